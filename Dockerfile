@@ -1,0 +1,31 @@
+# Build stage: the environment, made by the script that CI runs too.
+FROM debian:12-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /opt/service
+COPY requirements.txt ./
+COPY scripts/install scripts/install
+RUN scripts/install --runtime /opt/service/.venv
+COPY service service
+RUN .venv/bin/python -m compileall -q service
+
+# Runtime stage: no pip cache, no build tools, no root. The root file system may be read-only.
+FROM debian:12-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service
+WORKDIR /opt/service
+COPY --from=build /opt/service/.venv .venv
+COPY --from=build /opt/service/service service
+COPY gunicorn.conf.py pyproject.toml ./
+COPY questionnaires questionnaires
+COPY mappings mappings
+USER 10001
+ENV PYTHONDONTWRITEBYTECODE=1 SERVICE_HOST=0.0.0.0 SERVICE_PORT=8000
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD [".venv/bin/python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['SERVICE_PORT'] + '/readyz', timeout=2)"]
+ENTRYPOINT [".venv/bin/python", "-m", "service"]
+CMD ["serve"]

@@ -1,0 +1,46 @@
+"""How gunicorn serves the application. Everything that a deployment may change is a SERVICE_ setting."""
+
+import logging
+import os
+from pathlib import Path
+
+from gunicorn.http import wsgi
+
+from service.settings import from_environment
+from service.web.logs import logging_config
+
+_settings = from_environment(os.environ)
+
+wsgi_app = "service.app:from_environment()"
+bind = _settings.address
+workers = _settings.workers
+preload_app = True  # guidance is read and checked once, before the first worker: a fault stops the start
+
+# Half-sent bodies stop sync workers, and gthread workers once each thread has one; greenlets keep serving.
+worker_class = "service.web.worker.Worker"
+worker_connections = _settings.connections
+keepalive = _settings.keepalive_s
+graceful_timeout = _settings.graceful_timeout_s
+timeout = 60  # a worker that answers no heartbeat for so long is replaced
+
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+forwarded_allow_ips = ""  # nothing is taken from X-Forwarded headers: links come from SERVICE_BASE_URL
+http_parser = "python"
+control_socket_disable = True
+# The heartbeat file goes to memory, so that the root file system may be read-only.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a name of the system
+
+# No line says which thread or source line wrote it: not looking that up halves the cost of logging.
+logging._srcfile = None  # noqa: SLF001 - the switch that Python's manual names
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+accesslog = None  # the application logs each request by its route; gunicorn would log paths and queries
+logconfig_dict = logging_config(_settings.log_level)
+
+
+def pre_request(_worker: object, _request: object) -> None:
+    """Replaces gunicorn's own hook, which writes the path of each request to the log at level DEBUG."""
+
+
+wsgi.SERVER = "service"  # the Server header names no product and no version
