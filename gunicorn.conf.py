@@ -1,5 +1,6 @@
 """How gunicorn serves the application. Everything that a deployment may change is a SERVICE_ setting."""
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -37,6 +38,20 @@ logging._srcfile = None  # noqa: SLF001 - the switch that Python's manual names
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 accesslog = None  # the application logs each request by its route; gunicorn would log paths and queries
 logconfig_dict = logging_config(_settings.log_level)
+
+
+def when_ready(_server: object) -> None:
+    """Sets the guidance apart from garbage collection before the workers are forked.
+
+    No collection then walks through it, and its memory stays shared between the workers.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def worker_exit(_server: object, _worker: object) -> None:
+    """Lets the interpreter of a worker take down everything in its usual order."""
+    gc.unfreeze()
 
 
 def pre_request(_worker: object, _request: object) -> None:

@@ -1,0 +1,1 @@
+"""Scores FHIR R4 questionnaire responses by guidance that is written as data; knows no clinical content."""

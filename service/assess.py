@@ -1,0 +1,137 @@
+"""The product on one screen: read, check, evaluate, write.
+
+Two ways through, one meaning. The *accept path* proves that a common body is plainly valid and
+reads it typed; whatever it cannot prove goes the *full way*, which finds the words for every
+fault. Tests hold the two together: what the accept path takes, the full way takes too, and both
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from service.catalogue import Catalogue, Pair
+from service.errors import Malformed, NotScorable, Problem
+from service.fhir.accept import Decode, decoder
+from service.fhir.body import Limits, read
+from service.fhir.bundle import collection, indented
+from service.fhir.chart import ChartValues, chart_values
+from service.fhir.explain import explained
+from service.fhir.header import ResponseHeader, header_from_accepted, header_from_resource
+from service.fhir.parameters import posted_from
+from service.fhir.response import check as check_structure
+from service.fhir.text import patient_text
+from service.guidance.answers import Answers
+from service.guidance.result import Result
+
+COMPLETE = frozenset(("completed", "amended"))
+OUTPUTS = ("risk", "bundle", "explain", "text")
+
+_REFUSED = frozenset(("entered-in-error", "stopped"))
+_NO_CHART = ChartValues()
+
+
+class Assessed(NamedTuple):
+    """The RiskAssessment in bytes, and the `url|version` of the guidance that made it."""
+
+    body: bytes
+    guidance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored response before it is written.
+
+    Args:
+        header: what of the response its results repeat.
+        chart: chart values used, and where they came from.
+        problems: warnings; a response with errors is never scored.
+    """
+
+    pair: Pair
+    header: ResponseHeader
+    answers: Answers
+    chart: ChartValues
+    problems: tuple[Problem, ...]
+
+    def result(self) -> Result:
+        """Returns what the guidance makes of the answers."""
+        return self.pair.guidance.evaluate(self.answers)
+
+
+class Assessor:
+    """Turns the bytes of a response into the bytes of a result, by the guidance of its questionnaire."""
+
+    def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
+        self._catalogue = catalogue
+        self._limits = limits
+        self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
+
+    def assess_body(self, data: bytes) -> Assessed:
+        """Returns the RiskAssessment of a QuestionnaireResponse, or of Parameters that hold one.
+
+        Raises:
+            Malformed: not such a resource; every structural fault.
+            TooLarge: over a limit.
+            NotScorable: its questionnaire, status or answers do not allow a score; every fault.
+        """
+        scored = self.accepted(data) or self.scored(data)
+        identity = scored.pair.guidance.written.identity
+        body = scored.pair.renderer.render(scored.result(), scored.header, scored.chart, scored.problems)
+        return Assessed(body, f"{identity.url}|{identity.version}")
+
+    def shown(self, data: bytes, output: str) -> str:
+        """Returns one of the OUTPUTS as text: the RiskAssessment, a Bundle, every reason, or plain words.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: as `assess_body` does.
+        """
+        scored = self.scored(data)
+        guidance, result = scored.pair.guidance, scored.result()
+        if output == "text":
+            return patient_text(guidance, result)
+        if output == "explain":
+            return explained(guidance, result, scored.answers)
+        risk = scored.pair.renderer.render(result, scored.header, scored.chart, scored.problems)
+        return collection(risk, scored.header) if output == "bundle" else indented(risk)
+
+    def accepted(self, data: bytes) -> Scored | None:
+        """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
+        response = self._decode(data) if len(data) <= self._limits.body_bytes else None
+        if response is None or response.status in _REFUSED or response.questionnaire is UNSET:
+            return None
+        pair = self._catalogue.pairs.get(response.questionnaire)
+        if pair is None or not pair.is_active or response.item is UNSET:
+            return None
+        answers = pair.compiled.accept(response.item, response.status in COMPLETE)
+        if answers is None:
+            return None
+        return Scored(pair, header_from_accepted(response), answers, _NO_CHART, ())
+
+    def scored(self, data: bytes) -> Scored:
+        """Reads and checks a body in full; raises as `assess_body` does."""
+        posted = posted_from(read(data, self._limits))
+        _refuse_errors(Malformed, check_structure(posted.response, posted.at))
+        _refuse_status(posted.response)
+        pair = self._catalogue.find(posted.response.get("questionnaire"))
+        checked = pair.compiled.check(posted.response)
+        chart = chart_values(posted, pair.guidance.form).beside(checked.answers.given)
+        problems = (*checked.problems, *chart.problems)
+        _refuse_errors(NotScorable, problems)
+        answers = replace(checked.answers, chart=chart.given)
+        return Scored(pair, header_from_resource(posted.response), answers, chart, problems)
+
+
+def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Problem, ...]) -> None:
+    if any(problem.severity in ("error", "fatal") for problem in problems):
+        raise kind(*problems)
+
+
+def _refuse_status(response: Mapping[str, Any]) -> None:
+    if response.get("status") in _REFUSED:
+        expected = "Expected: completed, amended or in-progress; this status says that it must not be scored."
+        raise NotScorable(Problem("status-not-scorable", expected, "QuestionnaireResponse.status"))

@@ -1,0 +1,193 @@
+"""Reads questionnaires/ and mappings/ once, pairs them, checks them and freezes them.
+
+A questionnaire is served by its `url|version`; its guidance is the mapping folder that names
+exactly that canonical. Several versions live side by side, and a response that names a version
+is scored by that version's guidance for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.errors import GuidanceError, NotScorable, Problem
+from service.fhir.artifacts import Artifact, artifact
+from service.fhir.body import read_published
+from service.fhir.definitions import definitions
+from service.fhir.risk import Renderer
+from service.guidance import Guidance, load
+from service.guidance.cases import Case
+from service.guidance.result import Result
+from service.mapping_files import read_documents
+from service.questionnaire import Compiled, ValueSets, compile_questionnaire, value_sets_from
+
+Key = tuple[str, str]
+"""Resource type and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A questionnaire, the guidance that scores it, and the writer of its results."""
+
+    compiled: Compiled
+    guidance: Guidance
+    renderer: Renderer
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the guidance may be used: its status is `active`."""
+        return self.guidance.written.identity.status == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything that is served.
+
+    Args:
+        artifacts: published resources by type and id.
+        value_sets: the ValueSets and CodeSystems among them.
+        questionnaires: compiled questionnaires by `url|version`, with or without guidance.
+        pairs: questionnaires that can be scored, by `url|version`.
+        unversioned: the canonical that a bare url stands for: its only active scorable version.
+    """
+
+    artifacts: Mapping[Key, Artifact]
+    value_sets: ValueSets
+    questionnaires: Mapping[str, Compiled]
+    pairs: Mapping[str, Pair]
+    unversioned: Mapping[str, str]
+
+    def find(self, canonical: str | None) -> Pair:
+        """Returns the pair that scores responses to `canonical` (`url|version`, or a bare url).
+
+        Raises:
+            NotScorable: the response names no questionnaire, an unknown one, an unknown version,
+                one that is not active, or a bare url with several active versions.
+        """
+        named = self.unversioned.get(canonical, canonical) if canonical else None
+        pair = self.pairs.get(named) if named else None
+        if pair is None or not pair.is_active:
+            raise NotScorable(_not_found(canonical, self))
+        return pair
+
+
+def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:
+    served = ", ".join(sorted(catalogue.pairs))
+    if not canonical:
+        kind, found = "canonical-missing", "The response names no questionnaire"
+    elif canonical.partition("|")[0] in {known.partition("|")[0] for known in catalogue.pairs}:
+        kind, found = "canonical-mismatch", "The named version of the questionnaire cannot be scored"
+    else:
+        kind, found = "canonical-unknown", "The named questionnaire cannot be scored here"
+    text = f"{found}. Expected: questionnaire = one active url|version of: {served}."
+    return Problem(kind, text, "QuestionnaireResponse.questionnaire")
+
+
+def read(questionnaires: Path, mappings: Path) -> Catalogue:
+    """Reads both folders.
+
+    Args:
+        questionnaires: folder of Questionnaire, CodeSystem and ValueSet resources (*.json, any depth).
+        mappings: one folder per guidance.
+
+    Raises:
+        GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
+    """
+    resources = list(_resources(questionnaires))
+    value_sets = value_sets_from(resource for _, resource in resources)
+    compiled, faults = _compiled(resources, value_sets)
+    pairs, more = _pairs(compiled, mappings)
+    if faults or more:
+        raise GuidanceError([*faults, *more])
+    artifacts = [artifact(resource) for _, resource in resources] + list(definitions())
+    return Catalogue(
+        artifacts={(each.type, each.id): each for each in artifacts},
+        value_sets=value_sets,
+        questionnaires=compiled,
+        pairs=pairs,
+        unversioned=_unversioned(pairs),
+    )
+
+
+def _resources(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    paths = sorted(folder.rglob("*.json"))
+    if not paths:
+        raise GuidanceError([f"{folder}: no questionnaire found; expected *.json files"])
+    for path in paths:
+        try:
+            yield path, read_published(path.read_bytes())
+        except (ValueError, OSError) as fault:
+            raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
+
+
+def _compiled(
+    resources: list[tuple[Path, dict[str, Any]]], value_sets: ValueSets
+) -> tuple[dict[str, Compiled], list[str]]:
+    compiled: dict[str, Compiled] = {}
+    faults: list[str] = []
+    for path, resource in resources:
+        if resource.get("resourceType") != "Questionnaire":
+            continue
+        try:
+            one = compile_questionnaire(resource, value_sets)
+        except GuidanceError as error:
+            faults.extend(f"{path.name}: {fault}" for fault in error.faults)
+            continue
+        if one.canonical in compiled:
+            faults.append(f"{path.name}: url and version: expected a canonical that no other file has")
+        compiled[one.canonical] = one
+    return compiled, faults
+
+
+def _pairs(compiled: Mapping[str, Compiled], mappings: Path) -> tuple[dict[str, Pair], list[str]]:
+    pairs: dict[str, Pair] = {}
+    faults: list[str] = []
+    for folder in sorted(path.parent for path in mappings.glob("*/guidance.yaml")):
+        try:
+            pair = _pair(folder, compiled)
+        except GuidanceError as error:
+            faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
+            continue
+        if pair.compiled.canonical in pairs:
+            faults.append(f"{folder.name}/guidance.yaml: questionnaire: expected one that no other mapping scores")
+        pairs[pair.compiled.canonical] = pair
+    return pairs, faults
+
+
+def _pair(folder: Path, compiled: Mapping[str, Compiled]) -> Pair:
+    documents = read_documents(folder)
+    canonical = _canonical_of(documents)
+    form = compiled.get(canonical)
+    if form is None:
+        raise GuidanceError([f"guidance.yaml: questionnaire: no questionnaire {canonical} is published"])
+    guidance = load(documents, form.form, slug=folder.name)
+    faults = [f"cases.yaml: {case.name}: {fault}" for case in guidance.cases for fault in failures(case, guidance, form)]
+    if faults:
+        raise GuidanceError(faults)
+    return Pair(form, guidance, Renderer(guidance))
+
+
+def _canonical_of(documents: Mapping[str, object]) -> str:
+    guidance = documents.get("guidance")
+    return str(guidance.get("questionnaire")) if isinstance(guidance, Mapping) else ""
+
+
+def failures(case: Case, guidance: Guidance, form: Compiled) -> tuple[str, ...]:
+    """Returns what a worked case expects and does not get, in words."""
+    return case.faults(outcome_of(case, guidance, form))
+
+
+def outcome_of(case: Case, guidance: Guidance, form: Compiled) -> Result:
+    """Returns the result of a worked case, hidden questions treated as in a real response."""
+    return guidance.evaluate(form.answers_of(case.answers, chart=case.chart))
+
+
+def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:
+    active: dict[str, list[str]] = {}
+    for canonical, pair in pairs.items():
+        if pair.is_active:
+            active.setdefault(canonical.partition("|")[0], []).append(canonical)
+    return {url: versions[0] for url, versions in active.items() if len(versions) == 1}
+

@@ -1,0 +1,95 @@
+"""Everything that can go wrong, in one tree.
+
+    ServiceError            safe to show; carries one Problem per fault
+      Malformed             the body is not the resource that it claims to be
+      Unsupported           a media type, FHIR version or encoding that is not served
+      TooLarge              a documented limit of size, depth or count is passed
+      NotScorable           valid, but this service cannot score or process it
+      NotFound              no such resource, version, route or operation
+      NotAllowed            the route exists, the verb does not
+    StartupError            never over HTTP: the process does not start
+      SettingsError         an environment variable is wrong
+      GuidanceError         a questionnaire or a mapping file is wrong
+
+An error knows neither HTTP status nor issue-type code: `web/problems.py` maps class to
+status, `fhir/outcome.py` maps kind to code, and a test proves both maps total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault, in words that are safe to show: it repeats no answer, identifier or token.
+
+    Args:
+        kind: stable code of the kind of fault, such as `answer-type`; never reused.
+        text: names the element (by the question's text where there is one) and what was expected.
+        expression: FHIRPath with indices, `QuestionnaireResponse.item[2].answer[0]`; the parent
+            element where something is missing; empty where no element can be named.
+        severity: `fatal`, `error`, `warning` or `information` (FHIR issue-severity).
+    """
+
+    kind: str
+    text: str
+    expression: str = ""
+    severity: str = "error"
+
+
+class ServiceError(Exception):
+    """A fault of the caller's request; every problem in it may be shown to the caller."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(problem.text for problem in problems))
+        self.problems: Sequence[Problem] = problems
+
+
+class Malformed(ServiceError):
+    """The body is not the resource that it claims to be."""
+
+
+class Unsupported(ServiceError):
+    """The body comes in a media type, FHIR version or encoding that is not read."""
+
+
+class NotAcceptable(ServiceError):
+    """The answer is asked for in a media type or FHIR version that is not written."""
+
+
+class TooLarge(ServiceError):
+    """A documented limit of size, depth or count is passed."""
+
+
+class NotScorable(ServiceError):
+    """Valid FHIR, but it cannot be scored: its questionnaire, status or answers do not allow it."""
+
+
+class NotFound(ServiceError):
+    """No such resource, version, route or operation."""
+
+
+class NotAllowed(ServiceError):
+    """The route exists, this verb does not."""
+
+    def __init__(self, *problems: Problem, allow: Sequence[str] = ()) -> None:
+        super().__init__(*problems)
+        self.allow: Sequence[str] = allow
+
+
+class StartupError(Exception):
+    """The process must not start; `faults` has one line per fault, each naming file and place."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults: Sequence[str] = faults
+
+
+class SettingsError(StartupError):
+    """One or more environment variables are wrong; all are reported together."""
+
+
+class GuidanceError(StartupError):
+    """A questionnaire or a mapping file is wrong; all faults are reported together."""

@@ -1,0 +1,200 @@
+"""Reads Observations as answers: what the chart says where the person was not asked or did not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from service.errors import Problem
+from service.fhir import kinds
+from service.fhir.header import carried_identifier
+from service.fhir.parameters import Placed, Posted
+from service.fhir.structure import check
+from service.guidance.answers import Answer, Coding, Quantity
+from service.guidance.form import Form, Question
+
+UCUM: Final = "http://unitsofmeasure.org"
+
+_USED = frozenset({"final", "amended", "corrected"})
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+Json = Mapping[str, Any]
+Given = Mapping[str, tuple[Answer, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartValues:
+    """Values from the chart.
+
+    Args:
+        given: answers by linkId, one each: the newest.
+        sources: Reference to the Observation of each, by linkId.
+        problems: errors (another patient, not R4) and, as information, what was left out and why.
+    """
+
+    given: Given = field(default_factory=dict)
+    sources: Mapping[str, Json] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def basis(self) -> tuple[Json, ...]:
+        """References to the Observations, each once, in form order."""
+        return tuple({id(each): each for each in self.sources.values()}.values())
+
+    def beside(self, answers: Given) -> ChartValues:
+        """Returns the values that count beside these answers: a question that was answered needs none."""
+        given = {link: value for link, value in self.given.items() if link not in answers}
+        return ChartValues(given, {link: self.sources[link] for link in given}, self.problems)
+
+
+class _Value(NamedTuple):
+    """One usable Observation; `when` and `key` order several of the same code, whatever their order was."""
+
+    when: datetime
+    key: tuple[str, str]
+    value: Quantity
+    source: Json
+    codes: tuple[Coding, ...]
+
+
+def chart_values(posted: Posted, form: Form) -> ChartValues:
+    """Returns the newest usable value for each question that an Observation's code names.
+
+    Args:
+        posted: the response, which tells whose chart it must be, and the Observations.
+        form: questions are matched by their codes; the unit is left to the guidance to compare.
+    """
+    if not posted.data:
+        return ChartValues()
+    problems: list[Problem] = []
+    values = list(_values(posted, problems))
+    asked = {code for question in form.questions.values() for code in question.codes}
+    problems += (
+        _left_out(at, "no question has its code") for value, at in values if asked.isdisjoint(value.codes)
+    )
+    newest = dict(_newest([value for value, _ in values], form))
+    given = {link: (_answer(form.questions[link], found.value),) for link, found in newest.items()}
+    return ChartValues(given, {link: found.source for link, found in newest.items()}, tuple(problems))
+
+
+def _values(posted: Posted, problems: list[Problem]) -> Iterator[tuple[_Value, str]]:
+    subject = posted.response.get("subject")
+    for each in posted.data:
+        faults = check(each.resource, "Observation", each.at)
+        problems += faults
+        if faults:
+            continue
+        if _is_another(each.resource.get("subject"), subject):
+            text = "subject: expected the subject of the response, named in the same way."
+            problems.append(Problem(kinds.CHART_SUBJECT, text, f"{each.at}.subject"))
+            continue
+        reason = _unusable(each.resource)
+        if reason:
+            problems.append(_left_out(each.at, reason))
+        else:
+            yield _value(each), each.at
+
+
+def _left_out(at: str, reason: str) -> Problem:
+    return Problem(kinds.CHART_IGNORED, f"A value from the chart was left out: {reason}.", at, "information")
+
+
+def _unusable(observation: Json) -> str:
+    """Returns why an Observation gives no value here, or an empty string."""
+    quantity = observation.get("valueQuantity")
+    if observation["status"] not in _USED:
+        return "its status is not final, amended or corrected"
+    if quantity is None or "value" not in quantity:
+        return "it has no quantity"
+    if "comparator" in quantity:
+        return "it is a limit (such as <) and not a value"
+    if quantity.get("system") != UCUM or "code" not in quantity:
+        return "its unit is not coded in UCUM"
+    return ""
+
+
+def _value(placed: Placed) -> _Value:
+    observation = placed.resource
+    quantity = observation["valueQuantity"]
+    codings = observation["code"].get("coding", ())
+    return _Value(
+        _effective(observation),
+        (str(observation.get("issued", "")), str(observation.get("id", placed.at))),
+        Quantity(Decimal(quantity["value"]), quantity["code"]),
+        _source(observation),
+        tuple(Coding(each.get("system", ""), each.get("code", "")) for each in codings),
+    )
+
+
+def _source(observation: Json) -> Json:
+    if "id" in observation:
+        return {"reference": f"Observation/{observation['id']}"}
+    for identifier in observation.get("identifier", ()):
+        kept = carried_identifier(identifier)
+        if kept is not None:
+            return {"type": "Observation", "identifier": kept}
+    return {"type": "Observation", "display": "An observation sent with the response, without id"}
+
+
+def _effective(observation: Json) -> datetime:
+    period = observation.get("effectivePeriod", {})
+    stated = (
+        observation.get("effectiveDateTime"),
+        observation.get("effectiveInstant"),
+        period.get("end"),
+        period.get("start"),
+        observation.get("issued"),
+    )
+    return next((_moment(each) for each in stated if each is not None), _LONG_AGO)
+
+
+def _moment(text: str) -> datetime:
+    """Returns the earliest moment that a dateTime can mean; second 60 counts as 59."""
+    whole = text + "0001-01-01"[len(text) :] if len(text) < len("YYYY-MM-DD") else text
+    moment = datetime.fromisoformat(whole.replace(":60", ":59", 1) if whole[16:19] == ":60" else whole)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _newest(values: list[_Value], form: Form) -> Iterator[tuple[str, _Value]]:
+    for link, question in form.questions.items():
+        if question.type not in ("quantity", "decimal"):
+            continue
+        fitting = [value for value in values if not frozenset(question.codes).isdisjoint(value.codes)]
+        if fitting:
+            yield link, max(fitting, key=lambda value: (value.when, value.key))
+
+
+def _answer(question: Question, value: Quantity) -> Answer:
+    return value if question.type == "quantity" else value.value
+
+
+def _is_another(subject: Json | None, expected: Json | None) -> bool:
+    """True where both name somebody and they are not provably the same."""
+    if subject is None or expected is None:
+        return False
+    ours, theirs = subject.get("reference"), expected.get("reference")
+    if ours is not None and theirs is not None:
+        return not _is_same(ours, theirs)
+    mine, yours = _identity(subject), _identity(expected)
+    if mine is not None and yours is not None:
+        return mine != yours
+    return bool(
+        {"reference", "identifier"} & subject.keys() and {"reference", "identifier"} & expected.keys()
+    )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Compares references without version; a relative one matches the end of an absolute one."""
+    one, other = (each.partition("/_history/")[0] for each in (one, other))
+    short, long = sorted((one, other), key=len)
+    return long == short or (":" not in short and not short.startswith("#") and long.endswith(f"/{short}"))
+
+
+def _identity(reference: Json) -> tuple[object, object] | None:
+    identifier = reference.get("identifier")
+    if identifier is None or "value" not in identifier:
+        return None
+    return identifier.get("system"), identifier["value"]

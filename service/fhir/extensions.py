@@ -1,0 +1,197 @@
+"""Our extensions on RiskAssessment, built from parts that are written as JSON once at start."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from service.fhir import canonicals
+from service.fhir.pieces import ends
+from service.fhir.wording import SIDES, is_assessable
+from service.guidance import Guidance
+from service.guidance.answers import Coding
+from service.guidance.model import Comparison, Contradiction, Outcome, Rule, Tier
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
+
+Json = dict[str, Any]
+
+
+def part(url: str, kind: str, value: object) -> Json:
+    """Returns an extension with a value: `part("rule", "Code", "x")` has `valueCode`."""
+    return {"url": url, f"value{kind}": value}
+
+
+def coding(system: str, code: str, display: str) -> Json:
+    """Returns a Coding."""
+    return {"system": system, "code": code, "display": display}
+
+
+def coded(known: Coding, display: str) -> Json:
+    """Returns a Coding of the guidance as FHIR."""
+    return coding(known.system, known.code, display)
+
+
+class Extensions:
+    """Writes the extensions of one guidance's results; everything static is JSON already.
+
+    Each method returns the bytes of one extension.
+    """
+
+    def __init__(self, guidance: Guidance) -> None:
+        written = guidance.written
+        self._system = written.identity.terminology
+        self._tiers = {pair: self._tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
+        ladder = [tier.code for tier in written.tiers]
+        self._rules = {rule.name: _reason(rule, ladder) for rule in written.rules}
+        self._answers = {link: _json(part("answer", "String", link)) for link in guidance.form.questions}
+        self._ignored = {link: _ignored(link) for link in guidance.form.questions}
+        self._levels = {
+            (outcome.code, pair): self._level(outcome, Interval(*pair))
+            for outcome in written.outcomes
+            for pair in ends(len(outcome.levels))
+        }
+        self._tables = {table.name: _Table(table) for table in written.comparisons}
+        self._questions = {link: _asked(link, each.text) for link, each in guidance.form.questions.items()}
+        self._contradictions = {each.name: _contradiction(each) for each in written.contradictions}
+
+    def of_result(self, result: Result) -> list[bytes]:
+        """Returns the extensions that stand on the RiskAssessment itself."""
+        return [
+            self._tiers[result.tier],
+            *[self.reason(fired, wording=True) for fired in result.fired],
+            *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
+            *[_open_question(self._questions[each.link_id], each) for each in result.open],
+            *[self._contradictions[each.name] for each in result.contradictions],
+            *[self._ignored[link] for link in result.ignored if link in self._ignored],
+            *[_score(total) for total in result.totals],
+        ]
+
+    def reason(self, fired: Fired, *, wording: bool) -> bytes:
+        """Returns a rule that holds, with the answers that made it hold."""
+        before, after, said = self._rules[fired.rule.name]
+        answers = [self._answers[link] for link in fired.answers]
+        return b",".join((before, *answers, said if wording else after)) + b"]}"
+
+    def level(self, outcome: Outcome, level: Interval) -> bytes:
+        """Returns the ends that the level of an outcome lies between."""
+        return self._levels[outcome.code, level]
+
+    def _tier(self, tiers: tuple[Tier, ...], tier: Interval) -> bytes:
+        least, most = (coding(self._system, tiers[rank].code, tiers[rank].display) for rank in tier)
+        return _json(
+            {
+                "url": canonicals.ASSESSMENT_TIER,
+                "extension": [
+                    part("at-least", "Coding", least),
+                    part("at-most", "Coding", most),
+                    part("settled", "Boolean", tier.settled),
+                    part("assessable", "Boolean", is_assessable(tier)),
+                ],
+            }
+        )
+
+    def _level(self, outcome: Outcome, level: Interval) -> bytes:
+        reached = [outcome.levels[rank] for rank in level]
+        codings = [coded(each.coding or Coding(self._system, each.code), each.display) for each in reached]
+        return _json(
+            {
+                "url": canonicals.LEVEL_INTERVAL,
+                "extension": [
+                    part("at-least", "Coding", codings[0]),
+                    part("at-most", "Coding", codings[1]),
+                    part("settled", "Boolean", level.settled),
+                ],
+            }
+        )
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value)
+
+
+def _reason(rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
+    """Returns what comes before the answers, what comes after them, and the same with the wording."""
+    first = [part("rule", "Code", rule.name)]
+    if rule.kind:
+        first.append(part("kind", "Code", rule.kind))
+    if rule.tier is not None:
+        first.append(part("tier", "Code", ladder[rule.tier]))
+    if rule.priority:
+        first.append(part("priority", "Code", rule.priority))
+    last = [*[part("statement", "Code", each) for each in rule.sources], part("origin", "Code", rule.origin)]
+    said = rule.says.clinician or rule.says.patient
+    wording = [*last, part("wording", "String", said)] if said else last
+    begun = _json({"url": canonicals.REASON, "extension": first})[:-2]
+    return begun, _json(last)[1:-1], _json(wording)[1:-1]
+
+
+def _ignored(link: str) -> bytes:
+    return _json(part(canonicals.IGNORED_ANSWER, "String", link))
+
+
+def _asked(link: str, text: str) -> bytes:
+    """Returns an open question up to what it moves, which depends on the result."""
+    parts = [part("linkId", "String", link), *([part("text", "String", text)] if text else [])]
+    return _json({"url": canonicals.OPEN_QUESTION, "extension": parts})[:-2]
+
+
+def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
+    moves = [part("moves", "Code", each) for each in question.moves]
+    return begun + b"," + _json([*moves, part("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
+
+
+def _contradiction(contradiction: Contradiction) -> bytes:
+    parts = [part("code", "Code", contradiction.name)]
+    parts += [part("between", "String", each) for each in contradiction.between]
+    said = contradiction.says.clinician or contradiction.says.patient
+    parts += [part("wording", "String", said)] if said else []
+    return _json({"url": canonicals.CONTRADICTION, "extension": parts})
+
+
+def _score(total: Total) -> bytes:
+    parts = [
+        part("code", "Code", total.score.name),
+        part("display", "String", total.score.display),
+        part("at-least", "Decimal", _number(total.at_least)),
+        part("at-most", "Decimal", _number(total.at_most)),
+        part("band-at-least", "Code", total.bands[0]),
+        part("band-at-most", "Code", total.bands[1]),
+        part("answered", "UnsignedInt", total.answered),
+    ]
+    return _json({"url": canonicals.SCORE, "extension": parts})
+
+
+def _number(value: Decimal) -> orjson.Fragment:
+    return orjson.Fragment(format(value, "f").encode())
+
+
+class _Table:
+    """A comparison table with each row in each of its states."""
+
+    def __init__(self, table: Comparison) -> None:
+        titles = [
+            part("table", "Code", table.name),
+            part("title", "String", table.title),
+            part("left", "String", table.left),
+            part("right", "String", table.right),
+        ]
+        self._begun = _json({"url": canonicals.COMPARISON, "extension": titles})[:-2]
+        self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]
+
+    def filled(self, tally: Tally) -> bytes:
+        """Returns the extension with counts and rows; the tally has its rows in the order of the table."""
+        counts = _COUNTS % (tally.left, tally.right, tally.answered, tally.open)
+        rows = [states[row.state] for states, row in zip(self._rows, tally.rows, strict=True)]
+        return b",".join((self._begun, counts, *rows)) + b"]}"
+
+
+_COUNTS = b",".join(
+    b'{"url":"%b","valueUnsignedInt":%%d}' % name
+    for name in (b"matched-left", b"matched-right", b"answered", b"open")
+)
+
+
+def _row(name: str, side: str) -> bytes:
+    return _json({"url": "row", "extension": [part("code", "Code", name), part("side", "Code", side)]})

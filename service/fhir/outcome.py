@@ -1,0 +1,37 @@
+"""Writes problems as an OperationOutcome: one issue each, in the words that the problem brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from service.errors import Problem
+from service.fhir import kinds
+from service.fhir.canonicals import PROBLEM_KIND
+from service.fhir.issue_types import ISSUE_TYPE
+
+MOST_ISSUES: Final = 1000
+"""A body can have more faults than anyone would read; the rest is counted, not listed."""
+
+_ALL_OK: Final = {"severity": "information", "code": "informational", "diagnostics": "No problem was found."}
+
+
+def operation_outcome(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Returns the OperationOutcome; without any problem it says so."""
+    issues = [_issue(problem) for problem in problems[:MOST_ISSUES]] or [dict(_ALL_OK)]
+    left_out = len(problems) - MOST_ISSUES
+    if left_out > 0:
+        issues.append(
+            _issue(Problem(kinds.MORE, f"{left_out} further problems are not listed.", "", "information"))
+        )
+    return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def _issue(problem: Problem) -> dict[str, Any]:
+    issue: dict[str, Any] = {
+        "severity": problem.severity,
+        "code": ISSUE_TYPE.get(problem.kind, "processing"),
+        "details": {"coding": [{"system": PROBLEM_KIND, "code": problem.kind}]},
+        "diagnostics": problem.text,
+    }
+    return issue | {"expression": [problem.expression]} if problem.expression else issue

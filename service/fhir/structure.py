@@ -1,0 +1,158 @@
+"""Checks a decoded resource against the tables of R4: properties, datatypes, choices, codes, invariants.
+
+Every fault is collected with its FHIRPath, in one pass without recursion, linear in the size of the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from service.errors import Problem
+from service.fhir import kinds
+from service.fhir.paths import Place, expression, is_name, shown
+from service.fhir.shapes import Element, Shape, shapes
+
+_CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
+_NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
+_CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
+
+
+def check(resource: Mapping[str, Any], resource_type: str, at: str) -> tuple[Problem, ...]:
+    """Returns every structural fault of `resource`, the outermost first.
+
+    Args:
+        resource: an object that `body.read` has read, or a resource inside one.
+        resource_type: `QuestionnaireResponse` or `Observation`.
+        at: FHIRPath of the resource in the body; paths of faults go on from there.
+    """
+    if resource.get("resourceType") != resource_type:
+        return (Problem(kinds.RESOURCE_TYPE, f"resourceType: expected {resource_type}.", at),)
+    return tuple(_Check(at).run(resource, resource_type))
+
+
+class _Check:
+    """One pass over one resource."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._problems: list[Problem] = []
+        self._pending: list[tuple[Mapping[str, Any], str, Place]] = []
+        self._local: list[tuple[str, Place]] = []
+        self._contained: dict[str, Place] = {}
+
+    def run(self, resource: Mapping[str, Any], resource_type: str) -> list[Problem]:
+        """Returns the faults."""
+        tables, pending = shapes(), self._pending
+        pending.append((resource, resource_type, None))
+        for value, type_name, place in pending:  # grows while it is read
+            shape = tables.get(type_name)
+            if shape is None:
+                self._scan(value, place)
+            else:
+                self._members(value, shape.elements, place)
+                self._whole(value, shape, place)
+        self._references()
+        return self._problems
+
+    def _members(self, value: Mapping[str, Any], elements: Mapping[str, Element], place: Place) -> None:
+        for name, member in value.items():
+            element = elements.get(name)
+            if element is None:
+                self._unknown(name, place)
+            elif element.many:
+                self._many(member, element, place)
+            elif type(member) not in element.types:
+                self._wrong(element, (place, element.name, None))
+            elif element.shape:
+                self._pending.append((member, element.shape, (place, element.name, None)))
+            elif element.accepts is not None and not element.accepts(member):
+                self._wrong(element, (place, element.name, None))
+            elif element.local and member[0] == "#":
+                self._local.append((member, (place, element.name, None)))
+
+    def _many(self, members: object, element: Element, place: Place) -> None:
+        if type(members) is not list:
+            self._report(kinds.DATATYPE, (place, element.name, None), "an array")
+            return
+        for index, member in enumerate(members):
+            here = (place, element.name, index)
+            if member is None:
+                continue  # body.read has seen its twin
+            if type(member) not in element.types:
+                self._wrong(element, here)
+            elif element.shape == "Resource":
+                self._resource(member, here)
+            elif element.shape:
+                self._pending.append((member, element.shape, here))
+            elif element.accepts is not None and not element.accepts(member):
+                self._wrong(element, here)
+
+    def _whole(self, value: Mapping[str, Any], shape: Shape, place: Place) -> None:
+        for name, names in shape.required:
+            if names.isdisjoint(value):
+                self._report(kinds.MISSING, place, f"the element {name}, which is required")
+        if len(value) > 1:
+            for name, names in shape.choices:
+                if len({each.removeprefix("_") for each in names & value.keys()}) > 1:
+                    self._report(kinds.CHOICE, (place, name, None), f"only one {name}[x]")
+        if shape.rule is not None:
+            for fault in shape.rule(value):
+                here = (place, fault.element, None) if fault.element else place
+                self._report(fault.kind, here, fault.expected)
+
+    def _wrong(self, element: Element, place: Place) -> None:
+        self._report(element.fault, place, element.expected)
+
+    def _unknown(self, name: str, place: Place) -> None:
+        if name == "modifierExtension":
+            here = (place, name, None)
+            self._report(kinds.MODIFIER_EXTENSION, here, "no modifier extension, since none is understood")
+        elif is_name(name):
+            here = (place, name, None)
+            self._report(kinds.UNKNOWN_PROPERTY, here, "only properties that R4 defines; this is not one")
+        else:
+            self._report(kinds.UNKNOWN_PROPERTY, place, "only properties that R4 defines")
+
+    def _resource(self, member: Mapping[str, Any], place: Place) -> None:
+        """A contained resource; of a type that is not read here only what must not be missed is checked."""
+        named = member.get("resourceType")
+        if not isinstance(named, str):
+            self._report(kinds.RESOURCE_TYPE, place, "a resource with a resourceType")
+            return
+        self._pending.append((member, named if named in _CHECKED else "Resource", place))
+        identity, meta = member.get("id"), member.get("meta")
+        if isinstance(identity, str):
+            self._contained[f"#{identity}"] = place
+        else:
+            self._report(kinds.CONTAINED, place, "an id, so that it can be referred to (dom-3)")
+        if "contained" in member:
+            self._report(kinds.CONTAINED, place, "no contained resource inside a contained one (dom-2)")
+        if isinstance(meta, dict) and not _NOT_CONTAINED.isdisjoint(meta):
+            self._report(kinds.CONTAINED, place, "no version, date or security label in meta (dom-4, dom-5)")
+
+    def _scan(self, value: Mapping[str, Any], place: Place) -> None:
+        """Looks through a resource of another type for what changes the meaning, and for local references."""
+        for name, member in value.items():
+            if name in _CHANGES_MEANING:
+                here = (place, name, None)
+                self._report(kinds.MODIFIER_EXTENSION, here, "nothing that changes the meaning")
+            for index, each in enumerate(member) if type(member) is list else ((None, member),):
+                if isinstance(each, dict):
+                    self._pending.append((each, "Resource", (place, name, index)))
+                elif type(each) is str and each[:1] == "#":
+                    self._local.append((each, (place, name, index)))
+
+    def _references(self) -> None:
+        """ref-1 and dom-3: every local reference has its resource, and the other way round."""
+        for target, place in self._local:
+            if target != "#" and target not in self._contained:
+                self._report(kinds.REFERENCE, place, "a reference to a resource contained here (ref-1)")
+        used = {target for target, _ in self._local}
+        for target, place in self._contained.items():
+            if target not in used and "#" not in used:
+                self._report(kinds.CONTAINED, place, "to be referred to from this resource (dom-3)")
+
+    def _report(self, kind: str, place: Place, expected: str) -> None:
+        text = f"{shown(self._root, place)}: expected {expected}."
+        self._problems.append(Problem(kind, text, expression(self._root, place)))

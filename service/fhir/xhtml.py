@@ -1,0 +1,79 @@
+"""Checks the XHTML of a narrative: well formed, only the elements and attributes that R4 allows.
+
+Source: https://hl7.org/fhir/R4/narrative.html (txt-1, txt-2)
+"""
+
+from __future__ import annotations
+
+import re
+from html.entities import name2codepoint
+from typing import Final
+from xml.parsers import expat
+
+_ELEMENTS: Final = (
+    "a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4 h5 "
+    "h6 hr i img li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var"
+)
+_ATTRIBUTES: Final = (
+    "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char "
+    "charoff charset cite class colspan compact coords dir frame headers height href hreflang hspace id "
+    "lang longdesc name nowrap rel rev rowspan rules scope shape span src start style summary tabindex "
+    "title type valign value vspace width xml:lang xml:space xmlns"
+)
+_NAMESPACE: Final = "http://www.w3.org/1999/xhtml"
+_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
+_LINK = re.compile(r"(?:https?:|mailto:|#|data:image/|[A-Za-z0-9./_?=&-]*$)", re.IGNORECASE)
+
+NARRATIVE_EXPECTED: Final = "one XHTML div that says something, with elements of basic text only"
+
+
+def is_narrative(div: str) -> bool:
+    """True where `div` may be shown as it is: no script, no foreign element, not blank."""
+    reader = _Reader()
+    try:
+        reader.read(div)
+    except (expat.ExpatError, _NotAllowed):
+        return False
+    return reader.says_something
+
+
+class _NotAllowed(Exception):
+    """An element, attribute or link that R4 does not allow in a narrative."""
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.says_something = False
+        self._started = False
+        self._elements = frozenset(_ELEMENTS.split())
+        self._attributes = frozenset(_ATTRIBUTES.split())
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.CharacterDataHandler = self._text
+        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.ProcessingInstructionHandler = self._refuse
+
+    def read(self, div: str) -> None:
+        self._parser.Parse(_ENTITY.sub(_character, div), True)  # noqa: FBT003 - expat takes no keyword
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._started and (name != "div" or attributes.get("xmlns") != _NAMESPACE):
+            raise _NotAllowed
+        self._started = True
+        if name not in self._elements or not attributes.keys() <= self._attributes:
+            raise _NotAllowed
+        if any(not _LINK.match(attributes.get(link, "")) for link in ("href", "src", "cite", "longdesc")):
+            raise _NotAllowed
+        self.says_something = self.says_something or name == "img"
+
+    def _text(self, text: str) -> None:
+        self.says_something = self.says_something or not text.isspace()
+
+    def _refuse(self, *_: object) -> None:
+        raise _NotAllowed
+
+
+def _character(match: re.Match[str]) -> str:
+    """Returns an HTML entity as a number, which XML knows; the five of XML itself stay."""
+    code = name2codepoint.get(match[1])
+    return match[0] if code is None or code < 63 else f"&#{code};"

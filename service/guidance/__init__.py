@@ -1,0 +1,5 @@
+"""The engine: guidance is data, an answer has three values; imports marshmallow and errors, nothing else."""
+
+from service.guidance.loading import Guidance, load
+
+__all__ = ["Guidance", "load"]

@@ -1,0 +1,119 @@
+"""The conditions of the guidance as a tree, and the walk over it.
+
+A condition is what the mapping files write after `when`: a finding by name, a test of one answer
+or of one score, a switch, or a group of conditions. Nothing is evaluated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+COMPARISONS = {
+    "more-than": "more than",
+    "longer-than": "more than",
+    "at-least": "at least",
+    "less-than": "less than",
+    "at-most": "at most",
+}
+"""The word of a condition, and the `edge` of the parameters that it compares with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Another finding, by name."""
+
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """One of these options is selected; `words` are option words, or true and false."""
+
+    link_id: str
+    words: tuple[str | bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Any answer is given."""
+
+    link_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A number lies beyond a parameter: the first parameter whose unit can be compared is used."""
+
+    link_id: str
+    comparison: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InBand:
+    """A score lies in one of these bands."""
+
+    score: str
+    bands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score lies beyond a parameter."""
+
+    score: str
+    comparison: str
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A parameter that is true or false for all responses."""
+
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtTier:
+    """The result is at this tier or beyond it; `comparison` is `at-least` or `at-most`."""
+
+    comparison: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtLevel:
+    """The risk of an outcome is at least this level."""
+
+    outcome: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several conditions: `word` is any, all, none, not or at-least (then with the parameter that counts)."""
+
+    word: str
+    parts: tuple[Condition, ...]
+    parameter: str = ""
+
+
+Condition = Named | Is | Answered | Measured | InBand | Scored | Switch | AtTier | AtLevel | Group
+Place = tuple[str | int, ...]
+"""Where a condition stands inside its file: keys and positions, outermost first."""
+
+
+def walk(condition: Condition, place: Place) -> Iterator[tuple[Place, Condition]]:
+    """Yields the condition and every condition inside it, each with its place."""
+    yield place, condition
+    if isinstance(condition, Group):
+        for inner, part in zip(_places(condition, place), condition.parts, strict=True):
+            yield from walk(part, inner)
+
+
+def _places(group: Group, place: Place) -> list[Place]:
+    if group.word == "not":
+        return [(*place, "not")]
+    key = "of" if group.word == "at-least" else group.word
+    return [(*place, key, index) for index in range(len(group.parts))]

@@ -1,0 +1,248 @@
+"""One table per question: from an answer to the bits that it sets.
+
+The answers of a question fall into finitely many cases: its options, or for a number the points
+and open intervals that the parameters cut. Each case has its mask, made once at load; the
+proofs use the same cases.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from service.guidance.answers import Answer, Coding, Quantity
+from service.guidance.bits import both
+from service.guidance.conditions import Answered, Is, Measured
+from service.guidance.form import Question
+from service.guidance.graph import Atom
+from service.guidance.model import Parameter
+from service.guidance.units import converted
+from service.guidance.words import CHOICES, NUMBERS, codings_of, unsure_codings
+
+PLAIN = "1"
+"""The unit of a plain number."""
+
+Exact = Decimal | Fraction
+Contribution = tuple[int, int]
+"""The bits that the answers to a question set, and the question (a mask of questions)."""
+
+Tests = tuple[tuple[Atom, int], ...]
+"""The atoms that test one question, each with the *certain* bits that it sets."""
+
+
+class Cut(NamedTuple):
+    """One comparison: the bits it sets when it holds, and (value, unit) of its parameters."""
+
+    sets: int
+    edge: str
+    parameters: tuple[tuple[Exact, str], ...]
+
+
+class Scale(NamedTuple):
+    """The cut points of one unit, ascending, and the mask of each case.
+
+    Cases alternate: below the first point, on it, between it and the next ...; `masks` has
+    2 * len(points) + 1 entries.
+    """
+
+    points: tuple[Exact, ...]
+    masks: tuple[int, ...]
+
+    def mask(self, value: Decimal | int) -> int:
+        """The mask of the case in which `value` lies."""
+        return self.masks[bisect_left(self.points, value) + bisect_right(self.points, value)]
+
+    def words(self, unit: str) -> list[str]:
+        """Words for each case, such as `21 d` and `more than 21 d`."""
+        if not self.points:
+            return [f"any number in {unit}"]
+        words = [f"less than {self.points[0]} {unit}"]
+        for point, after in zip(self.points, (*self.points[1:], None), strict=True):
+            below = "" if after is None else f" and less than {after}"
+            words += [f"{point} {unit}", f"more than {point}{below} {unit}"]
+        return words
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the tables take from guidance.yaml: option words and parameters."""
+
+    words: Mapping[str, str]
+    parameters: Mapping[str, Parameter]
+
+
+class Reading(dict[Answer, int]):
+    """The bits that an answer of one question sets, by answer; it looks up like any mapping.
+
+    The options of the question, or true and false, stand in it. Any other answer is worked out:
+    a number by its scale, and a text or coding that no option knows counts as answered with all
+    options possible, for it may mean the same as one of them.
+    """
+
+    __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered")
+
+    def __init__(self, question: Question, place: int, tests: Tests, settings: Settings) -> None:
+        answered = both(_union(sets for atom, sets in tests if isinstance(atom.test, Answered)))
+        options = tuple((atom, atom.test, sets) for atom, sets in tests if isinstance(atom.test, Is))
+        super().__init__(_by_answer(question, options, answered, settings.words))
+        self.question = question
+        self.bit = 1 << place
+        """The bit of this question in masks of questions."""
+        self.unanswered = _union(sets for _, sets in tests) << 1
+        """What is possible while the question is open."""
+        self._otherwise = answered | _union(sets for _, _, sets in options) << 1
+        self._cuts = tuple(
+            _cut(atom.test, sets, settings) for atom, sets in tests if isinstance(atom.test, Measured)
+        )
+        units = {PLAIN, *question.units, *(unit for cut in self._cuts for _, unit in cut.parameters)}
+        self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
+
+    def __missing__(self, value: Answer) -> int:
+        if isinstance(value, Quantity):
+            return self._measured(value.value, value.unit)
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            return self._measured(value, PLAIN)
+        return self._otherwise | _union(cut.sets for cut in self._cuts) << 1
+
+    def scale(self, unit: str) -> Scale:
+        """The scale of one unit; a comparison with no comparable parameter is unknown on all of it."""
+        return scale_of(self._cuts, unit, self._otherwise)
+
+    def cases(self) -> Iterator[tuple[str, Answer | None, int]]:
+        """Yields all that can be answered: words for it, the answer where it is one of a list, its bits."""
+        for answer, mask in self.items():
+            yield (answer.code if isinstance(answer, Coding) else str(answer).lower()), answer, mask
+        if not self._cuts:
+            if self.question.type not in ("choice", "boolean"):
+                yield "any answer", None, self._otherwise
+            return
+        for unit in self.question.units or (PLAIN,):
+            scale = self.scale(unit)
+            for words, mask in zip(scale.words(unit), scale.masks, strict=True):
+                yield words, None, mask
+
+    def _measured(self, number: int | Decimal, unit: str) -> int:
+        scale = self._scales.get(unit)
+        return (self.scale(unit) if scale is None else scale).mask(number)
+
+
+def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:
+    """The scale of one unit; a comparison with no comparable parameter stays unknown on all of it."""
+    thresholds: list[tuple[Cut, Exact]] = []
+    for cut in cuts:
+        threshold = _threshold(cut, unit)
+        if threshold is None:
+            always |= cut.sets << 1
+        else:
+            thresholds.append((cut, threshold))
+    points = tuple(sorted({threshold for _, threshold in thresholds}))
+    masks = []
+    for case in range(2 * len(points) + 1):
+        held = _union(
+            cut.sets for cut, threshold in thresholds if _holds(cut.edge, case, points.index(threshold))
+        )
+        masks.append(always | both(held))
+    return Scale(points, tuple(masks))
+
+
+def holds(edge: str, value: Exact | int, threshold: Exact) -> bool:
+    """Whether `value` lies beyond the threshold: `more than`, `at least`, `less than` or `at most` it."""
+    if edge == "more than":
+        return value > threshold
+    if edge == "at least":
+        return value >= threshold
+    return value < threshold if edge == "less than" else value <= threshold
+
+
+def _holds(edge: str, case: int, point: int) -> bool:
+    """`holds` for a case of a scale: case 2k + 1 is point k itself."""
+    return holds(edge, case, Decimal(2 * point + 1))
+
+
+def _threshold(cut: Cut, unit: str) -> Exact | None:
+    for value, own_unit in cut.parameters:
+        threshold = converted(value, own_unit, unit)
+        if threshold is not None:
+            return _decimal(threshold)
+    return None
+
+
+def _decimal(value: Fraction) -> Exact:
+    """The same number as a Decimal where it has finitely many digits (compares faster), else itself."""
+    digits = Decimal(value.numerator) / Decimal(value.denominator)
+    return digits if Fraction(digits) == value else value
+
+
+def _cut(test: Measured, sets: int, settings: Settings) -> Cut:
+    parameters = [settings.parameters[name] for name in test.parameters]
+    values = tuple((Decimal(parameter.value), parameter.unit) for parameter in parameters)
+    return Cut(sets, parameters[0].edge, values)
+
+
+def _by_answer(
+    question: Question, tests: tuple[tuple[Atom, Is, int], ...], answered: int, words: Mapping[str, str]
+) -> dict[Answer, int]:
+    if question.type in NUMBERS:
+        return {}
+    if question.type == "boolean":
+        return {
+            value: answered | _union(both(sets) for _, test, sets in tests if value in test.words)
+            for value in (False, True)
+        }
+    if question.type not in CHOICES:
+        return {}
+    unsure = unsure_codings(question, words)
+    table: dict[Answer, int] = {}
+    for option in question.options:
+        is_unsure = option.coding in unsure
+        mask = answered
+        for atom, test, sets in tests:
+            named = any(option.coding in codings_of(question, str(word), words) for word in test.words)
+            if named or (is_unsure and atom.unsure_present):
+                mask |= both(sets)
+            elif is_unsure:
+                mask |= sets << 1
+        table[option.coding] = mask
+    return table
+
+
+def _union(masks: Iterable[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
+
+
+class Readings(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
+    """What one question's answers contribute, by (linkId, answers); None where they set nothing.
+
+    Single answers that the tables know stand in it; anything else is worked out.
+    """
+
+    __slots__ = ("by_link",)
+
+    def __init__(self, by_link: Mapping[str, Reading]) -> None:
+        super().__init__(
+            ((link_id, (value,)), _contribution(mask, reading))
+            for link_id, reading in by_link.items()
+            for value, mask in reading.items()
+        )
+        self.by_link = by_link
+
+    def __missing__(self, answered: tuple[str, tuple[Answer, ...]]) -> Contribution | None:
+        link_id, values = answered
+        reading = self.by_link.get(link_id)
+        if reading is None:
+            return None
+        mask = 0
+        for value in values:
+            mask |= reading[value]
+        return _contribution(mask, reading) if values else (reading.unanswered, 0)
+
+
+def _contribution(mask: int, reading: Reading) -> Contribution | None:
+    return (mask, reading.bit) if mask else None

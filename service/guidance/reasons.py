@@ -1,0 +1,171 @@
+"""Why a condition holds, and which open questions keep one undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import TypeVar
+
+from service.guidance.reading_state import State
+from service.guidance.readings import Contribution
+from service.guidance.tables import Compiled
+
+_DIGITS = bytes(digit == ord("1") for digit in range(256))
+
+T = TypeVar("T")
+
+
+def chosen(things: Sequence[T], mask: int) -> tuple[T, ...]:
+    """The things at the positions of the bits of a mask, in their order."""
+    return tuple(compress(things, f"{mask:b}"[::-1].encode().translate(_DIGITS)))
+
+
+def positions(mask: int) -> list[int]:
+    """The positions of the bits of a mask, ascending; for masks with few bits."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
+
+
+class Reasons:
+    """Answers that made nodes present, as masks of questions; each node is searched once.
+
+    An answer counts where it makes something present on which the node stands. Where the node
+    stands on something that is absent (`none`), every answered question below that counts.
+    """
+
+    def __init__(self, compiled: Compiled, state: State) -> None:
+        self.over = compiled.because.over
+        self.state = state
+        self.bit_of = compiled.bit_of
+        self.contributions = state.contributions
+        if state.holds:
+            self.contributions = [*state.contributions, *_forced(compiled, state)]
+        self.found: dict[int, int] = {}
+
+    def of(self, node: int) -> int:
+        """The answered questions that made the node present; it must be present."""
+        known = self.found.get(node)
+        if known is None:
+            over = self.over[node]
+            known = self._steps(node, _given(self.contributions, over.frontier))
+            self.found[node] = known
+        return known
+
+    def of_block(self, start: int, held: int) -> dict[int, int]:
+        """By position in a block (two bits a node), ascending, what `of` says of the nodes that hold.
+
+        Args:
+            start: where the bits of the block start.
+            held: the *certain* bits of the nodes, from 0 on.
+        """
+        found = dict.fromkeys(positions(held), 0)
+        for sets, questions in self.contributions:
+            reached = sets >> start & held
+            while reached:
+                position = reached.bit_length() - 1
+                reached ^= 1 << position
+                found[position] |= questions
+        for position, mask in found.items():
+            node = start + position >> 1
+            if not self.over[node].plain:
+                found[position] = mask | self.of(node)
+        return found
+
+    def _steps(self, node: int, mask: int) -> int:
+        """The mask with what reaches the node through steps, and through what is absent."""
+        over = self.over[node]
+        if over.absence:
+            mask |= over.absence & self._answered()
+        steps = over.steps & self.state.bits
+        if steps:
+            for bit in positions(steps):
+                mask |= self.of(bit >> 1)
+        return mask
+
+    def _answered(self) -> int:
+        return sum(filter(None, map(self.bit_of.get, self.state.given)))
+
+
+class Undecided:
+    """Open questions that keep nodes unknown, as masks of questions; each node is searched once."""
+
+    def __init__(self, compiled: Compiled, state: State) -> None:
+        self.over = compiled.because.over
+        self.reads = compiled.because.reads
+        self.unknown = _unknown(state.bits)
+        self.open = state.open
+        self.doubtful = _doubtful(compiled, state)
+        self.doubted = _union(sets for sets, _ in self.doubtful)
+        self.found: dict[int, int] = {}
+
+    def of(self, node: int) -> int:
+        """The open questions in the undecided part of the node; none if it is decided."""
+        known = self.found.get(node)
+        if known is None:
+            known = self.found[node] = self._search(node) if self.unknown >> 2 * node & 1 else 0
+        return known
+
+    def _search(self, node: int) -> int:
+        over = self.over[node]
+        mask = _read(over.atoms & self.unknown, self.reads) & self.open
+        if self.doubted >> 2 * node & 1:
+            mask |= _given(self.doubtful, 1 << 2 * node)
+        deep = over.deep & self.unknown
+        if deep:
+            for bit in positions(deep):
+                mask |= self.of(bit >> 1)
+        return mask
+
+
+def _given(contributions: Iterable[Contribution], frontier: int) -> int:
+    """The questions whose answers set one of these bits."""
+    mask = 0
+    for sets, questions in contributions:
+        if sets & frontier:
+            mask |= questions
+    return mask
+
+
+def _read(atoms: int, reads: tuple[int, ...]) -> int:
+    """The questions that these atoms read."""
+    mask = 0
+    while atoms:
+        top = atoms.bit_length() - 1
+        mask |= reads[top >> 1]
+        atoms ^= 1 << top
+    return mask
+
+
+def _forced(compiled: Compiled, state: State) -> list[Contribution]:
+    """What contradictions that hold have set, with the questions that they read."""
+    judged = Reasons(compiled, _judged(state))
+    return [(table.sets, table.reads | judged.of(table.node)) for table in state.holds]
+
+
+def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
+    """What contradictions may still set, with the open questions that decide that."""
+    if not state.possible:
+        return []
+    judged = Undecided(compiled, _judged(state))
+    return [(table.sets, _union(judged.of(part) for part in table.parts)) for table in state.possible]
+
+
+def _judged(state: State) -> State:
+    """The state in which the contradictions were judged."""
+    return state._replace(bits=state.judged, holds=(), possible=())
+
+
+def _unknown(bits: int) -> int:
+    """The *certain* positions of nodes that are possible but not certain; other positions are noise."""
+    return bits >> 1 & ~bits
+
+
+def _union(masks: Iterable[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union

@@ -1,0 +1,219 @@
+"""What `compile.py` makes and `evaluate.py` reads: masks, programs and ready-made parts of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.guidance.bits import Program
+from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
+from service.guidance.readings import Readings
+from service.guidance.result import Fired, Interval, Risk, RowTally
+from service.guidance.totals import ScoreTable
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTable:
+    """A rule, its node, and the rank that it fires (of the tier or of the level).
+
+    `alone` says that it fired, where no answer made it (`otherwise`).
+    """
+
+    rule: Rule
+    node: int
+    rank: int
+    alone: Fired
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBlock:
+    """All rules, in the order of their nodes, which are neighbours: first those of the tier.
+
+    Their bits are read from 0 on (`bits >> start`): rule n has the *certain* bit 2n.
+
+    Args:
+        start: where the bits of the block start.
+        rules: highest tier first, then with priority, then in file order; after them the rules of
+            each outcome in file order.
+        tier: the *certain* bits of the tier's rules.
+    """
+
+    start: int
+    rules: tuple[RuleTable, ...]
+    tier: int
+
+    @property
+    def tier_rules(self) -> tuple[RuleTable, ...]:
+        """The rules of the tier."""
+        return self.rules[: self.tier.bit_count()]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeTable:
+    """An outcome; bits are those of the rule block.
+
+    Args:
+        rules: in the order in which they decide.
+        certain: the *certain* bits of its rules.
+        conditional: the *possible* bits of all but the last, which says otherwise.
+        same: by level, the *certain* bits of its conditional rules for that level.
+        settled: by level, the interval of that level alone.
+        otherwise: the risk where no conditional rule can hold.
+    """
+
+    outcome: Outcome
+    rules: tuple[RuleTable, ...]
+    certain: int
+    conditional: int
+    same: tuple[int, ...]
+    settled: tuple[Interval, ...]
+    otherwise: Risk
+
+
+@dataclass(frozen=True, slots=True)
+class ContradictionTable:
+    """A contradiction, its node, and the *certain* bits that its worse findings set.
+
+    Args:
+        parts: the nodes of what contradicts.
+        all: their *possible* bits; it is possible while all of them are set.
+        reads: the answers that it reads directly, as a mask of questions.
+    """
+
+    contradiction: Contradiction
+    node: int
+    parts: tuple[int, ...]
+    all: int
+    sets: int
+    reads: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowStates:
+    """Two neighbouring rows (or the last one) in one state, and what they add to the counts.
+
+    `counts` holds left, right, answered and open, in four parts of 16 bits, the first lowest.
+    """
+
+    tallies: tuple[RowTally, ...]
+    counts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTable:
+    """A table: where the bits of its rows start, a mask of them from 0 on, and the states.
+
+    `pairs` holds the states of each two rows by the byte of their bits; the first byte is the lowest.
+    """
+
+    comparison: Comparison
+    start: int
+    mask: int
+    pairs: tuple[tuple[RowStates, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceTable:
+    """Advice: where its bits start, and which of them shows which piece.
+
+    Args:
+        conditional: from 0 on, the *certain* bit of each piece with a condition (the *possible*
+            bit for safety advice).
+        by_bit: the piece of each bit: every piece twice.
+        general: advice without a condition.
+    """
+
+    start: int
+    conditional: int
+    by_bit: tuple[Advice, ...]
+    general: tuple[Advice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ladders:
+    """Bits that advice reads off the result.
+
+    Args:
+        at_least, at_most: by rank of that end of the tier.
+        levels: of the outcomes that advice reads: position of the outcome, and bits by rank.
+    """
+
+    at_least: tuple[int, ...]
+    at_most: tuple[int, ...]
+    levels: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What one node stands on. An atom stands on itself; `any` under `any` is flattened.
+
+    Args:
+        frontier: *certain* bits through which answers make the node present: its own, and those of
+            the parts of all and count.
+        plain: whether its own bit is all that reasons need.
+        steps: *certain* bits of the all, none and count nodes that reach the node through `any`.
+        absence: for `none`, the questions that anything below it reads, as a mask; else 0.
+        atoms, deep: *certain* bits of the atoms among its parts, and of its other parts.
+    """
+
+    plain: bool
+    frontier: int
+    steps: int
+    absence: int
+    atoms: int
+    deep: int
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """For reasons and open questions: what every node stands on.
+
+    Args:
+        over: by node.
+        reads: by node, the questions that an atom reads, as a mask of questions; 0 for the rest.
+        red_flags: questions that a finding or rule of a red-flag kind reads, as a mask.
+    """
+
+    over: tuple[Over, ...]
+    reads: tuple[int, ...]
+    red_flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The whole guidance as tables.
+
+    Args:
+        links: every question that counts.
+        bit_of: its bit in masks of questions, by linkId.
+        questions: linkIds in the order of the bits of such masks (form order).
+        gates: by place, the questions whose answers decide whether this one is asked.
+        gated: the questions that have gates.
+        always: bits of conditions that hold for every response.
+        ignored_bits: bits of atoms that also read answers to questions that are not asked.
+        detect, derive, advise: programs for contradictions, for findings and rules, for advice.
+        single: by bit of a question, its linkId alone.
+    """
+
+    readings: Readings
+    links: frozenset[str]
+    bit_of: Mapping[str, int]
+    questions: tuple[str, ...]
+    single: Mapping[int, tuple[str, ...]]
+    gates: tuple[int, ...]
+    gated: int
+    always: int
+    ignored_bits: int
+    detect: Program
+    derive: Program
+    advise: Program
+    tiers: tuple[Tier, ...]
+    block: RuleBlock
+    outcomes: tuple[OutcomeTable, ...]
+    contradictions: tuple[ContradictionTable, ...]
+    findings: Mapping[str, int]
+    comparisons: tuple[ComparisonTable, ...]
+    advice: AdviceTable
+    ladders: Ladders
+    scores: tuple[ScoreTable, ...]
+    because: Because

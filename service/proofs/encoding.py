@@ -1,0 +1,167 @@
+"""Conditions as formulas: each node is present (one formula) and possible (another).
+
+The formulas follow the graph, not the compiled programs: a fault in those shows in the tests
+against the naive evaluator, a fault in the guidance shows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import z3
+
+from service.guidance import Guidance
+from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
+from service.guidance.graph import Node, Test
+from service.guidance.totals import ScoreTable
+from service.proofs.answer_space import Asked, Case, Space, rules_of, spaces_of
+
+
+class Value(NamedTuple):
+    """A node's value: for certain, and possibly."""
+
+    present: z3.BoolRef
+    possible: z3.BoolRef
+
+
+TRUE, FALSE = z3.BoolVal(val=True), z3.BoolVal(val=False)
+PRESENT, ABSENT = Value(TRUE, TRUE), Value(FALSE, FALSE)
+
+
+class Encoding:
+    """The guidance as formulas over every possible response.
+
+    Switches are variables too: what is proved holds however a clinic sets them. Answers to questions
+    that are hidden (which contradictions read as well) are left out.
+
+    Args:
+        asked: when questions are asked; by default every question always is.
+    """
+
+    def __init__(self, guidance: Guidance, asked: Asked | None = None) -> None:
+        self.guidance = guidance
+        self.nodes = guidance.graph.nodes
+        self.spaces = spaces_of(guidance, asked or {})
+        self.solver = z3.Solver()
+        self.solver.add(*rules_of(self.spaces, guidance, asked or {}))
+        self.full = z3.And([z3.Not(space.open) for space in self.spaces.values()])
+        self.totals = {table.score.name: _total(table, self.spaces) for table in guidance.compiled.scores}
+        self.forces: dict[int, Value] = {}
+        unforced: list[Value] = []
+        for index in range(len(self.nodes)):
+            unforced.append(self._value(index, unforced))
+        self.forces = self._forces(unforced)
+        self.values: list[Value] = []
+        for index in range(len(self.nodes)):
+            self.values.append(self._named(index, self._value(index, self.values)))
+
+    def with_finding(self, finding: int, value: Value) -> list[Value]:
+        """The value of every node, had the finding at this node that value whatever the answers."""
+        values = [*self.values]
+        values[finding] = value
+        changed = {finding}
+        for index in range(finding + 1, len(self.nodes)):
+            if not changed.isdisjoint(self.nodes[index].parts):
+                values[index] = self._value(index, values)
+                changed.add(index)
+        return values
+
+    def _value(self, index: int, values: list[Value]) -> Value:
+        value = self._derived(self.nodes[index], index, values)
+        force = self.forces.get(index)
+        if force is None:
+            return value
+        return Value(z3.Or(value.present, force.present), z3.Or(value.possible, force.possible))
+
+    def _derived(self, node: Node, index: int, values: list[Value]) -> Value:
+        if not node.parts:
+            return self._leaf(node, index)
+        present = [values[part].present for part in node.parts]
+        possible = [values[part].possible for part in node.parts]
+        if node.word == "all":
+            return Value(z3.And(present), z3.And(possible))
+        if node.word == "none":
+            return Value(z3.Not(z3.Or(possible)), z3.Not(z3.Or(present)))
+        if node.word == "count":
+            return Value(z3.AtLeast(*present, node.need), z3.AtLeast(*possible, node.need))
+        return Value(z3.Or(present), z3.Or(possible))
+
+    def _leaf(self, node: Node, index: int) -> Value:
+        if node.atom is not None:
+            return self._atom(node.atom.test, index)
+        if node.name:
+            switch = z3.Bool(node.name)
+            return Value(switch, switch)
+        return PRESENT if node.word == "always" else ABSENT
+
+    def _atom(self, test: Test, index: int) -> Value:
+        if isinstance(test, Is | Answered | Measured):
+            space = self.spaces[test.link_id]
+            return Value(space.sets(2 * index), space.sets(2 * index + 1))
+        if isinstance(test, InBand):
+            return _in_band(test, self._table(test.score), *self.totals[test.score])
+        if isinstance(test, Scored):
+            parameter = self.guidance.draft.header.parameters[test.parameter]
+            ends = [_beyond(parameter.edge, end, str(parameter.value)) for end in self.totals[test.score]]
+            return Value(z3.And(ends), z3.Or(ends))
+        return ABSENT
+
+    def _table(self, name: str) -> ScoreTable:
+        return next(table for table in self.guidance.compiled.scores if table.score.name == name)
+
+    def _forces(self, unforced: list[Value]) -> dict[int, Value]:
+        """By finding: what contradictions force it to be."""
+        forces: dict[int, Value] = {}
+        for written, node in zip(
+            self.guidance.draft.contradictions, self.guidance.graph.contradictions, strict=True
+        ):
+            for name in written.worse:
+                finding = self.guidance.graph.findings[name]
+                known = forces.get(finding, ABSENT)
+                value = unforced[node]
+                forces[finding] = Value(
+                    z3.Or(known.present, value.present), z3.Or(known.possible, value.possible)
+                )
+        return forces
+
+    def _named(self, index: int, value: Value) -> Value:
+        """The same value under short names, so that formulas that use it stay small."""
+        named = Value(z3.Bool(f"present {index}"), z3.Bool(f"possible {index}"))
+        self.solver.add(named.present == value.present, named.possible == value.possible)
+        return named
+
+
+def _total(table: ScoreTable, spaces: Mapping[str, Space]) -> tuple[z3.ArithRef, z3.ArithRef]:
+    """The least and the most that a score can be."""
+    lows, highs = [z3.RealVal(0)], [z3.RealVal(0)]
+    for weights in table.weights:
+        space = spaces[weights.link_id]
+        unknown = z3.Or([space.open, *[case.holds for case in space.cases if case.weight is None]])
+        known = z3.Sum([z3.RealVal(0), *[_added(case) for case in space.cases if case.weight is not None]])
+        lows.append(z3.If(unknown, z3.RealVal(str(weights.least)), known))
+        highs.append(z3.If(unknown, z3.RealVal(str(weights.most)), known))
+    return z3.Sum(lows), z3.Sum(highs)
+
+
+def _added(case: Case) -> z3.ArithRef:
+    return z3.If(case.holds, z3.RealVal(str(case.weight)), z3.RealVal(0))
+
+
+def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:
+    bands = table.score.bands
+    inside: list[z3.BoolRef] = []
+    outside: list[z3.BoolRef] = []
+    for place, band in enumerate(bands):
+        from_below = TRUE if place == 0 else high >= z3.RealVal(str(band.low))
+        from_above = TRUE if place == len(bands) - 1 else low < z3.RealVal(str(bands[place + 1].low))
+        (inside if band.name in test.bands else outside).append(z3.And(from_below, from_above))
+    return Value(z3.Not(z3.Or(outside)), z3.Or(inside))
+
+
+def _beyond(edge: str, value: z3.ArithRef, threshold: str) -> z3.BoolRef:
+    if edge == "more than":
+        return value > z3.RealVal(threshold)
+    if edge == "at least":
+        return value >= z3.RealVal(threshold)
+    return value < z3.RealVal(threshold) if edge == "less than" else value <= z3.RealVal(threshold)

@@ -1,0 +1,22 @@
+"""Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
+
+from service.questionnaire.check import Checked
+from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire
+from service.questionnaire.kinds import KINDS
+from service.questionnaire.lint import lint
+from service.questionnaire.resolution import find_form
+from service.questionnaire.validation import validate
+from service.questionnaire.value_sets import ValueSets, value_sets_from
+
+__all__ = [
+    "KINDS",
+    "Checked",
+    "Compiled",
+    "ValueSets",
+    "compile_leniently",
+    "compile_questionnaire",
+    "find_form",
+    "lint",
+    "validate",
+    "value_sets_from",
+]

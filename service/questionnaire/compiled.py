@@ -1,0 +1,149 @@
+"""A Questionnaire compiled once: tables that answer every later question about a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from service.errors import GuidanceError, Problem
+from service.guidance.answers import Answer, Answers, Coding
+from service.guidance.form import Form, Option, Question
+from service.questionnaire.accept import accept
+from service.questionnaire.check import Checked, Rules, check
+from service.questionnaire.extensions import text
+from service.questionnaire.gates import Gates, gates_of
+from service.questionnaire.item import Item
+from service.questionnaire.lint import lint_with
+from service.questionnaire.logic import logic_of
+from service.questionnaire.plans import Plans, plans_of
+from service.questionnaire.reading import items_of
+from service.questionnaire.sequence import sequence
+from service.questionnaire.value_sets import ValueSets
+
+_NO_CHART: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled Questionnaire.
+
+    Args:
+        resource: as published.
+        canonical: `url|version`.
+        form: what the guidance must know of it.
+        items: by linkId, in document order.
+        lint: what is wrong with the Questionnaire itself, warnings included.
+    """
+
+    resource: Mapping[str, Any] = field(repr=False)
+    canonical: str
+    form: Form
+    items: Mapping[str, Item]
+    lint: tuple[Problem, ...]
+    _rules: Rules = field(repr=False)
+    _gates: Gates = field(repr=False)
+    _plans: Plans | None = field(repr=False)
+
+    def accept(self, items: Sequence[Any], complete: bool) -> Answers | None:  # noqa: FBT001 - a shared contract
+        """Returns the answers of a response that is plainly valid, else None; see `accept.py`.
+
+        Args:
+            items: typed structs with the attributes that FHIR names; unset ones are `msgspec.UNSET`.
+            complete: the status of the response demands that it is complete (completed, amended).
+        """
+        return accept(self._plans, self._gates, items, complete=complete) if self._plans is not None else None
+
+    def check(self, response: Mapping[str, Any], status: str | None = None) -> Checked:
+        """Checks a parsed response in full; never raises for what the response contains.
+
+        Args:
+            response: QuestionnaireResponse with int or Decimal numbers, of any shape.
+            status: decides which faults count; the response's own status where it is not given.
+        """
+        return check(self._rules, response, text(response.get("status")) if status is None else status)
+
+    def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
+        """Returns linkIds of items that are enabled by these answers, and of those closed for certain."""
+        true = known = 0
+        for link, answers in given.items():
+            true_here, known_here = self._gates.bits(link, answers)
+            true, known = true | true_here, known | known_here
+        disabled, closed = self._gates.states(true, known)
+        return frozenset(self.items) - self._gates.named(disabled), closed
+
+    def answers_of(
+        self, given: Mapping[str, tuple[Answer, ...]], *, chart: Mapping[str, tuple[Answer, ...]] = _NO_CHART
+    ) -> Answers:
+        """Returns answers as a response that gives them would: those of disabled items are ignored.
+
+        Args:
+            given: answers by linkId. chart: values from the chart by linkId.
+        """
+        enabled, closed = self.enabled(given)
+        return Answers(
+            {link: answers for link, answers in given.items() if link in enabled},
+            closed,
+            {link: answers for link, answers in given.items() if link not in enabled},
+            chart,
+        )
+
+
+def compile_questionnaire(resource: Mapping[str, Any], value_sets: ValueSets) -> Compiled:
+    """Compiles a Questionnaire that is fit to be served.
+
+    Raises:
+        GuidanceError: the lint found errors; a line each, naming place and expectation.
+    """
+    compiled = compile_leniently(resource, value_sets)
+    faults = [
+        f"{problem.expression}: {problem.text}" for problem in compiled.lint if problem.severity == "error"
+    ]
+    if faults:
+        raise GuidanceError(faults)
+    return compiled
+
+
+def compile_leniently(resource: Mapping[str, Any], value_sets: ValueSets) -> Compiled:
+    """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`."""
+    items = MappingProxyType(items_of(resource, value_sets))
+    ordered, circular = sequence(items)
+    gates = gates_of(items, ordered)
+    canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
+    top = tuple(link for link, item in items.items() if item.parent is None)
+    logic = logic_of(resource, items)
+    return Compiled(
+        resource=resource,
+        canonical=canonical,
+        form=Form(canonical, MappingProxyType(dict(_questions(items.values())))),
+        items=items,
+        lint=lint_with(resource, items, circular),
+        _rules=Rules(items, top, ordered, logic),
+        _gates=gates,
+        _plans=plans_of(items, gates) if logic is None else None,
+    )
+
+
+def _questions(items: Iterable[Item]) -> Iterable[tuple[str, Question]]:
+    for item in items:
+        if item.answerable:
+            yield item.link_id, _question(item)
+
+
+def _question(item: Item) -> Question:
+    choices = item.options.choices.values() if item.options is not None else ()
+    return Question(
+        link_id=item.link_id,
+        text=item.text,
+        type=item.type,
+        options=tuple(
+            Option(choice.answer, choice.display, choice.weight)
+            for choice in choices
+            if isinstance(choice.answer, Coding)
+        ),
+        order=item.order,
+        codes=item.codes,
+        units=tuple(unit.code for unit in item.limits.units),
+        repeats=item.repeats,
+    )

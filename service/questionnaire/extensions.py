@@ -1,0 +1,79 @@
+"""Reads FHIR extensions of a Questionnaire by url, and names the urls in one place.
+
+Source: FHIR R4 extensibility.html; extension registry of HL7 (core and SDC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_CORE = "http://hl7.org/fhir/StructureDefinition/"
+_SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
+
+ITEM_WEIGHT = _CORE + "itemWeight"
+ORDINAL_VALUE = _CORE + "ordinalValue"
+OLD_ORDINAL_VALUES = (
+    _CORE + "questionnaire-ordinalValue",
+    _SDC + "sdc-questionnaire-ordinalValue",
+    _CORE + "codesystem-ordinalValue",
+    _CORE + "valueset-ordinalValue",
+    _CORE + "iso21090-CO-value",
+)
+MIN_OCCURS = _CORE + "questionnaire-minOccurs"
+MAX_OCCURS = _CORE + "questionnaire-maxOccurs"
+MIN_LENGTH = _CORE + "minLength"
+MIN_VALUE = _CORE + "minValue"
+MAX_VALUE = _CORE + "maxValue"
+MIN_QUANTITY = _SDC + "sdc-questionnaire-minQuantity"
+MAX_QUANTITY = _SDC + "sdc-questionnaire-maxQuantity"
+MAX_DECIMAL_PLACES = _CORE + "maxDecimalPlaces"
+REGEX = _CORE + "regex"
+MIME_TYPE = _CORE + "mimeType"
+MAX_SIZE = _CORE + "maxSize"
+UNIT = _CORE + "questionnaire-unit"
+UNIT_OPTION = _CORE + "questionnaire-unitOption"
+UNIT_VALUE_SET = _CORE + "questionnaire-unitValueSet"
+OPTION_EXCLUSIVE = _CORE + "questionnaire-optionExclusive"
+REFERENCE_RESOURCE = _CORE + "questionnaire-referenceResource"
+CONSTRAINT = _CORE + "questionnaire-constraint"
+TARGET_CONSTRAINT = _CORE + "targetConstraint"
+VARIABLE = _CORE + "variable"
+ENABLE_WHEN_EXPRESSION = _SDC + "sdc-questionnaire-enableWhenExpression"
+CALCULATED_EXPRESSION = _SDC + "sdc-questionnaire-calculatedExpression"
+INITIAL_EXPRESSION = _SDC + "sdc-questionnaire-initialExpression"
+LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
+ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
+
+
+def mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    """Yields the objects of a JSON array; anything else in its place yields nothing."""
+    if isinstance(value, list):
+        for element in value:
+            if isinstance(element, Mapping):
+                yield element
+
+
+def extensions(element: Mapping[str, Any], url: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the extensions of `element` with this url, in order."""
+    for extension in mappings(element.get("extension")):
+        if extension.get("url") == url:
+            yield extension
+
+
+def values(element: Mapping[str, Any], url: str) -> Iterator[Any]:
+    """Yields the value[x] of every extension of `element` with this url."""
+    for extension in extensions(element, url):
+        for key, value in extension.items():
+            if key.startswith("value"):
+                yield value
+
+
+def value(element: Mapping[str, Any], url: str) -> Any | None:
+    """Returns the value[x] of the first extension with this url, or None."""
+    return next(values(element, url), None)
+
+
+def text(value: object) -> str:
+    """Returns a string as it is, and anything else as the empty string."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,230 @@
+"""The response laid over the Questionnaire: every item there is, and every item there could be.
+
+One walk over the parsed response pairs each response item with its Questionnaire item and
+reads the answers. An item that is absent is there as an empty occurrence (unless it is a display
+item, which nothing asks for), so that all later checks treat absent and empty alike. The walk goes
+only where the Questionnaire goes, so hostile nesting ends where the form ends.
+
+Source: FHIR R4 QuestionnaireResponse.item; SDC validation rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.errors import Problem
+from service.guidance.answers import Answer
+from service.questionnaire.answer_reading import Given, answers_of
+from service.questionnaire.item import DISPLAY, GROUP, Item
+from service.questionnaire.severity import severity
+
+MOST = 200_000
+"""Occurrences, empty ones included, beyond which a response is not checked further."""
+
+_LONGEST_TEXT = 200
+"""Characters of the response's own wording that a message repeats."""
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """A place in the response where items stand: the top, a group, or the inside of one answer."""
+
+    path: str
+    owner: Occurrence | None = None
+    by_link: dict[str, list[Occurrence]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Occurrence:
+    """One item in one place.
+
+    Args:
+        path: its FHIRPath, or that of the place where it is missing.
+        position, end: its place in the walk, and that of the first occurrence after all inside it.
+        source: as it stands in the response, None where it is absent.
+        given: its answers that have a value, wrong ones included. answers: the well-formed ones, typed.
+        scopes: where its own items stand: one for a group, one per answer for a question.
+        enabled: by FHIR's rules. certain: 1 open and -1 closed for certain, 0 neither.
+    """
+
+    item: Item
+    scope: Scope
+    path: str
+    position: int
+    source: Mapping[str, Any] | None
+    end: int = 0
+    given: list[Given] = field(default_factory=list)
+    answers: tuple[Answer, ...] = ()
+    scopes: list[Scope] = field(default_factory=list)
+    enabled: bool = True
+    certain: int = 1
+
+    @property
+    def present(self) -> bool:
+        """Whether it stands in the response."""
+        return self.source is not None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it, or anything in it, is answered."""
+        return bool(self.given) or any(
+            below.in_use for scope in self.scopes for found in scope.by_link.values() for below in found
+        )
+
+
+@dataclass(slots=True)
+class Paired:
+    """The whole response: the top scope, occurrences by linkId, and faults of shape."""
+
+    top: Scope
+    by_link: dict[str, list[Occurrence]]
+    problems: list[Problem]
+    count: int
+
+    def occurrences(self) -> Iterator[Occurrence]:
+        """Yields every occurrence, in the order of the Questionnaire."""
+        for found in self.by_link.values():
+            yield from found
+
+
+class TooCostly(Exception):
+    """The response repeats groups so often that checking it would take too long."""
+
+
+def paired(response: Mapping[str, Any], items: Mapping[str, Item], top: tuple[str, ...]) -> Paired:
+    """Lays a response over the items of a form.
+
+    Args:
+        response: the parsed QuestionnaireResponse, of any shape.
+        top: linkIds of the top-level items.
+    """
+    pairing = _Pairing(items)
+    scope = Scope("QuestionnaireResponse")
+    try:
+        pairing.fill(scope, top, response.get("item"))
+    except TooCostly:
+        pairing.problem(
+            "too-costly", scope.path, f"Expected at most {MOST} items, empty ones of groups included."
+        )
+    return Paired(scope, pairing.by_link, pairing.problems, pairing.count)
+
+
+class _Pairing:
+    """The state of the walk: occurrences so far, by linkId, and faults."""
+
+    def __init__(self, items: Mapping[str, Item]) -> None:
+        self.items = items
+        self.by_link: dict[str, list[Occurrence]] = {link: [] for link in items}
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def problem(self, kind: str, path: str, text: str) -> None:
+        self.problems.append(Problem(kind, text, path, severity(kind)))
+
+    def fill(self, scope: Scope, links: tuple[str, ...], raw: object) -> None:
+        """Pairs the items that stand in one scope, then adds empty occurrences for the absent ones."""
+        if raw is not None and not isinstance(raw, list):
+            self.problem("malformed", scope.path, "Expected: item is an array of items.")
+        last = -1
+        for index, source in enumerate(raw if isinstance(raw, list) else []):
+            path = f"{scope.path}.item[{index}]"
+            item = self._known(source, scope, path)
+            if item is None:
+                continue
+            if item.order < last:
+                self.problem(
+                    "item-order", path, f"{item.label}: expected items in the order of the Questionnaire."
+                )
+            last = max(last, item.order)
+            if item.link_id in scope.by_link and not (item.type == GROUP and item.repeats):
+                self.problem("item-repeated", path, _once(item))
+            self.occurrence(item, scope, path, source)
+        for link in links:
+            if link not in scope.by_link and self.items[link].type != DISPLAY:
+                self.occurrence(self.items[link], scope, scope.path, None)
+
+    def _known(self, source: object, scope: Scope, path: str) -> Item | None:
+        if not isinstance(source, Mapping):
+            self.problem("malformed", path, "Expected: an item is an object.")
+            return None
+        link = source.get("linkId")
+        if not isinstance(link, str) or not link:
+            self.problem("link-id-missing", path, "Expected: linkId, naming an item of the Questionnaire.")
+            return None
+        item = self.items.get(link)
+        if item is None:
+            self.problem("item-unknown", path, "Expected: linkId is one of the Questionnaire's.")
+            return None
+        if item.parent != (scope.owner.item.link_id if scope.owner is not None else None):
+            self.problem("item-misplaced", path, f"{item.label}: expected {self._place(item)}.")
+            return None
+        return item
+
+    def _place(self, item: Item) -> str:
+        return (
+            f"under {self.items[item.parent].label}"
+            if item.parent is not None
+            else "at the top of the response"
+        )
+
+    def occurrence(self, item: Item, scope: Scope, path: str, source: Mapping[str, Any] | None) -> None:
+        self.count += 1
+        if self.count > MOST:
+            raise TooCostly
+        here = Occurrence(item, scope, path, self.count, source)
+        scope.by_link.setdefault(item.link_id, []).append(here)
+        self.by_link[item.link_id].append(here)
+        if source is not None:
+            self._shape(here, source)
+        if item.answerable and source is None:
+            self._unanswered(here)
+        elif item.answerable:
+            self._question(here, source or {})
+        else:
+            self._inside(here, path, (source or {}).get("item"))
+        here.end = self.count + 1
+
+    def _question(self, here: Occurrence, source: Mapping[str, Any]) -> None:
+        for answer in answers_of(here.item, here.path, source.get("answer"), self.problem):
+            if answer.has_value:
+                here.given.append(answer)
+            if answer.nested is not None or (answer.has_value and here.item.children):
+                self._inside(here, answer.path, answer.nested)
+        here.answers = tuple(one.answer for one in here.given if one.answer is not None)
+        self._unanswered(here)
+
+    def _unanswered(self, here: Occurrence) -> None:
+        if not here.scopes and here.item.children:
+            self._inside(here, here.path, None)
+
+    def _inside(self, here: Occurrence, path: str, raw: object) -> None:
+        scope = Scope(path, here)
+        here.scopes.append(scope)
+        self.fill(scope, here.item.children, raw)
+
+    def _shape(self, here: Occurrence, source: Mapping[str, Any]) -> None:
+        item, path = here.item, here.path
+        text = source.get("text")
+        if isinstance(text, str) and text != item.text:
+            shown = f"“{text[:_LONGEST_TEXT]}”"
+            self.problem(
+                "item-text", path, f"{item.label}: the response words the question differently: {shown}."
+            )
+        if item.type == GROUP and "answer" in source:
+            self.problem("group-answer", path, f"{item.label}: expected no answer, because this is a group.")
+        if item.type == DISPLAY and ("answer" in source or "item" in source):
+            self.problem(
+                "display-answer", path, f"{item.label}: expected no answer and no items: this is a text."
+            )
+        if item.answerable and "item" in source:
+            self.problem(
+                "item-nesting", path, f"{item.label}: expected its items inside an answer, not beside it."
+            )
+
+
+def _once(item: Item) -> str:
+    if item.type == GROUP:
+        return f"{item.label}: expected once, because the group does not repeat."
+    return f"{item.label}: expected one item; several answers of a question stand in one item."

@@ -1,0 +1,103 @@
+"""How bad a kind of fault is, given the status of the response.
+
+Completed and amended responses are checked in full. In-progress and stopped ones are not asked to
+be complete. Of entered-in-error ones only the structure is checked.
+
+Source: SDC validation of QuestionnaireResponse; org.hl7.fhir.core#1841 (required on stopped responses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from service.errors import Problem
+from service.questionnaire.item import COMPLETE
+
+STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
+
+_WARNINGS = frozenset(
+    {
+        "canonical-unversioned",
+        "form-status",
+        "form-period",
+        "item-text",
+        "answer-duplicate",
+        "disabled-item",
+        "value-set-uncertain",
+        "pattern-time",
+        "attachment-type-missing",
+        "attachment-size-unknown",
+        "calculated-differs",
+        "calculated-missing",
+        "initial-differs",
+        "que-0",
+        "enable-when-later",
+        "weight-disagreement",
+        "occurs-required",
+        "expression-language",
+        "options-missing",
+        "limit-value",
+        "calculated-initial",
+        "expression-failed",
+        "expression-time",
+    }
+)
+_INFORMATION = frozenset({"constraint-undecided", "expression-unavailable"})
+_OF_COMPLETENESS = frozenset({"required", "too-few", "calculated-missing"})
+_OF_STRUCTURE = frozenset(
+    {
+        "response-type",
+        "response-status",
+        "canonical-missing",
+        "canonical-unknown",
+        "canonical-mismatch",
+        "malformed",
+        "link-id-missing",
+        "item-unknown",
+        "item-misplaced",
+        "item-order",
+        "item-repeated",
+        "group-answer",
+        "display-answer",
+        "item-nesting",
+        "answer-empty",
+        "answer-several-values",
+        "answer-type",
+        "answer-format",
+        "too-costly",
+    }
+)
+
+
+def severity(kind: str) -> str:
+    """Returns the severity that a kind has unless its place says otherwise."""
+    if kind in _INFORMATION:
+        return "information"
+    return "warning" if kind in _WARNINGS else "error"
+
+
+def applying(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
+    """Returns the problems that count for a response of this status.
+
+    An unknown status counts as completed, so that a misspelt one hides nothing.
+    """
+    if status == "entered-in-error":
+        return tuple(problem for problem in problems if problem.kind in _OF_STRUCTURE)
+    if status in ("in-progress", "stopped"):
+        return tuple(_lenient(problem) for problem in problems if problem.kind not in _OF_COMPLETENESS)
+    return tuple(problems)
+
+
+def _lenient(problem: Problem) -> Problem:
+    """Constraints must hold before a response counts as complete; until then they are a warning."""
+    return replace(problem, severity="warning") if problem.kind == "constraint" else problem
+
+
+def strictly(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
+    """Returns the problems with answers of disabled items raised to errors where the response is complete."""
+    raised = status in COMPLETE
+    return tuple(
+        replace(problem, severity="error") if raised and problem.kind == "disabled-item" else problem
+        for problem in problems
+    )

@@ -1,0 +1,262 @@
+"""Answer values: from JSON to typed answers, and how two of them compare.
+
+Source: FHIR R4 datatypes.html (primitive formats); FHIRPath N1 section 6.2 on comparing dates of
+different precision: where the precision does not allow an answer, there is none (None here).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from service.guidance.answers import Answer, Coding, Quantity
+from service.guidance.units import converted
+
+ELEMENTS: Mapping[str, tuple[str, ...]] = {
+    "boolean": ("valueBoolean",),
+    "decimal": ("valueDecimal",),
+    "integer": ("valueInteger",),
+    "date": ("valueDate",),
+    "dateTime": ("valueDateTime",),
+    "time": ("valueTime",),
+    "string": ("valueString",),
+    "text": ("valueString",),
+    "url": ("valueUri",),
+    "choice": ("valueCoding",),
+    "open-choice": ("valueCoding", "valueString"),
+    "attachment": ("valueAttachment",),
+    "reference": ("valueReference",),
+    "quantity": ("valueQuantity",),
+}
+"""Elements that carry an answer, by item type."""
+
+LARGEST_INTEGER = 2**31 - 1
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+_DATE_TIME = re.compile(
+    r"(?P<day>[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)"
+    r"(T(?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<fraction>\.[0-9]{1,18})?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2}))?"
+)
+_TIME = re.compile(r"(?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,18})?")
+
+
+class NotWellFormed(ValueError):
+    """The JSON value has the right element name and is not written as FHIR writes that type."""
+
+
+def _boolean(value: object) -> Answer:
+    if not isinstance(value, bool):
+        raise NotWellFormed("true or false")
+    return value
+
+
+def _integer(value: object) -> Answer:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not -LARGEST_INTEGER - 1 <= value <= LARGEST_INTEGER
+    ):
+        raise NotWellFormed("a whole number of at most 32 bits")
+    return value
+
+
+def _decimal(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | float):
+        raise NotWellFormed("a decimal number")
+    exact = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    if not exact.is_finite():
+        raise NotWellFormed("a finite decimal number")
+    return exact
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise NotWellFormed("a text that is not blank")
+    return value
+
+
+def _date(value: object) -> str:
+    if not isinstance(value, str) or not is_date(value):
+        raise NotWellFormed("a date: YYYY, YYYY-MM or YYYY-MM-DD")
+    return value
+
+
+def _date_time(value: object) -> str:
+    if not isinstance(value, str) or not is_date_time(value):
+        raise NotWellFormed("a date, or a date with a time (seconds) and a time zone")
+    return value
+
+
+def _time(value: object) -> str:
+    if not isinstance(value, str) or not is_time(value):
+        raise NotWellFormed("a time: hh:mm:ss")
+    return value
+
+
+def _coding(value: object) -> Answer:
+    if not isinstance(value, Mapping):
+        raise NotWellFormed("a Coding object")
+    code, system = value.get("code"), value.get("system", "")
+    if not isinstance(system, str) or not isinstance(code, str) or not code:
+        raise NotWellFormed("a Coding with system and code")
+    return Coding(system, code)
+
+
+def _quantity(value: object) -> Answer:
+    if not isinstance(value, Mapping):
+        raise NotWellFormed("a Quantity object")
+    code = value.get("code", "")
+    if not isinstance(code, str):
+        raise NotWellFormed("a Quantity whose code is a text")
+    return Quantity(_decimal(value.get("value")), code)
+
+
+def _reference(value: object) -> Answer:
+    if not isinstance(value, Mapping):
+        raise NotWellFormed("a Reference object")
+    named = value.get("reference")
+    if named is None and ("identifier" in value or "display" in value):
+        return ""
+    return _text(named)
+
+
+def _attachment(value: object) -> Answer:
+    if not isinstance(value, Mapping):
+        raise NotWellFormed("an Attachment object")
+    url = value.get("url", "")
+    return url if isinstance(url, str) else ""
+
+
+READERS: Mapping[str, Callable[[object], Answer]] = {
+    "valueBoolean": _boolean,
+    "valueDecimal": _decimal,
+    "valueInteger": _integer,
+    "valueDate": _date,
+    "valueDateTime": _date_time,
+    "valueTime": _time,
+    "valueString": _text,
+    "valueUri": _text,
+    "valueCoding": _coding,
+    "valueQuantity": _quantity,
+    "valueReference": _reference,
+    "valueAttachment": _attachment,
+}
+"""Reads the JSON value of one element; raises NotWellFormed with what was expected."""
+
+
+def answer_in(element: Mapping[str, Any], prefix: str) -> tuple[str, Answer] | None:
+    """Returns (element name, answer) of `answer[x]`, `value[x]` or `initial.value[x]`; None if unreadable."""
+    for key, value in element.items():
+        if not key.startswith(prefix):
+            continue
+        name = "value" + key[len(prefix) :]
+        if name in READERS:
+            try:
+                return name, READERS[name](value)
+            except NotWellFormed:
+                return None
+    return None
+
+
+def is_date(text: str) -> bool:
+    """Whether `text` is a FHIR date that exists in the calendar."""
+    if not text.isascii() or not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat((text + "-01-01")[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def is_date_time(text: str) -> bool:
+    """Whether `text` is a FHIR dateTime: with a time it has seconds and a zone."""
+    match = _DATE_TIME.fullmatch(text) if text.isascii() else None
+    if match is None or not is_date(match["day"]):
+        return False
+    return match["clock"] is None or (
+        len(match["day"]) == 10 and _clock(match["clock"]) and _zone(match["zone"])
+    )
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` is a FHIR time."""
+    match = _TIME.fullmatch(text) if text.isascii() else None
+    return match is not None and _clock(match["clock"])
+
+
+def _clock(text: str) -> bool:
+    hours, minutes, seconds = text.split(":")
+    return int(hours) < 24 and int(minutes) < 60 and int(seconds) < 61
+
+
+def _zone(text: str) -> bool:
+    return text == "Z" or (int(text[1:3]) < 14 and int(text[4:6]) < 60) or text[1:] == "14:00"
+
+
+def order(a: Answer, b: Answer) -> int | None:
+    """Returns -1, 0 or 1 as `a` is less than, equal to or greater than `b`; None if that is not known.
+
+    Quantities are compared after exact conversion of units, dates and times on the digits that
+    both have, texts by code points. Values of different types do not compare.
+    """
+    if isinstance(a, Quantity) and isinstance(b, Quantity):
+        other = converted(b.value, b.unit, a.unit)
+        return None if other is None else _sign(a.value, other)
+    if isinstance(a, Coding) or isinstance(b, Coding) or isinstance(a, bool) or isinstance(b, bool):
+        return 0 if type(a) is type(b) and a == b else None
+    if isinstance(a, str) and isinstance(b, str):
+        return _order_of_texts(a, b)
+    if isinstance(a, int | Decimal) and isinstance(b, int | Decimal):
+        return _sign(a, b)
+    return None
+
+
+def same(a: Answer, b: Answer) -> bool | None:
+    """Whether two answers are equal; None if units or precision do not allow to tell."""
+    if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, Coding) or isinstance(b, Coding):
+        return type(a) is type(b) and a == b
+    found = order(a, b)
+    if found is None:
+        return None if type(a) is type(b) else False
+    return found == 0
+
+
+def _sign(a: Any, b: Any) -> int:
+    return int(a > b) - int(a < b)
+
+
+def _order_of_texts(a: str, b: str) -> int | None:
+    if is_date_time(a) and is_date_time(b):
+        return _order_of_dates(a, b)
+    return _sign(_without_zeros(a), _without_zeros(b)) if is_time(a) and is_time(b) else _sign(a, b)
+
+
+def _without_zeros(time: str) -> str:
+    return time.rstrip("0").rstrip(".") if "." in time else time
+
+
+def _order_of_dates(a: str, b: str) -> int | None:
+    moments = _moment(a), _moment(b)
+    if moments[0] is not None and moments[1] is not None:
+        return _sign(*moments)
+    length = min(len(a.partition("T")[0]), len(b.partition("T")[0]))
+    if a[:length] != b[:length]:
+        return _sign(a[:length], b[:length])
+    return 0 if len(a) == len(b) == length else None
+
+
+def _moment(text: str) -> tuple[datetime, Decimal] | None:
+    """An instant in UTC, with the fraction of the second apart so that no digit is lost; None for a date."""
+    match = _DATE_TIME.fullmatch(text)
+    if match is None or match["clock"] is None:
+        return None
+    clock = match["clock"].replace(":60", ":59")
+    zone = match["zone"].replace("Z", "+00:00")
+    try:
+        instant = datetime.fromisoformat(f"{match['day']}T{clock}{zone}").astimezone(UTC)
+    except OverflowError:
+        instant = datetime.fromisoformat(f"{match['day']}T{clock}+00:00")
+    return instant, Decimal("0" + (match["fraction"] or ".0"))

@@ -1,0 +1,1 @@
+"""HTTP: knows requests, routes and replies; knows no clinical meaning."""

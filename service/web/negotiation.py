@@ -1,0 +1,96 @@
+"""Which media type an answer is written in, and whether a body's media type is read.
+
+JSON is the only format. Werkzeug's own matching finds nothing for the parameters that FHIR puts
+on its media types, so the headers are read here. Every distinct header is worked out once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from service.errors import NotAcceptable, Problem, Unsupported
+from service.web.media import MediaRange, media_range, media_ranges
+
+FHIR_JSON = "application/fhir+json"
+JSON = "application/json"
+
+_WRITTEN = {
+    FHIR_JSON: FHIR_JSON,
+    JSON: JSON,
+    "text/json": "text/json",
+    "application/json+fhir": "application/json+fhir",
+}
+_READ = frozenset((*_WRITTEN,))
+_FORMATS = {
+    "json": FHIR_JSON,
+    "application/fhir json": FHIR_JSON,
+    "application/json fhir": "application/json+fhir",
+    **_WRITTEN,
+}
+_CACHED = 512
+
+
+def answer_type(accept: str | None, wanted: str | None = None) -> str:
+    """Returns the media type of the answer.
+
+    Args:
+        accept: the Accept header; None or empty accepts everything.
+        wanted: the parameter `_format`, which overrides the header.
+
+    Raises:
+        NotAcceptable: nothing that is written here was asked for.
+
+    Source:
+        R4 http.html#mime-type, #version-parameter, #parameters.
+    """
+    found = _of_format(wanted) if wanted else _of_accept(accept) if accept else FHIR_JSON
+    if found is None:
+        expected = f"Expected: {FHIR_JSON} or {JSON}, FHIR version 4.0, UTF-8."
+        raise NotAcceptable(Problem("accept", f"The answer is wanted in a form not written here. {expected}"))
+    return found
+
+
+def check_body_type(content_type: str | None) -> None:
+    """Makes sure that a request body is JSON, FHIR R4 and UTF-8 by its Content-Type.
+
+    Raises:
+        Unsupported: the header is missing or names anything else.
+    """
+    if content_type is None or not _is_read(content_type):
+        expected = f"Expected Content-Type: {FHIR_JSON} or {JSON}, FHIR version 4.0, UTF-8."
+        raise Unsupported(Problem("content-type", f"The body's media type is not read here. {expected}"))
+
+
+def _of_format(wanted: str) -> str | None:
+    found = media_range(wanted)
+    return _FORMATS.get(found.essence) if found is not None and found.is_ours else None
+
+
+@lru_cache(maxsize=_CACHED)
+def _is_read(content_type: str) -> bool:
+    found = media_range(content_type)
+    return found is not None and found.essence in _READ and found.is_ours
+
+
+@lru_cache(maxsize=_CACHED)
+def _of_accept(accept: str) -> str | None:
+    ranges = list(media_ranges(accept))
+    ranked = [(*_rank(offer, ranges), -place, offer) for place, offer in enumerate(_WRITTEN)]
+    quality, _, _, offer = max(ranked)
+    return _WRITTEN[offer] if quality > 0 else None
+
+
+def _rank(offer: str, ranges: list[MediaRange]) -> tuple[float, int]:
+    """Returns quality and closeness of the closest range that covers the offer; quality 0 if none does."""
+    covering = [(_closeness(offer, each), each.quality) for each in ranges if each.is_ours]
+    closeness, quality = max(covering, default=(0, 0.0))
+    return (quality, closeness) if closeness else (0.0, 0)
+
+
+def _closeness(offer: str, each: MediaRange) -> int:
+    """Returns 0 where the range does not cover the offer, 1 for `*/*`, up to 4 for type and parameters."""
+    if each.essence == offer:
+        return 3 + bool(each.parameters)
+    if each.essence == f"{offer.partition('/')[0]}/*":
+        return 2
+    return int(each.essence in ("*/*", "*"))

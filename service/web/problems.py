@@ -1,0 +1,43 @@
+"""Which HTTP status an error becomes, and the OperationOutcome that carries it."""
+
+from __future__ import annotations
+
+from service.errors import (
+    Malformed,
+    NotAcceptable,
+    NotAllowed,
+    NotFound,
+    NotScorable,
+    Problem,
+    ServiceError,
+    TooLarge,
+    Unsupported,
+)
+from service.fhir.outcome import operation_outcome
+from service.web.negotiation import FHIR_JSON
+from service.web.reply import NO_STORE, Header, Reply, json_reply
+
+STATUS: dict[type[ServiceError], int] = {
+    Malformed: 400,
+    NotFound: 404,
+    NotAllowed: 405,
+    NotAcceptable: 406,
+    TooLarge: 413,
+    Unsupported: 415,
+    NotScorable: 422,
+}
+
+
+def refusal(error: ServiceError) -> Reply:
+    """Returns the answer to a request that was refused: one issue per problem."""
+    headers: tuple[Header, ...] = (NO_STORE,)
+    if isinstance(error, NotAllowed):
+        headers = (("Allow", ", ".join(error.allow)), *headers)
+    return json_reply(operation_outcome(error.problems), FHIR_JSON, *headers, status=STATUS[type(error)])
+
+
+def breakdown(request_id: str) -> Reply:
+    """Returns the answer where the program itself failed: a fixed text and the id to ask for."""
+    text = f"The service failed on this request. Its operator finds the cause under request id {request_id}."
+    problem = Problem("internal", text, severity="fatal")
+    return json_reply(operation_outcome([problem]), FHIR_JSON, NO_STORE, status=500)

@@ -1,0 +1,303 @@
+"""A small questionnaire with its guidance and results, made by hand: nothing here needs a mapping file."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from service.fhir.header import ResponseHeader
+from service.fhir.risk import Renderer
+from service.guidance import model
+from service.guidance.answers import Answers, Coding, Quantity
+from service.guidance.form import Form, Option, Question
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
+
+BASE = "https://example.org/fhir"
+LOINC = "http://loinc.org"
+OWN = f"{BASE}/CodeSystem/demo"
+RISK = "http://terminology.hl7.org/CodeSystem/risk-probability"
+YES, NO = Coding(LOINC, "LA33-6"), Coding(LOINC, "LA32-8")
+YES_NO = (Option(YES, "Yes", Decimal(3)), Option(NO, "No", Decimal(0)))
+
+QUESTIONS = (
+    Question("fever", "Fever above 38 °C & chills <today>?", "choice", YES_NO, 1),
+    Question("cough", 'Do you "cough"?', "choice", YES_NO, 2),
+    Question("days", "For how many days?", "quantity", (), 3, units=("d", "wk")),
+    Question("pain", "Pain from 0 to 10?", "integer", (), 4),
+    Question(
+        "crp", "C-reactive protein", "quantity", (), 5, codes=(Coding(LOINC, "1988-5"),), units=("mg/L",)
+    ),
+    Question("note", "", "string", (), 6),
+    Question("ph", "pH", "decimal", (), 7, codes=(Coding(LOINC, "2746-6"),)),
+)
+
+
+def says(text: str) -> model.Says:
+    return model.Says(f"You: {text}", f"Clinician: {text}")
+
+
+def tier(rank: int, code: str) -> model.Tier:
+    return model.Tier(
+        code, rank, code.capitalize(), f"Target {code}", says(f"tier {code}"), "article", ("S1",)
+    )
+
+
+def rule(name: str, order: int, **more: Any) -> model.Rule:
+    stated = {"kind": "", "tier": None, "outcome": None, "level": None, "priority": "", "origin": "article"}
+    stated |= {"says": says(f"rule {name}"), "sources": ("S1", "S2"), "reads": ("fever",)}
+    return model.Rule(name=name, order=order, **(stated | more))
+
+
+TIERS = tuple(tier(rank, code) for rank, code in enumerate(("unknown", "home", "soon", "now")))
+LEVELS = tuple(
+    model.Level(code, rank, f"{code.capitalize()} likelihood", Coding(RISK, code))
+    for rank, code in enumerate(("low", "moderate", "high"))
+)
+GRADES = (
+    model.Level("none", 0, "Nothing points to it", None),
+    model.Level("some", 1, "Something does", None),
+)
+FLU = model.Outcome(
+    "flu",
+    "Flu pattern",
+    (Coding("http://snomed.info/sct", "6142004"),),
+    LEVELS,
+    True,
+    0,
+    says("flu"),
+    ("S1",),
+)
+OTHER = model.Outcome("other", "Other cause", (), GRADES, False, 1, says("other"), ("S2",))
+RULES = (
+    rule("fever-is-urgent", 0, kind="red-flag", tier=3),
+    rule(
+        "cough-is-soon",
+        1,
+        tier=2,
+        priority="expedited",
+        origin="project",
+        says=model.Says("", "Cough <b>&</b> more"),
+    ),
+    rule("flu-high", 2, outcome="flu", level=2),
+    rule("flu-low", 3, outcome="flu", level=0, sources=()),
+    rule("other-some", 4, outcome="other", level=1, says=model.Says("Only you", "")),
+)
+ROWS = tuple(model.Row(f"row-{n}", f"Feature {n}", "left", "right", ("S1",), ("S2",)) for n in range(4))
+TABLE = model.Comparison("flu-or-cold", "Flu against cold", "Flu", "Cold", ROWS)
+ADVICE = (
+    model.Advice("rest", "self-care", 0, says("rest & drink"), (), "article", ("S1",)),
+    model.Advice(
+        "outlook", "information", 1, model.Says("", "Prognosis for clinicians"), (), "article", ("S2",)
+    ),
+    model.Advice("film", "come-back", 2, model.Says("Come back", ""), (), "project", ()),
+)
+CLASH = model.Contradiction("fever-and-none", ("fever", "no-fever"), says("both cannot be"))
+SCORE = model.Score(
+    "sum",
+    "Sum of two",
+    ("fever", "cough"),
+    (
+        model.ScoreBand("mild", Decimal(0), Decimal(2), "Mild"),
+        model.ScoreBand("severe", Decimal(3), Decimal(6), "Severe"),
+    ),
+    ("S1",),
+)
+IDENTITY = model.Identity(
+    slug="demo",
+    url=f"{BASE}/guidance/demo",
+    version="1.2.0",
+    hash="ab" * 32,
+    title="Demo <guidance>",
+    status="active",
+    date="2026-01-01",
+    questionnaire=f"{BASE}/Questionnaire/demo|1.0.0",
+    code=Coding("http://snomed.info/sct", "1"),
+    code_display="Assessment",
+    intended_use=says("decision support"),
+    review="none",
+    source_note="A paper.",
+    terminology=OWN,
+)
+WRITTEN = model.Written(
+    identity=IDENTITY,
+    statements={},
+    parameters={},
+    findings={},
+    tiers=TIERS,
+    outcomes=(FLU, OTHER),
+    rules=RULES,
+    comparisons=(TABLE,),
+    advice=ADVICE,
+    contradictions=(CLASH,),
+    scores=(SCORE,),
+)
+
+
+@pytest.fixture(scope="session")
+def form() -> Form:
+    return Form(IDENTITY.questionnaire, {question.link_id: question for question in QUESTIONS})
+
+
+@pytest.fixture(scope="session")
+def guidance(form: Form) -> Any:
+    return SimpleNamespace(written=WRITTEN, form=form)
+
+
+@pytest.fixture(scope="session")
+def renderer(guidance: Any) -> Renderer:
+    return Renderer(guidance)
+
+
+def tally(*states: str) -> Tally:
+    rows = tuple(RowTally(row, state) for row, state in zip(ROWS, states, strict=True))
+    count = {side: sum(state in (side, "both") for state in states) for side in ("left", "right")}
+    answered = sum(state not in ("open", "informs-only") for state in states)
+    return Tally(TABLE, rows, count["left"], count["right"], answered, states.count("open"))
+
+
+@pytest.fixture
+def make_result() -> Callable[..., Result]:
+    """Makes a settled result; keywords change parts of it."""
+
+    def make(**more: Any) -> Result:
+        stated: dict[str, Any] = {
+            "tier": Interval(3, 3),
+            "tiers": TIERS,
+            "fired": (
+                Fired(RULES[0], ("fever",)),
+                Fired(RULES[1], ("cough", "days", "pain", "crp", "note", "ph")),
+            ),
+            "risks": (
+                Risk(FLU, Interval(2, 2), (Fired(RULES[2], ("fever", "cough")),)),
+                Risk(OTHER, Interval(0, 0), ()),
+            ),
+            "findings": {"fever": "present", "rash": "unknown"},
+            "open": (),
+            "contradictions": (),
+            "tables": (tally("left", "right", "both", "informs-only"),),
+            "totals": (),
+            "advice": ADVICE,
+            "ignored": (),
+            "settled": True,
+        }
+        return Result(**(stated | more))
+
+    return make
+
+
+@pytest.fixture
+def unsettled(make_result: Callable[..., Result]) -> Result:
+    """Nothing is known yet: every question open, the tier between its lowest step and its highest."""
+    return make_result(
+        tier=Interval(0, 3),
+        fired=(),
+        risks=(Risk(FLU, Interval(0, 2), (Fired(RULES[3], ()),)), Risk(OTHER, Interval(0, 1), ())),
+        open=(OpenQuestion("fever", ("tier", "flu"), True), OpenQuestion("note", ("other",), False)),
+        tables=(tally("open", "neither", "open", "informs-only"),),
+        settled=False,
+    )
+
+
+@pytest.fixture
+def troubled(make_result: Callable[..., Result]) -> Result:
+    """At least a step, a contradiction, an ignored answer, a score that is open at one end."""
+    return make_result(
+        tier=Interval(2, 3),
+        fired=(Fired(RULES[1], ("cough",)),),
+        risks=(
+            Risk(FLU, Interval(1, 2), ()),
+            Risk(OTHER, Interval(1, 1), (Fired(RULES[4], ("note",)),)),
+        ),
+        open=(OpenQuestion("fever", ("tier", "a-score"), True),),
+        contradictions=(CLASH,),
+        totals=(Total(SCORE, Decimal(0), Decimal("3.0"), ("mild", "severe"), 1),),
+        ignored=("pain", "not-in-the-form"),
+        settled=False,
+    )
+
+
+@pytest.fixture
+def make_header() -> Callable[..., ResponseHeader]:
+    def make(**more: Any) -> ResponseHeader:
+        stated: dict[str, Any] = {
+            "id": "r1",
+            "identifier": {"system": f"{BASE}/responses", "value": "1"},
+            "questionnaire": IDENTITY.questionnaire,
+            "status": "completed",
+            "subject": {"reference": "Patient/p1"},
+            "encounter": {"reference": "Encounter/e1"},
+            "authored": "2026-01-05T10:00:00+01:00",
+        }
+        return ResponseHeader(**(stated | more))
+
+    return make
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers(
+        given={
+            "fever": (YES,),
+            "days": (Quantity(Decimal("2.50"), "d"),),
+            "pain": (0,),
+            "note": ("free text",),
+        },
+        closed=frozenset({"ph"}),
+        ignored={"cough": (NO,)},
+        chart={"crp": (Quantity(Decimal(12), "mg/L"),)},
+    )
+
+
+def coded(link: str, coding: Coding = NO, display: str = "No") -> dict[str, Any]:
+    answer = {"valueCoding": {"system": coding.system, "code": coding.code, "display": display}}
+    return {"linkId": link, "text": f"About {link}", "answer": [answer]}
+
+
+@pytest.fixture
+def response() -> dict[str, Any]:
+    """A valid response with every kind of plain answer, groups, and items inside an answer."""
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "id": "r1",
+        "meta": {"versionId": "1", "lastUpdated": "2026-01-05T10:00:00Z", "profile": [f"{BASE}/p"]},
+        "language": "en",
+        "identifier": {"use": "official", "system": f"{BASE}/responses", "value": "1"},
+        "questionnaire": IDENTITY.questionnaire,
+        "status": "completed",
+        "subject": {"reference": "Patient/p1", "type": "Patient", "display": "Somebody"},
+        "encounter": {"identifier": {"value": "e1"}},
+        "authored": "2026-01-05T10:00:00+01:00",
+        "author": {"display": "Somebody"},
+        "item": [
+            {"linkId": "g1", "text": "Group", "item": [coded("fever", YES, "Yes"), coded("cough")]},
+            {
+                "linkId": "g2",
+                "item": [
+                    {
+                        "linkId": "days",
+                        "answer": [
+                            {
+                                "valueQuantity": {
+                                    "value": Decimal("2.50"),
+                                    "unit": "days",
+                                    "system": "http://unitsofmeasure.org",
+                                    "code": "d",
+                                },
+                                "item": [{"linkId": "note", "answer": [{"valueString": "since Monday"}]}],
+                            }
+                        ],
+                    },
+                    {"linkId": "pain", "answer": [{"valueInteger": 0}, {"valueInteger": -7}]},
+                    {"linkId": "a", "answer": [{"valueBoolean": False}, {"valueDecimal": Decimal("-0.10")}]},
+                    {
+                        "linkId": "b",
+                        "answer": [{"valueDate": "2026-01"}, {"valueDateTime": "2026-01-05T10:00:00Z"}],
+                    },
+                    {"linkId": "c", "answer": [{"valueTime": "10:00:00"}, {"valueUri": "urn:a:b"}]},
+                ],
+            },
+            {"linkId": "g3"},
+        ],
+    }

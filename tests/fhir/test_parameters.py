@@ -1,0 +1,133 @@
+"""OP03, OP05: what `$assess` is sent, bare or in Parameters."""
+
+from typing import Any
+
+import pytest
+
+from service.errors import Malformed
+from service.fhir import kinds
+from service.fhir.parameters import posted_from
+
+RESPONSE = {"resourceType": "QuestionnaireResponse", "status": "completed"}
+OBSERVATION = {"resourceType": "Observation", "id": "o1"}
+MAIN = {"name": "questionnaire-response", "resource": RESPONSE}
+
+
+def parameters(*members: Any, **more: Any) -> dict[str, Any]:
+    return {"resourceType": "Parameters", "parameter": list(members), **more}
+
+
+def data(*resources: Any, **bundle: Any) -> dict[str, Any]:
+    entries = {"entry": [{"resource": each} for each in resources]} if resources else {}
+    return {"name": "data", "resource": {"resourceType": "Bundle", "type": "collection", **entries, **bundle}}
+
+
+def refused(body: dict[str, Any]) -> list[tuple[str, str, str]]:
+    with pytest.raises(Malformed) as caught:
+        posted_from(body)
+    return [(each.kind, each.text, each.expression) for each in caught.value.problems]
+
+
+def test_op03_a_bare_response_is_what_was_sent():
+    posted = posted_from(RESPONSE)
+    assert (posted.response, posted.at, posted.data) == (RESPONSE, "QuestionnaireResponse", ())
+
+
+def test_op03_parameters_may_hold_only_the_response():
+    posted = posted_from(parameters(MAIN, id="p", meta={"versionId": "1"}, language="en"))
+    assert (posted.response, posted.at, posted.data) == (RESPONSE, "Parameters.parameter[0].resource", ())
+
+
+def test_chart_data_is_found_in_observations_and_bundles():
+    other = {"resourceType": "Observation", "id": "o2"}
+    body = parameters({"name": "data", "resource": OBSERVATION}, MAIN, data(other, OBSERVATION), data())
+    posted = posted_from(body)
+    assert posted.at == "Parameters.parameter[1].resource"
+    assert [(each.resource["id"], each.at) for each in posted.data] == [
+        ("o1", "Parameters.parameter[0].resource"),
+        ("o2", "Parameters.parameter[2].resource.entry[0].resource"),
+        ("o1", "Parameters.parameter[2].resource.entry[1].resource"),
+    ]
+
+
+@pytest.mark.parametrize("named", ["Patient", "Bundle", None, 5])
+def test_another_resource_is_refused(named):
+    ((kind, text, _),) = refused({"resourceType": named})
+    assert kind == kinds.RESOURCE_TYPE
+    assert "QuestionnaireResponse" in text
+    assert "Parameters" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "expression"),
+    [
+        (parameters(data(OBSERVATION)), "questionnaire-response is missing", "Parameters"),
+        (parameters(MAIN, MAIN), "questionnaire-response stands more than once", "Parameters"),
+        (
+            parameters(MAIN, {"name": "subject", "resource": RESPONSE}),
+            "Parameter subject:",
+            "Parameters.parameter[1]",
+        ),
+        (
+            parameters(MAIN, {"name": 5, "resource": RESPONSE}),
+            "without a proper name",
+            "Parameters.parameter[1]",
+        ),
+        (parameters(MAIN, {"resource": RESPONSE}), "without a proper name", "Parameters.parameter[1]"),
+        (parameters(MAIN, "x"), "without a proper name", "Parameters.parameter[1]"),
+        (
+            parameters(MAIN, {"name": "data", "valueString": "x"}),
+            "Parameter data:",
+            "Parameters.parameter[1]",
+        ),
+        (parameters(MAIN, {"name": "data", "resource": "x"}), "Parameter data:", "Parameters.parameter[1]"),
+        (
+            parameters(MAIN, {"name": "data", "resource": OBSERVATION, "valueCode": "x"}),
+            "Parameter data:",
+            "Parameters.parameter[1]",
+        ),
+        (
+            parameters(MAIN, {"name": "data", "resource": {"resourceType": "Patient"}}),
+            "Parameter data:",
+            "Parameters.parameter[1].resource",
+        ),
+        (
+            parameters(MAIN, data(OBSERVATION, {"resourceType": "Patient"})),
+            "Parameter data:",
+            "Parameters.parameter[1].resource",
+        ),
+        (
+            parameters(MAIN, data(entry=[{"fullUrl": "urn:x"}])),
+            "Parameter data:",
+            "Parameters.parameter[1].resource",
+        ),
+        (parameters(MAIN, data(entry=["x"])), "Parameter data:", "Parameters.parameter[1].resource"),
+        (parameters(MAIN, data(entry="x")), "Parameter data:", "Parameters.parameter[1].resource"),
+        ({"resourceType": "Parameters"}, "expected the parameter questionnaire-response", "Parameters"),
+        (
+            {"resourceType": "Parameters", "parameter": MAIN},
+            "expected the parameter questionnaire-response",
+            "Parameters",
+        ),
+    ],
+)
+def test_op05_a_wrong_parameter_is_named(body, text, expression):
+    ((kind, said, at),) = refused(body)
+    assert kind == kinds.PARAMETER
+    assert text in said
+    assert at == expression
+
+
+def test_op05_other_elements_of_parameters_are_refused():
+    ((kind, _, at),) = refused(parameters(MAIN, implicitRules="http://x"))
+    assert (kind, at) == (kinds.UNKNOWN_PROPERTY, "Parameters")
+
+
+def test_op05_every_fault_is_reported_at_once():
+    found = refused(parameters({"name": "x"}, {"name": "data"}, text={"status": "empty"}))
+    assert [kind for kind, _, _ in found] == [kinds.UNKNOWN_PROPERTY, *[kinds.PARAMETER] * 3]
+
+
+def test_a_name_that_could_be_anything_is_not_repeated():
+    ((_, said, _),) = refused(parameters(MAIN, {"name": "canary name", "resource": RESPONSE}))
+    assert "canary" not in said

@@ -1,0 +1,32 @@
+"""The fixture guidance, loaded once, and responses for it."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import desk
+import pytest
+
+from service.guidance import Guidance
+from service.guidance.answers import Answers
+
+
+@pytest.fixture(scope="session")
+def guidance() -> Guidance:
+    return desk.guidance()
+
+
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Any]:
+    return desk.documents()
+
+
+@pytest.fixture
+def respond() -> Callable[..., Answers]:
+    """Answers from raw values by linkId; hidden questions are treated as in a real response."""
+    return desk.respond
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    return random.Random(20261122)

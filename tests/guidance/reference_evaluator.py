@@ -1,0 +1,235 @@
+"""A second evaluator, slow and naive: it reads the YAML values each time and knows nothing of bits.
+
+Values are True (present), False (absent) and None (unknown). It is written from the text of the
+grammar, not from the engine, and shares no code with it beyond the classes of answers.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from service.guidance.answers import Answer, Answers, Quantity
+from service.guidance.form import Form
+
+SECONDS = {"h": 3600, "d": 86400, "wk": 7 * 86400, "mo": Fraction(36525, 1200) * 86400}
+MASS = {"ug/L": Fraction(1), "ng/mL": Fraction(1)}
+AMOUNT = {"nmol/L": Fraction(1)}
+PLAIN = {"1": Fraction(1), "{score}": Fraction(1)}
+DIMENSIONS = (SECONDS, MASS, AMOUNT, PLAIN)
+
+Value = bool | None
+
+
+class Reference:
+    """One response, evaluated as the grammar says, word by word."""
+
+    def __init__(self, documents: Mapping[str, Any], form: Form, answers: Answers) -> None:
+        self.documents = documents
+        self.form = form
+        self.answers = answers
+        self.words = documents["guidance"]["words"]
+        self.parameters = documents["guidance"]["parameters"]
+        self.whens = {entry["finding"]: entry for entry in documents["findings"]}
+        self.forced: dict[str, Value] = {}
+        self.holding = [each for each in documents["contradictions"] if self._contradicts(each) is True]
+        possible = [each for each in documents["contradictions"] if self._contradicts(each) is None]
+        self.forced = {name: None for each in possible for name in each["worse"]}
+        self.forced |= {name: True for each in self.holding for name in each["worse"]}
+
+    def contradictions(self) -> list[str]:
+        return [each["contradiction"] for each in self.holding]
+
+    def finding(self, name: str) -> Value:
+        entry = self.whens[name]
+        value = self.condition(entry["when"], present=entry.get("not-sure") == "present")
+        if self.forced.get(name, False) is True:
+            return True
+        return None if name in self.forced and value is False else value
+
+    def tier(self) -> tuple[str, str]:
+        codes = [tier["tier"] for tier in self.documents["guidance"]["tiers"]]
+        rules = [rule for rule in self.documents["rules"] if "tier" in rule]
+        ends = []
+        for wanted in ((True,), (True, None)):
+            ranks = [codes.index(rule["tier"]) for rule in rules if self.condition(rule["when"]) in wanted]
+            ends.append(codes[max([0, *ranks])])
+        return ends[0], ends[1]
+
+    def level(self, outcome: str) -> tuple[str, str]:
+        ladder = next(each for each in self.documents["guidance"]["outcomes"] if each["outcome"] == outcome)[
+            "levels"
+        ]
+        reached: list[int] = []
+        for rule in self.documents["rules"]:
+            if rule.get("risk", {}).get("outcome") != outcome:
+                continue
+            value = True if rule.get("otherwise") else self.condition(rule["when"])
+            if value is not False:
+                reached.append(ladder.index(rule["risk"]["level"]))
+            if value is True:
+                break
+        return ladder[min(reached)], ladder[max(reached)]
+
+    def fired(self) -> list[str]:
+        return [
+            rule["rule"]
+            for rule in self.documents["rules"]
+            if "tier" in rule and self.condition(rule["when"]) is True
+        ]
+
+    def total(self, name: str) -> tuple[Fraction, Fraction]:
+        score = next(each for each in self.documents["scores"] if each["score"] == name)
+        ranges = [self._added(link_id) for link_id in score["sum-of"]]
+        return sum((low for low, _ in ranges), Fraction(0)), sum((high for _, high in ranges), Fraction(0))
+
+    def row(self, row: Mapping[str, Any]) -> str:
+        if "informs-only" in row:
+            return "informs-only"
+        left, right = (
+            self.condition(row[side]["when"]) if "when" in row[side] else False for side in ("left", "right")
+        )
+        if left is True or right is True:
+            return "both" if left is right else "left" if left is True else "right"
+        return "open" if None in (left, right) else "neither"
+
+    def advice(self) -> list[str]:
+        shown, general = [], []
+        for entry in self.documents["advice"]:
+            if "when" not in entry:
+                general.append(entry["advice"])
+                continue
+            value = self.condition(entry["when"])
+            if value is True or (value is None and entry["group"] == "safety"):
+                shown.append(entry["advice"])
+        return shown + general
+
+    def condition(self, when: Any, *, present: bool = False, ignored: bool = False) -> Value:
+        if isinstance(when, str):
+            return self.finding(when)
+        if "answer" in when:
+            return self._answer(when, present, ignored)
+        if "score" in when:
+            return self._score(when)
+        if "parameter" in when:
+            return bool(self.parameters[when["parameter"]]["value"])
+        if "tier-at-least" in when or "tier-at-most" in when or "level" in when:
+            return self._result(when)
+        return self._group(when, present)
+
+    def _group(self, when: Mapping[str, Any], present: bool) -> Value:
+        parts = next(when[word] for word in ("any", "all", "none", "not", "of") if word in when)
+        values = [self.condition(part, present=present) for part in ([parts] if "not" in when else parts)]
+        if "all" in when:
+            return False if False in values else None if None in values else True
+        if "at-least" in when:
+            need = self.parameters[when["at-least"]["parameter"]]["value"]
+            sure, maybe = values.count(True), values.count(True) + values.count(None)
+            return True if sure >= need else False if maybe < need else None
+        found = True if True in values else None if None in values else False
+        return found if "any" in when else None if found is None else not found
+
+    def _values(self, link_id: str, ignored: bool) -> tuple[Answer, ...] | None:
+        sources = [self.answers.given, self.answers.chart]
+        if ignored:
+            sources.append(self.answers.ignored)
+        return next((source[link_id] for source in sources if source.get(link_id)), None)
+
+    def _answer(self, when: Mapping[str, Any], present: bool, ignored: bool) -> Value:
+        link_id = when["answer"]
+        values = self._values(link_id, ignored)
+        if values is None:
+            return False if link_id in self.answers.closed else None
+        if "answered" in when:
+            return True
+        found = [self._one(when, link_id, value, present) for value in values]
+        return True if True in found else None if None in found else False
+
+    def _one(self, when: Mapping[str, Any], link_id: str, value: Answer, present: bool) -> Value:
+        if "is" not in when:
+            return self._number(when, value)
+        words = when["is"] if isinstance(when["is"], list) else [when["is"]]
+        if isinstance(value, bool):
+            return value in words
+        options = {option.coding: option.coding.code for option in self.form.questions[link_id].options}
+        if value not in options:
+            return None
+        code = options[value]
+        if code in [self.words.get(word, word) for word in words]:
+            return True
+        if code == self.words["not-sure"]:
+            return True if present else None
+        return False
+
+    def _number(self, when: Mapping[str, Any], value: Answer) -> Value:
+        word = next(word for word in when if word != "answer")
+        named = when[word]
+        for name in named.get("parameters", [named.get("parameter")]):
+            parameter = self.parameters[name]
+            number, unit = value if isinstance(value, Quantity) else (value, "1")
+            for dimension in DIMENSIONS:
+                if unit in dimension and parameter["unit"] in dimension:
+                    mine = Fraction(number) * dimension[unit]
+                    return _beyond(word, mine, Fraction(parameter["value"]) * dimension[parameter["unit"]])
+        return None
+
+    def _score(self, when: Mapping[str, Any]) -> Value:
+        low, high = self.total(when["score"])
+        if "band" in when:
+            wanted = when["band"] if isinstance(when["band"], list) else [when["band"]]
+            first, last = self.band(when["score"], low), self.band(when["score"], high)
+            names = [band["band"] for band in self._bands(when["score"])]
+            reached = names[names.index(first) : names.index(last) + 1]
+            inside = [name in wanted for name in reached]
+            return all(inside) if all(inside) or not any(inside) else None
+        word = next(word for word in when if word != "score")
+        edge = Fraction(self.parameters[when[word]["parameter"]]["value"])
+        ends = {_beyond(word, low, edge), _beyond(word, high, edge)}
+        return ends.pop() if len(ends) == 1 else None
+
+    def band(self, score: str, value: Fraction) -> str:
+        return [band["band"] for band in self._bands(score) if Fraction(band["from"]) <= value][-1]
+
+    def _bands(self, score: str) -> list[Any]:
+        return next(each for each in self.documents["scores"] if each["score"] == score)["bands"]
+
+    def _added(self, link_id: str) -> tuple[Fraction, Fraction]:
+        question = self.form.questions[link_id]
+        weights = {
+            option.coding: Fraction(option.weight) for option in question.options if option.weight is not None
+        }
+        values = self._values(link_id, ignored=False)
+        if values is not None and all(value in weights for value in values):
+            total = sum((weights[value] for value in values), Fraction(0))
+            return total, total
+        if values is None and link_id in self.answers.closed:
+            return Fraction(0), Fraction(0)
+        low, high = min(weights.values()), max(weights.values())
+        if question.repeats:
+            low = sum(weight for weight in weights.values() if weight < 0) or low
+            high = sum(weight for weight in weights.values() if weight > 0) or high
+        return (min(low, Fraction(0)), max(high, Fraction(0))) if question.gates else (low, high)
+
+    def _result(self, when: Mapping[str, Any]) -> bool:
+        if "level" in when:
+            outcome, least = when["level"]["outcome"], when["level"]["at-least"]
+            ladder = next(
+                each for each in self.documents["guidance"]["outcomes"] if each["outcome"] == outcome
+            )["levels"]
+            return bool(ladder.index(self.level(outcome)[0]) >= ladder.index(least))
+        codes = [tier["tier"] for tier in self.documents["guidance"]["tiers"]]
+        low, high = (codes.index(code) for code in self.tier())
+        if "tier-at-least" in when:
+            return low >= codes.index(when["tier-at-least"])
+        return high <= codes.index(when["tier-at-most"])
+
+    def _contradicts(self, entry: Mapping[str, Any]) -> Value:
+        values = [self.condition(part, ignored=True) for part in entry["between"]]
+        return False if False in values else None if None in values else True
+
+
+def _beyond(word: str, value: Fraction, edge: Fraction) -> bool:
+    if word in ("more-than", "longer-than"):
+        return value > edge
+    if word == "at-least":
+        return value >= edge
+    return value < edge if word == "less-than" else value <= edge

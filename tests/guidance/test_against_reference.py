@@ -1,0 +1,133 @@
+"""The engine against a second, naive evaluator, on random responses."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import desk
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_evaluator import Reference
+
+from service.guidance import Guidance
+from service.guidance.answers import Answer, Answers
+
+WORDS = {True: "present", False: "absent", None: "unknown"}
+
+
+@st.composite
+def responses(draw: st.DrawFn) -> Answers:
+    """Any response: every question answered or not, some of them from the chart."""
+    raw: dict[str, tuple[Answer, ...]] = {}
+    chart: dict[str, tuple[Answer, ...]] = {}
+    for link_id, values in desk.VALUES.items():
+        place = draw(st.sampled_from(("open", "given", "given", "given", "chart")))
+        if place != "open":
+            (raw if place == "given" else chart)[link_id] = draw(st.sampled_from(values))
+    return desk.respond(raw, chart=chart if draw(st.booleans()) else {})
+
+
+@settings(max_examples=600)
+@given(responses())
+def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answers) -> None:
+    guidance, documents = _loaded()
+    result = guidance.evaluate(answers)
+    reference = Reference(documents, guidance.form, answers)
+    codes = [tier.code for tier in result.tiers]
+    assert (codes[result.tier.at_least], codes[result.tier.at_most]) == reference.tier()
+    for risk in result.risks:
+        names = [level.code for level in risk.outcome.levels]
+        ends = names[risk.level.at_least], names[risk.level.at_most]
+        assert ends == reference.level(risk.outcome.code)
+    assert dict(result.findings) == {name: WORDS[reference.finding(name)] for name in result.findings}
+    assert sorted(fired.rule.name for fired in result.fired) == sorted(reference.fired())
+    assert [each.name for each in result.contradictions] == reference.contradictions()
+    assert [each.name for each in result.advice] == reference.advice()
+    (total,) = result.totals
+    assert (total.at_least, total.at_most) == reference.total("strain")
+    assert total.bands == tuple(reference.band("strain", end) for end in reference.total("strain"))
+    (table,) = documents["comparisons"]
+    assert [tally.state for tally in result.tables[0].rows] == [reference.row(row) for row in table["rows"]]
+
+
+@settings(max_examples=300)
+@given(responses(), st.randoms(use_true_random=False))
+def test_every_completion_lands_inside_the_interval(answers: Answers, chance: random.Random) -> None:
+    guidance, _ = _loaded()
+    before = guidance.evaluate(answers)
+    for _ in range(5):
+        after = guidance.evaluate(completed(answers, chance))
+        assert before.tier.at_least <= after.tier.at_least <= after.tier.at_most <= before.tier.at_most
+        for outer, inner in zip(before.risks, after.risks, strict=True):
+            assert outer.level.at_least <= inner.level.at_least <= inner.level.at_most <= outer.level.at_most
+        for outer, inner in zip(before.totals, after.totals, strict=True):
+            assert outer.at_least <= inner.at_least <= inner.at_most <= outer.at_most
+        assert {name for name, state in before.findings.items() if state == "present"} <= {
+            name for name, state in after.findings.items() if state == "present"
+        }
+
+
+@settings(max_examples=300)
+@given(responses(), st.randoms(use_true_random=False))
+def test_only_open_questions_that_are_listed_can_move_the_result(
+    answers: Answers, chance: random.Random
+) -> None:
+    guidance, _ = _loaded()
+    before = guidance.evaluate(answers)
+    listed = {question.link_id for question in before.open}
+    others = {link_id for link_id in desk.VALUES if link_id not in listed}
+    after = guidance.evaluate(completed(answers, chance, others))
+    assert after.tier == before.tier
+    assert [risk.level for risk in after.risks] == [risk.level for risk in before.risks]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_both_ends_of_an_interval_are_reached_by_some_completion(seed: int) -> None:
+    guidance, _ = _loaded()
+    chance = random.Random(seed)
+    known = {link_id: values for link_id, values in CERTAIN.items() if chance.random() < 0.6}
+    partial = desk.respond({link_id: chance.choice(values) for link_id, values in known.items()})
+    before = guidance.evaluate(partial)
+    ends: set[int] = set()
+    for _ in range(3000):
+        after = guidance.evaluate(completed(partial, chance, CERTAIN.keys(), CERTAIN))
+        ends |= {after.tier.at_least, after.tier.at_most}
+        if ends >= set(before.tier):
+            break
+    assert ends >= set(before.tier)
+
+
+CERTAIN = {
+    link_id: [value for value in values if desk.NOT_SURE not in value and "my own words" not in value]
+    for link_id, values in desk.VALUES.items()
+}
+CERTAIN["ferritin"] = CERTAIN["ferritin"][:-1]
+"""Answers that leave nothing unknown: no not sure, no free text, no unit without a meaning."""
+
+
+def completed(
+    answers: Answers,
+    chance: random.Random,
+    link_ids: Any = tuple(desk.VALUES),
+    values: Mapping[str, Any] = desk.VALUES,
+) -> Answers:
+    """The response with every open question among `link_ids` answered by chance; gates come first."""
+    raw = {**answers.ignored, **answers.given}
+    for link_id in desk.VALUES:
+        shown, _ = desk.asked(raw)
+        if link_id in link_ids and link_id not in raw and link_id in shown and link_id not in answers.chart:
+            raw[link_id] = chance.choice(values[link_id])
+    return desk.respond(raw, chart=answers.chart)
+
+
+_LOADED: list[tuple[Guidance, dict[str, Any]]] = []
+
+
+def _loaded() -> tuple[Guidance, dict[str, Any]]:
+    if not _LOADED:
+        documents = desk.documents()
+        for band in documents["scores"][0]["bands"]:
+            band |= {key: 2.5 for key in ("from", "to") if band[key] == {"parameter": "band-edge"}}
+        _LOADED.append((desk.guidance(), documents))
+    return _LOADED[0]

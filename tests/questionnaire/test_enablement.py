@@ -1,0 +1,223 @@
+"""Which items are enabled, and which are closed for certain."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_forms import SYSTEM, compiled, copied, form, response
+
+from service.guidance.answers import Coding
+
+X, Y = Coding(SYSTEM, "x"), Coding(SYSTEM, "y")
+
+
+def choice(id_: str, when: Any = None, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "options": ["x", "y"]} | ({"when": when} if when else {}) | more
+
+
+def closed_by(given: dict[str, Any], *items: dict[str, Any]) -> tuple[set[str], set[str]]:
+    enabled, closed = compiled(form(*items)).enabled(given)
+    return set(enabled), set(closed)
+
+
+def test_an_open_trigger_leaves_its_question_disabled_but_not_closed() -> None:
+    assert closed_by({}, choice("t"), choice("a", ["t", "=", "x"])) == ({"t"}, set())
+
+
+def test_an_answer_that_rules_it_out_closes_a_question() -> None:
+    assert closed_by({"t": (Y,)}, choice("t"), choice("a", ["t", "=", "x"])) == ({"t"}, {"a"})
+
+
+def test_what_hangs_on_a_closed_question_is_closed() -> None:
+    items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "=", "x"]))
+    assert closed_by({"t": (Y,)}, *items) == ({"t"}, {"a", "b"})
+
+
+def test_what_hangs_on_an_open_question_is_not_closed() -> None:
+    items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "=", "x"]))
+    assert closed_by({"t": (X,)}, *items) == ({"t", "a"}, set())
+
+
+def test_a_closed_group_closes_everything_in_it() -> None:
+    items = (
+        choice("t"),
+        {"id": "g", "when": ["t", "=", "x"], "items": [choice("a"), choice("b", ["a", "=", "x"])]},
+    )
+    assert closed_by({"t": (Y,)}, *items) == ({"t"}, {"g", "a", "b"})
+
+
+def test_silence_is_certain_only_when_the_question_is_closed() -> None:
+    items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "exists", False]))
+    assert closed_by({"t": (Y,)}, *items) == ({"t", "b"}, {"a"})
+    assert closed_by({}, *items) == ({"t", "b"}, set())
+    assert closed_by({"t": (X,), "a": (X,)}, *items) == ({"t", "a"}, {"b"})
+
+
+def test_an_answer_that_may_yet_be_hidden_closes_nothing_by_its_presence() -> None:
+    items = (choice("t"), choice("a", ["t", "exists", False]), choice("b", ["a", "exists", False]))
+    assert closed_by({"a": (X,)}, *items) == ({"t", "a"}, set())
+
+
+def test_one_open_condition_of_any_keeps_a_question_from_being_closed() -> None:
+    items = (choice("t"), choice("u"), choice("a", [["t", "=", "x"], ["u", "=", "x"]], enableBehavior="any"))
+    assert closed_by({"t": (Y,)}, *items) == ({"t", "u"}, set())
+    assert closed_by({"t": (Y,), "u": (Y,)}, *items) == ({"t", "u"}, {"a"})
+
+
+def test_one_failed_condition_of_all_closes_a_question() -> None:
+    items = (choice("t"), choice("u"), choice("a", [["t", "=", "x"], ["u", "=", "x"]]))
+    assert closed_by({"t": (Y,)}, *items) == ({"t", "u"}, {"a"})
+
+
+def test_an_answer_of_a_closed_question_opens_nothing() -> None:
+    items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "=", "x"]))
+    assert closed_by({"t": (Y,), "a": (X,)}, *items) == ({"t"}, {"a", "b"})
+
+
+def test_a_quantity_that_cannot_be_compared_disables_but_does_not_close() -> None:
+    items = ({"id": "t", "type": "quantity"}, choice("a", ["t", ">", {"quantity": "3 wk"}]))
+    known = compiled(form(*items))
+    sent = copied(response(known.resource, {"t": "9 kg"}))
+    checked = known.check(sent)
+    assert "a" not in checked.answers.closed
+    assert known.enabled(dict(checked.answers.given)) == (frozenset({"t"}), frozenset())
+
+
+def test_a_condition_on_a_later_question_is_evaluated_all_the_same() -> None:
+    items = (choice("a", ["t", "=", "x"]), choice("t"))
+    assert closed_by({"t": (X,)}, *items) == ({"a", "t"}, set())
+    assert closed_by({"t": (Y,)}, *items) == ({"t"}, {"a"})
+
+
+def test_conditions_in_a_circle_do_not_crash() -> None:
+    items = (choice("a", ["b", "=", "x"]), choice("b", ["a", "=", "x"]))
+    enabled, closed = closed_by({}, *items)
+    assert (enabled, closed) == (set(), set())
+
+
+def test_worked_cases_ignore_answers_of_disabled_items() -> None:
+    known = compiled(form(choice("t"), choice("a", ["t", "=", "x"])))
+    answers = known.answers_of({"t": (Y,), "a": (X,)}, chart={"c": (5,)})
+    assert (answers.given, answers.ignored, answers.closed) == ({"t": (Y,)}, {"a": (X,)}, {"a"})
+    assert answers.chart == {"c": (5,)}
+
+
+@pytest.mark.parametrize("t", ["x", "y", None])
+def test_a_repeating_group_closes_a_question_only_if_it_is_closed_in_every_occurrence(t: str | None) -> None:
+    group = {"id": "g", "repeats": True, "items": [choice("t"), choice("a", ["t", "=", "x"])]}
+    known = compiled(form(group))
+    sent = copied(response(known.resource, {"g": [{"t": "y"}, {"t": t} if t else {}]}))
+    assert ("a" in known.check(sent).answers.closed) is (t == "y")
+
+
+# Random forms against a plain evaluation, and against every completion of the open questions.
+
+_NAMES = [f"q{n}" for n in range(5)]
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Five questions, some in a gated group; conditions read any question that is not below them."""
+    order = draw(st.permutations(_NAMES))
+    items = []
+    for place, name in enumerate(order):
+        items.append(
+            choice(
+                name, draw(_conditions(order[:place])), enableBehavior=draw(st.sampled_from(["all", "any"]))
+            )
+        )
+    if draw(st.booleans()):
+        cut = draw(st.integers(1, 4))
+        gate = draw(_conditions(order[:cut]))
+        items = [*items[:cut], {"id": "g", "items": items[cut:]} | ({"when": gate} if gate else {})]
+    if draw(st.booleans()):
+        items.reverse()
+    return items
+
+
+@st.composite
+def _conditions(draw: st.DrawFn, triggers: list[str]) -> list[list[Any]] | None:
+    if not triggers:
+        return None
+    one = st.tuples(
+        st.sampled_from(triggers),
+        st.sampled_from([("=", "x"), ("!=", "x"), ("=", "y"), ("exists", True), ("exists", False)]),
+    )
+    found = draw(st.lists(one, max_size=2))
+    return [[trigger, *rest] for trigger, rest in found] or None
+
+
+def plainly_enabled(items: list[dict[str, Any]], given: dict[str, str]) -> set[str]:
+    """The rules of FHIR, read off the page: no bits, no order, no third value."""
+    by_id: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {}
+    for one in items:
+        by_id[one["id"]] = (one, None)
+        by_id |= {inner["id"]: (inner, one) for inner in one.get("items", [])}
+
+    def enabled(id_: str) -> bool:
+        one, parent = by_id[id_]
+        verdicts = [holds(*condition) for condition in one.get("when") or []]
+        combine = any if one.get("enableBehavior") == "any" and len(verdicts) > 1 else all
+        return combine(verdicts) and (parent is None or enabled(parent["id"]))
+
+    def holds(question: str, operator: str, expected: Any) -> bool:
+        said = given.get(question) if enabled(question) else None
+        if operator == "exists":
+            return (said is not None) is expected
+        return said is not None and ((said == expected) is (operator == "="))
+
+    return {id_ for id_ in by_id if enabled(id_)}
+
+
+answers = st.dictionaries(st.sampled_from(_NAMES), st.sampled_from(["x", "y"]))
+
+
+def typed(said: dict[str, str]) -> dict[str, tuple[Coding, ...]]:
+    return {name: (Coding(SYSTEM, code),) for name, code in said.items()}
+
+
+@settings(max_examples=150)
+@given(forms(), answers)
+def test_enabled_is_what_fhir_says(items: list[dict[str, Any]], said: dict[str, str]) -> None:
+    enabled, closed = compiled(form(*items)).enabled(typed(said))
+    assert set(enabled) == plainly_enabled(items, said)
+    assert not enabled & closed
+
+
+@settings(max_examples=80)
+@given(forms(), answers)
+def test_no_completion_opens_what_is_closed_for_certain(
+    items: list[dict[str, Any]], said: dict[str, str]
+) -> None:
+    _, closed = compiled(form(*items)).enabled(typed(said))
+    now = plainly_enabled(items, said)
+    free = [name for name in _NAMES if name not in said or name not in now]
+    for choices in product([None, "x", "y"], repeat=len(free)):
+        completed = {name: code for name, code in said.items() if name not in free}
+        completed |= {name: code for name, code in zip(free, choices, strict=True) if code is not None}
+        assert not closed & plainly_enabled(items, completed)
+
+
+@settings(max_examples=150)
+@given(forms(), answers)
+def test_bits_and_occurrences_agree(items: list[dict[str, Any]], said: dict[str, str]) -> None:
+    known = compiled(form(*items))
+    sent = copied(response(known.resource, _nested(items, said)))
+    by_occurrences, by_bits = known.check(sent).answers, known.answers_of(typed(said))
+    assert by_occurrences.given == by_bits.given
+    assert by_occurrences.ignored == by_bits.ignored
+    assert by_occurrences.closed == by_bits.closed
+
+
+def _nested(items: list[dict[str, Any]], said: dict[str, str]) -> dict[str, Any]:
+    given = {}
+    for one in items:
+        if "items" in one:
+            given[one["id"]] = _nested(one["items"], said)
+        elif one["id"] in said:
+            given[one["id"]] = said[one["id"]]
+    return given

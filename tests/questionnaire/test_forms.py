@@ -1,0 +1,430 @@
+"""Compiling forms, finding the form of a response, and what the rest of the program sees of it."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_forms import CANONICAL, SYSTEM, compiled, copied, form, item, response, shown, structs
+
+import service.questionnaire as room
+from service.errors import GuidanceError
+from service.guidance.answers import Answers, Coding, Quantity
+from service.questionnaire import KINDS, ValueSets, compile_questionnaire, validate, value_sets_from
+from service.questionnaire.severity import severity
+from service.questionnaire.values import order, same
+
+URL = CANONICAL.partition("|")[0]
+
+
+def test_a_form_with_errors_is_not_served_and_every_error_is_named() -> None:
+    with pytest.raises(GuidanceError) as raised:
+        compile_questionnaire(form({"id": "g", "type": "group"}, {"id": "g"}), ValueSets())
+    assert [fault.partition(":")[0] for fault in raised.value.faults] == [
+        "Questionnaire.item[0]",
+        "Questionnaire.item[1]",
+    ]
+
+
+def test_a_form_with_warnings_only_is_served() -> None:
+    known = compile_questionnaire(form({"id": "a", "type": "choice"}), ValueSets())
+    assert [problem.kind for problem in known.lint] == ["options-missing"]
+
+
+def test_the_guidance_sees_questions_with_options_units_and_codes_in_order() -> None:
+    questionnaire = form(
+        {"id": "d", "type": "display"},
+        {"id": "g", "items": [{"id": "a", "options": [{"code": "x", "weight": 3}, "y"], "repeats": True}]},
+        {
+            "id": "q",
+            "type": "quantity",
+            "units": ["d", "wk"],
+            "raw": {"code": [{"system": "http://loinc.org", "code": "1-8"}]},
+        },
+    )
+    seen = compile_questionnaire(questionnaire, ValueSets()).form
+    assert seen.canonical == CANONICAL
+    assert list(seen.questions) == ["a", "q"]
+    a, q = seen.questions["a"], seen.questions["q"]
+    assert [(option.coding.code, option.weight) for option in a.options] == [("x", Decimal(3)), ("y", None)]
+    assert (a.order, a.repeats, a.type) == (2, True, "choice")
+    assert (q.units, q.codes) == (("d", "wk"), (Coding("http://loinc.org", "1-8"),))
+
+
+def test_a_unit_of_the_older_extension_is_the_only_unit_of_a_quantity() -> None:
+    unit = {
+        "url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unit",
+        "valueCoding": {"code": "kg"},
+    }
+    questionnaire = form({"id": "a", "type": "quantity", "raw": {"extension": [unit]}})
+    assert compiled(questionnaire).form.questions["a"].units == ("kg",)
+
+
+def test_answers_are_typed_and_in_order() -> None:
+    questionnaire = form(
+        {"id": "b", "type": "boolean"},
+        {"id": "i", "type": "integer"},
+        {"id": "n", "type": "decimal"},
+        {"id": "q", "type": "quantity"},
+        {"id": "c", "options": ["x"]},
+        {"id": "s"},
+        {"id": "r", "type": "reference"},
+        {"id": "f", "type": "attachment"},
+    )
+    given = {"b": False, "i": 0, "n": Decimal("1.50"), "q": "3 wk", "c": "x", "s": "text", "r": "Patient/1"}
+    given |= {"f": {"contentType": "text/plain", "url": "https://x.example.org"}}
+    answers = compiled(questionnaire).check(copied(response(questionnaire, given))).answers
+    assert dict(answers.given) == {
+        "b": (False,),
+        "i": (0,),
+        "n": (Decimal("1.50"),),
+        "q": (Quantity(Decimal(3), "wk"),),
+        "c": (Coding(SYSTEM, "x"),),
+        "s": ("text",),
+        "r": ("Patient/1",),
+        "f": ("https://x.example.org",),
+    }
+    assert str(answers.given["n"][0]) == "1.50"
+
+
+@pytest.mark.parametrize(
+    "short",
+    [
+        {"id": "a", "options": ["x"]},
+        {"id": "a", "options": ["x", {"code": "n", "exclusive": True}], "repeats": True},
+        {"id": "a", "type": "boolean"},
+        {"id": "a", "type": "integer", "min": 0},
+        {"id": "a", "type": "decimal", "max": 9, "places": 2},
+        {"id": "a", "type": "quantity"},
+        {"id": "a", "type": "quantity", "units": ["d", "wk"], "min": "1 d", "max": "1 mo"},
+        {"id": "a", "type": "date", "min": "2020-01-01"},
+        {"id": "a", "type": "string", "maxLength": 5},
+        {"id": "a", "type": "time"},
+        {"id": "a", "type": "dateTime"},
+    ],
+)
+def test_the_fast_path_takes_plain_answers_of_every_common_type(short: dict[str, Any]) -> None:
+    answer = {"choice": "x", "boolean": False, "integer": 0, "decimal": Decimal("0.50"), "quantity": "1 wk"}
+    answer |= {"date": "2020-01-01", "string": "abc", "time": "10:00:00", "dateTime": "2020-01-01T10:00:00Z"}
+    questionnaire = form(short)
+    sent = copied(response(questionnaire, {"a": answer[item(short)["type"]]}))
+    known = compiled(questionnaire)
+    assert known.accept(structs(sent), complete=True) == known.check(sent).answers  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("short", "answer"),
+    [
+        ({"id": "a", "options": ["x"]}, "y"),
+        ({"id": "a", "options": ["x", "y"], "repeats": True, "required": True, "low": 2}, "x"),
+        ({"id": "a", "options": ["x"], "repeats": True}, ["x", "x"]),
+        ({"id": "a", "options": ["x", {"code": "n", "exclusive": True}], "repeats": True}, ["x", "n"]),
+        ({"id": "a", "type": "integer", "min": 0}, -1),
+        ({"id": "a", "type": "integer"}, 2**31),
+        ({"id": "a", "type": "decimal", "places": 1}, Decimal("0.55")),
+        ({"id": "a", "type": "quantity", "units": ["d"], "max": "1 wk"}, "8 d"),
+        ({"id": "a", "type": "quantity", "units": ["d"], "min": "1 wk"}, "6 d"),
+        ({"id": "a", "type": "quantity", "units": ["d"]}, "1 wk"),
+        ({"id": "a", "type": "quantity", "units": ["d"]}, "1"),
+        ({"id": "a", "type": "quantity", "max": "1 wk"}, "8 d"),
+        ({"id": "a", "type": "quantity", "units": ["d"], "places": 0}, "1.5 d"),
+        ({"id": "a", "type": "quantity", "units": ["d"], "min": "1 kg"}, "1 d"),
+        ({"id": "a", "type": "date", "min": "2020-01-02"}, "2020-01-01"),
+        ({"id": "a", "type": "date"}, "2020-02-30"),
+        ({"id": "a", "type": "string", "maxLength": 2}, "abc"),
+        ({"id": "a", "type": "string", "min": "b"}, "a"),
+        ({"id": "a", "type": "string"}, " "),
+        ({"id": "a", "type": "string"}, ["a", "b"]),
+        ({"id": "a", "type": "string", "readOnly": True, "initial": "b"}, "a"),
+    ],
+)
+def test_the_fast_path_leaves_every_fault_to_the_full_path(short: dict[str, Any], answer: Any) -> None:
+    questionnaire = form(short)
+    sent = copied(response(questionnaire, {"a": answer}))
+    known = compiled(questionnaire)
+    assert known.check(sent).problems
+    assert known.accept(structs(sent), complete=True) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [{"linkId": "zz"}],
+        [{"linkId": "a", "text": "Other words"}],
+        [{"linkId": "a"}, {"linkId": "a"}],
+        [{"linkId": "g"}, {"linkId": "a"}],
+        [{"linkId": "b"}],
+        [{"linkId": "g", "item": [{"linkId": "a"}]}],
+        [{"linkId": "a", "item": [{"linkId": "b"}]}],
+        [
+            {
+                "linkId": "a",
+                "answer": [{"valueCoding": {"system": SYSTEM, "code": "x"}}],
+                "item": [{"linkId": "b"}],
+            }
+        ],
+        [
+            {
+                "linkId": "a",
+                "answer": [{"valueCoding": {"system": SYSTEM, "code": "x"}, "item": [{"linkId": "b"}]}],
+            }
+        ],
+        [{"linkId": "g", "answer": [{"valueBoolean": True}]}],
+        [
+            {
+                "linkId": "g",
+                "item": [{"linkId": "b", "answer": [{"valueString": "x", "item": [{"linkId": "a"}]}]}],
+            }
+        ],
+        [{"linkId": "g", "item": [{"linkId": "b", "item": [{"linkId": "a"}]}]}],
+        [{"linkId": "d", "answer": [{"valueBoolean": True}]}],
+        [{"linkId": "a", "answer": [{"valueBoolean": True}]}],
+    ],
+)
+def test_the_fast_path_takes_no_response_of_a_wrong_shape(items: list[dict[str, Any]]) -> None:
+    questionnaire = form(
+        {"id": "a", "options": ["x"]}, {"id": "g", "items": [{"id": "b"}]}, {"id": "d", "type": "display"}
+    )
+    sent = copied(response(questionnaire, {}, item=items))
+    known = compiled(questionnaire)
+    assert known.accept(structs(sent), complete=False) is None  # type: ignore[arg-type]
+    assert known.check(sent).problems
+
+
+def test_the_fast_path_demands_what_the_full_path_demands() -> None:
+    questionnaire = form(
+        {"id": "a", "required": True},
+        {"id": "g", "required": True, "items": [{"id": "b"}]},
+        {"id": "r", "repeats": True, "items": [{"id": "c", "required": True}, {"id": "d"}]},
+        {"id": "t", "options": ["x"], "items": [{"id": "e", "required": True}]},
+        {"id": "m", "repeats": True, "required": True, "low": 2, "items": [{"id": "n"}]},
+    )
+    known = compiled(questionnaire)
+    whole = {"a": "1", "g": {"b": "2"}, "r": [{"c": "3"}], "t": {"is": "x", "items": {"e": "4"}}}
+    less: list[dict[str, Any]] = [{k: v for k, v in whole.items() if k != gone} for gone in whole]
+    less += [whole | {"r": [{"d": "5"}]}, whole | {"t": "x"}, whole | {"m": [{"n": "6"}]}]
+    for given in (whole, *less):
+        sent = copied(response(questionnaire, given))
+        complete = [
+            problem
+            for problem in known.check(sent).problems
+            if problem.expression != "QuestionnaireResponse" or "“Question m?”" not in problem.text
+        ]
+        accepted = known.accept(structs(sent), complete=True)  # type: ignore[arg-type]
+        assert accepted is None
+        assert ("m" in given) or bool(complete) == (
+            given is not whole and not {"r", "t"} & (whole.keys() - given.keys())
+        )
+
+
+def test_the_fast_path_takes_items_inside_an_answer() -> None:
+    questionnaire = form(
+        {"id": "a", "options": ["x"], "items": [{"id": "b", "required": True}]},
+        {"id": "c", "items": [{"id": "d"}]},
+    )
+    sent = copied(response(questionnaire, {"a": {"is": "x", "items": {"b": "why"}}, "c": {"d": "z"}}))
+    known = compiled(questionnaire)
+    accepted = known.accept(structs(sent), complete=True)  # type: ignore[arg-type]
+    assert accepted == Answers({"a": (Coding(SYSTEM, "x"),), "b": ("why",), "d": ("z",)})
+    assert accepted == known.check(sent).answers
+
+
+def test_an_answer_that_only_holds_items_needs_the_full_path() -> None:
+    questionnaire = form({"id": "a", "items": [{"id": "b"}], "type": "string"})
+    items = [{"linkId": "a", "answer": [{"item": [{"linkId": "b", "answer": [{"valueString": "x"}]}]}]}]
+    assert compiled(questionnaire).check(copied(response(questionnaire, {}, item=items))).answers.given == {
+        "b": ("x",)
+    }
+
+
+# Finding the form of a response
+
+
+def test_a_contained_form_is_used_with_its_contained_value_sets() -> None:
+    value_set = {
+        "resourceType": "ValueSet",
+        "id": "v",
+        "compose": {"include": [{"system": "http://s", "concept": [{"code": "one"}]}]},
+    }
+    contained = form({"id": "a", "type": "choice", "set": "#v"}) | {"id": "q"}
+    for code, expected in (("one", []), ("two", ["answer-option .item[0].answer[0]"])):
+        sent = response(
+            contained, {"a": f"http://s#{code}"}, questionnaire="#q", contained=[value_set, contained]
+        )
+        assert shown(validate(copied(sent))) == expected
+
+
+def test_a_contained_form_that_is_not_there_is_reported() -> None:
+    assert shown(validate(copied(response(form(), {}, questionnaire="#q")))) == [
+        "canonical-unknown .questionnaire"
+    ]
+
+
+def test_a_canonical_that_nobody_knows_is_reported() -> None:
+    assert shown(validate(copied(response(form(), {})))) == ["canonical-unknown .questionnaire"]
+
+
+def test_a_response_without_canonical_and_form_is_reported() -> None:
+    assert shown(validate({"resourceType": "QuestionnaireResponse"})) == [
+        "canonical-missing .questionnaire",
+        "response-status .status",
+    ]
+
+
+def test_a_bare_url_stands_for_the_only_active_version() -> None:
+    versions = [compiled(form({"id": "a", "type": kind}, version=v, status=s)) for v, s, kind in _VERSIONS]
+    sent = copied(response(versions[1].resource, {"a": 5}, questionnaire=URL))
+    assert shown(validate(sent, forms=versions)) == ["~canonical-unversioned .questionnaire"]
+
+
+_VERSIONS = [("1", "retired", "string"), ("2", "active", "integer"), ("3", "draft", "string")]
+
+
+def test_a_bare_url_of_two_active_versions_is_not_guessed() -> None:
+    versions = [compiled(form({"id": "a"}, version=v)) for v in ("1", "2")]
+    sent = copied(response(versions[0].resource, {}, questionnaire=URL))
+    assert shown(validate(sent, forms=versions)) == ["canonical-mismatch .questionnaire"]
+
+
+def test_a_bare_url_of_one_version_is_that_version_whatever_its_status() -> None:
+    only = compiled(form({"id": "a"}, status="draft"))
+    sent = copied(response(only.resource, {}, questionnaire=URL))
+    assert shown(validate(sent, forms=[only])) == [
+        "~canonical-unversioned .questionnaire",
+        "~form-status .questionnaire",
+    ]
+
+
+def test_errors_of_the_form_are_warnings_beside_the_response() -> None:
+    questionnaire = form({"id": "g", "type": "group"}, {"id": "a"})
+    assert shown(validate(copied(response(questionnaire, {"a": "x"})), questionnaire)) == [
+        "~que-1 Questionnaire.item[0]"
+    ]
+
+
+def test_value_sets_that_are_served_are_used() -> None:
+    served = {
+        "resourceType": "ValueSet",
+        "url": "http://vs",
+        "compose": {"include": [{"system": "http://s", "concept": [{"code": "one"}]}]},
+    }
+    questionnaire = form({"id": "a", "type": "choice", "set": "http://vs"})
+    sent = copied(response(questionnaire, {"a": "http://s#one"}))
+    assert shown(validate(sent, questionnaire, value_sets_from([served]))) == []
+    assert shown(validate(sent, questionnaire)) == ["value-set-unreachable .item[0].answer[0]"]
+
+
+# The table of kinds
+
+
+def _source() -> str:
+    folder = Path(room.__file__).parent
+    return "\n".join(
+        path.read_text("utf-8")
+        for path in folder.glob("*.py")
+        if path.name not in ("kinds.py", "severity.py")
+    )
+
+
+def test_every_kind_of_the_table_is_reported_somewhere() -> None:
+    source = _source()
+    assert [kind for kind in KINDS if f'"{kind}"' not in source] == []
+
+
+def test_every_kind_that_is_reported_is_in_the_table() -> None:
+    reported = set(
+        re.findall(r'(?:problem|_problem|Problem|report|yield)\(?\s*"([a-z]+-?[a-z0-9-]*)"', _source())
+    )
+    assert reported - KINDS.keys() == set()
+    assert len(reported) > 50
+
+
+ISSUE_TYPES = """
+    invalid structure required value invariant security login unknown expired forbidden suppressed processing
+    not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly
+    business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational
+"""
+
+
+def test_every_issue_type_is_one_of_r4() -> None:
+    assert {issue for issue, _ in KINDS.values()} <= set(ISSUE_TYPES.split())
+
+
+def test_every_kind_has_a_severity_and_a_meaning() -> None:
+    assert {severity(kind) for kind in KINDS} == {"error", "warning", "information"}
+    assert all(meaning for _, meaning in KINDS.values())
+
+
+# Odd forms
+
+
+def test_a_condition_on_a_display_item_is_never_satisfied_and_no_crash() -> None:
+    questionnaire = form({"id": "d", "type": "display"}, {"id": "a", "when": ["d", "exists", True]})
+    assert compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).answers.ignored == {
+        "a": ("x",)
+    }
+
+
+def test_an_option_of_an_unknown_type_is_left_out() -> None:
+    options = [{"valueMarkdown": "x"}, {"valueInteger": 1}, {"valueCoding": {"code": "y"}}]
+    questionnaire = form({"id": "a", "type": "choice", "raw": {"answerOption": options}})
+    found = compiled(questionnaire).items["a"].options
+    assert found is not None
+    assert list(found.choices) == [1, ("", "y")]
+
+
+def test_a_unit_without_code_is_no_unit() -> None:
+    units = [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unitOption",
+            "valueCoding": {"display": "d"},
+        }
+    ]
+    assert (
+        compiled(form({"id": "a", "type": "quantity", "raw": {"extension": units}})).items["a"].limits.units
+        == ()
+    )
+
+
+def test_weights_may_be_floats_of_a_careless_parser() -> None:
+    questionnaire = form({"id": "a", "options": [{"code": "x", "weight": 0.5}]})
+    assert compiled(questionnaire).form.questions["a"].options[0].weight == Decimal("0.5")
+
+
+def test_a_weight_that_is_no_number_is_none() -> None:
+    questionnaire = form({"id": "a", "options": [{"code": "x", "weight": "3", "ordinal": True}]})
+    assert compiled(questionnaire).form.questions["a"].options[0].weight is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (Coding("s", "x"), Coding("s", "x"), 0),
+        (Coding("s", "x"), Coding("s", "y"), None),
+        (True, 1, None),
+        (True, True, 0),
+        (1, Decimal("1.0"), 0),
+        ("2024", "2024-01", None),
+        ("2024-01-01", "2024-01-01", 0),
+        ("10:00:00.50", "10:00:00.5", 0),
+        ("abc", "abd", -1),
+        (Quantity(Decimal(1), "wk"), Quantity(Decimal(7), "d"), 0),
+        (Quantity(Decimal(1), "wk"), Quantity(Decimal(7), "kg"), None),
+        (Quantity(Decimal(1), "wk"), Decimal(7), None),
+        (5, "5", None),
+    ],
+)
+def test_values_are_ordered_only_where_an_order_is_known(a: Any, b: Any, expected: int | None) -> None:
+    assert order(a, b) == expected
+    assert order(b, a) == (None if expected is None else -expected)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [(5, "5", False), ("2024", "2024-01", None), (True, 1, False), (0, Decimal(0), True)],
+)
+def test_values_of_different_types_are_not_the_same(a: Any, b: Any, expected: bool | None) -> None:
+    assert same(a, b) is expected

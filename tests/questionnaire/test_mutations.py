@@ -1,0 +1,320 @@
+"""A random form, a valid response to it, and one planted fault: exactly that fault is found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_forms import SYSTEM, UCUM, compiled, copied, form, response, shown, structs
+
+from service.questionnaire import validate
+
+TYPES = [
+    "boolean",
+    "integer",
+    "decimal",
+    "date",
+    "string",
+    "choice",
+    "open-choice",
+    "quantity",
+    "time",
+    "url",
+]
+Response = dict[str, Any]
+Mutation = tuple[str, Callable[[Response], None], str]
+"""What is planted (for the reader of a failure), how, and the fault that must be found."""
+
+
+@st.composite
+def questions(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """A question of any type with limits, an option list, or numbers of answers."""
+    type_ = draw(st.sampled_from(TYPES))
+    one: dict[str, Any] = {"id": name, "type": type_, "required": draw(st.booleans())}
+    if type_ in ("choice", "open-choice"):
+        one["options"] = ["red", "green", "blue"]
+    if type_ in ("integer", "decimal"):
+        low = draw(st.integers(-50, 50))
+        one |= {"min": low, "max": low + draw(st.integers(1, 9))}
+    if type_ == "decimal":
+        one["places"] = draw(st.integers(0, 3))
+    if type_ == "string":
+        one |= {"minLength": 2, "maxLength": draw(st.integers(4, 8))}
+    if type_ == "quantity":
+        one |= {"units": ["d", "wk"], "min": "7 d", "max": "3 wk"}
+    if type_ == "date":
+        one |= {"min": "2020-01-10", "max": "2020-12-20"}
+    if draw(st.booleans()) and type_ != "boolean":
+        one |= {"repeats": True, "high": draw(st.integers(1, 2))}
+    return one
+
+
+@st.composite
+def whole_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Questions at the top and in groups, some of them behind the answer of the first one."""
+    items: list[dict[str, Any]] = [{"id": "t", "options": ["x", "y"], "required": True}]
+    for number in range(draw(st.integers(1, 5))):
+        one = draw(questions(f"q{number}"))
+        if draw(st.booleans()):
+            one = {"id": f"g{number}", "items": [one, draw(questions(f"p{number}"))]}
+        if draw(st.booleans()):
+            one["when"] = ["t", "=", draw(st.sampled_from(["x", "y"]))]
+        items.append(one)
+    return items
+
+
+@st.composite
+def valid_answers(draw: st.DrawFn, items: list[dict[str, Any]], trigger: str) -> dict[str, Any]:
+    """Answers that break no rule; what is disabled by the trigger stays empty."""
+    given: dict[str, Any] = {}
+    for one in items:
+        if one.get("when") and one["when"][2] != trigger:
+            continue
+        if "items" in one:
+            given[one["id"]] = draw(valid_answers(one["items"], trigger))
+        elif one["id"] == "t":
+            given["t"] = trigger
+        elif one.get("required") or draw(st.booleans()):
+            count = draw(st.integers(1, one.get("high", 1)))
+            given[one["id"]] = draw(st.lists(_answer(one), min_size=count, max_size=count, unique_by=str))
+    return given
+
+
+def _answer(one: dict[str, Any]) -> st.SearchStrategy[Any]:
+    whole = st.integers(one["min"], one["max"]) if one["type"] in ("integer", "decimal") else st.nothing()
+    return {
+        "boolean": st.booleans(),
+        "integer": whole,
+        "decimal": whole.map(lambda n: Decimal(n).quantize(Decimal(1).scaleb(-one.get("places", 0)))),
+        "date": st.sampled_from(["2020-01-10", "2020-06-15", "2020-12-20", "2020-03"]),
+        "string": st.text("abcdefg", min_size=2, max_size=one.get("maxLength", 4)),
+        "choice": st.sampled_from(["red", "green", "blue"]),
+        "open-choice": st.sampled_from(["red", "green", "own: purple"]),
+        "quantity": st.sampled_from(["7 d", "8.5 d", "21 d", "1 wk", "3 wk"]),
+        "time": st.sampled_from(["00:00:00", "12:30:00", "23:59:59"]),
+        "url": st.sampled_from(["https://example.org", "urn:oid:1.2.3", "mailto:a@example.org"]),
+    }[one["type"]]
+
+
+def places(items: list[Any], path: str) -> Iterator[tuple[list[Any], int, str]]:
+    """Every response item: the list that it stands in, its index, and its path."""
+    for index, one in enumerate(items):
+        here = f"{path}.item[{index}]"
+        yield items, index, here
+        yield from places(one.get("item", []), here)
+
+
+def mutations(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
+    """Every single fault that can be planted in this response."""
+    forms = {one["linkId"]: one for one in _flat(questionnaire["item"])}
+    for steps, one in _located(sent):
+        path = _path(steps)
+        source = forms[one["linkId"]]
+        yield "another text", _set(steps, "text", "Other words"), f"~item-text {path}"
+        if one["linkId"] == "t":
+            continue
+        yield "an unknown linkId", _set(steps, "linkId", "nowhere"), f"item-unknown {path}"
+        yield from _doubled(steps, source, path)
+        for index, answer in enumerate(one.get("answer", [])):
+            for name, value, fault in _wrong_values(source, answer):
+                yield name, _replaced(steps, index, value), f"{fault} {path}.answer[{index}]"
+        if "answer" in one:
+            yield "one answer too many", _extended(steps, source), f"too-many {path}"
+        if source.get("required") and "answer" in one:
+            yield "no answer to a required question", _removed(steps), f"required {_parent(steps)}"
+    yield from _disabled(questionnaire, sent, trigger)
+    if len(sent["item"]) > 1:
+        yield "another order", _moved_last, f"item-order .item[{len(sent['item']) - 1}]"
+
+
+def _flat(items: list[Any]) -> Iterator[Any]:
+    for one in items:
+        yield one
+        yield from _flat(one.get("item", []))
+
+
+def _located(sent: Response) -> Iterator[tuple[tuple[int, ...], Any]]:
+    def walk(items: list[Any], above: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Any]]:
+        for index, one in enumerate(items):
+            yield (*above, index), one
+            yield from walk(one.get("item", []), (*above, index))
+
+    return walk(sent["item"], ())
+
+
+def _at(sent: Response, steps: tuple[int, ...]) -> Any:
+    here: Any = sent
+    for step in steps:
+        here = here["item"][step]
+    return here
+
+
+def _path(steps: tuple[int, ...]) -> str:
+    return "".join(f".item[{step}]" for step in steps)
+
+
+def _parent(steps: tuple[int, ...]) -> str:
+    return _path(steps[:-1]) or "-"
+
+
+def _set(steps: tuple[int, ...], key: str, value: Any) -> Callable[[Response], None]:
+    return lambda sent: _at(sent, steps).update({key: value})
+
+
+def _replaced(steps: tuple[int, ...], index: int, value: Any) -> Callable[[Response], None]:
+    def plant(sent: Response) -> None:
+        _at(sent, steps)["answer"][index] = value
+
+    return plant
+
+
+def _removed(steps: tuple[int, ...]) -> Callable[[Response], None]:
+    return lambda sent: _at(sent, steps[:-1])["item"].pop(steps[-1])
+
+
+def _doubled(steps: tuple[int, ...], source: dict[str, Any], path: str) -> Iterator[Mutation]:
+    def plant(sent: Response) -> None:
+        items = _at(sent, steps[:-1])["item"]
+        items.insert(steps[-1] + 1, {"linkId": source["linkId"]})
+
+    yield "an item twice", plant, f"item-repeated {_path((*steps[:-1], steps[-1] + 1))}"
+
+
+def _extended(steps: tuple[int, ...], source: dict[str, Any]) -> Callable[[Response], None]:
+    high = next((one["valueInteger"] for one in source.get("extension", []) if "maxOccurs" in one["url"]), 1)
+
+    def plant(sent: Response) -> None:
+        answers = _at(sent, steps)["answer"]
+        spare = answers * 3
+        if source["type"] in ("choice", "open-choice"):
+            codes = [{"valueCoding": {"system": SYSTEM, "code": code}} for code in ("red", "green", "blue")]
+            spare = [one for one in codes if one not in answers]
+        answers.extend(copy.deepcopy(spare[: high + 1 - len(answers)]))
+
+    return plant
+
+
+def _wrong_values(
+    source: dict[str, Any], answer: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any], str]]:
+    type_ = source["type"]
+    limits = {
+        one["url"].rpartition("/")[2]: value
+        for one in source.get("extension", [])
+        for key, value in one.items()
+        if key != "url"
+    }
+    yield "another type", {"valueAttachment": {"url": "https://x.example.org"}}, "answer-type"
+    if type_ in ("integer", "decimal"):
+        ((name, _),) = answer.items()
+        yield "one below the minimum", {name: limits["minValue"] - 1}, "below-minimum"
+        yield "one above the maximum", {name: limits["maxValue"] + 1}, "above-maximum"
+        yield "a number as a text", {name: "7"}, "answer-format"
+    if type_ == "decimal":
+        more = Decimal(limits["minValue"]).quantize(Decimal(1).scaleb(-limits["maxDecimalPlaces"] - 1))
+        yield "one decimal place too many", {"valueDecimal": more}, "decimal-places"
+    if type_ == "string":
+        yield "one character too many", {"valueString": "x" * (source["maxLength"] + 1)}, "too-long"
+        yield "one character too few", {"valueString": "x"}, "too-short"
+    if type_ in ("choice", "open-choice"):
+        yield "an unknown code", {"valueCoding": {"system": SYSTEM, "code": "mauve"}}, "answer-option"
+        yield "another system", {"valueCoding": {"system": "http://x", "code": "red"}}, "answer-option"
+    if type_ == "date":
+        yield "a day too early", {"valueDate": "2020-01-09"}, "below-minimum"
+        yield "a day too late", {"valueDate": "2020-12-21"}, "above-maximum"
+        yield "a day that does not exist", {"valueDate": "2020-02-30"}, "answer-format"
+    if type_ == "quantity":
+        yield "a day too few", {"valueQuantity": {"value": 6, "system": UCUM, "code": "d"}}, "below-minimum"
+        yield "a day too many", {"valueQuantity": {"value": 22, "system": UCUM, "code": "d"}}, "above-maximum"
+        yield (
+            "a unit that is no option",
+            {"valueQuantity": {"value": 200, "system": UCUM, "code": "h"}},
+            "unit-option",
+        )
+    if type_ == "time":
+        yield "a time without seconds", {"valueTime": "12:30"}, "answer-format"
+    if type_ == "url":
+        yield "a url with a blank", {"valueUri": "https://example.org/a b"}, "url-syntax"
+
+
+def _disabled(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
+    """An answer for a question behind the other answer of the trigger, put where it belongs."""
+    order = [one["linkId"] for one in questionnaire["item"]]
+    for one in questionnaire["item"]:
+        (condition,) = one.get("enableWhen", [{}])
+        code = condition.get("answerCoding", {}).get("code", trigger)
+        if code == trigger or one["type"] != "boolean":
+            continue
+        before = sum(order.index(there["linkId"]) < order.index(one["linkId"]) for there in sent["item"])
+        extra = {"linkId": one["linkId"], "answer": [{"valueBoolean": False}]}
+        yield (
+            "an answer that is not asked",
+            lambda sent, at=before, new=extra: sent["item"].insert(at, new),
+            f"disabled-item .item[{before}]",
+        )
+
+
+def _moved_last(sent: Response) -> None:
+    sent["item"].append(sent["item"].pop(0))
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data: st.DataObject) -> None:
+    items, trigger = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
+    questionnaire = copied(form(*items))
+    sent = copied(response(questionnaire, data.draw(valid_answers(items, trigger))))
+    known = compiled(questionnaire)
+    assert shown(known.lint) == []
+    checked = known.check(sent)
+    assert shown(checked.problems) == []
+    typed = structs(sent)
+    accepted = known.accept(typed, complete=True) if typed is not None else None
+    if accepted is not None:
+        assert accepted == checked.answers
+    elif typed is not None:
+        slow = {"url", "open-choice"} & {one["type"] for one in _flat(questionnaire["item"])}
+        assert slow, "a plain valid response must take the fast path"
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_exactly_the_planted_fault_is_found(data: st.DataObject) -> None:
+    items, trigger = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
+    questionnaire = copied(form(*items))
+    sent = copied(response(questionnaire, data.draw(valid_answers(items, trigger))))
+    planted = list(mutations(questionnaire, sent, trigger))
+    name, plant, fault = data.draw(st.sampled_from(planted), label="fault")
+    broken = copy.deepcopy(sent)
+    plant(broken)
+    broken = copied(broken)
+    found = shown(validate(broken, questionnaire))
+    assert found == _consequences(name, fault, found), name
+    typed = structs(broken)
+    if typed is not None:
+        assert compiled(questionnaire).accept(typed, complete=True) is None
+
+
+def _consequences(name: str, fault: str, found: list[str]) -> list[str]:
+    """An item under a wrong name is also missing under its own; nothing else follows from one fault."""
+    missing = [one for one in found if one.startswith("required ")] if name == "an unknown linkId" else []
+    return sorted([fault, *missing])
+
+
+@pytest.mark.parametrize(
+    "kind", ["item-unknown", "answer-type", "required", "too-many", "item-order", "disabled-item"]
+)
+def test_the_mutations_can_plant(kind: str) -> None:
+    items = [
+        {"id": "t", "options": ["x", "y"], "required": True},
+        {"id": "a", "required": True, "type": "boolean"},
+    ]
+    items.append({"id": "b", "type": "boolean", "when": ["t", "=", "y"]})
+    questionnaire = copied(form(*items))
+    sent = copied(response(questionnaire, {"t": "x", "a": True}))
+    assert kind in {fault.split()[0] for _, _, fault in mutations(questionnaire, sent, "x")}

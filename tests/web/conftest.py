@@ -1,0 +1,67 @@
+"""The application on fakes, and its client."""
+
+from collections.abc import Callable
+from typing import Any
+
+import fakes
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from service import app
+from service.settings import Settings
+from service.web.application import Application
+from service.web.routes import all_routes
+
+
+@pytest.fixture(scope="session")
+def real() -> FlaskClient:
+    """The whole service on the questionnaires and mappings of the project, read once."""
+    return app.create_app(Settings()).test_client()
+
+
+@pytest.fixture
+def artifacts() -> list[Any]:
+    return fakes.artifacts()
+
+
+@pytest.fixture
+def assessor() -> fakes.FakeAssessor:
+    return fakes.FakeAssessor()
+
+
+@pytest.fixture
+def application(artifacts: Any, assessor: Any) -> Application:
+    return Application(all_routes(artifacts, assessor, fakes.BASE, fakes.LIMIT))
+
+
+@pytest.fixture
+def client(application: Application) -> FlaskClient:
+    return application.test_client()
+
+
+@pytest.fixture
+def assess(client: FlaskClient) -> Callable[..., Any]:
+    """Posts a body to $assess."""
+
+    def post(data: bytes = b"{}", **more: Any) -> Any:
+        headers = {"Content-Type": fakes.FHIR} | more.pop("headers", {})
+        return client.post(
+            "/fhir/QuestionnaireResponse/$assess" + more.pop("query", ""), data=data, headers=headers
+        )
+
+    return post
+
+
+@pytest.fixture
+def is_outcome() -> Callable[[Any], None]:
+    """Asserts that an answer is an OperationOutcome with at least one issue."""
+
+    def check(answer: Any) -> None:
+        document = orjson.loads(answer.data)
+        assert answer.headers["Content-Type"] == fakes.FHIR
+        assert document["resourceType"] == "OperationOutcome"
+        assert document["issue"]
+        assert all({"severity", "code", "diagnostics"} <= issue.keys() for issue in document["issue"])
+
+    return check

@@ -1,0 +1,68 @@
+"""The application on a fake assessor and fake published resources: what HTTP does, nothing clinical."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from service.errors import Malformed, Problem
+from service.web.application import Application
+from service.web.routes import all_routes
+
+BASE = "https://fhir.example.org/r4"
+LIMIT = 4096
+FHIR = "application/fhir+json"
+
+
+@dataclass
+class FakeAssessor:
+    """Answers with a fixed document; `raises` makes it fail."""
+
+    raises: Exception | None = None
+    seen: list[bytes] = field(default_factory=list)
+
+    def assess_body(self, data: bytes) -> Any:
+        self.seen.append(data)
+        if self.raises is not None:
+            raise self.raises
+        if not data.startswith(b"{"):
+            raise Malformed(Problem("json", "Expected: one JSON object."))
+        return SimpleNamespace(body=b'{"resourceType":"RiskAssessment","x":1.50}', guidance="urn:g|1")
+
+
+def published(kind: str, number: int, **more: Any) -> SimpleNamespace:
+    resource = {
+        "resourceType": kind,
+        "id": f"{kind.lower()}-{number}",
+        "url": f"https://example.org/{kind}/{number}",
+        "version": "1.0",
+        "name": f"Name{number}",
+        "title": f"Über title {number}",
+        "status": "active",
+        "meta": {"versionId": f"v{number}", "lastUpdated": "2026-01-02T03:04:05Z"},
+        **more,
+    }
+    return SimpleNamespace(
+        type=kind,
+        id=resource["id"],
+        url=resource["url"],
+        version=resource["version"],
+        resource=resource,
+        body=orjson.dumps(resource),
+        etag=f'W/"v{number}"',
+    )
+
+
+def artifacts() -> list[SimpleNamespace]:
+    """Six questionnaires (one a draft), one code system, and the definition of the operation."""
+    forms = [published("Questionnaire", number) for number in range(5)]
+    more = {"status": "draft", "version": "2.0", "title": "One, two", "meta": {"versionId": "v9"}}
+    draft = published("Questionnaire", 9, **more)
+    operation = published("OperationDefinition", 1, code="assess")
+    return [*forms, draft, operation, published("CodeSystem", 1)]
+
+
+def application() -> Application:
+    """For gunicorn: the real server and worker around the fake."""
+    return Application(all_routes(artifacts(), FakeAssessor(), BASE, LIMIT))

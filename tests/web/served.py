@@ -1,0 +1,99 @@
+"""Starts a real gunicorn on loopback and speaks raw bytes with it."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE_S = 30
+
+
+class Served:
+    """A running server: its address, its process and what it has logged."""
+
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
+        self.log: list[str] = []
+        self.port = self._port()
+        self._reader = threading.Thread(target=self.log.extend, args=(process.stderr,), daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Stops the server and reads its log to the end."""
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+
+    def _port(self) -> int:
+        for line in self.process.stderr:
+            self.log.append(line)
+            listening = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line)
+            if listening:
+                return int(listening[1])
+        raise AssertionError("the server did not start: " + "".join(self.log))
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+    def ask(self, request: bytes) -> "Answer":
+        """Sends bytes on a new connection and returns the first answer."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            return answer_from(connection)
+
+
+class Answer:
+    def __init__(self, head: bytes, body: bytes) -> None:
+        status, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(status.split()[1])
+        pairs = (line.partition(":") for line in lines)
+        self.headers = {name.lower(): value.strip() for name, _, value in pairs}
+        self.body = body
+
+    @property
+    def document(self) -> dict:
+        return orjson.loads(self.body)
+
+
+def answer_from(connection: socket.socket, *, bodiless: bool = False) -> Answer:
+    """Reads one answer; its length is the announced one."""
+    with connection.makefile("rb") as stream:
+        head = b"".join(iter(stream.readline, b"\r\n"))
+        found = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
+        return Answer(head.rstrip(), b"" if bodiless or not found else stream.read(int(found[1])))
+
+
+def post(body: bytes, *headers: str, path: str = "/fhir/QuestionnaireResponse/$assess") -> bytes:
+    """Returns the bytes of a POST; its length header is the body's unless one is among the headers."""
+    own = list(headers)
+    if not any(header.lower().startswith(("content-length", "transfer-encoding")) for header in own):
+        own.append(f"Content-Length: {len(body)}")
+    lines = (f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/fhir+json", *own, "", "")
+    return "\r\n".join(lines).encode() + body
+
+
+def get(path: str, *headers: str, method: str = "GET") -> bytes:
+    """Returns the bytes of a GET."""
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", *headers, "", "")).encode()
+
+
+@contextmanager
+def serving(app: str = "fakes:application()", *options: str, **settings: str) -> Iterator[Served]:
+    """Runs gunicorn with the project's configuration on a free port and stops it afterwards."""
+    environment = {**os.environ, **{f"SERVICE_{name}": text for name, text in settings.items()}}
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", "127.0.0.1:0"]
+    command += ["--pythonpath", "tests/web", *options, app]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        server = Served(process)
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -1,0 +1,87 @@
+"""The whole service, composed from the questionnaires and mappings of the project."""
+
+import orjson
+import pytest
+
+from service import app
+from service.settings import ROOT
+
+SAMPLE = (ROOT / "samples" / "plain-eyelid.json").read_bytes()
+JSON = {"Content-Type": "application/fhir+json"}
+
+
+def post(real, body, headers=JSON):
+    return real.post("/fhir/QuestionnaireResponse/$assess", data=body, headers=headers)
+
+
+def test_the_sample_is_assessed(real):
+    answer = post(real, SAMPLE)
+    assert answer.status_code == 200
+    assert orjson.loads(answer.data)["resourceType"] == "RiskAssessment"
+    assert answer.headers["X-Guidance"]
+
+
+def test_the_same_response_gives_the_same_bytes(real):
+    assert post(real, SAMPLE).data == post(real, SAMPLE).data
+
+
+def test_a_named_questionnaire_is_found_and_can_be_read(real):
+    url, _, version = orjson.loads(SAMPLE)["questionnaire"].partition("|")
+    found = orjson.loads(real.get("/fhir/Questionnaire", query_string={"url": url, "version": version}).data)
+    assert found["total"] == 1
+    read = real.get(f"/fhir/Questionnaire/{found['entry'][0]['resource']['id']}")
+    assert orjson.loads(read.data) == found["entry"][0]["resource"]
+    assert read.headers["ETag"] == f'W/"{orjson.loads(read.data)["meta"]["versionId"]}"'
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"resourceType":"Patient"}', 400),
+        (b"[" * 5000, 400),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, 400),
+        (b'{"resourceType":"QuestionnaireResponse","status":"completed"}', 422),
+        (b'{"a":"' + b"x" * 1_100_000 + b'"}', 413),
+    ],
+)
+def test_a_body_that_cannot_be_assessed_is_refused_with_an_outcome(real, is_outcome, body, status):
+    answer = post(real, body)
+    assert answer.status_code == status
+    is_outcome(answer)
+
+
+def test_every_published_resource_can_be_read_and_found(real):
+    statement = orjson.loads(real.get("/fhir/metadata").data)
+    for resource in statement["rest"][0]["resource"]:
+        if not resource.get("interaction"):
+            continue
+        bundle = orjson.loads(real.get(f"/fhir/{resource['type']}").data)
+        for entry in bundle.get("entry", ()):
+            path = entry["fullUrl"].replace("http://127.0.0.1:8000", "")
+            assert orjson.loads(real.get(path).data) == entry["resource"]
+
+
+def test_every_operation_of_our_own_has_its_published_definition(real):
+    statement = orjson.loads(real.get("/fhir/metadata").data)
+    operations = [each for one in statement["rest"][0]["resource"] for each in one.get("operation", ())]
+    own = [each for each in operations if not each["definition"].startswith("http://hl7.org/")]
+    assert own
+    for operation in own:
+        found = real.get("/fhir/OperationDefinition", query_string={"url": operation["definition"]})
+        assert orjson.loads(found.data)["total"] == 1
+
+
+def test_gunicorn_gets_the_application_of_the_environment(monkeypatch):
+    monkeypatch.setenv("SERVICE_BASE_URL", "https://fhir.example.org/r4")
+    answer = app.from_environment().test_client().get("/fhir/Questionnaire")
+    assert orjson.loads(answer.data)["link"][0]["url"] == "https://fhir.example.org/r4/Questionnaire"
+
+
+def test_a_service_that_must_not_start_ends_with_a_line_per_fault(monkeypatch):
+    monkeypatch.setenv("SERVICE_PORT", "x")
+    monkeypatch.setenv("SERVICE_WORKERS", "x")
+    with pytest.raises(SystemExit) as stopped:
+        app.from_environment()
+    assert str(stopped.value.code).count("error: SERVICE_") == 2

@@ -1,0 +1,109 @@
+"""The command line: what it prints and its exit codes."""
+
+import io
+import runpy
+import sys
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from service import catalogue, cli
+from service.assess import OUTPUTS
+from service.settings import ROOT, Settings
+
+SAMPLE = ROOT / "samples" / "plain-eyelid.json"
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The project's own catalogue, read once."""
+    return catalogue.read(Settings().questionnaires_dir, Settings().mappings_dir)
+
+
+@pytest.fixture
+def read_before(monkeypatch, served):
+    monkeypatch.setattr(catalogue, "read", lambda questionnaires, mappings: served)
+
+
+@pytest.mark.usefixtures("read_before")
+def test_assess_prints_the_risk_assessment_of_a_file(capsys):
+    assert cli.main(["assess", str(SAMPLE)]) == 0
+    assert orjson.loads(capsys.readouterr().out)["resourceType"] == "RiskAssessment"
+
+
+@pytest.mark.usefixtures("read_before")
+def test_assess_reads_standard_input(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(SAMPLE.read_bytes())))
+    assert cli.main(["assess", "-"]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("read_before")
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_every_output_can_be_asked_for(capsys, output):
+    assert cli.main(["assess", str(SAMPLE), "--output", output]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.usefixtures("read_before")
+def test_a_refused_response_is_an_outcome_and_exit_code_1(capsys, tmp_path):
+    path = tmp_path / "response.json"
+    path.write_text('{"resourceType":"Patient"}')
+    assert cli.main(["assess", str(path)]) == 1
+    assert orjson.loads(capsys.readouterr().out)["resourceType"] == "OperationOutcome"
+
+
+def test_a_file_that_is_not_there_is_exit_code_2(capsys, tmp_path):
+    assert cli.main(["assess", str(tmp_path / "none.json")]) == 2
+    assert "none.json: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["assess", str(SAMPLE)], ["serve"]])
+def test_settings_that_are_wrong_are_exit_code_2_with_a_line_each(capsys, monkeypatch, command):
+    monkeypatch.setenv("SERVICE_PORT", "none")
+    monkeypatch.setenv("SERVICE_WORKERS", "none")
+    assert cli.main(command) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_questionnaires_that_are_not_there_are_exit_code_2(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("SERVICE_QUESTIONNAIRES_DIR", str(tmp_path))
+    assert cli.main(["assess", str(SAMPLE)]) == 2
+    assert "no questionnaire found" in capsys.readouterr().err
+
+
+def test_check_passes_on_its_exit_code(monkeypatch):
+    monkeypatch.setattr("service.check.run", lambda settings, out: 1)
+    assert cli.main(["check"]) == 1
+
+
+def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
+    class Became(Exception):
+        """Stands for the end of this process."""
+
+    def become(program, command):
+        raise Became(program, command)
+
+    monkeypatch.setattr("os.execv", become)
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(Became) as became:
+        cli.main(["serve"])
+    program, command = became.value.args
+    assert program == sys.executable
+    assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+
+
+def test_an_unknown_command_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["fly"])
+    assert stopped.value.code == 2
+    assert "fly" in capsys.readouterr().err
+
+
+def test_the_package_runs_as_a_program(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["service", "fly"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("service", run_name="__main__")
+    assert stopped.value.code == 2
+    assert "usage" in capsys.readouterr().err

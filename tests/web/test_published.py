@@ -1,0 +1,251 @@
+"""Read and search of published resources, checks RD01 to RD09, RD17 to RD19 and RD24."""
+
+import orjson
+import pytest
+
+BASE = "https://fhir.example.org/r4"
+FORMS = "/fhir/Questionnaire"
+
+
+def found(answer):
+    bundle = orjson.loads(answer.data)
+    return [entry["resource"]["id"] for entry in bundle.get("entry", ())]
+
+
+def links(answer):
+    return {link["relation"]: link["url"] for link in orjson.loads(answer.data)["link"]}
+
+
+def test_a_read_returns_the_resource_with_its_validators(client):
+    answer = client.get(f"{FORMS}/questionnaire-1")
+    resource = orjson.loads(answer.data)
+    assert (answer.status_code, resource["resourceType"], resource["id"]) == (
+        200,
+        "Questionnaire",
+        "questionnaire-1",
+    )
+    assert answer.headers["ETag"] == f'W/"{resource["meta"]["versionId"]}"'
+    assert answer.headers["Last-Modified"] == "Fri, 02 Jan 2026 03:04:05 GMT"
+    assert answer.headers["Content-Type"] == "application/fhir+json"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Vary"] == "Accept"
+
+
+def test_a_resource_without_a_known_change_has_no_last_modified(client):
+    assert "Last-Modified" not in client.get(f"{FORMS}/questionnaire-9").headers
+
+
+@pytest.mark.parametrize(
+    "path", [f"{FORMS}/questionnaire-1", FORMS, "/fhir/metadata", "/healthz", "/nothing"]
+)
+def test_head_has_status_and_headers_of_get_and_no_body(client, path):
+    get, head = client.get(path), client.head(path)
+    assert head.status_code == get.status_code
+    assert head.data == b""
+    ours = {name: value for name, value in get.headers.items() if name != "X-Request-Id"}
+    assert {name: value for name, value in head.headers.items() if name != "X-Request-Id"} == ours
+
+
+@pytest.mark.parametrize("tags", ['W/"v1"', '"v1"', "*", '"x", W/"v1"', 'W/"v1" , "y"'])
+def test_a_current_tag_gives_304_without_body(client, tags):
+    answer = client.get(f"{FORMS}/questionnaire-1", headers={"If-None-Match": tags})
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert answer.headers["ETag"] == 'W/"v1"'
+    assert "Content-Type" not in answer.headers
+    assert "Content-Length" not in answer.headers
+
+
+@pytest.mark.parametrize("tags", ['W/"v0"', "v1", '"V1"', ""])
+def test_another_tag_gives_the_resource(client, tags):
+    assert client.get(f"{FORMS}/questionnaire-1", headers={"If-None-Match": tags}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        ("Fri, 02 Jan 2026 03:04:05 GMT", 304),
+        ("Sat, 03 Jan 2026 00:00:00 GMT", 304),
+        ("Fri, 02 Jan 2026 03:04:04 GMT", 200),
+        ("yesterday", 200),
+        ("Fri, 02 Jan 2026 03:04:05 -0000", 200),
+    ],
+)
+def test_a_date_decides_only_without_a_tag(client, since, status):
+    path = f"{FORMS}/questionnaire-1"
+    assert client.get(path, headers={"If-Modified-Since": since}).status_code == status
+    both = {"If-Modified-Since": since, "If-None-Match": '"old"'}
+    assert client.get(path, headers=both).status_code == 200
+
+
+def test_a_date_decides_nothing_where_no_change_is_known(client):
+    headers = {"If-Modified-Since": "Fri, 02 Jan 2026 03:04:05 GMT"}
+    assert client.get(f"{FORMS}/questionnaire-9", headers=headers).status_code == 200
+
+
+def test_a_search_by_url_finds_the_resource_with_an_absolute_url(client):
+    answer = client.get(FORMS, query_string={"url": "https://example.org/Questionnaire/2"})
+    bundle = orjson.loads(answer.data)
+    assert (answer.status_code, bundle["type"], bundle["total"]) == (200, "searchset", 1)
+    entry = bundle["entry"][0]
+    assert entry["search"] == {"mode": "match"}
+    assert entry["fullUrl"] == f"{BASE}/Questionnaire/questionnaire-2"
+    assert entry["resource"]["url"] == "https://example.org/Questionnaire/2"
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("_id=questionnaire-1", ["questionnaire-1"]),
+        ("_id=questionnaire-1,questionnaire-3", ["questionnaire-1", "questionnaire-3"]),
+        ("_id=questionnaire-1&_id=questionnaire-3", []),
+        ("url=https://example.org/Questionnaire/1|1.0", ["questionnaire-1"]),
+        ("url=https://example.org/Questionnaire/1%7C1.0", ["questionnaire-1"]),
+        ("url=https://example.org/Questionnaire/1|2.0", []),
+        ("url=https://example.org/Questionnaire/1&version=1.0", ["questionnaire-1"]),
+        ("version=2.0", ["questionnaire-9"]),
+        ("status=draft", ["questionnaire-9"]),
+        ("status=|draft", ["questionnaire-9"]),
+        ("status=http://hl7.org/fhir/publication-status|draft", ["questionnaire-9"]),
+        ("status=http://other.example|draft", []),
+        ("name=name3", ["questionnaire-3"]),
+        ("name:exact=name3", []),
+        ("name:exact=Name3", ["questionnaire-3"]),
+        ("name:contains=AME3", ["questionnaire-3"]),
+        ("title=uber title 4", ["questionnaire-4"]),
+        ("title=%C3%BCber+title+4", ["questionnaire-4"]),
+        ("title=title", []),
+        ("status=nothing", []),
+        ("title=one\\, two", ["questionnaire-9"]),
+        ("title=one, two", ["questionnaire-9"]),
+        ("title=two\\,one", []),
+        ("status=&name=name3", ["questionnaire-3"]),
+    ],
+)
+def test_a_search_finds_what_meets_every_parameter(client, query, ids):
+    answer = client.get(f"{FORMS}?{query}")
+    assert answer.status_code == 200
+    assert found(answer) == ids
+
+
+def test_a_search_that_finds_nothing_has_a_total_and_no_entry(client):
+    bundle = orjson.loads(client.get(f"{FORMS}?_id=none").data)
+    assert bundle["total"] == 0
+    assert "entry" not in bundle
+
+
+def test_the_self_link_lists_only_what_was_used(client):
+    answer = client.get(
+        f"{FORMS}?foo=1&name=name3&status=&_format=json&_summary=true&_sort=name&_pretty=true"
+    )
+    assert links(answer) == {"self": f"{BASE}/Questionnaire?name=name3"}
+    assert links(client.get(FORMS)) == {"self": f"{BASE}/Questionnaire"}
+
+
+def test_links_do_not_follow_the_host_header(client):
+    answer = client.get(FORMS, headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
+    assert b"evil" not in answer.data
+
+
+@pytest.mark.parametrize(
+    "prefer", ["handling=strict", "return=minimal; handling=strict", "return=minimal, handling=strict"]
+)
+def test_an_unknown_parameter_is_refused_when_strictness_is_preferred(client, is_outcome, prefer):
+    answer = client.get(f"{FORMS}?foo=1&name=x", headers={"Prefer": prefer})
+    assert answer.status_code == 400
+    is_outcome(answer)
+
+
+@pytest.mark.parametrize("prefer", ["handling=lenient", "", "handling=strictly"])
+def test_an_unknown_parameter_is_left_out_otherwise(client, prefer):
+    assert client.get(f"{FORMS}?foo=1", headers={"Prefer": prefer}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["_count=abc", "_count=-1", "_count=1.5", "_count=" + "9" * 10, "status:text=x", "_offset=x"]
+)
+def test_a_value_or_modifier_that_cannot_be_read_is_refused(client, is_outcome, query):
+    answer = client.get(f"{FORMS}?{query}")
+    assert answer.status_code == 400
+    is_outcome(answer)
+
+
+def test_all_faults_of_a_search_are_named_at_once(client):
+    answer = client.get(f"{FORMS}?_count=x&name:below=y")
+    assert len(orjson.loads(answer.data)["issue"]) == 2
+
+
+def test_following_next_gives_every_match_once(client):
+    seen, path = [], f"{FORMS}?status=active&_count=2"
+    while path:
+        answer = client.get(path)
+        assert orjson.loads(answer.data)["total"] == 5
+        assert len(found(answer)) <= 2
+        assert path.count("_offset") <= 1
+        seen += found(answer)
+        following = links(answer).get("next")
+        path = following and following.replace(BASE, "/fhir")
+    assert seen == [f"questionnaire-{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("query", ["_count=0", "_summary=count"])
+def test_a_count_alone_has_no_entries_and_no_next(client, query):
+    answer = client.get(f"{FORMS}?{query}")
+    bundle = orjson.loads(answer.data)
+    assert bundle["total"] == 6
+    assert "entry" not in bundle
+    assert set(links(answer)) == {"self"}
+
+
+def test_a_huge_count_gives_everything_on_one_page(client):
+    assert len(found(client.get(f"{FORMS}?_count=1000000"))) == 6
+
+
+def test_a_page_past_the_end_is_empty(client):
+    bundle = orjson.loads(client.get(f"{FORMS}?_offset=100").data)
+    assert bundle["total"] == 6
+    assert "entry" not in bundle
+
+
+def test_a_search_by_form_finds_the_same(client):
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    answer = client.post(f"{FORMS}/_search?status=active", data="_count=2&name=name", headers=form)
+    assert found(answer) == ["questionnaire-0", "questionnaire-1"]
+    assert orjson.loads(answer.data)["total"] == 5
+
+
+def test_a_search_by_another_body_is_refused(client, is_outcome):
+    answer = client.post(f"{FORMS}/_search", data="{}", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 415
+    is_outcome(answer)
+
+
+@pytest.mark.parametrize("path", [FORMS, f"{FORMS}/questionnaire-1", "/fhir/metadata"])
+def test_a_slash_at_the_end_changes_nothing(client, path):
+    assert client.get(path + "/").data == client.get(path).data
+
+
+def test_a_slash_at_the_end_of_an_operation_keeps_the_body(client, assessor):
+    answer = client.post(
+        "/fhir/QuestionnaireResponse/$assess/", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200
+    assert assessor.seen == [b"{}"]
+
+
+def test_a_dollar_sign_may_be_percent_encoded(client):
+    answer = client.post(
+        "/fhir/QuestionnaireResponse/%24assess", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/fhir", FORMS, "/fhir/QuestionnaireResponse/$assess", "/healthz"])
+def test_options_names_the_methods(client, path):
+    answer = client.options(path)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert "OPTIONS" in answer.headers["Allow"]
+
+
+def test_another_type_is_served_in_the_same_way(client):
+    assert found(client.get("/fhir/CodeSystem")) == ["codesystem-1"]
+    assert found(client.get("/fhir/ValueSet")) == []

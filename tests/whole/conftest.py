@@ -1,0 +1,50 @@
+"""The whole service on the questionnaires and mappings of the project, read once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from service import catalogue
+from service.assess import Assessor
+from service.catalogue import Catalogue, Pair
+from service.fhir.body import Limits
+from service.validate import Validator
+
+Json = dict[str, Any]
+
+CANONICAL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.0.0"
+
+
+@pytest.fixture(scope="session")
+def served(root: Path) -> Catalogue:
+    return catalogue.read(root / "questionnaires", root / "mappings")
+
+
+@pytest.fixture(scope="session")
+def pair(served: Catalogue) -> Pair:
+    return served.pairs[CANONICAL]
+
+
+@pytest.fixture(scope="session")
+def assessor(served: Catalogue) -> Assessor:
+    return Assessor(served, Limits(body_bytes=64 * 1024 * 1024))
+
+
+@pytest.fixture(scope="session")
+def validator(served: Catalogue) -> Validator:
+    return Validator(served, Limits())
+
+
+@pytest.fixture
+def sample(root: Path) -> Callable[[str], Json]:
+    """Reads one of the samples as a fresh document that a test may change."""
+    return lambda name: orjson.loads((root / "samples" / f"{name}.json").read_bytes())
+
+
+@pytest.fixture
+def assessed(assessor: Assessor) -> Callable[[Json], Json]:
+    """Assesses a document and returns the RiskAssessment."""
+    return lambda document: orjson.loads(assessor.assess_body(orjson.dumps(document)).body)

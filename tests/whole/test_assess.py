@@ -1,0 +1,251 @@
+"""From bytes to the RiskAssessment, through both ways in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from service.assess import Assessor
+from service.errors import Malformed, NotScorable, ServiceError, TooLarge
+from service.fhir.body import Limits
+
+Json = dict[str, Any]
+Sample = Callable[[str], Json]
+Assessed = Callable[[Json], Json]
+
+ANSWERS = "https://guidance.example.org/fhir/CodeSystem/muscle-twitching-answers"
+BASE = "https://guidance.example.org/fhir/StructureDefinition/"
+
+
+def extensions(document: Json, name: str) -> list[Json]:
+    return [each for each in document["extension"] if each["url"] == BASE + name]
+
+
+def parts(extension: Json) -> dict[str, Any]:
+    """The simple parts of an extension, by their url."""
+    return {
+        part["url"]: value
+        for part in extension["extension"]
+        for key, value in part.items()
+        if key.startswith("value")
+    }
+
+
+def tier(document: Json) -> tuple[str, str]:
+    (found,) = extensions(document, "assessment-tier")
+    values = parts(found)
+    return values["at-least"]["code"], values["at-most"]["code"]
+
+
+def levels(document: Json) -> dict[str, str]:
+    return {
+        each["outcome"]["coding"][0]["code"]: each["qualitativeRisk"]["coding"][0]["code"]
+        for each in document["prediction"]
+        if "coding" in each["qualitativeRisk"]
+    }
+
+
+def item(items: list[Json], link_id: str) -> Json:
+    for each in items:
+        if each["linkId"] == link_id:
+            return each
+        for inner in each.get("item", []):
+            if inner["linkId"] == link_id:
+                return inner
+    raise AssertionError(link_id)
+
+
+def problems(assessor: Assessor, document: Json | bytes) -> list[tuple[str, str]]:
+    data = document if isinstance(document, bytes) else orjson.dumps(document)
+    with pytest.raises(ServiceError) as refused:
+        assessor.assess_body(data)
+    return [(each.kind, each.expression) for each in refused.value.problems]
+
+
+def test_plain_eyelid_twitching_for_three_days_is_self_care_and_final(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("plain-eyelid"))
+    assert document["status"] == "final"
+    assert tier(document) == ("self-care", "self-care")
+    assert levels(document) == {"als": "low", "ms": "negligible", "benign": "high"}
+
+
+def test_progressive_weakness_is_prompt_and_never_benign(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("progressive-weakness"))
+    assert tier(document) == ("prompt", "prompt")
+    assert levels(document)["als"] == "high"
+    assert levels(document)["benign"] == "low"
+
+
+def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("empty"))
+    assert document["status"] == "preliminary"
+    assert tier(document) == ("not-assessable", "emergency")
+    asked = [parts(each)["linkId"] for each in extensions(document, "open-question")]
+    assert asked[:3] == ["emergency-signs", "weakness", "wasting"]
+    assert document["mitigation"].startswith("Not assessable yet")
+    assert all("coding" not in each["qualitativeRisk"] for each in document["prediction"])
+
+
+def test_a_partial_response_has_intervals_and_never_says_self_care(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("partial"))
+    assert document["status"] == "preliminary"
+    assert tier(document)[0] == "not-assessable"
+    assert extensions(document, "open-question")
+
+
+def test_a_red_flag_answered_not_sure_is_listed_as_open(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    speech = item(response["item"], "speech")
+    speech["answer"] = [{"valueCoding": {"system": "http://loinc.org", "code": "LA12688-0"}}]
+    document = assessed(response)
+    assert tier(document) == ("not-assessable", "prompt")
+    assert [parts(each)["linkId"] for each in extensions(document, "open-question")] == ["speech"]
+
+
+def test_contradictory_answers_are_named_and_the_worse_one_counts(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("contradictory"))
+    names = {parts(each)["code"] for each in extensions(document, "contradiction")}
+    assert "no-cramps-but-severity" in names
+    assert tier(document)[0] == "consult"
+    assert any("does not count" in note["text"] or "Contradiction" in note["text"] for note in document["note"])
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "stopped"])
+def test_a_response_that_must_not_be_scored_is_refused(status: str, sample: Sample, assessor: Assessor) -> None:
+    response = sample("plain-eyelid") | {"status": status}
+    assert problems(assessor, response) == [("status-not-scorable", "QuestionnaireResponse.status")]
+
+
+def test_a_wrong_type_is_refused_with_its_place(sample: Sample, assessor: Assessor) -> None:
+    response = sample("plain-eyelid")
+    item(response["item"], "worry")["answer"] = [{"valueString": "secret-canary"}]
+    with pytest.raises(NotScorable) as refused:
+        assessor.assess_body(orjson.dumps(response))
+    (problem,) = refused.value.problems
+    assert problem.kind == "answer-type"
+    assert problem.expression.endswith(".answer[0]")
+    assert "canary" not in problem.text
+
+
+def test_an_answer_to_a_disabled_item_does_not_count_and_is_named(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    before = assessed(response)
+    item(response["item"], "red-flags")["item"].insert(
+        1,
+        {
+            "linkId": "weakness-sites",
+            "answer": [{"valueCoding": {"system": ANSWERS, "code": "left-arm"}}],
+        },
+    )
+    after = assessed(response)
+    assert [parts(each)["linkId"] for each in extensions(after, "ignored-answer")] == ["weakness-sites"]
+    assert (tier(after), levels(after)) == (tier(before), levels(before))
+
+
+def test_required_questions_are_demanded_of_a_completed_response(sample: Sample, assessor: Assessor) -> None:
+    response = sample("empty") | {"status": "completed"}
+    kinds = {kind for kind, _ in problems(assessor, response)}
+    assert kinds == {"required"}
+
+
+def test_a_hundred_thousand_answers_are_refused_not_choked_on(sample: Sample, assessor: Assessor) -> None:
+    response = sample("plain-eyelid")
+    one = {"valueCoding": {"system": "http://loinc.org", "code": "LA33-6"}}
+    item(response["item"], "weakness")["answer"] = [one] * 100_000
+    with pytest.raises((NotScorable, TooLarge)):
+        assessor.assess_body(orjson.dumps(response))
+
+
+def test_a_body_of_five_thousand_levels_is_refused(assessor: Assessor) -> None:
+    deep = b'{"resourceType":"QuestionnaireResponse","item":' + b'[{"item":' * 5000
+    assert [kind for kind, _ in problems(assessor, deep)] == ["depth"]
+
+
+@pytest.mark.parametrize(
+    ("canonical", "kind"),
+    [
+        (None, "canonical-missing"),
+        ("https://guidance.example.org/fhir/Questionnaire/muscle-twitching|9.9.9", "canonical-mismatch"),
+        ("https://other.example.org/Questionnaire/x|1", "canonical-unknown"),
+    ],
+)
+def test_no_other_version_ever_scores_a_response(
+    canonical: str | None, kind: str, sample: Sample, assessor: Assessor
+) -> None:
+    response = sample("plain-eyelid")
+    response.pop("questionnaire")
+    if canonical is not None:
+        response["questionnaire"] = canonical
+    assert problems(assessor, response) == [(kind, "QuestionnaireResponse.questionnaire")]
+
+
+def test_a_bare_url_stands_for_the_only_active_version(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    versioned = assessed(response)
+    response["questionnaire"] = response["questionnaire"].partition("|")[0]
+    assert assessed(response) == versioned
+
+
+def test_chart_values_count_and_stand_in_basis(sample: Sample, assessed: Assessed) -> None:
+    document = assessed(sample("parameters-with-chart-data"))
+    assert tier(document)[0] == "review"
+    assert levels(document)["electrolyte-or-nutrient-deficiency"] == "high"
+    assert any(each.get("reference", "").startswith("Observation/") for each in document["basis"])
+
+
+def test_the_same_response_gives_the_same_bytes_by_either_way_in(root, sample: Sample, assessor: Assessor) -> None:
+    """OP06, and the accept path and the full way are one meaning."""
+    for name in ("plain-eyelid", "progressive-weakness", "partial", "professional-with-labs"):
+        data = orjson.dumps(sample(name))
+        accepted, full = assessor.accepted(data), assessor.scored(data)
+        assert accepted is not None
+        assert accepted.answers == full.answers
+        written = [
+            each.pair.renderer.render(each.result(), each.header, each.chart, each.problems) for each in (accepted, full)
+        ]
+        assert written[0] == written[1] == assessor.assess_body(data).body
+        reordered = orjson.dumps(sample(name), option=orjson.OPT_SORT_KEYS)
+        assert assessor.assess_body(reordered).body == written[0]
+
+
+def test_nobody_is_invented_where_the_response_names_nobody(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    response.pop("subject")
+    reason = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+    assert assessed(response)["subject"] == {"extension": [{"url": reason, "valueCode": "unknown"}]}
+
+
+def test_no_probability_is_ever_stated(sample: Sample, assessed: Assessed) -> None:
+    for name in ("plain-eyelid", "progressive-weakness", "partial", "professional-with-labs"):
+        for prediction in assessed(sample(name))["prediction"]:
+            assert not {key for key in prediction if key.startswith("probability")}
+            assert prediction["rationale"]
+
+
+def test_every_kind_of_result_is_valid_r4(sample: Sample, assessed: Assessed, union: Any) -> None:
+    names = ("plain-eyelid", "progressive-weakness", "partial", "professional-with-labs", "empty", "contradictory")
+    documents = [assessed(sample(name)) for name in (*names, "parameters-with-chart-data")]
+    assert union(documents) == [[] for _ in documents]
+
+
+def test_every_output_of_the_command_line_can_be_made(sample: Sample, assessor: Assessor, union: Any) -> None:
+    data = orjson.dumps(sample("progressive-weakness"))
+    bundle = orjson.loads(assessor.shown(data, "bundle"))
+    assert union([bundle]) == [[]]
+    explained = orjson.loads(assessor.shown(data, "explain"))
+    assert explained["tier"]["at-least"] == "prompt"
+    assert explained["findings"]["new-weakness"] == "present"
+    assert assessor.shown(data, "text").startswith("Muscle twitching")
+
+
+def test_not_a_response_at_all_is_malformed(assessor: Assessor) -> None:
+    for body in (b"", b"[]", b"{}", b'{"resourceType":"Patient"}', b"\xff"):
+        with pytest.raises(Malformed):
+            assessor.assess_body(body)
+
+
+def test_a_body_over_the_limit_is_too_large(served, sample: Sample) -> None:
+    small = Assessor(served, Limits(body_bytes=100))
+    with pytest.raises(TooLarge):
+        small.assess_body(orjson.dumps(sample("plain-eyelid")))
