@@ -120,10 +120,15 @@ class Assessor:
         pair = self._catalogue.find(posted.response.get("questionnaire"))
         checked = pair.compiled.check(posted.response)
         chart = chart_values(posted, pair.guidance.form).beside(checked.answers.given)
-        problems = (*checked.problems, *chart.problems)
+        problems = (*(_placed(problem, posted.at) for problem in checked.problems), *chart.problems)
         _refuse_errors(NotScorable, problems)
         answers = replace(checked.answers, chart=chart.given)
         return Scored(pair, header_from_resource(posted.response), answers, chart, problems)
+
+
+def _placed(problem: Problem, at: str) -> Problem:
+    """Returns the problem with its place in the body that was sent, which may be Parameters."""
+    return replace(problem, expression=problem.expression.replace("QuestionnaireResponse", at, 1))
 
 
 def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Problem, ...]) -> None:

@@ -112,7 +112,7 @@ class _Variables(Schema):
     workers = _whole(1, 256)
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)
-    max_depth = _whole(8, 256)
+    max_depth = _whole(32, 256)
     request_timeout_s = _whole(1, 600)
     keepalive_s = _whole(1, 600)
     graceful_timeout_s = _whole(1, 600)

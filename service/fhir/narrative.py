@@ -58,8 +58,14 @@ class Narrative:
             "tier": b"step of care"
         }
 
-    def div(self, result: Result, problems: Sequence[Problem]) -> bytes:
-        """Returns the XHTML div as a JSON string."""
+    def div(self, result: Result, listed: Sequence[Risk], problems: Sequence[Problem]) -> bytes:
+        """Returns the XHTML div as a JSON string.
+
+        Args:
+            result: what the guidance makes of the answers.
+            listed: its outcomes that a report names.
+            problems: warnings about the response.
+        """
         contradictions = [self._contradictions[each.name] for each in result.contradictions]
         ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
         parts = (
@@ -69,7 +75,7 @@ class Narrative:
             _listed(_CONTRADICTORY, contradictions),
             _numbered(_OPEN, [self._open(each) for each in result.open]),
             _listed(_WHY, [b"<li>" + self._reason(each) + b"</li>" for each in result.fired]),
-            _listed(_PATTERNS, [self._risk(each) for each in result.risks if each.listed]),
+            _listed(_PATTERNS, [self._risk(each) for each in listed]),
             *[self._tables[each.comparison.name].filled(each) for each in result.tables],
             _listed(_SCORES, [_score(each) for each in result.totals]),
             _listed(_IGNORED, ignored),

@@ -14,7 +14,7 @@ from service.fhir.wording import IF_UNCHANGED, level_words
 from service.guidance import Guidance
 from service.guidance.answers import Coding
 from service.guidance.model import Outcome, Rule
-from service.guidance.result import Interval, Result, Risk
+from service.guidance.result import Interval, Risk
 
 
 class Predictions:
@@ -31,11 +31,8 @@ class Predictions:
         self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
         self._links = {link: in_json(link) for link in guidance.form.questions}
 
-    def of_result(self, result: Result) -> list[bytes]:
-        """Returns a prediction for each outcome that a report names."""
-        return [self._prediction(risk) for risk in result.risks if risk.listed]
-
-    def _prediction(self, risk: Risk) -> bytes:
+    def prediction(self, risk: Risk) -> bytes:
+        """Returns the prediction of one outcome."""
         reasons = [self._extensions.reason(fired, wording=False) for fired in risk.fired]
         level = self._extensions.level(risk.outcome, risk.level)
         head = self._begun[risk.outcome.code, risk.level]

@@ -58,10 +58,14 @@ class Renderer:
             chart: values from the chart that count beside the answers; they become `basis`.
             problems: warnings about the response; they become notes.
         """
+        listed = [risk for risk in result.risks if risk.listed]
         is_final = result.settled and header.status in _COMPLETE
         document: dict[str, Any] = {
             "resourceType": "RiskAssessment",
-            "text": {"status": "generated", "div": orjson.Fragment(self._narrative.div(result, problems))},
+            "text": {
+                "status": "generated",
+                "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
+            },
             "contained": self._contained,
             "extension": orjson.Fragment(array(self._extensions.of_result(result))),
             "status": "final" if is_final else "preliminary",
@@ -72,7 +76,7 @@ class Renderer:
             "occurrenceDateTime": header.authored,
             "performer": _ASSESSOR,
             "basis": [_response_reference(header), *chart.basis],
-            "prediction": _unless_empty(self._predictions.of_result(result)),
+            "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
             "mitigation": patient_summary(self._guidance, result),
             "note": [self._intended, *map(_note, self._remarks(result, problems))],
         }

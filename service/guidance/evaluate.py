@@ -34,7 +34,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
         fired=fired,
         risks=risks,
         findings=FindingStates(compiled.findings, state.bits),
-        open=() if settled or not state.open else open_questions(compiled, state, tier, levels),
+        open=() if settled else open_questions(compiled, state, tier, levels),
         contradictions=tuple([table.contradiction for table in state.holds]),
         tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
         totals=state.totals,

@@ -1,4 +1,7 @@
-"""Which open questions could still move the tier or a level, in the order in which to ask them."""
+"""Which questions could still move the tier or a level, in the order in which to ask them.
+
+A question is open while it has no answer, or one that leaves it unknown ("not sure").
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,22 @@ TIER = "tier"
 def open_questions(
     compiled: Compiled, state: State, tier: Interval, levels: list[Interval]
 ) -> tuple[OpenQuestion, ...]:
-    """The open questions that matter: red flags first, then in the order of the form."""
+    """The questions that matter and can be asked now: red flags first, then in the order of the form."""
     undecided = Undecided(compiled, state)
     moves: dict[int, list[str]] = {}
     for target, rules in _movers(compiled, state, tier, levels):
-        for place in positions(_with_gates(compiled, state, _asked(undecided, rules))):
+        for place in positions(_askable(compiled, state, _asked(undecided, rules))):
             moves.setdefault(place, []).append(target)
     flags = compiled.because.red_flags
     ordered = sorted(moves, key=lambda place: (not flags >> place & 1, place))
     return tuple(
         [
-            OpenQuestion(compiled.questions[place], tuple(moves[place]), red_flag=bool(flags >> place & 1))
+            OpenQuestion(
+                compiled.questions[place],
+                tuple(moves[place]),
+                red_flag=bool(flags >> place & 1),
+                unsure=not state.open >> place & 1,
+            )
             for place in ordered
         ]
     )
@@ -70,14 +78,16 @@ def _asked(undecided: Undecided, rules: list[RuleTable]) -> int:
     return mask
 
 
-def _with_gates(compiled: Compiled, state: State, mask: int) -> int:
-    """The questions and the open questions that decide whether they are asked at all."""
-    gated = mask & compiled.gated
-    while gated:
+def _askable(compiled: Compiled, state: State, mask: int) -> int:
+    """The questions that can be asked now: one that an open question may still hide gives way to it."""
+    asked, waiting = 0, mask
+    while waiting:
         gates = 0
-        for place in positions(gated):
-            gates |= compiled.gates[place]
-        gates &= state.open & ~mask
-        mask |= gates
-        gated = gates & compiled.gated
-    return mask
+        for place in positions(waiting & compiled.gated):
+            open_gates = compiled.gates[place] & state.open
+            gates |= open_gates
+            if open_gates:
+                waiting ^= 1 << place
+        asked |= waiting
+        waiting = gates & ~asked
+    return asked

@@ -91,13 +91,13 @@ class Reasons:
 
 
 class Undecided:
-    """Open questions that keep nodes unknown, as masks of questions; each node is searched once."""
+    """Questions that keep nodes unknown (open, or answered "not sure"), as masks; each node is searched once."""
 
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.over = compiled.because.over
         self.reads = compiled.because.reads
         self.unknown = _unknown(state.bits)
-        self.open = state.open
+        self.open = state.open | _unsure(state)
         self.doubtful = _doubtful(compiled, state)
         self.doubted = _union(sets for sets, _ in self.doubtful)
         self.found: dict[int, int] = {}
@@ -162,6 +162,15 @@ def _judged(state: State) -> State:
 def _unknown(bits: int) -> int:
     """The *certain* positions of nodes that are possible but not certain; other positions are noise."""
     return bits >> 1 & ~bits
+
+
+def _unsure(state: State) -> int:
+    """The answered questions whose answers leave something unknown that they ask about."""
+    return _union(
+        questions
+        for mask, questions in state.contributions
+        if questions & questions - 1 == 0 and any(not at & 1 for at in positions(_unknown(mask)))
+    )
 
 
 def _union(masks: Iterable[int]) -> int:

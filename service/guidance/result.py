@@ -46,11 +46,15 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """An unanswered question that could still move something: `tier` and/or outcome codes."""
+    """A question that could still move something: `tier` and/or outcome codes.
+
+    `unsure`: it has an answer, but one that leaves it unknown ("not sure").
+    """
 
     link_id: str
     moves: tuple[str, ...]
     red_flag: bool
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def compile_leniently(resource: Mapping[str, Any], value_sets: ValueSets) -> Com
     return Compiled(
         resource=resource,
         canonical=canonical,
-        form=Form(canonical, MappingProxyType(dict(_questions(items.values())))),
+        form=Form(canonical, MappingProxyType(dict(_questions(items)))),
         items=items,
         lint=lint_with(resource, items, circular),
         _rules=Rules(items, top, ordered, logic),
@@ -125,13 +125,23 @@ def compile_leniently(resource: Mapping[str, Any], value_sets: ValueSets) -> Com
     )
 
 
-def _questions(items: Iterable[Item]) -> Iterable[tuple[str, Question]]:
-    for item in items:
+def _questions(items: Mapping[str, Item]) -> Iterable[tuple[str, Question]]:
+    for item in items.values():
         if item.answerable:
-            yield item.link_id, _question(item)
+            yield item.link_id, _question(item, _gating(item, items))
 
 
-def _question(item: Item) -> Question:
+def _gating(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
+    """The questions that the item's own conditions and those of its parents read, in order."""
+    found: dict[str, None] = {}
+    at: Item | None = item
+    while at is not None:
+        found.update(dict.fromkeys(each.question for each in at.conditions if each.question in items))
+        at = items.get(at.parent) if at.parent is not None else None
+    return tuple(sorted(found, key=lambda link: items[link].order))
+
+
+def _question(item: Item, gates: tuple[str, ...]) -> Question:
     choices = item.options.choices.values() if item.options is not None else ()
     return Question(
         link_id=item.link_id,
@@ -146,4 +156,5 @@ def _question(item: Item) -> Question:
         codes=item.codes,
         units=tuple(unit.code for unit in item.limits.units),
         repeats=item.repeats,
+        gates=gates,
     )

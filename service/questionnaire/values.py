@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from service.guidance.answers import Answer, Coding, Quantity
@@ -199,11 +201,11 @@ def _zone(text: str) -> bool:
 def order(a: Answer, b: Answer) -> int | None:
     """Returns -1, 0 or 1 as `a` is less than, equal to or greater than `b`; None if that is not known.
 
-    Quantities are compared after exact conversion of units, dates and times on the digits that
+    Quantities are compared after exact conversion of `b`, dates and times on the digits that
     both have, texts by code points. Values of different types do not compare.
     """
     if isinstance(a, Quantity) and isinstance(b, Quantity):
-        other = converted(b.value, b.unit, a.unit)
+        other = _in_unit(b, a.unit)
         return None if other is None else _sign(a.value, other)
     if isinstance(a, Coding) or isinstance(b, Coding) or isinstance(a, bool) or isinstance(b, bool):
         return 0 if type(a) is type(b) and a == b else None
@@ -212,6 +214,12 @@ def order(a: Answer, b: Answer) -> int | None:
     if isinstance(a, int | Decimal) and isinstance(b, int | Decimal):
         return _sign(a, b)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _in_unit(quantity: Quantity, unit: str) -> Fraction | None:
+    """Limits and expected answers come again and again, so their conversions are kept."""
+    return converted(quantity.value, quantity.unit, unit)
 
 
 def same(a: Answer, b: Answer) -> bool | None:

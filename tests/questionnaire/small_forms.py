@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(l
 Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
 
 
+@cache
 def load(name: str) -> Any:
     """Reads one YAML file of the corpus."""
     return yaml.load((FOLDER / "corpus" / name).read_text("utf-8"), Loader)

@@ -14,7 +14,6 @@ Json = dict[str, Any]
 Sample = Callable[[str], Json]
 Assessed = Callable[[Json], Json]
 
-ANSWERS = "https://guidance.example.org/fhir/CodeSystem/muscle-twitching-answers"
 BASE = "https://guidance.example.org/fhir/StructureDefinition/"
 
 
@@ -82,7 +81,7 @@ def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(sample: Sa
     assert document["status"] == "preliminary"
     assert tier(document) == ("not-assessable", "emergency")
     asked = [parts(each)["linkId"] for each in extensions(document, "open-question")]
-    assert asked[:3] == ["emergency-signs", "weakness", "wasting"]
+    assert asked[:4] == ["completed-by", "emergency-signs", "weakness", "wasting"]
     assert document["mitigation"].startswith("Not assessable yet")
     assert all("coding" not in each["qualitativeRisk"] for each in document["prediction"])
 
@@ -132,14 +131,14 @@ def test_an_answer_to_a_disabled_item_does_not_count_and_is_named(sample: Sample
     response = sample("plain-eyelid")
     before = assessed(response)
     item(response["item"], "red-flags")["item"].insert(
-        1,
+        -1,
         {
-            "linkId": "weakness-sites",
-            "answer": [{"valueCoding": {"system": ANSWERS, "code": "left-arm"}}],
+            "linkId": "other-signs-first",
+            "answer": [{"valueCoding": {"system": "http://loinc.org", "code": "LA33-6"}}],
         },
     )
     after = assessed(response)
-    assert [parts(each)["linkId"] for each in extensions(after, "ignored-answer")] == ["weakness-sites"]
+    assert [parts(each)["linkId"] for each in extensions(after, "ignored-answer")] == ["other-signs-first"]
     assert (tier(after), levels(after)) == (tier(before), levels(before))
 
 
