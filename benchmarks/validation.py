@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from service.fhir.accept import decoder
 from service.questionnaire import compile_leniently, validate, value_sets_from
 from service.questionnaire.compiled import Compiled
 
@@ -104,7 +105,7 @@ def best(work: Callable[[], object], seconds: float = 0.2) -> float:
 
 
 def measure(count: int) -> tuple[float, ...]:
-    """Returns microseconds of loads, of the full check and of validate, and of compiling the form."""
+    """Returns microseconds of loads, fast path (0 where there is none), check, validate and compiling."""
     questionnaire = form(count)
     data = orjson.dumps(response(questionnaire))
     known: Compiled = compile_leniently(questionnaire, value_sets_from([]))
@@ -112,8 +113,10 @@ def measure(count: int) -> tuple[float, ...]:
     problems = validate(parsed, known)
     if problems:
         raise SystemExit(f"the response of the benchmark must be valid: {problems[0]}")
+    typed = decoder([known.form])(data)
     return (
         best(lambda: orjson.loads(data)),
+        best(lambda: known.accept(typed.item, complete=True)) if typed is not None else 0.0,
         best(lambda: known.check(parsed)),
         best(lambda: validate(parsed, known)),
         best(lambda: compile_leniently(questionnaire, value_sets_from([]))),
@@ -125,10 +128,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--largest", type=int, default=10_000, help="items of the largest form")
     largest = arguments.parse_args().largest
-    print("  items  loads us  check us  validate us  ratio  us/item  compile ms")
+    print("  items  loads us  accept us  check us  validate us  ratio  us/item  compile ms")
     for count in (size for size in (10, 60, 100, 1_000, 10_000) if size <= largest):
-        loads, check, whole, compiling = measure(count)
-        times = f"{count:7} {loads:9.0f} {check:9.0f} {whole:12.0f}"
+        loads, accept, check, whole, compiling = measure(count)
+        times = f"{count:7} {loads:9.0f} {accept:10.0f} {check:9.0f} {whole:12.0f}"
         print(f"{times} {whole / loads:6.1f} {whole / count:8.2f} {compiling / 1e3:11.1f}")
 
 

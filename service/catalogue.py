@@ -151,7 +151,9 @@ def _pairs(compiled: Mapping[str, Compiled], mappings: Path) -> tuple[dict[str, 
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
             continue
         if pair.compiled.canonical in pairs:
-            faults.append(f"{folder.name}/guidance.yaml: questionnaire: expected one that no other mapping scores")
+            faults.append(
+                f"{folder.name}/guidance.yaml: questionnaire: expected one that no other mapping scores"
+            )
         pairs[pair.compiled.canonical] = pair
     return pairs, faults
 
@@ -163,7 +165,11 @@ def _pair(folder: Path, compiled: Mapping[str, Compiled]) -> Pair:
     if form is None:
         raise GuidanceError([f"guidance.yaml: questionnaire: no questionnaire {canonical} is published"])
     guidance = load(documents, form.form, slug=folder.name)
-    faults = [f"cases.yaml: {case.name}: {fault}" for case in guidance.cases for fault in failures(case, guidance, form)]
+    faults = [
+        f"cases.yaml: {case.name}: {fault}"
+        for case in guidance.cases
+        for fault in failures(case, guidance, form)
+    ]
     if faults:
         raise GuidanceError(faults)
     return Pair(form, guidance, Renderer(guidance))
@@ -190,4 +196,3 @@ def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:
         if pair.is_active:
             active.setdefault(canonical.partition("|")[0], []).append(canonical)
     return {url: versions[0] for url, versions in active.items() if len(versions) == 1}
-

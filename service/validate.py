@@ -24,7 +24,9 @@ class Validator:
         self._catalogue = catalogue
         self._limits = limits
 
-    def validated(self, data: bytes, profile: str | None = None, mode: str | None = None) -> tuple[Problem, ...]:
+    def validated(
+        self, data: bytes, profile: str | None = None, mode: str | None = None
+    ) -> tuple[Problem, ...]:
         """Returns the problems of what `$validate` was sent.
 
         Args:
@@ -69,7 +71,7 @@ class Validator:
         return problems
 
     def problems(self, response: Json, form: Compiled | None = None) -> tuple[Problem, ...]:
-        """Returns everything that is wrong with a decoded body, structure first; see `questionnaire.validate`."""
+        """Returns everything that is wrong with a decoded body, its structure first."""
         structure = check_structure(response, "QuestionnaireResponse")
         if any(each.kind == "resource-type" for each in structure):
             return structure
@@ -117,8 +119,17 @@ def _once(problems: tuple[Problem, ...]) -> Iterator[Problem]:
 
 
 _ALSO_STRUCTURE: Final = frozenset(
-    ("answer-type", "answer-format", "answer-several-values", "answer-empty", "malformed", "response-status")
-    + ("response-type", "link-id-missing", "item-nesting")
+    (
+        "answer-empty",
+        "answer-format",
+        "answer-several-values",
+        "answer-type",
+        "item-nesting",
+        "link-id-missing",
+        "malformed",
+        "response-status",
+        "response-type",
+    )
 )
 
 

@@ -91,7 +91,7 @@ class Reasons:
 
 
 class Undecided:
-    """Questions that keep nodes unknown (open, or answered "not sure"), as masks; each node is searched once."""
+    """Questions that keep nodes unknown (open or "not sure"), as masks; each node is searched once."""
 
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.over = compiled.because.over

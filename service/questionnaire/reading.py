@@ -14,6 +14,7 @@ from typing import Any
 
 from service.guidance.answers import Answer, Coding
 from service.questionnaire import extensions as ext
+from service.questionnaire.conditions import OPERATORS
 from service.questionnaire.item import Condition, Item
 from service.questionnaire.limit_reading import limits_of
 from service.questionnaire.options import options_of
@@ -96,11 +97,16 @@ def _count(value: object) -> int | None:
 
 
 def _conditions(source: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """The conditions that can be evaluated; the lint names the others."""
     found = []
     for one in ext.mappings(source.get("enableWhen")):
-        expected = answer_in(one, "answer")
-        if expected is not None and ext.text(one.get("question")):
-            found.append(Condition(ext.text(one["question"]), ext.text(one.get("operator")), expected[1]))
+        question, operator, expected = (
+            ext.text(one.get("question")),
+            one.get("operator"),
+            answer_in(one, "answer"),
+        )
+        if expected is not None and question and operator in OPERATORS:
+            found.append(Condition(question, operator, expected[1]))
     return tuple(found)
 
 

@@ -39,7 +39,11 @@ def test_all_faults_of_all_files_are_reported_together():
     del documents["advice"][0]["group"]
     with pytest.raises(GuidanceError) as caught:
         load(documents, desk.form())
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["findings.yaml", "rules.yaml", "advice.yaml"]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [
+        "findings.yaml",
+        "rules.yaml",
+        "advice.yaml",
+    ]
 
 
 def laid_over(base: Any, patch: Any) -> Any:
@@ -51,7 +55,9 @@ def laid_over(base: Any, patch: Any) -> Any:
         return patch["replace"]
     if isinstance(patch, dict) and isinstance(base, dict):
         joined = {key: value for key, value in base.items() if patch.get(key, "") is not None}
-        return joined | {key: laid_over(base.get(key), value) for key, value in patch.items() if value is not None}
+        return joined | {
+            key: laid_over(base.get(key), value) for key, value in patch.items() if value is not None
+        }
     if isinstance(patch, list) and isinstance(base, list) and any(isinstance(each, dict) for each in base):
         return _entries(base, patch)
     return patch
@@ -64,7 +70,11 @@ def _entries(base: list[Any], patch: list[Any]) -> list[Any]:
         if places and not entry.pop("again", False):
             entries[places[0]] = laid_over(entries[places[0]], entry)
         else:
-            entries.append({key: value for key, value in entry.items() if key != "again"} if isinstance(entry, dict) else entry)
+            entries.append(
+                {key: value for key, value in entry.items() if key != "again"}
+                if isinstance(entry, dict)
+                else entry
+            )
     return entries
 
 

@@ -68,7 +68,9 @@ def test_answers_to_questions_that_nothing_reads_are_passed_over(guidance: Guida
 
 
 def test_not_sure_is_unknown_unless_the_finding_says_present(guidance: Guidance, respond: Respond) -> None:
-    result = guidance.evaluate(respond(neck_stiff=NOT_SURE, tense=NOT_SURE, head_pain=NOT_SURE, worse=NOT_SURE))
+    result = guidance.evaluate(
+        respond(neck_stiff=NOT_SURE, tense=NOT_SURE, head_pain=NOT_SURE, worse=NOT_SURE)
+    )
     assert result.findings["stiff-neck"] == "present"
     assert result.findings["no-pain"] == "unknown"
     assert result.findings["said-not-sure"] == "present"
@@ -80,7 +82,9 @@ def test_not_sure_beside_options_leaves_the_others_unknown(guidance: Guidance, r
     assert result.findings["at-the-front"] == "present"
 
 
-def test_a_hidden_question_is_absent_and_an_open_gate_leaves_it_unknown(guidance: Guidance, respond: Respond) -> None:
+def test_a_hidden_question_is_absent_and_an_open_gate_leaves_it_unknown(
+    guidance: Guidance, respond: Respond
+) -> None:
     assert guidance.evaluate(respond(head_pain=NO)).findings["one-sided"] == "absent"
     assert guidance.evaluate(respond()).findings["one-sided"] == "unknown"
 
@@ -107,7 +111,9 @@ def test_free_text_beside_options_may_mean_any_of_them(guidance: Guidance, respo
         ("1", "no unit at all", "unknown"),
     ],
 )
-def test_durations_are_compared_exactly_in_any_unit_of_time(guidance: Guidance, value: str, unit: str, state: str) -> None:
+def test_durations_are_compared_exactly_in_any_unit_of_time(
+    guidance: Guidance, value: str, unit: str, state: str
+) -> None:
     answers = Answers({"head-pain": (YES,), "head-since": (Quantity(Decimal(value), unit),)})
     assert guidance.evaluate(answers).findings["long-pain"] == state
 
@@ -124,7 +130,9 @@ def test_durations_are_compared_exactly_in_any_unit_of_time(guidance: Guidance, 
         ("5", "[IU]/L", "unknown"),
     ],
 )
-def test_the_parameter_with_a_comparable_unit_is_used(guidance: Guidance, value: str, unit: str, state: str) -> None:
+def test_the_parameter_with_a_comparable_unit_is_used(
+    guidance: Guidance, value: str, unit: str, state: str
+) -> None:
     answers = Answers({"ferritin": (Quantity(Decimal(value), unit),)})
     assert guidance.evaluate(answers).findings["low-iron"] == state
 
@@ -139,13 +147,31 @@ def test_several_numbers_count_as_beyond_if_one_is(guidance: Guidance) -> None:
 
 
 def test_fired_rules_stand_by_tier_then_priority_then_file(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(head_pain=YES, worse=YES, neck_stiff=YES, strength=9, head_since=Quantity(Decimal(1), "mo"), checked=NO)
-    assert list(fired_in(guidance.evaluate(answers))) == ["worse-soon", "alarms-soon", "long-pain-plans", "signs-plan"]
+    answers = respond(
+        head_pain=YES,
+        worse=YES,
+        neck_stiff=YES,
+        strength=9,
+        head_since=Quantity(Decimal(1), "mo"),
+        checked=NO,
+    )
+    assert list(fired_in(guidance.evaluate(answers))) == [
+        "worse-soon",
+        "alarms-soon",
+        "long-pain-plans",
+        "signs-plan",
+    ]
 
 
 def test_a_fired_rule_names_the_answers_that_made_it_hold(guidance: Guidance, respond: Respond) -> None:
     answers = respond(
-        head_pain=YES, worse=YES, neck_stiff=YES, strength=9, head_since=Quantity(Decimal(1), "mo"), checked=NO, tense=NO
+        head_pain=YES,
+        worse=YES,
+        neck_stiff=YES,
+        strength=9,
+        head_since=Quantity(Decimal(1), "mo"),
+        checked=NO,
+        tense=NO,
     )
     fired = fired_in(guidance.evaluate(answers))
     assert fired["worse-soon"] == ("head-pain", "worse")
@@ -170,7 +196,9 @@ def test_a_finding_that_only_a_contradiction_forces_is_present_and_names_both_an
 
 
 def test_an_answer_that_a_contradiction_reads_did_count(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(**CALM, head_since=Quantity(Decimal(1), "h"), tense_jaw=local("a-lot"), head_side=local("left"))
+    answers = respond(
+        **CALM, head_since=Quantity(Decimal(1), "h"), tense_jaw=local("a-lot"), head_side=local("left")
+    )
     assert guidance.evaluate(answers).ignored == ("tense-jaw", "head-side")
 
 
@@ -192,7 +220,9 @@ def test_a_contradiction_that_is_still_possible_keeps_the_worse_finding_possible
     assert [question.link_id for question in result.open] == ["strength"]
 
 
-def test_a_contradiction_that_reads_a_finding_is_scored_by_the_worse(guidance: Guidance, respond: Respond) -> None:
+def test_a_contradiction_that_reads_a_finding_is_scored_by_the_worse(
+    guidance: Guidance, respond: Respond
+) -> None:
     result = guidance.evaluate(respond(**CALM | {"strength": 8}))
     assert [each.name for each in result.contradictions] == ["calm-but-strong"]
     assert result.findings["strained"] == "present"
@@ -207,8 +237,12 @@ def test_the_first_rule_of_an_outcome_that_holds_decides(guidance: Guidance, res
     assert eyes.fired[0].answers == ()
 
 
-def test_later_rules_for_the_same_level_stand_after_the_one_that_decides(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(**CALM | {"head_pain": YES}, head_since=Quantity(Decimal(1), "h"), head_side=local("left"))
+def test_later_rules_for_the_same_level_stand_after_the_one_that_decides(
+    guidance: Guidance, respond: Respond
+) -> None:
+    answers = respond(
+        **CALM | {"head_pain": YES}, head_since=Quantity(Decimal(1), "h"), head_side=local("left")
+    )
     (tension, _) = guidance.evaluate(answers).risks
     assert [fired.rule.name for fired in tension.fired] == ["tension-low", "tension-short"]
 
@@ -273,7 +307,9 @@ def test_a_question_that_may_still_be_hidden_gives_way_to_the_one_that_decides_t
     assert [question.link_id for question in result.open] == ["head-since", "tense-jaw"]
 
 
-def test_a_question_answered_with_not_sure_is_open_and_marked_so(guidance: Guidance, respond: Respond) -> None:
+def test_a_question_answered_with_not_sure_is_open_and_marked_so(
+    guidance: Guidance, respond: Respond
+) -> None:
     result = guidance.evaluate(respond(**CALM | {"tense": NOT_SURE, "worse": YES}, note="x"))
     assert not result.settled
     assert [(question.link_id, question.unsure) for question in result.open] == [("tense", True)]
@@ -294,7 +330,9 @@ def test_a_chart_value_counts_for_a_question_that_is_hidden(guidance: Guidance, 
 
 
 def test_a_table_says_for_each_row_which_side_it_matches(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(**CALM | {"head_pain": YES, "strength": 8, "tense": YES}, head_side=[local("left"), local("front")])
+    answers = respond(
+        **CALM | {"head_pain": YES, "strength": 8, "tense": YES}, head_side=[local("left"), local("front")]
+    )
     (table,) = guidance.evaluate(answers).tables
     assert [row.state for row in table.rows] == ["both", "left", "informs-only"]
     assert (table.left, table.right, table.answered, table.open) == (2, 1, 2, 0)
@@ -303,7 +341,9 @@ def test_a_table_says_for_each_row_which_side_it_matches(guidance: Guidance, res
     assert (table.left, table.right, table.answered, table.open) == (0, 0, 0, 2)
     (table,) = guidance.evaluate(respond(**CALM)).tables
     assert [row.state for row in table.rows] == ["neither", "neither", "informs-only"]
-    (table,) = guidance.evaluate(respond(head_pain=YES, head_side=local("front"), head_since=Quantity(Decimal(1), "h"))).tables
+    (table,) = guidance.evaluate(
+        respond(head_pain=YES, head_side=local("front"), head_since=Quantity(Decimal(1), "h"))
+    ).tables
     assert [row.state for row in table.rows] == ["right", "open", "informs-only"]
 
 
@@ -320,7 +360,9 @@ def test_not_sure_has_no_weight_and_leaves_the_score_open(guidance: Guidance, re
 
 
 def test_several_answers_add_their_weights(guidance: Guidance, respond: Respond) -> None:
-    (total,) = guidance.evaluate(respond(**CALM | {"tense_where": [local("neck"), local("hands"), local("back")]})).totals
+    (total,) = guidance.evaluate(
+        respond(**CALM | {"tense_where": [local("neck"), local("hands"), local("back")]})
+    ).totals
     assert total.at_least == total.at_most == 1
 
 
@@ -332,7 +374,9 @@ def test_a_hidden_question_adds_nothing(guidance: Guidance, respond: Respond) ->
 
 
 def test_a_rule_on_a_score_names_the_questions_of_the_score(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(**CALM | {"breaks": local("never"), "tense": YES, "strength": 5}, tense_jaw=local("a-lot"))
+    answers = respond(
+        **CALM | {"breaks": local("never"), "tense": YES, "strength": 5}, tense_jaw=local("a-lot")
+    )
     (tension, _) = guidance.evaluate(answers).risks
     assert [fired.rule.name for fired in tension.fired] == ["tension-high"]
     assert tension.fired[0].answers == ("breaks", "tense", "tense-jaw", "tense-where")

@@ -428,3 +428,11 @@ def test_values_are_ordered_only_where_an_order_is_known(a: Any, b: Any, expecte
 )
 def test_values_of_different_types_are_not_the_same(a: Any, b: Any, expected: bool | None) -> None:
     assert same(a, b) is expected
+
+
+@pytest.mark.parametrize("operator", ["", "~", None, 5, ["="]])
+def test_a_condition_with_an_unknown_operator_is_left_out_and_named(operator: Any) -> None:
+    questionnaire = form({"id": "t", "options": ["x"]}, {"id": "a", "when": ["t", operator, "x"]})
+    known = compiled(questionnaire)
+    assert known.enabled({})[0] == {"t", "a"}
+    assert [problem.kind for problem in known.lint] == ["enable-when-operator"]

@@ -62,7 +62,9 @@ def problems(assessor: Assessor, document: Json | bytes) -> list[tuple[str, str]
     return [(each.kind, each.expression) for each in refused.value.problems]
 
 
-def test_plain_eyelid_twitching_for_three_days_is_self_care_and_final(sample: Sample, assessed: Assessed) -> None:
+def test_plain_eyelid_twitching_for_three_days_is_self_care_and_final(
+    sample: Sample, assessed: Assessed
+) -> None:
     document = assessed(sample("plain-eyelid"))
     assert document["status"] == "final"
     assert tier(document) == ("self-care", "self-care")
@@ -76,7 +78,9 @@ def test_progressive_weakness_is_prompt_and_never_benign(sample: Sample, assesse
     assert levels(document)["benign"] == "low"
 
 
-def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(sample: Sample, assessed: Assessed) -> None:
+def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(
+    sample: Sample, assessed: Assessed
+) -> None:
     document = assessed(sample("empty"))
     assert document["status"] == "preliminary"
     assert tier(document) == ("not-assessable", "emergency")
@@ -86,7 +90,9 @@ def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(sample: Sa
     assert all("coding" not in each["qualitativeRisk"] for each in document["prediction"])
 
 
-def test_a_partial_response_has_intervals_and_never_says_self_care(sample: Sample, assessed: Assessed) -> None:
+def test_a_partial_response_has_intervals_and_never_says_self_care(
+    sample: Sample, assessed: Assessed
+) -> None:
     document = assessed(sample("partial"))
     assert document["status"] == "preliminary"
     assert tier(document)[0] == "not-assessable"
@@ -107,11 +113,15 @@ def test_contradictory_answers_are_named_and_the_worse_one_counts(sample: Sample
     names = {parts(each)["code"] for each in extensions(document, "contradiction")}
     assert "no-cramps-but-severity" in names
     assert tier(document)[0] == "consult"
-    assert any("does not count" in note["text"] or "Contradiction" in note["text"] for note in document["note"])
+    assert any(
+        "does not count" in note["text"] or "Contradiction" in note["text"] for note in document["note"]
+    )
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "stopped"])
-def test_a_response_that_must_not_be_scored_is_refused(status: str, sample: Sample, assessor: Assessor) -> None:
+def test_a_response_that_must_not_be_scored_is_refused(
+    status: str, sample: Sample, assessor: Assessor
+) -> None:
     response = sample("plain-eyelid") | {"status": status}
     assert problems(assessor, response) == [("status-not-scorable", "QuestionnaireResponse.status")]
 
@@ -193,7 +203,9 @@ def test_chart_values_count_and_stand_in_basis(sample: Sample, assessed: Assesse
     assert any(each.get("reference", "").startswith("Observation/") for each in document["basis"])
 
 
-def test_the_same_response_gives_the_same_bytes_by_either_way_in(root, sample: Sample, assessor: Assessor) -> None:
+def test_the_same_response_gives_the_same_bytes_by_either_way_in(
+    root, sample: Sample, assessor: Assessor
+) -> None:
     """OP06, and the accept path and the full way are one meaning."""
     for name in ("plain-eyelid", "progressive-weakness", "partial", "professional-with-labs"):
         data = orjson.dumps(sample(name))
@@ -201,7 +213,8 @@ def test_the_same_response_gives_the_same_bytes_by_either_way_in(root, sample: S
         assert accepted is not None
         assert accepted.answers == full.answers
         written = [
-            each.pair.renderer.render(each.result(), each.header, each.chart, each.problems) for each in (accepted, full)
+            each.pair.renderer.render(each.result(), each.header, each.chart, each.problems)
+            for each in (accepted, full)
         ]
         assert written[0] == written[1] == assessor.assess_body(data).body
         reordered = orjson.dumps(sample(name), option=orjson.OPT_SORT_KEYS)
@@ -223,7 +236,14 @@ def test_no_probability_is_ever_stated(sample: Sample, assessed: Assessed) -> No
 
 
 def test_every_kind_of_result_is_valid_r4(sample: Sample, assessed: Assessed, union: Any) -> None:
-    names = ("plain-eyelid", "progressive-weakness", "partial", "professional-with-labs", "empty", "contradictory")
+    names = (
+        "plain-eyelid",
+        "progressive-weakness",
+        "partial",
+        "professional-with-labs",
+        "empty",
+        "contradictory",
+    )
     documents = [assessed(sample(name)) for name in (*names, "parameters-with-chart-data")]
     assert union(documents) == [[] for _ in documents]
 

@@ -25,13 +25,20 @@ def test_the_printed_answer_is_the_answer_to_the_sample(root: Path, readme: str,
 
 
 def test_every_path_that_readme_names_exists(root: Path, readme: str) -> None:
-    named = set(re.findall(r"`((?:samples|questionnaires|mappings|tests|service|scripts|benchmarks)/[\w./-]*)`", readme))
+    named = set(
+        re.findall(
+            r"`((?:samples|questionnaires|mappings|tests|service|scripts|benchmarks)/[\w./-]*)`", readme
+        )
+    )
     assert named
     assert [path for path in sorted(named) if not (root / path).exists()] == []
 
 
 def test_every_file_of_a_mapping_is_listed(root: Path, readme: str, pair: Pair) -> None:
-    folders = [root / "mappings" / "muscle-twitching", root / "tests" / "second_pair" / "mappings" / "workday-strain"]
+    folders = [
+        root / "mappings" / "muscle-twitching",
+        root / "tests" / "second_pair" / "mappings" / "workday-strain",
+    ]
     files = {path.name for folder in folders for path in folder.iterdir()}
     assert {name for name in files if f"| `{name}` |" not in readme} == set()
 
@@ -46,5 +53,7 @@ def test_every_operation_that_readme_names_is_served(
     operations = set(re.findall(r"POST (/fhir/\w+/\$[\w-]+)", readme))
     assert len(operations) >= 3
     for path in operations:
-        answer = client.post(path, data=json.dumps(sample("plain-eyelid")), content_type="application/fhir+json")
+        answer = client.post(
+            path, data=json.dumps(sample("plain-eyelid")), content_type="application/fhir+json"
+        )
         assert answer.status_code == 200, path

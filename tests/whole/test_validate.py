@@ -69,7 +69,12 @@ def test_an_unknown_profile_is_an_error_not_a_silent_pass(validator: Validator, 
     with pytest.raises(NotScorable):
         validator.validated(body, profile=unknown)
     with pytest.raises(NotScorable):
-        validator.validated(parameters(resource={"resource": {"resourceType": "QuestionnaireResponse"}}, profile={"valueUri": unknown}))
+        validator.validated(
+            parameters(
+                resource={"resource": {"resourceType": "QuestionnaireResponse"}},
+                profile={"valueUri": unknown},
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +83,12 @@ def test_an_unknown_profile_is_an_error_not_a_silent_pass(validator: Validator, 
         parameters(),
         parameters(other={"valueString": "x"}),
         parameters(resource={"valueString": "x"}),
-        parameters(resource={"resource": {"resourceType": "QuestionnaireResponse"}}, profile={"valueString": "x"}),
-        parameters(resource={"resource": {"resourceType": "QuestionnaireResponse"}}, mode={"valueCode": "delete"}),
+        parameters(
+            resource={"resource": {"resourceType": "QuestionnaireResponse"}}, profile={"valueString": "x"}
+        ),
+        parameters(
+            resource={"resource": {"resourceType": "QuestionnaireResponse"}}, mode={"valueCode": "delete"}
+        ),
     ],
 )
 def test_wrong_parameters_are_named(body: bytes, validator: Validator) -> None:
@@ -90,7 +99,10 @@ def test_wrong_parameters_are_named(body: bytes, validator: Validator) -> None:
 
 def test_a_processed_response_may_carry_warnings_but_no_error(validator: Validator, sample: Sample) -> None:
     assert validator.processed(orjson.dumps(sample("partial"))) == ()
-    assert validator.processed(parameters(**{"in": {"resource": sample("plain-eyelid")}}), "muscle-twitching") == ()
+    assert (
+        validator.processed(parameters(**{"in": {"resource": sample("plain-eyelid")}}), "muscle-twitching")
+        == ()
+    )
     with pytest.raises(NotScorable) as refused:
         validator.processed(orjson.dumps(sample("contradictory")))
     assert [each.kind for each in refused.value.problems] == ["disabled-item"]
@@ -129,7 +141,9 @@ def test_the_command_validates_against_any_form(tmp_path: Path, capsys: pytest.C
     form, response, broken = tmp_path / "q.json", tmp_path / "r.json", tmp_path / "b.json"
     form.write_bytes(orjson.dumps(FORM))
     document = {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "urn:x"}
-    response.write_bytes(orjson.dumps(document | {"item": [{"linkId": "n", "answer": [{"valueInteger": 3}]}]}))
+    response.write_bytes(
+        orjson.dumps(document | {"item": [{"linkId": "n", "answer": [{"valueInteger": 3}]}]})
+    )
     broken.write_text("{")
     main(["validate", "--questionnaire", str(form), str(response), str(broken)])
     first, second = lines(capsys)

@@ -1,0 +1,225 @@
+"""Proofs: promises hold for every response, and one that does not is refuted by a response."""
+
+from collections.abc import Callable
+from typing import Any
+
+import desk
+import pytest
+
+from service.guidance import load
+from service.guidance.conditions import Answered, Group, Is, Measured, Switch
+from service.proofs import prove, proving
+from service.proofs.asked import asked_by
+from service.questionnaire import compile_questionnaire, value_sets_from
+
+YES_ONLY = {
+    "head-side": Is("head-pain", ("yes",)),
+    "head-since": Is("head-pain", ("yes",)),
+    "tense-jaw": Group("all", (Is("tense", ("yes",)),)),
+}
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def failures(change: Change = lambda documents: None, asked: Any = None) -> list[str]:
+    documents = desk.documents()
+    change(documents)
+    documents["cases"] = []
+    return [proof.line for proof in prove(load(documents, desk.form()), asked).failed]
+
+
+def entry(documents: dict[str, Any], file: str, key: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in documents[file] if each[key] == name)
+    return found
+
+
+def promises(*written: dict[str, Any]) -> Change:
+    def change(documents: dict[str, Any]) -> None:
+        documents["guidance"]["promises"] = list(written)
+
+    return change
+
+
+def test_every_promise_of_the_fixture_is_proved():
+    assert failures(asked=YES_ONLY) == []
+    report = prove(desk.guidance(), YES_ONLY)
+    assert report.lines == (f"{len(report.proofs)} of {len(report.proofs)} promises proved",)
+    assert report.proofs[0].line == "proved: alarms-are-soon: the tier is then at least soon"
+
+
+def test_a_tier_that_a_finding_does_not_reach_is_refuted_by_the_answers():
+    written = {"promise": "worse-is-soon", "when": "gets-worse", "tier-at-least": "soon"}
+    (failure,) = failures(promises(written, {"promise": "none", "never-lowers-tier": ["alarm"]}))
+    assert failure.startswith("FAILED: worse-is-soon: the tier is then at least soon (for example: ")
+    assert "worse: LA33-6" in failure
+
+
+def test_a_tier_without_its_condition_is_refuted_by_the_answers():
+    written = {"promise": "rest-only-when-checked", "tier": "rest", "only-if": "was-checked"}
+    (failure,) = failures(promises(written, {"promise": "none", "never-lowers-tier": ["alarm"]}))
+    assert failure.startswith("FAILED: rest-only-when-checked: the tier is rest only then")
+
+
+def test_a_finding_that_lowers_the_tier_is_found():
+    (failure,) = [
+        line
+        for line in failures(promises({"promise": "p", "never-lowers-tier": ["helper"]}))
+        if "no-pain" in line
+    ]
+    assert "p: no-pain never lowers the tier" in failure
+    assert "head-pain: LA33-6; worse: LA33-6" in failure
+
+
+def test_without_such_a_promise_no_finding_at_all_may_lower_the_tier():
+    names = [line.split(": ")[2].split()[0] for line in failures(promises())]
+    assert names == ["mild-pain", "no-pain"]
+
+
+def test_a_declared_exception_may_cancel_its_rules():
+    def undeclared(documents: dict[str, Any]) -> None:
+        documents["guidance"]["exceptions"] = []
+        documents["guidance"]["promises"] = []
+
+    assert any("was-checked never lowers the tier" in line for line in failures(undeclared))
+
+
+def test_a_recorded_finding_that_changes_the_tier_is_found():
+    def read_the_note(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "signs-plan")["when"]["any"].append("wrote-a-note")
+
+    (failure,) = failures(read_the_note)
+    assert failure.startswith("FAILED: notes-change-nothing: wrote-a-note never changes the tier")
+
+
+def test_a_rule_that_is_always_overruled_is_found():
+    def hide(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "signs-plan")["when"] = {"all": ["sudden-pain", "strong-pain"]}
+        for name in ("several-signs", "low-iron", "tense-and-worse", "much-screen"):
+            entry(documents, "findings", "finding", name)["kind"] = "recorded"
+
+    assert "FAILED: the rule signs-plan can decide the tier" in failures(hide)
+
+
+def test_a_level_that_no_response_reaches_is_found():
+    def shadow(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "eyes-high")["when"] = {"all": ["no-pain", {"not": "no-pain"}]}
+        for name in ("new-glasses", "at-the-front"):
+            entry(documents, "findings", "finding", name)["kind"] = "recorded"
+
+    assert failures(shadow) == [
+        "FAILED: the rule eyes-high can decide eyes",
+        "FAILED: the level high of eyes can be reached",
+    ]
+
+
+def test_a_rule_that_needs_answers_to_questions_never_asked_together_is_found():
+    def impossible(documents: dict[str, Any]) -> None:
+        when = {"all": [{"answer": "head-pain", "is": "no"}, {"answer": "head-side", "is": "left"}]}
+        entry(documents, "rules", "rule", "eyes-high")["when"] = when
+        for name in ("new-glasses", "at-the-front"):
+            entry(documents, "findings", "finding", name)["kind"] = "recorded"
+
+    assert failures(impossible) == []
+    assert "FAILED: the rule eyes-high can decide eyes" in failures(impossible, YES_ONLY)
+
+
+def test_what_holds_is_proved_for_every_setting_of_a_switch():
+    def switched(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "alarms-soon")["when"]["any"][0] = {
+            "all": [{"parameter": "overlay"}, "sudden-pain"]
+        }
+
+    assert any("alarms-are-soon" in line for line in failures(switched))
+
+
+def test_a_contradiction_counts_in_the_proofs():
+    def only_by_contradiction(documents: dict[str, Any]) -> None:
+        documents["guidance"]["promises"] = [
+            {
+                "promise": "p",
+                "when": {"all": [{"answer": "head-side", "is": "back"}, "strong-pain"]},
+                "tier-at-least": "soon",
+            },
+            {"promise": "q", "never-lowers-tier": ["alarm"]},
+        ]
+
+    assert failures(only_by_contradiction) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Group("any", (Is("sudden", (True,)), Is("head-pain", ("yes",)))),
+        Group("none", (Is("head-pain", ("no", "not-sure")),)),
+        Group("not", (Is("glasses", ("new",)),)),
+        Measured("strength", ">=", ()),
+        Answered("glasses"),
+    ],
+)
+def test_questions_may_be_asked_under_any_condition_on_answers(condition: Any) -> None:
+    assert failures(asked={"head-since": condition, "note": Answered("checked")}) == []
+
+
+def test_a_question_that_opens_another_may_be_one_that_nothing_reads():
+    def unread(documents: dict[str, Any]) -> None:
+        documents["findings"] = [each for each in documents["findings"] if each["finding"] != "wrote-a-note"]
+
+    asked = {"head-since": Answered("note"), "note": Answered("checked")}
+    assert failures(unread, asked) == []
+
+
+def test_a_condition_that_is_not_about_answers_is_a_mistake_of_the_caller():
+    with pytest.raises(TypeError, match="a question is asked by what is answered"):
+        failures(asked={"note": Switch("overlay")})
+
+
+def test_proofs_are_skipped_in_one_line_where_the_solver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proving, "find_spec", lambda name: None)
+    assert prove(desk.guidance()).lines == ("proofs skipped: z3-solver is not installed",)
+
+
+def test_when_questions_are_asked_is_read_off_the_questionnaire():
+    def item(link_id: str, type: str = "boolean", **more: Any) -> dict[str, Any]:
+        return {"linkId": link_id, "text": link_id, "type": type, **more}
+
+    def when(question: str, operator: str, **answer: Any) -> dict[str, Any]:
+        return {"question": question, "operator": operator, **answer}
+
+    options = [{"valueCoding": {"system": desk.SYSTEM, "code": code}} for code in ("one", "two", "three")]
+    coding = {"answerCoding": {"system": desk.SYSTEM, "code": "one"}}
+    compiled = compile_questionnaire(
+        {
+            "resourceType": "Questionnaire",
+            "url": "https://guidance.example.org/fhir/Questionnaire/asked",
+            "version": "1",
+            "title": "Asked",
+            "name": "Asked",
+            "status": "active",
+            "item": [
+                item("a"),
+                item("b", "choice", answerOption=options),
+                item("n", "integer"),
+                item(
+                    "c",
+                    enableWhen=[when("a", "=", answerBoolean=True), when("b", "=", **coding)],
+                    enableBehavior="any",
+                ),
+                item("d", enableWhen=[when("b", "!=", **coding)]),
+                item("e", enableWhen=[when("b", "exists", answerBoolean=False)]),
+                item("f", "group", enableWhen=[when("b", "exists", answerBoolean=True)], item=[item("g")]),
+                item("h", enableWhen=[when("n", ">=", answerInteger=3)]),
+            ],
+        },
+        value_sets_from(()),
+    )
+
+    def alone(*parts: Any, word: str = "all") -> Group:
+        return Group("all", (Group(word, parts),))
+
+    assert asked_by(compiled) == {
+        "c": alone(Is("a", (True,)), Is("b", ("one",)), word="any"),
+        "d": alone(Is("b", ("two", "three"))),
+        "e": alone(Group("not", (Answered("b"),))),
+        "g": alone(Answered("b")),
+        "h": alone(Measured("n", ">=", ())),
+    }
