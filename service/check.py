@@ -7,6 +7,8 @@ from typing import TextIO
 from service import catalogue
 from service.errors import GuidanceError
 from service.guidance.report import coverage
+from service.proofs import prove
+from service.proofs.asked import asked_by
 from service.settings import Settings
 
 SOUND, FAULTY = 0, 1
@@ -33,4 +35,6 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     print(f"{canonical}: {len(pair.compiled.items)} items", file=out)
     print(f"  {coverage(guidance.written).line}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
-    return True
+    report = prove(guidance, asked_by(pair.compiled))
+    print(*(f"  {line}" for line in report.lines), sep="\n", file=out)
+    return not report.failed

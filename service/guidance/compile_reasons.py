@@ -19,6 +19,7 @@ def because(ground: Ground) -> Because:
         over=tuple(_over(ground.graph, index, reads) for index in range(len(ground.graph.nodes))),
         reads=tuple(reads),
         red_flags=_red_flags(ground, reads),
+        certain=certain(range(len(ground.graph.nodes))),
     )
 
 
@@ -32,6 +33,7 @@ def _over(graph: Graph, index: int, reads: list[int]) -> Over:
     steps = [part for part in through if graph.nodes[part].word in STEPS] if word != "none" else []
     return Over(
         plain=word in ("atom", "any") and not steps,
+        through=word in ("all", "count"),
         frontier=certain([index, *parts] if word in ("all", "count") else [index]),
         steps=certain(steps),
         absence=absence,

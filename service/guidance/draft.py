@@ -124,11 +124,6 @@ class AdviceDraft:
     when: Condition | None
 
     @property
-    def origin(self) -> str:
-        """`article` or `project`."""
-        return self.advice.origin
-
-    @property
     def sources(self) -> tuple[str, ...]:
         """The statements it rests on."""
         return self.advice.sources

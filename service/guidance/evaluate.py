@@ -27,7 +27,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
     state = state_of(compiled, answers)
     tier, fired, risks = verdict(compiled, state)
     levels = [risk.level for risk in risks]
-    settled = tier.settled and all(level.settled for level in levels)
+    settled = tier.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
     return Result(
         tier=tier,
         tiers=compiled.tiers,

@@ -39,9 +39,9 @@ class Part(fields.Nested):
 
 
 class Strict(fields.Field[T]):
-    """A field that takes one kind of value; `expected` says which."""
+    """A field that takes one kind of value, by default any; `expected` says which."""
 
-    expected: ClassVar[str]
+    expected: ClassVar[str] = "expected a value"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(error_messages=_MISSING, **options)
@@ -53,7 +53,7 @@ class Strict(fields.Field[T]):
 
     def _takes(self, value: Any) -> bool:
         """Whether `value` is of this kind."""
-        raise NotImplementedError
+        return True
 
     def _read(self, value: Any) -> Any:
         """The value as it is kept."""
@@ -152,9 +152,6 @@ class TrueOrFalse(Strict[bool]):
 
 class Anything(Strict[Any]):
     """Any value; it is read later, by something that knows more."""
-
-    def _takes(self, value: Any) -> bool:
-        return True
 
 
 class ListOf(fields.List[Any]):

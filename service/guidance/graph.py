@@ -66,7 +66,7 @@ class Graph:
     advice (in file order; `always` where it has no condition).
 
     Args:
-        rules: by name. promises: in file order, None without a condition.
+        rules: by name. promises: by name, those with a condition.
     """
 
     nodes: tuple[Node, ...]
@@ -75,7 +75,7 @@ class Graph:
     rows: Mapping[str, tuple[int, ...]]
     advice: tuple[int, ...]
     contradictions: tuple[int, ...]
-    promises: tuple[int | None, ...]
+    promises: Mapping[str, int]
 
     def below(self, roots: Iterable[int]) -> frozenset[int]:
         """The roots and every node that they depend on."""
@@ -161,8 +161,7 @@ def graph_from(draft: Draft, form: Form) -> Graph:
     build = _Builder(draft, form)
     findings = {finding.name: build.finding(finding.name) for finding in draft.findings}
     contradictions = tuple(build.contradiction(each.name, each.between) for each in draft.contradictions)
-    promises = [promise.when for promise in draft.header.promises]
-    promised = tuple(None if when is None else build.node(when) for when in promises)
+    promises = {each.name: build.node(each.when) for each in draft.header.promises if each.when is not None}
     rules = _in_blocks(draft)
     prepared_rules = [build.prepared(f"rule {rule.name}", rule.when, absent="always") for rule in rules]
     prepared_rows = {table.name: _rows(build, table) for table in draft.tables}
@@ -170,7 +169,7 @@ def graph_from(draft: Draft, form: Form) -> Graph:
     return Graph(
         findings=findings,
         contradictions=contradictions,
-        promises=promised,
+        promises=promises,
         rules={rule.name: build.add(node) for rule, node in zip(rules, prepared_rules, strict=True)},
         rows={table: tuple(map(build.add, nodes)) for table, nodes in prepared_rows.items()},
         advice=tuple(map(build.add, advice)),

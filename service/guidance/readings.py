@@ -8,11 +8,13 @@ proofs use the same cases.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from operator import ge, gt, le, lt
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from service.guidance.answers import Answer, Coding, Quantity
 from service.guidance.bits import both
@@ -25,6 +27,11 @@ from service.guidance.words import CHOICES, NUMBERS, codings_of, unsure_codings
 
 PLAIN = "1"
 """The unit of a plain number."""
+
+BEYOND: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"more than": gt, "at least": ge, "less than": lt, "at most": le}
+)
+"""The comparison of each edge: of a value with a threshold."""
 
 Exact = Decimal | Fraction
 Contribution = tuple[int, int]
@@ -120,10 +127,15 @@ class Reading(dict[Answer, int]):
             if self.question.type not in ("choice", "boolean"):
                 yield "any answer", None, self._otherwise
             return
-        for unit in self.question.units or (PLAIN,):
+        for unit in self._units():
             scale = self.scale(unit)
             for words, mask in zip(scale.words(unit), scale.masks, strict=True):
                 yield words, None, mask
+
+    def _units(self) -> Iterable[str]:
+        if self.question.type != "quantity":
+            return (PLAIN,)
+        return self.question.units or self._scales
 
     def _measured(self, number: int | Decimal, unit: str) -> int:
         scale = self._scales.get(unit)
@@ -151,11 +163,7 @@ def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:
 
 def holds(edge: str, value: Exact | int, threshold: Exact) -> bool:
     """Whether `value` lies beyond the threshold: `more than`, `at least`, `less than` or `at most` it."""
-    if edge == "more than":
-        return value > threshold
-    if edge == "at least":
-        return value >= threshold
-    return value < threshold if edge == "less than" else value <= threshold
+    return bool(BEYOND[edge](value, threshold))
 
 
 def _holds(edge: str, case: int, point: int) -> bool:

@@ -42,16 +42,18 @@ class Reasons:
         self.state = state
         self.bit_of = compiled.bit_of
         self.contributions = state.contributions
+        self.contributed = state.judged
         if state.holds:
             self.contributions = [*state.contributions, *_forced(compiled, state)]
+            self.contributed |= _union(table.sets for table in state.holds)
         self.found: dict[int, int] = {}
 
     def of(self, node: int) -> int:
         """The answered questions that made the node present; it must be present."""
         known = self.found.get(node)
         if known is None:
-            over = self.over[node]
-            known = self._steps(node, _given(self.contributions, over.frontier))
+            frontier = self.over[node].frontier & self.contributed
+            known = self._steps(node, _given(self.contributions, frontier) if frontier else 0)
             self.found[node] = known
         return known
 
@@ -71,8 +73,11 @@ class Reasons:
                 found[position] |= questions
         for position, mask in found.items():
             node = start + position >> 1
-            if not self.over[node].plain:
-                found[position] = mask | self.of(node)
+            over = self.over[node]
+            if over.through:
+                found[position] = self.of(node)
+            elif not over.plain:
+                found[position] = self._steps(node, mask)
         return found
 
     def _steps(self, node: int, mask: int) -> int:
@@ -97,7 +102,7 @@ class Undecided:
         self.over = compiled.because.over
         self.reads = compiled.because.reads
         self.unknown = _unknown(state.bits)
-        self.open = state.open | _unsure(state)
+        self.open = state.open | _unsure(compiled, state)
         self.doubtful = _doubtful(compiled, state)
         self.doubted = _union(sets for sets, _ in self.doubtful)
         self.found: dict[int, int] = {}
@@ -164,12 +169,13 @@ def _unknown(bits: int) -> int:
     return bits >> 1 & ~bits
 
 
-def _unsure(state: State) -> int:
+def _unsure(compiled: Compiled, state: State) -> int:
     """The answered questions whose answers leave something unknown that they ask about."""
+    certain = compiled.because.certain
     return _union(
         questions
         for mask, questions in state.contributions
-        if questions & questions - 1 == 0 and any(not at & 1 for at in positions(_unknown(mask)))
+        if questions & questions - 1 == 0 and _unknown(mask) & certain
     )
 
 

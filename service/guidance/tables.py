@@ -151,12 +151,14 @@ class Over:
         frontier: *certain* bits through which answers make the node present: its own, and those of
             the parts of all and count.
         plain: whether its own bit is all that reasons need.
+        through: whether answers reach it through the bits of its parts (all and count).
         steps: *certain* bits of the all, none and count nodes that reach the node through `any`.
         absence: for `none`, the questions that anything below it reads, as a mask; else 0.
         atoms, deep: *certain* bits of the atoms among its parts, and of its other parts.
     """
 
     plain: bool
+    through: bool
     frontier: int
     steps: int
     absence: int
@@ -172,11 +174,13 @@ class Because:
         over: by node.
         reads: by node, the questions that an atom reads, as a mask of questions; 0 for the rest.
         red_flags: questions that a finding or rule of a red-flag kind reads, as a mask.
+        certain: the *certain* bits of all nodes.
     """
 
     over: tuple[Over, ...]
     reads: tuple[int, ...]
     red_flags: int
+    certain: int
 
 
 @dataclass(frozen=True, slots=True)

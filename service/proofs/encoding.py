@@ -14,6 +14,7 @@ import z3
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
+from service.guidance.readings import BEYOND
 from service.guidance.totals import ScoreTable
 from service.proofs.answer_space import Asked, Case, Space, rules_of, spaces_of
 
@@ -160,8 +161,4 @@ def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRe
 
 
 def _beyond(edge: str, value: z3.ArithRef, threshold: str) -> z3.BoolRef:
-    if edge == "more than":
-        return value > z3.RealVal(threshold)
-    if edge == "at least":
-        return value >= z3.RealVal(threshold)
-    return value < z3.RealVal(threshold) if edge == "less than" else value <= z3.RealVal(threshold)
+    return BEYOND[edge](value, z3.RealVal(threshold))

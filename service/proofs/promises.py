@@ -18,21 +18,21 @@ def promise_proofs(encoding: Encoding) -> Iterator[Proof]:
     Where no promise says which kinds never lower the tier, it is proved for all findings.
     """
     header = encoding.guidance.draft.header
-    for promise, node in zip(header.promises, encoding.guidance.graph.promises, strict=True):
+    for promise in header.promises:
         if promise.form == "never-lowers-tier":
             yield from _never_lowers(encoding, promise.name, promise.kinds)
         elif promise.form == "never-changes-tier":
             yield from _never_changes(encoding, promise)
-        elif node is not None:
-            yield _about_a_tier(encoding, promise, node)
+        else:
+            yield _about_a_tier(encoding, promise)
     if not any(promise.form == "never-lowers-tier" for promise in header.promises):
         yield from _never_lowers(encoding, "no-finding-lowers-the-tier", header.kinds)
 
 
-def _about_a_tier(encoding: Encoding, promise: PromiseDraft, node: int) -> Proof:
+def _about_a_tier(encoding: Encoding, promise: PromiseDraft) -> Proof:
     ends = Ends(encoding, encoding.values)
     rank = [tier.code for tier in encoding.guidance.written.tiers].index(promise.tier)
-    held = encoding.values[node].present
+    held = encoding.values[encoding.guidance.graph.promises[promise.name]].present
     if promise.form == "tier-at-least":
         broken = z3.And(held, z3.Not(ends.at_least(rank)))
         return impossible(encoding, f"{promise.name}: the tier is then at least {promise.tier}", broken)

@@ -24,6 +24,8 @@ _URL = re.compile(
     r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,31}:\S+|(?!urn:)[A-Za-z][A-Za-z0-9+.-]*:(?://[^\s/?#]+\S*|(?!//)\S+)"
 )
 
+_WITHOUT_TEXT = frozenset({"attachment", "reference"})
+
 Fault = tuple[str, str, str]
 """Kind, expectation, severity."""
 
@@ -64,7 +66,7 @@ def _faults(item: Item, given: Given, answer: Answer, setting: Setting) -> Itera
 
 def _pattern_faults(item: Item, answer: Answer, patience: Patience) -> Iterator[tuple[str, str]]:
     pattern = item.limits.pattern
-    if not pattern or isinstance(answer, bool | Coding | Quantity):
+    if not pattern or item.type in _WITHOUT_TEXT or isinstance(answer, bool | Coding | Quantity):
         return
     try:
         if not patience.fits(pattern, str(answer)):

@@ -12,7 +12,7 @@ from service.questionnaire.answer_checks import Setting, answer_problems
 from service.questionnaire.evaluation import Evaluation
 from service.questionnaire.item import DISPLAY, Item
 from service.questionnaire.logic import Logic
-from service.questionnaire.occurrences import Occurrence, Paired, paired
+from service.questionnaire.occurrences import Occurrence, Paired, TooCostly, paired
 from service.questionnaire.presence import presence_problems
 from service.questionnaire.reach import settle
 from service.questionnaire.rules import initial_problems, rule_problems
@@ -48,7 +48,10 @@ def check(rules: Rules, response: Mapping[str, Any], status: str) -> Checked:
     Args:
         status: decides which faults count; see `severity.py`.
     """
-    laid = paired(response, rules.items, rules.top)
+    try:
+        laid = paired(response, rules.items, rules.top)
+    except TooCostly as fault:
+        return Checked((_refusal(fault),), Answers({}))
     evaluation = Evaluation(rules.logic, response, laid) if rules.logic is not None else None
     settle(laid, rules.items, rules.ordered, _enabling(evaluation))
     problems = [*_shape_problems(laid), *presence_problems(laid.top)]
@@ -65,6 +68,10 @@ def check(rules: Rules, response: Mapping[str, Any], status: str) -> Checked:
     return Checked(applying(problems, status), _answers(laid))
 
 
+def _refusal(fault: TooCostly) -> Problem:
+    return Problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse", severity("too-costly"))
+
+
 def _enabling(evaluation: Evaluation | None) -> Callable[[Occurrence], bool]:
     """Decides enableWhenExpression; one that fails leaves its item open, and its failure is reported."""
     if evaluation is None:
@@ -78,7 +85,7 @@ def _holds(evaluation: Evaluation, here: Occurrence) -> bool:
         return True
     before = len(evaluation.problems)
     truth = evaluation.truth(expression, here)
-    return truth is True or len(evaluation.problems) > before
+    return truth is True or evaluation.out_of_time or len(evaluation.problems) > before
 
 
 def _shape_problems(laid: Paired) -> Iterator[Problem]:

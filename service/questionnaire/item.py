@@ -104,6 +104,8 @@ class Item:
         parent: linkId of the item it stands under, or None at the top.
         order: position in the whole questionnaire, from 0, parents before children.
         end: one more than the order of its last descendant.
+        initial: initial answers, and options that are selected at first.
+        translations: the text in other languages.
         low, high: how many answers (or occurrences, for a group) there must be at least, when it is
             there at all, and at most; `high` None means any number.
         conditions: enableWhen; all must hold unless `any_condition`.
@@ -130,6 +132,7 @@ class Item:
     children: tuple[str, ...] = ()
     codes: tuple[Coding, ...] = ()
     initial: tuple[Answer, ...] = ()
+    translations: frozenset[str] = frozenset()
     source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -72,7 +72,10 @@ def _bytes(value: object) -> int | None:
 def _units(
     source: Mapping[str, Any], value_sets: ValueSets, contained: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[Coding, ...], bool]:
-    """Units that a quantity may have; the second part is True where there may be others."""
+    """Units that a quantity may have; the second part is True where there may be others.
+
+    The extension `questionnaire-unit` names the usual unit and forbids no other.
+    """
     listed = [*_codings(source, ext.UNIT_OPTION)]
     canonical = ext.text(ext.value(source, ext.UNIT_VALUE_SET))
     if canonical:
@@ -80,9 +83,9 @@ def _units(
         if members is None or members.uncertain:
             return tuple(listed), True
         listed.extend(answer for answer in members.choices if isinstance(answer, Coding))
-    if not listed and source.get("type") == "quantity":
-        listed.extend(_codings(source, ext.UNIT))
-    return tuple(dict.fromkeys(listed)), False
+    if listed or source.get("type") != "quantity":
+        return tuple(dict.fromkeys(listed)), False
+    return tuple(_codings(source, ext.UNIT)), True
 
 
 def _codings(source: Mapping[str, Any], url: str) -> Iterator[Coding]:

@@ -99,15 +99,13 @@ def paired(response: Mapping[str, Any], items: Mapping[str, Item], top: tuple[st
     Args:
         response: the parsed QuestionnaireResponse, of any shape.
         top: linkIds of the top-level items.
+
+    Raises:
+        TooCostly: there are more than MOST occurrences.
     """
     pairing = _Pairing(items)
     scope = Scope("QuestionnaireResponse")
-    try:
-        pairing.fill(scope, top, response.get("item"))
-    except TooCostly:
-        pairing.problem(
-            "too-costly", scope.path, f"Expected at most {MOST} items, empty ones of groups included."
-        )
+    pairing.fill(scope, top, response.get("item"))
     return Paired(scope, pairing.by_link, pairing.problems, pairing.count)
 
 
@@ -172,7 +170,7 @@ class _Pairing:
     def occurrence(self, item: Item, scope: Scope, path: str, source: Mapping[str, Any] | None) -> None:
         self.count += 1
         if self.count > MOST:
-            raise TooCostly
+            raise TooCostly(f"at most {MOST} items, empty ones of repeated groups included")
         here = Occurrence(item, scope, path, self.count, source)
         scope.by_link.setdefault(item.link_id, []).append(here)
         self.by_link[item.link_id].append(here)
@@ -207,7 +205,7 @@ class _Pairing:
     def _shape(self, here: Occurrence, source: Mapping[str, Any]) -> None:
         item, path = here.item, here.path
         text = source.get("text")
-        if isinstance(text, str) and text != item.text:
+        if isinstance(text, str) and text != item.text and text not in item.translations:
             shown = f"“{text[:_LONGEST_TEXT]}”"
             self.problem(
                 "item-text", path, f"{item.label}: the response words the question differently: {shown}."

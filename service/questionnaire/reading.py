@@ -80,6 +80,7 @@ class _Reading:
             enable_expression=_expression(source, ext.ENABLE_WHEN_EXPRESSION),
             codes=_codes(source),
             initial=_initial(source),
+            translations=_translations(source),
             source=source,
         )
 
@@ -123,5 +124,12 @@ def _codes(source: Mapping[str, Any]) -> tuple[Coding, ...]:
 
 
 def _initial(source: Mapping[str, Any]) -> tuple[Answer, ...]:
-    found = (answer_in(one, "value") for one in ext.mappings(source.get("initial")))
+    selected = (one for one in ext.mappings(source.get("answerOption")) if one.get("initialSelected") is True)
+    found = (answer_in(one, "value") for one in (*ext.mappings(source.get("initial")), *selected))
     return tuple(one[1] for one in found if one is not None)
+
+
+def _translations(source: Mapping[str, Any]) -> frozenset[str]:
+    beside = source.get("_text")
+    extensions = ext.extensions(beside, ext.TRANSLATION) if isinstance(beside, Mapping) else ()
+    return frozenset(ext.text(ext.value(extension, "content")) for extension in extensions)

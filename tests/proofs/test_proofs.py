@@ -123,6 +123,18 @@ def test_a_rule_that_needs_answers_to_questions_never_asked_together_is_found():
     assert "FAILED: the rule eyes-high can decide eyes" in failures(impossible, YES_ONLY)
 
 
+def test_a_question_is_answered_only_once_the_one_that_opens_it_is():
+    def any_pain_is_soon(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "alarms-soon")["when"]["any"].append(
+            {"answer": "head-pain", "is": "yes"}
+        )
+        promise = {"promise": "p", "when": "one-sided", "tier-at-least": "soon"}
+        documents["guidance"]["promises"] = [promise, {"promise": "q", "never-lowers-tier": ["alarm"]}]
+
+    assert "FAILED: p:" not in " ".join(failures(any_pain_is_soon, YES_ONLY))
+    assert "FAILED: p:" in " ".join(failures(any_pain_is_soon))
+
+
 def test_what_holds_is_proved_for_every_setting_of_a_switch():
     def switched(documents: dict[str, Any]) -> None:
         entry(documents, "rules", "rule", "alarms-soon")["when"]["any"][0] = {
@@ -179,8 +191,8 @@ def test_proofs_are_skipped_in_one_line_where_the_solver_is_missing(monkeypatch:
 
 
 def test_when_questions_are_asked_is_read_off_the_questionnaire():
-    def item(link_id: str, type: str = "boolean", **more: Any) -> dict[str, Any]:
-        return {"linkId": link_id, "text": link_id, "type": type, **more}
+    def item(link_id: str, kind: str = "boolean", **more: Any) -> dict[str, Any]:
+        return {"linkId": link_id, "text": link_id, "type": kind, **more}
 
     def when(question: str, operator: str, **answer: Any) -> dict[str, Any]:
         return {"question": question, "operator": operator, **answer}

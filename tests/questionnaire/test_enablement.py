@@ -20,7 +20,15 @@ def choice(id_: str, when: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def closed_by(given: dict[str, Any], *items: dict[str, Any]) -> tuple[set[str], set[str]]:
-    enabled, closed = compiled(form(*items)).enabled(given)
+    """Enabled and closed items by bits, which the walk over occurrences must agree with."""
+    known = compiled(form(*items))
+    enabled, closed = known.enabled(given)
+    sent = copied(
+        response(known.resource, _nested(list(items), {name: said[0].code for name, said in given.items()}))
+    )
+    answers = known.check(sent).answers
+    assert set(answers.given) == {name for name in given if name in enabled}
+    assert answers.closed == closed
     return set(enabled), set(closed)
 
 
@@ -60,6 +68,18 @@ def test_silence_is_certain_only_when_the_question_is_closed() -> None:
 def test_an_answer_that_may_yet_be_hidden_closes_nothing_by_its_presence() -> None:
     items = (choice("t"), choice("a", ["t", "exists", False]), choice("b", ["a", "exists", False]))
     assert closed_by({"a": (X,)}, *items) == ({"t", "a"}, set())
+
+
+def test_an_answer_of_a_question_that_may_yet_open_closes_nothing() -> None:
+    items = (choice("u"), choice("t", ["u", "=", "x"]), choice("a", ["t", "=", "x"]))
+    assert closed_by({"t": (Y,)}, *items) == ({"u"}, set())
+    assert closed_by({"u": (Y,), "t": (X,)}, *items) == ({"u"}, {"t", "a"})
+
+
+def test_an_answer_in_a_group_that_may_yet_open_closes_nothing() -> None:
+    group = {"id": "g", "when": ["u", "=", "x"], "items": [choice("t"), choice("s", ["t", "exists", False])]}
+    items = (choice("u"), group, choice("a", ["t", "=", "x"]))
+    assert closed_by({"t": (Y,)}, *items) == ({"u"}, set())
 
 
 def test_one_open_condition_of_any_keeps_a_question_from_being_closed() -> None:

@@ -184,6 +184,14 @@ def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: py
     ]
 
 
+def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "SECONDS", 0.0)
+    questionnaire = form({"id": "a", "enable": "false"}, {"id": "b", "enable": "false"})
+    checked = compiled(questionnaire).check(copied(response(questionnaire, {"a": "x", "b": "y"})))
+    assert set(checked.answers.given) == {"a", "b"}
+    assert shown(checked.problems) == ["~expression-time .item[0]"]
+
+
 def test_a_contained_form_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "SECONDS", 0.0)
     contained = form({"id": "a"}) | {"id": "q"}

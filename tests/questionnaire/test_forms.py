@@ -54,13 +54,16 @@ def test_the_guidance_sees_questions_with_options_units_and_codes_in_order() -> 
     assert (q.units, q.codes) == (("d", "wk"), (Coding("http://loinc.org", "1-8"),))
 
 
-def test_a_unit_of_the_older_extension_is_the_only_unit_of_a_quantity() -> None:
+def test_a_usual_unit_is_known_and_forbids_no_other() -> None:
     unit = {
         "url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unit",
         "valueCoding": {"code": "kg"},
     }
     questionnaire = form({"id": "a", "type": "quantity", "raw": {"extension": [unit]}})
-    assert compiled(questionnaire).form.questions["a"].units == ("kg",)
+    known = compiled(questionnaire)
+    assert known.form.questions["a"].units == ("kg",)
+    for answer in ("5 kg", "5 g", "5"):
+        assert known.check(copied(response(questionnaire, {"a": answer}))).problems == ()
 
 
 def test_answers_are_typed_and_in_order() -> None:
@@ -194,30 +197,66 @@ def test_the_fast_path_takes_no_response_of_a_wrong_shape(items: list[dict[str, 
     assert known.check(sent).problems
 
 
-def test_the_fast_path_demands_what_the_full_path_demands() -> None:
-    questionnaire = form(
-        {"id": "a", "required": True},
-        {"id": "g", "required": True, "items": [{"id": "b"}]},
-        {"id": "r", "repeats": True, "items": [{"id": "c", "required": True}, {"id": "d"}]},
-        {"id": "t", "options": ["x"], "items": [{"id": "e", "required": True}]},
-        {"id": "m", "repeats": True, "required": True, "low": 2, "items": [{"id": "n"}]},
+_DEMANDING = form(
+    {"id": "a", "required": True},
+    {"id": "g", "required": True, "items": [{"id": "b"}]},
+    {"id": "h", "items": [{"id": "i", "required": True}]},
+    {"id": "r", "repeats": True, "items": [{"id": "c", "required": True}, {"id": "d"}]},
+    {"id": "t", "options": ["x"], "items": [{"id": "e", "required": True}, {"id": "f"}]},
+    {"id": "k", "required": True, "items": [{"id": "l", "type": "display"}]},
+)
+_ENOUGH = {
+    "a": "1",
+    "g": {"b": "2"},
+    "h": {"i": "3"},
+    "r": [{"c": "4"}],
+    "t": {"is": "x", "items": {"e": "5"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        ({}, 0),
+        ({"a": []}, 1),
+        ({"g": {}}, 1),
+        ({"h": {}}, 1),
+        ({"h": []}, 1),
+        ({"r": []}, 0),
+        ({"r": [{}]}, 0),
+        ({"r": [{"d": "6"}]}, 1),
+        ({"t": []}, 0),
+        ({"t": "x"}, 1),
+        ({"t": {"is": "x", "items": {"f": "7"}}}, 1),
+        ({"a": [], "g": {}, "h": {}}, 3),
+    ],
+)
+def test_both_paths_demand_the_same_of_a_complete_response(change: dict[str, Any], missing: int) -> None:
+    known = compiled(_DEMANDING)
+    sent = copied(
+        response(_DEMANDING, {key: value for key, value in (_ENOUGH | change).items() if value != []})
     )
+    assert [problem.kind for problem in known.check(sent).problems] == ["required"] * missing
+    accepted = known.accept(structs(sent), complete=True)  # type: ignore[arg-type]
+    assert (accepted is not None) is (missing == 0)
+    assert known.check(sent, "in-progress").problems == ()
+
+
+def test_a_limit_that_is_endless_in_another_unit_is_rounded_inward_on_the_fast_path() -> None:
+    questionnaire = form({"id": "a", "type": "quantity", "units": ["mo"], "min": "1 wk", "max": "2 wk"})
     known = compiled(questionnaire)
-    whole = {"a": "1", "g": {"b": "2"}, "r": [{"c": "3"}], "t": {"is": "x", "items": {"e": "4"}}}
-    less: list[dict[str, Any]] = [{k: v for k, v in whole.items() if k != gone} for gone in whole]
-    less += [whole | {"r": [{"d": "5"}]}, whole | {"t": "x"}, whole | {"m": [{"n": "6"}]}]
-    for given in (whole, *less):
-        sent = copied(response(questionnaire, given))
-        complete = [
-            problem
-            for problem in known.check(sent).problems
-            if problem.expression != "QuestionnaireResponse" or "“Question m?”" not in problem.text
-        ]
-        accepted = known.accept(structs(sent), complete=True)  # type: ignore[arg-type]
-        assert accepted is None
-        assert ("m" in given) or bool(complete) == (
-            given is not whole and not {"r", "t"} & (whole.keys() - given.keys())
-        )
+    week = Decimal(7) / Decimal("30.4375")
+    for amount in (
+        week.next_minus(),
+        week,
+        week.next_plus(),
+        (2 * week).next_minus(),
+        2 * week,
+        (2 * week).next_plus(),
+    ):
+        sent = copied(response(questionnaire, {"a": f"{amount} mo"}))
+        if known.accept(structs(sent), complete=True) is not None:  # type: ignore[arg-type]
+            assert known.check(sent).problems == ()
 
 
 def test_the_fast_path_takes_items_inside_an_answer() -> None:
@@ -436,3 +475,28 @@ def test_a_condition_with_an_unknown_operator_is_left_out_and_named(operator: An
     known = compiled(questionnaire)
     assert known.enabled({})[0] == {"t", "a"}
     assert [problem.kind for problem in known.lint] == ["enable-when-operator"]
+
+
+def test_a_text_in_another_language_of_the_form_is_no_other_text() -> None:
+    content = [{"url": "lang", "valueCode": "de"}, {"url": "content", "valueString": "Wie geht es?"}]
+    translation = [{"url": "http://hl7.org/fhir/StructureDefinition/translation", "extension": content}]
+    questionnaire = form({"id": "a", "text": "How are you?", "raw": {"_text": {"extension": translation}}})
+    for text, expected in (
+        ("How are you?", []),
+        ("Wie geht es?", []),
+        ("Wie gehts?", ["~item-text .item[0]"]),
+    ):
+        sent = copied(response(questionnaire, {}, item=[{"linkId": "a", "text": text}]))
+        assert shown(validate(sent, questionnaire)) == expected
+
+
+def test_an_option_that_is_selected_at_first_is_an_initial_value() -> None:
+    options = [
+        {"valueCoding": {"system": SYSTEM, "code": "x"}, "initialSelected": True},
+        {"valueCoding": {"system": SYSTEM, "code": "y"}},
+    ]
+    questionnaire = form({"id": "a", "type": "choice", "readOnly": True, "raw": {"answerOption": options}})
+    assert shown(validate(copied(response(questionnaire, {"a": "x"})), questionnaire)) == []
+    assert shown(validate(copied(response(questionnaire, {"a": "y"})), questionnaire)) == [
+        "~initial-differs .item[0]"
+    ]
