@@ -95,7 +95,7 @@ def _shape_problems(laid: Paired) -> Iterator[Problem]:
 
 
 def _disabled(here: Occurrence) -> Problem:
-    text = f"{here.item.label}: expected no answer, because other answers close this question."
+    text = f"{here.item.label}: expected no answer, because the condition of this question is not met."
     return Problem("disabled-item", text, here.path, severity("disabled-item"))
 
 

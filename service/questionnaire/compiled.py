@@ -65,7 +65,10 @@ class Compiled:
         return check(self._rules, response, text(response.get("status")) if status is None else status)
 
     def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
-        """Returns linkIds of items that are enabled by these answers, and of those closed for certain."""
+        """Returns linkIds of items that are enabled by these answers, and of those closed for certain.
+
+        It reads enableWhen only: an enableWhenExpression counts as true here, because it needs a response.
+        """
         true = known = 0
         for link, answers in given.items():
             true_here, known_here = self._gates.bits(link, answers)
