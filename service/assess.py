@@ -119,10 +119,11 @@ class Assessor:
         _refuse_status(posted.response)
         pair = self._catalogue.find(posted.response.get("questionnaire"))
         checked = pair.compiled.check(posted.response)
-        chart = chart_values(posted, pair.guidance.form).beside(checked.answers.given)
+        chart = chart_values(posted, pair.guidance.form)
         problems = (*(_placed(problem, posted.at) for problem in checked.problems), *chart.problems)
         _refuse_errors(NotScorable, problems)
-        answers = replace(checked.answers, chart=chart.given)
+        closed = checked.answers.closed - chart.unusable
+        answers = replace(checked.answers, chart=chart.given, closed=closed)
         return Scored(pair, header_from_resource(posted.response), answers, chart, problems)
 
 

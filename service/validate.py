@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
+import orjson
+
+from service.bounded import Bounds, NoPlace, OutOfBounds, bounded
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
 from service.fhir.body import Limits, read
 from service.fhir.response import check as check_structure
-from service.questionnaire import Compiled, compile_leniently, validate
+from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
 
 Json = Mapping[str, Any]
 
@@ -18,11 +22,17 @@ MODES: Final = ("create", "update", "profile")
 
 
 class Validator:
-    """Finds every fault of a response: its structure as R4, then its answers against the Questionnaire."""
+    """Finds every fault of a response: its structure as R4, then its answers against the Questionnaire.
 
-    def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
+    A form that comes with the response and has expressions or patterns is checked in a process of
+    its own, within `bounds`; that it cannot be checked so is a problem like any other.
+    """
+
+    def __init__(self, catalogue: Catalogue, limits: Limits, bounds: Bounds | None = None) -> None:
         self._catalogue = catalogue
         self._limits = limits
+        self._bounds = bounds or Bounds()
+        load_engine()  # here, once: not in the children that check forms of callers, each time
 
     def validated(
         self, data: bytes, profile: str | None = None, mode: str | None = None
@@ -76,7 +86,8 @@ class Validator:
         if any(each.kind == "resource-type" for each in structure):
             return structure
         known = self._catalogue
-        answers = validate(response, form, known.value_sets, forms=known.questionnaires.values())
+        check = partial(validate, response, form, known.value_sets, forms=known.questionnaires.values())
+        answers = _apart(check, self._bounds) if form is None and carries_code(response) else check()
         return tuple(_once((*structure, *answers)))
 
     def read_response(self, data: bytes) -> dict[str, Any]:
@@ -105,6 +116,20 @@ class Validator:
         if named not in (form.url, f"{form.url}|{form.version}"):
             text = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
             yield Problem("canonical-mismatch", text, "QuestionnaireResponse.questionnaire")
+
+
+def _apart(check: Callable[[], tuple[Problem, ...]], bounds: Bounds) -> tuple[Problem, ...]:
+    """Returns the problems that a check finds in a process of its own, or the one that it cannot."""
+    try:
+        found = bounded(lambda: orjson.dumps(check()), bounds)
+    except OutOfBounds:
+        limits = f"{bounds.cpu_s} s and {bounds.memory_bytes >> 20} MiB"
+        words = f"Expected a contained Questionnaire that can be checked within {limits}."
+    except NoPlace:
+        words = "Expected fewer contained Questionnaires with expressions at a time: please try again."
+    else:
+        return tuple(Problem(**each) for each in orjson.loads(found))
+    return (Problem("too-costly", words, "QuestionnaireResponse.contained"),)
 
 
 def _once(problems: tuple[Problem, ...]) -> Iterator[Problem]:

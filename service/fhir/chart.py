@@ -19,6 +19,7 @@ from service.guidance.form import Form, Question
 UCUM: Final = "http://unitsofmeasure.org"
 
 _USED = frozenset({"final", "amended", "corrected"})
+_VOID = frozenset({"entered-in-error", "cancelled"})
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Json = Mapping[str, Any]
@@ -32,22 +33,19 @@ class ChartValues:
     Args:
         given: answers by linkId, one each: the newest.
         sources: Reference to the Observation of each, by linkId.
+        unusable: linkIds for which the chart has something that is no usable value: unknown, not absent.
         problems: errors (another patient, not R4) and, as information, what was left out and why.
     """
 
     given: Given = field(default_factory=dict)
     sources: Mapping[str, Json] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    unusable: frozenset[str] = frozenset()
 
     @property
     def basis(self) -> tuple[Json, ...]:
         """References to the Observations, each once, in form order."""
         return tuple({id(each): each for each in self.sources.values()}.values())
-
-    def beside(self, answers: Given) -> ChartValues:
-        """Returns the values that count beside these answers: a question that was answered needs none."""
-        given = {link: value for link, value in self.given.items() if link not in answers}
-        return ChartValues(given, {link: self.sources[link] for link in given}, self.problems)
 
 
 class _Value(NamedTuple):
@@ -70,17 +68,21 @@ def chart_values(posted: Posted, form: Form) -> ChartValues:
     if not posted.data:
         return ChartValues()
     problems: list[Problem] = []
-    values = list(_values(posted, problems))
+    left_out: set[Coding] = set()
+    values = list(_values(posted, problems, left_out))
     asked = {code for question in form.questions.values() for code in question.codes}
     problems += (
         _left_out(at, "no question has its code") for value, at in values if asked.isdisjoint(value.codes)
     )
     newest = dict(_newest([value for value, _ in values], form))
     given = {link: (_answer(form.questions[link], found.value),) for link, found in newest.items()}
-    return ChartValues(given, {link: found.source for link, found in newest.items()}, tuple(problems))
+    sources = {link: found.source for link, found in newest.items()}
+    unusable = {link for link, question in form.questions.items() if not left_out.isdisjoint(question.codes)}
+    return ChartValues(given, sources, tuple(problems), frozenset(unusable - newest.keys()))
 
 
-def _values(posted: Posted, problems: list[Problem]) -> Iterator[tuple[_Value, str]]:
+def _values(posted: Posted, problems: list[Problem], left_out: set[Coding]) -> Iterator[tuple[_Value, str]]:
+    """Yields usable values with their places; adds faults, and the codes of what says too little to use."""
     subject = posted.response.get("subject")
     for each in posted.data:
         faults = check(each.resource, "Observation", each.at)
@@ -94,6 +96,8 @@ def _values(posted: Posted, problems: list[Problem]) -> Iterator[tuple[_Value, s
         reason = _unusable(each.resource)
         if reason:
             problems.append(_left_out(each.at, reason))
+            if each.resource["status"] not in _VOID:
+                left_out.update(_codings(each.resource))
         else:
             yield _value(each), each.at
 
@@ -119,14 +123,18 @@ def _unusable(observation: Json) -> str:
 def _value(placed: Placed) -> _Value:
     observation = placed.resource
     quantity = observation["valueQuantity"]
-    codings = observation["code"].get("coding", ())
     return _Value(
         _effective(observation),
         (str(observation.get("issued", "")), str(observation.get("id", placed.at))),
         Quantity(Decimal(quantity["value"]), quantity["code"]),
         _source(observation),
-        tuple(Coding(each.get("system", ""), each.get("code", "")) for each in codings),
+        _codings(observation),
     )
+
+
+def _codings(observation: Json) -> tuple[Coding, ...]:
+    codings = observation["code"].get("coding", ())
+    return tuple(Coding(each.get("system", ""), each.get("code", "")) for each in codings)
 
 
 def _source(observation: Json) -> Json:

@@ -10,6 +10,7 @@ _PRELIMINARY = (
     "This is the least that we advise from what is known so far. Some questions are still open, and "
     "their answers could make it more urgent."
 )
+_SO_FAR = "Not settled yet. So far"
 _OPEN = "Questions that are still open, in this order:"
 _WHY = "Why:"
 _ADVICE = "What you can do:"
@@ -23,9 +24,10 @@ def patient_summary(guidance: Guidance, result: Result) -> str:
     """
     tier = result.tiers[result.tier.at_least]
     assessable = is_assessable(result.tier)
-    lines = [f"{tier.display if assessable else NOT_ASSESSABLE}. {tier.target}.", tier.says.patient]
-    if assessable and not result.tier.settled:
-        lines.append(_PRELIMINARY)
+    if result.tier.settled or not assessable:
+        lines = [f"{tier.display if assessable else NOT_ASSESSABLE}. {tier.target}.", tier.says.patient]
+    else:
+        lines = [f"{_SO_FAR}: {tier.display}. {tier.target}.", _PRELIMINARY]
     lines += [each.says.patient for each in result.contradictions]
     if result.open and not result.tier.settled:
         lines.append(_OPEN)

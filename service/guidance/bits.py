@@ -32,6 +32,16 @@ def certain(nodes: Iterable[int]) -> int:
     return mask
 
 
+def positions(mask: int) -> list[int]:
+    """The positions of the bits of a mask, ascending; for masks with few bits."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
+
+
 def both(mask: int) -> int:
     """A mask of *certain* bits together with the *possible* bits beside them."""
     return mask | mask << 1

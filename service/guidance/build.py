@@ -35,6 +35,7 @@ from service.guidance.model import (
     Tier,
     Written,
 )
+from service.guidance.unfit import unfit_answers
 
 
 def written_from(draft: Draft, graph: Graph, form: Form, identity: Identity) -> Written:
@@ -53,7 +54,8 @@ def written_from(draft: Draft, graph: Graph, form: Form, identity: Identity) -> 
         contradictions=tuple(
             Contradiction(each.name, tuple(map(_named, each.between)), each.says)
             for each in draft.contradictions
-        ),
+        )
+        + unfit_answers(form),
         scores=tuple(score_from(each, draft.header) for each in draft.scores),
     )
 

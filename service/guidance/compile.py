@@ -18,6 +18,7 @@ from service.guidance.programs import program
 from service.guidance.readings import Readings
 from service.guidance.result import Fired, Interval, Risk
 from service.guidance.tables import Compiled, ContradictionTable, OutcomeTable, RuleBlock, RuleTable
+from service.guidance.unfit import unfit_answers
 
 
 def compiled_from(draft: Draft, graph: Graph, written: Written, form: Form) -> Compiled:
@@ -36,6 +37,9 @@ def compiled_from(draft: Draft, graph: Graph, written: Written, form: Form) -> C
         gates=tuple(ground.questions(form.questions[link_id].gates) for link_id in ground.places),
         gated=ground.questions(link_id for link_id in ground.places if form.questions[link_id].gates),
         always=both(_union(always)),
+        worse=_worse(ground),
+        closure=tuple(ground.closure),
+        unfit={each.between[0]: each for each in unfit_answers(form)},
         ignored_bits=both(certain(index for index, atom in ground.atoms() if atom.ignored_too)),
         detect=program(
             graph, ground.closure, graph.below(graph.contradictions) - frozenset(graph.contradictions)
@@ -53,6 +57,20 @@ def compiled_from(draft: Draft, graph: Graph, written: Written, form: Form) -> C
         scores=score_tables(ground),
         because=because(ground),
     )
+
+
+def _worse(ground: Ground) -> int:
+    """The *certain* bits of the atoms by which a rule of the tier is made to hold, never prevented."""
+    graph, worse = ground.graph, 0
+    waiting = [graph.rules[rule.name] for rule in ground.written.rules if rule.tier is not None]
+    while waiting:
+        index = waiting.pop()
+        node = graph.nodes[index]
+        if node.word == "atom":
+            worse |= 1 << 2 * index
+        elif node.word != "none":
+            waiting.extend(node.parts)
+    return worse
 
 
 def _rule_block(ground: Ground) -> RuleBlock:
@@ -90,11 +108,12 @@ def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:
 
 
 def _contradictions(ground: Ground, draft: Draft) -> tuple[ContradictionTable, ...]:
+    """Those that authors wrote; behind them stand those that need no author (`unfit_answers`)."""
     nodes = ground.graph.contradictions
     return tuple(
         _contradiction(ground, written, each.worse, node)
         for written, each, node in zip(
-            ground.written.contradictions, draft.contradictions, nodes, strict=True
+            ground.written.contradictions, draft.contradictions, nodes, strict=False
         )
     )
 

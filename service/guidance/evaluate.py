@@ -11,7 +11,7 @@ from itertools import chain
 from service.guidance.answers import Answers
 from service.guidance.bits import STATES, run
 from service.guidance.compile_rows import COUNT_BITS
-from service.guidance.model import Advice
+from service.guidance.model import Advice, Contradiction
 from service.guidance.open_questions import open_questions
 from service.guidance.reading_state import State, state_of
 from service.guidance.reasons import chosen
@@ -35,7 +35,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
         risks=risks,
         findings=FindingStates(compiled.findings, state.bits),
         open=() if settled else open_questions(compiled, state, tier, levels),
-        contradictions=tuple([table.contradiction for table in state.holds]),
+        contradictions=_contradictions(compiled, state),
         tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
         totals=state.totals,
         advice=_advice(compiled, state.bits, tier, levels),
@@ -89,9 +89,20 @@ def _advice(compiled: Compiled, bits: int, tier: Interval, levels: list[Interval
     return chosen(table.by_bit, shown) + table.general
 
 
+def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ...]:
+    """Those that authors wrote, then answers that do not fit and that none of those reads."""
+    read = 0
+    for table in state.holds:
+        read |= table.reads
+    unfit = [compiled.unfit[link] for link in state.counted if not compiled.bit_of[link] & read]
+    return (*[table.contradiction for table in state.holds], *unfit)
+
+
 def _ignored(compiled: Compiled, state: State, answers: Answers) -> tuple[str, ...]:
     """Answers that did not count: a contradiction that holds counts the ones it reads."""
     counted = 0
     for table in state.holds:
         counted |= table.reads
+    for link_id in state.counted:
+        counted |= compiled.bit_of[link_id]
     return tuple(link_id for link_id in answers.ignored if not compiled.bit_of.get(link_id, 0) & counted)

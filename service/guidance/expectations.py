@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from service.guidance.conditions import Place
 from service.guidance.draft import Draft
 from service.guidance.form import Form
+from service.guidance.unfit import unfit_answers
 
 COUNTS = ("left", "right", "open")
 """What a case may expect of a table."""
@@ -59,7 +60,8 @@ def expectation_from(written: Mapping[str, Any], draft: Draft, form: Form, found
             found.append((("expect", key), f"expected one of: {', '.join([*RESERVED, *ladders])}"))
     reader = _Reader(written, found)
     rules = partial(_names, [rule.name for rule in draft.rules])
-    contradictions = partial(_names, [each.name for each in draft.contradictions])
+    known = [each.name for each in draft.contradictions] + [each.name for each in unfit_answers(form)]
+    contradictions = partial(_names, known)
     levels = {name: reader.read(name, partial(_ends, ladder), None) for name, ladder in ladders.items()}
     return Expectation(
         tier=reader.read("tier", partial(_ends, [tier.name for tier in draft.header.tiers]), None),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from service.guidance.bits import UNKNOWN
+from service.guidance.bits import UNKNOWN, positions
 from service.guidance.reading_state import State
-from service.guidance.reasons import Undecided, positions
+from service.guidance.reasons import Undecided
 from service.guidance.result import Interval, OpenQuestion
 from service.guidance.tables import Compiled, OutcomeTable, RuleTable
 

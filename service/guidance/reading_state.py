@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from service.guidance.answers import Answer, Answers
-from service.guidance.bits import both, run
+from service.guidance.bits import both, positions, run
 from service.guidance.readings import Contribution
 from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
@@ -25,6 +25,7 @@ class State(NamedTuple):
         holds: contradictions that hold.
         possible: contradictions that could still hold.
         judged: bits as they were when the contradictions were judged (nothing forced yet).
+        counted: linkIds of answers that do not fit the others and count, because they are worse.
     """
 
     bits: int
@@ -35,6 +36,7 @@ class State(NamedTuple):
     holds: tuple[ContradictionTable, ...]
     possible: tuple[ContradictionTable, ...]
     judged: int
+    counted: tuple[str, ...]
 
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
@@ -44,6 +46,8 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     totals = tuple([score.total(given, answers.closed) for score in compiled.scores])
     for score, total in zip(compiled.scores, totals, strict=True):
         contributions.append((score.mask(total), score.reads))
+    worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
+    contributions += worse.values()
     bits, open_ = _unanswered(compiled, given, answers.closed)
     for mask, _ in contributions:
         bits |= mask
@@ -57,9 +61,32 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
             (holds if judged & certain == certain else possible).append(table)
     if holds or possible:
         bits |= _worse(holds, possible)
-    return State(
-        run(compiled.derive, bits), given, open_, contributions, totals, tuple(holds), tuple(possible), judged
-    )
+    bits = run(compiled.derive, bits)
+    counted = tuple(worse)
+    return State(bits, given, open_, contributions, totals, tuple(holds), tuple(possible), judged, counted)
+
+
+def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:
+    """By linkId, what answers that do not fit the others make worse; they count for nothing else."""
+    doubled = {link: values for link, values in answers.chart.items() if link in answers.given}
+    found: dict[str, Contribution] = {}
+    for link_id, values in (*answers.ignored.items(), *doubled.items()):
+        reading = compiled.readings.by_link.get(link_id)
+        if reading is None or answers.given.get(link_id) == values:
+            continue
+        before = _union(reading[value] for value in answers.given.get(link_id, ()))
+        worse = _union(reading[value] for value in values) & compiled.worse & ~before
+        if worse:
+            sets = _union(compiled.closure[position >> 1] for position in positions(worse))
+            found[link_id] = both(sets), reading.bit
+    return found
+
+
+def _union(masks: Iterable[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
 
 
 def _worse(holds: list[ContradictionTable], possible: list[ContradictionTable]) -> int:
@@ -90,6 +117,6 @@ def _with_ignored(compiled: Compiled, bits: int, given: Given, ignored: Given) -
         if reading is None or not values or given.get(link_id):
             continue
         bits &= ~(reading.unanswered & compiled.ignored_bits)
-        for value in values:
-            bits |= reading[value] & compiled.ignored_bits
+        certain = compiled.ignored_bits & compiled.because.certain
+        bits |= both(_union(reading[value] for value in values) & certain)
     return bits

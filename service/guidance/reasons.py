@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import TypeVar
 
+from service.guidance.bits import positions
 from service.guidance.reading_state import State
 from service.guidance.readings import Contribution
 from service.guidance.tables import Compiled
@@ -18,16 +19,6 @@ T = TypeVar("T")
 def chosen(things: Sequence[T], mask: int) -> tuple[T, ...]:
     """The things at the positions of the bits of a mask, in their order."""
     return tuple(compress(things, f"{mask:b}"[::-1].encode().translate(_DIGITS)))
-
-
-def positions(mask: int) -> list[int]:
-    """The positions of the bits of a mask, ascending; for masks with few bits."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
 
 
 class Reasons:

@@ -194,6 +194,9 @@ class Compiled:
         gates: by place, the questions whose answers decide whether this one is asked.
         gated: the questions that have gates.
         always: bits of conditions that hold for every response.
+        worse: the *certain* bits of the atoms by which answers make a rule of the tier hold.
+        closure: by node, the *certain* bits that its own bit sets.
+        unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
         single: by bit of a question, its linkId alone.
@@ -207,6 +210,9 @@ class Compiled:
     gates: tuple[int, ...]
     gated: int
     always: int
+    worse: int
+    closure: tuple[int, ...]
+    unfit: Mapping[str, Contradiction]
     ignored_bits: int
     detect: Program
     derive: Program

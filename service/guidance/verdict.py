@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from service.guidance.bits import positions
 from service.guidance.reading_state import State
-from service.guidance.reasons import Reasons, chosen, positions
+from service.guidance.reasons import Reasons, chosen
 from service.guidance.result import Fired, Interval, Risk
 from service.guidance.tables import Compiled, OutcomeTable, RuleBlock
 

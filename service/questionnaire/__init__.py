@@ -1,7 +1,9 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
+from service.questionnaire.carried import carries_code
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire
+from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.kinds import KINDS
 from service.questionnaire.lint import lint
 from service.questionnaire.resolution import find_form
@@ -13,10 +15,12 @@ __all__ = [
     "Checked",
     "Compiled",
     "ValueSets",
+    "carries_code",
     "compile_leniently",
     "compile_questionnaire",
     "find_form",
     "lint",
+    "load_engine",
     "validate",
     "value_sets_from",
 ]

@@ -1,6 +1,6 @@
 """FHIRPath expressions of a Questionnaire: parsed strictly, and once; evaluated without surprises.
 
-The engine is the library fhirpathpy. It is loaded on first use and never on the fast path: an
+The engine is the library fhirpathpy. It is loaded on first use, and never run on the fast path: an
 evaluation costs about a millisecond.
 
 Source: FHIRPath N1, http://hl7.org/fhirpath/N1
@@ -49,18 +49,24 @@ class Expression:
 
         Raises:
             NotEvaluated: the engine cannot evaluate it, a variable is not known, or time is up.
+            MemoryError: it needs more memory than there may be.
         """
         missing = self.variables - variables.keys() - _BUILT_IN
         if missing:
             raise NotAtHand(f"%{min(missing)} is not at hand")
         try:
             return _run(self.tree, focus, dict(variables), weigh)
-        except NotEvaluated:
+        except (NotEvaluated, MemoryError):
             raise
         except PatternTooSlow as fault:
             raise OutOfTime("a regular expression took too long") from fault
         except Exception as fault:
             raise NotEvaluated("the engine cannot evaluate it on this response") from fault
+
+
+def load_engine() -> None:
+    """Loads the library now, where it would otherwise be loaded on first use."""
+    parsed("true")
 
 
 @lru_cache(maxsize=1024)
@@ -110,5 +116,6 @@ __all__ = [
     "OutOfTime",
     "data_of",
     "item_node",
+    "load_engine",
     "parsed",
 ]

@@ -204,8 +204,7 @@ def test_an_observation_that_answers_two_questions_is_named_once(form):
     assert (sorted(chart.given), len(chart.basis)) == (["crp", "ph"], 1)
 
 
-def test_a_question_that_was_answered_needs_no_value_from_the_chart(form):
-    chart = found(form, crp(), crp(1, status="preliminary"))
-    beside = chart.beside({"crp": (Quantity(Decimal(1), "mg/L"),)})
-    assert (beside.given, beside.basis, beside.problems) == ({}, (), chart.problems)
-    assert chart.beside({"fever": (True,)}) == chart
+def test_what_gives_no_usable_value_leaves_its_question_unknown(form):
+    assert found(form, crp(1, status="preliminary")).unusable == {"crp"}
+    assert found(form, crp(1, status="entered-in-error")).unusable == frozenset()
+    assert found(form, crp(), crp(1, status="preliminary")).unusable == frozenset()

@@ -31,13 +31,19 @@ class Reference:
         self.parameters = documents["guidance"]["parameters"]
         self.whens = {entry["finding"]: entry for entry in documents["findings"]}
         self.forced: dict[str, Value] = {}
+        self.unfit = self._unfit_values()
+        rules = [rule["when"] for rule in documents["rules"] if "tier" in rule]
+        self.raising = dict(pair for when in rules for pair in self._raising(when, present=False))
         self.holding = [each for each in documents["contradictions"] if self._contradicts(each) is True]
         possible = [each for each in documents["contradictions"] if self._contradicts(each) is None]
         self.forced = {name: None for each in possible for name in each["worse"]}
         self.forced |= {name: True for each in self.holding for name in each["worse"]}
 
     def contradictions(self) -> list[str]:
-        return [each["contradiction"] for each in self.holding]
+        between = [part for each in self.holding for part in each["between"]]
+        read = {part["answer"] for part in between if isinstance(part, dict) and "answer" in part}
+        unfit = [f"unfit-{link}" for link in self.unfit if link not in read and self._raises(link)]
+        return [each["contradiction"] for each in self.holding] + unfit
 
     def finding(self, name: str) -> Value:
         entry = self.whens[name]
@@ -134,9 +140,47 @@ class Reference:
             sources.append(self.answers.ignored)
         return next((source[link_id] for source in sources if source.get(link_id)), None)
 
+    def _unfit_values(self) -> dict[str, tuple[Answer, ...]]:
+        """Answers to questions that are not asked, and values of the chart beside an answer."""
+        chart = {link: values for link, values in self.answers.chart.items() if self.answers.given.get(link)}
+        return {**self.answers.ignored, **chart}
+
+    def _raises(self, link_id: str) -> bool:
+        """Whether what does not fit makes something worse than the answer that counts."""
+        given = self.answers.given.get(link_id)
+        return any(
+            self._value_of(when, link_id, self.unfit[link_id], present) is True
+            and not (given and self._value_of(when, link_id, given, present) is True)
+            for when, present in self.raising.values()
+            if when["answer"] == link_id
+        )
+
+    def _raising(self, when: Any, *, present: bool) -> list[tuple[str, tuple[Any, bool]]]:
+        """The conditions on answers by which this condition is made to hold, not prevented."""
+        if isinstance(when, str):
+            entry = self.whens[when]
+            return self._raising(entry["when"], present=entry.get("not-sure") == "present")
+        if "answer" in when:
+            return [(repr((sorted(when.items(), key=str), present)), (when, present))]
+        parts = next((when[word] for word in ("any", "all", "of") if word in when), [])
+        return [key for part in parts for key in self._raising(part, present=present)]
+
     def _answer(self, when: Mapping[str, Any], present: bool, ignored: bool) -> Value:
         link_id = when["answer"]
         values = self._values(link_id, ignored)
+        value = self._value_of(when, link_id, values, present)
+        if ignored:
+            only = not self.answers.given.get(link_id) and not self.answers.chart.get(link_id)
+            return value is True if only and values is not None else value
+        key = repr((sorted(when.items(), key=str), present))
+        unfit = self.unfit.get(link_id)
+        if unfit and key in self.raising and self._value_of(when, link_id, unfit, present) is True:
+            return True
+        return value
+
+    def _value_of(
+        self, when: Mapping[str, Any], link_id: str, values: tuple[Answer, ...] | None, present: bool
+    ) -> Value:
         if values is None:
             return False if link_id in self.answers.closed else None
         if "answered" in when:

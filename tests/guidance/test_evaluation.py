@@ -210,15 +210,23 @@ def test_an_answer_that_a_contradiction_reads_did_count(guidance: Guidance, resp
     answers = respond(
         **CALM, head_since=Quantity(Decimal(1), "h"), tense_jaw=local("a-lot"), head_side=local("left")
     )
-    assert guidance.evaluate(answers).ignored == ("tense-jaw", "head-side")
+    assert guidance.evaluate(answers).ignored == ("tense-jaw",)
 
 
-def test_an_ignored_answer_counts_for_nothing_else(guidance: Guidance, respond: Respond) -> None:
-    answers = respond(**CALM, head_side=local("left"))
-    result = guidance.evaluate(answers)
-    assert result.findings["one-sided"] == "absent"
-    assert result.ignored == ("head-side",)
+def test_an_ignored_answer_that_raises_nothing_counts_for_nothing(
+    guidance: Guidance, respond: Respond
+) -> None:
+    result = guidance.evaluate(respond(**CALM, tense_jaw=local("a-lot")))
+    assert result.ignored == ("tense-jaw",)
     assert result.contradictions == ()
+    assert tier_of(result) == tier_of(guidance.evaluate(respond(**CALM)))
+
+
+def test_an_ignored_answer_that_is_worse_counts_and_is_named(guidance: Guidance, respond: Respond) -> None:
+    result = guidance.evaluate(respond(**CALM, head_side=local("left")))
+    assert result.findings["one-sided"] == "present"
+    assert result.ignored == ()
+    assert [each.name for each in result.contradictions] == ["unfit-head-side"]
 
 
 def test_an_ignored_answer_gives_way_to_the_chart_and_to_what_nothing_reads(guidance: Guidance) -> None:
@@ -338,10 +346,19 @@ def test_a_question_answered_with_not_sure_is_open_and_marked_so(
     assert [(question.link_id, question.unsure) for question in result.open] == [("tense", True)]
 
 
+def test_a_chart_value_counts_beside_an_answer_only_where_it_is_worse(
+    guidance: Guidance, respond: Respond
+) -> None:
+    worse = guidance.evaluate(respond(**CALM, chart={"strength": (9,)}))
+    assert worse.findings["strong-pain"] == "present"
+    assert "unfit-strength" in [each.name for each in worse.contradictions]
+    better = guidance.evaluate(respond(**CALM | {"strength": 9}, chart={"strength": (1,)}))
+    assert better.findings["strong-pain"] == "present"
+    assert "unfit-strength" not in [each.name for each in better.contradictions]
+
+
 def test_a_chart_value_stands_in_where_nothing_is_answered(guidance: Guidance, respond: Respond) -> None:
     chart = {"strength": (9,), "sudden": (True,)}
-    result = guidance.evaluate(respond(**CALM, chart=chart))
-    assert result.findings["strong-pain"] == "absent"
     calm = {name: value for name, value in CALM.items() if name != "strength"}
     assert guidance.evaluate(respond(**calm, chart=chart)).findings["strong-pain"] == "present"
 

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 Sample = Callable[[str], Json]
 Assessed = Callable[[Json], Json]
 
+ANSWERS = "https://guidance.example.org/fhir/CodeSystem/muscle-twitching-answers"
 BASE = "https://guidance.example.org/fhir/StructureDefinition/"
 
 
@@ -148,7 +149,7 @@ def test_an_answer_to_a_disabled_item_does_not_count_and_is_named(sample: Sample
         },
     )
     after = assessed(response)
-    assert [parts(each)["linkId"] for each in extensions(after, "ignored-answer")] == ["other-signs-first"]
+    assert [each["valueString"] for each in extensions(after, "ignored-answer")] == ["other-signs-first"]
     assert (tier(after), levels(after)) == (tier(before), levels(before))
 
 
@@ -201,6 +202,37 @@ def test_chart_values_count_and_stand_in_basis(sample: Sample, assessed: Assesse
     assert tier(document)[0] == "review"
     assert levels(document)["electrolyte-or-nutrient-deficiency"] == "high"
     assert any(each.get("reference", "").startswith("Observation/") for each in document["basis"])
+
+
+def potassium(parameters: Json) -> Json:
+    (found,) = (each["resource"] for each in parameters["parameter"] if each["name"] == "data")
+    return found
+
+
+def test_a_chart_value_that_cannot_be_used_is_unknown_not_absent(sample: Sample, assessed: Assessed) -> None:
+    for change in ({"status": "preliminary"}, {"status": "final", "comparator": "<"}):
+        parameters = sample("parameters-with-chart-data")
+        observation = potassium(parameters)
+        observation["status"] = change["status"]
+        if "comparator" in change:
+            observation["valueQuantity"]["comparator"] = change["comparator"]
+        document = assessed(parameters)
+        assert document["status"] == "preliminary"
+        assert tier(document) == ("self-care", "review")
+        assert not document["mitigation"].startswith("Self-care")
+
+
+def test_answers_that_do_not_fit_count_where_they_are_worse(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    when = {"system": ANSWERS, "code": "lying-flat"}
+    flags = item(response["item"], "red-flags")["item"]
+    place = [each["linkId"] for each in flags].index("breathing") + 1
+    flags.insert(place, {"linkId": "breathing-when", "answer": [{"valueCoding": when}]})
+    document = assessed(response)
+    assert tier(document) == ("prompt", "prompt")
+    assert "unfit-breathing-when" in {parts(each)["code"] for each in extensions(document, "contradiction")}
+    assert extensions(document, "ignored-answer") == []
+    assert "does not fit" in document["mitigation"]
 
 
 def test_the_same_response_gives_the_same_bytes_by_either_way_in(
