@@ -136,7 +136,7 @@ def _end(child: int, pipe: int, *, kill: bool) -> None:
             os.kill(child, signal.SIGKILL)
             _received(pipe, 1.0, 1 << 20)
     finally:
-        pass
+        os.close(pipe)
         with suppress(ChildProcessError):
             posix.waitpid(child, 0)
 

@@ -205,7 +205,11 @@ def test_chart_values_count_and_stand_in_basis(sample: Sample, assessed: Assesse
 
 
 def potassium(parameters: Json) -> Json:
-    (found,) = (each["resource"] for each in parameters["parameter"] if each["name"] == "data")
+    """The Observation of potassium, alone in the Parameters."""
+    data = [each for each in parameters["parameter"] if each["name"] == "data"]
+    found: Json = data[0]["resource"]
+    assert found["code"]["coding"][0]["code"] == "2823-3"
+    parameters["parameter"] = [each for each in parameters["parameter"] if each not in data[1:]]
     return found
 
 

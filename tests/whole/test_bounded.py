@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import orjson
@@ -169,7 +170,17 @@ def test_the_result_of_the_child_arrives_whole() -> None:
 
 def test_a_child_that_runs_out_of_memory_is_out_of_bounds() -> None:
     with pytest.raises(OutOfBounds):
-        bounded(lambda: bytes(64 * 1024 * 1024), replace(BOUNDS, memory_bytes=1024 * 1024))
+        bounded(lambda: bytes(64 * 1024 * 1024)[:1], replace(BOUNDS, memory_bytes=1024 * 1024))
+
+
+def test_a_child_that_computes_for_too_long_is_out_of_bounds() -> None:
+    def work() -> bytes:
+        while process_time() < 2 * BOUNDS.cpu_s:
+            pass
+        return b"late"
+
+    with pytest.raises(OutOfBounds):
+        bounded(work, replace(BOUNDS, wall_s=30.0))
 
 
 def test_a_child_that_is_killed_half_way_is_out_of_bounds() -> None:
@@ -181,13 +192,18 @@ def test_a_child_that_is_killed_half_way_is_out_of_bounds() -> None:
         bounded(work, BOUNDS)
 
 
-def test_a_child_that_waits_for_ever_is_killed() -> None:
+def test_a_child_that_is_late_is_killed(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+
     def work() -> bytes:
-        signal.pause()
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        select.select([], [], [], 2.0)
+        trace.touch()
         return b""
 
     with pytest.raises(OutOfBounds):
         bounded(work, replace(BOUNDS, wall_s=0.1))
+    assert not trace.exists()
 
 
 def test_a_child_that_fails_or_sends_too_much_is_out_of_bounds() -> None:
