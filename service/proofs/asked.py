@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from service.guidance.answers import Coding
 from service.guidance.conditions import Answered, Condition, Group, Is, Measured
-from service.proofs.answer_space import Asked
 from service.questionnaire import Compiled
 from service.questionnaire.item import Condition as EnableWhen
 from service.questionnaire.item import Item
+
+if TYPE_CHECKING:
+    from service.proofs.answer_space import Asked
 
 
 def asked_by(compiled: Compiled) -> Asked:
