@@ -159,3 +159,20 @@ def test_the_command_says_when_it_cannot_run(tmp_path: Path, capsys: pytest.Capt
     form.write_text("{")
     assert main(["validate", "--questionnaire", str(form), "samples/plain-eyelid.json"]) == 2
     assert "expected Questionnaire" in capsys.readouterr().err
+
+
+def test_an_unknown_form_has_no_process(served: Any) -> None:
+    from service.app import create_app
+    from service.settings import Settings
+
+    client = create_app(Settings()).test_client()
+    answer = client.post(
+        "/fhir/Questionnaire/nothing/$process-response", data=b"{}", content_type="application/fhir+json"
+    )
+    assert answer.status_code == 404
+    assert orjson.loads(answer.data)["issue"][0]["code"] == "not-found"
+
+
+def test_another_resource_is_not_validated_against_anything(validator: Validator) -> None:
+    (problem,) = validator.validated(b'{"resourceType":"Patient"}')
+    assert problem.kind == "resource-type"
