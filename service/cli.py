@@ -77,8 +77,16 @@ def _validate(settings: Settings, questionnaire: str | None, files: Sequence[str
     served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
     validator = Validator(served, Limits(settings.max_body_bytes, settings.max_depth))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
-    valid = [_print_outcome(_problems(validator, _read(file), form)) for file in files]
-    return DONE if all(valid) else REFUSED
+    return max(_validated(validator, file, form) for file in files)
+
+
+def _validated(validator: Validator, file: str, form: Compiled | None) -> int:
+    """Prints the outcome of one file; one that cannot be read does not keep the others from being checked."""
+    try:
+        data = _read(file)
+    except OSError as error:
+        return _could_not_run([f"{error.filename}: {error.strerror}"])
+    return DONE if _print_outcome(_problems(validator, data, form)) else REFUSED
 
 
 def _problems(validator: Validator, data: bytes, form: Compiled | None) -> Sequence[Problem]:

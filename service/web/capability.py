@@ -20,7 +20,7 @@ from service.web.route import BASE_PATH, Route
 from service.web.search import PARAMETERS
 
 SOFTWARE = "Questionnaire guidance service"
-DATE = "2026-01-01"
+DATE = "2026-11-22"
 """Date of the last change to what the statement says; fixed, so that every worker sends the same bytes."""
 
 

@@ -151,8 +151,12 @@ def test_the_command_validates_against_any_form(tmp_path: Path, capsys: pytest.C
     assert second["issue"][0]["severity"] == "error"
 
 
-def test_the_command_says_when_it_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", str(tmp_path / "missing.json")]) == 2
+def test_the_command_says_when_it_cannot_run(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, sound = str(tmp_path / "missing.json"), str(root / "samples" / "plain-eyelid.json")
+    assert main(["validate", missing, sound]) == 2
+    assert [each["resourceType"] for each in lines(capsys)] == ["OperationOutcome"]
     form = tmp_path / "q.json"
     form.write_text('{"resourceType":"Patient"}')
     assert main(["validate", "--questionnaire", str(form), "samples/plain-eyelid.json"]) == 2
