@@ -135,9 +135,11 @@ def _numbered(heading: bytes, entries: list[bytes]) -> bytes:
 
 
 def _tier(tiers: tuple[Tier, ...], tier: Interval) -> bytes:
+    """The step of care; what it means is said only of a settled one, or while nothing can be said."""
     known = tiers[tier.at_least]
     heading = in_xhtml(wording.tier_heading(tiers, tier))
-    said = element("p", known.says.clinician)
+    is_open = wording.is_assessable(tier) and not tier.settled
+    said = b"" if is_open else element("p", known.says.clinician)
     return b"<p><b>%b.</b> %b.</p>%b" % (heading, in_xhtml(known.target), said)
 
 

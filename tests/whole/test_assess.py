@@ -204,6 +204,18 @@ def test_chart_values_count_and_stand_in_basis(sample: Sample, assessed: Assesse
     assert any(each.get("reference", "").startswith("Observation/") for each in document["basis"])
 
 
+def test_nothing_is_called_absent_while_it_is_unknown(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    settled = assessed(response)
+    unsure = {"system": "http://loinc.org", "code": "LA12688-0"}
+    item(response["item"], "rhythm")["answer"] = [{"valueCoding": unsure}]
+    unsettled = assessed(response)
+    assert tier(unsettled) == ("self-care", "consult")
+    assert "no reason to consult" in settled["text"]["div"]
+    assert "no reason to consult" not in unsettled["text"]["div"]
+    assert unsettled["mitigation"].startswith("Not settled yet")
+
+
 def potassium(parameters: Json) -> Json:
     """The Observation of potassium, alone in the Parameters."""
     data = [each for each in parameters["parameter"] if each["name"] == "data"]
