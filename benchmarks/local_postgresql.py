@@ -33,16 +33,20 @@ class Server:
 
     @property
     def url(self) -> str:
+        """The database that every server has."""
         return self.database("postgres")
 
     def database(self, name: str) -> str:
+        """Returns the URL of the database of this name."""
         return f"postgresql://{_USER}:{self.password}@127.0.0.1:{self.port}/{name}"
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=60"
+        """Starts it and waits until it answers."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         self._control("start", "-w", "-l", str(self.folder / "log"), "-o", options)
 
     def stop(self) -> None:
+        """Stops it at once, as a loss of power would."""
         self._control("stop", "-w", "-m", "immediate")
 
     def _control(self, *arguments: str) -> None:
@@ -79,17 +83,16 @@ def _initialised(programs: Path, folder: Path) -> Server:
     if os.geteuid() == 0:
         for path in (folder, words):
             shutil.chown(path, _USER)
-    options = ("-U", _USER, "-A", "scram-sha-256", "--pwfile", words, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-    _run(programs / "initdb", "-D", folder / "data", *options)
+    options = ("-U", _USER, "-A", "scram-sha-256", "--pwfile", words, "-E", "UTF8", "--locale=C.UTF-8")
+    _run(programs / "initdb", "-D", folder / "data", "--no-sync", *options)
     return Server(programs, folder, _free_port(), password)
 
 
 def _run(program: Path, *arguments: str | Path) -> None:
     # The server refuses to run as root.
     other: dict[str, Any] = {"user": _USER, "group": _USER, "extra_groups": []} if os.geteuid() == 0 else {}
-    subprocess.run(
-        [program, *arguments], cwd="/", check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **other
-    )
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    subprocess.run([program, *arguments], cwd="/", check=True, **quiet, **other)
 
 
 def _free_port() -> int:

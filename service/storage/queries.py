@@ -45,12 +45,17 @@ def total(search: Search, start: Criterion | None) -> Select[Any]:
     return _matching(search, start, func.count())
 
 
+def points_at_few(criterion: Criterion) -> bool:
+    """Returns whether the entries that meet the criterion are few, however many records there are."""
+    return isinstance(criterion.any_of[0], ReferenceTo)
+
+
 def starts(search: Search) -> list[Criterion]:
     """Returns the criteria whose entries may be walked first, the most promising first."""
     if any(isinstance(each, IdIs) for each in search.criteria):
         return []  # the records themselves are found by it
     usable = [each for each in search.criteria if isinstance(each, Criterion) and not each.negated]
-    return sorted(usable, key=lambda each: not isinstance(each.any_of[0], ReferenceTo))
+    return sorted(usable, key=points_at_few, reverse=True)
 
 
 def size(of_type: str, criterion: Criterion, most: int) -> Select[Any]:

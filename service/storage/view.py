@@ -64,8 +64,8 @@ class View:
     def _start(self, search: Search) -> Criterion | None:
         """Returns the criterion with the fewest entries, as far as that is worth to know."""
         candidates = queries.starts(search)
-        if not self._database.probes:
-            return candidates[0] if candidates else None
+        if candidates and (not self._database.probes or queries.points_at_few(candidates[0])):
+            return candidates[0]
         for candidate in candidates:
             if self._run(queries.size(search.type, candidate, _MANY)).scalar_one() < _MANY:
                 return candidate
