@@ -29,6 +29,11 @@ PATIENT = Limits(connect_s=30, lock_s=30, statement_s=60, connections=6)
 URL, WORK, *REST = sys.argv[1:]
 
 
+def tell(*words):
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def conditional(store, name):
     search = Search("Note", (Criterion("identifier", (TokenIs("x", "urn:s"),)),))
     draft = Draft("Note", name, 1, b"{}", [Token("identifier", "x", "urn:s")])
@@ -51,7 +56,7 @@ def in_threads(store, action, name, threads):
         return action(store, f"{name}-{number}")
 
     with ThreadPoolExecutor(threads) as pool:
-        print(*pool.map(attempt, range(threads)))
+        tell(*pool.map(attempt, range(threads)))
 
 
 def write(store, first):
@@ -60,15 +65,15 @@ def write(store, first):
         with store.writing() as transaction:
             transaction.create(Draft("Note", str(number), 1, b"x" * 9000, entries))
             transaction.create(Draft("Twin", str(number), 1, b"y" * 9000, entries))
-        print(number, flush=True)
+        tell(number)
 
 
 def main():
-    print("ready", flush=True)
+    tell("ready")
     sys.stdin.readline()
     if WORK == "migrate":
         migrate(URL, PATIENT)
-        print("done")
+        tell("done")
         return
     store = open_store(URL, PATIENT)
     if WORK == "write":
