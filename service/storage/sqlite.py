@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
@@ -58,9 +58,9 @@ class Sqlite:
             raise fault(StoreUnavailable) from None
         engine = self.engine()
         try:
-            with translated(), engine.execution_options(begin="").connect() as connection:
+            with translated(), engine.execution_options(begin=()).connect() as connection:
                 deadline = monotonic() + self._limits.lock_s
-                while not _done(connection, "PRAGMA journal_mode = WAL"):
+                while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
                     _pause(deadline)
         finally:
             engine.dispose()
@@ -83,11 +83,12 @@ class Sqlite:
 
     def reader(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that see one moment."""
-        return engine.execution_options(begin="BEGIN")
+        # The moment is that of the first statement, which is the one that may have to wait.
+        return engine.execution_options(begin=("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1"))
 
     def writer(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that write: they take the lock before they read."""
-        return engine.execution_options(begin="BEGIN IMMEDIATE")
+        return engine.execution_options(begin=("BEGIN IMMEDIATE",))
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -105,7 +106,7 @@ class Sqlite:
     def scrub(self, engine: Engine) -> None:
         """Empties the log of changes; in the file itself secure_delete has written zeros."""
         deadline = monotonic() + self._limits.lock_s
-        with engine.execution_options(begin="").connect() as connection:
+        with engine.execution_options(begin=()).connect() as connection:
             while connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one():
                 _pause(deadline)
 
@@ -118,15 +119,21 @@ class Sqlite:
             isolation_level=None,
             check_same_thread=False,
         )
-        for statement in _SETTINGS:
-            connection.execute(statement)
+        deadline = monotonic() + self._limits.lock_s
+        try:
+            for statement in _SETTINGS:  # some read the file, which others may just recover or close
+                while not _done(connection.execute, statement):
+                    _pause(deadline)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _begin(self, connection: Connection) -> None:
-        statement = connection.get_execution_options()["begin"]
         deadline = monotonic() + self._limits.lock_s
-        while statement and not _done(connection, statement):
-            _pause(deadline)
+        for statement in connection.get_execution_options()["begin"]:
+            while not _done(connection.exec_driver_sql, statement):
+                _pause(deadline)
 
     def _note_file(self, _connection: Any, entry: ConnectionPoolEntry) -> None:
         entry.info["file"] = self._file()
@@ -144,11 +151,13 @@ class Sqlite:
         return status.st_dev, status.st_ino
 
 
-def _done(connection: Connection, statement: str) -> bool:
+def _done(execute: Callable[[str], Any], statement: str) -> bool:
+    """Executes the statement; returns False if others hold the lock that it needs."""
     try:
-        connection.exec_driver_sql(statement)
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
+        execute(statement)
+    except (sqlite3.OperationalError, OperationalError) as error:
+        driver_error = error.orig if isinstance(error, OperationalError) else error
+        if getattr(driver_error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
             return False
         raise
     return True
