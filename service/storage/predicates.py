@@ -38,7 +38,7 @@ def holds(criterion: AnyCriterion, of_type: str) -> Condition:
             return or_(*(_stands(RECORD.c.updated, RECORD.c.updated, each) for each in stretches))
         case Missing(parameter, missing):
             return not_(_has_any(parameter)) if missing else _has_any(parameter)
-        case Criterion(negated=negated):
+        case Criterion(negated=negated):  # pragma: no branch - there is no other kind
             found = _of_this_record(entries(criterion, of_type))
             return not_(found) if negated else found
 

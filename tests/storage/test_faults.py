@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from service.storage import (
     Draft,
     Limits,
+    RangeIs,
     StoreBusy,
     StoreFault,
     StoreFull,
@@ -21,6 +22,7 @@ from service.storage import (
     VersionConflict,
 )
 from service.storage.faults import translated
+from service.storage.predicates import _reads
 
 SECRET = "canary-4711"
 ONE = Limits(connect_s=0.2, lock_s=0.2, connections=1)
@@ -269,3 +271,13 @@ def test_errors_of_drivers_become_errors_of_the_store(wrapper, codes, expected):
         raise wrapper("SELECT", {}, Refused(**codes))
     assert type(refused.value) is expected
     assert SECRET not in str(refused.value)
+
+
+def test_threads_that_come_first_at_the_same_time_share_their_connections(store):
+    first = store._connected()
+    assert store._make() is first
+
+
+def test_a_stretch_is_not_looked_up_among_texts():
+    with pytest.raises(TypeError, match="RangeIs"):
+        _reads(RangeIs("eq", 1, 1))

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
-from service.storage import StoreUnavailable, check, migrate, open_store
+from service.storage import Limits, StoreBusy, StoreUnavailable, check, migrate, open_store
 from service.storage.schema import _MIGRATIONS
 from service.storage.tables import METADATA, REVISION
 
@@ -95,13 +95,28 @@ def test_a_file_that_cannot_be_created_is_unavailable(tmp_path):
         migrate(f"sqlite:///{tmp_path / 'no-folder' / 'store.db'}")
 
 
-def test_a_file_that_another_program_locks_in_the_old_way_is_waited_for(sqlite_url):
+def test_a_file_that_another_program_holds_is_busy_until_it_is_free(sqlite_url):
     engine = create_engine(sqlite_url)
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
-        migrate(sqlite_url)
+        connection.exec_driver_sql("PRAGMA locking_mode = EXCLUSIVE")
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreBusy):
+            migrate(sqlite_url, Limits(lock_s=0.1))
     engine.dispose()
+    migrate(sqlite_url)
     assert check(sqlite_url) is None
+
+
+def test_a_file_that_another_program_reads_in_the_old_way_is_busy(sqlite_url):
+    engine = create_engine(sqlite_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("SELECT * FROM record").all()
+        with pytest.raises(StoreBusy):
+            migrate(sqlite_url, Limits(lock_s=0.1))
+    engine.dispose()
 
 
 def test_a_server_that_does_not_answer_is_unavailable(postgresql_server):
