@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, func, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
 from service.storage.database import Limits
 from service.storage.tables import METADATA
+
+# A prepared search is planned without its values, so the one person and the status that all have look
+# alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.
+_PREPARE = "prepare_threshold"
+_OFTEN = 5  # runs of a statement after which psycopg prepares it
 
 
 class PostgreSql:
@@ -31,7 +36,7 @@ class PostgreSql:
 
     def engine(self) -> Engine:
         """Makes an engine; nothing is connected yet."""
-        return create_engine(
+        engine = create_engine(
             self._url,
             hide_parameters=True,
             pool_pre_ping=True,
@@ -40,14 +45,17 @@ class PostgreSql:
             pool_timeout=self._limits.connect_s,
             connect_args=self._connect_args(),
         )
+        event.listen(engine, "begin", _prepare_as_asked)
+        return engine
 
     def reader(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that see one moment and change nothing."""
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True, _PREPARE: None}
+        return engine.execution_options(**options)
 
     def writer(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that write; each statement sees what is committed by then."""
-        return engine.execution_options(isolation_level="READ COMMITTED")
+        return engine.execution_options(isolation_level="READ COMMITTED", **{_PREPARE: _OFTEN})
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -56,6 +64,7 @@ class PostgreSql:
 
     def claim(self, connection: Connection, name: str) -> None:
         """Holds the lock of this name until the transaction ends."""
+        _driver(connection).prepare_threshold = None
         number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
         connection.execute(select(func.pg_advisory_xact_lock(number)))
 
@@ -77,3 +86,11 @@ class PostgreSql:
             "options": f"-c lock_timeout={lock_ms} -c statement_timeout={statement_ms}"
             " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
         }
+
+
+def _prepare_as_asked(connection: Connection) -> None:
+    _driver(connection).prepare_threshold = connection.get_execution_options().get(_PREPARE, _OFTEN)
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
