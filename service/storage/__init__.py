@@ -1,0 +1,88 @@
+"""Keeps versioned records and what they are found by. Must not know what it stores."""
+
+from service.storage.conditional import create_if_none
+from service.storage.criteria import (
+    AnyReference,
+    Criterion,
+    IdIs,
+    Missing,
+    Position,
+    RangeIs,
+    ReferenceTo,
+    ReferenceToIdentifier,
+    ReferenceToUrl,
+    Search,
+    Sort,
+    StringIs,
+    TokenIs,
+    UpdatedIs,
+    UriIs,
+)
+from service.storage.cursors import decode_position, encode_position
+from service.storage.database import Limits
+from service.storage.entries import Date, Entry, Number, Reference, String, Token, Uri, whole
+from service.storage.errors import (
+    AlreadyExists,
+    AppendOnly,
+    BadPosition,
+    MultipleMatches,
+    StoreBusy,
+    StoreFault,
+    StoreFull,
+    StoreUnavailable,
+    UnknownRecord,
+    VersionConflict,
+)
+from service.storage.opening import check, migrate, open_store
+from service.storage.protocol import Reading, Store, Writing
+from service.storage.records import Draft, History, Page, Record
+
+__all__ = [
+    "AlreadyExists",
+    "AnyReference",
+    "AppendOnly",
+    "BadPosition",
+    "Criterion",
+    "Date",
+    "Draft",
+    "Entry",
+    "History",
+    "IdIs",
+    "Limits",
+    "Missing",
+    "MultipleMatches",
+    "Number",
+    "Page",
+    "Position",
+    "RangeIs",
+    "Reading",
+    "Record",
+    "Reference",
+    "ReferenceTo",
+    "ReferenceToIdentifier",
+    "ReferenceToUrl",
+    "Search",
+    "Sort",
+    "Store",
+    "StoreBusy",
+    "StoreFault",
+    "StoreFull",
+    "StoreUnavailable",
+    "String",
+    "StringIs",
+    "Token",
+    "TokenIs",
+    "UnknownRecord",
+    "UpdatedIs",
+    "Uri",
+    "UriIs",
+    "VersionConflict",
+    "Writing",
+    "check",
+    "create_if_none",
+    "decode_position",
+    "encode_position",
+    "migrate",
+    "open_store",
+    "whole",
+]

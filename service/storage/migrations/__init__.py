@@ -1,0 +1,1 @@
+"""The schema's history, one module per change in versions/; alembic runs them, see schema.py."""

@@ -1,0 +1,170 @@
+"""SQLite: one file in WAL mode, synchronous FULL. Everything that waits here waits in Python.
+
+SQLite itself would stop the whole process while it waits for a lock, all greenlets with it. So its own
+time-out is short, writers of one process queue at a lock of Python, and those of several try again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import uniform
+from sqlite3 import SQLITE_BUSY
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from service.storage.database import Limits
+from service.storage.errors import StoreBusy, StoreUnavailable
+from service.storage.faults import fault, translated
+
+_OWN_WAIT_S = 0.02
+_SETTINGS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class Sqlite:
+    """A file of SQLite; `migrate` creates it, a store never does."""
+
+    probes = True
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self._path = path
+        self._limits = limits
+        self._turn = threading.Lock()
+
+    def prepare(self) -> None:
+        """Creates the file, for its owner alone, and has it keep a log of changes.
+
+        Raises:
+            StoreUnavailable: the file cannot be created or is not one of SQLite.
+            StoreBusy: others use it as if it kept none.
+        """
+        try:
+            self._path.touch(mode=0o600)
+        except OSError:
+            raise fault(StoreUnavailable) from None
+        engine = self.engine()
+        try:
+            with translated(), engine.execution_options(begin=()).connect() as connection:
+                deadline = monotonic() + self._limits.lock_s
+                while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
+                    _pause(deadline)
+        finally:
+            engine.dispose()
+
+    def engine(self) -> Engine:
+        """Makes an engine; nothing is connected yet."""
+        engine = create_engine(
+            "sqlite://",
+            creator=self._connect,
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=self._limits.connections,
+            max_overflow=0,
+            pool_timeout=self._limits.connect_s,
+        )
+        event.listen(engine, "begin", self._begin)
+        event.listen(engine, "connect", self._note_file)
+        event.listen(engine, "checkout", self._check_file)
+        return engine
+
+    def reader(self, engine: Engine) -> Engine:
+        """Returns the engine with transactions that see one moment."""
+        # The moment is that of the first statement, which is the one that may have to wait.
+        return engine.execution_options(begin=("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1"))
+
+    def writer(self, engine: Engine) -> Engine:
+        """Returns the engine with transactions that write: they take the lock before they read."""
+        return engine.execution_options(begin=("BEGIN IMMEDIATE",))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Waits until no other thread or greenlet of this process writes."""
+        if not self._turn.acquire(timeout=self._limits.lock_s):
+            raise fault(StoreBusy)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def claim(self, connection: Connection, name: str) -> None:
+        """Does nothing: there is one writing transaction at a time."""
+
+    def scrub(self, engine: Engine) -> None:
+        """Empties the log of changes; in the file itself secure_delete has written zeros."""
+        deadline = monotonic() + self._limits.lock_s
+        with engine.execution_options(begin=()).connect() as connection:
+            while connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one():
+                _pause(deadline)
+
+    def _connect(self) -> sqlite3.Connection:
+        # mode=rw: a file that is gone is an error, not a new and empty store.
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=rw",
+            uri=True,
+            timeout=_OWN_WAIT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        deadline = monotonic() + self._limits.lock_s
+        try:
+            for statement in _SETTINGS:  # some read the file, which others may just recover or close
+                while not _done(connection.execute, statement):
+                    _pause(deadline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _begin(self, connection: Connection) -> None:
+        deadline = monotonic() + self._limits.lock_s
+        for statement in connection.get_execution_options()["begin"]:
+            while not _done(connection.exec_driver_sql, statement):
+                _pause(deadline)
+
+    def _note_file(self, _connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = self._file()
+
+    def _check_file(self, _connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        # What is written to a file that another one has replaced is lost.
+        if entry.info["file"] != self._file():
+            raise DisconnectionError
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _done(execute: Callable[[str], Any], statement: str) -> bool:
+    """Executes the statement; returns False if others hold the lock that it needs."""
+    try:
+        execute(statement)
+    except (sqlite3.OperationalError, OperationalError) as error:
+        driver_error = error.orig if isinstance(error, OperationalError) else error
+        if getattr(driver_error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY:
+            return False
+        raise
+    return True
+
+
+def _pause(deadline: float) -> None:
+    """Lets others go on for a moment; of several that wait, not all come back at the same time."""
+    if monotonic() > deadline:
+        raise fault(StoreBusy)
+    sleep(uniform(0.0005, 0.005))  # noqa: S311 - nothing secret hangs on it

@@ -1,0 +1,96 @@
+"""What several processes do at once, and what is left when one is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.storage import Criterion, Draft, Search, TokenIs, check
+
+ROOT = Path(__file__).parents[2]
+PROCESSES, THREADS = 4, 5
+
+
+@contextmanager
+def racer(url, *work):
+    command = [sys.executable, Path(__file__).with_name("racer.py"), url, *map(str, work)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def race(url, work, *arguments):
+    with ExitStack() as stack:
+        racers = [stack.enter_context(racer(url, work, *each)) for each in arguments]
+        for each in racers:
+            go(each)
+        return Counter(word for each in racers for word in each.communicate(timeout=120)[0].split())
+
+
+def test_of_twenty_equal_conditional_creates_at_once_exactly_one_stores(url, open_one):
+    """PX01."""
+    outcome = race(url, "conditional", *((f"p{number}", THREADS) for number in range(PROCESSES)))
+    assert outcome == {"made": 1, "found": PROCESSES * THREADS - 1}
+    with open_one(url).reading() as view:
+        assert view.search(Search("Note", total=True)).total == 1
+
+
+def test_of_twenty_updates_of_the_same_version_at_once_exactly_one_wins(url, open_one):
+    """PX02."""
+    store = open_one(url)
+    with store.writing() as transaction:
+        transaction.create(Draft("Note", "shared", 1, b"first"))
+    outcome = race(url, "update", *((f"p{number}", THREADS) for number in range(PROCESSES)))
+    assert outcome == {"won": 1, "conflict": PROCESSES * THREADS - 1}
+    with store.reading() as view:
+        assert view.history("Note", "shared", limit=9).total == 2
+
+
+def test_of_several_processes_that_start_at_once_one_creates_the_schema(empty_url):
+    assert race(empty_url, "migrate", (), (), ()) == {"done": 3}
+    assert check(empty_url) is None
+
+
+@pytest.mark.parametrize("rounds", [8])
+def test_a_killed_process_leaves_every_acknowledged_write_and_no_half_one(url, open_one, rounds):
+    acknowledged, first = set(), 0
+    for number in range(rounds):
+        with racer(url, "write", first) as process:
+            go(process)
+            told = [process.stdout.readline() for _ in range(3 + 7 * number)]
+            process.send_signal(signal.SIGKILL)
+            told += process.stdout.read().splitlines(keepends=True)
+        acknowledged |= {int(line) for line in told if line.endswith("\n")}
+        first = max(acknowledged) + 1000
+    assert len(acknowledged) >= 3 * rounds
+    with open_one(url).reading() as view:
+        notes, twins = ids(view, "Note"), ids(view, "Twin")
+        assert acknowledged <= notes
+        assert notes == twins
+        assert all(is_found(view, "Note", each) and is_found(view, "Twin", each) for each in notes)
+
+
+def ids(view, of_type):
+    records = view.search(Search(of_type, limit=100_000)).records
+    assert all(len(record.body) == 9000 for record in records)
+    return {int(record.id) for record in records}
+
+
+def is_found(view, of_type, number):
+    page = view.search(Search(of_type, (Criterion("number", (TokenIs(str(number)),)),)))
+    return [record.id for record in page.records] == [str(number)]

@@ -1,0 +1,155 @@
+"""Which databases a store opens, how they come to their tables, and which it refuses."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from service.errors import SettingsError, StartupError
+from service.storage import Limits, StoreBusy, StoreUnavailable, check, migrate, open_store
+from service.storage.schema import _MIGRATIONS
+from service.storage.tables import METADATA, REVISION
+
+
+def driver_url(url):
+    return url.replace("postgresql:", "postgresql+psycopg:")
+
+
+def execute(url, statement):
+    engine = create_engine(driver_url(url))
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_the_program_needs_the_last_migration():
+    assert ScriptDirectory(str(_MIGRATIONS)).get_heads() == [REVISION]
+
+
+def test_migrations_create_the_tables_that_the_program_uses(empty_url):
+    migrate(empty_url)
+    engine = create_engine(driver_url(empty_url))
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        names = [table.name for table in METADATA.sorted_tables]
+        if engine.dialect.name == "sqlite":
+            tables = connection.execute(text("SELECT sql FROM sqlite_master WHERE type = 'table'")).scalars()
+            assert sum("WITHOUT ROWID" in sql for sql in tables) == len(names) - 1
+            assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    engine.dispose()
+
+
+def test_a_second_migration_changes_nothing(empty_url):
+    migrate(empty_url)
+    migrate(empty_url)
+    assert check(empty_url) is None
+
+
+def test_a_database_without_tables_is_refused_at_the_start(empty_url, request):
+    if empty_url.startswith("sqlite"):
+        Path(empty_url.removeprefix("sqlite:///")).touch()
+    with pytest.raises(StartupError, match="has no tables yet"):
+        check(empty_url)
+
+
+@pytest.mark.parametrize("action", [check, migrate])
+def test_a_schema_from_a_newer_program_is_refused(empty_url, action):
+    migrate(empty_url)
+    execute(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StartupError, match="9999, which is newer than this program"):
+        action(empty_url)
+
+
+def test_an_older_schema_is_refused_until_it_is_migrated(empty_url, monkeypatch):
+    migrate(empty_url)
+    monkeypatch.setattr("service.storage.schema.REVISION", "0002")
+    with pytest.raises(StartupError, match=f"older schema {REVISION}, this program needs 0002: migrate"):
+        check(empty_url)
+
+
+def test_a_database_that_lost_its_version_counts_as_empty(empty_url):
+    migrate(empty_url)
+    execute(empty_url, "DELETE FROM alembic_version")
+    with pytest.raises(StartupError, match="has no tables yet"):
+        check(empty_url)
+
+
+def test_a_new_file_is_for_its_owner_alone(tmp_path):
+    migrate(f"sqlite:///{tmp_path / 'store.db'}")
+    assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_store_never_creates_a_file(tmp_path, open_one):
+    store = open_one(f"sqlite:///{tmp_path / 'store.db'}")
+    with pytest.raises(StoreUnavailable):
+        store.ping()
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_a_file_that_cannot_be_created_is_unavailable(tmp_path):
+    with pytest.raises(StoreUnavailable):
+        migrate(f"sqlite:///{tmp_path / 'no-folder' / 'store.db'}")
+
+
+def test_a_file_that_another_program_holds_is_busy_until_it_is_free(sqlite_url):
+    engine = create_engine(sqlite_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        connection.exec_driver_sql("PRAGMA locking_mode = EXCLUSIVE")
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreBusy):
+            migrate(sqlite_url, Limits(lock_s=0.1))
+    engine.dispose()
+    migrate(sqlite_url)
+    assert check(sqlite_url) is None
+
+
+def test_a_file_that_another_program_reads_in_the_old_way_is_busy(sqlite_url):
+    engine = create_engine(sqlite_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("SELECT * FROM record").all()
+        with pytest.raises(StoreBusy):
+            migrate(sqlite_url, Limits(lock_s=0.1))
+    engine.dispose()
+
+
+def test_a_server_that_does_not_answer_is_unavailable(postgresql_server):
+    wrong = postgresql_server.database("no_such_database")
+    for action in (check, migrate):
+        with pytest.raises(StoreUnavailable) as refused:
+            action(wrong)
+        assert postgresql_server.password not in str(refused.value)
+
+
+def test_no_store_is_a_choice():
+    assert open_store("none") is None
+    assert migrate("none") is None
+    assert check("none") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite://",
+        "sqlite:///a?mode=ro",
+        "mysql://u:canary@h/d",
+        "postgresql+psycopg2://u:canary@h/d",
+        "canary",
+    ],
+)
+def test_a_url_of_another_kind_is_refused_and_not_repeated(url):
+    with pytest.raises(SettingsError, match="Expected none, sqlite") as refused:
+        open_store(url)
+    assert "canary" not in str(refused.value)
+
+
+def test_the_url_may_name_the_driver(postgresql_url, open_one):
+    with psycopg.connect(postgresql_url):
+        assert open_one(driver_url(postgresql_url)).ping() is None
