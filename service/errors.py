@@ -7,6 +7,8 @@
       NotScorable           valid, but this service cannot score or process it
       NotFound              no such resource, version, route or operation
       NotAllowed            the route exists, the verb does not
+      PreconditionFailed    what the request demands of the stored state does not hold
+      Unavailable           the store cannot be used at the moment; the same request may succeed later
     StartupError            never over HTTP: the process does not start
       SettingsError         an environment variable is wrong
       GuidanceError         a questionnaire or a mapping file is wrong
@@ -77,6 +79,18 @@ class NotAllowed(ServiceError):
     def __init__(self, *problems: Problem, allow: Sequence[str] = ()) -> None:
         super().__init__(*problems)
         self.allow: Sequence[str] = allow
+
+
+class PreconditionFailed(ServiceError):
+    """What the request demands of the stored state (If-Match, If-None-Exist) does not hold."""
+
+
+class Unavailable(ServiceError):
+    """The store cannot be used at the moment; the same request may succeed after `retry_after_s`."""
+
+    def __init__(self, *problems: Problem, retry_after_s: int = 5) -> None:
+        super().__init__(*problems)
+        self.retry_after_s = retry_after_s
 
 
 class StartupError(Exception):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ PREFIX = "SERVICE_"
 ROOT = Path(__file__).resolve().parent.parent
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _UNKNOWN = "No such setting; expected one of the variables that README lists."
 
 
@@ -29,6 +31,17 @@ class Settings:
         mappings_dir: folder with one folder per guidance.
         base_url: public FHIR base, without a trailing slash: links are built from it, never from
             the Host header. Empty stands for `http://<host>:<port>/fhir`.
+        canonical_base: what canonical urls of published resources begin with, in place of the
+            domain that is reserved for examples.
+        store_url: `sqlite:///<path>`, `postgresql://<user>:<password>@<host>/<database>`, or `none`
+            to keep nothing.
+        store_timeout_s: longest wait for a connection or a lock of the store.
+        store_connections: most connections to the store of one worker.
+        retention_days: `python -m service expire` deletes responses, with all that was made of them,
+            that were last changed longer ago; 0 keeps them.
+        audit_retention_days: the same for audit records.
+        max_bundle_entries: most entries of a batch or transaction.
+        cors_origins: origins of browser apps that may call this service, with commas between.
         host, port: where the server listens.
         workers: server processes.
         connections: connections that one worker keeps open at the same time.
@@ -36,6 +49,7 @@ class Settings:
         max_depth: deepest nesting of objects and arrays in a request body.
         request_timeout_s: longest time that one request may take, slow senders and readers included.
         keepalive_s: longest wait for the next request (or the rest of its headers) on a connection.
+        drain_s: time in which a service that is about to stop says that it is not ready, and still answers.
         graceful_timeout_s: time that running requests have to finish when the service stops.
         log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
     """
@@ -43,6 +57,14 @@ class Settings:
     questionnaires_dir: Path = ROOT / "questionnaires"
     mappings_dir: Path = ROOT / "mappings"
     base_url: str = ""
+    canonical_base: str = "https://guidance.example.org"
+    store_url: str = field(default="sqlite:///data/service.db", repr=False)
+    store_timeout_s: int = 3
+    store_connections: int = 10
+    retention_days: int = 0
+    audit_retention_days: int = 0
+    max_bundle_entries: int = 100
+    cors_origins: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
@@ -51,6 +73,7 @@ class Settings:
     max_depth: int = 64
     request_timeout_s: int = 30
     keepalive_s: int = 15
+    drain_s: int = 2
     graceful_timeout_s: int = 30
     log_level: str = "INFO"
 
@@ -58,6 +81,11 @@ class Settings:
     def address(self) -> str:
         """Where the server listens, `host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins that may call this service from a browser."""
+        return frozenset(filter(None, self.cors_origins.split(",")))
 
     @property
     def public_base(self) -> str:
@@ -96,6 +124,12 @@ def _public_base(url: str) -> None:
         raise ValidationError("Expected a URL that has no user and does not end in a slash.")
 
 
+def _origins(text: str) -> None:
+    for origin in filter(None, text.split(",")):
+        if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
+            raise ValidationError("Expected origins such as https://app.example.org, with commas between.")
+
+
 def _whole(low: int, high: int) -> fields.Integer:
     expected = f"Expected a whole number from {low} to {high}."
     return fields.Integer(validate=Range(low, high, error=expected), error_messages={"invalid": expected})
@@ -107,6 +141,14 @@ class _Variables(Schema):
     questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
     base_url = fields.String(validate=_public_base)
+    canonical_base = fields.String(validate=_public_base)
+    store_url = fields.String()
+    store_timeout_s = _whole(1, 60)
+    store_connections = _whole(1, 100)
+    retention_days = _whole(0, 36_500)
+    audit_retention_days = _whole(0, 36_500)
+    max_bundle_entries = _whole(1, 1000)
+    cors_origins = fields.String(validate=_origins)
     host = fields.String()
     port = _whole(1, 65535)
     workers = _whole(1, 256)
@@ -115,5 +157,6 @@ class _Variables(Schema):
     max_depth = _whole(32, 256)
     request_timeout_s = _whole(1, 600)
     keepalive_s = _whole(1, 600)
+    drain_s = _whole(0, 600)
     graceful_timeout_s = _whole(1, 600)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))

@@ -169,5 +169,24 @@ ISSUE_TYPE: Final[Mapping[str, str]] = MappingProxyType(
         "transfer-coding": "not-supported",
         "type-unknown": "not-supported",
         "processed": "informational",
+        # what is stored (repository/)
+        "stored": "informational",
+        "id-mismatch": "invalid",
+        "version-unknown": "not-found",
+        "version-conflict": "conflict",
+        "multiple-matches": "multiple-matches",
+        "if-match": "invalid",
+        "if-none-exist": "invalid",
+        "store-busy": "lock-error",
+        "store-unavailable": "transient",
+        "store-full": "no-store",
+        # searches (search/)
+        "search-cursor": "invalid",
+        # Bundles (web/)
+        "bundle-type": "not-supported",
+        "bundle-entry": "invalid",
+        "bundle-size": "too-costly",
+        "bundle-duplicate": "duplicate",
+        "bundle-reference": "not-supported",
     }
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from service.errors import Malformed, Problem
 from service.web.negotiation import answer_type
+
+if TYPE_CHECKING:
+    from service.repository import Unit
 
 Environ = Mapping[str, Any]
 Query = tuple[tuple[str, str], ...]
@@ -23,10 +26,12 @@ class Call:
     Args:
         environ: the WSGI environment.
         args: the variable parts of the path, by name.
+        unit: the transaction that the request is part of, where it came in a Bundle.
     """
 
     environ: Environ
     args: Mapping[str, str]
+    unit: Unit | None = None
 
     def header(self, name: str) -> str | None:
         """Returns a request header by its WSGI name, such as `IF_NONE_MATCH`."""

@@ -63,7 +63,7 @@ def capability_statement(
 
 def _resource(kind: str, routes: Iterable[Route], definitions: Mapping[str, str]) -> dict[str, Any]:
     own = [route for route in routes if route.resource == kind]
-    interactions = list(dict.fromkeys(route.interaction for route in own if route.interaction))
+    interactions = list(dict.fromkeys(code for route in own for code in route.interactions))
     operations = [route.operation for route in own if route.operation]
     resource: dict[str, Any] = {"type": kind}
     if interactions:

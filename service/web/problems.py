@@ -8,9 +8,11 @@ from service.errors import (
     NotAllowed,
     NotFound,
     NotScorable,
+    PreconditionFailed,
     Problem,
     ServiceError,
     TooLarge,
+    Unavailable,
     Unsupported,
 )
 from service.fhir.outcome import operation_outcome
@@ -22,9 +24,11 @@ STATUS: dict[type[ServiceError], int] = {
     NotFound: 404,
     NotAllowed: 405,
     NotAcceptable: 406,
+    PreconditionFailed: 412,
     TooLarge: 413,
     Unsupported: 415,
     NotScorable: 422,
+    Unavailable: 503,
 }
 
 
@@ -33,6 +37,8 @@ def refusal(error: ServiceError) -> Reply:
     headers: tuple[Header, ...] = (NO_STORE,)
     if isinstance(error, NotAllowed):
         headers = (("Allow", ", ".join(error.allow)), *headers)
+    if isinstance(error, Unavailable):
+        headers = (("Retry-After", str(error.retry_after_s)), *headers)
     return json_reply(operation_outcome(error.problems), FHIR_JSON, *headers, status=STATUS[type(error)])
 
 

@@ -38,9 +38,9 @@ def published_routes(artifacts: Iterable[Artifact], base: str, limit: int) -> tu
         shelf = Shelf(kind, [each for each in everything if each.type == kind], base, limit)
         path = f"{BASE_PATH}/{kind}"
         routes += (
-            Route(path, {"GET": shelf.search}, kind, "search-type"),
-            Route(f"{path}/_search", {"POST": shelf.search_by_form}, kind, "search-type"),
-            Route(f"{path}/<id:id>", {"GET": shelf.read}, kind, "read"),
+            Route(path, {"GET": shelf.search}, kind, ("search-type",)),
+            Route(f"{path}/_search", {"POST": shelf.search_by_form}, kind, ("search-type",)),
+            Route(f"{path}/<id:id>", {"GET": shelf.read}, kind, ("read",)),
         )
     return tuple(routes)
 

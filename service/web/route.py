@@ -22,12 +22,12 @@ class Route:
         views: the view by HTTP method; HEAD follows GET, OPTIONS is answered everywhere.
             A route without views is known but offers nothing: other methods get 405, not 404.
         resource: the FHIR type that the route belongs to, or empty.
-        interaction: the FHIR interaction code (`read`, `search-type`), or empty.
+        interactions: the FHIR interaction codes (`read`, `search-type`) that the views answer.
         operation: the name of the operation without `$`, or empty.
     """
 
     template: str
     views: Mapping[str, View]
     resource: str = ""
-    interaction: str = ""
+    interactions: tuple[str, ...] = ()
     operation: str = ""

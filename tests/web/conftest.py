@@ -17,7 +17,7 @@ from service.web.routes import all_routes
 @pytest.fixture(scope="session")
 def real() -> FlaskClient:
     """The whole service on the questionnaires and mappings of the project, read once."""
-    return app.create_app(Settings()).test_client()
+    return app.create_app(Settings(store_url="none")).test_client()
 
 
 @pytest.fixture

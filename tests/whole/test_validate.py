@@ -169,7 +169,7 @@ def test_an_unknown_form_has_no_process(served: Any) -> None:
     from service.app import create_app
     from service.settings import Settings
 
-    client = create_app(Settings()).test_client()
+    client = create_app(Settings(store_url="none")).test_client()
     answer = client.post(
         "/fhir/Questionnaire/nothing/$process-response", data=b"{}", content_type="application/fhir+json"
     )
