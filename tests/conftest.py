@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["plugin"]  # tests/validators/plugin.py: the fixture `union`
+# tests/validators/plugin.py: the fixture `union`; tests/storage/stores.py: stores on SQLite and PostgreSQL
+pytest_plugins = ["plugin", "stores"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

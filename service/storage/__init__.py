@@ -1,8 +1,10 @@
 """Keeps versioned records and what they are found by. Must not know what it stores."""
 
-from service.storage.conditional import create_if_none
+from service.storage.conditional import claim_one
 from service.storage.criteria import (
+    AnyCriterion,
     AnyReference,
+    Comparison,
     Criterion,
     IdIs,
     Missing,
@@ -17,6 +19,7 @@ from service.storage.criteria import (
     TokenIs,
     UpdatedIs,
     UriIs,
+    Value,
 )
 from service.storage.cursors import decode_position, encode_position
 from service.storage.database import Limits
@@ -34,23 +37,29 @@ from service.storage.errors import (
     VersionConflict,
 )
 from service.storage.opening import check, migrate, open_store
-from service.storage.protocol import Reading, Store, Writing
-from service.storage.records import Draft, History, Page, Record
+from service.storage.protocol import Erasing, Reading, Store, Writing
+from service.storage.records import Draft, History, Name, Page, Record
+from service.storage.schema import Migration
 
 __all__ = [
     "AlreadyExists",
+    "AnyCriterion",
     "AnyReference",
     "AppendOnly",
     "BadPosition",
+    "Comparison",
     "Criterion",
     "Date",
     "Draft",
     "Entry",
+    "Erasing",
     "History",
     "IdIs",
     "Limits",
+    "Migration",
     "Missing",
     "MultipleMatches",
+    "Name",
     "Number",
     "Page",
     "Position",
@@ -76,10 +85,11 @@ __all__ = [
     "UpdatedIs",
     "Uri",
     "UriIs",
+    "Value",
     "VersionConflict",
     "Writing",
     "check",
-    "create_if_none",
+    "claim_one",
     "decode_position",
     "encode_position",
     "migrate",

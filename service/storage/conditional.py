@@ -1,4 +1,4 @@
-"""Creation on the condition that nothing like it is there."""
+"""What conditional creates begin with: the one record that is like it, if there is one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from service.storage.criteria import Search
 from service.storage.errors import MultipleMatches
 from service.storage.protocol import Writing
-from service.storage.records import Draft, Record
+from service.storage.records import Record
 
 
-def create_if_none(transaction: Writing, search: Search, draft: Draft) -> tuple[Record, bool]:
-    """Returns the record that the search finds, or the one made of the draft, and whether it was made.
+def claim_one(transaction: Writing, search: Search) -> Record | None:
+    """Returns the only record that the search finds; until the end no other transaction may claim its type.
 
     Raises:
         MultipleMatches: the search finds several.
@@ -22,4 +22,4 @@ def create_if_none(transaction: Writing, search: Search, draft: Draft) -> tuple[
     found = transaction.claim(replace(search, limit=2, after=None, total=False)).records
     if len(found) > 1:
         raise MultipleMatches("More than one record meets the condition.")
-    return (found[0], False) if found else (transaction.create(draft), True)
+    return found[0] if found else None

@@ -50,5 +50,8 @@ class Database(Protocol):
     def claim(self, connection: Connection, name: str) -> None:
         """Holds the lock of this name until the transaction ends."""
 
+    def exclude(self, connection: Connection) -> None:
+        """Lets no other transaction write until this one, which has done nothing yet, ends."""
+
     def scrub(self, engine: Engine) -> None:
-        """Makes deleted rows unreadable in the files of the database."""
+        """Removes deleted rows from the files of the database, as far as it can."""

@@ -13,6 +13,7 @@ from service.storage import schema
 from service.storage.database import Database, Limits
 from service.storage.postgresql import PostgreSql
 from service.storage.protocol import Store
+from service.storage.schema import Migration
 from service.storage.sqlite import Sqlite
 from service.storage.store import SqlStore
 
@@ -35,10 +36,11 @@ def open_store(url: str, limits: Limits | None = None, *, append_only: Collectio
     return None if database is None else SqlStore(database, append_only)
 
 
-def migrate(url: str, limits: Limits | None = None) -> None:
+def migrate(url: str, limits: Limits | None = None) -> Migration | None:
     """Creates the file and the schema where they are missing, and brings the schema up to date.
 
-    Safe to be called by several processes at once: one does it.
+    Safe to be called by several processes at once: one does it. Returns what it found and what is there
+    now; None where the URL is `none`.
 
     Raises:
         SettingsError: the URL is not understood.
@@ -46,9 +48,10 @@ def migrate(url: str, limits: Limits | None = None) -> None:
         StoreFault: the database cannot be reached or changed.
     """
     database = _database(url, limits or Limits())
-    if database is not None:
-        database.prepare()
-        schema.migrate(database)
+    if database is None:
+        return None
+    database.prepare()
+    return schema.migrate(database)
 
 
 def check(url: str, limits: Limits | None = None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
 from service.storage.database import Limits
-from service.storage.tables import METADATA
+from service.storage.tables import METADATA, RECORD
 
 # A prepared search is planned without its values, so the one person and the status that all have look
 # alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.
@@ -68,14 +68,21 @@ class PostgreSql:
         number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
         connection.execute(select(func.pg_advisory_xact_lock(number)))
 
+    def exclude(self, connection: Connection) -> None:
+        """Lets no other transaction write, or lock a row, until this one ends."""
+        connection.exec_driver_sql(f"LOCK TABLE {RECORD.name} IN EXCLUSIVE MODE")
+
     def scrub(self, engine: Engine) -> None:
-        """Frees the space of deleted rows. Their bytes may stay in the server's log and in backups."""
+        """Frees the space of deleted rows, and takes samples of what is left in place of older ones.
+
+        Bytes of what was deleted may stay in free space of the tables, in the log and in backups.
+        """
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             # On this connection only, which is closed when the block ends.
             connection.detach()
             connection.exec_driver_sql("SET statement_timeout = 0")
             for table in METADATA.sorted_tables:
-                connection.exec_driver_sql(f"VACUUM {table.name}")
+                connection.exec_driver_sql(f"VACUUM (ANALYZE) {table.name}")
 
     def _connect_args(self) -> dict[str, Any]:
         lock_ms, statement_ms = round(self._limits.lock_s * 1000), round(self._limits.statement_s * 1000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from service.storage.criteria import AnyReference, Search
-from service.storage.records import Draft, History, Page, Record
+from service.storage.records import Draft, History, Name, Page, Record
 
 
 class Reading(Protocol):
@@ -32,6 +32,9 @@ class Writing(Reading, Protocol):
     def create(self, draft: Draft) -> Record:
         """Stores version 1. Raises AlreadyExists, StoreFull."""
 
+    def create_all(self, drafts: Sequence[Draft]) -> Sequence[Record]:
+        """Stores version 1 of several records, in their order. Raises AlreadyExists, StoreFull."""
+
     def update(self, draft: Draft, *, expected: int | None = None) -> Record:
         """Stores the version after `expected`, or after the current one whichever that is.
 
@@ -45,6 +48,28 @@ class Writing(Reading, Protocol):
         """Returns what the search finds; until this transaction ends no other one may claim the type.
 
         Conditional creates start with it, so of several at once only the first finds nothing.
+        """
+
+
+class Erasing(Writing, Protocol):
+    """A transaction that may delete for good. While it runs no other one writes; others may read."""
+
+    def named(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Sequence[Name]:
+        """Returns the records of which one version refers to the person, and the person's own record."""
+
+    def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
+        """Returns the records of the type whose id begins so."""
+
+    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
+        """Returns records of the type that were last changed before the moment, oldest first."""
+
+    def count(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Returns how many versions of these records there are, by type; types without any are left out."""
+
+    def erase(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Deletes all versions of these records; returns how many that were, as `count` does.
+
+        Their bytes may stay in the files of the database until `Store.scrub` has run.
         """
 
 
@@ -68,17 +93,16 @@ class Store(Protocol):
     def export(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Iterator[bytes]:
         """Yields all versions of all records that refer to the person, one line of NDJSON each."""
 
-    def erase(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Mapping[str, int]:
-        """Deletes every record of which one version refers to the person; returns versions by type."""
-
-    def expire(self, of_type: str, *, before: int) -> int:
-        """Deletes the records of a type that were last changed before the moment; returns how many versions.
-
-        Goes on in short transactions: what was deleted stays so when a later one fails.
-        """
+    def erasing(self) -> AbstractContextManager[Erasing]:
+        """Opens a transaction beside which no other one writes; else as `writing`."""
 
     def scrub(self) -> None:
-        """Makes what was deleted unreadable in the files of the database. Raises StoreBusy."""
+        """Removes what was deleted from the files of the database, as far as the database can.
+
+        It may write all of the database anew: writers wait meanwhile, and as much space again is needed.
+
+        Raises StoreBusy, StoreFull, StoreUnavailable.
+        """
 
     def close(self) -> None:
         """Closes the connections of this process."""

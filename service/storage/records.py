@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from service.storage.criteria import Position
 from service.storage.entries import Entry
 
+Name = tuple[str, str]
+"""Type and id of a record."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

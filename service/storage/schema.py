@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
@@ -15,7 +16,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _CLAIM = "schema"
 
 
-def migrate(database: Database) -> None:
+class Migration(NamedTuple):
+    """The schema that was found, None where there was none, and the one that is there now."""
+
+    before: str | None
+    after: str
+
+
+def migrate(database: Database) -> Migration:
     """Creates the schema, or changes it to what this program needs, in one transaction.
 
     Of several processes at once one does it, and the others find it done.
@@ -29,12 +37,12 @@ def migrate(database: Database) -> None:
         with translated(), database.writer(engine).begin() as connection:
             database.claim(connection, _CLAIM)
             found = _revision(connection)
-            if found == REVISION:
-                return
-            _refuse_unknown(found)
-            _upgrade(connection)
+            if found != REVISION:
+                _refuse_unknown(found)
+                _upgrade(connection)
     finally:
         engine.dispose()
+    return Migration(found, REVISION)
 
 
 def check(database: Database) -> None:

@@ -46,13 +46,14 @@ class Sqlite:
         self._turn = threading.Lock()
 
     def prepare(self) -> None:
-        """Creates the file, for its owner alone, and has it keep a log of changes.
+        """Creates the file and its folder, for their owner alone, and has it keep a log of changes.
 
         Raises:
             StoreUnavailable: the file cannot be created or is not one of SQLite.
             StoreBusy: others use it as if it kept none.
         """
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
         except OSError:
             raise fault(StoreUnavailable) from None
@@ -103,12 +104,27 @@ class Sqlite:
     def claim(self, connection: Connection, name: str) -> None:
         """Does nothing: there is one writing transaction at a time."""
 
+    def exclude(self, connection: Connection) -> None:
+        """Does nothing: there is one writing transaction at a time."""
+
     def scrub(self, engine: Engine) -> None:
-        """Empties the log of changes; in the file itself secure_delete has written zeros."""
-        deadline = monotonic() + self._limits.lock_s
+        """Writes the file anew without what was deleted, and empties the log of changes.
+
+        secure_delete puts zeros where a row is. It does not reach the copies that stay behind in free
+        space of a page when its rows are shared out among several.
+        """
+        folder = str(self._path.parent.resolve()).replace("'", "''")
         with engine.execution_options(begin=()).connect() as connection:
-            while connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one():
-                _pause(deadline)
+            run = connection.exec_driver_sql
+            # Not in /var/tmp: what is left is as private as what goes, and that folder may be read-only.
+            run(f"PRAGMA temp_store_directory = '{folder}'")
+            self._patiently(lambda: _done(run, "VACUUM"))
+            self._patiently(lambda: not run("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one())
+
+    def _patiently(self, attempt: Callable[[], bool]) -> None:
+        deadline = monotonic() + self._limits.lock_s
+        while not attempt():
+            _pause(deadline)
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone is an error, not a new and empty store.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from service.storage import retention
 from service.storage.criteria import AnyReference
 from service.storage.database import Database
 from service.storage.faults import translated
+from service.storage.retention import Erasure
 from service.storage.tables import RECORD
 from service.storage.transaction import Transaction
 from service.storage.view import View
@@ -60,28 +61,23 @@ class SqlStore:
         """Yields all versions of all records that refer to the person, one line of NDJSON each."""
         # A transaction for each record: a slow reader of the lines holds no connection.
         with self._read() as connection:
-            found = retention.names(connection, parameters, person)
-        for of_type, of_id in found:
+            found = retention.named(connection, parameters, person)
+        for name in found:
             with self._read() as connection:
-                lines = retention.lines(connection, of_type, of_id)
+                lines = retention.lines(connection, name)
             yield from lines
 
-    def erase(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Mapping[str, int]:
-        """Deletes every record of which one version refers to the person; returns versions by type."""
+    @contextmanager
+    def erasing(self) -> Iterator[Erasure]:
+        """Opens a transaction beside which no other one writes."""
         with self._write() as connection:
-            return retention.erase(connection, parameters, person)
-
-    def expire(self, of_type: str, *, before: int) -> int:
-        """Deletes the records of a type that were last changed before then; returns how many versions."""
-        total, found = 0, 1
-        while found:
-            with self._write() as connection:
-                found, versions = retention.expire(connection, of_type, before)
-            total += versions
-        return total
+            self._database.exclude(connection)
+            transaction = Erasure(connection, self._database, self._append_only)
+            yield transaction
+            transaction.flush()
 
     def scrub(self) -> None:
-        """Makes what was deleted unreadable in the files of the database."""
+        """Removes what was deleted from the files of the database, as far as the database can."""
         with translated():
             self._database.scrub(self._connected().engine)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -19,9 +19,15 @@ from service.storage.records import Draft, Page, Record
 from service.storage.tables import RANGE_ENTRY, RECORD, TEXT_ENTRY
 from service.storage.view import View
 
+# The rows come back in any order, so each brings what tells it from the others.
+_INSERT_ALL = insert(RECORD).returning(RECORD.c.key, RECORD.c.type, RECORD.c.id)
 _INSERT, _INSERT_TEXTS, _INSERT_RANGES = insert(RECORD), insert(TEXT_ENTRY), insert(RANGE_ENTRY)
 _THIS = (RECORD.c.type == bindparam("of_type"), RECORD.c.id == bindparam("of_id"))
-_RETIRE = update(RECORD).where(*_THIS, RECORD.c.version == bindparam("expected")).values(current=0)
+_RETIRE = (
+    update(RECORD)
+    .where(*_THIS, RECORD.c.version == bindparam("expected"), RECORD.c.current == 1)
+    .values(current=0)
+)
 _LATEST = select(*queries.VERSION_COLUMNS).where(*_THIS).order_by(RECORD.c.version.desc()).limit(1)
 _LOCK = _LATEST.with_for_update()
 _LONGEST_NAME = 64
@@ -40,6 +46,19 @@ class Transaction(View):
         """Stores version 1."""
         return self._insert(draft, 1, AlreadyExists("A record of this type and id exists."))
 
+    def create_all(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
+        """Stores version 1 of several records with one statement."""
+        rows = [_row(draft, 1) for draft in drafts]
+        with translated():
+            try:
+                stored = self._connection.execute(_INSERT_ALL, rows).all()
+            except IntegrityError:
+                raise AlreadyExists("A record of one of these types and ids exists.") from None
+        keys = {(of_type, of_id): key for key, of_type, of_id in stored}
+        for draft in drafts:
+            self._index(draft, keys[draft.type, draft.id])
+        return tuple(_record(draft, 1) for draft in drafts)
+
     def update(self, draft: Draft, *, expected: int | None = None) -> Record:
         """Stores the version after `expected`, or after the current one whichever that is."""
         if draft.type in self._append_only:
@@ -52,7 +71,12 @@ class Transaction(View):
 
     def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version; until this transaction ends no other one changes it."""
-        return self._one(_LOCK, of_type=type, of_id=bounded(id))
+        key = {"of_type": type, "of_id": bounded(id)}
+        locked, latest = None, self._one(_LOCK, **key)
+        while latest is not None and latest != locked:
+            # PostgreSQL waits for the lock of a row, and then returns it though a later version is there.
+            locked, latest = latest, self._one(_LOCK, **key)
+        return latest
 
     def claim(self, search: Search) -> Page:
         """Returns what the search finds; until this transaction ends no other one may claim the type."""
@@ -92,7 +116,7 @@ class Transaction(View):
         key = result.inserted_primary_key
         assert key is not None  # noqa: S101 - both databases return it
         self._index(draft, key[0])
-        return Record(draft.type, draft.id, version, draft.updated, draft.deleted, draft.body)
+        return _record(draft, version)
 
     def _index(self, draft: Draft, key: int) -> None:
         named = {each: None for entry in draft.entries for each in texts(entry)}
@@ -104,6 +128,10 @@ class Transaction(View):
             )
         for parameter, low, high in covered:
             self._ranges.append({**of, "parameter": parameter, "low": low, "high": high})
+
+
+def _record(draft: Draft, version: int) -> Record:
+    return Record(draft.type, draft.id, version, draft.updated, draft.deleted, draft.body)
 
 
 def _row(draft: Draft, version: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from service.storage import (
     Token,
     TokenIs,
     VersionConflict,
-    create_if_none,
+    claim_one,
     migrate,
     open_store,
 )
@@ -38,8 +38,10 @@ def conditional(store, name):
     search = Search("Note", (Criterion("identifier", (TokenIs("x", "urn:s"),)),))
     draft = Draft("Note", name, 1, b"{}", [Token("identifier", "x", "urn:s")])
     with store.writing() as transaction:
-        _, made = create_if_none(transaction, search, draft)
-    return "made" if made else "found"
+        found = claim_one(transaction, search)
+        if found is None:
+            transaction.create(draft)
+    return "found" if found else "made"
 
 
 def update(store, name):

@@ -7,8 +7,10 @@ import sys
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
+from stores import PATIENT
 
 from service.storage import Criterion, Draft, Search, TokenIs, check
 
@@ -94,3 +96,26 @@ def ids(view, of_type):
 def is_found(view, of_type, number):
     page = view.search(Search(of_type, (Criterion("number", (TokenIs(str(number)),)),)))
     return [record.id for record in page.records] == [str(number)]
+
+
+def test_what_is_read_to_update_after_a_wait_is_the_version_that_stands_by_then(url, open_one):
+    first, second = open_one(url, PATIENT), open_one(url, PATIENT)
+    with first.writing() as transaction:
+        transaction.create(Draft("Note", "waited", 1, b"1"))
+    begun, seen = Event(), []
+
+    def wait_and_read():
+        begun.set()
+        with second.writing() as transaction:
+            seen.append(transaction.read_to_update("Note", "waited").version)
+
+    reader = Thread(target=wait_and_read)
+    with first.writing() as transaction:
+        transaction.read_to_update("Note", "waited")
+        reader.start()
+        assert begun.wait(30)
+        begun.clear()
+        begun.wait(0.3)  # nobody sets it: the reader gets as far as the lock
+        transaction.update(Draft("Note", "waited", 2, b"2"), expected=1)
+    reader.join(30)
+    assert seen == [2]

@@ -15,7 +15,7 @@ from service.storage import (
     TokenIs,
     UnknownRecord,
     VersionConflict,
-    create_if_none,
+    claim_one,
 )
 
 BODY = b'{"kept": 1.50, "\xc3\xa9": "\\u0041"}\n'
@@ -199,24 +199,41 @@ def test_the_same_entry_twice_counts_once(store):
         assert view.search(with_code("x")).records[0].id == "a"
 
 
-def test_a_conditional_create_stores_once(store):
+def test_what_a_conditional_create_looks_for_is_found_once_it_is_there(store):
     with store.writing() as transaction:
-        first = create_if_none(transaction, with_code("x"), tagged("a", "x"))
+        assert claim_one(transaction, with_code("x")) is None
+        transaction.create(tagged("a", "x"))
     with store.writing() as transaction:
-        second = create_if_none(transaction, with_code("x"), tagged("b", "x"))
-    assert (first[0].id, first[1]) == ("a", True)
-    assert (second[0].id, second[1]) == ("a", False)
+        found = claim_one(transaction, with_code("x"))
+    assert found.id == "a"
 
 
-def test_a_conditional_create_with_several_matches_is_refused(store):
+def test_a_condition_with_several_matches_is_refused(store):
     create(store, tagged("a", "x"), tagged("b", "x"))
     with pytest.raises(MultipleMatches), store.writing() as transaction:
-        create_if_none(transaction, with_code("x"), tagged("c", "x"))
+        claim_one(transaction, with_code("x"))
 
 
-def test_a_conditional_create_without_a_condition_is_refused(store):
+def test_a_condition_that_says_nothing_is_refused(store):
     with pytest.raises(ValueError, match="criteria"), store.writing() as transaction:
-        create_if_none(transaction, Search("Note"), tagged("c", "x"))
+        claim_one(transaction, Search("Note"))
+
+
+def test_several_records_are_created_with_one_statement(store):
+    with store.writing() as transaction:
+        made = transaction.create_all([tagged("a", "x"), tagged("b", "x"), tagged("c", "y")])
+    assert [(each.id, each.version) for each in made] == [("a", 1), ("b", 1), ("c", 1)]
+    with store.reading() as view:
+        assert {each.id for each in view.search(with_code("x")).records} == {"a", "b"}
+        assert [each.id for each in view.search(with_code("y")).records] == ["c"]
+
+
+def test_of_several_records_none_is_created_when_one_is_there(store):
+    create(store, tagged("b", "x"))
+    with pytest.raises(AlreadyExists), store.writing() as transaction:
+        transaction.create_all([tagged("a", "x"), tagged("b", "x")])
+    with store.reading() as view:
+        assert view.read("Note", "a") is None
 
 
 def test_a_store_that_answers_says_so(store):

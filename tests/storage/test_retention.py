@@ -1,19 +1,25 @@
 """Export and erasure of a person, and the end of what is old."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from random import Random
 
+import psycopg
 import pytest
 
 from service.storage import (
     Criterion,
     Draft,
+    Limits,
     Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     StoreBusy,
+    StoreUnavailable,
     Token,
     TokenIs,
 )
@@ -70,8 +76,18 @@ def test_export_holds_every_version_of_everything_about_the_person(filled):
     assert ids == ["a", 1, "a", "c", "d", "moved", "moved", "1"]
 
 
+def erase(store, person):
+    with store.erasing() as transaction:
+        return transaction.erase(transaction.named(PARAMETERS, person))
+
+
 def test_erasure_deletes_and_counts_every_version_of_everything_about_the_person(filled):
-    assert filled.erase(PARAMETERS, PERSON) == {"Note": 7, "Log": 1, "Person": 1}
+    with filled.erasing() as transaction:
+        found = transaction.named(PARAMETERS, PERSON)
+        notes = [("Note", of_id) for of_id in ("a", "c", "d", "moved")]
+        assert found == [("Log", "a"), *notes, ("Person", "1")]
+        assert transaction.count(found) == {"Note": 7, "Log": 1, "Person": 1}
+    assert erase(filled, PERSON) == {"Note": 7, "Log": 1, "Person": 1}
     assert left(filled) == {"Note": "be", "Log": "", "Person": ""}
     assert list(filled.export(PARAMETERS, PERSON)) == []
     with filled.reading() as view:
@@ -83,33 +99,147 @@ def test_erasure_deletes_and_counts_every_version_of_everything_about_the_person
 
 def test_erasure_of_a_person_that_is_not_known_deletes_nothing(filled):
     before = left(filled)
-    assert filled.erase(PARAMETERS, [ReferenceTo("9", "Person")]) == {}
-    assert filled.erase(PARAMETERS, []) == {}
+    assert erase(filled, [ReferenceTo("9", "Person")]) == {}
+    assert erase(filled, []) == {}
+    assert left(filled) == before
+
+
+def test_an_erasure_that_fails_deletes_nothing(filled):
+    before = left(filled)
+    with pytest.raises(ValueError, match="64 characters"), filled.erasing() as transaction:  # noqa: PT012 - both
+        assert transaction.erase([("Note", "a")]) == {"Note": 3}
+        transaction.create(draft("Note", ""))
     assert left(filled) == before
 
 
 def test_an_erased_id_may_be_given_again(filled):
-    filled.erase(PARAMETERS, PERSON)
+    erase(filled, PERSON)
     with filled.writing() as transaction:
         assert transaction.create(draft("Note", "a")).version == 1
 
 
-def test_nothing_of_an_erased_person_stays_in_the_files_of_sqlite(sqlite_url, open_one):
-    store = open_one(sqlite_url)
-    person = Reference("patient", "Person", CANARY)
-    for number in range(30):
+def test_what_an_erasure_creates_is_found_and_can_be_erased_by_it(store):
+    with store.erasing() as transaction:
+        transaction.create(draft("Note", "a", about("1")))
+        assert transaction.named(PARAMETERS, PERSON) == [("Note", "a")]
+        assert transaction.erase([("Note", "a")]) == {"Note": 1}
+        transaction.create(draft("Note", "b", about("1")))
+    assert left(store) == {"Note": "b", "Log": "", "Person": ""}
+    assert len(list(store.export(PARAMETERS, PERSON))) == 1
+
+
+def test_many_records_are_counted_and_erased_in_several_statements(store, monkeypatch):
+    monkeypatch.setattr(retention_module, "_BATCH", 2)
+    names = [("Note", str(number)) for number in range(5)]
+    with store.writing() as transaction:
+        for _, of_id in names:
+            transaction.create(draft("Note", of_id))
+        transaction.create(draft("Note", "kept"))
+    with store.erasing() as transaction:
+        assert transaction.count([*names, ("Note", "none"), ("Log", "none")]) == {"Note": 5}
+        assert transaction.erase(names) == {"Note": 5}
+    assert left(store)["Note"] == "kept"
+
+
+def test_records_are_found_by_the_beginning_of_their_id(store):
+    with store.writing() as transaction:
+        for of_id in ("a", "a.1", "a.10", "a-1", "A.1", "b.1", "a/1"):
+            transaction.create(draft("Note", of_id))
+        transaction.create(draft("Log", "a.1"))
+    with store.erasing() as transaction:
+        assert transaction.beginning("Note", "a.") == [("Note", "a.1"), ("Note", "a.10")]
+        assert transaction.beginning("Note", "c") == []
+
+
+def test_nobody_writes_beside_an_erasure_and_everybody_reads(url, open_one):
+    erasing, other = open_one(url), open_one(url)
+    with erasing.erasing() as transaction:
+        transaction.create(draft("Note", "a"))
+        with pytest.raises(StoreBusy), other.writing() as late:
+            late.create(draft("Note", "b"))
+        with pytest.raises(StoreBusy), other.writing() as late:
+            late.read_to_update("Note", "a")
+        assert left(other) == {"Note": "", "Log": "", "Person": ""}
+    with other.writing() as late:
+        late.create(draft("Note", "b"))
+    assert left(other)["Note"] == "ab"
+
+
+def test_an_erasure_waits_for_those_who_write(url, open_one):
+    erasing, other = open_one(url), open_one(url)
+    with other.writing() as transaction:
+        transaction.create(draft("Note", "a", about("1")))
+        with pytest.raises(StoreBusy):
+            erase(erasing, PERSON)
+    assert erase(erasing, PERSON) == {"Note": 1}
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_nothing_of_an_erased_person_stays_in_the_files_of_sqlite(sqlite_url, open_one, seed):
+    """Rows move between pages as others come and go, and leave copies there; with these seeds some do."""
+    store, chance = open_one(sqlite_url), Random(seed)
+    persons = [f"canary-{number:03d}x" for number in range(60)]
+    for _ in range(10):
         with store.writing() as transaction:
-            body = CANARY.encode() * (1 + 200 * (number % 3))
-            transaction.create(
-                draft("Note", str(number), person, Token("code", f"{CANARY}-{number}"), body=body)
-            )
-            transaction.create(draft("Note", f"other{number}", body=b"kept" * 1000))
-    folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
-    assert CANARY.encode() in bytes_in(folder)
-    assert store.erase(PARAMETERS, [ReferenceTo(CANARY, "Person")]) == {"Note": 30}
+            for _ in range(60):
+                transaction.create(random_note(chance, chance.choice(persons)))
+    gone, kept = persons[::2], persons[1::2]
+    for person in chance.sample(gone, len(gone)):
+        assert erase(store, [ReferenceTo(person, "Person")])
     store.scrub()
-    assert CANARY.encode() not in bytes_in(folder)
-    assert b"kept" in bytes_in(folder)
+    found = bytes_in(Path(sqlite_url.removeprefix("sqlite:///")).parent)
+    assert [person for person in gone if person.encode() in found] == []
+    assert [person for person in kept if person.encode() not in found] == []
+
+
+def random_note(chance, person):
+    reference = Reference("patient", "Person", person, identifier=("urn:s", f"id-{person}"))
+    entries = [reference, Token("other", f"{chance.random()}")]
+    of_id = f"{chance.getrandbits(64):x}"
+    return draft("Note", of_id, *entries, body=person.encode() * chance.choice([20, 60, 200]))
+
+
+def test_what_is_written_anew_is_written_beside_the_store(sqlite_url, open_one, tmp_path):
+    """A container may have no other folder to write to, and the common one is less private."""
+    folder = tmp_path / "o'clock"
+    folder.mkdir()
+    path = (tmp_path / "store.db").rename(folder / "store.db")
+    store = open_one(f"sqlite:///{path}")
+    store.scrub()
+    with closing(sqlite3.connect(":memory:")) as connection:  # the setting is that of the process
+        assert connection.execute("PRAGMA temp_store_directory").fetchone() == (str(folder),)
+
+
+def test_scrubbing_waits_for_a_writer_and_says_that_it_cannot(sqlite_url, open_one):
+    store, other = open_one(sqlite_url), open_one(sqlite_url)
+    with other.writing() as transaction:
+        transaction.create(draft("Note", "a"))
+        with pytest.raises(StoreBusy):
+            store.scrub()
+    store.scrub()
+
+
+def test_a_file_that_cannot_be_written_anew_is_told(sqlite_url, open_one):
+    store = open_one(sqlite_url, Limits(connections=1))
+    with store._connected().reader.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnavailable):
+        store.scrub()
+
+
+def test_samples_that_postgresql_took_of_erased_values_are_replaced(postgresql_url, open_one):
+    store = open_one(postgresql_url)
+    with store.writing() as transaction:
+        for number in range(50):
+            transaction.create(draft("Note", f"gone{number}", about(CANARY)))
+            transaction.create(draft("Note", f"kept{number}", about("other")))
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        samples = "SELECT count(*) FROM pg_stats WHERE most_common_vals::text LIKE '%%canary-%%'"
+        connection.execute("ANALYZE text_entry")
+        assert connection.execute(samples).fetchone() == (1,)
+        erase(store, [ReferenceTo(CANARY, "Person")])
+        store.scrub()
+        assert connection.execute(samples).fetchone() == (0,)
 
 
 def bytes_in(folder):
@@ -133,20 +263,16 @@ def test_scrubbing_leaves_what_is_stored(filled):
     assert left(filled) == before
 
 
-def test_what_was_last_changed_before_a_moment_ends_with_all_its_versions(store, monkeypatch):
-    monkeypatch.setattr(retention_module, "_BATCH", 2)
+def test_what_was_last_changed_before_a_moment_is_found_oldest_first(store):
     with store.writing() as transaction:
-        for number in range(5):
-            transaction.create(draft("Note", f"old{number}", about("1"), updated=10))
-        transaction.create(draft("Note", "changed", updated=10))
-        transaction.create(draft("Note", "gone", updated=10))
+        for of_id, updated in (("new", 20), ("old", 12), ("older", 10), ("changed", 5), ("gone", 5)):
+            transaction.create(draft("Note", of_id, updated=updated))
         transaction.create(draft("Log", "old", updated=10))
     with store.writing() as transaction:
         transaction.update(draft("Note", "changed", updated=20))
         transaction.update(draft("Note", "gone", updated=11, deleted=True))
-    assert store.expire("Note", before=20) == 7
-    assert left(store) == {"Note": "changed", "Log": "old", "Person": ""}
-    assert store.expire("Note", before=20) == 0
-    with store.reading() as view:
-        assert view.read("Note", "gone") is None
-        assert view.history("Note", "changed", limit=5).total == 2
+    with store.erasing() as transaction:
+        found = transaction.unchanged("Note", since=20, limit=5)
+        assert found == [("Note", "older"), ("Note", "gone"), ("Note", "old")]
+        assert transaction.unchanged("Note", since=20, limit=1) == found[:1]
+        assert transaction.unchanged("Note", since=10, limit=5) == []

@@ -44,8 +44,8 @@ def test_migrations_create_the_tables_that_the_program_uses(empty_url):
 
 
 def test_a_second_migration_changes_nothing(empty_url):
-    migrate(empty_url)
-    migrate(empty_url)
+    assert migrate(empty_url) == (None, REVISION)
+    assert migrate(empty_url) == (REVISION, REVISION)
     assert check(empty_url) is None
 
 
@@ -90,9 +90,16 @@ def test_a_store_never_creates_a_file(tmp_path, open_one):
     assert not (tmp_path / "store.db").exists()
 
 
+def test_a_folder_that_is_missing_is_made_for_its_owner_alone(tmp_path):
+    migrate(f"sqlite:///{tmp_path / 'far' / 'away' / 'store.db'}")
+    assert (tmp_path / "far" / "away").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_file_that_cannot_be_created_is_unavailable(tmp_path):
-    with pytest.raises(StoreUnavailable):
-        migrate(f"sqlite:///{tmp_path / 'no-folder' / 'store.db'}")
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "store.db"):
+        with pytest.raises(StoreUnavailable):
+            migrate(f"sqlite:///{path}")
 
 
 def test_a_file_that_another_program_holds_is_busy_until_it_is_free(sqlite_url):

@@ -1,3 +1,5 @@
+"""Stores for tests: fixtures that every folder of tests may use."""
+
 import os
 import shutil
 from collections.abc import Iterator
