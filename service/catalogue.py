@@ -15,6 +15,7 @@ from typing import Any
 from service.errors import GuidanceError, NotScorable, Problem
 from service.fhir.artifacts import Artifact, artifact
 from service.fhir.body import read_published
+from service.fhir.canonicals import AS_WRITTEN, DOMAIN, Canonicals
 from service.fhir.definitions import definitions
 from service.fhir.risk import Renderer
 from service.guidance import Guidance, load
@@ -51,6 +52,7 @@ class Catalogue:
         questionnaires: compiled questionnaires by `url|version`, with or without guidance.
         pairs: questionnaires that can be scored, by `url|version`.
         unversioned: the canonical that a bare url stands for: its only active scorable version.
+        canonicals: what the canonical urls of all these begin with.
     """
 
     artifacts: Mapping[Key, Artifact]
@@ -58,6 +60,7 @@ class Catalogue:
     questionnaires: Mapping[str, Compiled]
     pairs: Mapping[str, Pair]
     unversioned: Mapping[str, str]
+    canonicals: Canonicals = AS_WRITTEN
 
     def find(self, canonical: str | None) -> Pair:
         """Returns the pair that scores responses to `canonical` (`url|version`, or a bare url).
@@ -85,39 +88,42 @@ def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:
     return Problem(kind, text, "QuestionnaireResponse.questionnaire")
 
 
-def read(questionnaires: Path, mappings: Path) -> Catalogue:
+def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) -> Catalogue:
     """Reads both folders.
 
     Args:
         questionnaires: folder of Questionnaire, CodeSystem and ValueSet resources (*.json, any depth).
         mappings: one folder per guidance.
+        canonical_base: what takes the place of the domain for examples in every file, and in every result.
 
     Raises:
         GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
     """
-    resources = list(_resources(questionnaires))
+    canonicals = Canonicals(canonical_base)
+    resources = list(_resources(questionnaires, canonicals))
     value_sets = value_sets_from(resource for _, resource in resources)
     compiled, faults = _compiled(resources, value_sets)
-    pairs, more = _pairs(compiled, mappings)
+    pairs, more = _pairs(compiled, mappings, canonicals)
     if faults or more:
         raise GuidanceError([*faults, *more])
-    artifacts = [artifact(resource) for _, resource in resources] + list(definitions())
+    artifacts = [artifact(resource) for _, resource in resources] + list(definitions(canonicals))
     return Catalogue(
         artifacts={(each.type, each.id): each for each in artifacts},
         value_sets=value_sets,
         questionnaires=compiled,
         pairs=pairs,
         unversioned=_unversioned(pairs),
+        canonicals=canonicals,
     )
 
 
-def _resources(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dict[str, Any]]]:
     paths = sorted(folder.rglob("*.json"))
     if not paths:
         raise GuidanceError([f"{folder}: no questionnaire found; expected *.json files"])
     for path in paths:
         try:
-            yield path, read_published(path.read_bytes())
+            yield path, canonicals.restated(read_published(path.read_bytes()))
         except (ValueError, OSError) as fault:
             raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
 
@@ -141,12 +147,14 @@ def _compiled(
     return compiled, faults
 
 
-def _pairs(compiled: Mapping[str, Compiled], mappings: Path) -> tuple[dict[str, Pair], list[str]]:
+def _pairs(
+    compiled: Mapping[str, Compiled], mappings: Path, canonicals: Canonicals
+) -> tuple[dict[str, Pair], list[str]]:
     pairs: dict[str, Pair] = {}
     faults: list[str] = []
     for folder in sorted(path.parent for path in mappings.glob("*/guidance.yaml")):
         try:
-            pair = _pair(folder, compiled)
+            pair = _pair(folder, compiled, canonicals)
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
             continue
@@ -158,13 +166,14 @@ def _pairs(compiled: Mapping[str, Compiled], mappings: Path) -> tuple[dict[str, 
     return pairs, faults
 
 
-def _pair(folder: Path, compiled: Mapping[str, Compiled]) -> Pair:
-    documents = read_documents(folder)
+def _pair(folder: Path, compiled: Mapping[str, Compiled], canonicals: Canonicals) -> Pair:
+    written = read_documents(folder)
+    documents = canonicals.restated(written)
     canonical = _canonical_of(documents)
     form = compiled.get(canonical)
     if form is None:
         raise GuidanceError([f"guidance.yaml: questionnaire: no questionnaire {canonical} is published"])
-    guidance = load(documents, form.form, slug=folder.name)
+    guidance = load(documents, form.form, slug=folder.name, hashed=written)
     faults = [
         f"cases.yaml: {case.name}: {fault}"
         for case in guidance.cases
@@ -172,7 +181,7 @@ def _pair(folder: Path, compiled: Mapping[str, Compiled]) -> Pair:
     ]
     if faults:
         raise GuidanceError(faults)
-    return Pair(form, guidance, Renderer(guidance))
+    return Pair(form, guidance, Renderer(guidance, canonicals))
 
 
 def _canonical_of(documents: Mapping[str, object]) -> str:

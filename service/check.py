@@ -22,7 +22,9 @@ def run(settings: Settings, out: TextIO) -> int:
         key path and expectation.
     """
     try:
-        served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
+        served = catalogue.read(
+            settings.questionnaires_dir, settings.mappings_dir, canonical_base=settings.canonical_base
+        )
     except GuidanceError as error:
         print(*(f"fault: {fault}" for fault in error.faults), sep="\n", file=out)
         return FAULTY

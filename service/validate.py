@@ -106,7 +106,7 @@ class Validator:
             raise GuidanceError([each.text for each in refused.problems]) from refused
         if resource.get("resourceType") != "Questionnaire":
             raise GuidanceError(["resourceType: expected Questionnaire."])
-        return compile_leniently(resource, self._catalogue.value_sets)
+        return compile_leniently(self._catalogue.canonicals.restated(resource), self._catalogue.value_sets)
 
     def _misaddressed(self, response: Json, slug: str | None) -> Iterator[Problem]:
         if slug is None:

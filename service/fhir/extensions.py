@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from service.fhir import canonicals
+from service.fhir.canonicals import AS_WRITTEN, Canonicals
 from service.fhir.pieces import ends
 from service.fhir.wording import SIDES, is_assessable
 from service.guidance import Guidance
@@ -37,24 +38,37 @@ class Extensions:
     """Writes the extensions of one guidance's results; everything static is JSON already.
 
     Each method returns the bytes of one extension.
+
+    Args:
+        guidance: whose results they describe.
+        urls: the canonical urls of the extensions.
     """
 
-    def __init__(self, guidance: Guidance) -> None:
+    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
         written = guidance.written
+        self._urls = urls
         self._system = written.identity.terminology
         self._tiers = {pair: self._tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
         ladder = [tier.code for tier in written.tiers]
-        self._rules = {rule.name: _reason(rule, ladder) for rule in written.rules}
+        reason = urls.restated(canonicals.REASON)
+        self._rules = {rule.name: _reason(reason, rule, ladder) for rule in written.rules}
         self._answers = {link: _json(part("answer", "String", link)) for link in guidance.form.questions}
-        self._ignored = {link: _ignored(link) for link in guidance.form.questions}
+        ignored = urls.restated(canonicals.IGNORED_ANSWER)
+        self._ignored = {link: _json(part(ignored, "String", link)) for link in guidance.form.questions}
         self._levels = {
             (outcome.code, pair): self._level(outcome, Interval(*pair))
             for outcome in written.outcomes
             for pair in ends(len(outcome.levels))
         }
-        self._tables = {table.name: _Table(table) for table in written.comparisons}
-        self._questions = {link: _asked(link, each.text) for link, each in guidance.form.questions.items()}
-        self._contradictions = {each.name: _contradiction(each) for each in written.contradictions}
+        table = urls.restated(canonicals.COMPARISON)
+        self._tables = {each.name: _Table(table, each) for each in written.comparisons}
+        asked = urls.restated(canonicals.OPEN_QUESTION)
+        self._questions = {
+            link: _asked(asked, link, each.text) for link, each in guidance.form.questions.items()
+        }
+        clash = urls.restated(canonicals.CONTRADICTION)
+        self._contradictions = {each.name: _contradiction(clash, each) for each in written.contradictions}
+        self._score = urls.restated(canonicals.SCORE)
 
     def of_result(self, result: Result) -> list[bytes]:
         """Returns the extensions that stand on the RiskAssessment itself."""
@@ -65,7 +79,7 @@ class Extensions:
             *[_open_question(self._questions[each.link_id], each) for each in result.open],
             *[self._contradictions[each.name] for each in result.contradictions],
             *[self._ignored[link] for link in result.ignored if link in self._ignored],
-            *[_score(total) for total in result.totals],
+            *[_score(self._score, total) for total in result.totals],
         ]
 
     def reason(self, fired: Fired, *, wording: bool) -> bytes:
@@ -82,7 +96,7 @@ class Extensions:
         least, most = (coding(self._system, tiers[rank].code, tiers[rank].display) for rank in tier)
         return _json(
             {
-                "url": canonicals.ASSESSMENT_TIER,
+                "url": self._urls.restated(canonicals.ASSESSMENT_TIER),
                 "extension": [
                     part("at-least", "Coding", least),
                     part("at-most", "Coding", most),
@@ -97,7 +111,7 @@ class Extensions:
         codings = [coded(each.coding or Coding(self._system, each.code), each.display) for each in reached]
         return _json(
             {
-                "url": canonicals.LEVEL_INTERVAL,
+                "url": self._urls.restated(canonicals.LEVEL_INTERVAL),
                 "extension": [
                     part("at-least", "Coding", codings[0]),
                     part("at-most", "Coding", codings[1]),
@@ -111,7 +125,7 @@ def _json(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def _reason(rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
+def _reason(url: str, rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
     """Returns what comes before the answers, what comes after them, and the same with the wording."""
     first = [part("rule", "Code", rule.name)]
     if rule.kind:
@@ -123,18 +137,14 @@ def _reason(rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
     last = [*[part("statement", "Code", each) for each in rule.sources], part("origin", "Code", rule.origin)]
     said = rule.says.clinician or rule.says.patient
     wording = [*last, part("wording", "String", said)] if said else last
-    begun = _json({"url": canonicals.REASON, "extension": first})[:-2]
+    begun = _json({"url": url, "extension": first})[:-2]
     return begun, _json(last)[1:-1], _json(wording)[1:-1]
 
 
-def _ignored(link: str) -> bytes:
-    return _json(part(canonicals.IGNORED_ANSWER, "String", link))
-
-
-def _asked(link: str, text: str) -> bytes:
+def _asked(url: str, link: str, text: str) -> bytes:
     """Returns an open question up to what it moves, which depends on the result."""
     parts = [part("linkId", "String", link), *([part("text", "String", text)] if text else [])]
-    return _json({"url": canonicals.OPEN_QUESTION, "extension": parts})[:-2]
+    return _json({"url": url, "extension": parts})[:-2]
 
 
 def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
@@ -142,15 +152,15 @@ def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
     return begun + b"," + _json([*moves, part("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
 
 
-def _contradiction(contradiction: Contradiction) -> bytes:
+def _contradiction(url: str, contradiction: Contradiction) -> bytes:
     parts = [part("code", "Code", contradiction.name)]
     parts += [part("between", "String", each) for each in contradiction.between]
     said = contradiction.says.clinician or contradiction.says.patient
     parts += [part("wording", "String", said)] if said else []
-    return _json({"url": canonicals.CONTRADICTION, "extension": parts})
+    return _json({"url": url, "extension": parts})
 
 
-def _score(total: Total) -> bytes:
+def _score(url: str, total: Total) -> bytes:
     parts = [
         part("code", "Code", total.score.name),
         part("display", "String", total.score.display),
@@ -160,7 +170,7 @@ def _score(total: Total) -> bytes:
         part("band-at-most", "Code", total.bands[1]),
         part("answered", "UnsignedInt", total.answered),
     ]
-    return _json({"url": canonicals.SCORE, "extension": parts})
+    return _json({"url": url, "extension": parts})
 
 
 def _number(value: Decimal) -> orjson.Fragment:
@@ -170,14 +180,14 @@ def _number(value: Decimal) -> orjson.Fragment:
 class _Table:
     """A comparison table with each row in each of its states."""
 
-    def __init__(self, table: Comparison) -> None:
+    def __init__(self, url: str, table: Comparison) -> None:
         titles = [
             part("table", "Code", table.name),
             part("title", "String", table.title),
             part("left", "String", table.left),
             part("right", "String", table.right),
         ]
-        self._begun = _json({"url": canonicals.COMPARISON, "extension": titles})[:-2]
+        self._begun = _json({"url": url, "extension": titles})[:-2]
         self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]
 
     def filled(self, tally: Tally) -> bytes:

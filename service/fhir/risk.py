@@ -12,6 +12,7 @@ import orjson
 
 from service.errors import Problem
 from service.fhir import canonicals, wording
+from service.fhir.canonicals import AS_WRITTEN, Canonicals
 from service.fhir.chart import ChartValues
 from service.fhir.extensions import Extensions, coded, part
 from service.fhir.header import DATA_ABSENT_REASON, Json, ResponseHeader
@@ -30,16 +31,21 @@ _NO_CHART: Final = ChartValues()
 
 
 class Renderer:
-    """Writes the results of one guidance; what never changes is written once, at start."""
+    """Writes the results of one guidance; what never changes is written once, at start.
 
-    def __init__(self, guidance: Guidance) -> None:
+    Args:
+        guidance: whose results are written.
+        urls: the canonical urls of what this service defines itself.
+    """
+
+    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
         identity = guidance.written.identity
         self._guidance = guidance
         self._contained = _fragment([_device(identity)])
-        self._method = _fragment(_method(identity))
+        self._method = _fragment(_method(identity, urls))
         self._code = _fragment(_code(identity))
         self._intended = _fragment(_note(f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"))
-        self._extensions = Extensions(guidance)
+        self._extensions = Extensions(guidance, urls)
         self._predictions = Predictions(guidance, self._extensions)
         self._narrative = Narrative(guidance)
 
@@ -118,12 +124,12 @@ def _device(identity: Identity) -> Json:
     }
 
 
-def _method(identity: Identity) -> Json:
+def _method(identity: Identity, urls: Canonicals) -> Json:
     canonical = f"{identity.url}|{identity.version}"
     return {
         "extension": [
-            part(canonicals.GUIDANCE_CANONICAL, "Canonical", canonical),
-            part(canonicals.GUIDANCE_HASH, "String", identity.hash),
+            part(urls.restated(canonicals.GUIDANCE_CANONICAL), "Canonical", canonical),
+            part(urls.restated(canonicals.GUIDANCE_HASH), "String", identity.hash),
         ],
         "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
         "text": f"{canonical} (sha256 {identity.hash})",

@@ -61,7 +61,7 @@ def written_from(draft: Draft, graph: Graph, form: Form, identity: Identity) -> 
 
 
 def identity_from(draft: Draft, documents: Mapping[str, object], slug: str) -> Identity:
-    """What the guidance is; `hash` is over the canonical JSON of all documents."""
+    """What the guidance is; `hash` is over the canonical JSON of all documents, as the files have them."""
     said = draft.header.identity
     source, review = said["source"], said["review"]
     return Identity(

@@ -44,13 +44,21 @@ class Guidance:
         return evaluate(self.compiled, answers)
 
 
-def load(documents: Mapping[str, object], form: Form, *, slug: str = "") -> Guidance:
+def load(
+    documents: Mapping[str, object],
+    form: Form,
+    *,
+    slug: str = "",
+    hashed: Mapping[str, object] | None = None,
+) -> Guidance:
     """The guidance that the mapping files write.
 
     Args:
         documents: parsed YAML values by file stem; numbers are int or Decimal.
         form: the questionnaire that they score.
         slug: name of the mapping folder; without it the last part of the guidance's url.
+        hashed: the documents as the files have them, where `documents` names other canonical urls. The
+            hash is over these: the same files have the same hash wherever they are served.
 
     Raises:
         GuidanceError: one line per fault, `file.yaml: key path: what was expected`.
@@ -61,5 +69,6 @@ def load(documents: Mapping[str, object], form: Form, *, slug: str = "") -> Guid
     if faults:
         raise GuidanceError(faults)
     graph = graph_from(draft, form)
-    written = written_from(draft, graph, form, identity_from(draft, documents, slug))
+    identity = identity_from(draft, documents if hashed is None else hashed, slug)
+    written = written_from(draft, graph, form, identity)
     return Guidance(written, form, cases, draft, graph, compiled_from(draft, graph, written, form))
