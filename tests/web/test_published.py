@@ -1,4 +1,4 @@
-"""Read and search of published resources, checks RD01 to RD09, RD17 to RD19 and RD24."""
+"""Read and search of published resources, checks RD01 to RD10, RD15 to RD20, RD22 and RD24."""
 
 import orjson
 import pytest
@@ -29,6 +29,12 @@ def test_a_read_returns_the_resource_with_its_validators(client):
     assert answer.headers["Content-Type"] == "application/fhir+json"
     assert answer.headers["Cache-Control"] == "no-cache"
     assert answer.headers["Vary"] == "Accept"
+
+
+def test_rd03_an_unknown_id_is_not_found(client, is_outcome):
+    answer = client.get(f"{FORMS}/none?_summary=text")
+    assert answer.status_code == 404
+    is_outcome(answer)
 
 
 def test_a_resource_without_a_known_change_has_no_last_modified(client):
@@ -135,9 +141,9 @@ def test_a_search_that_finds_nothing_has_a_total_and_no_entry(client):
 
 def test_the_self_link_lists_only_what_was_used(client):
     answer = client.get(
-        f"{FORMS}?foo=1&name=name3&status=&_format=json&_summary=true&_sort=name&_pretty=true"
+        f"{FORMS}?foo=1&name=name3&status=&_format=json&_summary=true&_sort=name,foo&_pretty=true"
     )
-    assert links(answer) == {"self": f"{BASE}/Questionnaire?name=name3"}
+    assert links(answer) == {"self": f"{BASE}/Questionnaire?name=name3&_sort=name&_summary=true"}
     assert links(client.get(FORMS)) == {"self": f"{BASE}/Questionnaire"}
 
 
@@ -161,7 +167,7 @@ def test_an_unknown_parameter_is_left_out_otherwise(client, prefer):
 
 
 @pytest.mark.parametrize(
-    "query", ["_count=abc", "_count=-1", "_count=1.5", "_count=" + "9" * 10, "status:text=x", "_offset=x"]
+    "query", ["_count=abc", "_count=-1", "_count=1.5", "_count=" + "9" * 10, "status:text=x", "_cursor=x"]
 )
 def test_a_value_or_modifier_that_cannot_be_read_is_refused(client, is_outcome, query):
     answer = client.get(f"{FORMS}?{query}")
@@ -180,7 +186,7 @@ def test_following_next_gives_every_match_once(client):
         answer = client.get(path)
         assert orjson.loads(answer.data)["total"] == 5
         assert len(found(answer)) <= 2
-        assert path.count("_offset") <= 1
+        assert path.count("_cursor") <= 1
         seen += found(answer)
         following = links(answer).get("next")
         path = following and following.replace(BASE, "/fhir")
@@ -200,17 +206,56 @@ def test_a_huge_count_gives_everything_on_one_page(client):
     assert len(found(client.get(f"{FORMS}?_count=1000000"))) == 6
 
 
-def test_a_page_past_the_end_is_empty(client):
-    bundle = orjson.loads(client.get(f"{FORMS}?_offset=100").data)
-    assert bundle["total"] == 6
-    assert "entry" not in bundle
+def test_rd20_a_cursor_of_another_search_is_refused(client, is_outcome):
+    following = links(client.get(f"{FORMS}?status=active&_count=2"))["next"].replace(BASE, "/fhir")
+    answer = client.get(following.replace("active", "draft"))
+    assert answer.status_code == 400
+    is_outcome(answer)
 
 
-def test_a_search_by_form_finds_the_same(client):
-    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    answer = client.post(f"{FORMS}/_search?status=active", data="_count=2&name=name", headers=form)
+def test_rd21_an_order_may_be_asked_for(client):
+    expected = [f"questionnaire-{number}" for number in (9, 4, 3, 2, 1, 0)]
+    assert found(client.get(f"{FORMS}?_sort=-name")) == expected
+
+
+@pytest.mark.parametrize("path", [f"{FORMS}/questionnaire-1?", f"{FORMS}?_id=questionnaire-1&"])
+@pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        ("_elements=title", ["title", "status"]),
+        ("_summary=text", ["status"]),
+        ("_summary=true", ["url", "version", "name", "title", "status"]),
+    ],
+)
+def test_rd22_a_part_of_a_resource_is_read_and_found(client, path, query, rest):
+    answer = client.get(f"{path}{query}")
+    document = orjson.loads(answer.data)
+    resource = document["entry"][0]["resource"] if "entry" in document else document
+    assert list(resource) == ["resourceType", "id", "meta", *rest]
+    assert [each["code"] for each in resource["meta"]["tag"]] == ["SUBSETTED"]
+
+
+def test_rd22_a_part_that_cannot_be_read_is_refused(client, is_outcome):
+    answer = client.get(f"{FORMS}/questionnaire-1?_summary=some")
+    assert answer.status_code == 400
+    is_outcome(answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [
+        ("?status=active", "_count=2&name=name"),
+        ("", "status=active&_count=2&name=name"),
+        ("?status=active&_count=2&name=name", ""),
+        ("?status=active&name=name", "_count=2&status=active,draft"),
+    ],
+)
+def test_rd10_a_search_by_form_finds_the_same(client, query, form):
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    answer = client.post(f"{FORMS}/_search{query}", data=form, headers=headers)
     assert found(answer) == ["questionnaire-0", "questionnaire-1"]
     assert orjson.loads(answer.data)["total"] == 5
+    assert links(answer)["next"].startswith(f"{BASE}/Questionnaire?")
 
 
 def test_a_search_by_another_body_is_refused(client, is_outcome):
@@ -249,3 +294,9 @@ def test_options_names_the_methods(client, path):
 def test_another_type_is_served_in_the_same_way(client):
     assert found(client.get("/fhir/CodeSystem")) == ["codesystem-1"]
     assert found(client.get("/fhir/ValueSet")) == []
+
+
+def test_our_own_search_parameter_is_served(real):
+    path = "/fhir/SearchParameter?code=basis&base=RiskAssessment"
+    assert found(real.get(path)) == ["RiskAssessment-basis"]
+    assert real.get("/fhir/SearchParameter/RiskAssessment-basis").status_code == 200

@@ -1,0 +1,128 @@
+"""One value of a query as the values that a store compares entries with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, cast
+
+from service.search.dates import stretch
+from service.search.numbers import number_range
+from service.search.parameters import SearchParameter
+from service.search.references import ID, TYPE, target_of
+from service.search.texts import folded, split, unescaped
+from service.storage import (
+    Comparison,
+    RangeIs,
+    ReferenceTo,
+    ReferenceToIdentifier,
+    ReferenceToUrl,
+    StringIs,
+    TokenIs,
+    UriIs,
+    Value,
+)
+
+Values = tuple[Value, ...]
+
+_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
+_ID: Final = re.compile(ID)
+
+EXPECTED: Final[Mapping[str, str]] = {
+    "token": "a code, or system|code",
+    "reference": "an id, a type with an id such as Patient/123, or a url",
+    "date": "a date such as 2026-01-31, behind one of eq ne lt gt ge le sa eb ap or none",
+    "number": "a number, behind one of eq ne lt gt ge le sa eb ap or none",
+    "identifier": "an identifier as value or system|value",
+}
+"""What a value should be, by type of parameter or by modifier; any text is a string or a uri."""
+
+
+def values_of(parameter: SearchParameter, modifier: str, text: str, base: str) -> Values | None:
+    """Returns the values of which an entry must have one, or None where the text cannot be read.
+
+    Args:
+        parameter: what is searched for.
+        modifier: one of the parameter's, a resource type for a reference, or empty.
+        text: one alternative of the query, its escapes still in it.
+        base: public FHIR base.
+    """
+    match parameter.type:
+        case "token":
+            return _tokens(text, parameter.system)
+        case "reference":
+            return _references(parameter, modifier, text, base)
+        case "date":
+            return _dates(text)
+        case "string":
+            return (_text(modifier, unescaped(text)),)
+        case "uri":
+            return _uris(modifier, unescaped(text))
+        case "number":  # pragma: no branch - there is no other type
+            found = number_range(*_prefixed(text))
+            return None if found is None else (found,)
+
+
+def is_type(text: str) -> bool:
+    """Whether the text looks like the name of a resource type."""
+    return re.fullmatch(TYPE, text) is not None
+
+
+def _tokens(text: str, implied: str) -> Values | None:
+    system, code = _pair(text)
+    if code:
+        # A code whose element implies its system stands there without one.
+        return (TokenIs(code, implied if system == "" else system),)
+    return (TokenIs(None, system),) if system else None
+
+
+def _references(parameter: SearchParameter, modifier: str, text: str, base: str) -> Values | None:
+    if modifier == "identifier":
+        system, value = _pair(text)
+        return (ReferenceToIdentifier(value, system),) if value else None
+    named = unescaped(text)
+    if parameter.canonical:
+        return (ReferenceToUrl(named),)
+    if _ID.fullmatch(named):
+        return (ReferenceTo(named, modifier or parameter.only or None),)
+    target = target_of(named, base)
+    if modifier and (modifier != target.type or not target.id):
+        return None
+    return (ReferenceTo(target.id, target.type) if target.id else ReferenceToUrl(target.url),)
+
+
+def _dates(text: str) -> Values | None:
+    comparison, rest = _prefixed(text)
+    found = stretch(rest)
+    if found is None:
+        return None
+    low, high = found
+    # About a month means that month and the ones beside it: no clock is asked.
+    margin = high - low + 1 if comparison == "ap" else 0
+    return (RangeIs(comparison, low - margin, high + margin),)
+
+
+def _text(modifier: str, text: str) -> Value:
+    if modifier == "exact":
+        return StringIs(text, "exact")
+    return StringIs(folded(text), "contains" if modifier == "contains" else "starts")
+
+
+def _uris(modifier: str, text: str) -> Values:
+    if modifier != "below":
+        return (UriIs(text),)
+    if "|" in text:  # a version and those below it: of 1 also 1.0, but not 10
+        return UriIs(text), UriIs(f"{text}.", "starts")
+    return (UriIs(text, "starts"),)
+
+
+def _pair(text: str) -> tuple[str | None, str]:
+    """Returns system and code; the system is None where nothing is said of it."""
+    system, *rest = split(text, "|")
+    return (unescaped(system), unescaped("|".join(rest))) if rest else (None, unescaped(system))
+
+
+def _prefixed(text: str) -> tuple[Comparison, str]:
+    match = _PREFIX.fullmatch(text)
+    assert match is not None  # noqa: S101 - the rest may be anything
+    return cast("Comparison", match[1] or "eq"), match[2]
