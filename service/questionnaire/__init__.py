@@ -3,6 +3,8 @@
 from service.questionnaire.carried import carries_code
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire
+from service.questionnaire.expansion import expanded
+from service.questionnaire.expansion_entries import Wanted
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.kinds import KINDS
 from service.questionnaire.lint import lint
@@ -15,9 +17,11 @@ __all__ = [
     "Checked",
     "Compiled",
     "ValueSets",
+    "Wanted",
     "carries_code",
     "compile_leniently",
     "compile_questionnaire",
+    "expanded",
     "find_form",
     "lint",
     "load_engine",

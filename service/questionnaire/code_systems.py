@@ -1,48 +1,65 @@
 """Concepts of a code system that is at hand, whole or filtered.
 
-Source: FHIR R4 codesystem.html; filter operators of valueset-filter-operator.html.
+Source: FHIR R4 codesystem.html; filter operators of valueset-filter-operator.html; properties of
+concept-properties.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from service.questionnaire.extensions import mappings, text
 
 Concept = Mapping[str, Any]
 
+_INACTIVE: Final = ("inactive", "retired")
+_OPERATORS: Final = ("is-a", "descendent-of", "is-not-a", "in")
 
-def filtered(resource: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> list[Concept] | None:
+
+class Placed(NamedTuple):
+    """A concept, and the codes that it stands below, the nearest last."""
+
+    concept: Concept
+    above: tuple[str, ...] = ()
+
+
+def filtered(resource: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> list[Placed] | None:
     """Returns the concepts that pass all filters, or None where a filter is not understood."""
-    found = list(_with_ancestors(resource))
+    found = list(concepts_of(resource))
     for one in filters:
         operator, value = text(one.get("op")), text(one.get("value"))
-        if one.get("property") in ("concept", "code") and operator in (
-            "is-a",
-            "descendent-of",
-            "is-not-a",
-            "in",
-        ):
-            found = [pair for pair in found if _passes(operator, value, pair)]
+        if one.get("property") in ("concept", "code") and operator in _OPERATORS:
+            found = [placed for placed in found if _passes(operator, value, placed)]
         elif operator == "=":
-            found = [pair for pair in found if _property(pair[0], text(one.get("property"))) == value]
+            found = [each for each in found if _property(each.concept, text(one.get("property"))) == value]
         else:
             return None
-    return [concept for concept, _ in found]
+    return found
 
 
-def _with_ancestors(resource: Mapping[str, Any]) -> Iterator[tuple[Concept, frozenset[str]]]:
-    pending = [(concept, frozenset[str]()) for concept in mappings(resource.get("concept"))][::-1]
+def concepts_of(resource: Mapping[str, Any]) -> Iterator[Placed]:
+    """Yields every concept of a code system, in its order, parents before what stands below them."""
+    pending = [Placed(concept) for concept in mappings(resource.get("concept"))][::-1]
     while pending:
-        concept, above = pending.pop()
-        yield concept, above
-        below = above | {text(concept.get("code"))}
-        pending.extend([(child, below) for child in mappings(concept.get("concept"))][::-1])
+        concept, above = placed = pending.pop()
+        yield placed
+        below = (*above, text(concept.get("code")))
+        pending.extend([Placed(child, below) for child in mappings(concept.get("concept"))][::-1])
 
 
-def _passes(operator: str, value: str, pair: tuple[Concept, frozenset[str]]) -> bool:
-    code, above = text(pair[0].get("code")), pair[1]
+def is_abstract(concept: Concept) -> bool:
+    """Whether the concept only leads to others: nobody may choose it."""
+    return _property(concept, "notSelectable") == "true"
+
+
+def is_inactive(concept: Concept) -> bool:
+    """Whether the code system has given the concept up."""
+    return _property(concept, "inactive") == "true" or _property(concept, "status") in _INACTIVE
+
+
+def _passes(operator: str, value: str, placed: Placed) -> bool:
+    code, above = text(placed.concept.get("code")), placed.above
     if operator == "in":
         return code in {part.strip() for part in value.split(",")}
     if operator == "is-a":
@@ -55,5 +72,10 @@ def _passes(operator: str, value: str, pair: tuple[Concept, frozenset[str]]) -> 
 def _property(concept: Concept, name: str) -> str | None:
     for one in mappings(concept.get("property")):
         if one.get("code") == name:
-            return next((str(found) for key, found in one.items() if key.startswith("value")), None)
+            return next((_written(found) for key, found in one.items() if key.startswith("value")), None)
     return None
+
+
+def _written(value: object) -> str:
+    """Returns the value of a property as filters write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

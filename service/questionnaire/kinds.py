@@ -154,6 +154,9 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "expression-invalid": ("value", "an expression of the Questionnaire does not parse"),
         "expression-language": ("not-supported", "an expression is in a language that is not evaluated here"),
         "calculated-initial": ("business-rule", "an item has a calculatedExpression and an initial value"),
+        # expansion
+        "parameter-unsupported": ("not-supported", "the operation is asked for in a way that is not offered"),
+        "expansion-size": ("too-costly", "the expansion of a value set is too long for one answer"),
     }
 )
 """Kind to (FHIR issue-type code, meaning in one line)."""

@@ -12,32 +12,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.guidance.answers import Answer, Coding
-from service.questionnaire.code_systems import filtered
+from service.guidance.answers import Coding
+from service.questionnaire.code_systems import Concept, concepts_of, filtered
 from service.questionnaire.extensions import mappings, text
 from service.questionnaire.fixed import fixed_resource
-from service.questionnaire.item import Choice
-from service.questionnaire.weights import weight
+from service.questionnaire.members import Member, Members, carried, defined, enumerated, together
 
 _DEEPEST = 16
 
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Codes of a value set in order, and the systems of which further codes may belong to it."""
-
-    choices: Mapping[Answer, Choice]
-    uncertain: frozenset[str] = frozenset()
+Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueSets:
     """ValueSet and CodeSystem resources by url, and by `url|version`."""
 
-    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    systems: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sets: Mapping[str, Resource] = field(default_factory=dict)
+    systems: Mapping[str, Resource] = field(default_factory=dict)
 
-    def members(self, canonical: str, contained: Iterable[Mapping[str, Any]] = ()) -> Members | None:
+    def members(self, canonical: str, contained: Iterable[Resource] = ()) -> Members | None:
         """Returns the codes of a value set, or None where it, or all of it, is out of reach.
 
         Args:
@@ -46,7 +39,20 @@ class ValueSets:
         """
         return _Expansion(self.with_resources(contained)).of(canonical, 0)
 
-    def with_resources(self, resources: Iterable[Mapping[str, Any]]) -> ValueSets:
+    def members_of(self, value_set: Resource) -> Members | None:
+        """Returns the codes of a ValueSet resource; None as `members` does."""
+        return _Expansion(self).of_resource(value_set, 0)
+
+    def value_set(self, canonical: str) -> Resource | None:
+        """Returns the ValueSet with this canonical, of the service or of R4, or None."""
+        return self.sets.get(canonical) or _fixed(canonical, "ValueSet")
+
+    def system(self, url: str, version: str = "") -> Resource | None:
+        """Returns a CodeSystem, of the service or of R4, in this version if one is named, or None."""
+        canonical = f"{url}|{version}" if version else url
+        return self.systems.get(canonical) or _fixed(canonical, "CodeSystem")
+
+    def with_resources(self, resources: Iterable[Resource]) -> ValueSets:
         """Returns these value sets and code systems with more in front of them, `#id` included."""
         sets, systems = dict(self.sets), dict(self.systems)
         for resource in resources:
@@ -56,12 +62,17 @@ class ValueSets:
         return ValueSets(sets, systems)
 
 
-def value_sets_from(resources: Iterable[Mapping[str, Any]]) -> ValueSets:
+def value_sets_from(resources: Iterable[Resource]) -> ValueSets:
     """Collects ValueSets and CodeSystems; of several versions the last has the bare url."""
     return ValueSets().with_resources(resources)
 
 
-def _names(resource: Mapping[str, Any]) -> Iterator[str]:
+def _fixed(canonical: str, kind: str) -> Resource | None:
+    found = fixed_resource(canonical)
+    return found if found is not None and found["resourceType"] == kind else None
+
+
+def _names(resource: Resource) -> Iterator[str]:
     url, version, id_ = (text(resource.get(key)) for key in ("url", "version", "id"))
     if url:
         yield url
@@ -78,33 +89,36 @@ class _Expansion:
         self.known = known
 
     def of(self, canonical: str, depth: int) -> Members | None:
-        resource = self.known.sets.get(canonical) or fixed_resource(canonical)
-        if resource is None or depth > _DEEPEST:
-            return None
-        listed = _listed(resource)
+        resource = self.known.value_set(canonical)
+        return self.of_resource(resource, depth) if resource is not None and depth <= _DEEPEST else None
+
+    def of_resource(self, resource: Resource, depth: int) -> Members | None:
+        listed = carried(resource)
         if listed is not None:
             return listed
         compose = resource.get("compose")
         return self._composed(compose, depth) if isinstance(compose, Mapping) else None
 
-    def _composed(self, compose: Mapping[str, Any], depth: int) -> Members | None:
-        choices: dict[Answer, Choice] = {}
+    def _composed(self, compose: Resource, depth: int) -> Members | None:
+        found: dict[Coding, Member] = {}
         uncertain: set[str] = set()
         for include in mappings(compose.get("include")):
-            found = self._included(include, depth)
-            if found is None:
+            part = self._included(include, depth)
+            if part is None:
                 return None
-            choices.update(found.choices)
-            uncertain |= found.uncertain
+            found.update(part.found)
+            uncertain |= part.uncertain
         for exclude in mappings(compose.get("exclude")):
-            found = self._included(exclude, depth)
-            if found is None:
+            part = self._included(exclude, depth)
+            if part is None:
                 return None
-            choices = {answer: choice for answer, choice in choices.items() if answer not in found.choices}
-            uncertain |= found.uncertain
-        return Members(choices, frozenset(uncertain))
+            found = {coding: member for coding, member in found.items() if coding not in part.found}
+            uncertain |= part.uncertain
+        if compose.get("inactive") is False:
+            found = {coding: member for coding, member in found.items() if not member.inactive}
+        return Members(found, frozenset(uncertain))
 
-    def _included(self, include: Mapping[str, Any], depth: int) -> Members | None:
+    def _included(self, include: Resource, depth: int) -> Members | None:
         """All parts of one include must hold together: system, concepts, filters and value sets."""
         parts: list[Members] = []
         if text(include.get("system")):
@@ -117,27 +131,35 @@ class _Expansion:
             parts.append(found)
         return _common(parts) if parts else None
 
-    def _system(self, include: Mapping[str, Any]) -> Members:
-        system = text(include.get("system"))
+    def _system(self, include: Resource) -> Members:
+        system, version = text(include.get("system")), text(include.get("version"))
+        resource = self.known.system(system, version)
+        version = version or text((resource or {}).get("version"))
         listed = list(mappings(include.get("concept")))
-        resource = self.known.systems.get(system) or fixed_resource(system)
         if listed:
-            return Members(dict(_choice(system, concept) for concept in listed))
+            known = _by_code(resource) if resource is not None else {}
+            return together(
+                enumerated(system, version, each, known.get(text(each.get("code")), {})) for each in listed
+            )
         if resource is None or resource.get("content") != "complete":
             return Members({}, frozenset({system}))
         found = filtered(resource, list(mappings(include.get("filter"))))
         if found is None:
             return Members({}, frozenset({system}))
-        return Members(dict(_choice(system, concept) for concept in found))
+        return together(defined(system, version, placed) for placed in found)
+
+
+def _by_code(system: Resource) -> dict[str, Concept]:
+    return {text(placed.concept.get("code")): placed.concept for placed in concepts_of(system)}
 
 
 def _common(parts: list[Members]) -> Members:
     """The codes in all parts; uncertain where one part does not know and no other part denies."""
-    systems = [{answer.system for answer in part.choices if isinstance(answer, Coding)} for part in parts]
+    systems = [{coding.system for coding in part.found} for part in parts]
     sure = {
-        answer: choice
-        for answer, choice in parts[0].choices.items()
-        if all(answer in part.choices for part in parts[1:])
+        coding: member
+        for coding, member in parts[0].found.items()
+        if all(coding in part.found for part in parts[1:])
     }
     uncertain = {
         system
@@ -148,27 +170,3 @@ def _common(parts: list[Members]) -> Members:
         )
     }
     return Members(sure, frozenset(uncertain))
-
-
-def _listed(resource: Mapping[str, Any]) -> Members | None:
-    """The expansion that the resource carries, unless it is one page of a longer one."""
-    expansion = resource.get("expansion")
-    if not isinstance(expansion, Mapping) or "contains" not in expansion:
-        return None
-    choices = dict(_contained(expansion["contains"]))
-    total = expansion.get("total")
-    return Members(choices) if not isinstance(total, int) or total <= len(choices) else None
-
-
-def _contained(contains: object) -> Iterator[tuple[Answer, Choice]]:
-    pending = list(mappings(contains))[::-1]
-    while pending:
-        concept = pending.pop()
-        if text(concept.get("code")) and concept.get("abstract") is not True:
-            yield _choice(text(concept.get("system")), concept)
-        pending.extend(list(mappings(concept.get("contains")))[::-1])
-
-
-def _choice(system: str, concept: Mapping[str, Any]) -> tuple[Answer, Choice]:
-    coding = Coding(system, text(concept.get("code")))
-    return coding, Choice(coding, text(concept.get("display")), weight(concept))

@@ -184,3 +184,54 @@ def test_a_fixed_value_set_of_another_version_is_not_found() -> None:
     assert fixed_resource("http://hl7.org/fhir/ValueSet/administrative-gender|5.0.0") is None
     assert fixed_resource("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1") is not None
     assert fixed_resource("http://nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "uncertain"), [(None, set()), ("1", set()), ("2", {"http://s"})], ids=str
+)
+def test_a_code_system_is_taken_in_the_version_that_is_named(
+    version: str | None, uncertain: set[str]
+) -> None:
+    include = {"system": "http://s"} | ({} if version is None else {"version": version})
+    resource = {"resourceType": "ValueSet", "url": "http://vs", "compose": {"include": [include]}}
+    known = value_sets_from([SYSTEM | {"version": "1"}, resource]).members("http://vs")
+    assert known is not None
+    assert known.uncertain == uncertain
+    assert bool(known.choices) is not bool(uncertain)
+
+
+def test_a_code_that_only_leads_to_others_is_no_answer() -> None:
+    """R4 valueset.html: an abstract code is there for navigation, nobody may choose it."""
+    grouped = {
+        "resourceType": "CodeSystem",
+        "url": "http://s",
+        "content": "complete",
+        "concept": [
+            {
+                "code": "group",
+                "property": [{"code": "notSelectable", "valueBoolean": True}],
+                "concept": [{"code": "leaf"}],
+            }
+        ],
+    }
+    resource = {
+        "resourceType": "ValueSet",
+        "url": "http://vs",
+        "compose": {"include": [{"system": "http://s"}]},
+    }
+    known = value_sets_from([grouped, resource]).members("http://vs")
+    assert known is not None
+    assert list(known.choices) == [Coding("http://s", "leaf")]
+    assert list(known.found) == [Coding("http://s", "group"), Coding("http://s", "leaf")]
+
+
+def test_inactive_codes_are_outside_where_the_value_set_says_so() -> None:
+    compose = {"include": [{"system": "http://s"}], "inactive": False}
+    assert codes(compose=compose) == ({"b", "c", "d", "e"}, set())
+
+
+def test_what_is_fixed_by_r4_is_found_as_what_it_is() -> None:
+    known = ValueSets()
+    assert known.value_set("http://hl7.org/fhir/administrative-gender") is None
+    assert known.system("http://hl7.org/fhir/ValueSet/administrative-gender") is None
+    assert known.system("http://hl7.org/fhir/administrative-gender", "4.0.1") is not None
