@@ -22,7 +22,7 @@ from service.fhir.bundle import collection, indented
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.explain import explained
 from service.fhir.header import ResponseHeader, header_from_accepted, header_from_resource
-from service.fhir.parameters import posted_from
+from service.fhir.parameters import Posted, posted_from
 from service.fhir.response import check as check_structure
 from service.fhir.text import patient_text
 from service.guidance.answers import Answers
@@ -31,7 +31,7 @@ from service.guidance.result import Result
 COMPLETE = frozenset(("completed", "amended"))
 OUTPUTS = ("risk", "bundle", "explain", "text")
 
-_REFUSED = frozenset(("entered-in-error", "stopped"))
+_WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
 _NO_CHART = ChartValues()
 
 
@@ -40,6 +40,20 @@ class Assessed(NamedTuple):
 
     body: bytes
     guidance: str
+
+
+class Judged(NamedTuple):
+    """What is to be stored beside a response.
+
+    Args:
+        risk: the RiskAssessment, without an id of its own; None where the response is not scored.
+        guidance: `url|version` of the guidance that made it; empty where there is none.
+        withdraws: observation-status that an earlier result takes; empty where it does not end.
+    """
+
+    risk: bytes | None
+    guidance: str
+    withdraws: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +72,20 @@ class Scored:
     chart: ChartValues
     problems: tuple[Problem, ...]
 
+    @property
+    def guidance(self) -> str:
+        """The `url|version` of the guidance."""
+        identity = self.pair.guidance.written.identity
+        return f"{identity.url}|{identity.version}"
+
     def result(self) -> Result:
         """Returns what the guidance makes of the answers."""
         return self.pair.guidance.evaluate(self.answers)
+
+    def risk(self, of_id: str | None = None) -> bytes:
+        """Returns the RiskAssessment, based on the response under this id (None: under its own)."""
+        header = self.header if of_id is None else replace(self.header, id=of_id)
+        return self.pair.renderer.render(self.result(), header, self.chart, self.problems)
 
 
 class Assessor:
@@ -80,9 +105,24 @@ class Assessor:
             NotScorable: its questionnaire, status or answers do not allow a score; every fault.
         """
         scored = self.accepted(data) or self.scored(data)
-        identity = scored.pair.guidance.written.identity
-        body = scored.pair.renderer.render(scored.result(), scored.header, scored.chart, scored.problems)
-        return Assessed(body, f"{identity.url}|{identity.version}")
+        return Assessed(scored.risk(), scored.guidance)
+
+    def judge(self, data: bytes, of_id: str) -> Judged:
+        """Returns what is to be stored beside a QuestionnaireResponse that is kept under this id.
+
+        A response that was stopped is checked like one in progress, one entered in error only as R4:
+        neither is scored, and an earlier result of it ends.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: as `assess_body` does; Parameters are Malformed here.
+        """
+        scored = self.accepted(data)
+        if scored is None:
+            response = self._response(data)
+            if response["status"] in _WITHDRAWN:
+                return self._unscored(response)
+            scored = self._scored(Posted(response, "QuestionnaireResponse"))
+        return Judged(scored.risk(of_id), scored.guidance)
 
     def shown(self, data: bytes, output: str) -> str:
         """Returns one of the OUTPUTS as text: the RiskAssessment, a Bundle, every reason, or plain words.
@@ -96,13 +136,13 @@ class Assessor:
             return patient_text(guidance, result)
         if output == "explain":
             return explained(guidance, result, scored.answers)
-        risk = scored.pair.renderer.render(result, scored.header, scored.chart, scored.problems)
+        risk = scored.risk()
         return collection(risk, scored.header) if output == "bundle" else indented(risk)
 
     def accepted(self, data: bytes) -> Scored | None:
         """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
         response = self._decode(data) if len(data) <= self._limits.body_bytes else None
-        if response is None or response.status in _REFUSED or response.questionnaire is UNSET:
+        if response is None or response.status in _WITHDRAWN or response.questionnaire is UNSET:
             return None
         pair = self._catalogue.pairs.get(response.questionnaire)
         if pair is None or not pair.is_active or response.item is UNSET:
@@ -116,7 +156,11 @@ class Assessor:
         """Reads and checks a body in full; raises as `assess_body` does."""
         posted = posted_from(read(data, self._limits))
         _refuse_errors(Malformed, check_structure(posted.response, posted.at))
+        _refuse_subset(posted.response)
         _refuse_status(posted.response)
+        return self._scored(posted)
+
+    def _scored(self, posted: Posted) -> Scored:
         pair = self._catalogue.find(posted.response.get("questionnaire"))
         checked = pair.compiled.check(posted.response)
         chart = chart_values(posted, pair.guidance.form)
@@ -125,6 +169,21 @@ class Assessor:
         closed = checked.answers.closed - chart.unusable
         answers = replace(checked.answers, chart=chart.given, closed=closed)
         return Scored(pair, header_from_resource(posted.response), answers, chart, problems)
+
+    def _response(self, data: bytes) -> Mapping[str, Any]:
+        """Returns a body that is a QuestionnaireResponse of R4, whatever it answers."""
+        response = read(data, self._limits)
+        if response.get("resourceType") != "QuestionnaireResponse":
+            raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
+        _refuse_errors(Malformed, check_structure(response))
+        _refuse_subset(response)
+        return response
+
+    def _unscored(self, response: Mapping[str, Any]) -> Judged:
+        if response["status"] != "entered-in-error":
+            checked = self._catalogue.find(response.get("questionnaire")).compiled.check(response)
+            _refuse_errors(NotScorable, checked.problems)
+        return Judged(None, "", _WITHDRAWN[response["status"]])
 
 
 def _placed(problem: Problem, at: str) -> Problem:
@@ -137,7 +196,18 @@ def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Pr
         raise kind(*problems)
 
 
+def _refuse_subset(response: Mapping[str, Any]) -> None:
+    """Answers that were left out of a page (`_summary`, `_elements`) are not answers that were not given.
+
+    Source: R4 search.html#elements; the tag SUBSETTED is there so that nobody takes a part for the whole.
+    """
+    tags = response.get("meta", {}).get("tag", ())
+    if any(tag.get("code") == "SUBSETTED" for tag in tags):
+        expected = "Expected the whole response; meta.tag says that this is a part of one (SUBSETTED)."
+        raise NotScorable(Problem("subsetted", expected, "QuestionnaireResponse.meta.tag"))
+
+
 def _refuse_status(response: Mapping[str, Any]) -> None:
-    if response.get("status") in _REFUSED:
+    if response.get("status") in _WITHDRAWN:
         expected = "Expected: completed, amended or in-progress; this status says that it must not be scored."
         raise NotScorable(Problem("status-not-scorable", expected, "QuestionnaireResponse.status"))

@@ -121,6 +121,7 @@ def _reference_range(reference_range: Members) -> Faults:
 
 INVARIANTS: Final[Mapping[str, Callable[[Members], Faults]]] = MappingProxyType(
     {
+        "Bundle": _resource,
         "QuestionnaireResponse": _resource,
         "QuestionnaireResponse.item": _item,
         "Observation": _observation,

@@ -2,7 +2,7 @@
 
 A line of `r4.txt` is `Type = name:type ...`; `*` marks a list, `!` a required element, `|` a choice
 of types, `{a|b}` the codes of a required binding, `@` a reference to another type's elements.
-`extension` is allowed on every type and `modifierExtension` on none, so neither is written down.
+`extension` is allowed on every type but Bundle and `modifierExtension` on none, so neither is written down.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ANY: Final = (
     "ContactDetail|Contributor|DataRequirement|Expression|ParameterDefinition|RelatedArtifact|TriggerDefinition|"
     "UsageContext|Dosage|Meta"
 )
-_RESOURCES = ("QuestionnaireResponse", "Observation")
+_RESOURCES = ("QuestionnaireResponse", "Observation", "Bundle")
 
 
 Rule = Callable[[Mapping[str, Any]], Faults]
@@ -48,6 +48,7 @@ class Element:
         expected: what it should be, in words.
         fault: the kind of fault where it is not.
         local: whether it may refer to a contained resource (`#id`).
+        primitive: the name of its type where that is primitive; else empty.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Element:
     expected: str
     fault: str
     local: bool = False
+    primitive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def shape_of(type_name: str, body: str) -> Shape:
             choices.append((match["name"], frozenset(made)))
     if type_name in _RESOURCES:
         elements["resourceType"] = _primitive("resourceType", "code", many=False)
-    elements["extension"] = _EXTENSION
+    if type_name != "Bundle":
+        elements["extension"] = _EXTENSION
     return Shape(elements, tuple(required), tuple(choices), INVARIANTS.get(type_name))
 
 
@@ -136,7 +139,7 @@ def _primitive(name: str, type_name: str, *, many: bool, codes: str | None = Non
         accepts, expected = allowed.__contains__, "one of the codes " + ", ".join(sorted(allowed))
     local = type_name == "canonical" or name == "reference"
     fault = kinds.FORMAT if codes is None else kinds.CODE
-    return Element(name, "", many, types, accepts, expected, fault, local)
+    return Element(name, "", many, types, accepts, expected, fault, local, type_name)
 
 
 _EXTENSION: Final = _complex("extension", "Extension", many=True)

@@ -12,6 +12,7 @@ from service.errors import Problem
 from service.fhir import kinds
 from service.fhir.paths import Place, expression, is_name, shown
 from service.fhir.shapes import Element, Shape, shapes
+from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
 _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
@@ -23,7 +24,7 @@ def check(resource: Mapping[str, Any], resource_type: str, at: str) -> tuple[Pro
 
     Args:
         resource: an object that `body.read` has read, or a resource inside one.
-        resource_type: `QuestionnaireResponse` or `Observation`.
+        resource_type: `QuestionnaireResponse`, `Observation` or `Bundle`.
         at: FHIRPath of the resource in the body; paths of faults go on from there.
     """
     if resource.get("resourceType") != resource_type:
@@ -137,6 +138,8 @@ class _Check:
             if name in _CHANGES_MEANING:
                 here = (place, name, None)
                 self._report(kinds.MODIFIER_EXTENSION, here, "nothing that changes the meaning")
+            if name == "div" and isinstance(member, str) and not is_narrative(member):
+                self._report(kinds.NARRATIVE, (place, name, None), NARRATIVE_EXPECTED)
             for index, each in enumerate(member) if type(member) is list else ((None, member),):
                 if isinstance(each, dict):
                     self._pending.append((each, "Resource", (place, name, index)))

@@ -1,5 +1,7 @@
 """Checks the XHTML of a narrative: well formed, only the elements and attributes that R4 allows.
 
+A page may read it as HTML, so what only XML takes for text is refused too.
+
 Source: https://hl7.org/fhir/R4/narrative.html (txt-1, txt-2)
 """
 
@@ -52,6 +54,8 @@ class _Reader:
         self._parser.CharacterDataHandler = self._text
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.ProcessingInstructionHandler = self._refuse
+        self._parser.StartCdataSectionHandler = self._refuse
+        self._parser.CommentHandler = self._comment
 
     def read(self, div: str) -> None:
         self._parser.Parse(_ENTITY.sub(_character, div), True)  # noqa: FBT003 - expat takes no keyword
@@ -68,6 +72,11 @@ class _Reader:
 
     def _text(self, text: str) -> None:
         self.says_something = self.says_something or not text.isspace()
+
+    def _comment(self, text: str) -> None:
+        # Read as HTML, such a comment is over at once, and what was said in it would run.
+        if text.startswith((">", "->")):
+            raise _NotAllowed
 
     def _refuse(self, *_: object) -> None:
         raise _NotAllowed

@@ -74,3 +74,19 @@ def test_a_bomb_of_entities_is_refused_unread():
 
 def test_a_deep_narrative_needs_no_recursion():
     assert is_narrative(div("<b>" * 50_000 + "x" + "</b>" * 50_000))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<!--><img src=x onerror=alert(1)>--><p>x</p>",
+        "<!---><img src=x onerror=alert(1)>--><p>x</p>",
+        "<p>x</p><![CDATA[><img src=x onerror=alert(1)>]]>",
+    ],
+)
+def test_sh08_what_html_reads_otherwise_than_xml_is_refused(inside):
+    assert not is_narrative(f'<div xmlns="http://www.w3.org/1999/xhtml">{inside}</div>')
+
+
+def test_a_plain_comment_may_stand_in_a_narrative():
+    assert is_narrative('<div xmlns="http://www.w3.org/1999/xhtml"><!-- made by hand --><p>x</p></div>')
