@@ -1,0 +1,118 @@
+"""The trail of a stored version: who made what of what (Provenance), and that it happened (AuditEvent).
+
+Source: R4 provenance.html, auditevent.html; codes of the value sets that R4 binds there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.fhir.header import carried
+
+Json = dict[str, Any]
+
+_SERVICE: Final = {"display": "Questionnaire guidance service"}
+_NOT_STATED: Final = {"display": "Not stated in the response"}
+_PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
+_REST: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
+    "code": "rest",
+    "display": "RESTful Operation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stored version of a response.
+
+    Args:
+        response: its reference with version, `QuestionnaireResponse/x/_history/2`.
+        before: reference of the version that it follows; empty for the first.
+        risk: reference of the result that was stored with it; empty where there is none.
+        guidance: `url|version` of the guidance that was used; empty where none was.
+        recorded: FHIR instant.
+    """
+
+    response: str
+    before: str
+    risk: str
+    guidance: str
+    recorded: str
+
+
+def provenance(step: Step, resource: Mapping[str, Any]) -> Json:
+    """Returns the Provenance of a stored version and its result, without id.
+
+    Args:
+        step: what was stored.
+        resource: the response; its author and source are named as they stand there.
+    """
+    activity = ("UPDATE", "revise") if step.before else ("CREATE", "create")
+    document: Json = {
+        "resourceType": "Provenance",
+        "text": _text("A response was stored, with the result that the guidance makes of it."),
+        "target": [{"reference": each} for each in (step.response, step.risk) if each],
+        "recorded": step.recorded,
+        "activity": {"coding": [{"system": _OPERATION, "code": activity[0], "display": activity[1]}]},
+        "agent": list(_agents(resource)),
+        "entity": list(_entities(step)),
+    }
+    if step.guidance:
+        document["policy"] = [step.guidance.partition("|")[0]]
+    return {name: value for name, value in document.items() if value}
+
+
+def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
+    """Returns the AuditEvent of a stored version, without id; arguments as `provenance` has them."""
+    code, action = ("update", "U") if step.before else ("create", "C")
+    subject = carried(resource.get("subject"))
+    return {
+        "resourceType": "AuditEvent",
+        "text": _text("A response was received and stored."),
+        "type": _REST,
+        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": code, "display": code}],
+        "action": action,
+        "recorded": step.recorded,
+        "outcome": "0",
+        "agent": [{"who": {"display": "Caller, not authenticated by this service"}, "requestor": True}],
+        "source": {"observer": _SERVICE},
+        "entity": [
+            *({"what": {"reference": each}} for each in (step.response, step.risk) if each),
+            *([{"what": subject, "role": _PATIENT}] if subject is not None else []),
+        ],
+    }
+
+
+_PATIENT: Final = {"system": _ROLE, "code": "1", "display": "Patient"}
+
+
+def _agents(resource: Mapping[str, Any]) -> Iterator[Json]:
+    author = carried(resource.get("author"))
+    source = carried(resource.get("source"))
+    if author is None and source is None:
+        yield _agent("author", "Author", _NOT_STATED)
+    if author is not None:
+        yield _agent("author", "Author", author)
+    if source is not None:
+        yield _agent("informant", "Informant", source)
+    yield _agent("assembler", "Assembler", _SERVICE)
+
+
+def _agent(code: str, display: str, who: Mapping[str, Any]) -> Json:
+    return {"type": {"coding": [{"system": _PARTICIPANT, "code": code, "display": display}]}, "who": who}
+
+
+def _entities(step: Step) -> Iterator[Json]:
+    if step.before:
+        yield {"role": "revision", "what": {"reference": step.before}}
+    if step.risk:
+        yield {"role": "source", "what": {"reference": step.response}}
+
+
+def _text(words: str) -> Json:
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{words}</p></div>'
+    return {"status": "generated", "div": div}
