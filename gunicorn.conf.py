@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 from pathlib import Path
 
 from gunicorn.http import wsgi
@@ -21,7 +22,9 @@ preload_app = True  # guidance is read and checked once, before the first worker
 worker_class = "service.web.worker.Worker"
 worker_connections = _settings.connections
 keepalive = _settings.keepalive_s
-graceful_timeout = _settings.graceful_timeout_s
+# The master counts from the signal on: on top come the time in which workers drain, and the second in which
+# they notice that it is over.
+graceful_timeout = _settings.drain_s + 1 + _settings.graceful_timeout_s
 timeout = 60  # a worker that answers no heartbeat for so long is replaced
 
 limit_request_line = 8190
@@ -47,6 +50,16 @@ def when_ready(_server: object) -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def post_fork(_server: object, _worker: object) -> None:
+    """Has a worker that is told to stop while it starts leave at once.
+
+    Until it has handlers of its own it runs those of the master, which only note the signal: it would
+    never stop, and the master would wait for it until the time for running requests is over.
+    """
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(each, lambda _number, _frame: os._exit(0))
 
 
 def worker_exit(_server: object, _worker: object) -> None:

@@ -24,10 +24,7 @@ def operation_routes(assessor: Assessor, limit: int) -> tuple[Route, ...]:
         limit: longest body in bytes.
     """
     path = f"{BASE_PATH}/{RESPONSE}"
-    return (
-        Route(f"{path}/$assess", {"POST": assess_view(assessor, limit)}, RESPONSE, operation="assess"),
-        Route(path, {}, RESPONSE),
-    )
+    return (Route(f"{path}/$assess", {"POST": assess_view(assessor, limit)}, RESPONSE, operation="assess"),)
 
 
 def assess_view(assessor: Assessor, limit: int) -> View:

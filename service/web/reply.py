@@ -15,6 +15,9 @@ NO_STORE: Header = ("Cache-Control", "no-store")
 REVALIDATE: Header = ("Cache-Control", "no-cache")
 VARY: Header = ("Vary", "Accept")
 
+_NOSNIFF: Header = ("X-Content-Type-Options", "nosniff")
+_TLS_ONLY: Header = ("Strict-Transport-Security", "max-age=31536000")
+
 
 class Reply(NamedTuple):
     """One answer. `headers` leaves out Content-Length and what every answer carries."""
@@ -32,3 +35,15 @@ def json_reply(document: Any, content_type: str, *headers: Header, status: int =
 def indented(body: bytes) -> bytes:
     """Returns JSON text with line breaks; every number keeps its digits."""
     return msgspec.json.format(body, indent=2)
+
+
+def everywhere(base: str) -> tuple[Header, ...]:
+    """Returns what every answer carries: its type is not to be guessed; https, once used, is kept for a year.
+
+    Args:
+        base: public FHIR base; browsers heed the year only where they came by https.
+
+    Source:
+        RFC 6797, section 7.2: the header is left out of answers over plain http.
+    """
+    return (_NOSNIFF, _TLS_ONLY) if base.startswith("https://") else (_NOSNIFF,)

@@ -24,6 +24,7 @@ class Route:
         resource: the FHIR type that the route belongs to, or empty.
         interactions: the FHIR interaction codes (`read`, `search-type`) that the views answer.
         operation: the name of the operation without `$`, or empty.
+        public: whether pages of every origin may read the answers.
     """
 
     template: str
@@ -31,3 +32,4 @@ class Route:
     resource: str = ""
     interactions: tuple[str, ...] = ()
     operation: str = ""
+    public: bool = False

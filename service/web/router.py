@@ -72,11 +72,14 @@ class Router:
 
 
 def answered(route: Route, call: Call) -> Reply:
-    """Returns what the view of the route answers; raises ServiceError."""
+    """Returns what the view of the route answers; raises NotAllowed and what the view raises."""
     method = call.environ["REQUEST_METHOD"]
     if method == "OPTIONS":
         return Reply(204, b"", (("Allow", ", ".join(_allowed(route))),))
-    return route.views["GET" if method == "HEAD" else method](call)
+    view = route.views.get("GET" if method == "HEAD" else method)
+    if view is None:  # methods are told apart by case here, not where paths are matched
+        raise _not_allowed(_allowed(route))
+    return view(call)
 
 
 def _allowed(route: Route) -> list[str]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from service.errors import Malformed, Problem
-from service.web.call import Call
-from service.web.capability import metadata_route
+from service.fhir.canonicals import AS_WRITTEN, Canonicals
+from service.web.bundles import BundleLimits, bundle_route
+from service.web.capability import Offer, metadata_route
 from service.web.health import health_routes
-from service.web.operations import operation_routes
+from service.web.openapi import openapi_route
+from service.web.operations import RESPONSE, operation_routes
 from service.web.published import published_routes
 from service.web.route import BASE_PATH, Route
+from service.web.router import Router
+from service.web.stored import stored_routes
 
 if TYPE_CHECKING:
     from service.assess import Assessor
     from service.fhir.artifacts import Artifact
+    from service.repository import Repository
 
 STANDARD = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     "process-response": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response",
+    "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
 }
 """Operations that HL7 defines, by name, with the canonicals of their definitions."""
 
@@ -28,8 +33,12 @@ def all_routes(
     artifacts: Iterable[Artifact],
     assessor: Assessor,
     base: str,
-    limit: int,
+    limits: BundleLimits,
+    *,
     more: Sequence[Route] = (),
+    repository: Repository | None = None,
+    cors: bool = False,
+    urls: Canonicals = AS_WRITTEN,
 ) -> tuple[Route, ...]:
     """Returns every route.
 
@@ -37,18 +46,25 @@ def all_routes(
         artifacts: published resources; each operation that is offered has its OperationDefinition among them.
         assessor: turns the bytes of a body into the bytes of a result.
         base: public FHIR base.
-        limit: longest request body in bytes.
+        limits: of request bodies, and of Bundles.
         more: further routes under the FHIR base.
+        repository: what is stored; None where nothing is.
+        cors: whether apps of other origins may call.
+        urls: the canonical urls of what this service defines itself.
     """
-    shelved = tuple(artifacts)
-    routes = (*operation_routes(assessor, limit), *more, *published_routes(shelved, base, limit))
+    shelved, limit = tuple(artifacts), limits.body_bytes
+    nothing = (Route(f"{BASE_PATH}/{RESPONSE}", {}, RESPONSE),)
+    stored = nothing if repository is None else stored_routes(repository, base, limit, urls)
+    routes = (*stored, *operation_routes(assessor, limit), *more, *published_routes(shelved, base, limit))
     definitions = STANDARD | {
         each.resource["code"]: each.url for each in shelved if each.type == "OperationDefinition"
     }
-    system = (Route(BASE_PATH, {"POST": _no_bundles}), metadata_route(routes, base, definitions))
-    return (*system, *routes, *health_routes())
-
-
-def _no_bundles(_call: Call) -> NoReturn:
-    text = "Batches and transactions are not processed here. Expected: one request per resource."
-    raise Malformed(Problem("interaction-unknown", text))
+    system = ("batch",) if repository is None else ("batch", "transaction")
+    inner = (metadata_route(Offer(routes, definitions, system, cors, urls), base), *routes)
+    everything = (
+        bundle_route(Router(inner), repository, limits, base=base, urls=urls),
+        *inner,
+        *health_routes(None if repository is None else repository.ping),
+    )
+    forms = (f"{each.url}|{each.version}" for each in shelved if each.type == "Questionnaire")
+    return (*everything, openapi_route(everything, base, next(forms, "")))

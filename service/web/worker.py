@@ -1,4 +1,9 @@
-"""The gunicorn worker: greenlets, a deadline for every request, errors as OperationOutcome.
+"""The gunicorn worker: greenlets, a deadline for every request, errors as OperationOutcome, a slow end.
+
+A worker that is to stop first says that it is not ready and serves on, new connections too, so that
+whoever spreads the requests looks elsewhere before anyone is refused. gunicorn's master closes its
+own listeners at once; those of the worker stay open. Then what is running is finished; connections
+on which nothing is running are closed, for gunicorn would wait for each of them.
 
 What gunicorn refuses itself (a bad request line, too many headers) never reaches the application;
 here it leaves as an OperationOutcome too, and nothing of it is logged but the kind of fault.
@@ -8,12 +13,15 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
+from socket import SHUT_RD
 from typing import Any
 
-from gevent import Timeout
+from gevent import Timeout, monkey, spawn_later
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
+from service.fhir.canonicals import Canonicals
 from service.settings import from_environment
 from service.web.unparsed import raw_response
 
@@ -24,15 +32,40 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
     """A gevent worker in which no client can hold a request open for ever."""
 
     def init_process(self) -> None:
-        """Reads the deadline once, in the worker."""
-        self._deadline_s = from_environment(os.environ).request_timeout_s
+        """Reads the settings once, in the worker."""
+        self._settings = from_environment(os.environ)
+        self._stopping = False
+        self._idle: set[Any] = set()
         super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begins to drain, and then to stop.
+
+        Another TERM changes nothing: gunicorn's master repeats it, and so do process managers that
+        signal a whole group. INT or QUIT end it at once.
+        """
+        if not self.booted:
+            super().handle_exit(sig, frame)
+            return
+        self._stopping = self.wsgi.stopping = True
+        spawn_later(self._settings.drain_s, self._leave, sig)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serves one connection."""
+        self._idle.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._idle.discard(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serves one request; a sender or reader slower than the deadline loses its connection."""
-        deadline = Timeout.start_new(self._deadline_s)
+        self._idle.discard(sock)
+        if self._stopping:
+            req.force_close()
+        deadline = Timeout.start_new(self._settings.request_timeout_s)
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            super().handle_request(listener_name, req, sock, addr)
         except Timeout as expired:
             if expired is not deadline:
                 raise
@@ -40,8 +73,27 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             raise StopIteration from None
         finally:
             deadline.close()
+        if self._stopping:
+            raise StopIteration
+        self._idle.add(sock)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         """Answers what gunicorn could not read, or the application's own breakdown."""
         _LOG.warning({"event": "refused", "kind": type(exc).__name__})
-        util.write_nonblock(client, raw_response(exc))
+        urls = Canonicals(self._settings.canonical_base)
+        util.write_nonblock(client, raw_response(exc, self._settings.public_base, urls))
+
+    def _leave(self, sig: int) -> None:
+        super().handle_exit(sig, None)
+        for client in tuple(self._idle):
+            with suppress(OSError):
+                _hear_no_more(client)
+
+
+def _hear_no_more(client: Any) -> None:
+    """Ends a connection after what has arrived on it.
+
+    gevent's own shutdown would also interrupt who is reading, as if the connection had failed.
+    """
+    with monkey.get_original("socket", "socket")(fileno=os.dup(client.fileno())) as unpatched:
+        unpatched.shutdown(SHUT_RD)

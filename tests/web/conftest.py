@@ -32,7 +32,7 @@ def assessor() -> fakes.FakeAssessor:
 
 @pytest.fixture
 def application(artifacts: Any, assessor: Any) -> Application:
-    return Application(all_routes(artifacts, assessor, fakes.BASE, fakes.LIMIT))
+    return Application(all_routes(artifacts, assessor, fakes.BASE, fakes.LIMITS))
 
 
 @pytest.fixture

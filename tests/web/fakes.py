@@ -1,5 +1,6 @@
 """The application on a fake assessor and fake published resources: what HTTP does, nothing clinical."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +9,12 @@ import orjson
 
 from service.errors import Malformed, Problem
 from service.web.application import Application
+from service.web.bundles import BundleLimits
 from service.web.routes import all_routes
 
 BASE = "https://fhir.example.org/r4"
 LIMIT = 4096
+LIMITS = BundleLimits(LIMIT, 64, 5)
 FHIR = "application/fhir+json"
 
 
@@ -63,6 +66,6 @@ def artifacts() -> list[SimpleNamespace]:
     return [*forms, draft, operation, published("CodeSystem", 1)]
 
 
-def application() -> Application:
+def application(origins: Sequence[str] = ()) -> Application:
     """For gunicorn: the real server and worker around the fake."""
-    return Application(all_routes(artifacts(), FakeAssessor(), BASE, LIMIT))
+    return Application(all_routes(artifacts(), FakeAssessor(), BASE, LIMITS), frozenset(origins), BASE)

@@ -29,7 +29,11 @@ class Served:
     def stop(self) -> None:
         """Stops the server and reads its log to the end."""
         self.process.terminate()
-        self.process.wait(PATIENCE_S)
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(PATIENCE_S)
 
     def _port(self) -> int:
@@ -64,9 +68,14 @@ class Answer:
 
 
 def answer_from(connection: socket.socket, *, bodiless: bool = False) -> Answer:
-    """Reads one answer; its length is the announced one."""
+    """Reads one answer; its length is the announced one. Raises EOFError where none comes."""
     with connection.makefile("rb") as stream:
-        head = b"".join(iter(stream.readline, b"\r\n"))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = stream.readline()
+            if not line:
+                raise EOFError
+            head += line
         found = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
         return Answer(head.rstrip(), b"" if bodiless or not found else stream.read(int(found[1])))
 
@@ -86,11 +95,14 @@ def get(path: str, *headers: str, method: str = "GET") -> bytes:
 
 
 @contextmanager
-def serving(app: str = "fakes:application()", *options: str, **settings: str) -> Iterator[Served]:
-    """Runs gunicorn with the project's configuration on a free port and stops it afterwards."""
-    environment = {**os.environ, **{f"SERVICE_{name}": text for name, text in settings.items()}}
-    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", "127.0.0.1:0"]
-    command += ["--pythonpath", "tests/web", *options, app]
+def serving(
+    app: str = "fakes:application()", *options: str, port: int = 0, **settings: str
+) -> Iterator[Served]:
+    """Runs gunicorn with the project's configuration and stops it afterwards; port 0 is any free one."""
+    given = {"DRAIN_S": "0", **settings}
+    environment = {**os.environ, **{f"SERVICE_{name}": text for name, text in given.items()}}
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
+    command += ["--bind", f"127.0.0.1:{port}", "--pythonpath", "tests/web", *options, app]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         server = Served(process)
         try:

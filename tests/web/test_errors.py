@@ -43,7 +43,7 @@ def test_every_error_has_a_status():
         ("GET", "/fhir/Questionnaire/%00", 404),
         ("GET", "/fhir//metadata", 404),
         ("GET", "/fhir/Questionnaire/%ff", 404),
-        ("POST", "/fhir", 400),
+        ("POST", "/fhir", 415),
         ("GET", "/fhir", 405),
         ("GET", ASSESS, 405),
         ("PUT", ASSESS, 405),

@@ -38,7 +38,7 @@ ODD = st.recursive(
 @pytest.fixture(scope="module")
 def faked():
     return Application(
-        all_routes(fakes.artifacts(), fakes.FakeAssessor(), fakes.BASE, fakes.LIMIT)
+        all_routes(fakes.artifacts(), fakes.FakeAssessor(), fakes.BASE, fakes.LIMITS)
     ).test_client()
 
 

@@ -90,7 +90,7 @@ def test_no_canary_sent_through_any_route_reaches_the_log(application, assessor,
         "/fhir/Questionnaire/canary-x",
         "/fhir/canary-x",
         "/canary-x",
-        "/fhir/Questionnaire?canary-x=1&_count=canary-x",
+        "/fhir/Questionnaire?canary-7=1&_count=canary-x",  # RD16 names plain words
     ],
 )
 def test_no_error_repeats_what_was_sent(client, path):

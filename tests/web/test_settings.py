@@ -75,6 +75,25 @@ def test_a_base_that_links_cannot_be_built_from_is_refused(url):
         from_environment({"SERVICE_BASE_URL": url})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "urn:uuid:2",
+        "https://x.example/",
+        "https://x.example/a|b",
+        'https://x.example/"',
+        "https://x.example/a b",
+        "https://x.example/a&b",
+        "https://x.example//a",
+        "https://u@x.example",
+        "",
+    ],
+)
+def test_a_canonical_base_that_means_more_than_an_address_is_refused(url):
+    with pytest.raises(SettingsError):
+        from_environment({"SERVICE_CANONICAL_BASE": url})
+
+
 def test_the_base_of_links_is_the_configured_one_or_the_address():
     assert Settings().public_base == "http://127.0.0.1:8000/fhir"
     assert Settings(host="::1", port=1).public_base == "http://[::1]:1/fhir"
@@ -87,6 +106,84 @@ def test_a_fault_never_repeats_the_value():
             {"SERVICE_PORT": "hunter2", "SERVICE_BASE_URL": "hunter2", "SERVICE_LOG_LEVEL": "hunter2"}
         )
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "none",
+        "sqlite:///data/service.db",
+        "sqlite:////var/lib/a folder/service.db",
+        "postgresql://host/service",
+        "postgresql://user@host:5433/service",
+        "postgresql://user:p/a:s%40s@host/service?sslmode=require",
+        "postgresql+psycopg://user:word@[::1]:5433/service",
+        "postgresql:///service?host=/run/postgresql",
+    ],
+)
+def test_a_store_of_each_kind_is_taken_and_opened(url):
+    from service.storage import open_store
+
+    assert from_environment({"SERVICE_STORE_URL": url}).store_url == url
+    open_store(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "None",
+        "canary",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///canary.db?mode=ro",
+        "mysql://canary:canary@host/service",
+        "postgresql://canary:canary@host",
+        "postgresql://canary:canary@host/",
+        "postgresql://canary:canary@host:port/service",
+        "postgresql://canary:canary@host/service\npostgresql://host/service",
+    ],
+)
+def test_a_store_of_another_kind_is_refused_with_the_other_faults_and_not_repeated(url):
+    with pytest.raises(SettingsError) as error:
+        from_environment({"SERVICE_STORE_URL": url, "SERVICE_PORT": "none"})
+    assert [fault.split(":")[0] for fault in error.value.faults] == ["SERVICE_PORT", "SERVICE_STORE_URL"]
+    assert "canary" not in str(error.value)
+
+
+def test_the_store_may_be_named_by_a_file(tmp_path):
+    (tmp_path / "url").write_text("postgresql://user:canary@host/service\n")
+    settings = from_environment({"SERVICE_STORE_URL_FILE": str(tmp_path / "url")})
+    assert settings == Settings(store_url="postgresql://user:canary@host/service")
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "expected"),
+    [
+        (None, {}, "path of a text file"),
+        (b"\xff\xfe", {}, "path of a text file"),
+        (b"canary", {}, "Expected none, sqlite:///"),
+        (b"none", {"SERVICE_STORE_URL": "none"}, "Expected it or SERVICE_STORE_URL, not both"),
+    ],
+)
+def test_a_file_that_does_not_name_a_store_is_refused_and_not_repeated(tmp_path, content, more, expected):
+    path = tmp_path / "canary"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError) as error:
+        from_environment({"SERVICE_STORE_URL_FILE": str(path), **more})
+    [fault] = error.value.faults
+    assert fault.startswith("SERVICE_STORE_URL_FILE: ")
+    assert expected in fault
+    assert "canary" not in fault
+
+
+def test_a_relative_path_of_the_store_begins_at_the_program():
+    assert Settings().store == f"sqlite:///{ROOT}/data/service.db"
+    for url in ("none", "sqlite:////var/lib/service.db", "postgresql://host/service"):
+        assert Settings(store_url=url).store == url
 
 
 def test_readme_lists_every_setting_with_its_default():

@@ -1,10 +1,15 @@
-"""What the server refuses before the application sees it leaves as an OperationOutcome too."""
+"""What the server refuses before the application sees it is an OperationOutcome too: SH02, SH06, CO05."""
 
 import orjson
 import pytest
 from gunicorn.http import errors
 
 from service.web.unparsed import raw_response
+
+
+def headers_of(response):
+    lines = response.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return dict(line.split(": ", 1) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -27,3 +32,21 @@ def test_a_request_that_is_not_http_gets_an_outcome_that_repeats_nothing(fault, 
     assert b"Connection: close" in head
     assert orjson.loads(body)["issue"][0]["code"] == code
     assert b"canary" not in head + body
+
+
+def test_a_page_of_any_origin_may_read_it_because_it_is_a_fixed_text():
+    """CO05: whose page it is, is in the part of the request that could not be read."""
+    headers = headers_of(raw_response(errors.LimitRequestHeaders("canary")))
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+@pytest.mark.parametrize(
+    ("base", "said"), [("https://fhir.example.org/r4", "max-age=31536000"), ("http://[::1]:8000/fhir", None)]
+)
+def test_it_says_what_every_answer_says(base, said):
+    """SH02."""
+    headers = headers_of(raw_response(RuntimeError(), base))
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers.get("Strict-Transport-Security") == said
+    assert headers["Cache-Control"] == "no-store"

@@ -1,0 +1,200 @@
+"""Which browser apps may read an answer, checks CO01 to CO05."""
+
+import fakes
+import orjson
+import pytest
+
+from service.web.application import Application
+from service.web.routes import all_routes
+
+APP = "https://app.example.org"
+OTHER = "https://other.example.org"
+ASSESS = "/fhir/QuestionnaireResponse/$assess"
+READ = "/fhir/Questionnaire/questionnaire-1"
+CLOSED = ("/nothing", READ, "/fhir/Questionnaire", ASSESS, "/healthz")
+ASKED = "authorization, content-type, prefer, if-none-exist, if-match, x-request-id"
+
+
+@pytest.fixture
+def shared(artifacts, assessor):
+    """A client of the application with one registered origin."""
+    routes = all_routes(artifacts, assessor, fakes.BASE, fakes.LIMITS)
+    return Application(routes, frozenset({APP}), fakes.BASE).test_client()
+
+
+def preflight(client, path, origin=APP, method="POST", headers=ASKED):
+    asked = {"Origin": origin, "Access-Control-Request-Method": method}
+    if headers is not None:
+        asked["Access-Control-Request-Headers"] = headers
+    return client.options(path, headers=asked)
+
+
+def names(answer, header):
+    return [name.strip() for name in answer.headers[header].split(",")]
+
+
+def cors_headers(answer):
+    return {name for name in answer.headers.keys() if name.startswith("Access-Control-")}  # noqa: SIM118
+
+
+def test_a_preflight_is_answered_without_a_token_with_all_that_was_asked_for(shared):
+    """CO01."""
+    answer = preflight(shared, ASSESS)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+    assert {"GET", "POST", "PUT"} <= set(names(answer, "Access-Control-Allow-Methods"))
+    assert set(ASKED.split(", ")) <= set(names(answer, "Access-Control-Allow-Headers"))
+    assert int(answer.headers["Access-Control-Max-Age"]) > 0
+    assert answer.headers["Allow"] == "OPTIONS, POST"
+
+
+def test_a_header_of_the_apps_own_library_may_be_sent(shared):
+    """CO01, as asked for by @medplum/core."""
+    answer = preflight(shared, ASSESS, headers="X-Medplum,authorization")
+    assert "x-medplum" in names(answer, "Access-Control-Allow-Headers")
+    assert names(answer, "Access-Control-Allow-Headers").count("authorization") == 1
+
+
+@pytest.mark.parametrize("odd", ["a b", "a:b", "a\tb", '"a"', "*", "ü", "", "a;b", "(a)"])
+def test_what_is_no_name_of_a_header_is_not_repeated(shared, odd):
+    """CO01."""
+    answer = preflight(shared, ASSESS, headers=f"x-good,{odd},x-other")
+    allowed = names(answer, "Access-Control-Allow-Headers")
+    assert {"x-good", "x-other"} <= set(allowed)
+    assert odd.strip() not in allowed
+
+
+def test_no_more_than_fifty_names_are_repeated(shared):
+    """CO01."""
+    answer = preflight(shared, ASSESS, headers=",".join(f"x-{number}" for number in range(200)))
+    ours = [name for name in names(answer, "Access-Control-Allow-Headers") if name[2:].isdecimal()]
+    assert ours == [f"x-{number}" for number in range(50)]
+
+
+def test_a_preflight_without_names_of_headers_is_answered(shared):
+    """CO01."""
+    assert "authorization" in names(preflight(shared, READ, headers=None), "Access-Control-Allow-Headers")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/fhir/Patient/1", "GET"), (READ, "DELETE"), ("/nothing", "POST")]
+)
+def test_a_preflight_lets_an_app_through_to_the_error_that_it_is_to_read(shared, path, method):
+    """CO05; the preflight itself has neither body nor type."""
+    asked = preflight(shared, path, method=method)
+    assert asked.status_code == 204
+    assert "Content-Type" not in asked.headers
+    assert method in names(asked, "Access-Control-Allow-Methods")
+    assert shared.open(path, method=method, headers={"Origin": APP}).status_code in (404, 405)
+
+
+@pytest.mark.parametrize("origin", [OTHER, "null", APP + ":8443", APP.upper(), "http://app.example.org"])
+def test_a_preflight_from_elsewhere_permits_nothing(shared, origin):
+    """CO03."""
+    for path in (ASSESS, "/nothing"):
+        assert not cors_headers(preflight(shared, path, origin=origin))
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_plain_options_without_the_headers_of_a_preflight_is_answered_as_ever(shared, path):
+    answer = shared.options(path, headers={"Origin": APP})
+    assert answer.status_code == (404 if path == "/nothing" else 204)
+    assert "Access-Control-Allow-Methods" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", [APP, OTHER, "null", None])
+def test_the_capability_statement_is_for_every_origin(client, shared, origin):
+    """CO02."""
+    headers = {} if origin is None else {"Origin": origin}
+    for each in (client, shared):
+        answer = each.get("/fhir/metadata", headers=headers)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Vary"] == "Accept"
+        asked = preflight(each, "/fhir/metadata", origin=origin or OTHER, method="GET")
+        assert asked.headers["Access-Control-Allow-Origin"] == "*"
+        assert "authorization" in names(asked, "Access-Control-Allow-Headers")
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_a_registered_origin_is_echoed_and_caches_are_told_so(shared, path):
+    """CO03."""
+    answer = shared.get(path, headers={"Origin": APP})
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+    assert "Origin" in names(answer, "Vary")
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", [OTHER, "null", "", APP + "/", APP + ", " + OTHER, None])
+def test_no_other_origin_gets_anything(shared, origin):
+    """CO03."""
+    for path in CLOSED:
+        answer = shared.get(path, headers={} if origin is None else {"Origin": origin})
+        assert not cors_headers(answer)
+        assert "Origin" in names(answer, "Vary")
+
+
+def test_nothing_depends_on_the_origin_where_none_is_registered(client):
+    """CO03."""
+    for path in CLOSED:
+        answer = client.get(path, headers={"Origin": APP})
+        assert not cors_headers(answer)
+        assert "Origin" not in answer.headers.get("Vary", "")
+
+
+def test_vary_stays_one_header(shared):
+    """CO03; a 304 says the same as the 200 that it stands for."""
+    first = shared.get(READ, headers={"Origin": APP})
+    again = shared.get(READ, headers={"Origin": APP, "If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    for answer in (first, again):
+        assert answer.headers.getlist("Vary") == ["Accept, Origin"]
+        assert answer.headers["Access-Control-Allow-Origin"] == APP
+
+
+def test_an_app_may_read_the_headers_that_it_needs(shared):
+    """CO04."""
+    needed = {"Location", "ETag", "Last-Modified", "Content-Location", "X-Request-Id", "WWW-Authenticate"}
+    for path in (READ, "/fhir/metadata", "/nothing"):
+        answer = shared.get(path, headers={"Origin": APP})
+        assert needed | {"Link", "X-Guidance", "Retry-After"} == set(
+            names(answer, "Access-Control-Expose-Headers")
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status"),
+    [
+        ("GET", "/nothing", {}, 404),
+        ("GET", "/fhir/Questionnaire/none", {}, 404),
+        ("DELETE", READ, {}, 405),
+        ("GET", READ, {"headers": {"Accept": "image/png"}}, 406),
+        ("POST", ASSESS, {"data": b" " * 5000, "content_type": fakes.FHIR}, 413),
+        ("POST", ASSESS, {"data": b"{}", "content_type": "text/plain"}, 415),
+        ("POST", ASSESS, {"data": b"[]", "content_type": fakes.FHIR}, 400),
+    ],
+)
+def test_errors_can_be_read_by_the_app_too(shared, is_outcome, method, path, more, status):
+    """CO05."""
+    headers = {"Origin": APP, **more.pop("headers", {})}
+    answer = shared.open(path, method=method, headers=headers, **more)
+    assert answer.status_code == status
+    is_outcome(answer)
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+
+
+def test_a_breakdown_can_be_read_by_the_app_too(shared, assessor, is_outcome):
+    """CO05."""
+    assessor.raises = KeyError("canary")
+    answer = shared.post(ASSESS, data=b"{}", headers={"Origin": APP}, content_type=fakes.FHIR)
+    assert answer.status_code == 500
+    is_outcome(answer)
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+
+
+def test_an_answer_laid_out_for_people_is_still_empty_where_it_has_no_body(shared):
+    """CO01; `_pretty` has nothing to lay out."""
+    asked = preflight(shared, READ + "?_pretty=true")
+    assert (asked.status_code, asked.data) == (204, b"")
+    known = shared.get(READ + "?_pretty=true", headers={"If-None-Match": "*"})
+    assert (known.status_code, known.data) == (304, b"")
+    assert orjson.loads(shared.get(READ + "?_pretty=true").data)

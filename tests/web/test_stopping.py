@@ -1,0 +1,113 @@
+"""The real server is told to stop: it says so first, and leaves nobody without an answer; check PX03."""
+
+import signal
+import time
+
+from served import PATIENCE_S, answer_from, get, post, serving
+
+HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
+
+
+def until(condition):
+    """Asks again and again, as long as patience lasts."""
+    limit = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < limit
+
+
+def is_not_ready(server):
+    return server.ask(get("/readyz")).status == 503
+
+
+def is_deaf(server):
+    try:
+        server.ask(get("/healthz"))
+    except (OSError, EOFError):
+        return True
+    return False
+
+
+def test_a_server_that_is_told_to_stop_says_so_and_goes_on_serving_for_its_drain_time():
+    """PX03: readiness fails first; a second TERM changes nothing."""
+    with serving(WORKERS="2", DRAIN_S="600", KEEPALIVE_S="3") as server, server.connect() as running:
+        running.sendall(HALF)
+        assert server.ask(get("/healthz")).headers["connection"] == "keep-alive"
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: all(is_not_ready(server) for _ in range(20)))
+        assert server.ask(get("/readyz")).document == {"status": "stopping"}
+        with server.connect() as unused:  # closed after KEEPALIVE_S; who had stopped would be gone
+            assert unused.recv(1) == b""
+        assert server.ask(get("/healthz")).status == 200
+        assert server.ask(post(b"{}")).status == 200
+        running.sendall(REST)
+        assert answer_from(running).status == 200
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_a_connection_that_is_used_while_the_server_drains_is_the_last_of_its_client():
+    """PX03: whoever keeps connections open learns that it has to look elsewhere."""
+    with serving(WORKERS="1", DRAIN_S="600", KEEPALIVE_S="600") as server, server.connect() as kept:
+        kept.sendall(get("/healthz"))
+        assert answer_from(kept).headers["connection"] == "keep-alive"
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: is_not_ready(server))
+        kept.sendall(get("/healthz"))
+        assert answer_from(kept).headers["connection"] == "close"
+        assert kept.recv(1) == b""
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_a_request_that_runs_longer_than_the_drain_time_is_finished():
+    """PX03."""
+    with serving(WORKERS="2", DRAIN_S="1", KEEPALIVE_S="600") as server, server.connect() as running:
+        running.sendall(HALF)
+        assert server.ask(get("/healthz")).status == 200
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: is_deaf(server))
+        running.sendall(REST)
+        assert answer_from(running).status == 200
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_a_connection_on_which_nothing_runs_does_not_keep_the_server():
+    """PX03: neither one that has been answered nor one that was never used."""
+    with (
+        serving(WORKERS="1", KEEPALIVE_S="600") as server,
+        server.connect() as kept,
+        server.connect() as unused,
+    ):
+        kept.sendall(get("/healthz"))
+        assert answer_from(kept).headers["connection"] == "keep-alive"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert (kept.recv(1), unused.recv(1)) == (b"", b"")
+    assert "error" not in "".join(server.log).replace("gunicorn.error", "").lower()
+
+
+def test_a_request_that_never_ends_does_not_keep_the_server_for_ever():
+    """PX03: the time for running requests comes after the drain time, and then it is over."""
+    with serving(WORKERS="1", DRAIN_S="1", GRACEFUL_TIMEOUT_S="1") as server, server.connect() as running:
+        running.sendall(HALF)
+        assert server.ask(get("/healthz")).status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert running.recv(1) == b""
+
+
+def test_the_time_to_drain_does_not_count_as_time_to_finish():
+    """PX03: a worker that is killed cannot say that it leaves."""
+    with serving(WORKERS="1", DRAIN_S="4", GRACEFUL_TIMEOUT_S="3") as server:
+        assert server.ask(get("/healthz")).status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+    assert "Worker exiting" in "".join(server.log)
+
+
+def test_a_server_is_stopped_while_it_starts():
+    """PX03: a worker that has not begun has nobody to leave without an answer."""
+    with serving(WORKERS="2", DRAIN_S="600") as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
