@@ -10,12 +10,15 @@ RUN scripts/install --runtime /opt/service/.venv
 COPY service service
 RUN .venv/bin/python -m compileall -q service
 
-# Runtime stage: no pip cache, no build tools, no root. The root file system may be read-only.
+# Runtime stage: no pip cache, no build tools, no root. The root file system may be read-only: all that is
+# written is in /data, a volume that a new container takes over from the old one.
 FROM debian:12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service \
+ && install --directory --owner 10001 --mode 0700 /data \
+ && install --directory /opt/service && ln -s /data /opt/service/data
 WORKDIR /opt/service
 COPY --from=build /opt/service/.venv .venv
 COPY --from=build /opt/service/service service
@@ -24,6 +27,7 @@ COPY questionnaires questionnaires
 COPY mappings mappings
 USER 10001
 ENV PYTHONDONTWRITEBYTECODE=1 SERVICE_HOST=0.0.0.0 SERVICE_PORT=8000
+VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD [".venv/bin/python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['SERVICE_PORT'] + '/readyz', timeout=2)"]

@@ -7,12 +7,17 @@ import sys
 
 from service import catalogue
 from service.assess import Assessor
-from service.errors import StartupError
+from service.errors import SettingsError, StartupError
 from service.fhir.body import Limits
+from service.repository import APPEND_ONLY, Repository
 from service.settings import Settings
 from service.settings import from_environment as settings_from
+from service.storage import Limits as StoreLimits
+from service.storage import Store, StoreFault, migrate, open_store
 from service.validate import Validator
 from service.web.application import Application
+from service.web.bundles import BundleLimits
+from service.web.expansion import expansion_routes
 from service.web.routes import all_routes
 from service.web.validation import validation_routes
 
@@ -20,15 +25,49 @@ from service.web.validation import validation_routes
 def create_app(settings: Settings) -> Application:
     """Returns the application that serves what the settings name.
 
+    The schema of the store is created or brought up to date; connections open later, in each worker.
+
     Raises:
         GuidanceError: a questionnaire or mapping file is wrong, or fails its own worked cases.
+        SettingsError: the store cannot be used.
     """
-    served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
+    folders = settings.questionnaires_dir, settings.mappings_dir
+    served = catalogue.read(*folders, canonical_base=settings.canonical_base)
     limits = Limits(settings.max_body_bytes, settings.max_depth)
+    assessor, base = Assessor(served, limits), settings.public_base
+    store = store_from(settings)
     forms = [id_ for kind, id_ in served.artifacts if kind == "Questionnaire"]
-    validations = validation_routes(Validator(served, limits), forms, limits.body_bytes)
-    base, assessor = settings.public_base, Assessor(served, limits)
-    return Application(all_routes(served.artifacts.values(), assessor, base, limits.body_bytes, validations))
+    routes = all_routes(
+        served.artifacts.values(),
+        assessor,
+        base,
+        BundleLimits(limits.body_bytes, limits.depth, settings.max_bundle_entries),
+        more=(
+            *validation_routes(Validator(served, limits), forms, limits.body_bytes, served.canonicals),
+            *expansion_routes(served, limits),
+        ),
+        repository=None if store is None else Repository(store, assessor, base),
+        cors=bool(settings.origins),
+        urls=served.canonicals,
+    )
+    return Application(routes, settings.origins, base, served.canonicals)
+
+
+def store_from(settings: Settings) -> Store | None:
+    """Returns the store that the settings name, its schema up to date; None where nothing is kept.
+
+    Raises:
+        SettingsError: the URL is not understood, or the database cannot be reached or changed.
+        StartupError: its schema is newer than this program.
+    """
+    wait = settings.store_timeout_s
+    limits = StoreLimits(connect_s=wait, lock_s=wait, connections=settings.store_connections)
+    try:
+        migrate(settings.store, limits)
+    except StoreFault as fault:
+        text = "SERVICE_STORE_URL: the database cannot be reached, or its schema cannot be changed."
+        raise SettingsError([text]) from fault
+    return open_store(settings.store, limits, append_only=APPEND_ONLY)
 
 
 def from_environment() -> Application:

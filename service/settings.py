@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range
 
 from service.errors import SettingsError
@@ -19,6 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+_CANONICAL = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*")
+# Only the shape: what the parts mean is for the storage to say.
+_STORE = re.compile(
+    r"none"
+    r"|sqlite:///(?!:memory:)[^?\s][^?\n]*"
+    r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?"
+)
+_FILE = "sqlite:///"
+_SECRETS = ("store_url",)  # each may come from the file that the variable with the suffix _FILE names
 _UNKNOWN = "No such setting; expected one of the variables that README lists."
 
 
@@ -34,7 +43,7 @@ class Settings:
         canonical_base: what canonical urls of published resources begin with, in place of the
             domain that is reserved for examples.
         store_url: `sqlite:///<path>`, `postgresql://<user>:<password>@<host>/<database>`, or `none`
-            to keep nothing.
+            to keep nothing. SERVICE_STORE_URL_FILE may name a file that holds it instead.
         store_timeout_s: longest wait for a connection or a lock of the store.
         store_connections: most connections to the store of one worker.
         retention_days: `python -m service expire` deletes responses, with all that was made of them,
@@ -83,6 +92,12 @@ class Settings:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def store(self) -> str:
+        """The store's URL; a relative path begins at the program's folder, wherever it was started."""
+        path = self.store_url.removeprefix(_FILE)
+        return self.store_url if path == self.store_url else f"{_FILE}{ROOT / path}"
+
+    @property
     def origins(self) -> frozenset[str]:
         """Origins that may call this service from a browser."""
         return frozenset(filter(None, self.cors_origins.split(",")))
@@ -124,6 +139,28 @@ def _public_base(url: str) -> None:
         raise ValidationError("Expected a URL that has no user and does not end in a slash.")
 
 
+def _canonical_base(url: str) -> None:
+    """Canonical urls stand in JSON, narratives and search parameters: nothing in them may mean more there."""
+    if not _CANONICAL.fullmatch(url):
+        raise ValidationError(
+            "Expected a URL such as https://example.org/x of letters, digits and -._~% that ends in no slash."
+        )
+
+
+def _store_url(url: str) -> None:
+    if not _STORE.fullmatch(url):
+        raise ValidationError(
+            "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database."
+        )
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        raise ValidationError("Expected the path of a text file that can be read.") from None
+
+
 def _origins(text: str) -> None:
     for origin in filter(None, text.split(",")):
         if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
@@ -141,8 +178,9 @@ class _Variables(Schema):
     questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
     base_url = fields.String(validate=_public_base)
-    canonical_base = fields.String(validate=_public_base)
-    store_url = fields.String()
+    canonical_base = fields.String(validate=_canonical_base)
+    store_url = fields.String(validate=_store_url)
+    store_url_file = fields.Function(deserialize=_content, validate=_store_url)
     store_timeout_s = _whole(1, 60)
     store_connections = _whole(1, 100)
     retention_days = _whole(0, 36_500)
@@ -160,3 +198,15 @@ class _Variables(Schema):
     drain_s = _whole(0, 600)
     graceful_timeout_s = _whole(1, 600)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_secrets(self, given: Mapping[str, Any], **_: Any) -> None:
+        for name in _SECRETS:
+            if name in given and f"{name}_file" in given:
+                raise ValidationError(f"Expected it or {PREFIX}{name.upper()}, not both.", f"{name}_file")
+
+    @post_load
+    def _with_secrets(self, given: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Puts what stands in the file of a secret in the secret's own place."""
+        own = {f"{name}_file": name for name in _SECRETS}
+        return {own.get(name, name): value for name, value in given.items()}

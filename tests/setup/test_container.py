@@ -11,9 +11,12 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+
+from service.settings import Settings
 
 NOBODY = 65534
 
@@ -62,6 +65,15 @@ def test_the_recipe_has_two_stages_and_ends_as_a_user_without_rights(recipe):
     assert re.findall(r"^USER (\S+)", recipe, re.MULTILINE) == ["10001"]
 
 
+def test_all_that_is_written_goes_to_a_volume_of_that_user(recipe):
+    """The default store is below the program, where a link stands; all else may be read-only."""
+    run = stages(recipe)[-1]
+    assert "install --directory --owner 10001 --mode 0700 /data" in run
+    assert f"ln -s /data {re.search(r'^WORKDIR (.+)', run, re.MULTILINE)[1]}/data" in run
+    assert re.findall(r"^VOLUME (.+)", run, re.MULTILINE) == ["/data"]
+    assert Settings().store_url == "sqlite:///data/service.db"
+
+
 @pytest.mark.slow
 def test_the_steps_of_the_recipe_give_a_service_that_runs_without_rights(root, recipe, folder):
     for name in copied(recipe):
@@ -76,23 +88,53 @@ def test_the_steps_of_the_recipe_give_a_service_that_runs_without_rights(root, r
         [folder / ".venv/bin/python", "-c", "import pytest"], capture_output=True, check=False
     )
     assert missing.returncode != 0
+    volume = make_volume(folder)
     assert_serves(root, folder)
+    assert (volume / "service.db").stat().st_mode & 0o777 == 0o600
+    assert_keeps(folder)
+
+
+def make_volume(folder: Path) -> Path:
+    """Makes the folder that the recipe makes, which alone the service may write to, and the link to it."""
+    volume = folder / "volume"
+    volume.mkdir(mode=0o700)
+    (folder / "data").symlink_to(volume)
+    if os.geteuid() == 0:
+        os.chown(volume, NOBODY, NOBODY)
+    return volume
+
+
+def bare() -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+
+
+def identity() -> dict[str, Any]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def assert_keeps(folder: Path) -> None:
+    """Exports and erases what the service stored, as the same user."""
+    command = [folder / ".venv/bin/python", "-m", "service"]
+    common = {"cwd": folder, "env": bare(), "stdout": subprocess.PIPE, **identity()}
+    lines = subprocess.run([*command, "export", "Patient/example"], check=True, **common).stdout.splitlines()
+    assert len(lines) == 4
+    done = subprocess.run([*command, "erase", "Patient/example", "--yes"], check=True, **common)
+    assert sum(orjson.loads(done.stdout).values()) == 4
 
 
 def assert_serves(root: Path, folder: Path) -> None:
-    bare = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
-    bare["SERVICE_PORT"] = str(free_port())
-    identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    environment = {**bare(), "SERVICE_PORT": str(free_port())}
     command = [folder / ".venv/bin/python", "-m", "service", "serve"]
     with subprocess.Popen(
-        command, cwd=folder, env=bare, stderr=subprocess.PIPE, text=True, **identity
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, **identity()
     ) as process:
         try:
             assert any("Listening" in line for line in iter(process.stderr.readline, ""))
-            base = "http://127.0.0.1:" + bare["SERVICE_PORT"]
+            base = "http://127.0.0.1:" + environment["SERVICE_PORT"]
             assert status(base + "/readyz") == 200
             sample = (root / "samples/plain-eyelid.json").read_bytes()
             assert status(base + "/fhir/QuestionnaireResponse/$assess", sample) == 200
+            assert status(base + "/fhir/QuestionnaireResponse", sample) == 201
         finally:
             process.send_signal(signal.SIGTERM)
 
