@@ -1,0 +1,86 @@
+"""References between the entries of a transaction, check BU05."""
+
+from bundled import TYPE, bundle, create, entry, id_in, statuses, urn
+from ehr import BASE, matches
+from sent import SYSTEM, identified, new_patient, small
+
+RELATED = "https://ehr.example.org/related"
+
+
+def linked(patient, *targets):
+    """A response with references to others in an extension, as deep as one may stand."""
+    extensions = [
+        {"url": RELATED, "extension": [{"url": "to", "valueReference": {"reference": each}}]}
+        for each in targets
+    ]
+    return small(patient, extension=extensions)
+
+
+def targets_of(resource):
+    return [
+        each["extension"][0]["valueReference"]["reference"].removeprefix(f"{BASE}/")
+        for each in resource["extension"]
+    ]
+
+
+def test_bu05_references_between_entries_are_rewritten(ehr):
+    patient, one, two, three = new_patient(), urn(), urn(), urn()
+    answer = ehr.post(
+        "",
+        bundle(
+            "transaction",
+            create(linked(patient, two, three), one),
+            create(linked(patient, one), two),
+            create(linked(patient, three, "Group/stays"), three),
+        ),
+    )
+    ids = [f"{TYPE}/{id_in(each)}" for each in answer.json["entry"]]
+    stored = [targets_of(ehr.read(each)) for each in ids]
+    assert stored == [[ids[1], ids[2]], [ids[0]], [ids[2], "Group/stays"]]
+    assert "urn:uuid" not in ehr.get(f"{TYPE}?patient={patient}").data.decode()
+
+
+def test_bu05_a_reference_to_an_entry_that_was_there_already_is_rewritten_to_it(ehr, kept):
+    value, there = kept.response["identifier"]["value"], urn()
+    patient = new_patient()
+    found = create(small(identifier=identified(value)), there, ifNoneExist=f"identifier={SYSTEM}|{value}")
+    answer = ehr.post("", bundle("transaction", create(linked(patient, there)), found))
+    assert statuses(answer) == ["201", "200"]
+    (stored,) = matches(ehr.search(f"{TYPE}?patient={patient}"))
+    assert targets_of(stored) == [kept.at]
+
+
+def test_bu05_a_reference_to_an_updated_entry_stays_the_same(ehr, kept):
+    patient = new_patient()
+    full_url = f"{BASE}/{kept.at}"
+    answer = ehr.post(
+        "",
+        bundle(
+            "transaction", create(linked(patient, full_url)), entry("PUT", kept.at, kept.response, full_url)
+        ),
+    )
+    assert statuses(answer) == ["201", "200"]
+    (stored,) = matches(ehr.search(f"{TYPE}?patient={patient}"))
+    assert targets_of(stored) == [kept.at]
+
+
+def test_bu05_links_in_the_narrative_and_other_urls_are_rewritten_too(ehr):
+    patient, one, two = new_patient(), urn(), urn()
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p><a href="{two}">That</a></p></div>'
+    stated = small(
+        patient, text={"status": "additional", "div": div}, extension=[{"url": RELATED, "valueUri": two}]
+    )
+    answer = ehr.post("", bundle("transaction", create(stated, one), create(small(patient), two)))
+    first, second = (id_in(each) for each in answer.json["entry"])
+    stored = ehr.read(f"{TYPE}/{first}")
+    assert "urn:uuid" not in str(stored)
+    assert f"{TYPE}/{second}" in stored["text"]["div"]
+    assert stored["extension"][0]["valueUri"].endswith(f"{TYPE}/{second}")
+
+
+def test_bu05_what_only_looks_like_a_reference_is_left_alone(ehr):
+    patient, one = new_patient(), urn()
+    stated = small(patient, extension=[{"url": RELATED, "valueString": one}], identifier=identified(one))
+    answer = ehr.post("", bundle("transaction", create(stated, one)))
+    stored = ehr.read(f"{TYPE}/{id_in(answer.json['entry'][0])}")
+    assert (stored["extension"][0]["valueString"], stored["identifier"]["value"]) == (one, one)
