@@ -1,0 +1,169 @@
+"""What was acknowledged is there, whatever happens to service or disk; what was not is whole or absent."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+from outages import SAMPLE, Load, Service, running
+
+from service.storage import Search, open_store
+
+ROUNDS = 5
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request):
+    """A store with its schema; sqlite_url and postgresql_url stand in tests/storage/stores.py."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+def assert_acknowledged(service: Service, versions: dict[str, int]) -> None:
+    for of_id, version in versions.items():
+        status, _, found = service.ask("GET", f"QuestionnaireResponse/{of_id}")
+        assert (status, found["id"]) == (200, of_id)
+        assert int(found["meta"]["versionId"]) >= version
+        for path in (
+            f"RiskAssessment/{of_id}",
+            f"Provenance/{of_id}.{version}",
+            f"AuditEvent/{of_id}.{version}",
+        ):
+            assert service.ask("GET", path)[0] == 200, path
+
+
+def assert_nothing_is_half(url: str) -> None:
+    """Every version of every response has its result and its trail, and nothing else is there."""
+    store = open_store(url)
+    with store.reading() as view:
+        responses = view.search(Search("QuestionnaireResponse", limit=100_000)).records
+        versions = sum(each.version for each in responses)
+        risks = view.search(Search("RiskAssessment", limit=100_000)).records
+        assert {each.id: each.version for each in risks} == {each.id: each.version for each in responses}
+        for kind in ("Provenance", "AuditEvent"):
+            assert view.search(Search(kind, limit=0, total=True)).total == versions
+    store.close()
+
+
+@pytest.mark.slow
+def test_every_acknowledged_write_outlives_sigkill_under_load_again_and_again(url):
+    chance, acknowledged = Random(4), {}
+    for _ in range(ROUNDS):
+        with running(url) as service:
+            assert_acknowledged(service, dict(list(acknowledged.items())[-40:]))
+            load = Load(service)
+            load.wait_for(chance.randrange(5, 60))
+            service.kill()
+            load.finish()
+        assert load.broken, "the service was killed while nothing was under way"
+        assert not load.refused
+        acknowledged |= load.versions
+        assert_nothing_is_half(url)
+    with running(url) as service:
+        assert_acknowledged(service, acknowledged)
+
+
+@pytest.mark.slow
+def test_px03_sigterm_finishes_what_is_in_flight(url):
+    with running(url) as service:
+        load = Load(service, clients=4)
+        load.wait_for(20)
+        service.begin_to_stop()
+        code = service.stop()
+        load.finish()
+        assert code == 0
+        assert not load.refused
+    assert_nothing_is_half(url)
+    with running(url) as service:
+        assert_acknowledged(service, load.versions)
+
+
+@contextmanager
+def small_disk(folder, size="3m"):
+    """Mounts a file system of that size, so that a full disk is a real one."""
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if mount is None or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("NOT TESTED ON A FULL DISK: mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def assert_unavailable(answer, kind: str) -> None:
+    status, headers, outcome = answer
+    assert status == 503
+    assert int(headers["Retry-After"]) > 0
+    assert headers["Content-Type"] == "application/fhir+json"
+    assert outcome["issue"][0]["details"]["coding"][0]["code"] == kind
+
+
+@pytest.mark.slow
+def test_px04_a_full_disk_is_503_and_passes_without_restart(tmp_path):
+    with small_disk(tmp_path / "disk") as folder, running(f"sqlite:///{folder}/store.db") as service:
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+        ballast = folder / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            while _grows(file):
+                pass
+        answers = [service.ask("POST", "QuestionnaireResponse", SAMPLE) for _ in range(60)]
+        full = [each for each in answers if each[0] != 201]
+        assert full
+        for each in full:
+            assert_unavailable(each, "store-full")
+        assert service.ask("GET", "QuestionnaireResponse?_summary=count")[0] == 200
+        assert service.ask("GET", "metadata")[0] == 200
+        ballast.unlink()
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+        service.kill()
+        assert_nothing_is_half(f"sqlite:///{folder}/store.db")
+
+
+def _grows(file) -> bool:
+    try:
+        return file.write(b"\0" * 4096) == 4096
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_px04_a_locked_database_is_503_and_passes_without_restart(sqlite_url):
+    with running(sqlite_url, STORE_TIMEOUT_S="1") as service:
+        other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        assert_unavailable(service.ask("POST", "QuestionnaireResponse", SAMPLE), "store-busy")
+        other.execute("ROLLBACK")
+        other.close()
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+
+
+@pytest.mark.slow
+def test_px04_a_lost_file_is_503_and_passes_without_restart(sqlite_url, tmp_path):
+    path = sqlite_url.removeprefix("sqlite:///")
+    with running(sqlite_url) as service:
+        of_id = service.ask("POST", "QuestionnaireResponse", SAMPLE)[2]["id"]
+        os.rename(path, path + ".away")  # noqa: PTH104 - a path of an URL
+        assert_unavailable(service.ask("GET", f"QuestionnaireResponse/{of_id}"), "store-unavailable")
+        assert_unavailable(service.ask("POST", "QuestionnaireResponse", SAMPLE), "store-unavailable")
+        assert service.ask("GET", "metadata")[0] == 200
+        os.rename(path + ".away", path)  # noqa: PTH104
+        assert service.ask("GET", f"QuestionnaireResponse/{of_id}")[0] == 200
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+
+
+@pytest.mark.slow
+def test_px04_a_lost_server_is_503_and_passes_without_restart(postgresql_server, postgresql_url):
+    with running(postgresql_url) as service:
+        of_id = service.ask("POST", "QuestionnaireResponse", SAMPLE)[2]["id"]
+        postgresql_server.stop()
+        try:
+            assert_unavailable(service.ask("GET", f"QuestionnaireResponse/{of_id}"), "store-unavailable")
+            assert service.ask("GET", "metadata")[0] == 200
+        finally:
+            postgresql_server.start()
+        assert service.ask("GET", f"QuestionnaireResponse/{of_id}")[0] == 200
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
