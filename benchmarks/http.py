@@ -77,11 +77,14 @@ def middle(bursts: list[tuple[dict[str, float], dict[str, float]]], name: str) -
 
 
 @contextmanager
-def serving(app: str) -> Iterator[Server]:
+def serving(app: str, store: str = "none") -> Iterator[Server]:
     """Runs an application under the project's gunicorn configuration, its log in a file."""
-    port = free_port()
+    port, environment = free_port(), os.environ | {"SERVICE_STORE_URL": store}
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", app]
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, cwd=ROOT, stderr=log) as process:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment) as process,
+    ):
         try:
             wait_for(port, process)
             yield Server(port, process)
