@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from served import serving
 
 from service.assess import Assessor
 from service.catalogue import Pair
@@ -57,3 +60,17 @@ def test_every_operation_that_readme_names_is_served(
             path, data=json.dumps(sample("plain-eyelid")), content_type="application/fhir+json"
         )
         assert answer.status_code == 200, path
+
+
+def test_every_request_that_readme_shows_is_answered(root: Path, readme: str, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("README'S REQUESTS ARE NOT TRIED: curl is not on this machine")
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "curl " in block]
+    assert len(blocks) == 2
+    with serving("service.app:from_environment()", STORE_URL=f"sqlite:///{tmp_path}/x.db") as server:
+        script = "\n".join(blocks).replace("curl -s", "curl -sSf").replace(":8000/", f":{server.port}/")
+        done = subprocess.run(["bash", "-ec", script], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"resourceType":"RiskAssessment"') >= 2
+    assert 'rel="related"; title="RiskAssessment"' in done.stdout
+    assert '"total": 1' in done.stdout
