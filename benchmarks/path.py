@@ -17,7 +17,7 @@ import orjson
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.body import Limits
+from service.fhir.json import Limits
 from service.settings import ROOT, Settings
 
 Work = Callable[[], object]

@@ -31,12 +31,12 @@ from sqlalchemy import Engine, create_engine, event, insert, select, text
 from benchmarks.local_postgresql import NoServer, server
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.body import Limits
-from service.repository import APPEND_ONLY, Repository
+from service.fhir.json import Limits
+from service.records import APPEND_ONLY, Repository
 from service.search import query_from, searchset
 from service.settings import ROOT, Settings
 from service.storage import Store, migrate, open_store
-from service.storage.tables import RANGE_ENTRY, RECORD, TEXT_ENTRY
+from service.storage.sql import RANGE_ENTRY, RECORD, TEXT_ENTRY
 
 SMALL = b'{"resourceType":"QuestionnaireResponse","id":"%032x","status":"completed"}'
 TABLES = (RECORD, TEXT_ENTRY, RANGE_ENTRY)

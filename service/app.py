@@ -8,8 +8,8 @@ import sys
 from service import catalogue
 from service.assess import Assessor
 from service.errors import SettingsError, StartupError
-from service.fhir.body import Limits
-from service.repository import APPEND_ONLY, Repository
+from service.fhir.json import Limits
+from service.records import APPEND_ONLY, Repository
 from service.settings import Settings
 from service.settings import from_environment as settings_from
 from service.storage import Limits as StoreLimits
@@ -17,9 +17,8 @@ from service.storage import Store, StoreFault, migrate, open_store
 from service.validate import Validator
 from service.web.application import Application
 from service.web.bundles import BundleLimits
-from service.web.expansion import expansion_routes
+from service.web.operations import expansion_routes, validation_routes
 from service.web.routes import all_routes
-from service.web.validation import validation_routes
 
 
 def create_app(settings: Settings) -> Application:

@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from service.catalogue import Catalogue, Pair
+from service.datatypes.answers import Answers
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import Decode, decoder
-from service.fhir.body import Limits, read
-from service.fhir.bundle import collection, indented
 from service.fhir.chart import ChartValues, chart_values
-from service.fhir.explain import explained
 from service.fhir.header import ResponseHeader, header_from_accepted, header_from_resource
+from service.fhir.json import Limits, read
 from service.fhir.parameters import Posted, posted_from
-from service.fhir.response import check as check_structure
-from service.fhir.text import patient_text
-from service.guidance.answers import Answers
+from service.fhir.structure import check_response as check_structure
 from service.guidance.result import Result
+from service.results.explanation import explained
+from service.results.risk_assessment import collection, indented
+from service.results.wording import patient_text
 
 COMPLETE = frozenset(("completed", "amended"))
 OUTPUTS = ("risk", "bundle", "explain", "text")

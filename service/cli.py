@@ -15,11 +15,11 @@ from typing import NoReturn
 
 import orjson
 
-from service import catalogue, check, keeping
+from service import catalogue, check, retention
 from service.assess import OUTPUTS, Assessor
 from service.errors import Problem, ServiceError, StartupError
-from service.fhir.body import Limits
-from service.fhir.canonicals import Canonicals
+from service.fhir.definitions import Canonicals
+from service.fhir.json import Limits
 from service.fhir.outcome import operation_outcome
 from service.questionnaire import Compiled
 from service.settings import ROOT, Settings, from_environment
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
             _serve()
         if asked.command == "check":
             return check.run(settings, sys.stdout)
-        if asked.command in keeping.NAMES:
+        if asked.command in retention.NAMES:
             return _keep(settings, asked)
         if asked.command == "validate":
             return _validate(settings, asked.questionnaire, asked.files)
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     assess = commands.add_parser("assess", help="assess one QuestionnaireResponse or Parameters")
     assess.add_argument("file", help="a JSON file, or - for standard input")
     assess.add_argument("--output", choices=OUTPUTS, default="risk", help="what is printed (default: risk)")
-    keeping.add_to(commands)
+    retention.add_to(commands)
     return parser
 
 
@@ -93,7 +93,7 @@ def _serve() -> NoReturn:
 def _keep(settings: Settings, asked: argparse.Namespace) -> int:
     now = time.time_ns() // 1000
     out, notes = sys.stdout.buffer, sys.stderr
-    return keeping.run(keeping.Command(settings=settings, asked=asked, out=out, notes=notes, now=now))
+    return retention.run(retention.Command(settings=settings, asked=asked, out=out, notes=notes, now=now))
 
 
 def _validate(settings: Settings, questionnaire: str | None, files: Sequence[str]) -> int:

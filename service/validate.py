@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import orjson
 
-from service.bounded import Bounds, NoPlace, OutOfBounds, bounded
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
-from service.fhir.body import Limits, read
-from service.fhir.response import check as check_structure
+from service.fhir.json import Limits, read
+from service.fhir.structure import check_response as check_structure
 from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
+from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
 
 Json = Mapping[str, Any]
 

@@ -24,8 +24,8 @@ from typing import Annotated, Any, Final, Literal, Protocol, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from service.datatypes.form import Form
 from service.fhir.primitives import is_code, is_uri
-from service.guidance.form import Form
 
 _LARGEST: Final = 256 * 1024
 """Bodies over this size (bytes) take the full path, so no string here comes near the limit of R4."""

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.form import Form, Question
 from service.errors import Problem
 from service.fhir import kinds
 from service.fhir.header import carried_identifier
 from service.fhir.parameters import Placed, Posted
-from service.fhir.structure import check
-from service.guidance.answers import Answer, Coding, Quantity
-from service.guidance.form import Form, Question
+from service.fhir.structure import check_structure
 
 UCUM: Final = "http://unitsofmeasure.org"
 
@@ -85,7 +85,7 @@ def _values(posted: Posted, problems: list[Problem], left_out: set[Coding]) -> I
     """Yields usable values with their places; adds faults, and the codes of what says too little to use."""
     subject = posted.response.get("subject")
     for each in posted.data:
-        faults = check(each.resource, "Observation", each.at)
+        faults = check_structure(each.resource, "Observation", each.at)
         problems += faults
         if faults:
             continue

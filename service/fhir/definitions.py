@@ -2,17 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
-from service.fhir.artifacts import Artifact, artifact
-from service.fhir.body import read_published
-from service.fhir.canonicals import AS_WRITTEN, Canonicals
+import msgspec
+
+from service.fhir.json import read_published
+
+# The canonical urls of what this service defines itself, and the domain that they begin with.
+#
+# Files and constants name the domain that is reserved for examples. Whoever owns a domain sets it as
+# `SERVICE_CANONICAL_BASE`, and everything that is read or written names that one instead.
+
+Value = TypeVar("Value")
+
+DOMAIN: Final = "https://guidance.example.org"
+"""What the canonical urls in our files and in the constants below begin with: reserved for examples."""
+
+BASE: Final = f"{DOMAIN}/fhir"
+
+PROBLEM_KIND: Final = f"{BASE}/CodeSystem/problem-kind"
+
+ASSESSMENT_TIER: Final = f"{BASE}/StructureDefinition/assessment-tier"
+COMPARISON: Final = f"{BASE}/StructureDefinition/comparison"
+CONTRADICTION: Final = f"{BASE}/StructureDefinition/contradiction"
+GUIDANCE_CANONICAL: Final = f"{BASE}/StructureDefinition/guidance-canonical"
+GUIDANCE_HASH: Final = f"{BASE}/StructureDefinition/guidance-hash"
+IGNORED_ANSWER: Final = f"{BASE}/StructureDefinition/ignored-answer"
+LEVEL_INTERVAL: Final = f"{BASE}/StructureDefinition/level-interval"
+OPEN_QUESTION: Final = f"{BASE}/StructureDefinition/open-question"
+REASON: Final = f"{BASE}/StructureDefinition/reason"
+SCORE: Final = f"{BASE}/StructureDefinition/score"
+
+RISK_ASSESSMENT_BASIS: Final = f"{BASE}/SearchParameter/RiskAssessment-basis"
+
+
+@dataclass(frozen=True, slots=True)
+class Canonicals:
+    """Canonical urls of one deployment.
+
+    Args:
+        domain: what they begin with, without a slash at its end.
+    """
+
+    domain: str = DOMAIN
+
+    def restated(self, value: Value) -> Value:
+        """Returns a constant of this module, or what a file says, with the domain of the deployment.
+
+        Args:
+            value: text, number, true, false or None, or lists and dicts of such; it is not changed.
+        """
+        return value if self.domain == DOMAIN else self._restated(value)
+
+    def _restated(self, value: object) -> Any:
+        if isinstance(value, str):
+            return value.replace(f"{DOMAIN}/", f"{self.domain}/")
+        if isinstance(value, list):
+            return [self._restated(each) for each in value]
+        if isinstance(value, dict):
+            return {name: self._restated(each) for name, each in value.items()}
+        return value
+
+
+AS_WRITTEN: Final = Canonicals()
+"""Those of our files as they stand: nothing is restated."""
+
+
+# A published resource, ready to be served: its bytes, and the tag that changes with them.
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A published resource.
+
+    Args:
+        type: resourceType.
+        id, url, version: of the resource; empty where it states none.
+        resource: with meta.versionId, and meta.lastUpdated where it states a full date.
+        body: the same as JSON.
+        etag: weak entity tag; its value is meta.versionId.
+    """
+
+    type: str
+    id: str
+    url: str
+    version: str
+    resource: Mapping[str, Any] = field(repr=False)
+    body: bytes = field(repr=False)
+    etag: str
+
+
+def artifact(resource: Mapping[str, Any]) -> Artifact:
+    """Returns a resource as it is served; its version id is a digest of its content."""
+    version_id = sha256(_json(resource)).hexdigest()[:32]
+    served = _with_meta(resource, version_id)
+    return Artifact(
+        type=resource["resourceType"],
+        id=resource.get("id", ""),
+        url=resource.get("url", ""),
+        version=resource.get("version", ""),
+        resource=served,
+        body=_json(served),
+        etag=f'W/"{version_id}"',
+    )
+
+
+def _with_meta(resource: Mapping[str, Any], version_id: str) -> dict[str, Any]:
+    """Returns the resource with meta after its id, as R4 orders properties."""
+    meta = {**resource.get("meta", {}), "versionId": version_id}
+    date = resource.get("date", "")
+    if len(date) == len("YYYY-MM-DD"):
+        meta["lastUpdated"] = f"{date}T00:00:00Z"
+    first = {name: resource[name] for name in ("resourceType", "id") if name in resource}
+    return {
+        **first,
+        "meta": meta,
+        **{name: value for name, value in resource.items() if name not in (*first, "meta")},
+    }
+
+
+def _json(resource: Mapping[str, Any]) -> bytes:
+    """Returns JSON in which numbers keep their digits."""
+    return msgspec.json.Encoder(decimal_format="number").encode(resource)
+
 
 FOLDER = Path(__file__).with_name("definitions")
 
 
-def definitions(canonicals: Canonicals = AS_WRITTEN) -> Iterator[Artifact]:
+def own_definitions(canonicals: Canonicals = AS_WRITTEN) -> Iterator[Artifact]:
     """Yields every definition in `definitions/`, in the order of file names, with these canonical urls.
 
     Raises:

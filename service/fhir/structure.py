@@ -1,7 +1,4 @@
-"""Checks a decoded resource against the tables of R4: properties, datatypes, choices, codes, invariants.
-
-Every fault is collected with its FHIRPath, in one pass without recursion, linear in the size of the body.
-"""
+"""Checks that a body is a QuestionnaireResponse of R4, whatever questionnaire it answers."""
 
 from __future__ import annotations
 
@@ -10,16 +7,20 @@ from typing import Any, Final
 
 from service.errors import Problem
 from service.fhir import kinds
-from service.fhir.paths import Place, expression, is_name, shown
+from service.fhir.json import Place, expression, is_name, shown
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
+
+# Checks a decoded resource against the tables of R4: properties, datatypes, choices, codes, invariants.
+#
+# Every fault is collected with its FHIRPath, in one pass without recursion, linear in the size of the body.
 
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
 _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
 _CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
 
 
-def check(resource: Mapping[str, Any], resource_type: str, at: str) -> tuple[Problem, ...]:
+def check_structure(resource: Mapping[str, Any], resource_type: str, at: str) -> tuple[Problem, ...]:
     """Returns every structural fault of `resource`, the outermost first.
 
     Args:
@@ -159,3 +160,13 @@ class _Check:
     def _report(self, kind: str, place: Place, expected: str) -> None:
         text = f"{shown(self._root, place)}: expected {expected}."
         self._problems.append(Problem(kind, text, expression(self._root, place)))
+
+
+def check_response(resource: Mapping[str, Any], at: str = "QuestionnaireResponse") -> tuple[Problem, ...]:
+    """Returns every structural fault; an empty tuple when the resource is R4.
+
+    Args:
+        resource: an object that `body.read` has read (nothing empty, no name twice).
+        at: FHIRPath of the response in the body, where it is not the body itself.
+    """
+    return check_structure(resource, "QuestionnaireResponse", at)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 from hashlib import sha256
 
-from service.guidance.answers import Coding
+from service.datatypes.answers import Coding
+from service.datatypes.form import Form
 from service.guidance.conditions import Answered, Condition, Is, Measured, Named
 from service.guidance.draft import (
     BandDraft,
@@ -19,7 +20,6 @@ from service.guidance.draft import (
     ScoreDraft,
     TableDraft,
 )
-from service.guidance.form import Form
 from service.guidance.graph import Graph
 from service.guidance.model import (
     Comparison,
@@ -34,8 +34,8 @@ from service.guidance.model import (
     ScoreBand,
     Tier,
     Written,
+    unfit_answers,
 )
-from service.guidance.unfit import unfit_answers
 
 
 def written_from(draft: Draft, graph: Graph, form: Form, identity: Identity) -> Written:

@@ -1,20 +1,23 @@
-"""Worked cases: patients with the result that they must get, run when a guidance is checked."""
+"""What a worked case expects and a result does not say, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from service.guidance.answers import Answer, Answers
-from service.guidance.case_faults import faults_of_result
-from service.guidance.case_values import NotAnAnswer, answers_from
+from service.datatypes.answers import Answer, Answers, Quantity
+from service.datatypes.form import Form, Question
 from service.guidance.conditions import Place
 from service.guidance.draft import CaseDraft, Draft
-from service.guidance.expectations import Expectation, expectation_from
-from service.guidance.form import Form
-from service.guidance.grammar import fault_line
-from service.guidance.result import Result
+from service.guidance.expectations import Ends, Expectation, expectation_from
+from service.guidance.graph import CHOICES, codings_of
+from service.guidance.result import Interval, Result
+from service.guidance.schema import fault_line
+
+# Worked cases: patients with the result that they must get, run when a guidance is checked.
 
 Given = Mapping[str, tuple[Answer, ...]]
 Enabled = Callable[[Given], tuple[frozenset[str], frozenset[str]]]
@@ -105,3 +108,139 @@ def _values(
             except NotAnAnswer as fault:
                 found.append(((key, link_id), str(fault)))
     return values
+
+
+# Answers of worked cases, from words to answer values.
+
+_QUANTITY = re.compile(r"(?P<value>-?[0-9]+(?:\.[0-9]+)?) (?P<unit>\S+)")
+
+
+class NotAnAnswer(Exception):
+    """The words are not an answer to this question; the text says what was expected."""
+
+
+def answers_from(question: Question, written: Any, words: Mapping[str, str]) -> tuple[Answer, ...]:
+    """The answers that a case writes for a question: one value, or a list of values.
+
+    Raises:
+        NotAnAnswer: with what was expected instead.
+    """
+    values = written if isinstance(written, list) else [written]
+    if not values or (len(values) > 1 and not question.repeats):
+        raise NotAnAnswer("expected one answer" if values else "expected at least one answer, or null")
+    return tuple(_answer(question, value, words) for value in values)
+
+
+def _answer(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
+    if question.type in CHOICES:
+        return _coded(question, value, words)
+    if question.type == "boolean":
+        return _checked(value, "true or false", isinstance(value, bool))
+    if question.type in ("integer", "decimal"):
+        return _plain(question, value)
+    if question.type == "quantity":
+        return quantity_from(question, value)
+    return _checked(value, "a text in quotes", isinstance(value, str))
+
+
+def _coded(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
+    codings = codings_of(question, value, words) if isinstance(value, str) else ()
+    if codings:
+        return codings[0]
+    codes = ", ".join(option.coding.code for option in question.options)
+    return _checked(value, f"one of: {codes}", question.type == "open-choice" and isinstance(value, str))
+
+
+def _plain(question: Question, value: Any) -> Answer:
+    if question.type == "integer":
+        return _checked(value, "a whole number", isinstance(value, int) and not isinstance(value, bool))
+    _checked(value, "a number", isinstance(value, int | Decimal) and not isinstance(value, bool))
+    return Decimal(value)
+
+
+def quantity_from(question: Question, value: Any) -> Quantity:
+    """The measured value that `"3 d"` writes, in a unit that the question allows."""
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (question.units and match["unit"] not in question.units):
+        units = ", ".join(question.units) or "a UCUM unit"
+        raise NotAnAnswer(f'expected a number and a unit in quotes, such as "3 d"; units: {units}')
+    return Quantity(Decimal(match["value"]), match["unit"])
+
+
+def _checked(value: Answer, expected: str, right: object) -> Answer:
+    if not right:
+        raise NotAnAnswer(f"expected {expected}")
+    return value
+
+
+def faults_of_result(expect: Expectation, result: Result) -> tuple[str, ...]:
+    """What is expected and not so, a sentence each."""
+    return (*_interval_faults(expect, result), *_list_faults(expect, result), *_count_faults(expect, result))
+
+
+def _interval_faults(expect: Expectation, result: Result) -> Iterator[str]:
+    if expect.tier is not None:
+        yield from _differs("tier", expect.tier, _words(result.tier, [tier.code for tier in result.tiers]))
+    for risk in result.risks:
+        if risk.outcome.code in expect.levels:
+            found = _words(risk.level, [level.code for level in risk.outcome.levels])
+            yield from _differs(risk.outcome.code, expect.levels[risk.outcome.code], found)
+    if expect.settled is not None and expect.settled != result.settled:
+        yield f"settled: expected {expect.settled}, found {result.settled}".lower()
+
+
+def _list_faults(expect: Expectation, result: Result) -> Iterator[str]:
+    fired = {fired.rule.name for fired in result.fired} | {
+        fired.rule.name for risk in result.risks for fired in risk.fired
+    }
+    yield from (f"fires: expected {name}, which did not fire" for name in expect.fires if name not in fired)
+    yield from (
+        f"not-fires: expected that {name} does not fire, but it did"
+        for name in expect.not_fires
+        if name in fired
+    )
+    if expect.open is not None:
+        yield from _open_faults(expect.open, [question.link_id for question in result.open])
+    if expect.contradictions is not None:
+        found = sorted(each.name for each in result.contradictions)
+        if found != sorted(expect.contradictions):
+            yield f"contradictions: expected {_listed(sorted(expect.contradictions))}, found {_listed(found)}"
+
+
+def _open_faults(expected: tuple[str, ...], found: list[str]) -> Iterator[str]:
+    if not expected and found:
+        yield f"open: expected no open question, found {_listed(found)}"
+    missing = [link_id for link_id in expected if link_id not in found]
+    if missing:
+        yield f"open: expected {_listed(missing)} among the open questions, found {_listed(found)}"
+    elif [link_id for link_id in found if link_id in expected] != list(expected):
+        yield f"open: expected the order {_listed(expected)}, found {_listed(found)}"
+
+
+def _count_faults(expect: Expectation, result: Result) -> Iterator[str]:
+    for tally in result.tables:
+        counts = {"left": tally.left, "right": tally.right, "open": tally.open}
+        for key, count in expect.tables.get(tally.comparison.name, {}).items():
+            if counts[key] != count:
+                yield f"tables: {tally.comparison.name}: expected {key} {count}, found {counts[key]}"
+    for total in result.totals:
+        if total.score.name in expect.scores:
+            found = total.at_least, total.at_most
+            yield from _differs(f"score: {total.score.name}", expect.scores[total.score.name], found)
+
+
+def _differs(what: str, expected: Ends, found: Ends) -> Iterator[str]:
+    if expected != found:
+        yield f"{what}: expected {_interval(expected)}, found {_interval(found)}"
+
+
+def _interval(ends: Ends) -> str:
+    return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _words(interval: Interval, names: list[str]) -> Ends:
+    return names[interval.at_least], names[interval.at_most]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"

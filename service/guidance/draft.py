@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from service.guidance.answers import Coding
+from service.datatypes.answers import Coding
 from service.guidance.conditions import Condition, Place
 from service.guidance.model import Advice, Parameter, Says, Statement
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
+from service.datatypes.form import Form
 from service.guidance.conditions import Place
 from service.guidance.draft import Draft
-from service.guidance.form import Form
-from service.guidance.unfit import unfit_answers
+from service.guidance.model import unfit_answers
 
 COUNTS = ("left", "right", "open")
 """What a case may expect of a table."""

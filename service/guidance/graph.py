@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from service.datatypes.answers import Coding
+from service.datatypes.form import Form, Question
 from service.guidance.conditions import (
     Answered,
     AtLevel,
@@ -24,8 +26,30 @@ from service.guidance.conditions import (
     Switch,
 )
 from service.guidance.draft import Draft, RuleDraft, TableDraft
-from service.guidance.form import Form
-from service.guidance.words import NOT_SURE, unsure_codings
+
+# Option words of the mapping files, and the codings that they stand for in one question.
+
+NOT_SURE = "not-sure"
+"""The alias whose option makes an answer unknown (or present, where a finding says so)."""
+
+CHOICES = ("choice", "open-choice")
+NUMBERS = ("integer", "decimal", "quantity")
+
+
+def codings_of(question: Question, word: str, words: Mapping[str, str]) -> tuple[Coding, ...]:
+    """The question's options that `word` names, by its alias or else by its code; may be empty."""
+    by_alias = _with_code(question, words[word]) if word in words else ()
+    return by_alias or _with_code(question, word)
+
+
+def unsure_codings(question: Question, words: Mapping[str, str]) -> tuple[Coding, ...]:
+    """The question's options that mean not sure; may be empty."""
+    return _with_code(question, words[NOT_SURE]) if NOT_SURE in words else ()
+
+
+def _with_code(question: Question, code: str) -> tuple[Coding, ...]:
+    return tuple(option.coding for option in question.options if option.coding.code == code)
+
 
 Test = Is | Answered | Measured | InBand | Scored | AtTier | AtLevel
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.datatypes.answers import Answers
+from service.datatypes.form import Form
 from service.errors import GuidanceError
-from service.guidance.answers import Answers
 from service.guidance.build import identity_from, written_from
 from service.guidance.cases import Case, cases_from
 from service.guidance.checks import faults_of
 from service.guidance.compile import compiled_from
 from service.guidance.draft import Draft
 from service.guidance.evaluate import evaluate
-from service.guidance.form import Form
-from service.guidance.grammar import draft_from
 from service.guidance.graph import Graph, graph_from
 from service.guidance.model import Written
 from service.guidance.result import Result
+from service.guidance.schema import draft_from
 from service.guidance.tables import Compiled
 
 

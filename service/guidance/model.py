@@ -1,8 +1,4 @@
-"""The guidance as it was written: the words of the mapping files, checked and frozen.
-
-Nothing here is computed from a response. `compile.py` turns it into tables of bits,
-`evaluate.py` reads answers with those tables.
-"""
+"""Answers that do not fit the others: what is said about them where no author has written it."""
 
 from __future__ import annotations
 
@@ -10,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from service.guidance.answers import Coding
+from service.datatypes.answers import Coding
+from service.datatypes.form import Form, Question
+
+# The guidance as it was written: the words of the mapping files, checked and frozen.
+#
+# Nothing here is computed from a response. `compile.py` turns it into tables of bits,
+# `evaluate.py` reads answers with those tables.
 
 Origin = str
 """`article` (from the source) or `project` (our own choice, marked so)."""
@@ -237,3 +239,23 @@ class Written:
     advice: tuple[Advice, ...]
     contradictions: tuple[Contradiction, ...]
     scores: tuple[Score, ...]
+
+
+def unfit_answers(form: Form) -> tuple[Contradiction, ...]:
+    """The contradictions that need no author, one for each question, in form order; the worse answer counts.
+
+    An answer to a question that other answers close, or a value from the chart beside another answer.
+    """
+    return tuple(_unfit(question) for question in form.questions.values())
+
+
+def _unfit(question: Question) -> Contradiction:
+    patient = (
+        f"Your answer to \u201c{question.text}\u201d does not fit what else we know. We counted the more "
+        "serious one. Please check your answers."
+    )
+    clinician = (
+        f"An answer to \u201c{question.text}\u201d does not fit the other answers or the chart: the question "
+        "was closed, or the chart says otherwise. The worse one is counted."
+    )
+    return Contradiction(f"unfit-{question.link_id}", (question.link_id,), Says(patient, clinician))

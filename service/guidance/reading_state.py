@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from service.guidance.answers import Answer, Answers
+from service.datatypes.answers import Answer, Answers
 from service.guidance.bits import both, positions, run
 from service.guidance.readings import Contribution
 from service.guidance.result import Total

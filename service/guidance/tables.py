@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from service.guidance.bits import Program
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
-from service.guidance.readings import Readings
+from service.guidance.readings import Readings, ScoreTable
 from service.guidance.result import Fired, Interval, Risk, RowTally
-from service.guidance.totals import ScoreTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from decimal import Decimal
 
 import z3
 
+from service.datatypes.answers import Answer
 from service.guidance import Guidance
-from service.guidance.answers import Answer
 from service.guidance.conditions import Answered, Condition, Group, Is, Measured
+from service.guidance.graph import codings_of
 from service.guidance.readings import Reading, Settings
-from service.guidance.words import codings_of
 
 Asked = Mapping[str, Condition]
 """By linkId, when a question is asked: groups of `Is` (by option code) and `Answered`; absent is always.

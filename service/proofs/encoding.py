@@ -14,8 +14,7 @@ import z3
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
-from service.guidance.readings import BEYOND
-from service.guidance.totals import ScoreTable
+from service.guidance.readings import BEYOND, ScoreTable
 from service.proofs.answer_space import Asked, Case, Space, rules_of, spaces_of
 
 

@@ -1,16 +1,13 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
-from service.questionnaire.carried import carries_code
 from service.questionnaire.check import Checked
-from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire
-from service.questionnaire.expansion import expanded
-from service.questionnaire.expansion_entries import Wanted
+from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire, find_form
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.kinds import KINDS
 from service.questionnaire.lint import lint
-from service.questionnaire.resolution import find_form
-from service.questionnaire.validation import validate
-from service.questionnaire.value_sets import ValueSets, value_sets_from
+from service.questionnaire.validation import carries_code, validate
+from service.terminology.expansion import Wanted, expanded
+from service.terminology.value_sets import ValueSets, value_sets_from
 
 __all__ = [
     "KINDS",

@@ -1,4 +1,7 @@
-"""A Questionnaire compiled once: tables that answer every later question about a response."""
+"""Which form a response answers: by `url|version`, by url, or contained in the response itself.
+
+Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from service.datatypes.answers import Answer, Answers, Coding
+from service.datatypes.form import Form, Option, Question
 from service.errors import GuidanceError, Problem
-from service.guidance.answers import Answer, Answers, Coding
-from service.guidance.form import Form, Option, Question
-from service.questionnaire.accept import accept
+from service.fhir.extensions import mappings, text
+from service.questionnaire.accept import Plans, accept, plans_of
 from service.questionnaire.check import Checked, Rules, check
-from service.questionnaire.extensions import text
-from service.questionnaire.gates import Gates, gates_of
-from service.questionnaire.item import Item
+from service.questionnaire.enable_when import Gates, gates_of, sequence
+from service.questionnaire.expressions import logic_of
+from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_with
-from service.questionnaire.logic import logic_of
-from service.questionnaire.plans import Plans, plans_of
-from service.questionnaire.reading import items_of
-from service.questionnaire.sequence import sequence
-from service.questionnaire.value_sets import ValueSets
+from service.questionnaire.severity import severity
+from service.terminology.value_sets import ValueSets
+
+# A Questionnaire compiled once: tables that answer every later question about a response.
 
 _NO_CHART: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
 
@@ -161,3 +164,49 @@ def _question(item: Item, gates: tuple[str, ...]) -> Question:
         repeats=item.repeats,
         gates=gates,
     )
+
+
+_PLACE = "QuestionnaireResponse.questionnaire"
+
+
+def find_form(
+    response: Mapping[str, Any], forms: Iterable[Compiled], value_sets: ValueSets
+) -> Compiled | Problem:
+    """Returns the form that a response names, or the problem that there is none.
+
+    A contained Questionnaire (`#id`) is compiled here. A bare url stands for the only known version;
+    where there are several, it is the active one, if only one is active.
+    """
+    canonical = text(response.get("questionnaire"))
+    if not canonical:
+        return _problem("canonical-missing", "Expected: questionnaire, the url|version of a Questionnaire.")
+    if canonical.startswith("#"):
+        return _contained(canonical[1:], response, value_sets)
+    url, _, version = canonical.partition("|")
+    same_url = [form for form in forms if text(form.resource.get("url")) == url]
+    if not same_url:
+        return _problem("canonical-unknown", "Expected: the url of a Questionnaire that is known here.")
+    found = [form for form in same_url if version in ("", text(form.resource.get("version")))]
+    if not found:
+        known = ", ".join(sorted(form.canonical for form in same_url))
+        return _problem("canonical-mismatch", f"Expected a version that is known here: {known}.")
+    if len(found) > 1:
+        found = [form for form in found if form.resource.get("status") == "active"]
+    if len(found) != 1:
+        return _problem(
+            "canonical-mismatch", "Expected questionnaire with a version: several are known here."
+        )
+    return found[0]
+
+
+def _contained(id_: str, response: Mapping[str, Any], value_sets: ValueSets) -> Compiled | Problem:
+    """A contained Questionnaire sees the value sets that the response contains beside it."""
+    contained = list(mappings(response.get("contained")))
+    for resource in contained:
+        if resource.get("resourceType") == "Questionnaire" and resource.get("id") == id_:
+            return compile_leniently(resource, value_sets.with_resources(contained))
+    return _problem("canonical-unknown", "Expected: #id of a Questionnaire that the response contains.")
+
+
+def _problem(kind: str, words: str) -> Problem:
+    return Problem(kind, words, _PLACE, severity(kind))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from service.errors import Problem
-from service.questionnaire.item import COMPLETE
+from service.questionnaire.items import COMPLETE
 
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
 

@@ -4,16 +4,109 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from service.errors import Problem
-from service.questionnaire.compiled import Compiled, compile_leniently
-from service.questionnaire.extensions import text
-from service.questionnaire.header import form_problems, response_problems
-from service.questionnaire.resolution import find_form
-from service.questionnaire.severity import applying, strictly
-from service.questionnaire.time_limit import time_limit
-from service.questionnaire.value_sets import ValueSets
+from service.fhir import extensions as ext
+from service.fhir.extensions import text
+from service.questionnaire.compiled import Compiled, compile_leniently, find_form
+from service.questionnaire.expressions import time_limit
+from service.questionnaire.severity import STATUSES, applying, severity, strictly
+from service.questionnaire.values import is_date_time, order
+from service.terminology.value_sets import ValueSets
+
+# Whether a response brings along a form that has something to run: expressions or patterns.
+
+_RUN: Final = frozenset(
+    (
+        ext.VARIABLE,
+        ext.CONSTRAINT,
+        ext.TARGET_CONSTRAINT,
+        ext.ENABLE_WHEN_EXPRESSION,
+        ext.CALCULATED_EXPRESSION,
+        ext.INITIAL_EXPRESSION,
+        ext.REGEX,
+    )
+)
+"""Extensions whose content is evaluated or compiled."""
+
+
+def carries_code(response: Mapping[str, Any]) -> bool:
+    """Whether the response names a contained form, and what it contains has an expression or a pattern.
+
+    It looks into every contained resource and at every depth: sooner once too often than not once.
+    """
+    if not ext.text(response.get("questionnaire")).startswith("#"):
+        return False
+    pending: list[Any] = [response.get("contained")]
+    while pending:
+        element = pending.pop()
+        if isinstance(element, Mapping):
+            if ext.text(element.get("url")) in _RUN:
+                return True
+            pending.extend(element.values())
+        elif isinstance(element, list):
+            pending.extend(element)
+    return False
+
+
+# What the head of a response must agree on with its form: type, status, canonical and period.
+#
+# Source: FHIR R4 QuestionnaireResponse; Questionnaire.status and effectivePeriod.
+
+
+def response_problems(response: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yields what is wrong with the head of a response, whatever form it answers."""
+    if response.get("resourceType") != "QuestionnaireResponse":
+        yield _problem(
+            "response-type", "QuestionnaireResponse", "Expected resourceType QuestionnaireResponse."
+        )
+    if text(response.get("status")) not in STATUSES:
+        expected = ", ".join(sorted(STATUSES))
+        yield _problem(
+            "response-status", "QuestionnaireResponse.status", f"Expected status, one of {expected}."
+        )
+
+
+def form_problems(response: Mapping[str, Any], form: Compiled) -> Iterator[Problem]:
+    """Yields where the response and its form do not go together."""
+    yield from _canonical_problems(response, form)
+    status = text(form.resource.get("status"))
+    if status != "active":
+        words = f"Expected an active Questionnaire; the status of this one is {status or 'missing'}."
+        yield _problem("form-status", "QuestionnaireResponse.questionnaire", words)
+    period, authored = form.resource.get("effectivePeriod"), text(response.get("authored"))
+    if isinstance(period, Mapping) and is_date_time(authored):
+        yield from _period_problems(period, authored)
+
+
+def _canonical_problems(response: Mapping[str, Any], form: Compiled) -> Iterator[Problem]:
+    place = "QuestionnaireResponse.questionnaire"
+    url, _, version = text(response.get("questionnaire")).partition("|")
+    form_url, form_version = text(form.resource.get("url")), text(form.resource.get("version"))
+    if not url:
+        yield _problem("canonical-missing", place, f"Expected questionnaire: {form.canonical}.")
+    elif url.startswith("#"):
+        return
+    elif url != form_url or (version and version != form_version):
+        yield _problem("canonical-mismatch", place, f"Expected questionnaire: {form.canonical}.")
+    elif not version and form_version:
+        yield _problem(
+            "canonical-unversioned", place, f"Expected questionnaire with its version: {form.canonical}."
+        )
+
+
+def _period_problems(period: Mapping[str, Any], authored: str) -> Iterator[Problem]:
+    for end, too_far in (("start", -1), ("end", 1)):
+        limit = text(period.get(end))
+        if is_date_time(limit) and order(authored, limit) == too_far:
+            words = f"Expected a date within the effectivePeriod of the Questionnaire ({end} {limit})."
+            yield _problem("form-period", "QuestionnaireResponse.authored", words)
+
+
+def _problem(kind: str, path: str, words: str) -> Problem:
+    return Problem(kind, words, path, severity(kind))
+
 
 SECONDS = 10.0
 """Time for a form that a response brings along, compiling it included."""

@@ -14,8 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from service.guidance.answers import Answer, Coding, Quantity
-from service.guidance.units import converted
+from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.ucum import converted
 
 ELEMENTS: Mapping[str, tuple[str, ...]] = {
     "boolean": ("valueBoolean",),

@@ -1,12 +1,10 @@
 """FHIR search: resources as index entries, parameters as criteria, pages as Bundles; no HTTP, no SQL."""
 
 from service.search.bundle import searchset, subset
-from service.search.entries import PERSON, entries_of, person_entries
-from service.search.parameters import SearchParameter
+from service.search.entries import PERSON, entries_of, person_entries, target_of
+from service.search.parameters import SearchParameter, elements_of, includes_of, parameters_of, revincludes_of
 from service.search.query import Query, condition_from, query_from
-from service.search.references import target_of
 from service.search.shelf import Shelf, shelf_of
-from service.search.tables import elements_of, includes_of, parameters_of, revincludes_of
 
 __all__ = [
     "PERSON",

@@ -2,16 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
-from service.search.cursors import cursor_of
-from service.search.includes import MOST_INCLUDED, included
-from service.search.query import Query
-from service.search.shape import Shape
-from service.storage import Page, Reading, Record
+from service.search.elements import Shape
+from service.search.entries import Target, target_of, values_at
+from service.search.parameters import parameters_of
+from service.search.query import Include, Query, cursor_of
+from service.storage import Criterion, IdIs, Page, Reading, Record, ReferenceTo, Search
+
+# What comes along with the matches of a search: what they refer to, and what refers to them.
+
+MOST_INCLUDED: Final = 1000
+"""Most resources that one `_include` or `_revinclude` adds to a page."""
+
+_Key = tuple[str, str, int]
+
+
+def included(query: Query, matches: Sequence[Record], reading: Reading) -> tuple[list[Record], bool]:
+    """Returns what comes along with a page, and whether that is all of it.
+
+    Each version comes once, and none that is a match. A reference to a version brings that version,
+    any other one the current version.
+
+    Source: FHIR R4 search.html 3.1.1.5.7
+    """
+    found: dict[_Key, Record] = {}
+    is_whole = True
+    for include in query.includes:
+        if include.reverse:
+            beside, is_last = _referring(include, matches, reading)
+        else:
+            beside, is_last = _referred(list(_targets(include, matches, query.base)), reading)
+        found |= {_key(record): record for record in beside}
+        is_whole = is_whole and is_last
+    for match in matches:
+        found.pop(_key(match), None)
+    return list(found.values()), is_whole
+
+
+def _referring(
+    include: Include, matches: Sequence[Record], reading: Reading
+) -> tuple[Iterable[Record], bool]:
+    if include.target not in ("", matches[0].type):
+        return (), True
+    to_one = Criterion(include.parameter, tuple(ReferenceTo(each.id, each.type) for each in matches))
+    page = reading.search(Search(include.source, (to_one,), limit=MOST_INCLUDED))
+    return page.records, page.next is None
+
+
+def _referred(targets: Sequence[Target], reading: Reading) -> tuple[Iterable[Record], bool]:
+    some = list(dict.fromkeys(targets))[:MOST_INCLUDED]
+    current = {(each.type, each.id): each for each in _current(some, reading)}
+    names = dict.fromkeys((target.type, target.id) for target in some)
+    # The current version alone, also of a version that is named: a result that was withdrawn since is not
+    # to be read as one that stands. Who wants the old version reads it.
+    return [current[name] for name in names if name in current], len(some) == len(set(targets))
+
+
+def _targets(include: Include, matches: Sequence[Record], base: str) -> Iterator[Target]:
+    paths = parameters_of(include.source)[include.parameter].paths
+    for match in matches:
+        resource = orjson.loads(match.body)
+        for reference in (value for path in paths for value in values_at(resource, path)):
+            target = target_of(reference.get("reference", ""), base)
+            if target.id and include.target in ("", target.type):
+                yield target
+
+
+def _current(targets: Sequence[Target], reading: Reading) -> Iterator[Record]:
+    for kind in dict.fromkeys(target.type for target in targets):
+        ids = tuple(dict.fromkeys(target.id for target in targets if target.type == kind))
+        yield from reading.search(Search(kind, (IdIs(ids),), limit=len(ids))).records
+
+
+def _key(record: Record) -> _Key:
+    return record.type, record.id, record.version
+
 
 _CUT: Final = {
     "resource": {

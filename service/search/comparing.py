@@ -28,8 +28,8 @@ from service.storage import (
     UriIs,
     Value,
 )
-from service.storage.bounded import bounded, prefix
-from service.storage.entries import HIGHEST, LOWEST, ranges, texts
+from service.storage.model import HIGHEST, LOWEST, ranges, texts
+from service.storage.sql import bounded, prefix
 
 # As storage.entries names the parts of a reference.
 _URL, _IDENTIFIER = ":url", ":identifier"

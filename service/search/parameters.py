@@ -1,11 +1,16 @@
-"""What a search parameter is: the tables of them serve the index, searches and what is declared."""
+"""What can be searched for, by type of resource."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
+
+from service.fhir.definitions import RISK_ASSESSMENT_BASIS
+
+# What a search parameter is: the tables of them serve the index, searches and what is declared.
 
 Kind = Literal["token", "reference", "date", "string", "uri", "number"]
 
@@ -133,3 +138,231 @@ _EVERY: Final = (
 def table(*parameters: SearchParameter) -> Mapping[str, SearchParameter]:
     """Returns the parameters by name, those of every resource first."""
     return MappingProxyType({each.name: each for each in (*_EVERY, *parameters)})
+
+
+# Search parameters of the types of resource that are stored.
+
+_CLINICAL = family("clinical")
+_RESPONSE = family("QuestionnaireResponse")
+_RISK = family("RiskAssessment")
+_PROVENANCE = family("Provenance")
+_AUDIT = family("AuditEvent")
+
+_ACTORS = "Practitioner Organization Device Patient PractitionerRole RelatedPerson"
+_PATIENT = (
+    "Patient, as id, Patient/id or absolute url. It finds references that say they are to a Patient; "
+    "a patient who is only identified is found with `:identifier`."
+)
+
+STORED: Final[Mapping[str, Mapping[str, SearchParameter]]] = {
+    "QuestionnaireResponse": table(
+        _RESPONSE.reference("author", "Who wrote the answers down.", "author", targets=_ACTORS),
+        _RESPONSE.date("authored", "When the answers were gathered.", "authored"),
+        _RESPONSE.reference(
+            "based-on", "The order or plan that asked for it.", "basedOn", targets="CarePlan ServiceRequest"
+        ),
+        _RESPONSE.reference(
+            "encounter", "The encounter that it belongs to.", "encounter", targets="Encounter"
+        ),
+        _RESPONSE.token("identifier", "Business identifier.", "identifier"),
+        _RESPONSE.reference("part-of", "What it is a part of.", "partOf", targets="Observation Procedure"),
+        _RESPONSE.reference("patient", _PATIENT, "subject", targets="Patient", only="Patient"),
+        _RESPONSE.canonical_url(
+            "questionnaire",
+            "Canonical of the questionnaire; without `|version` every version is found.",
+            "questionnaire",
+            "Questionnaire",
+        ),
+        _RESPONSE.reference(
+            "source",
+            "Who gave the answers.",
+            "source",
+            targets="Practitioner Patient PractitionerRole RelatedPerson",
+        ),
+        _RESPONSE.token(
+            "status",
+            "Status of the response.",
+            "status",
+            system="http://hl7.org/fhir/questionnaire-answers-status",
+        ),
+        _RESPONSE.reference("subject", "Whom or what the answers are about.", "subject"),
+    ),
+    "RiskAssessment": table(
+        replace(
+            _RISK.reference(
+                "basis", "What the assessment stands on: the response, and values of the chart.", "basis"
+            ),
+            definition=RISK_ASSESSMENT_BASIS,
+        ),
+        _RISK.reference("condition", "The condition assessed.", "condition", targets="Condition"),
+        _CLINICAL.date("date", "When the answers were gathered.", "occurrenceDateTime"),
+        _CLINICAL.reference(
+            "encounter",
+            "The encounter that it belongs to.",
+            "encounter",
+            targets="Encounter EpisodeOfCare",
+        ),
+        _CLINICAL.token("identifier", "Business identifier.", "identifier"),
+        _RISK.token("method", "The guidance that was applied.", "method"),
+        _CLINICAL.reference("patient", _PATIENT, "subject", targets="Patient", only="Patient"),
+        _RISK.reference(
+            "performer", "Who or what assessed.", "performer", targets="Practitioner Device PractitionerRole"
+        ),
+        _RISK.number(
+            "probability",
+            "Likelihood of an outcome in per cent.",
+            "prediction.probabilityDecimal",
+            "prediction.probabilityRange",
+        ),
+        _RISK.token("risk", "Likelihood of an outcome in words.", "prediction.qualitativeRisk"),
+        _RISK.reference("subject", "Who is assessed.", "subject", targets="Group Patient"),
+    ),
+    "Provenance": table(
+        _PROVENANCE.reference("agent", "Who took part.", "agent.who", targets=_ACTORS),
+        _PROVENANCE.reference("entity", "What was used.", "entity.what"),
+        _PROVENANCE.reference(
+            "patient",
+            "A patient that came about, which none does here: responses are found by `target`.",
+            "target",
+            targets="Patient",
+            only="Patient",
+        ),
+        _PROVENANCE.date("recorded", "When it was recorded.", "recorded"),
+        _PROVENANCE.reference("target", "What came about; its version is ignored.", "target"),
+    ),
+    "AuditEvent": table(
+        _AUDIT.token("action", "What was done.", "action", system="http://hl7.org/fhir/audit-event-action"),
+        _AUDIT.reference("agent", "Who took part.", "agent.who", targets=_ACTORS),
+        _AUDIT.date("date", "When it was recorded.", "recorded"),
+        _AUDIT.reference("entity", "What was used.", "entity.what"),
+        _AUDIT.token("outcome", "How it ended.", "outcome", system="http://hl7.org/fhir/audit-event-outcome"),
+        _AUDIT.reference("patient", _PATIENT, "agent.who", "entity.what", targets="Patient", only="Patient"),
+        _AUDIT.token("type", "Kind of event.", "type"),
+    ),
+}
+"""Parameters by name by type of resource."""
+
+_BASIS = "RiskAssessment:basis"
+_USED = ("Provenance:target", "Provenance:entity", "AuditEvent:entity")
+
+INCLUDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "RiskAssessment": (_BASIS,),
+    "Provenance": ("Provenance:target", "Provenance:entity"),
+    "AuditEvent": ("AuditEvent:entity",),
+}
+"""Values of `_include` by type of the matches."""
+
+REVINCLUDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "QuestionnaireResponse": (_BASIS, *_USED),
+    "RiskAssessment": ("Provenance:target", "AuditEvent:entity"),
+}
+"""Values of `_revinclude` by type of the matches."""
+
+
+# Search parameters of the types of resource that are published.
+
+_CONFORMANCE = family("conformance")
+_FORM = family("Questionnaire")
+_CODES = family("CodeSystem")
+_VALUES = family("ValueSet")
+_STRUCTURE = family("StructureDefinition")
+_OPERATION = family("OperationDefinition")
+_PARAMETER = family("SearchParameter")
+
+_STATUS = "http://hl7.org/fhir/publication-status"
+_RESOURCES = "http://hl7.org/fhir/resource-types"
+
+
+def _shared(of: Family) -> tuple[SearchParameter, ...]:
+    return (
+        of.uri("url", "Canonical url; `url|version` finds one version.", "url"),
+        of.token("version", "Business version.", "version"),
+        of.text("name", "Name, from its beginning.", "name"),
+        of.token("status", "Publication status.", "status", system=_STATUS),
+        of.date("date", "Date of publication.", "date"),
+        of.text("description", "Description, from its beginning.", "description"),
+        of.text("publisher", "Publisher, from the beginning of the name.", "publisher"),
+    )
+
+
+def _title(of: Family) -> SearchParameter:
+    return of.text("title", "Title, from its beginning.", "title")
+
+
+def _identifier(of: Family) -> SearchParameter:
+    return of.token("identifier", "Business identifier.", "identifier")
+
+
+PUBLISHED: Final[Mapping[str, Mapping[str, SearchParameter]]] = {
+    "Questionnaire": table(
+        *_shared(_FORM),
+        _title(_FORM),
+        _identifier(_FORM),
+        _FORM.token("code", "Code of an item, at any depth.", "item*.code"),
+        _FORM.token("subject-type", "Whom it is about.", "subjectType", system=_RESOURCES),
+    ),
+    "CodeSystem": table(
+        *_shared(_CONFORMANCE),
+        _title(_CONFORMANCE),
+        _identifier(_CONFORMANCE),
+        _CODES.token("code", "A code that it defines.", "concept*.code"),
+        _CODES.uri("system", "The system that it defines.", "url"),
+    ),
+    "ValueSet": table(
+        *_shared(_CONFORMANCE),
+        _title(_CONFORMANCE),
+        _identifier(_CONFORMANCE),
+        _VALUES.token(
+            "code", "A code that it lists.", "compose.include.concept.code", "expansion.contains*.code"
+        ),
+        _VALUES.uri("reference", "A code system that it draws on.", "compose.include.system"),
+    ),
+    "StructureDefinition": table(
+        *_shared(_CONFORMANCE),
+        _title(_CONFORMANCE),
+        _identifier(_CONFORMANCE),
+        _STRUCTURE.canonical_url(
+            "base", "Canonical of what it is derived from.", "baseDefinition", "StructureDefinition"
+        ),
+        _STRUCTURE.uri("type", "Type that it constrains.", "type"),
+    ),
+    "OperationDefinition": table(
+        *_shared(_CONFORMANCE),
+        _title(_CONFORMANCE),
+        _OPERATION.token("code", "Name of the operation, without `$`.", "code"),
+    ),
+    "SearchParameter": table(
+        *_shared(_CONFORMANCE),
+        _PARAMETER.token("base", "Type of resource that it searches.", "base", system=_RESOURCES),
+        _PARAMETER.token("code", "Name in a query.", "code"),
+        _PARAMETER.token(
+            "type", "Type of parameter.", "type", system="http://hl7.org/fhir/search-param-type"
+        ),
+    ),
+}
+"""Parameters by name by type of resource."""
+
+
+_PARAMETERS: Mapping[str, Mapping[str, SearchParameter]] = {**STORED, **PUBLISHED}
+
+
+def parameters_of(kind: str) -> Mapping[str, SearchParameter]:
+    """Returns the search parameters of a type of resource by name; raises KeyError for one not served."""
+    return _PARAMETERS[kind]
+
+
+@cache
+def elements_of(kind: str) -> frozenset[str]:
+    """Returns the elements of a resource, as names of its members, that `entries_of` looks at."""
+    heads = (path[0].removesuffix("*") for each in _PARAMETERS[kind].values() for path in each.paths)
+    return frozenset(("resourceType", "id", "version", "contained", *heads))
+
+
+def includes_of(kind: str) -> tuple[str, ...]:
+    """Returns the values of `_include` in a search for this type."""
+    return INCLUDES.get(kind, ())
+
+
+def revincludes_of(kind: str) -> tuple[str, ...]:
+    """Returns the values of `_revinclude` in a search for this type."""
+    return REVINCLUDES.get(kind, ())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from service.fhir.dates import stretch
 from service.search.comparing import Indexed, directions, holds, indexed, is_beyond, place_of
-from service.search.dates import stretch
 from service.search.entries import entries_of
 from service.storage import Entry, History, Page, Position, Record, Search
 
 if TYPE_CHECKING:
-    from service.fhir.artifacts import Artifact
+    from service.fhir.definitions import Artifact
 
 _VERSION = 1
 

@@ -1,44 +1,57 @@
 """Keeps versioned records and what they are found by. Must not know what it stores."""
 
-from service.storage.conditional import claim_one
-from service.storage.criteria import (
+from service.storage.database import Limits
+from service.storage.model import (
+    AlreadyExists,
     AnyCriterion,
     AnyReference,
+    AppendOnly,
+    BadPosition,
     Comparison,
     Criterion,
+    Date,
+    Draft,
+    Entry,
+    Erasing,
+    History,
     IdIs,
     Missing,
+    MultipleMatches,
+    Name,
+    Number,
+    Page,
     Position,
     RangeIs,
+    Reading,
+    Record,
+    Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     Sort,
-    StringIs,
-    TokenIs,
-    UpdatedIs,
-    UriIs,
-    Value,
-)
-from service.storage.cursors import decode_position, encode_position
-from service.storage.database import Limits
-from service.storage.entries import Date, Entry, Number, Reference, String, Token, Uri, whole
-from service.storage.errors import (
-    AlreadyExists,
-    AppendOnly,
-    BadPosition,
-    MultipleMatches,
+    Store,
     StoreBusy,
     StoreFault,
     StoreFull,
     StoreUnavailable,
+    String,
+    StringIs,
+    Token,
+    TokenIs,
     UnknownRecord,
+    UpdatedIs,
+    Uri,
+    UriIs,
+    Value,
     VersionConflict,
+    Writing,
+    claim_one,
+    decode_position,
+    encode_position,
+    whole,
 )
 from service.storage.opening import check, migrate, open_store
-from service.storage.protocol import Erasing, Reading, Store, Writing
-from service.storage.records import Draft, History, Name, Page, Record
 from service.storage.schema import Migration
 
 __all__ = [

@@ -11,8 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from service.errors import SettingsError
 from service.storage import schema
 from service.storage.database import Database, Limits
+from service.storage.model import Store
 from service.storage.postgresql import PostgreSql
-from service.storage.protocol import Store
 from service.storage.schema import Migration
 from service.storage.sqlite import Sqlite
 from service.storage.store import SqlStore

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
 from service.storage.database import Limits
-from service.storage.tables import METADATA, RECORD
+from service.storage.sql import METADATA, RECORD
 
 # A prepared search is planned without its values, so the one person and the status that all have look
 # alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, inspect, text
 
 from service.errors import StartupError
-from service.storage.database import Database
-from service.storage.faults import translated
-from service.storage.tables import REVISION
+from service.storage.database import Database, translated
+from service.storage.sql import REVISION
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _CLAIM = "schema"

@@ -21,9 +21,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from service.storage.database import Limits
-from service.storage.errors import StoreBusy, StoreUnavailable
-from service.storage.faults import fault, translated
+from service.storage.database import Limits, fault, translated
+from service.storage.model import StoreBusy, StoreUnavailable
 
 _OWN_WAIT_S = 0.02
 _SETTINGS = (

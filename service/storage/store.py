@@ -4,20 +4,341 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 
-from service.storage import retention
-from service.storage.criteria import AnyReference
-from service.storage.database import Database
-from service.storage.faults import translated
-from service.storage.retention import Erasure
-from service.storage.tables import RECORD
-from service.storage.transaction import Transaction
-from service.storage.view import View
+from service.storage import sql
+from service.storage.database import Database, fault, translated
+from service.storage.model import (
+    AlreadyExists,
+    AnyReference,
+    AppendOnly,
+    Criterion,
+    Draft,
+    History,
+    Name,
+    Page,
+    Record,
+    ReferenceTo,
+    Search,
+    StoreFault,
+    UnknownRecord,
+    VersionConflict,
+    ranges,
+    texts,
+)
+from service.storage.sql import RANGE_ENTRY, RECORD, TEXT_ENTRY, Condition, after, bounded, matches
+
+# Reads and searches on one connection.
+
+_THIS = (RECORD.c.type == bindparam("type"), RECORD.c.id == bindparam("id"))
+_VERSIONS = select(*sql.VERSION_COLUMNS).where(*_THIS).order_by(RECORD.c.version.desc())
+_CURRENT = _VERSIONS.limit(1)
+_THAT_VERSION = _VERSIONS.where(RECORD.c.version == bindparam("version"))
+_PAST = _VERSIONS.where(RECORD.c.version < bindparam("before")).limit(bindparam("limit"))
+_COUNT = select(func.count()).select_from(RECORD).where(*_THIS)
+_HIGHEST_VERSION = 2**31 - 1
+_MANY = 1000  # entries from which a criterion is no good place to start
+
+
+class View:
+    """Reads and searches on one connection; see protocol.Reading."""
+
+    def __init__(self, connection: Connection, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+
+    def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+        """Returns the current version, a tombstone too."""
+        return self._one(_CURRENT, type=type, id=bounded(id))
+
+    def read_version(self, type: str, id: str, version: int) -> Record | None:  # noqa: A002
+        """Returns that version."""
+        if not 0 < version <= _HIGHEST_VERSION:
+            return None
+        return self._one(_THAT_VERSION, type=type, id=bounded(id), version=version)
+
+    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> History:  # noqa: A002
+        """Returns versions below `before`, newest first."""
+        key = {"type": type, "id": bounded(id)}
+        below = _HIGHEST_VERSION if before is None else before
+        rows = self._run(_PAST, key | {"before": below, "limit": limit + 1}).all()
+        records = tuple(_record(row) for row in rows[:limit])
+        total = self._run(_COUNT, key).scalar_one()
+        return History(records, total, records[-1].version if len(rows) > limit else None)
+
+    def search(self, search: Search) -> Page:
+        """Returns one page of what the search finds."""
+        start = self._start(search)
+        total = self._run(sql.total(search, start)).scalar_one() if search.total else None
+        if search.limit == 0:
+            return Page((), total)
+        rows = self._run(sql.page(search, start)).all()
+        found = rows[: search.limit]
+        more = sql.position(found[-1]) if len(rows) > search.limit else None
+        return Page(tuple(_record(row) for row in found), total, more)
+
+    def _start(self, search: Search) -> Criterion | None:
+        """Returns the criterion with the fewest entries, as far as that is worth to know."""
+        candidates = sql.starts(search)
+        if candidates and (not self._database.probes or sql.points_at_few(candidates[0])):
+            return candidates[0]
+        for candidate in candidates:
+            if self._run(sql.size(search.type, candidate, _MANY)).scalar_one() < _MANY:
+                return candidate
+        return None
+
+    def _one(self, query: Select[Any], **key: Any) -> Record | None:
+        row = self._run(query, key).one_or_none()
+        return None if row is None else _record(row)
+
+    def _run(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
+        with translated():
+            return self._connection.execute(statement, values)
+
+
+def _record(row: Row[Any]) -> Record:
+    of_type, of_id, version, updated, deleted, body = row[: len(sql.VERSION_COLUMNS)]
+    return Record(of_type, of_id, version, updated, bool(deleted), bytes(body))
+
+
+# Writes on one connection; all of them are stored together, or none.
+
+# The rows come back in any order, so each brings what tells it from the others.
+_INSERT_ALL = insert(RECORD).returning(RECORD.c.key, RECORD.c.type, RECORD.c.id)
+_INSERT, _INSERT_TEXTS, _INSERT_RANGES = insert(RECORD), insert(TEXT_ENTRY), insert(RANGE_ENTRY)
+_OF_RECORD = (RECORD.c.type == bindparam("of_type"), RECORD.c.id == bindparam("of_id"))
+_RETIRE = (
+    update(RECORD)
+    .where(*_OF_RECORD, RECORD.c.version == bindparam("expected"), RECORD.c.current == 1)
+    .values(current=0)
+)
+_LATEST = select(*sql.VERSION_COLUMNS).where(*_OF_RECORD).order_by(RECORD.c.version.desc()).limit(1)
+_LOCK = _LATEST.with_for_update()
+_LONGEST_NAME = 64
+
+
+class Transaction(View):
+    """Reads, searches and writes on one connection; see protocol.Writing."""
+
+    def __init__(self, connection: Connection, database: Database, append_only: Collection[str]) -> None:
+        super().__init__(connection, database)
+        self._append_only = append_only
+        self._texts: list[dict[str, Any]] = []
+        self._ranges: list[dict[str, Any]] = []
+
+    def create(self, draft: Draft) -> Record:
+        """Stores version 1."""
+        return self._insert(draft, 1, AlreadyExists("A record of this type and id exists."))
+
+    def create_all(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
+        """Stores version 1 of several records with one statement."""
+        rows = [_row(draft, 1) for draft in drafts]
+        with translated():
+            try:
+                stored = self._connection.execute(_INSERT_ALL, rows).all()
+            except IntegrityError:
+                raise AlreadyExists("A record of one of these types and ids exists.") from None
+        keys = {(of_type, of_id): key for key, of_type, of_id in stored}
+        for draft in drafts:
+            self._index(draft, keys[draft.type, draft.id])
+        return tuple(_stored(draft, 1) for draft in drafts)
+
+    def update(self, draft: Draft, *, expected: int | None = None) -> Record:
+        """Stores the version after `expected`, or after the current one whichever that is."""
+        if draft.type in self._append_only:
+            raise AppendOnly("Records of this type are never changed.")
+        version = self._current_version(draft) if expected is None else expected
+        key = {"of_type": draft.type, "of_id": draft.id, "expected": version}
+        if self._run(_RETIRE, key).rowcount == 0:
+            raise self._no_such_version(draft)
+        return self._insert(draft, version + 1, fault(VersionConflict))
+
+    def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+        """Returns the current version; until this transaction ends no other one changes it."""
+        key = {"of_type": type, "of_id": bounded(id)}
+        locked, latest = None, self._one(_LOCK, **key)
+        while latest is not None and latest != locked:
+            # PostgreSQL waits for the lock of a row, and then returns it though a later version is there.
+            locked, latest = latest, self._one(_LOCK, **key)
+        return latest
+
+    def claim(self, search: Search) -> Page:
+        """Returns what the search finds; until this transaction ends no other one may claim the type."""
+        with translated():
+            self._database.claim(self._connection, search.type)
+        return self.search(search)
+
+    def search(self, search: Search) -> Page:
+        """Returns one page of what the search finds, what this transaction wrote included."""
+        self.flush()
+        return super().search(search)
+
+    def flush(self) -> None:
+        """Writes the entries of the records that were stored so far, all in one go."""
+        for statement, rows in ((_INSERT_TEXTS, self._texts), (_INSERT_RANGES, self._ranges)):
+            if rows:
+                self._run(statement, rows)
+                rows.clear()
+
+    def _current_version(self, draft: Draft) -> int:
+        current = self.read_to_update(draft.type, draft.id)
+        if current is None:
+            raise self._no_such_version(draft)
+        return current.version
+
+    def _no_such_version(self, draft: Draft) -> StoreFault:
+        if self.read(draft.type, draft.id) is None:
+            return UnknownRecord("There is no record of this type and id.")
+        return fault(VersionConflict)
+
+    def _insert(self, draft: Draft, version: int, taken: StoreFault) -> Record:
+        with translated():
+            try:
+                result = self._connection.execute(_INSERT, _row(draft, version))
+            except IntegrityError:
+                raise taken from None
+        key = result.inserted_primary_key
+        assert key is not None  # noqa: S101 - both databases return it
+        self._index(draft, key[0])
+        return _stored(draft, version)
+
+    def _index(self, draft: Draft, key: int) -> None:
+        named = {each: None for entry in draft.entries for each in texts(entry)}
+        covered = {each: None for entry in draft.entries for each in ranges(entry)}
+        of = {"record": key, "type": draft.type}
+        for parameter, system, value in named:
+            self._texts.append(
+                {**of, "parameter": parameter, "system": bounded(system), "value": bounded(value)}
+            )
+        for parameter, low, high in covered:
+            self._ranges.append({**of, "parameter": parameter, "low": low, "high": high})
+
+
+def _stored(draft: Draft, version: int) -> Record:
+    return Record(draft.type, draft.id, version, draft.updated, draft.deleted, draft.body)
+
+
+def _row(draft: Draft, version: int) -> dict[str, Any]:
+    return {
+        "type": _name(draft.type),
+        "id": _name(draft.id),
+        "version": version,
+        "updated": draft.updated,
+        "deleted": int(draft.deleted),
+        "current": 1,
+        "body": draft.body,
+    }
+
+
+def _name(text: str) -> str:
+    if not text or len(text) > _LONGEST_NAME or bounded(text) != text:
+        raise ValueError("Expected a type and an id of 1 to 64 characters.")
+    return text
+
+
+# What is known of a person, as lines; and deletion for good, of records that are named.
+#
+# People are known only as references in index entries: a record that names a person in none is not found.
+
+_BATCH = 500  # names in one statement
+_NAME = (RECORD.c.type, RECORD.c.id)
+_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")  # in JSON a raw line end is white space
+
+
+def names_of_person(
+    connection: Connection, parameters: Sequence[str], person: Sequence[AnyReference]
+) -> Sequence[Name]:
+    """Returns each record of which one version refers to the person, and the person's own, in order."""
+    query = select(*_NAME).where(_refers(parameters, person)).distinct().order_by(*_NAME)
+    return _pairs(connection.execute(query))
+
+
+def lines_of(connection: Connection, name: Name) -> list[bytes]:
+    """Returns the versions of one record that have a body, oldest first, one line of NDJSON each."""
+    query = select(RECORD.c.body).where(RECORD.c.type == name[0], RECORD.c.id == name[1])
+    bodies = connection.execute(query.order_by(RECORD.c.version)).scalars()
+    return [bytes(body).translate(_LINE_ENDS) + b"\n" for body in bodies if body]
+
+
+class Erasure(Transaction):
+    """Finds and deletes on one connection on which alone is written; see protocol.Erasing."""
+
+    def named(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Sequence[Name]:
+        """Returns each record of which one version refers to the person, and the person's own, in order."""
+        self.flush()
+        with translated():
+            return names_of_person(self._connection, parameters, person)
+
+    def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
+        """Returns the records of the type whose id begins so, in order."""
+        these = (RECORD.c.type == type, RECORD.c.id >= prefix, RECORD.c.id < (after(prefix) or ""))
+        return _pairs(self._run(select(*_NAME).where(*these).distinct().order_by(*_NAME)))
+
+    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
+        """Returns records of the type that were last changed before the moment, oldest first."""
+        old = (RECORD.c.type == type, RECORD.c.current == 1, RECORD.c.updated < since)
+        return _pairs(self._run(select(*_NAME).where(*old).order_by(RECORD.c.updated).limit(limit)))
+
+    def count(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Returns how many versions of these records there are, by type."""
+        query = select(func.count()).select_from(RECORD)
+        found = ((type_, self._run(query.where(these)).scalar_one()) for type_, these in _batches(names))
+        return _added(found)
+
+    def erase(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Deletes all versions of these records; returns how many that were, by type."""
+        self.flush()
+        done = ((type_, self._run(delete(RECORD).where(these)).rowcount) for type_, these in _batches(names))
+        return _added(done)
+
+
+def _pairs(rows: Iterable[Sequence[Any]]) -> Sequence[Name]:
+    return [(row[0], row[1]) for row in rows]
+
+
+def _refers(parameters: Sequence[str], person: Sequence[AnyReference]) -> Condition:
+    refers = or_(false(), *(matches(parameter, each) for parameter in parameters for each in person))
+    keys = select(TEXT_ENTRY.c.record).where(refers)
+    own = [each for each in person if isinstance(each, ReferenceTo) and each.type is not None]
+    itself = (and_(RECORD.c.type == each.type, RECORD.c.id == each.id) for each in own)
+    return or_(RECORD.c.key.in_(keys), *itself)
+
+
+def _batches(names: Collection[Name]) -> Iterator[tuple[str, Condition]]:
+    """Yields conditions that hold for some of the records of one type, and that type."""
+    for of_type in sorted({of_type for of_type, _ in names}):
+        ids = sorted({of_id for each, of_id in names if each == of_type})
+        for first in range(0, len(ids), _BATCH):
+            yield of_type, and_(RECORD.c.type == of_type, RECORD.c.id.in_(ids[first : first + _BATCH]))
+
+
+def _added(counts: Iterator[tuple[str, int]]) -> Mapping[str, int]:
+    total: dict[str, int] = {}
+    for of_type, count in counts:
+        total[of_type] = total.get(of_type, 0) + count
+    return {of_type: count for of_type, count in total.items() if count}
+
 
 _ANY = select(RECORD.c.key).limit(1)
 
@@ -61,10 +382,10 @@ class SqlStore:
         """Yields all versions of all records that refer to the person, one line of NDJSON each."""
         # A transaction for each record: a slow reader of the lines holds no connection.
         with self._read() as connection:
-            found = retention.named(connection, parameters, person)
+            found = names_of_person(connection, parameters, person)
         for name in found:
             with self._read() as connection:
-                lines = retention.lines(connection, name)
+                lines = lines_of(connection, name)
             yield from lines
 
     @contextmanager

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from service.errors import ServiceError
-from service.fhir.canonicals import AS_WRITTEN, Canonicals
-from service.web.call import Call
-from service.web.cors import EVERYONE, is_preflight, preflight, shared
+from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.web.access import EVERYONE, is_preflight, preflight, shared
 from service.web.health import STOPPING
 from service.web.problems import breakdown, refusal
 from service.web.reply import STATUS_LINES, Header, Reply, everywhere, indented
-from service.web.route import Route
-from service.web.router import Router, answered
+from service.web.request import Call
+from service.web.routing import Route, Router, answered
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import orjson
 
-from service.fhir.canonicals import AS_WRITTEN, Canonicals
+from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
-from service.web.call import Call
 from service.web.conditional import conditional
 from service.web.negotiation import FHIR_JSON
 from service.web.reply import REVALIDATE, VARY, Reply
-from service.web.route import BASE_PATH, Route
+from service.web.request import Call
+from service.web.routing import BASE_PATH, Route
 
 SOFTWARE: Final = "Questionnaire guidance service"
 DATE: Final = "2026-11-22"

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 from service.errors import Malformed, Problem
-from service.web.call import Call
 from service.web.reply import Header, Reply
+from service.web.request import Call
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _TAGS = re.compile(r'[ ]*(?:W/)?"[^"]*"[ ]*(?:,[ ]*(?:W/)?"[^"]*"[ ]*)*')

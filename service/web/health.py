@@ -9,10 +9,10 @@ from typing import Final
 import orjson
 
 from service.errors import Unavailable
-from service.web.call import Call
 from service.web.negotiation import JSON
 from service.web.reply import NO_STORE, Header, Reply
-from service.web.route import Route
+from service.web.request import Call
+from service.web.routing import Route
 
 STOPPING: Final = "service.stopping"
 """What the WSGI environment calls the state of a process that is about to stop."""

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 from service.errors import NotFound, Problem
 from service.search import query_from, searchset, shelf_of, subset
 from service.web.conditional import conditional, http_date
-from service.web.preferences import is_strict
 from service.web.reply import REVALIDATE, VARY, Reply
-from service.web.route import BASE_PATH, Route
-from service.web.searching import asked
+from service.web.request import asked, is_strict
+from service.web.routing import BASE_PATH, Route
 
 if TYPE_CHECKING:
-    from service.fhir.artifacts import Artifact
+    from service.fhir.definitions import Artifact
     from service.search import Shelf
-    from service.web.call import Call
+    from service.web.request import Call
 
 TYPES: Final = (
     "Questionnaire",

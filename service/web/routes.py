@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from service.fhir.canonicals import AS_WRITTEN, Canonicals
+from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.web.bundles import BundleLimits, bundle_route
 from service.web.capability import Offer, metadata_route
 from service.web.health import health_routes
 from service.web.openapi import openapi_route
 from service.web.operations import RESPONSE, operation_routes
 from service.web.published import published_routes
-from service.web.route import BASE_PATH, Route
-from service.web.router import Router
-from service.web.stored import stored_routes
+from service.web.resources import stored_routes
+from service.web.routing import BASE_PATH, Route, Router
 
 if TYPE_CHECKING:
     from service.assess import Assessor
-    from service.fhir.artifacts import Artifact
-    from service.repository import Repository
+    from service.fhir.definitions import Artifact
+    from service.records import Repository
 
 STANDARD = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",

@@ -21,9 +21,9 @@ from gevent import Timeout, monkey, spawn_later
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
-from service.fhir.canonicals import Canonicals
+from service.fhir.definitions import Canonicals
 from service.settings import from_environment
-from service.web.unparsed import raw_response
+from service.web.problems import raw_response
 
 _LOG = logging.getLogger("service.worker")
 

@@ -10,7 +10,7 @@ import pytest
 from fhir.resources.R4B.parameters import Parameters
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
-from service.guidance.answers import Answers
+from service.datatypes.answers import Answers
 from service.questionnaire import Compiled, compile_questionnaire, value_sets_from
 
 Json = dict[str, Any]

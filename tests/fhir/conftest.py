@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from service.datatypes.answers import Answers, Coding, Quantity
+from service.datatypes.form import Form, Option, Question
 from service.fhir.header import ResponseHeader
-from service.fhir.risk import Renderer
 from service.guidance import model
-from service.guidance.answers import Answers, Coding, Quantity
-from service.guidance.form import Form, Option, Question
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
+from service.results.risk_assessment import Renderer
 
 BASE = "https://example.org/fhir"
 LOINC = "http://loinc.org"

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from service.datatypes.answers import Coding
+from service.datatypes.form import Form, Option
 from service.errors import ServiceError
 from service.fhir.accept import Decode, decoder
-from service.fhir.body import Limits, read
 from service.fhir.header import header_from_accepted, header_from_resource
-from service.fhir.response import check
-from service.guidance.answers import Coding
-from service.guidance.form import Form, Option
+from service.fhir.json import Limits, read
+from service.fhir.structure import check_response
 
 UCUM = "http://unitsofmeasure.org"
 
@@ -40,7 +40,7 @@ def check_sound(decode: Decode, data: bytes) -> bool:
     if response is None:
         return False
     resource = read(data, Limits(depth=32))
-    assert check(resource) == ()
+    assert check_response(resource) == ()
     plain = msgspec.to_builtins(response, builtin_types=(Decimal,))
     assert str(sorted_deeply(plain)) == str(sorted_deeply(with_decimals(resource)))
     assert header_from_accepted(response) == header_from_resource(resource)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
 from service.fhir import kinds
-from service.fhir.body import NUMBER_CHARACTERS, Limits, read, read_published
-from service.fhir.walk import STRING_CHARACTERS
+from service.fhir.json import NUMBER_CHARACTERS, STRING_CHARACTERS, Limits, read, read_published
 
 LARGE = Limits(body_bytes=64 * 1024 * 1024)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from service.datatypes.answers import Quantity
 from service.fhir import kinds
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.parameters import Placed, Posted
-from service.guidance.answers import Quantity
 
 PATIENT = {"reference": "Patient/p1"}
 LOINC = "http://loinc.org"

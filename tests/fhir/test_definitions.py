@@ -5,17 +5,16 @@ from typing import Any
 
 import pytest
 
-from service.fhir import canonicals
-from service.fhir.artifacts import artifact
-from service.fhir.definitions import FOLDER, definitions
+from service.fhir import definitions
+from service.fhir.definitions import FOLDER, artifact, own_definitions
 from service.fhir.release import faults_in
 
 EXTENSIONS = {
     value
-    for name, value in vars(canonicals).items()
+    for name, value in vars(definitions).items()
     if name.isupper() and "/StructureDefinition/" in str(value)
 }
-DEFINED = {each.url: each for each in definitions()}
+DEFINED = {each.url: each for each in own_definitions()}
 
 
 def slices(url: str) -> dict[str, dict[str, Any]]:
@@ -45,9 +44,9 @@ def test_every_extension_that_is_written_is_defined_and_no_other():
 
 
 def test_every_file_is_named_for_its_resource():
-    for each in definitions():
+    for each in own_definitions():
         assert (FOLDER / f"{each.type}-{each.id}.json").is_file()
-        assert each.url == f"{canonicals.BASE}/{each.type}/{each.id}"
+        assert each.url == f"{definitions.BASE}/{each.type}/{each.id}"
         assert each.resource["status"] == "active"
 
 
@@ -86,7 +85,7 @@ def check_parts(extension: dict[str, Any]) -> None:
 
 
 def test_the_operation_has_the_parameters_that_are_read():
-    operation = DEFINED[f"{canonicals.BASE}/OperationDefinition/QuestionnaireResponse-assess"].resource
+    operation = DEFINED[f"{definitions.BASE}/OperationDefinition/QuestionnaireResponse-assess"].resource
     stated = {each["name"]: (each["use"], each["min"], each["max"]) for each in operation["parameter"]}
     assert stated == {
         "questionnaire-response": ("in", 1, "1"),
@@ -99,7 +98,7 @@ def test_the_operation_has_the_parameters_that_are_read():
 def test_a_second_opinion_finds_no_fault_in_a_definition_or_a_result(
     renderer, make_header, make_result, troubled
 ):
-    for each in definitions():
+    for each in own_definitions():
         assert faults_in(each.resource) == ()
     for result in (make_result(), troubled):
         assert faults_in(json.loads(renderer.render(result, make_header()))) == ()

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from service.errors import Malformed, NotScorable
-from service.fhir.inputs import MOST, Input, given_in_parameters, given_in_query, values_of
+from service.fhir.parameters import MOST, Input, given_in_parameters, given_in_query, values_of
 
 DECLARED = (
     Input("url", "uri"),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.errors import Problem
-from service.fhir.narrative import Narrative
 from service.fhir.xhtml import is_narrative
+from service.results.narrative import Narrative
 
 
 @pytest.fixture

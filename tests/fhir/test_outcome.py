@@ -9,10 +9,8 @@ import pytest
 import service
 from service.errors import Problem
 from service.fhir import kinds
-from service.fhir.canonicals import PROBLEM_KIND
-from service.fhir.definitions import FOLDER
-from service.fhir.issue_types import ISSUE_TYPE
-from service.fhir.outcome import MOST_ISSUES, operation_outcome
+from service.fhir.definitions import FOLDER, PROBLEM_KIND
+from service.fhir.outcome import ISSUE_TYPE, MOST_ISSUES, operation_outcome
 from service.questionnaire import KINDS
 
 SERVICE = Path(service.__file__).parent

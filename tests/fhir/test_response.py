@@ -11,8 +11,8 @@ import pytest
 from plugin import FOLDER, make_ready
 
 from service.fhir import kinds
-from service.fhir.response import check
 from service.fhir.shapes import shape_of, shapes
+from service.fhir.structure import check_response
 
 Change = Callable[[dict[str, Any]], Any]
 ROOT = "QuestionnaireResponse"
@@ -22,7 +22,7 @@ DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
 def faults(response: dict[str, Any], change: Change) -> list[tuple[str, str]]:
     changed = deepcopy(response)
     change(changed)
-    return [(each.kind, each.expression.removeprefix(f"{ROOT}.")) for each in check(changed)]
+    return [(each.kind, each.expression.removeprefix(f"{ROOT}.")) for each in check_response(changed)]
 
 
 def set_answer(response: dict[str, Any], **answer: Any) -> None:
@@ -37,7 +37,7 @@ def with_extension(**members: Any) -> Change:
 
 
 def test_a_valid_response_has_no_fault(response):
-    assert check(response) == ()
+    assert check_response(response) == ()
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_no_text_repeats_a_value(response):
 
     changed = deepcopy(response)
     change(changed)
-    problems = check(changed)
+    problems = check_response(changed)
     assert len(problems) == 4
     assert all("canary" not in each.text + each.expression for each in problems)
     assert all("expected" in each.text for each in problems)
@@ -332,20 +332,20 @@ def test_no_text_repeats_a_value(response):
 
 def test_paths_start_where_the_response_stands(response):
     response["status"] = "done"
-    (problem,) = check(response, "Parameters.parameter[0].resource")
+    (problem,) = check_response(response, "Parameters.parameter[0].resource")
     assert problem.expression == "Parameters.parameter[0].resource.status"
 
 
 def test_rb10_100_000_faults_are_found_in_one_pass(response):
     response["item"][1]["item"][1]["answer"] = [{"valueInteger": "x"}] * 100_000
-    assert len(check(response)) == 100_000
+    assert len(check_response(response)) == 100_000
 
 
 def test_rb10_a_long_chain_of_items_needs_no_recursion():
     item: dict[str, Any] = {"linkId": "x", "score": 1}
     for _ in range(5_000):
         item = {"linkId": "x", "item": [item]}
-    (problem,) = check({"resourceType": ROOT, "status": "completed", "item": [item]})
+    (problem,) = check_response({"resourceType": ROOT, "status": "completed", "item": [item]})
     assert problem.expression.count("item[0]") == 5_001
 
 

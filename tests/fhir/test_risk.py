@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.errors import Problem
-from service.fhir import canonicals
+from service.fhir import definitions
 from service.fhir.chart import ChartValues
 
 RISK = "http://terminology.hl7.org/CodeSystem/risk-probability"
@@ -75,7 +75,7 @@ def test_iv18_an_unsettled_result_is_preliminary_and_settles_nothing(render, uns
     assert risk["status"] == "preliminary"
     (flu,) = risk["prediction"]
     assert flu["qualitativeRisk"] == {"text": "between low likelihood and high likelihood, not settled"}
-    (interval,) = extensions(flu, canonicals.LEVEL_INTERVAL)
+    (interval,) = extensions(flu, definitions.LEVEL_INTERVAL)
     assert (cut(interval["at-least"]), cut(interval["at-most"])) == (f"{RISK}|low", f"{RISK}|high")
     assert interval["settled"] is False
     assert union([risk]) == [[]]
@@ -83,7 +83,7 @@ def test_iv18_an_unsettled_result_is_preliminary_and_settles_nothing(render, uns
 
 def test_iv18_while_the_lowest_step_is_not_settled_it_says_not_assessable_yet(render, unsettled):
     risk = render(unsettled)
-    (step,) = extensions(risk, canonicals.ASSESSMENT_TIER)
+    (step,) = extensions(risk, definitions.ASSESSMENT_TIER)
     assert (step["settled"], step["assessable"]) == (False, False)
     assert (step["at-least"]["code"], step["at-most"]["code"]) == ("unknown", "now")
     assert "Not assessable yet" in risk["text"]["div"]
@@ -109,7 +109,7 @@ def test_iv18_a_level_without_a_rule_says_so(render, troubled):
 
 def test_at_least_a_step_is_never_called_not_assessable(render, troubled):
     risk = render(troubled)
-    (step,) = extensions(risk, canonicals.ASSESSMENT_TIER)
+    (step,) = extensions(risk, definitions.ASSESSMENT_TIER)
     assert (step["assessable"], step["settled"]) == (True, False)
     assert "Not assessable" not in str(risk)
     assert "At least: Soon; open questions could raise it to: Now." in risk["text"]["div"]
@@ -124,11 +124,11 @@ def test_iv17_the_method_names_guidance_version_and_hash(render, make_result, gu
     ]
     assert method["text"] == f"{identity.url}|1.2.0 (sha256 {identity.hash})"
     assert {each["url"]: each for each in method["extension"]} == {
-        canonicals.GUIDANCE_CANONICAL: {
-            "url": canonicals.GUIDANCE_CANONICAL,
+        definitions.GUIDANCE_CANONICAL: {
+            "url": definitions.GUIDANCE_CANONICAL,
             "valueCanonical": f"{identity.url}|1.2.0",
         },
-        canonicals.GUIDANCE_HASH: {"url": canonicals.GUIDANCE_HASH, "valueString": identity.hash},
+        definitions.GUIDANCE_HASH: {"url": definitions.GUIDANCE_HASH, "valueString": identity.hash},
     }
 
 
@@ -159,7 +159,7 @@ def test_iv17_a_prediction_names_outcome_level_rule_answers_and_statements(rende
     assert flu["rationale"] == (
         "Clinician: rule flu-high Rule: flu-high. Answers: fever, cough. Statements: S1, S2."
     )
-    (reason,) = extensions(flu, canonicals.REASON)
+    (reason,) = extensions(flu, definitions.REASON)
     assert reason == {
         "rule": "flu-high",
         "answer": ["fever", "cough"],
@@ -183,7 +183,7 @@ def test_without_a_listed_outcome_there_is_no_prediction(render, make_result, un
 
 
 def test_a_reason_names_rule_kind_step_priority_answers_statements_and_wording(render, make_result):
-    first, second = extensions(render(make_result()), canonicals.REASON)
+    first, second = extensions(render(make_result()), definitions.REASON)
     assert first == {
         "rule": "fever-is-urgent",
         "kind": "red-flag",
@@ -202,7 +202,7 @@ def test_a_reason_names_rule_kind_step_priority_answers_statements_and_wording(r
 
 
 def test_a_table_is_reported_with_its_counts_and_every_row(render, make_result):
-    (table,) = extensions(render(make_result()), canonicals.COMPARISON)
+    (table,) = extensions(render(make_result()), definitions.COMPARISON)
     counts = {name: table[name] for name in ("matched-left", "matched-right", "answered", "open")}
     assert counts == {"matched-left": 2, "matched-right": 2, "answered": 3, "open": 0}
     assert [(row["code"], row["side"]) for row in table["row"]] == [
@@ -215,7 +215,7 @@ def test_a_table_is_reported_with_its_counts_and_every_row(render, make_result):
 
 
 def test_open_questions_stand_in_the_order_in_which_to_ask_them(render, unsettled):
-    first, second = extensions(render(unsettled), canonicals.OPEN_QUESTION)
+    first, second = extensions(render(unsettled), definitions.OPEN_QUESTION)
     assert first == {
         "linkId": "fever",
         "text": "Fever above 38 °C & chills <today>?",
@@ -227,15 +227,15 @@ def test_open_questions_stand_in_the_order_in_which_to_ask_them(render, unsettle
 
 def test_contradictions_ignored_answers_and_scores_are_reported(render, troubled, union):
     risk = render(troubled)
-    (clash,) = extensions(risk, canonicals.CONTRADICTION)
+    (clash,) = extensions(risk, definitions.CONTRADICTION)
     assert clash == {
         "code": "fever-and-none",
         "between": ["fever", "no-fever"],
         "wording": "Clinician: both cannot be",
     }
-    ignored = [each for each in risk["extension"] if each["url"] == canonicals.IGNORED_ANSWER]
-    assert ignored == [{"url": canonicals.IGNORED_ANSWER, "valueString": "pain"}]
-    (score,) = extensions(risk, canonicals.SCORE)
+    ignored = [each for each in risk["extension"] if each["url"] == definitions.IGNORED_ANSWER]
+    assert ignored == [{"url": definitions.IGNORED_ANSWER, "valueString": "pain"}]
+    (score,) = extensions(risk, definitions.SCORE)
     assert score == {
         "code": "sum",
         "display": "Sum of two",

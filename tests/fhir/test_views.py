@@ -3,9 +3,9 @@
 import json
 from decimal import Decimal
 
-from service.fhir.bundle import collection, indented
-from service.fhir.explain import explained, view
-from service.fhir.text import patient_text
+from service.results.explanation import explained, view
+from service.results.risk_assessment import collection, indented
+from service.results.wording import patient_text
 
 
 def test_the_text_for_the_patient_says_step_reasons_advice_and_intended_use(guidance, make_result):

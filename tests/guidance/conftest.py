@@ -7,8 +7,8 @@ from typing import Any
 import desk
 import pytest
 
+from service.datatypes.answers import Answers
 from service.guidance import Guidance
-from service.guidance.answers import Answers
 
 
 @pytest.fixture(scope="session")

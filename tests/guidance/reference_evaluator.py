@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from service.guidance.answers import Answer, Answers, Quantity
-from service.guidance.form import Form
+from service.datatypes.answers import Answer, Answers, Quantity
+from service.datatypes.form import Form
 
 SECONDS = {"h": 3600, "d": 86400, "wk": 7 * 86400, "mo": Fraction(36525, 1200) * 86400}
 MASS = {"ug/L": Fraction(1), "ng/mL": Fraction(1)}

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_evaluator import Reference
 
+from service.datatypes.answers import Answer, Answers
 from service.guidance import Guidance
-from service.guidance.answers import Answer, Answers
 
 WORDS = {True: "present", False: "absent", None: "unknown"}
 

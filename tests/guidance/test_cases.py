@@ -6,8 +6,8 @@ from typing import Any
 import desk
 import pytest
 
+from service.datatypes.answers import Answers, Quantity
 from service.guidance import Guidance, load
-from service.guidance.answers import Answers, Quantity
 from service.guidance.cases import Case, answers_of, verify
 
 CASES = {case.name: case for case in desk.guidance().cases}

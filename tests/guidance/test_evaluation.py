@@ -8,8 +8,8 @@ import desk
 import pytest
 from desk import NO, NOT_SURE, YES, local
 
+from service.datatypes.answers import Answers, Coding, Quantity
 from service.guidance import Guidance, load
-from service.guidance.answers import Answers, Coding, Quantity
 from service.guidance.result import Result
 
 Respond = Callable[..., Answers]

@@ -2,8 +2,8 @@
 
 import desk
 
+from service.datatypes.form import Form
 from service.guidance import Guidance, load
-from service.guidance.form import Form
 
 
 def words_of(guidance: Guidance, link_id: str) -> list[str]:

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import desk
 
+from service.check import coverage
 from service.guidance import Guidance, load
-from service.guidance.report import coverage
 
 
 def test_tiers_and_levels_have_their_ranks_from_the_order_of_the_file(guidance: Guidance) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import desk
 import pytest
 
+from service.check import asked_by
 from service.guidance import load
 from service.guidance.conditions import Answered, Group, Is, Measured, Switch
 from service.proofs import prove, proving
-from service.proofs.asked import asked_by
 from service.questionnaire import compile_questionnaire, value_sets_from
 
 YES_ONLY = {

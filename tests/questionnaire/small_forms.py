@@ -20,8 +20,8 @@ import msgspec
 import yaml
 from msgspec import UNSET, UnsetType
 
+from service.fhir import extensions as ext
 from service.questionnaire import Compiled, compile_leniently, value_sets_from
-from service.questionnaire import extensions as ext
 
 FOLDER = Path(__file__).parent
 CANONICAL = "https://forms.example.org/Questionnaire/small|1"

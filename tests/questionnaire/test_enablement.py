@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_forms import SYSTEM, compiled, copied, form, response
 
-from service.guidance.answers import Coding
+from service.datatypes.answers import Coding
 
 X, Y = Coding(SYSTEM, "x"), Coding(SYSTEM, "y")
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import NotScorable
 from service.questionnaire import Wanted, expanded, value_sets_from
-from service.questionnaire.expansion import MOST
+from service.terminology.expansion import MOST
 
 Json = dict[str, Any]
 

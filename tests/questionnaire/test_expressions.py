@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from small_forms import compiled, copied, form, response, shown
 
-from service.questionnaire import evaluation, validate, validation
+from service.questionnaire import expressions, validate, validation
+from service.questionnaire.expressions import time_limit
 from service.questionnaire.fhirpath import (
     NotAtHand,
     NotEvaluated,
@@ -21,7 +22,6 @@ from service.questionnaire.fhirpath import (
 )
 from service.questionnaire.pattern import Patience, PatternInvalid, PatternTooSlow, matches, replaced
 from service.questionnaire.pattern import compiled as compiled_pattern
-from service.questionnaire.time_limit import time_limit
 
 RESPONSE = {
     "resourceType": "QuestionnaireResponse",
@@ -176,7 +176,7 @@ def test_a_text_has_no_weight() -> None:
 
 
 def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "SECONDS", 0.0)
+    monkeypatch.setattr(expressions, "SECONDS", 0.0)
     rules = [{"that": "item.exists()", "key": f"k{n}"} for n in range(3)]
     questionnaire = form({"id": "a"}, constraint=rules)
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == [
@@ -185,7 +185,7 @@ def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: py
 
 
 def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "SECONDS", 0.0)
+    monkeypatch.setattr(expressions, "SECONDS", 0.0)
     questionnaire = form({"id": "a", "enable": "false"}, {"id": "b", "enable": "false"})
     checked = compiled(questionnaire).check(copied(response(questionnaire, {"a": "x", "b": "y"})))
     assert set(checked.answers.given) == {"a", "b"}

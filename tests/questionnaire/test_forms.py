@@ -11,8 +11,8 @@ import pytest
 from small_forms import CANONICAL, SYSTEM, compiled, copied, form, item, response, shown, structs
 
 import service.questionnaire as room
+from service.datatypes.answers import Answers, Coding, Quantity
 from service.errors import GuidanceError
-from service.guidance.answers import Answers, Coding, Quantity
 from service.questionnaire import KINDS, ValueSets, compile_questionnaire, validate, value_sets_from
 from service.questionnaire.severity import severity
 from service.questionnaire.values import order, same

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from small_forms import SYSTEM, compiled, copied, form, item, response, shown
 
-from service.questionnaire import extensions as ext
+from service.fhir import extensions as ext
 from service.questionnaire import validate
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.guidance.unit_table import ARBITRARY, BASES, DEFINED, OFFSET
-from service.guidance.units import comparable, converted, unit
+from service.datatypes.ucum import ARBITRARY, BASES, DEFINED, OFFSET, comparable, converted, unit
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.guidance.answers import Coding
-from service.questionnaire.fixed import fixed_resource
-from service.questionnaire.value_sets import ValueSets, value_sets_from
+from service.datatypes.answers import Coding
+from service.terminology.value_sets import ValueSets, fixed_resource, value_sets_from
 
 SYSTEM = {
     "resourceType": "CodeSystem",

@@ -9,8 +9,8 @@ import pytest
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.body import Limits
-from service.repository import APPEND_ONLY, Repository
+from service.fhir.json import Limits
+from service.records import APPEND_ONLY, Repository
 from service.storage import migrate, open_store
 
 BASE = "https://fhir.example.org/r4"

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from service.errors import Malformed, NotFound, NotScorable, PreconditionFailed, Unavailable
-from service.repository import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, Unit
-from service.repository.repository import ordered_id
+from service.records import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, Unit
+from service.records.repository import ordered_id
 from service.search import PERSON, condition_from
 from service.storage import (
     AppendOnly,
@@ -141,7 +141,7 @@ def test_when_the_last_record_fails_the_first_are_undone(repository, store, body
     def fails(*_arguments):
         raise RuntimeError
 
-    monkeypatch.setattr("service.repository.drafting.audit_event", fails)
+    monkeypatch.setattr("service.records.drafting.audit_event", fails)
     with pytest.raises(RuntimeError):
         repository.create(body())
     assert stored(store) == dict.fromkeys(KINDS, 0)

@@ -3,7 +3,7 @@
 import msgspec
 import orjson
 
-from service.repository.stamp import instant, stamped
+from service.records.meta import instant, stamped
 
 MOMENT = 1_795_000_000_000_001
 

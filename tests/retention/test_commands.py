@@ -4,9 +4,9 @@ import pytest
 
 from service import cli
 from service.errors import StartupError
-from service.keeping.persons import person_from
+from service.retention.erasure import person_from
 from service.storage import ReferenceTo, ReferenceToIdentifier, ReferenceToUrl
-from service.storage.tables import REVISION
+from service.storage.sql import REVISION
 
 BASE = "https://fhir.example.org/r4"
 COMMANDS = (["migrate"], ["export", "Patient/canary"], ["erase", "Patient/canary", "--yes"], ["expire"])

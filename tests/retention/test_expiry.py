@@ -7,8 +7,8 @@ from argparse import Namespace
 import pytest
 from ehr import BASE, STORED
 
-from service import keeping
-from service.keeping import erasure
+from service import retention
+from service.retention import erasure
 from service.settings import Settings
 from service.storage import Draft
 
@@ -36,8 +36,8 @@ def expire(url):
         settings = Settings(store_url=url, base_url=BASE, **terms)
         out, asked = io.BytesIO(), Namespace(command="expire")
         now = START + days * DAY
-        command = keeping.Command(settings=settings, asked=asked, out=out, notes=io.StringIO(), now=now)
-        assert keeping.run(command) == 0
+        command = retention.Command(settings=settings, asked=asked, out=out, notes=io.StringIO(), now=now)
+        assert retention.run(command) == 0
         return json.loads(out.getvalue())
 
     return run

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Malformed
-from service.search.dates import stretch
+from service.fhir.dates import stretch
 
 QR = "QuestionnaireResponse"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

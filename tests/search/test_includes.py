@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from service.search import bundle, entries_of, includes, query_from, searchset
+from service.search import bundle, entries_of, query_from, searchset
 from service.storage import Draft
 
 BASE = "https://fhir.example.org/r4"
@@ -93,7 +93,7 @@ def test_rd22_a_summary_is_of_everything_and_elements_are_of_the_matches(looking
 
 
 def test_more_than_may_come_along_is_cut_and_said(looking, made, monkeypatch):
-    monkeypatch.setattr(includes, "MOST_INCLUDED", 1)
+    monkeypatch.setattr(bundle, "MOST_INCLUDED", 1)
     kept = looking(*made)
     for query in (f"{QR}?_revinclude=RiskAssessment:basis", "RiskAssessment?_include=RiskAssessment:basis"):
         *_, beside, last = kept.bundle(query)["entry"]

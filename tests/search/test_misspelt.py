@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import Malformed
 from service.search import query_from
-from service.search.misspelt import means_a_person
+from service.search.query import means_a_person
 
 BASE = "https://fhir.example.org/r4"
 

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from service.errors import Malformed
-from service.search import cursors, query_from
+from service.search import query, query_from
 
 BASE = "https://fhir.example.org/r4"
 QR = "QuestionnaireResponse"
@@ -235,14 +235,14 @@ def test_rd20_a_cursor_that_was_tampered_with_is_refused(cursor, place):
 )
 def test_rd20_a_forged_position_that_no_database_takes_is_refused(position):
     pairs = [("_sort", "_lastUpdated")]
-    forged = cursors.cursor_of(position, QR, pairs)
+    forged = query.cursor_of(position, QR, pairs)
     assert refused(f"{QR}?_sort=_lastUpdated&_cursor={forged}")[0][0] == "search-cursor"
 
 
 def test_rd20_a_forged_position_that_is_nested_too_deeply_is_refused(monkeypatch):
     nested = urlsafe_b64encode(b"[" * 99_999).decode()
-    monkeypatch.setattr(cursors, "encode_position", lambda _: nested)
-    forged = cursors.cursor_of((), QR, [])
+    monkeypatch.setattr(query, "encode_position", lambda _: nested)
+    forged = query.cursor_of((), QR, [])
     assert refused(f"{QR}?_cursor={forged}")[0][0] == "search-cursor"
 
 

@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from service.fhir.definitions import definitions
+from service.fhir.definitions import own_definitions
 from service.search import query_from, subset
 
 SUBSETTED = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
@@ -143,7 +143,7 @@ def test_rd22_a_resource_stays_as_it_is_where_no_part_is_wanted(query):
 
 
 def published():
-    seen = {each.type: each.resource for each in definitions()}
+    seen = {each.type: each.resource for each in own_definitions()}
     form = {"resourceType": "Questionnaire", "id": "f", "text": TEXT, "status": "active", "url": "urn:uuid:1"}
     form["contained"] = [{"resourceType": "ValueSet", "id": "v", "status": "active"}]
     form["item"] = [{"linkId": "1", "type": "choice", "answerValueSet": "#v"}]

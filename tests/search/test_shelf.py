@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.fhir.artifacts import artifact
+from service.fhir.definitions import artifact
 from service.search import Shelf, shelf_of
-from service.search.texts import folded
+from service.search.entries import folded
 from service.storage import (
     Criterion,
     Date,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from service.errors import Malformed
 from service.search import query_from
-from service.search.texts import folded, split, unescaped
+from service.search.entries import folded, split, unescaped
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import sys
 
 from gevent import monkey, spawn, wait
 
-from service.storage import (
+from service.storage import (  # imported by the master, before the worker is
     Draft,
     Limits,
     StoreBusy,
     open_store,
-)  # imported by the master, before the worker is
+)
 
 monkey.patch_all()
 

@@ -21,8 +21,8 @@ from service.storage import (
     Token,
     VersionConflict,
 )
-from service.storage.faults import translated
-from service.storage.predicates import _reads
+from service.storage.database import translated
+from service.storage.sql import _reads
 
 SECRET = "canary-4711"
 ONE = Limits(connect_s=0.2, lock_s=0.2, connections=1)

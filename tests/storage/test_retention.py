@@ -23,7 +23,7 @@ from service.storage import (
     Token,
     TokenIs,
 )
-from service.storage import retention as retention_module
+from service.storage import store as retention_module
 
 CANARY = "canary-30517"
 PARAMETERS = ("patient", "subject")

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from service.errors import SettingsError, StartupError
 from service.storage import Limits, StoreBusy, StoreUnavailable, check, migrate, open_store
 from service.storage.schema import _MIGRATIONS
-from service.storage.tables import METADATA, REVISION
+from service.storage.sql import METADATA, REVISION
 
 
 def driver_url(url):

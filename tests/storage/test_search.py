@@ -31,8 +31,8 @@ from service.storage import (
     encode_position,
     whole,
 )
-from service.storage import view as view_module
-from service.storage.entries import HIGHEST, LOWEST
+from service.storage import store as view_module
+from service.storage.model import HIGHEST, LOWEST
 
 LONG = "x" * 3000
 

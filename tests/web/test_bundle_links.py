@@ -2,16 +2,7 @@
 
 import pytest
 
-from service.web.bundle_links import (
-    FIXED,
-    NARRATIVE,
-    REFERENCE,
-    URI,
-    Target,
-    links_in,
-    relinked,
-    root_of,
-)
+from service.web.bundle_links import FIXED, NARRATIVE, REFERENCE, URI, Target, links_in, relinked, root_of
 
 OLD, NEW = "urn:uuid:0b6d1f6c-7a52-4a5e-9c7e-0a1b2c3d4e5f", "QuestionnaireResponse/new"
 FAR = "https://ehr.example.org/fhir/QuestionnaireResponse/a"

@@ -13,8 +13,7 @@ from service.settings import ROOT, Settings
 from service.web.application import Application
 from service.web.bundles import BundleLimits, bundle_route
 from service.web.reply import Reply
-from service.web.route import Route
-from service.web.router import Router
+from service.web.routing import Route, Router
 
 BASE = "https://fhir.example.org/r4"
 TYPE = "QuestionnaireResponse"

@@ -11,14 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from service import catalogue
-from service.fhir.body import Limits
-from service.guidance.answers import Coding
+from service.datatypes.answers import Coding
+from service.fhir.json import Limits
 from service.questionnaire import compile_leniently, value_sets_from
 from service.settings import Settings
 from service.web.application import Application
 from service.web.capability import Offer, capability_statement
-from service.web.expansion import expansion_routes
-from service.web.expansion_inputs import INPUTS, REFUSED
+from service.web.operations import INPUTS, REFUSED, expansion_routes
 from service.web.routes import STANDARD
 
 Json = dict[str, Any]

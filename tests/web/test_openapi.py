@@ -10,13 +10,10 @@ from service import app
 from service.search import parameters_of
 from service.settings import Settings
 from service.validate import MODES
-from service.web.expansion import INPUTS
-from service.web.openapi import document, openapi_route
-from service.web.openapi_described import OTHER, described
-from service.web.openapi_paths import ALWAYS
-from service.web.problems import STATUS
-from service.web.route import Route
-from service.web.unparsed import _ANSWERS
+from service.web.openapi import ALWAYS, OTHER, described, document, openapi_route
+from service.web.operations import INPUTS
+from service.web.problems import _ANSWERS, STATUS
+from service.web.routing import Route
 
 BASE = "http://127.0.0.1:8000/fhir"
 METHODS = {"get", "post", "put", "patch", "delete"}

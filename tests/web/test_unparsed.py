@@ -4,7 +4,7 @@ import orjson
 import pytest
 from gunicorn.http import errors
 
-from service.web.unparsed import raw_response
+from service.web.problems import raw_response
 
 
 def headers_of(response):

@@ -10,7 +10,7 @@ import pytest
 from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
-from service.fhir.body import Limits
+from service.fhir.json import Limits
 from service.validate import Validator
 
 Json = dict[str, Any]

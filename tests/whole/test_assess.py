@@ -8,7 +8,7 @@ import pytest
 
 from service.assess import Assessor
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
-from service.fhir.body import Limits
+from service.fhir.json import Limits
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]

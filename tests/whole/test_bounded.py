@@ -14,12 +14,13 @@ import orjson
 import pytest
 from served import answer_from, get, post, serving
 
-from service import bounded as module
-from service.bounded import Bounds, NoPlace, OutOfBounds, bounded
+from service import sandbox as module
 from service.catalogue import Catalogue
 from service.errors import NotScorable
-from service.fhir.body import Limits
-from service.questionnaire import carries_code, extensions, validate
+from service.fhir import extensions
+from service.fhir.json import Limits
+from service.questionnaire import carries_code, validate
+from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
 from service.validate import Validator
 
 Json = dict[str, Any]

@@ -16,12 +16,12 @@ from service import catalogue, check, cli
 from service.app import create_app
 from service.assess import OUTPUTS, Assessor
 from service.catalogue import Catalogue
-from service.fhir.body import Limits
-from service.fhir.canonicals import AS_WRITTEN, DOMAIN, Canonicals
-from service.repository import KINDS
+from service.fhir.definitions import AS_WRITTEN, DOMAIN, Canonicals
+from service.fhir.json import Limits
+from service.records import KINDS
 from service.settings import Settings, from_environment
 from service.validate import Validator
-from service.web.unparsed import raw_response
+from service.web.problems import raw_response
 
 Json = dict[str, Any]
 

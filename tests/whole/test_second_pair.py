@@ -8,7 +8,7 @@ import pytest
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.body import Limits
+from service.fhir.json import Limits
 
 ITEMS = ("tense", "rushed", "sleep-work", "short-temper", "no-break", "concentration", "drained")
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/workday-strain|2.1.0"

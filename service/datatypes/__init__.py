@@ -1,0 +1,1 @@
+"""Answers, forms and units: the ground floor, which every room may use."""

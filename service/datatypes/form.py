@@ -1,0 +1,59 @@
+"""What the guidance must know of a questionnaire: its questions, their order and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from service.datatypes.answers import Coding
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One permitted answer; `weight` is its itemWeight (or the older ordinalValue), if it has one."""
+
+    coding: Coding
+    display: str
+    weight: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One item of the questionnaire that can be answered.
+
+    Args:
+        link_id: the item's linkId.
+        text: the question as the person reads it.
+        type: FHIR item type: choice, open-choice, integer, decimal, quantity, boolean, date, string ...
+        options: permitted codings, in order; empty for types without options.
+        order: position in the questionnaire, from 0; groups and display items count too.
+        codes: item.code, used to match chart values (LOINC).
+        units: UCUM codes that a quantity may use; empty when the item does not say.
+        repeats: whether several answers are allowed.
+        gates: linkIds of the questions whose answers decide whether this one is asked (its own
+            enableWhen and those of its parents); empty when it is always asked.
+    """
+
+    link_id: str
+    text: str
+    type: str
+    options: tuple[Option, ...]
+    order: int
+    codes: tuple[Coding, ...] = ()
+    units: tuple[str, ...] = ()
+    repeats: bool = False
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A questionnaire as the guidance sees it.
+
+    Args:
+        canonical: `url|version`.
+        questions: every answerable item by linkId, in order.
+    """
+
+    canonical: str
+    questions: Mapping[str, Question]

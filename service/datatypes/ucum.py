@@ -1,0 +1,308 @@
+"""Exact conversion of measured values between UCUM units; no float anywhere.
+
+A unit code is read as the UCUM grammar says (products, quotients, exponents, prefixes,
+annotations in braces) and becomes a factor and the exponents of its base units. Two codes are
+comparable when the exponents are equal; a code that is not understood is comparable with itself
+only, so that an unknown unit never passes for a number.
+
+Source: The Unified Code for Units of Measure, version 2.1, sections 2-26; https://ucum.org/ucum
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+# The units of UCUM that this service knows, each as an exact multiple of base units.
+#
+# Every atom is written in terms of other units, so that one table holds the definitions as UCUM
+# gives them and nothing is rounded. Units that differ from their base by an offset (degrees
+# Celsius and Fahrenheit) stand in a table of their own.
+#
+# Two departures from UCUM, both on the safe side: an amount of substance (`mol`) is a base of its
+# own, so that `mmol/L` is never taken for a plain number; an arbitrary unit (`[IU]`) is a base of
+# its own, as UCUM section 24 asks.
+#
+# Source: The Unified Code for Units of Measure, version 2.1, sections 27-46; https://ucum.org/ucum
+
+BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol")
+"""Base units. Anything else that is not defined below is unknown, never a number."""
+
+ARBITRARY = (
+    "[IU]",
+    "[arb'U]",
+    "[USP'U]",
+    "[CFU]",
+    "[PFU]",
+    "[Amb'a'1'U]",
+    "[EU]",
+    "[ELU]",
+    "[GPL'U]",
+    "[MPL'U]",
+)
+"""Units defined by a procedure: comparable with themselves only."""
+
+PREFIXES: Mapping[str, int] = MappingProxyType(
+    {
+        "Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1,
+        "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15, "a": -18, "z": -21, "y": -24,
+    }
+)  # fmt: skip
+"""Powers of ten by metric prefix."""
+
+METRIC = frozenset(
+    {
+        *BASES,
+        *("Hz", "N", "Pa", "J", "W", "A", "V", "F", "Ohm", "S", "Wb", "T", "H", "lm", "lx", "Bq", "Gy", "Sv"),
+        *("L", "l", "ar", "t", "bar", "u", "eV", "cal", "m[H2O]", "m[Hg]", "eq", "osm", "g%", "kat", "U"),
+        *(
+            "[IU]",
+            "[iU]",
+            "[arb'U]",
+            "sr",
+            "st",
+            "Ci",
+            "R",
+            "RAD",
+            "REM",
+            "dyn",
+            "erg",
+            "P",
+            "G",
+            "bit",
+            "By",
+        ),
+        *("Cel", "tex"),
+    }
+)
+"""Atoms that take a metric prefix."""
+
+_JULIAN_YEAR = "36525/100"
+
+DEFINED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        # dimensionless
+        "10*": ("10", "1"), "10^": ("10", "1"),
+        "[pi]": ("3.1415926535897932384626433832795028841971693993751", "1"),
+        "%": ("1/100", "1"), "[ppth]": ("1/1000", "1"), "[ppm]": ("1/1000000", "1"),
+        "[ppb]": ("1/1000000000", "1"), "[pptr]": ("1/1000000000000", "1"), "sr": ("1", "rad2"),
+        # time
+        "min": ("60", "s"), "h": ("3600", "s"), "d": ("86400", "s"), "wk": ("7", "d"),
+        "a_j": (_JULIAN_YEAR, "d"), "a": (_JULIAN_YEAR, "d"), "a_t": ("36524219/100000", "d"),
+        "a_g": ("3652425/10000", "d"), "mo_j": ("1/12", "a_j"), "mo": ("1/12", "a_j"),
+        "mo_g": ("1/12", "a_g"), "mo_s": ("2953059/100000", "d"),
+        # mechanics and electricity
+        "Hz": ("1", "/s"), "N": ("1000", "g.m/s2"), "Pa": ("1", "N/m2"), "J": ("1", "N.m"), "W": ("1", "J/s"),
+        "A": ("1", "C/s"), "V": ("1", "J/C"), "F": ("1", "C/V"), "Ohm": ("1", "V/A"), "S": ("1", "/Ohm"),
+        "Wb": ("1", "V.s"), "T": ("1", "Wb/m2"), "H": ("1", "Wb/A"), "lm": ("1", "cd.sr"),
+        "lx": ("1", "lm/m2"),
+        "Bq": ("1", "/s"), "Gy": ("1", "J/kg"), "Sv": ("1", "J/kg"), "bar": ("100000", "Pa"),
+        "dyn": ("1", "g.cm/s2"), "erg": ("1", "dyn.cm"), "P": ("1", "dyn.s/cm2"), "G": ("1/10000", "T"),
+        "m[H2O]": ("980665/100", "Pa"), "m[Hg]": ("133322", "Pa"), "[psi]": ("1", "[lbf_av]/[sin_i]"),
+        "atm": ("101325", "Pa"), "eV": ("1.602176634", "10*-19.J"), "cal": ("4184/1000", "J"),
+        "[Cal]": ("1", "kcal"),
+        "Ci": ("37000000000", "Bq"), "R": ("258/1000000", "C/kg"), "RAD": ("100", "erg/g"),
+        "REM": ("1", "RAD"),
+        "g_f": ("980665/100000", "g.m/s2"), "[g]": ("980665/100000", "m/s2"), "deg": ("1/180", "[pi].rad"),
+        "'": ("1/60", "deg"), "''": ("1/60", "'"), "gon": ("9/10", "deg"),
+        # length, area, volume, mass
+        "L": ("1", "dm3"), "l": ("1", "dm3"), "ar": ("100", "m2"), "t": ("1000000", "g"),
+        "u": ("1.66053906660", "10*-24.g"),
+        "[in_i]": ("254/100", "cm"), "[ft_i]": ("12", "[in_i]"), "[yd_i]": ("3", "[ft_i]"),
+        "[mi_i]": ("5280", "[ft_i]"),
+        "[nmi_i]": ("1852", "m"), "[kn_i]": ("1", "[nmi_i]/h"), "[sin_i]": ("1", "[in_i]2"),
+        "[sft_i]": ("1", "[ft_i]2"),
+        "[cin_i]": ("1", "[in_i]3"), "[cft_i]": ("1", "[ft_i]3"), "Ao": ("1/10", "nm"),
+        "[gal_us]": ("231", "[in_i]3"), "[qt_us]": ("1/4", "[gal_us]"), "[pt_us]": ("1/2", "[qt_us]"),
+        "[cup_us]": ("16", "[tbs_us]"), "[foz_us]": ("1/32", "[qt_us]"), "[tbs_us]": ("1/2", "[foz_us]"),
+        "[tsp_us]": ("1/3", "[tbs_us]"), "[cup_m]": ("240", "mL"), "[foz_m]": ("30", "mL"),
+        "[tbs_m]": ("15", "mL"),
+        "[tsp_m]": ("5", "mL"), "[gr]": ("6479891/100000", "mg"), "[lb_av]": ("7000", "[gr]"),
+        "[oz_av]": ("1/16", "[lb_av]"), "[stone_av]": ("14", "[lb_av]"), "[lbf_av]": ("1", "[lb_av].[g]"),
+        "[drp]": ("1/20", "mL"), "st": ("1", "m3"), "tex": ("1", "g/km"),
+        # chemistry and laboratory
+        "eq": ("1", "mol"), "osm": ("1", "mol"), "kat": ("1", "mol/s"), "U": ("1", "umol/min"),
+        "g%": ("1", "g/dL"), "[iU]": ("1", "[IU]"), "[MET]": ("7/2", "mL/min/kg"), "[diop]": ("1", "/m"),
+        "[Ch]": ("1/3", "mm"), "bit": ("1", "1"), "By": ("8", "bit"),
+    }
+)  # fmt: skip
+"""Atom to (factor, unit term): one `wk` is 7 `d`."""
+
+OFFSET: Mapping[str, tuple[Fraction, Fraction]] = MappingProxyType(
+    {
+        "Cel": (Fraction(1), Fraction("273.15")),
+        "[degF]": (Fraction(5, 9), Fraction("459.67") * Fraction(5, 9)),
+    }
+)
+"""Scales with their own zero: kelvins are `value * factor + offset`. They stand alone in a code."""
+
+
+LONGEST_CODE = 64
+"""Characters; a longer code is not read at all."""
+
+_LARGEST_EXPONENT = 99
+_TOKEN = re.compile(
+    r"(?P<open>\()|(?P<close>\))|(?P<mul>[./])|(?P<note>\{[^{}]*\})|(?P<unit>(?:\[[^\]]*\]|[^\[\](){}./])+)"
+)
+_SIMPLE = re.compile(r"(?P<atom>10[*^]|.*?[^0-9+-]|)(?P<exponent>[+-]?[0-9]+)?", re.DOTALL)
+
+
+class Unit(NamedTuple):
+    """A unit as a multiple of base units; `powers` holds (base, exponent) in order, zeros left out."""
+
+    factor: Fraction
+    powers: tuple[tuple[str, int], ...]
+
+
+class _Scale(NamedTuple):
+    """A unit and where its zero lies, in base units."""
+
+    unit: Unit
+    offset: Fraction
+
+
+_KELVIN = (("K", 1),)
+
+
+class _Unreadable(Exception):
+    """The code is not a unit that this service knows."""
+
+
+@lru_cache(maxsize=2048)
+def unit(code: str) -> Unit | None:
+    """What a UCUM code means, or None where it is not understood or stands on a scale with an offset."""
+    if not 0 < len(code) <= LONGEST_CODE or not code.isascii():
+        return None
+    try:
+        return _term(_tokens(code), top=True)
+    except _Unreadable:
+        return None
+
+
+def comparable(a: str, b: str) -> bool:
+    """Whether a value in unit `a` can be compared with one in unit `b`; equal codes always can."""
+    if a == b:
+        return True
+    first, second = _scale(a), _scale(b)
+    return first is not None and second is not None and first.unit.powers == second.unit.powers
+
+
+def converted(value: Decimal | int | Fraction, source: str, target: str) -> Fraction | None:
+    """`value` of unit `source` in unit `target`, exactly; None where the two cannot be compared.
+
+    Degrees Celsius, degrees Fahrenheit and kelvin convert as temperatures, with their zero points.
+    """
+    exact = Fraction(value)
+    if source == target:
+        return exact
+    old, new = _scale(source), _scale(target)
+    if old is None or new is None or old.unit.powers != new.unit.powers:
+        return None
+    return (exact * old.unit.factor + old.offset - new.offset) / new.unit.factor
+
+
+def _scale(code: str) -> _Scale | None:
+    if code in OFFSET:
+        factor, offset = OFFSET[code]
+        return _Scale(Unit(factor, _KELVIN), offset)
+    known = unit(code)
+    return _Scale(known, Fraction(0)) if known is not None else None
+
+
+def _tokens(code: str) -> list[tuple[str, str]]:
+    found = [(str(match.lastgroup), match.group()) for match in _TOKEN.finditer(code)]
+    if "".join(text for _, text in found) != code:
+        raise _Unreadable
+    return found[::-1]
+
+
+def _term(tokens: list[tuple[str, str]], *, top: bool) -> Unit:
+    """Reads one term from the end of the reversed token list; `top` forbids a closing bracket."""
+    result, sign = Unit(Fraction(1), ()), 1
+    if tokens and tokens[-1] == ("mul", "/"):
+        tokens.pop()
+        sign = -1
+    while True:
+        result = _times(result, _component(tokens), sign)
+        if not tokens:
+            if top:
+                return result
+            raise _Unreadable
+        kind, text = tokens.pop()
+        if kind == "close" and not top:
+            return result
+        if kind != "mul":
+            raise _Unreadable
+        sign = 1 if text == "." else -1
+
+
+def _component(tokens: list[tuple[str, str]]) -> Unit:
+    if not tokens:
+        raise _Unreadable
+    kind, text = tokens.pop()
+    if kind == "note":
+        return Unit(Fraction(1), ())
+    if kind == "open":
+        return _term(tokens, top=False)
+    if kind != "unit":
+        raise _Unreadable
+    if tokens and tokens[-1][0] == "note":
+        tokens.pop()
+    return _simple(text)
+
+
+def _simple(text: str) -> Unit:
+    if text.isdigit():
+        number = int(text)
+        if number == 0:
+            raise _Unreadable
+        return Unit(Fraction(number), ())
+    match = _SIMPLE.fullmatch(text)
+    if match is None:
+        raise _Unreadable
+    exponent = int(match["exponent"] or 1)
+    if not 0 < abs(exponent) <= _LARGEST_EXPONENT:
+        raise _Unreadable
+    return _power(_atom(match["atom"]), exponent)
+
+
+def _atom(symbol: str) -> Unit:
+    exact = _defined(symbol)
+    if exact is not None:
+        return exact
+    for length in (1, 2):
+        prefix, rest = symbol[:length], symbol[length:]
+        known = _defined(rest) if prefix in PREFIXES and rest in METRIC else None
+        if known is not None:
+            return Unit(known.factor * Fraction(10) ** PREFIXES[prefix], known.powers)
+    raise _Unreadable
+
+
+def _defined(symbol: str) -> Unit | None:
+    if symbol in BASES or symbol in ARBITRARY:
+        return Unit(Fraction(1), ((symbol, 1),))
+    if symbol not in DEFINED:
+        return None
+    factor, term = DEFINED[symbol]
+    meaning = unit(term)
+    return None if meaning is None else Unit(Fraction(factor) * meaning.factor, meaning.powers)
+
+
+def _times(a: Unit, b: Unit, sign: int) -> Unit:
+    powers: dict[str, int] = dict(a.powers)
+    for base, exponent in b.powers:
+        powers[base] = powers.get(base, 0) + sign * exponent
+    return Unit(a.factor * b.factor**sign, _ordered(powers))
+
+
+def _power(base: Unit, exponent: int) -> Unit:
+    return Unit(base.factor**exponent, _ordered({name: power * exponent for name, power in base.powers}))
+
+
+def _ordered(powers: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((base, exponent) for base, exponent in powers.items() if exponent))

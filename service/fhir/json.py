@@ -1,0 +1,327 @@
+"""Reads bytes as one FHIR resource in JSON, strictly, in linear time and without recursion in our own code.
+
+Source: FHIR R4 json.html (UTF-8; property names unique; nothing empty, nothing null except beside
+a `_` twin; decimals keep their digits), RFC 8259, conformance checks RB01-RB10.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, NoReturn
+
+from service.errors import Malformed, Problem, ServiceError, TooLarge
+from service.fhir import kinds
+
+# Where a value stands in a resource: a chain, written as FHIRPath only when a fault is reported.
+
+Place = tuple[Any, str, int | None] | None
+"""Parent place, element name, index in its array; None is the resource itself."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
+
+
+def root_of(resource: Mapping[str, Any]) -> str:
+    """Returns the resource type as the root of paths, or `Resource` where it names none."""
+    named = resource.get("resourceType")
+    return named if isinstance(named, str) and _TYPE.fullmatch(named) else "Resource"
+
+
+def is_name(name: str) -> bool:
+    """True for a name that may be shown: it could be an element's name and nothing else."""
+    return _NAME.fullmatch(name.removeprefix("_")) is not None
+
+
+def expression(root: str, place: Place) -> str:
+    """Returns FHIRPath with indices, such as `QuestionnaireResponse.item[2].answer[0]`.
+
+    The path stops above a name that could not be an element's name.
+    """
+    steps: list[str] = []
+    while place is not None:
+        place, name, index = place
+        if not is_name(name):
+            steps.clear()
+            continue
+        step = name.removeprefix("_")
+        steps.append(step if index is None else f"{step}[{index}]")
+    return ".".join([root, *reversed(steps)])
+
+
+def shown(root: str, place: Place) -> str:
+    """Returns the path for a person: without the resource type, or its name for the resource itself."""
+    whole = expression(root, place)
+    return whole.removeprefix(f"{root}.")
+
+
+# Goes through a decoded body with its own stack and collects what FHIR JSON does not allow.
+#
+# Source: FHIR R4 json.html (nothing empty, nothing null except beside a `_` twin).
+
+STRING_CHARACTERS: Final = 1024 * 1024
+"""The longest string that R4 allows."""
+
+_PLAIN = frozenset({bool, int, Decimal})
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+
+
+class Refused(NamedTuple):
+    """Stands in the decoded tree where a value cannot be taken; the walk reports it with its path."""
+
+    kind: str
+    expected: str
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a property name stands twice."""
+
+
+def problems_in(resource: dict[str, Any], *, suspicious: bool) -> tuple[list[Problem], int]:
+    """Returns the faults of a decoded body, and how many properties it has.
+
+    Args:
+        resource: may hold `Refused` and `Repeated` in the places of what JSON allows and FHIR does not.
+        suspicious: whether strings can be over-long or have characters that only escapes can bring.
+    """
+    walk = _Walk(root_of(resource), suspicious=suspicious)
+    names = walk.run(resource)
+    return walk.problems, names
+
+
+class _Walk:
+    """One walk; `root` is the resource type, for paths."""
+
+    def __init__(self, root: str, *, suspicious: bool) -> None:
+        self.problems: list[Problem] = []
+        self._root = root
+        self._suspicious = suspicious
+        self._stack: list[tuple[dict[str, Any], Place]] = []
+
+    def run(self, resource: dict[str, Any]) -> int:
+        """Returns how many properties were seen."""
+        names, stack, suspicious = 0, self._stack, self._suspicious
+        stack.append((resource, None))
+        while stack:
+            members, place = stack.pop()
+            names += len(members)
+            if not members or type(members) is Repeated:
+                self._object(members, place)
+            for name, value in members.items():
+                kind = type(value)
+                if kind is str:
+                    if not value or suspicious:
+                        self._string(value, (place, name, None))
+                elif kind is dict:
+                    stack.append((value, (place, name, None)))
+                elif kind is list:
+                    self._array(value, members, place, name)
+                elif kind not in _PLAIN:
+                    self._value(value, (place, name, None))
+        return names
+
+    def _object(self, members: dict[str, Any], place: Place) -> None:
+        if members:
+            self._report(kinds.REPEATED_PROPERTY, place, "each property name once in an object")
+        else:
+            self._report(kinds.EMPTY, place, "an object with at least one property")
+
+    def _array(self, values: list[Any], members: Mapping[str, Any], place: Place, name: str) -> None:
+        if not values:
+            self._report(kinds.EMPTY, (place, name, None), "an array with at least one entry")
+        for index, value in enumerate(values):
+            kind = type(value)
+            if kind is dict:
+                self._stack.append((value, (place, name, index)))
+            elif kind is str:
+                self._string(value, (place, name, index))
+            elif kind is list:
+                self._report(kinds.JSON_SHAPE, (place, name, index), "no array directly inside an array")
+                self._array_inside(value, (place, name, index))
+            elif value is None and _has_twin(members, name, index):
+                continue
+            elif kind not in _PLAIN:
+                self._value(value, (place, name, index))
+
+    def _array_inside(self, values: list[Any], place: Place) -> None:
+        """Counts the properties in an array that should not be there, so that the count stays true."""
+        pending = list(values)
+        while pending:
+            value = pending.pop()
+            if type(value) is list:
+                pending.extend(value)
+            elif isinstance(value, dict):
+                self._stack.append((value, place))
+
+    def _value(self, value: object, place: Place) -> None:
+        if isinstance(value, dict):
+            self._stack.append((value, place))
+        elif isinstance(value, Refused):
+            self._report(value.kind, place, value.expected)
+        else:
+            self._report(kinds.NULL, place, "a value, or no property at all (never null)")
+
+    def _string(self, value: str, place: Place) -> None:
+        if not value:
+            self._report(kinds.EMPTY, place, "a string that is not empty, or no property at all")
+        elif len(value) > STRING_CHARACTERS:
+            self._report(kinds.STRING_SIZE, place, f"a string of at most {STRING_CHARACTERS} characters")
+        elif _FORBIDDEN.search(value):
+            self._report(kinds.CHARACTER, place, "text without control characters or half surrogates")
+
+    def _report(self, kind: str, place: Place, expected: str) -> None:
+        text = f"{shown(self._root, place)}: expected {expected}."
+        self.problems.append(Problem(kind, text, expression(self._root, place)))
+
+
+def _has_twin(members: Mapping[str, Any], name: str, index: int) -> bool:
+    twin = members.get(name[1:] if name.startswith("_") else f"_{name}")
+    return isinstance(twin, list) and index < len(twin) and twin[index] is not None and is_name(name)
+
+
+NUMBER_CHARACTERS: Final = 40
+"""The longest number that is read; R4 asks for 18 digits at least."""
+
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKETS = bytes(each for each in range(256) if each not in b"[]{}")
+_ONE_SHAPE = bytes.maketrans(b"[]", b"{}")
+_OPENING = ord("{")
+_WIDE_EXPONENT = re.compile(r"[eE][+-]?[0-9]{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a body may cost.
+
+    Args:
+        body_bytes: size of the body in bytes.
+        depth: how many objects and arrays may stand inside each other, the resource included;
+            at least 32, since the accept path reads bodies that deep without counting.
+    """
+
+    body_bytes: int = 2 * 1024 * 1024
+    depth: int = 64
+
+
+def read(data: bytes, limits: Limits) -> dict[str, Any]:
+    """Returns the object in `data`: whole numbers as int, all others as Decimal with their digits.
+
+    Args:
+        data: UTF-8 bytes of one JSON object, whatever resource it is.
+        limits: size and depth.
+
+    Raises:
+        TooLarge: the body, or strings in it, are over a limit.
+        Malformed: it is not one strict FHIR JSON object; one problem per fault.
+    """
+    if len(data) > limits.body_bytes:
+        text = f"The body is too large. Expected: at most {limits.body_bytes} bytes."
+        raise TooLarge(Problem(kinds.BODY_SIZE, text))
+    text = _decoded(data)
+    skeleton = _without_strings(data)
+    _check_depth(skeleton, limits.depth)
+    resource = _parsed(text)
+    problems, names = problems_in(resource, suspicious="\\" in text or len(text) > STRING_CHARACTERS)
+    if names != skeleton.count(b":"):
+        problems += _repeated(text)
+    if problems:
+        _refuse(problems)
+    return resource
+
+
+def read_published(data: bytes) -> dict[str, Any]:
+    """Returns a resource that we publish ourselves, read by the same rules but without a size limit.
+
+    Raises:
+        ValueError: it is not strict FHIR JSON; a line per fault.
+    """
+    try:
+        return read(data, Limits(body_bytes=len(data)))
+    except ServiceError as refused:
+        raise ValueError("\n".join(problem.text for problem in refused.problems)) from refused
+
+
+def _refuse(problems: list[Problem]) -> NoReturn:
+    sizes_only = all(problem.kind == kinds.STRING_SIZE for problem in problems)
+    raise (TooLarge if sizes_only else Malformed)(*problems)
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise Malformed(Problem(kinds.ENCODING, "The body starts with a byte order mark. Expected: UTF-8."))
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        text = f"The body is not UTF-8 (byte {fault.start}). Expected: JSON in UTF-8."
+        raise Malformed(Problem(kinds.ENCODING, text)) from None
+
+
+def _without_strings(data: bytes) -> bytes:
+    """Returns the brackets, commas, colons, numbers and words that stand outside strings."""
+    return _STRINGS.sub(b"", data) if b"\\" in data else b"".join(data.split(b'"')[::2])
+
+
+def _check_depth(skeleton: bytes, limit: int) -> None:
+    """Takes away the innermost pairs of brackets, one level at a time, as often as levels are allowed."""
+    brackets = skeleton.translate(_ONE_SHAPE, _NOT_BRACKETS)
+    for _ in range(limit):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"{}", b"")
+    if brackets and _depth(skeleton.translate(_ONE_SHAPE, _NOT_BRACKETS)) > limit:
+        text = f"The body is nested too deeply. Expected: at most {limit} levels of objects and arrays."
+        raise Malformed(Problem(kinds.DEPTH, text))
+
+
+def _depth(brackets: bytes) -> int:
+    return max(accumulate(1 if each == _OPENING else -1 for each in brackets), default=0)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value = _decoder().decode(text)
+    except json.JSONDecodeError as fault:
+        expected = f"line {fault.lineno}, column {fault.colno}). Expected: one JSON object."
+        raise Malformed(Problem(kinds.JSON, f"The body is not JSON ({expected}")) from None
+    if type(value) is not dict:
+        raise Malformed(Problem(kinds.JSON_SHAPE, "The body is not an object. Expected: one FHIR resource."))
+    return value
+
+
+def _decoder(hook: Any = None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        parse_int=_integer, parse_float=_decimal, parse_constant=_constant, object_pairs_hook=hook
+    )
+
+
+def _integer(digits: str) -> int | Decimal | Refused:
+    if len(digits) > NUMBER_CHARACTERS:
+        return Refused(kinds.NUMBER, f"a number of at most {NUMBER_CHARACTERS} characters")
+    return Decimal(digits) if digits == "-0" else int(digits)
+
+
+def _decimal(digits: str) -> Decimal | Refused:
+    if len(digits) > NUMBER_CHARACTERS:
+        return Refused(kinds.NUMBER, f"a number of at most {NUMBER_CHARACTERS} characters")
+    if _WIDE_EXPONENT.search(digits):
+        return Refused(kinds.NUMBER, "a number with an exponent of at most two digits")
+    return Decimal(digits)
+
+
+def _constant(_: str) -> Refused:
+    return Refused(kinds.NUMBER, "a number in digits (JSON has no NaN and no Infinity)")
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else Repeated(members)
+
+
+def _repeated(text: str) -> list[Problem]:
+    """Returns a problem for each object that states a property twice; only run when there is one."""
+    problems, _ = problems_in(_decoder(_pairs).decode(text), suspicious=False)
+    return [problem for problem in problems if problem.kind == kinds.REPEATED_PROPERTY]

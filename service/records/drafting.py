@@ -1,0 +1,134 @@
+"""What is to be stored for one version of a response, made of it and of what stood before.
+
+Version n of response X is four records: `QuestionnaireResponse/X`, the next version of
+`RiskAssessment/X` (a result has the id of its response), `Provenance/X.n` and `AuditEvent/X.n`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import orjson
+
+from service.assess import Judged
+from service.records.meta import instant, members, stamped
+from service.records.trail import Step, audit_event, provenance
+from service.results.risk_assessment import withdrawn
+from service.search import elements_of, entries_of, person_entries
+from service.storage import Draft, Entry, Record
+
+RESPONSE: Final = "QuestionnaireResponse"
+RISK: Final = "RiskAssessment"
+PROVENANCE: Final = "Provenance"
+AUDIT: Final = "AuditEvent"
+
+
+class Content(NamedTuple):
+    """A response as it came, and what was made of it.
+
+    Args:
+        of_id: the id that it is stored under.
+        data: its bytes, known to be strict JSON.
+        judged: its result.
+        updated: microseconds since 1970 UTC.
+    """
+
+    of_id: str
+    data: bytes
+    judged: Judged
+    updated: int
+
+
+class Before(NamedTuple):
+    """What stands now; None where there is nothing."""
+
+    response: Record | None = None
+    risk: Record | None = None
+
+
+class Drafts(NamedTuple):
+    """What is to be stored; `risk` is None where the response has no result and had none."""
+
+    response: Draft
+    risk: Draft | None
+    trail: tuple[Draft, Draft]
+
+
+def drafts_of(content: Content, before: Before, base: str) -> Drafts:
+    """Returns the records of the next version.
+
+    Every one of them is found by each person that the response is about: whoever is to be forgotten
+    is forgotten in all of them.
+
+    Args:
+        content: the response.
+        before: what stands now.
+        base: public FHIR base, for references in the index.
+    """
+    recorded = instant(content.updated)
+    version = _next(before.response)
+    body = stamped(content.data, content.of_id, version, recorded)
+    resource = _searched(RESPONSE, body)
+    risk = _risk(content, before.risk)
+    step = Step(
+        response=_versioned(RESPONSE, content.of_id, version),
+        before=""
+        if before.response is None
+        else _versioned(RESPONSE, content.of_id, before.response.version),
+        risk="" if risk is None else _versioned(RISK, content.of_id, _next(before.risk)),
+        guidance=content.judged.guidance,
+        recorded=recorded,
+    )
+    drafting = _Drafting(content.updated, recorded, base, person_entries(resource, base))
+    trail_id = f"{content.of_id}.{version}"
+    return Drafts(
+        drafting.draft(resource, body),
+        None if risk is None else drafting.of_risk(risk, content.of_id, _next(before.risk)),
+        (
+            drafting.of_trail(provenance(step, resource), trail_id),
+            drafting.of_trail(audit_event(step, resource), trail_id),
+        ),
+    )
+
+
+class _Drafting(NamedTuple):
+    updated: int
+    recorded: str
+    base: str
+    persons: tuple[Entry, ...]
+
+    def of_risk(self, risk: bytes, of_id: str, version: int) -> Draft:
+        body = stamped(risk, of_id, version, self.recorded)
+        return self.draft(_searched(RISK, body), body)
+
+    def of_trail(self, document: Mapping[str, Any], of_id: str) -> Draft:
+        own = {"id": of_id, "meta": {"versionId": "1", "lastUpdated": self.recorded}}
+        whole = {"resourceType": document["resourceType"], **own, **document}
+        return self.draft(whole, orjson.dumps(whole))
+
+    def draft(self, resource: Mapping[str, Any], body: bytes) -> Draft:
+        entries = (*entries_of(resource, self.base), *self.persons)
+        return Draft(resource["resourceType"], resource["id"], self.updated, body, entries)
+
+
+def _searched(kind: str, body: bytes) -> dict[str, Any]:
+    """Returns of a resource the members that it is found by; the rest, most of it, is not decoded."""
+    wanted = elements_of(kind)
+    return {name: msgspec.json.decode(raw) for name, raw in members(body).items() if name in wanted}
+
+
+def _risk(content: Content, before: Record | None) -> bytes | None:
+    """Returns the new result, or what a response that is no longer scored leaves of the one before."""
+    if content.judged.risk is not None or before is None:
+        return content.judged.risk
+    return withdrawn(before.body, content.judged.withdraws)
+
+
+def _next(before: Record | None) -> int:
+    return 1 if before is None else before.version + 1
+
+
+def _versioned(kind: str, of_id: str, version: int) -> str:
+    return f"{kind}/{of_id}/_history/{version}"

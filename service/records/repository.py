@@ -1,0 +1,282 @@
+"""Responses with their results: one version is stored in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import msgspec
+
+from service.assess import Assessor
+from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
+from service.records.drafting import AUDIT, PROVENANCE, RESPONSE, RISK, Before, Content, drafts_of
+from service.records.meta import members
+from service.storage import (
+    Draft,
+    History,
+    MultipleMatches,
+    Reading,
+    Record,
+    Search,
+    Store,
+    StoreBusy,
+    StoreFault,
+    StoreFull,
+    StoreUnavailable,
+    UnknownRecord,
+    VersionConflict,
+    Writing,
+    claim_one,
+)
+
+# A transaction that several requests share.
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The transaction that a request of a Bundle is part of.
+
+    Args:
+        writing: the open transaction.
+        new_id: id that is reserved for what the request creates; empty where it creates nothing.
+    """
+
+    writing: Writing
+    new_id: str = ""
+
+
+# What went wrong in the store, as an error that may be shown to the caller.
+
+UNKNOWN_ID = Problem("id-unknown", "No resource of this type has this id.")
+OTHER_VERSION = Problem(
+    "version-conflict", "The resource has another version by now. Expected: If-Match with its current ETag."
+)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Turns a fault of the store into the ServiceError that says it to the caller."""
+    try:
+        yield
+    except StoreFault as fault:
+        raise _error(fault) from fault
+
+
+def _error(fault: StoreFault) -> ServiceError:
+    match fault:
+        case StoreFull():
+            text = "The store has no space left: nothing was stored."
+            return Unavailable(Problem("store-full", text), retry_after_s=fault.retry_after_s)
+        case StoreUnavailable():
+            text = "The store cannot be reached at the moment: nothing was stored."
+            return Unavailable(Problem("store-unavailable", text), retry_after_s=fault.retry_after_s)
+        case StoreBusy():
+            text = "The store is busy: nothing was stored. The same request may succeed in a moment."
+            return Unavailable(Problem("store-busy", text), retry_after_s=fault.retry_after_s)
+        case MultipleMatches():
+            text = "Expected: a condition that at most one resource meets. Several do; nothing was stored."
+            return PreconditionFailed(Problem("multiple-matches", text))
+        case UnknownRecord():
+            return NotFound(UNKNOWN_ID)
+        case VersionConflict():
+            return PreconditionFailed(OTHER_VERSION)
+    raise fault
+
+
+KINDS: Final = (RESPONSE, RISK, PROVENANCE, AUDIT)
+"""The types of resource that are stored."""
+APPEND_ONLY: Final = (PROVENANCE, AUDIT)
+"""Those of them that never change."""
+
+
+class Kept(NamedTuple):
+    """A stored response.
+
+    Args:
+        record: its version.
+        made: whether it was created just now.
+        risk: the version of its result; None where it has none.
+        guidance: `url|version` of the guidance that made the result; empty where it was not scored now.
+    """
+
+    record: Record
+    made: bool
+    risk: Record | None
+    guidance: str
+
+
+def microseconds() -> int:
+    """Returns the time in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def ordered_id() -> str:
+    """Returns an id that nobody can guess, greater than those of milliseconds before.
+
+    In order, new entries of an index stand side by side, and a commit writes fewer pages.
+
+    Source:
+        RFC 9562, section 5.7 (UUID version 7).
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    chance = int.from_bytes(os.urandom(10))
+    number = (milliseconds & (1 << 48) - 1) << 80 | chance
+    number = number & ~(0xF << 76) | 7 << 76
+    return str(uuid.UUID(int=number & ~(0b11 << 62) | 0b10 << 62))
+
+
+class Repository:
+    """Creates, updates and reads what is stored."""
+
+    def __init__(
+        self,
+        store: Store,
+        assessor: Assessor,
+        base: str,
+        *,
+        clock: Callable[[], int] = microseconds,
+        new_id: Callable[[], str] = ordered_id,
+    ) -> None:
+        self._store = store
+        self._assessor = assessor
+        self._base = base
+        self._clock = clock
+        self.new_id = new_id
+
+    def ping(self) -> None:
+        """Raises Unavailable unless the store answers."""
+        with shown():
+            self._store.ping()
+
+    def close(self) -> None:
+        """Closes the connections of this process."""
+        self._store.close()
+
+    @contextmanager
+    def reading(self, unit: Unit | None = None) -> Iterator[Reading]:
+        """Opens a view of one moment, or the unit's own; raises Unavailable."""
+        with shown():
+            if unit is not None:
+                yield unit.writing
+                return
+            with self._store.reading() as view:
+                yield view
+
+    @contextmanager
+    def writing(self, unit: Unit | None = None) -> Iterator[Writing]:
+        """Opens a transaction that is undone when the block raises, or goes on in the unit's.
+
+        Raises:
+            Unavailable, PreconditionFailed: at the end too.
+        """
+        with shown():
+            if unit is not None:
+                yield unit.writing
+                return
+            with self._store.writing() as transaction:
+                yield transaction
+
+    def create(self, data: bytes, condition: Search | None = None, unit: Unit | None = None) -> Kept:
+        """Stores a response with its result, unless one that meets the condition is there.
+
+        Args:
+            data: a QuestionnaireResponse; its id, versionId and lastUpdated are replaced.
+            condition: of If-None-Exist; one match is returned as it is, nothing is stored.
+            unit: the transaction to go on in.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
+            PreconditionFailed: several match the condition.
+            Unavailable: the store cannot be used.
+        """
+        of_id = unit.new_id if unit is not None and unit.new_id else self.new_id()
+        judged = self._assessor.judge(data, of_id)
+        with self.writing(unit) as transaction:
+            found = None if condition is None else claim_one(transaction, condition)
+            if found is not None:
+                return Kept(found, made=False, risk=transaction.read(RISK, found.id), guidance="")
+            return self._keep(transaction, Content(of_id, data, judged, self._clock()), None)
+
+    def update(
+        self, of_id: str, data: bytes, *, expected: Collection[int] | None = None, unit: Unit | None = None
+    ) -> Kept:
+        """Stores the next version of a response, and of its result.
+
+        Args:
+            of_id: id of the response; the body must have it too.
+            data: the whole QuestionnaireResponse.
+            expected: the versions of which one must be the current one; None takes any.
+            unit: the transaction to go on in.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
+            NotFound: there is no such response; an update does not create.
+            PreconditionFailed: the current version is another one.
+            Unavailable: the store cannot be used.
+        """
+        judged = self._assessor.judge(data, of_id)
+        _check_id(data, of_id)
+        with self.writing(unit) as transaction:
+            current = transaction.read_to_update(RESPONSE, of_id)
+            if current is None:
+                raise NotFound(UNKNOWN_ID)
+            if expected is not None and current.version not in expected:
+                raise PreconditionFailed(OTHER_VERSION)
+            return self._keep(transaction, Content(of_id, data, judged, self._clock()), current)
+
+    def read(self, kind: str, of_id: str, unit: Unit | None = None) -> Record:
+        """Returns the current version; raises NotFound and Unavailable."""
+        with self.reading(unit) as view:
+            found = view.read(kind, of_id)
+        if found is None:
+            raise NotFound(UNKNOWN_ID)
+        return found
+
+    def read_version(self, kind: str, of_id: str, version: int, unit: Unit | None = None) -> Record:
+        """Returns that version; raises NotFound and Unavailable."""
+        with self.reading(unit) as view:
+            found = view.read_version(kind, of_id, version)
+        if found is None:
+            raise NotFound(Problem("version-unknown", "The resource has no such version, or does not exist."))
+        return found
+
+    def history(
+        self, kind: str, of_id: str, *, limit: int, before: int | None = None, unit: Unit | None = None
+    ) -> History:
+        """Returns versions below `before`, newest first; raises NotFound and Unavailable."""
+        with self.reading(unit) as view:
+            found = view.history(kind, of_id, limit=limit, before=before)
+        if found.total == 0:
+            raise NotFound(UNKNOWN_ID)
+        return found
+
+    def _keep(self, transaction: Writing, content: Content, current: Record | None) -> Kept:
+        # What is new has no result yet, so the store is not asked for it.
+        before = Before(current, None if current is None else transaction.read(RISK, content.of_id))
+        drafts = drafts_of(content, before, self._base)
+        guidance = content.judged.guidance
+        if current is None:
+            new = [each for each in (drafts.response, drafts.risk, *drafts.trail) if each is not None]
+            kept = transaction.create_all(new)
+            return Kept(kept[0], made=True, risk=kept[1] if drafts.risk else None, guidance=guidance)
+        response = transaction.update(drafts.response, expected=current.version)
+        risk = None if drafts.risk is None else _stored(transaction, drafts.risk, before.risk)
+        transaction.create_all(drafts.trail)
+        return Kept(response, made=True, risk=risk, guidance=guidance)
+
+
+def _stored(transaction: Writing, draft: Draft, current: Record | None) -> Record:
+    if current is None:
+        return transaction.create(draft)
+    return transaction.update(draft, expected=current.version)
+
+
+def _check_id(data: bytes, of_id: str) -> None:
+    given = members(data)
+    if "id" not in given or msgspec.json.decode(given["id"]) != of_id:
+        raise Malformed(Problem("id-mismatch", "id: expected the id that the path names.", f"{RESPONSE}.id"))

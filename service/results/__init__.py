@@ -1,0 +1,1 @@
+"""A result as RiskAssessment, narrative, text and explanation; no HTTP, no SQL."""

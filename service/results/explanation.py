@@ -1,0 +1,126 @@
+"""Everything that a result says, as plain JSON: for people who argue with the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from service.datatypes.answers import Answer, Answers, Coding, Quantity
+from service.guidance import Guidance
+from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
+from service.results.wording import is_assessable
+
+Json = dict[str, Any]
+
+
+def explained(guidance: Guidance, result: Result, answers: Answers) -> str:
+    """Returns an indented JSON text: the guidance, the answers as read, and every part of the result."""
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    return msgspec.json.format(encoder.encode(view(guidance, result, answers)), indent=2).decode() + "\n"
+
+
+def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
+    """Returns the same as plain values; numbers are int or Decimal."""
+    identity = guidance.written.identity
+    ladder = [tier.code for tier in result.tiers]
+    return {
+        "guidance": {
+            "canonical": f"{identity.url}|{identity.version}",
+            "hash": identity.hash,
+            "questionnaire": identity.questionnaire,
+            "review": identity.review,
+        },
+        "settled": result.settled,
+        "tier": {**_interval(result.tier, ladder), "assessable": is_assessable(result.tier)},
+        "reasons": [_fired(each, ladder) for each in result.fired],
+        "risks": [_risk(each, ladder) for each in result.risks],
+        "open": [
+            {"linkId": each.link_id, "moves": list(each.moves), "red-flag": each.red_flag}
+            for each in result.open
+        ],
+        "contradictions": [
+            {"code": each.name, "between": list(each.between)} for each in result.contradictions
+        ],
+        "tables": [_table(each) for each in result.tables],
+        "scores": [_score(each) for each in result.totals],
+        "advice": [{"name": each.name, "group": each.group} for each in result.advice],
+        "ignored": list(result.ignored),
+        "findings": dict(result.findings),
+        "answers": _answers(answers),
+    }
+
+
+def _interval(interval: Interval, ladder: list[str]) -> Json:
+    return {
+        "at-least": ladder[interval.at_least],
+        "at-most": ladder[interval.at_most],
+        "settled": interval.settled,
+    }
+
+
+def _fired(fired: Fired, ladder: list[str]) -> Json:
+    rule = fired.rule
+    return {
+        "rule": rule.name,
+        "kind": rule.kind,
+        "tier": None if rule.tier is None else ladder[rule.tier],
+        "priority": rule.priority,
+        "answers": list(fired.answers),
+        "statements": list(rule.sources),
+        "origin": rule.origin,
+        "says": rule.says.clinician or rule.says.patient,
+    }
+
+
+def _risk(risk: Risk, ladder: list[str]) -> Json:
+    levels = [level.code for level in risk.outcome.levels]
+    return {
+        "outcome": risk.outcome.code,
+        **_interval(risk.level, levels),
+        "listed": risk.listed,
+        "reasons": [_fired(each, ladder) for each in risk.fired],
+    }
+
+
+def _table(tally: Tally) -> Json:
+    return {
+        "table": tally.comparison.name,
+        "left": tally.left,
+        "right": tally.right,
+        "answered": tally.answered,
+        "open": tally.open,
+        "rows": {row.row.name: row.state for row in tally.rows},
+    }
+
+
+def _score(total: Total) -> Json:
+    return {
+        "score": total.score.name,
+        "at-least": total.at_least,
+        "at-most": total.at_most,
+        "bands": list(total.bands),
+        "answered": total.answered,
+    }
+
+
+def _answers(answers: Answers) -> Json:
+    return {
+        "given": _values(answers.given),
+        "chart": _values(answers.chart),
+        "ignored": _values(answers.ignored),
+        "closed": sorted(answers.closed),
+    }
+
+
+def _values(answers: Mapping[str, tuple[Answer, ...]]) -> Json:
+    return {link: [_value(each) for each in given] for link, given in answers.items()}
+
+
+def _value(answer: Answer) -> object:
+    if isinstance(answer, Coding):
+        return {"system": answer.system, "code": answer.code}
+    if isinstance(answer, Quantity):
+        return {"value": answer.value, "unit": answer.unit}
+    return answer

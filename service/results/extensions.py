@@ -1,0 +1,236 @@
+"""Our extensions on RiskAssessment, built from parts that are written as JSON once at start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from html import escape
+from typing import Any
+
+import orjson
+
+from service.datatypes.answers import Coding
+from service.fhir import definitions
+from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.guidance import Guidance
+from service.guidance.model import Comparison, Contradiction, Outcome, Rule, Tier
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
+from service.results.wording import SIDES, is_assessable
+
+# Text as it stands inside JSON, made once: what is joined on the request path needs no escaping there.
+
+
+def in_json(text: str) -> bytes:
+    """Returns text as it stands between the quotation marks of a JSON string."""
+    return orjson.dumps(text)[1:-1]
+
+
+def in_xhtml(text: str) -> bytes:
+    """Returns text as it stands in XHTML that itself stands in a JSON string."""
+    return in_json(escape(text, quote=False))
+
+
+def element(name: str, text: str) -> bytes:
+    """Returns an XHTML element around text, inside a JSON string; nothing where there is no text."""
+    return f"<{name}>".encode() + in_xhtml(text) + f"</{name}>".encode() if text else b""
+
+
+def array(members: Iterable[bytes]) -> bytes:
+    """Returns a JSON array of members that are JSON already."""
+    return b"[%b]" % b",".join(members)
+
+
+def ends(length: int) -> list[tuple[int, int]]:
+    """Returns every interval of a ladder as (at least, at most)."""
+    return [(least, most) for least in range(length) for most in range(least, length)]
+
+
+Json = dict[str, Any]
+
+
+def part(url: str, kind: str, value: object) -> Json:
+    """Returns an extension with a value: `part("rule", "Code", "x")` has `valueCode`."""
+    return {"url": url, f"value{kind}": value}
+
+
+def coding(system: str, code: str, display: str) -> Json:
+    """Returns a Coding."""
+    return {"system": system, "code": code, "display": display}
+
+
+def coded(known: Coding, display: str) -> Json:
+    """Returns a Coding of the guidance as FHIR."""
+    return coding(known.system, known.code, display)
+
+
+class Extensions:
+    """Writes the extensions of one guidance's results; everything static is JSON already.
+
+    Each method returns the bytes of one extension.
+
+    Args:
+        guidance: whose results they describe.
+        urls: the canonical urls of the extensions.
+    """
+
+    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
+        written = guidance.written
+        self._urls = urls
+        self._system = written.identity.terminology
+        self._tiers = {pair: self._tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
+        ladder = [tier.code for tier in written.tiers]
+        reason = urls.restated(definitions.REASON)
+        self._rules = {rule.name: _reason(reason, rule, ladder) for rule in written.rules}
+        self._answers = {link: _json(part("answer", "String", link)) for link in guidance.form.questions}
+        ignored = urls.restated(definitions.IGNORED_ANSWER)
+        self._ignored = {link: _json(part(ignored, "String", link)) for link in guidance.form.questions}
+        self._levels = {
+            (outcome.code, pair): self._level(outcome, Interval(*pair))
+            for outcome in written.outcomes
+            for pair in ends(len(outcome.levels))
+        }
+        table = urls.restated(definitions.COMPARISON)
+        self._tables = {each.name: _Table(table, each) for each in written.comparisons}
+        asked = urls.restated(definitions.OPEN_QUESTION)
+        self._questions = {
+            link: _asked(asked, link, each.text) for link, each in guidance.form.questions.items()
+        }
+        clash = urls.restated(definitions.CONTRADICTION)
+        self._contradictions = {each.name: _contradiction(clash, each) for each in written.contradictions}
+        self._score = urls.restated(definitions.SCORE)
+
+    def of_result(self, result: Result) -> list[bytes]:
+        """Returns the extensions that stand on the RiskAssessment itself."""
+        return [
+            self._tiers[result.tier],
+            *[self.reason(fired, wording=True) for fired in result.fired],
+            *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
+            *[_open_question(self._questions[each.link_id], each) for each in result.open],
+            *[self._contradictions[each.name] for each in result.contradictions],
+            *[self._ignored[link] for link in result.ignored if link in self._ignored],
+            *[_score(self._score, total) for total in result.totals],
+        ]
+
+    def reason(self, fired: Fired, *, wording: bool) -> bytes:
+        """Returns a rule that holds, with the answers that made it hold."""
+        before, after, said = self._rules[fired.rule.name]
+        answers = [self._answers[link] for link in fired.answers]
+        return b",".join((before, *answers, said if wording else after)) + b"]}"
+
+    def level(self, outcome: Outcome, level: Interval) -> bytes:
+        """Returns the ends that the level of an outcome lies between."""
+        return self._levels[outcome.code, level]
+
+    def _tier(self, tiers: tuple[Tier, ...], tier: Interval) -> bytes:
+        least, most = (coding(self._system, tiers[rank].code, tiers[rank].display) for rank in tier)
+        return _json(
+            {
+                "url": self._urls.restated(definitions.ASSESSMENT_TIER),
+                "extension": [
+                    part("at-least", "Coding", least),
+                    part("at-most", "Coding", most),
+                    part("settled", "Boolean", tier.settled),
+                    part("assessable", "Boolean", is_assessable(tier)),
+                ],
+            }
+        )
+
+    def _level(self, outcome: Outcome, level: Interval) -> bytes:
+        reached = [outcome.levels[rank] for rank in level]
+        codings = [coded(each.coding or Coding(self._system, each.code), each.display) for each in reached]
+        return _json(
+            {
+                "url": self._urls.restated(definitions.LEVEL_INTERVAL),
+                "extension": [
+                    part("at-least", "Coding", codings[0]),
+                    part("at-most", "Coding", codings[1]),
+                    part("settled", "Boolean", level.settled),
+                ],
+            }
+        )
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value)
+
+
+def _reason(url: str, rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
+    """Returns what comes before the answers, what comes after them, and the same with the wording."""
+    first = [part("rule", "Code", rule.name)]
+    if rule.kind:
+        first.append(part("kind", "Code", rule.kind))
+    if rule.tier is not None:
+        first.append(part("tier", "Code", ladder[rule.tier]))
+    if rule.priority:
+        first.append(part("priority", "Code", rule.priority))
+    last = [*[part("statement", "Code", each) for each in rule.sources], part("origin", "Code", rule.origin)]
+    said = rule.says.clinician or rule.says.patient
+    wording = [*last, part("wording", "String", said)] if said else last
+    begun = _json({"url": url, "extension": first})[:-2]
+    return begun, _json(last)[1:-1], _json(wording)[1:-1]
+
+
+def _asked(url: str, link: str, text: str) -> bytes:
+    """Returns an open question up to what it moves, which depends on the result."""
+    parts = [part("linkId", "String", link), *([part("text", "String", text)] if text else [])]
+    return _json({"url": url, "extension": parts})[:-2]
+
+
+def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
+    moves = [part("moves", "Code", each) for each in question.moves]
+    return begun + b"," + _json([*moves, part("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
+
+
+def _contradiction(url: str, contradiction: Contradiction) -> bytes:
+    parts = [part("code", "Code", contradiction.name)]
+    parts += [part("between", "String", each) for each in contradiction.between]
+    said = contradiction.says.clinician or contradiction.says.patient
+    parts += [part("wording", "String", said)] if said else []
+    return _json({"url": url, "extension": parts})
+
+
+def _score(url: str, total: Total) -> bytes:
+    parts = [
+        part("code", "Code", total.score.name),
+        part("display", "String", total.score.display),
+        part("at-least", "Decimal", _number(total.at_least)),
+        part("at-most", "Decimal", _number(total.at_most)),
+        part("band-at-least", "Code", total.bands[0]),
+        part("band-at-most", "Code", total.bands[1]),
+        part("answered", "UnsignedInt", total.answered),
+    ]
+    return _json({"url": url, "extension": parts})
+
+
+def _number(value: Decimal) -> orjson.Fragment:
+    return orjson.Fragment(format(value, "f").encode())
+
+
+class _Table:
+    """A comparison table with each row in each of its states."""
+
+    def __init__(self, url: str, table: Comparison) -> None:
+        titles = [
+            part("table", "Code", table.name),
+            part("title", "String", table.title),
+            part("left", "String", table.left),
+            part("right", "String", table.right),
+        ]
+        self._begun = _json({"url": url, "extension": titles})[:-2]
+        self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]
+
+    def filled(self, tally: Tally) -> bytes:
+        """Returns the extension with counts and rows; the tally has its rows in the order of the table."""
+        counts = _COUNTS % (tally.left, tally.right, tally.answered, tally.open)
+        rows = [states[row.state] for states, row in zip(self._rows, tally.rows, strict=True)]
+        return b",".join((self._begun, counts, *rows)) + b"]}"
+
+
+_COUNTS = b",".join(
+    b'{"url":"%b","valueUnsignedInt":%%d}' % name
+    for name in (b"matched-left", b"matched-right", b"answered", b"open")
+)
+
+
+def _row(name: str, side: str) -> bytes:
+    return _json({"url": "row", "extension": [part("code", "Code", name), part("side", "Code", side)]})

@@ -1,0 +1,182 @@
+"""The narrative of a RiskAssessment: what a clinician reads when nothing else is shown.
+
+Every text is escaped once, at start, for XHTML inside JSON; a result only chooses and joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.errors import Problem
+from service.guidance import Guidance
+from service.guidance.model import Comparison, Identity, Outcome, Rule, Tier
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
+from service.results import wording
+from service.results.extensions import element, ends, in_json, in_xhtml
+
+_SHOWN = 4
+"""How many answers a reason spells out; the extension `reason` names all of them."""
+
+_DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
+_SETTLED = element("p", "No open question can change this result.")
+_UNSETTLED = element("p", "Open questions can change this result.")
+_CONTRADICTORY = element("h3", "Contradictions; the worse answer counts")
+_OPEN = element("h3", wording.ASK_FIRST)
+_WHY = element("h3", "Why this step")
+_PATTERNS = element("h3", "Patterns; no probability is given")
+_SCORES = element("h3", "Scores")
+_IGNORED = element("h3", wording.IGNORED)
+_REMARKS = element("h3", "Remarks on the response")
+_PATIENT = element("h3", "Advice for the patient")
+_CLINICIAN = element("h3", "For the clinician")
+
+
+class Narrative:
+    """Writes the narratives of one guidance's results."""
+
+    def __init__(self, guidance: Guidance) -> None:
+        written, questions = guidance.written, guidance.form.questions
+        self._begin = b'"' + in_json(_DIV) + element("h2", written.identity.title)
+        self._end = _ending(written.identity)
+        self._questions = {link: in_xhtml(each.text or link) for link, each in questions.items()}
+        self._ignored = {link: element("li", each.text or link) for link, each in questions.items()}
+        self._tiers = {pair: _tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
+        self._rules = {rule.name: _rule(rule) for rule in written.rules}
+        self._patient = {each.name: element("li", each.says.patient) for each in written.advice}
+        self._clinician = {each.name: element("li", each.says.clinician) for each in written.advice}
+        self._contradictions = {
+            each.name: element("li", each.says.clinician or each.says.patient)
+            for each in written.contradictions
+        }
+        self._tables = {table.name: _Table(table) for table in written.comparisons}
+        self._levels = {
+            (each.code, pair): _level(each, Interval(*pair))
+            for each in written.outcomes
+            for pair in ends(len(each.levels))
+        }
+        self._moved = {each.code: in_xhtml(each.display) for each in written.outcomes} | {
+            "tier": b"step of care"
+        }
+
+    def div(self, result: Result, listed: Sequence[Risk], problems: Sequence[Problem]) -> bytes:
+        """Returns the XHTML div as a JSON string.
+
+        Args:
+            result: what the guidance makes of the answers.
+            listed: its outcomes that a report names.
+            problems: warnings about the response.
+        """
+        contradictions = [self._contradictions[each.name] for each in result.contradictions]
+        ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
+        parts = (
+            self._begin,
+            self._tiers[result.tier],
+            _SETTLED if result.settled else _UNSETTLED,
+            _listed(_CONTRADICTORY, contradictions),
+            _numbered(_OPEN, [self._open(each) for each in result.open]),
+            _listed(_WHY, [b"<li>" + self._reason(each) + b"</li>" for each in result.fired]),
+            _listed(_PATTERNS, [self._risk(each) for each in listed]),
+            *[self._tables[each.comparison.name].filled(each) for each in result.tables],
+            _listed(_SCORES, [_score(each) for each in result.totals]),
+            _listed(_IGNORED, ignored),
+            _listed(_REMARKS, [element("li", each.text) for each in problems]),
+            _listed(_PATIENT, [self._patient[each.name] for each in result.advice]),
+            _listed(_CLINICIAN, [self._clinician[each.name] for each in result.advice]),
+            self._end,
+        )
+        return b"".join(parts)
+
+    def _open(self, question: OpenQuestion) -> bytes:
+        moves = b", ".join([self._moved[each] for each in question.moves if each in self._moved])
+        flag = b" <i>(Red flag. Can change: " if question.red_flag else b" <i>(Can change: "
+        return b"".join((b"<li>", self._questions[question.link_id], flag, moves, b")</i></li>"))
+
+    def _reason(self, fired: Fired) -> bytes:
+        said, cited = self._rules[fired.rule.name]
+        answers = fired.answers
+        if not answers:
+            return said + cited
+        shown = b"; ".join([self._questions[link] for link in answers[:_SHOWN]])
+        more = len(answers) - _SHOWN
+        rest = b"; and %d more. " % more if more > 0 else b". "
+        return b"".join((said, b"Answers to: ", shown, rest, cited))
+
+    def _risk(self, risk: Risk) -> bytes:
+        begun = self._levels[risk.outcome.code, risk.level]
+        return b"".join((begun, self._reason(risk.fired[0]), b"</li>")) if risk.fired else begun + b"</li>"
+
+
+class _Table:
+    """A comparison table with each row in each of its states."""
+
+    def __init__(self, table: Comparison) -> None:
+        left, right = in_xhtml(table.left), in_xhtml(table.right)
+        self._begun = element("h3", table.title) + b"<p>" + left + b": "
+        self._right = b" matched. " + right + b": "
+        self._head = b".</p><table><tr><th>Feature</th><th>" + left + b"</th><th>" + right + b"</th></tr>"
+        self._rows = [{state: _row(row.feature, state) for state in wording.SIDES} for row in table.rows]
+
+    def filled(self, tally: Tally) -> bytes:
+        """Returns title, counts and rows; the tally has its rows in the order of the table."""
+        left, right = str(tally.left).encode(), str(tally.right).encode()
+        answered, still_open = str(tally.answered).encode(), str(tally.open).encode()
+        counts = (left, self._right, right, b" matched. Answered: ", answered, b". Open: ", still_open)
+        rows = [states[row.state] for states, row in zip(self._rows, tally.rows, strict=True)]
+        return b"".join((self._begun, *counts, self._head, *rows, b"</table>"))
+
+
+def _listed(heading: bytes, entries: list[bytes]) -> bytes:
+    content = b"".join(entries)
+    return b"".join((heading, b"<ul>", content, b"</ul>")) if content else b""
+
+
+def _numbered(heading: bytes, entries: list[bytes]) -> bytes:
+    return b"%b<ol>%b</ol>" % (heading, b"".join(entries)) if entries else b""
+
+
+def _tier(tiers: tuple[Tier, ...], tier: Interval) -> bytes:
+    """The step of care; what it means is said only of a settled one, or while nothing can be said."""
+    known = tiers[tier.at_least]
+    heading = in_xhtml(wording.tier_heading(tiers, tier))
+    is_open = wording.is_assessable(tier) and not tier.settled
+    said = b"" if is_open else element("p", known.says.clinician)
+    return b"<p><b>%b.</b> %b.</p>%b" % (heading, in_xhtml(known.target), said)
+
+
+def _level(outcome: Outcome, level: Interval) -> bytes:
+    words = f"{wording.level_words(outcome, level)}. {'' if level.settled else wording.IF_UNCHANGED}"
+    return element("b", outcome.display).join((b"<li>", b": " + in_xhtml(words)))
+
+
+def _rule(rule: Rule) -> tuple[bytes, bytes]:
+    """Returns what a rule says, and where it comes from."""
+    statements = f"Statements: {', '.join(rule.sources)}. " if rule.sources else ""
+    ours = "Choice of this project. " if rule.origin == "project" else ""
+    said = in_xhtml(rule.says.clinician or rule.says.patient)
+    return said + b" <i>(", in_xhtml(f"{statements}{ours}Rule: {rule.name}") + b")</i>"
+
+
+def _row(feature: str, state: str) -> bytes:
+    left, right = wording.SIDES[state]
+    return b"<tr><td>%b</td><td>%b</td><td>%b</td></tr>" % (
+        in_xhtml(feature),
+        in_xhtml(left),
+        in_xhtml(right),
+    )
+
+
+def _score(total: Total) -> bytes:
+    least, most = format(total.at_least, "f"), format(total.at_most, "f")
+    shown = {band.name: band.display for band in total.score.bands}
+    bands = " to ".join(dict.fromkeys(shown.get(each, each) for each in total.bands))
+    value = least if least == most else f"between {least} and {most}"
+    answered = f"{total.answered} of {len(total.score.items)} questions answered"
+    return element("li", f"{total.score.display}: {value} ({bands}); {answered}.")
+
+
+def _ending(identity: Identity) -> bytes:
+    said = identity.intended_use
+    named = f"Guidance: {identity.url}|{identity.version}, hash {identity.hash}. Review: {identity.review}."
+    note = in_xhtml(f"{named} Source: {identity.source_note}")
+    use = element("h3", wording.INTENDED_USE) + element("p", said.clinician) + element("p", said.patient)
+    return use + b'<p><i>%b</i></p></div>"' % note

@@ -1,0 +1,293 @@
+"""The RiskAssessment of a response that no longer stands: what it was about, and nothing to act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+import orjson
+
+from service.datatypes.answers import Coding
+from service.errors import Problem
+from service.fhir import definitions
+from service.fhir.chart import ChartValues
+from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.header import DATA_ABSENT_REASON, ResponseHeader
+from service.guidance import Guidance
+from service.guidance.model import Identity, Outcome, Rule
+from service.guidance.result import Interval, Result, Risk
+from service.results import wording
+from service.results.extensions import Extensions, Json, array, coded, coding, ends, in_json, part
+from service.results.narrative import Narrative
+from service.results.wording import IF_UNCHANGED, level_words, patient_summary
+
+# RiskAssessment.prediction: one per listed outcome, in words and codes, never a probability.
+#
+# Source: https://hl7.org/fhir/R4/riskassessment.html; the source of the guidance gives no likelihoods,
+# so `probability[x]` is never written.
+
+
+class Predictions:
+    """Writes the predictions of one guidance's results."""
+
+    def __init__(self, guidance: Guidance, extensions: Extensions) -> None:
+        self._system = guidance.written.identity.terminology
+        self._extensions = extensions
+        self._begun = {
+            (each.code, pair): self._head(each, Interval(*pair))
+            for each in guidance.written.outcomes
+            for pair in ends(len(each.levels))
+        }
+        self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
+        self._links = {link: in_json(link) for link in guidance.form.questions}
+
+    def prediction(self, risk: Risk) -> bytes:
+        """Returns the prediction of one outcome."""
+        reasons = [self._extensions.reason(fired, wording=False) for fired in risk.fired]
+        level = self._extensions.level(risk.outcome, risk.level)
+        head = self._begun[risk.outcome.code, risk.level]
+        extensions = b",".join((level, *reasons))
+        return b"".join((b'{"extension":[', extensions, b"]", head, self._rationale(risk), b'"}'))
+
+    def _rationale(self, risk: Risk) -> bytes:
+        """Returns why the level is what it is: the deciding rule, its answers and its statements."""
+        if not risk.fired:
+            return b"no rule for this outcome holds."
+        deciding = risk.fired[0]
+        said, cited = self._rules[deciding.rule.name]
+        if not deciding.answers:
+            return said + cited
+        return b"%b Answers: %b.%b" % (
+            said,
+            b", ".join([self._links[link] for link in deciding.answers]),
+            cited,
+        )
+
+    def _head(self, outcome: Outcome, level: Interval) -> bytes:
+        """Returns a prediction from its outcome to the words that say whether its level is settled."""
+        open_end = "" if level.settled else f"{_sentence(level_words(outcome, level))} {IF_UNCHANGED}"
+        members = {
+            "outcome": self._outcome(outcome),
+            "qualitativeRisk": self._level(outcome, level),
+            "rationale": open_end,
+        }
+        return b"," + orjson.dumps(members)[1:-2]
+
+    def _outcome(self, outcome: Outcome) -> Json:
+        codings = [coding(self._system, outcome.code, outcome.display)]
+        codings += [{"system": each.system, "code": each.code} for each in outcome.codes]
+        return {"coding": codings, "text": outcome.display}
+
+    def _level(self, outcome: Outcome, level: Interval) -> Json:
+        words = level_words(outcome, level)
+        if not level.settled:
+            return {"text": words}
+        known = outcome.levels[level.at_least]
+        code = known.coding or Coding(self._system, known.code)
+        return {"coding": [coded(code, known.display)], "text": words}
+
+
+def _said(rule: Rule) -> tuple[bytes, bytes]:
+    """Returns a rule's wording with its name, and the sentence that cites its statements."""
+    wording = rule.says.clinician or rule.says.patient
+    cited = f" Statements: {', '.join(rule.sources)}." if rule.sources else ""
+    return in_json(f"{wording} Rule: {rule.name}.".strip()), in_json(cited)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+# Writes a result as a RiskAssessment of R4; the same result and header give the same bytes.
+#
+# Source: https://hl7.org/fhir/R4/riskassessment.html
+
+_COMPLETE: Final = frozenset({"completed", "amended"})
+_ASSESSOR: Final = {"reference": "#assessor"}
+_NOBODY: Final = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
+_NO_CHART: Final = ChartValues()
+
+
+class Renderer:
+    """Writes the results of one guidance; what never changes is written once, at start.
+
+    Args:
+        guidance: whose results are written.
+        urls: the canonical urls of what this service defines itself.
+    """
+
+    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
+        identity = guidance.written.identity
+        self._guidance = guidance
+        self._contained = _fragment([_device(identity)])
+        self._method = _fragment(_method(identity, urls))
+        self._code = _fragment(_code(identity))
+        self._intended = _fragment(_note(f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"))
+        self._extensions = Extensions(guidance, urls)
+        self._predictions = Predictions(guidance, self._extensions)
+        self._narrative = Narrative(guidance)
+
+    def render(
+        self,
+        result: Result,
+        header: ResponseHeader,
+        chart: ChartValues = _NO_CHART,
+        problems: Sequence[Problem] = (),
+    ) -> bytes:
+        """Returns the RiskAssessment.
+
+        Args:
+            result: what the guidance makes of the answers.
+            header: who and what the response is about.
+            chart: values from the chart that count beside the answers; they become `basis`.
+            problems: warnings about the response; they become notes.
+        """
+        listed = [risk for risk in result.risks if risk.listed]
+        is_final = result.settled and header.status in _COMPLETE
+        document: dict[str, Any] = {
+            "resourceType": "RiskAssessment",
+            "text": {
+                "status": "generated",
+                "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
+            },
+            "contained": self._contained,
+            "extension": orjson.Fragment(array(self._extensions.of_result(result))),
+            "status": "final" if is_final else "preliminary",
+            "method": self._method,
+            "code": self._code,
+            "subject": header.subject or _NOBODY,
+            "encounter": header.encounter,
+            "occurrenceDateTime": header.authored,
+            "performer": _ASSESSOR,
+            "basis": [_response_reference(header), *chart.basis],
+            "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
+            "mitigation": patient_summary(self._guidance, result),
+            "note": [self._intended, *map(_note, self._remarks(result, problems))],
+        }
+        return orjson.dumps({name: value for name, value in document.items() if value is not None})
+
+    def _remarks(self, result: Result, problems: Sequence[Problem]) -> Iterator[str]:
+        if not wording.is_assessable(result.tier):
+            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
+        for each in result.contradictions:
+            yield f"Contradiction; the worse answer counts: {each.says.clinician or each.says.patient}"
+        if result.ignored:
+            questions = self._guidance.form.questions
+            texts = (questions[link].text or link for link in result.ignored if link in questions)
+            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
+        for problem in problems:
+            yield problem.text
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))
+
+
+def _unless_empty(members: list[bytes]) -> orjson.Fragment | None:
+    return orjson.Fragment(array(members)) if members else None
+
+
+def _note(text: str) -> Json:
+    return {"text": text}
+
+
+def _device(identity: Identity) -> Json:
+    """The assessor is this guidance in this version, whatever machine runs it."""
+    return {
+        "resourceType": "Device",
+        "id": "assessor",
+        "deviceName": [{"name": identity.title, "type": "model-name"}],
+        "type": {"text": "Clinical decision support software"},
+        "version": [{"type": {"text": "Guidance"}, "value": identity.version}],
+    }
+
+
+def _method(identity: Identity, urls: Canonicals) -> Json:
+    canonical = f"{identity.url}|{identity.version}"
+    return {
+        "extension": [
+            part(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", canonical),
+            part(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
+        ],
+        "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
+        "text": f"{canonical} (sha256 {identity.hash})",
+    }
+
+
+def _code(identity: Identity) -> Json:
+    if not identity.code_display:
+        return {"coding": [{"system": identity.code.system, "code": identity.code.code}]}
+    return {"coding": [coded(identity.code, identity.code_display)], "text": identity.code_display}
+
+
+def _response_reference(header: ResponseHeader) -> Json:
+    """The response by its id, else by its identifier, else in words."""
+    if header.id is not None:
+        return {"reference": f"QuestionnaireResponse/{header.id}"}
+    if header.identifier is not None:
+        return {"type": "QuestionnaireResponse", "identifier": header.identifier}
+    when = f", written {header.authored}" if header.authored is not None else ""
+    return {"type": "QuestionnaireResponse", "display": f"Response to {header.questionnaire}{when}"}
+
+
+# A RiskAssessment for files and terminals: with line breaks, or in a Bundle with what it stands on.
+
+
+def indented(resource: bytes) -> str:
+    """Returns JSON with line breaks; every number keeps its digits."""
+    return msgspec.json.format(resource, indent=2).decode() + "\n"
+
+
+def collection(risk: bytes, header: ResponseHeader) -> str:
+    """Returns a Bundle of type collection with the RiskAssessment, indented.
+
+    Its fullUrl is made from its content and the response's id, so the same result has the same name.
+    """
+    name = uuid5(NAMESPACE_URL, f"{header.id or ''}\n{risk.decode()}")
+    entry = {"fullUrl": name.urn, "resource": orjson.Fragment(risk)}
+    return indented(orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": [entry]}))
+
+
+_KEPT: Final = (
+    "resourceType",
+    "contained",
+    "method",
+    "code",
+    "subject",
+    "encounter",
+    "occurrenceDateTime",
+    "performer",
+    "basis",
+)
+_WORDS: Final = {
+    "entered-in-error": "Withdrawn: the response behind this result was entered in error. "
+    "Earlier versions of this result must not be used.",
+    "cancelled": "Withdrawn: the questionnaire was stopped before it was completed. "
+    "Earlier versions of this result must not be used.",
+}
+
+
+def withdrawn(risk: bytes, status: str) -> bytes:
+    """Returns what is left of a RiskAssessment when its response is withdrawn.
+
+    Args:
+        risk: the version that stood until now.
+        status: `entered-in-error` or `cancelled`, the observation-status that it takes.
+
+    Source:
+        R4 RiskAssessment.status; observation-status.
+    """
+    before: dict[str, Any] = orjson.loads(risk)
+    words = _WORDS[status]
+    document: dict[str, Any] = {name: before[name] for name in _KEPT if name in before}
+    document |= {
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{words}</p></div>',
+        },
+        "status": status,
+        "note": [{"text": words}],
+    }
+    return orjson.dumps(document)

@@ -1,0 +1,251 @@
+"""Finds what belongs to a person or a response in the whole store, and deletes it for good.
+
+A person is found where a response names the person as subject, author or source: by reference, by
+identifier, or as a contained resource with identifiers; in any version. With the response goes what was
+made of it. Nobody is found by a display, a name in free text or an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from service.errors import StartupError
+from service.records import APPEND_ONLY, AUDIT, PROVENANCE, RESPONSE, RISK, instant, stamped
+from service.search import PERSON, entries_of, target_of
+from service.storage import (
+    AnyReference,
+    Draft,
+    Erasing,
+    Name,
+    ReferenceTo,
+    ReferenceToIdentifier,
+    ReferenceToUrl,
+    Store,
+)
+
+# A person as an operator names one, as the references by which a store knows the person.
+
+Person = tuple[AnyReference, ...]
+
+_NAME = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}|[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+_IDENTIFIER = re.compile(r"[^|]*\|.+", re.DOTALL)
+_A_NAME = "expected a type with an id, such as Patient/123, or an absolute URL"
+_AN_IDENTIFIER = "expected system|value"
+
+
+def person_from(names: Sequence[str], identifiers: Sequence[str], base: str) -> Person:
+    """Returns everything that refers to the person who is named so, in one way or in several.
+
+    Args:
+        names: `Patient/123` or absolute urls.
+        identifiers: `system|value`; `|value` for an identifier that has no system.
+        base: public FHIR base; an absolute url below it is the relative reference.
+
+    Raises:
+        StartupError: a name is neither; the fault says which one it is, and does not repeat it.
+    """
+    wrong_names = (f"PERSON {place}: {_A_NAME}." for place in _misfits(names, _NAME))
+    wrong = (f"--identifier {place}: {_AN_IDENTIFIER}." for place in _misfits(identifiers, _IDENTIFIER))
+    faults = [*wrong_names, *wrong]
+    if faults:
+        raise StartupError(faults)
+    literal = [each for name in names for each in _references(name, base)]
+    return (*literal, *map(_identified, identifiers))
+
+
+def _misfits(texts: Sequence[str], pattern: re.Pattern[str]) -> Iterator[int]:
+    return (place for place, text in enumerate(texts, start=1) if not pattern.fullmatch(text))
+
+
+def _references(name: str, base: str) -> Iterator[AnyReference]:
+    target = target_of(name, base)
+    if not target.id:
+        yield ReferenceToUrl(target.url)
+        return
+    yield ReferenceTo(target.id, target.type)
+    # Stored while the base was another one, the same reference is a foreign url.
+    yield ReferenceToUrl(f"{base}/{target.type}/{target.id}")
+
+
+def _identified(identifier: str) -> AnyReference:
+    system, _, value = identifier.partition("|")
+    return ReferenceToIdentifier(value, system)
+
+
+# The record that data was erased, which says how much, and nothing of whose it was.
+
+_TYPE: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
+    "code": "destroy",
+    "display": "Destroy/Delete Record Lifecycle Event",
+}
+_RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
+_DIV: Final = '<div xmlns="http://www.w3.org/1999/xhtml"><p>What was stored of a person was erased.</p></div>'
+
+
+def erasure_event(counts: Mapping[str, int], recorded: str) -> bytes:
+    """Returns the AuditEvent of an erasure, without id.
+
+    Args:
+        counts: versions that were deleted, by type of resource.
+        recorded: FHIR instant.
+
+    Source:
+        R4 auditevent.html; type of event from ISO 21089, as the value set that R4 binds has it.
+    """
+    document = {
+        "resourceType": "AuditEvent",
+        "text": {"status": "generated", "div": _DIV},
+        "type": _TYPE,
+        "action": "D",
+        "recorded": recorded,
+        "outcome": "0",
+        "agent": [{"who": {"display": "Operator, by the command erase"}, "requestor": True}],
+        "source": {"observer": {"display": "Questionnaire guidance service"}},
+        "entity": [_entity(kind, versions) for kind, versions in sorted(counts.items())],
+    }
+    return orjson.dumps(document)
+
+
+def _entity(kind: str, versions: int) -> dict[str, Any]:
+    return {
+        "type": {"system": _RESOURCE_TYPES, "code": kind, "display": kind},
+        "lifecycle": _TYPE,
+        "detail": [{"type": "versions deleted", "valueString": str(versions)}],
+    }
+
+
+Choice = Callable[[Erasing], Set[Name]]
+"""What is to be deleted, found in the transaction that deletes it."""
+
+_DAY = 24 * 60 * 60 * 1_000_000  # microseconds
+_BATCH = 100  # responses that one transaction deletes; others wait for it
+
+
+class Terms(NamedTuple):
+    """How many days after their last change records are kept; 0 keeps them for ever.
+
+    Args:
+        responses: responses, with their results and provenance.
+        audit: audit records.
+    """
+
+    responses: int
+    audit: int
+
+
+class Stamp(NamedTuple):
+    """What the record of an erasure is stamped with.
+
+    Args:
+        id: its id.
+        now: microseconds since 1970 UTC.
+        base: public FHIR base.
+    """
+
+    id: str
+    now: int
+    base: str
+
+
+def of_person(person: Sequence[AnyReference]) -> Choice:
+    """Chooses everything of which one version refers to the person, and the rest of those responses."""
+
+    def chosen(view: Erasing) -> Set[Name]:
+        found = view.named([PERSON], person)
+        responses = [of_id for kind, of_id in found if kind == RESPONSE]
+        return {*found, *_families(view, responses, APPEND_ONLY)}
+
+    return chosen
+
+
+def of_response(of_id: str) -> Choice:
+    """Chooses a response and everything that was made of it."""
+
+    def chosen(view: Erasing) -> Set[Name]:
+        return set(_families(view, [of_id], APPEND_ONLY))
+
+    return chosen
+
+
+def export(store: Store, person: Sequence[AnyReference]) -> Iterator[bytes]:
+    """Yields every version of every record that refers to the person, a line of NDJSON each."""
+    return store.export([PERSON], person)
+
+
+def count(store: Store, choices: Sequence[Choice]) -> Mapping[str, int]:
+    """Returns how many versions `erase` would delete, by type."""
+    with store.erasing() as transaction:
+        return transaction.count(_chosen(transaction, choices))
+
+
+def erase(store: Store, choices: Sequence[Choice], stamp: Stamp) -> Mapping[str, int]:
+    """Deletes what is chosen, and records that so much was deleted, without a word of whom it was about.
+
+    Returns:
+        How many versions were deleted, by type. Their bytes stay in files until `Store.scrub` has run.
+    """
+    with store.erasing() as transaction:
+        counts = transaction.erase(_chosen(transaction, choices))
+        if counts:
+            transaction.create(_record(counts, stamp))
+    return counts
+
+
+def expire(store: Store, terms: Terms, now: int) -> Mapping[str, int]:
+    """Deletes what was last changed longer ago than the terms allow.
+
+    A response and what was made of all its versions end together; audit records have their own term.
+
+    Args:
+        store: where.
+        terms: how long.
+        now: microseconds since 1970 UTC.
+
+    Returns:
+        How many versions were deleted, by type. What a short transaction deleted stays deleted when a
+        later one fails.
+    """
+    total: Counter[str] = Counter()
+    for kind, days in ((RESPONSE, terms.responses), (AUDIT, terms.audit)):
+        for counts in _expired(store, kind, now - days * _DAY) if days else ():
+            total.update(counts)
+    return dict(total)
+
+
+def _expired(store: Store, kind: str, since: int) -> Iterator[Mapping[str, int]]:
+    counts: Mapping[str, int] = {kind: 1}
+    while counts:
+        with store.erasing() as transaction:
+            names = transaction.unchanged(kind, since=since, limit=_BATCH)
+            responses = [of_id for each, of_id in names if each == RESPONSE]
+            counts = transaction.erase({*names, *_families(transaction, responses, [PROVENANCE])})
+        yield counts
+
+
+def _chosen(view: Erasing, choices: Sequence[Choice]) -> Set[Name]:
+    return {name for choice in choices for name in choice(view)}
+
+
+def _families(view: Erasing, responses: Sequence[str], trail: Collection[str]) -> Iterator[Name]:
+    """Yields responses, their results, and what of their trail there is: `X.1`, `X.2` ... of response `X`."""
+    for of_id in responses:
+        yield RESPONSE, of_id
+        yield RISK, of_id
+        for kind in trail:
+            yield from (name for name in view.beginning(kind, f"{of_id}.") if _is_of(name[1], of_id))
+
+
+def _is_of(trail_id: str, of_id: str) -> bool:
+    return trail_id.removeprefix(f"{of_id}.").isdecimal()
+
+
+def _record(counts: Mapping[str, int], stamp: Stamp) -> Draft:
+    recorded = instant(stamp.now)
+    body = stamped(erasure_event(counts, recorded), stamp.id, 1, recorded)
+    return Draft(AUDIT, stamp.id, stamp.now, body, entries_of(orjson.loads(body), stamp.base))

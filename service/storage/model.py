@@ -1,0 +1,549 @@
+"""What conditional creates begin with: the one record that is like it, if there is one."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Literal, Protocol
+
+# What can go wrong in a store. None of it repeats a value, a statement or an address.
+#
+#     StoreFault            the transaction is undone; nothing of it is stored
+#       StoreBusy           others hold the lock, or every connection is in use: the same again may succeed
+#       StoreUnavailable    the database cannot be reached, or its file is gone or damaged
+#         StoreFull         no space left
+#       VersionConflict     the record has another version than the one that was expected
+#       AlreadyExists       a record of this type and id is there already
+#       MultipleMatches     a conditional create found more than one record
+#       AppendOnly          records of this type are never changed
+#       UnknownRecord       there is no record to update
+#       BadPosition         the text does not name a position in the order of a search
+#
+# The faults that pass with time say after how many seconds the caller may try again.
+
+
+class StoreFault(Exception):
+    """The store could not do what it was asked to do; the transaction is undone."""
+
+
+class StoreUnavailable(StoreFault):
+    """The database cannot be reached or used; `retry_after_s` is a guess of when it can be."""
+
+    retry_after_s: int = 5
+
+
+class StoreFull(StoreUnavailable):
+    """No space is left for what was to be written; reading goes on."""
+
+    retry_after_s: int = 60
+
+
+class StoreBusy(StoreFault):
+    """A lock or a connection did not come free in time; the same again may succeed."""
+
+    retry_after_s: int = 1
+
+
+class VersionConflict(StoreFault):
+    """The record has another version than the one that was expected."""
+
+
+class AlreadyExists(StoreFault):
+    """A record of this type and id is there already."""
+
+
+class MultipleMatches(StoreFault):
+    """A conditional create found more than one record."""
+
+
+class AppendOnly(StoreFault):
+    """Records of this type are never changed."""
+
+
+class UnknownRecord(StoreFault):
+    """There is no record to update."""
+
+
+class BadPosition(StoreFault):
+    """The text does not name a position in the order of the search."""
+
+
+# Index entries: what a record is found by. The caller reads them out of the body; a store never does.
+
+DECIMALS = 9  # places of a number that searches tell apart
+LOWEST, HIGHEST = -(2**63) + 1, 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A code; `system` is empty where the code has none."""
+
+    parameter: str
+    code: str
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference: to a record by type and id, to a place by url, by identifier, or several of these.
+
+    Args:
+        parameter: name of the search parameter.
+        type, id: both set, or both empty.
+        url: absolute url or canonical; empty where there is none.
+        identifier: (system, value); the system may be empty.
+    """
+
+    parameter: str
+    type: str = ""
+    id: str = ""
+    url: str = ""
+    identifier: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A uri, compared letter by letter."""
+
+    parameter: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A text, folded by the caller in the same way here and in searches."""
+
+    parameter: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A stretch of time in microseconds since 1970 UTC, both ends included; an open end is None."""
+
+    parameter: str
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A stretch of numbers, both ends included; an open end is None. Nine decimals are told apart."""
+
+    parameter: str
+    low: Decimal | None
+    high: Decimal | None
+
+
+Entry = Token | Reference | Uri | String | Date | Number
+
+
+def texts(entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """Yields (parameter, system, value) for each text that the entry is found by."""
+    match entry:
+        case Token(parameter, code, system):
+            yield parameter, system, code
+        case Uri(parameter, value) | String(parameter, value):
+            yield parameter, "", value
+        case Reference():
+            yield from _reference_texts(entry)
+
+
+def ranges(entry: Entry) -> Iterator[tuple[str, int, int]]:
+    """Yields (parameter, low, high) for the stretch that the entry covers, if it is one."""
+    match entry:
+        case Date(parameter, low, high):
+            yield parameter, LOWEST if low is None else low, HIGHEST if high is None else high
+        case Number(parameter, least, most):
+            yield parameter, whole(least, LOWEST, up=False), whole(most, HIGHEST, up=True)
+
+
+def whole(number: Decimal | None, otherwise: int, *, up: bool) -> int:
+    """Returns the number in units of the ninth decimal, rounded up or down; what is too large is cut."""
+    if number is None:
+        return otherwise
+    scaled = number.scaleb(DECIMALS).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return max(LOWEST, min(HIGHEST, int(scaled)))
+
+
+def _reference_texts(entry: Reference) -> Iterator[tuple[str, str, str]]:
+    if entry.id:
+        yield entry.parameter, entry.type, entry.id
+    if entry.url:
+        yield f"{entry.parameter}:url", "", entry.url
+    if entry.identifier is not None:
+        yield f"{entry.parameter}:identifier", *entry.identifier
+
+
+# What a search asks for: criteria that must all hold, each with values of which one must.
+
+Position = tuple[int | str, ...]
+Comparison = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIs:
+    """A token with this code (None: any) in this system (None: any, empty: in none)."""
+
+    code: str | None
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTo:
+    """A reference to the record with this id, of this type (None: any)."""
+
+    id: str
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceToUrl:
+    """A reference to this absolute url or canonical."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceToIdentifier:
+    """A reference by this identifier, in this system (None: any, empty: in none)."""
+
+    value: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UriIs:
+    """A uri that is this one, or that begins with it."""
+
+    value: str
+    match: Literal["exact", "starts"] = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class StringIs:
+    """A text that is, begins with, or contains this one; folded by the caller as the entry was."""
+
+    value: str
+    match: Literal["exact", "starts", "contains"] = "starts"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeIs:
+    """A date or number that stands so to the stretch from `low` to `high`, both included.
+
+    Args:
+        comparison: prefix of the search value.
+        low, high: microseconds since 1970 UTC, or a number as `entries.whole` returns it.
+
+    Source: FHIR R4 search.html 3.1.1.4.5, table of prefixes.
+    """
+
+    comparison: Comparison
+    low: int
+    high: int
+
+
+AnyReference = ReferenceTo | ReferenceToUrl | ReferenceToIdentifier
+Value = TokenIs | AnyReference | UriIs | StringIs | RangeIs
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """An entry of this parameter has one of these values; `negated`: no entry of it has.
+
+    Raises:
+        ValueError: there is no value, or stretches stand beside texts.
+    """
+
+    parameter: str
+    any_of: tuple[Value, ...]
+    negated: bool = False
+
+    def __post_init__(self) -> None:
+        if len({isinstance(value, RangeIs) for value in self.any_of}) != 1:
+            raise ValueError("Expected one value or more, all of them stretches or none.")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The record has no entry of this parameter; with `missing` false: it has one."""
+
+    parameter: str
+    missing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IdIs:
+    """The record's id is one of these."""
+
+    any_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatedIs:
+    """The moment of the last change stands in one of these ways to a stretch of time."""
+
+    any_of: tuple[RangeIs, ...]
+
+
+AnyCriterion = Criterion | Missing | IdIs | UpdatedIs
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of an order. Records without an entry of the parameter come last.
+
+    Args:
+        by: `id` or `updated` of the record, `text` or `range` of an index entry.
+        parameter: name of the search parameter, for `text` and `range`.
+        descending: largest first; of a stretch the end that comes first in this order counts.
+    """
+
+    by: Literal["id", "updated", "text", "range"]
+    parameter: str = ""
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search among the current versions of one type that are not deleted.
+
+    Args:
+        type: type of the records.
+        criteria: all must hold.
+        sort: first key first; the id always decides last.
+        limit: longest page; 0 asks for the total alone.
+        after: `next` of the page before.
+        total: whether to count all matches: it costs time where they are many.
+    """
+
+    type: str
+    criteria: tuple[AnyCriterion, ...] = ()
+    sort: tuple[Sort, ...] = ()
+    limit: int = 50
+    after: Position | None = None
+    total: bool = False
+
+
+# Records as callers hand them in and get them back: bytes under a type, an id and a version.
+
+Name = tuple[str, str]
+"""Type and id of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that is to be stored.
+
+    Args:
+        type: kind of the record, such as the name of a resource type; at most 64 characters.
+        id: unique within the type; at most 64 characters.
+        updated: microseconds since 1970-01-01T00:00:00Z.
+        body: kept byte for byte.
+        entries: what this version is found by; everything about a person names the person in one
+            of them, tombstones and audit records too, or erasure cannot find it.
+        deleted: a tombstone: it is read, and stands in the history, but no search finds it.
+    """
+
+    type: str
+    id: str
+    updated: int
+    body: bytes = field(repr=False)
+    entries: Sequence[Entry] = field(default=(), repr=False)
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored version; fields as in Draft, versions count from 1 without gaps."""
+
+    type: str
+    id: str
+    version: int
+    updated: int
+    deleted: bool
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some matches of a search, in its order.
+
+    Args:
+        records: at most as many as the search's limit.
+        total: matches on all pages; None where the search did not ask for it.
+        next: where the next page starts; None after the last one.
+    """
+
+    records: tuple[Record, ...]
+    total: int | None = None
+    next: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Some versions of one record, newest first.
+
+    Args:
+        records: at most as many as were asked for.
+        total: number of versions on all pages.
+        next: pass it as `before` for the next page; None after the last one.
+    """
+
+    records: tuple[Record, ...]
+    total: int
+    next: int | None = None
+
+
+# What a store is to the rooms above. No other module of this room is needed to use one.
+
+
+class Reading(Protocol):
+    """A view of the store at one moment. Every method may raise StoreBusy and StoreUnavailable."""
+
+    def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+        """Returns the current version, a tombstone too."""
+
+    def read_version(self, type: str, id: str, version: int) -> Record | None:  # noqa: A002
+        """Returns that version."""
+
+    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> History:  # noqa: A002
+        """Returns versions below `before`, newest first."""
+
+    def search(self, search: Search) -> Page:
+        """Returns one page of what the search finds."""
+
+
+class Writing(Reading, Protocol):
+    """A transaction: all of it is stored, or nothing. Every method may raise what Reading raises."""
+
+    def create(self, draft: Draft) -> Record:
+        """Stores version 1. Raises AlreadyExists, StoreFull."""
+
+    def create_all(self, drafts: Sequence[Draft]) -> Sequence[Record]:
+        """Stores version 1 of several records, in their order. Raises AlreadyExists, StoreFull."""
+
+    def update(self, draft: Draft, *, expected: int | None = None) -> Record:
+        """Stores the version after `expected`, or after the current one whichever that is.
+
+        Raises UnknownRecord, VersionConflict, AppendOnly, StoreFull.
+        """
+
+    def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002
+        """Returns the current version; until this transaction ends no other one changes it."""
+
+    def claim(self, search: Search) -> Page:
+        """Returns what the search finds; until this transaction ends no other one may claim the type.
+
+        Conditional creates start with it, so of several at once only the first finds nothing.
+        """
+
+
+class Erasing(Writing, Protocol):
+    """A transaction that may delete for good. While it runs no other one writes; others may read."""
+
+    def named(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Sequence[Name]:
+        """Returns the records of which one version refers to the person, and the person's own record."""
+
+    def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
+        """Returns the records of the type whose id begins so."""
+
+    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
+        """Returns records of the type that were last changed before the moment, oldest first."""
+
+    def count(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Returns how many versions of these records there are, by type; types without any are left out."""
+
+    def erase(self, names: Collection[Name]) -> Mapping[str, int]:
+        """Deletes all versions of these records; returns how many that were, as `count` does.
+
+        Their bytes may stay in the files of the database until `Store.scrub` has run.
+        """
+
+
+class Store(Protocol):
+    """Versioned records and their index. Safe to share between threads, greenlets and forked processes."""
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """Opens a view. Raises StoreBusy, StoreUnavailable."""
+
+    def writing(self) -> AbstractContextManager[Writing]:
+        """Opens a transaction, stored when the block ends and undone when it raises.
+
+        After an exception of one of its methods the transaction is of no more use.
+
+        Raises StoreBusy, StoreUnavailable, StoreFull, VersionConflict: at the end too.
+        """
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable or StoreBusy unless the database answers."""
+
+    def export(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Iterator[bytes]:
+        """Yields all versions of all records that refer to the person, one line of NDJSON each."""
+
+    def erasing(self) -> AbstractContextManager[Erasing]:
+        """Opens a transaction beside which no other one writes; else as `writing`."""
+
+    def scrub(self) -> None:
+        """Removes what was deleted from the files of the database, as far as the database can.
+
+        It may write all of the database anew: writers wait meanwhile, and as much space again is needed.
+
+        Raises StoreBusy, StoreFull, StoreUnavailable.
+        """
+
+    def close(self) -> None:
+        """Closes the connections of this process."""
+
+
+# Positions in an order as text for links. The text is not protected: sign it before it leaves.
+
+
+def encode_position(position: Position) -> str:
+    """Returns the position in characters that need no escape in a URL."""
+    return urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def decode_position(text: str, search: Search) -> Position:
+    """Returns the position that the text names in the order of the search.
+
+    Raises:
+        BadPosition: it is not of `encode_position`, or from a search with other sort keys.
+    """
+    try:
+        values = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        raise BadPosition("Expected a position as a search returned it.") from None
+    if not _fits(values, search):
+        raise BadPosition("Expected a position of a search with the same order.")
+    return tuple(values)
+
+
+def _fits(values: Any, search: Search) -> bool:
+    if not isinstance(values, list):
+        return False
+    kinds = [kind for key in search.sort for kind in _KINDS[key.by]]
+    return [type(value) for value in values] == [*kinds, str]
+
+
+_KINDS = {"id": (str,), "updated": (int,), "text": (int, str), "range": (int, int)}
+
+
+def claim_one(transaction: Writing, search: Search) -> Record | None:
+    """Returns the only record that the search finds; until the end no other transaction may claim its type.
+
+    Raises:
+        MultipleMatches: the search finds several.
+        ValueError: the search has no criteria, so anything would count as a match.
+    """
+    if not search.criteria:
+        raise ValueError("Expected a search with criteria.")
+    found = transaction.claim(replace(search, limit=2, after=None, total=False)).records
+    if len(found) > 1:
+        raise MultipleMatches("More than one record meets the condition.")
+    return found[0] if found else None

@@ -1,0 +1,99 @@
+"""Which browser apps may read an answer: cross-origin resource sharing.
+
+Public routes are open to every origin. All others are open to the origins that the settings
+register, errors included, so that an app can show what went wrong. Cookies and other credentials
+of the browser are never asked for; a token in a header is the app's own.
+
+Source:
+    Fetch standard, section "HTTP extensions"; SMART App Launch 2.2, app-launch#CORS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from service.web.reply import Header, Reply
+from service.web.request import Environ
+
+_READABLE: Final = (
+    "Location",
+    "ETag",
+    "Last-Modified",
+    "Content-Location",
+    "Link",
+    "X-Request-Id",
+    "X-Guidance",
+    "WWW-Authenticate",
+    "Retry-After",
+)
+EXPOSED: Final[Header] = ("Access-Control-Expose-Headers", ", ".join(_READABLE))
+EVERYONE: Final[tuple[Header, ...]] = (("Access-Control-Allow-Origin", "*"), EXPOSED)
+
+# Every method, whatever the path answers: an app is to read a 404 or 405 and not only "network error".
+_METHODS: Final[Header] = ("Access-Control-Allow-Methods", "DELETE, GET, HEAD, PATCH, POST, PUT")
+_MAX_AGE_S: Final[Header] = ("Access-Control-Max-Age", "7200")
+_USUAL: Final = (
+    "authorization",
+    "content-type",
+    "accept",
+    "prefer",
+    "if-match",
+    "if-none-match",
+    "if-none-exist",
+    "if-modified-since",
+    "x-request-id",
+)
+_MOST_REQUESTED: Final = 50
+# The name of a header, but for a lone `*`, which would stand for all of them.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
+
+
+def shared(headers: Sequence[Header], origin: str | None, origins: AbstractSet[str]) -> list[Header]:
+    """Returns the headers of an answer that is not public, with what they say to browsers.
+
+    Args:
+        headers: the headers so far.
+        origin: the Origin header; `null` is what pages without an origin of their own send.
+        origins: the registered origins; caches are told that the answer depends on who asks.
+    """
+    varied = _varied(headers)
+    if origin in origins:
+        varied += (("Access-Control-Allow-Origin", str(origin)), EXPOSED)
+    return varied
+
+
+def is_preflight(environ: Environ) -> bool:
+    """Whether a browser asks, before the request itself, what an app may send."""
+    return (
+        environ["REQUEST_METHOD"] == "OPTIONS"
+        and "HTTP_ORIGIN" in environ
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+    )
+
+
+def preflight(reply: Reply, environ: Environ) -> Reply:
+    """Returns what an app may send whose origin is let in.
+
+    Args:
+        reply: the plain answer to OPTIONS; where the path is unknown, the app is let through to its 404.
+        environ: the WSGI environment.
+    """
+    plain = reply.headers if reply.status == 204 else ()
+    allowed = ", ".join(_allowed(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")))
+    return Reply(204, b"", (*plain, _METHODS, ("Access-Control-Allow-Headers", allowed), _MAX_AGE_S))
+
+
+def _allowed(requested: str) -> Iterable[str]:
+    """Returns the usual headers and those requested, as far as they are names of headers."""
+    names = (name.strip().lower() for name in requested.split(",")[:_MOST_REQUESTED])
+    return dict.fromkeys((*_USUAL, *filter(_TOKEN.fullmatch, names)))
+
+
+def _varied(headers: Sequence[Header]) -> list[Header]:
+    """Returns the headers with Origin among what the answer depends on, in one Vary."""
+    others = [header for header in headers if header[0] != "Vary"]
+    before = [header[1] for header in headers if header[0] == "Vary"]
+    return [*others, ("Vary", ", ".join((*before, "Origin")))]

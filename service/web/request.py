@@ -1,0 +1,207 @@
+"""The parameters of a search, wherever R4 lets a caller put them.
+
+Source: R4 http.html#search.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from urllib.parse import parse_qsl
+
+from gunicorn.http.errors import ParseException
+
+from service.errors import Malformed, Problem, TooLarge, Unsupported
+from service.web.negotiation import answer_type
+
+if TYPE_CHECKING:
+    from service.records import Unit
+
+
+# One request as a view sees it: a thin reading of the WSGI environment.
+
+Environ = Mapping[str, Any]
+Query = tuple[tuple[str, str], ...]
+
+_MOST_PARAMETERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request.
+
+    Args:
+        environ: the WSGI environment.
+        args: the variable parts of the path, by name.
+        unit: the transaction that the request is part of, where it came in a Bundle.
+    """
+
+    environ: Environ
+    args: Mapping[str, str]
+    unit: Unit | None = None
+
+    def header(self, name: str) -> str | None:
+        """Returns a request header by its WSGI name, such as `IF_NONE_MATCH`."""
+        value: str | None = self.environ.get("HTTP_" + name)
+        return value
+
+    def query(self) -> Query:
+        """Returns the parameters of the query string in order, decoded once."""
+        text: str = self.environ.get("QUERY_STRING", "")
+        return parameters(text.encode("latin-1")) if text else ()
+
+    def answer_type(self) -> str:
+        """Returns the media type of the answer; raises NotAcceptable."""
+        return answer_type(self.environ.get("HTTP_ACCEPT"), self._option("_format"))
+
+    def is_pretty(self) -> bool:
+        """Whether the answer is wanted with line breaks."""
+        return self._option("_pretty") == "true"
+
+    def _option(self, name: str) -> str | None:
+        if name not in self.environ.get("QUERY_STRING", ""):
+            return None
+        return dict(self.query()).get(name)
+
+
+def parameters(text: bytes) -> Query:
+    """Returns the pairs of a query string or a form body, in order; empty values are kept.
+
+    Raises:
+        Malformed: not UTF-8, or more than a hundred parameters.
+    """
+    try:
+        pairs = parse_qsl(
+            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
+    except ValueError as error:
+        expected = f"Expected at most {_MOST_PARAMETERS} parameters in UTF-8, percent-encoded."
+        raise Malformed(Problem("query", f"The parameters cannot be read. {expected}")) from error
+    return tuple(pairs)
+
+
+# Reads the body of a request, never more of it than the limit, decompressed if need be.
+
+_GZIP_WINDOW = 31
+_GZIP = ("gzip", "x-gzip")
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """Returns the whole body, decompressed.
+
+    Args:
+        environ: the WSGI environment; its input ends where the body ends.
+        limit: longest body in bytes, both as sent and decompressed.
+
+    Raises:
+        TooLarge: longer than the limit; a longer Content-Length is refused unread.
+        Malformed: shorter than announced, or not what its encoding says.
+        Unsupported: an encoding other than gzip.
+    """
+    data = _sent(environ, limit)
+    encoding: str = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if not encoding or encoding == "identity":
+        return data
+    if encoding in _GZIP:
+        return _decompressed(data, limit)
+    raise Unsupported(Problem("content-encoding", "The body's encoding is not read. Expected: gzip or none."))
+
+
+def _sent(environ: Environ, limit: int) -> bytes:
+    announced: str = environ.get("CONTENT_LENGTH", "")
+    length = int(announced) if announced.isdecimal() else None
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    data = _read(environ["wsgi.input"], limit + 1 if length is None else length)
+    if len(data) > limit:
+        raise _too_large(limit)
+    if length is not None and len(data) < length:
+        raise _incomplete()
+    return data
+
+
+def _read(source: Any, size: int) -> bytes:
+    stream: BinaryIO = source
+    try:
+        return stream.read(size)
+    except (ParseException, OSError) as error:
+        raise _incomplete() from error
+
+
+def _decompressed(data: bytes, limit: int) -> bytes:
+    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        body = inflater.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise _incomplete() from error
+    if len(body) > limit:
+        raise _too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise _incomplete()
+    return body
+
+
+def _too_large(limit: int) -> TooLarge:
+    expected = f"Expected at most {limit} bytes, decompressed."
+    return TooLarge(Problem("body-size", f"The body is too long. {expected}"))
+
+
+def _incomplete() -> Malformed:
+    return Malformed(Problem("body-incomplete", "The body ended early or its encoding is broken."))
+
+
+# What a caller prefers, from the header Prefer; what is not understood is ignored.
+#
+# Source: RFC 7240; R4 http.html#prefer, search.html#errors.
+
+_SEPARATOR = re.compile(r"[;,]")
+_RETURNS = {"minimal": "minimal", "representation": "representation", "operationoutcome": "OperationOutcome"}
+
+
+def is_strict(call: Call) -> bool:
+    """Whether parameters that are not known are to be refused rather than left out."""
+    return "handling=strict" in _preferences(call)
+
+
+def wanted_return(call: Call) -> str:
+    """Returns `minimal`, `representation` or `OperationOutcome`; `representation` where nothing is said."""
+    for each in _preferences(call):
+        name, _, value = each.partition("=")
+        if name == "return" and value in _RETURNS:
+            return _RETURNS[value]
+    return "representation"
+
+
+def _preferences(call: Call) -> list[str]:
+    text = call.header("PREFER")
+    if text is None:
+        return []
+    return [re.sub(r'[\s"]', "", part).lower() for part in _SEPARATOR.split(text)]
+
+
+QUIET: Final = frozenset(("_format", "_pretty"))
+"""Parameters that say how the answer is written, not what is looked for."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+def asked(call: Call, limit: int) -> Query:
+    """Returns the pairs of the query string and, of a POST, of the form too.
+
+    Args:
+        call: a GET, or a POST to `_search`.
+        limit: longest form in bytes.
+
+    Raises:
+        Unsupported: the body is not a form.
+        Malformed, TooLarge: it cannot be read.
+    """
+    if call.environ["REQUEST_METHOD"] != "POST":
+        return call.query()
+    content_type: str = call.environ.get("CONTENT_TYPE", "")
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise Unsupported(Problem("content-type", f"Expected Content-Type: {_FORM}."))
+    return (*call.query(), *parameters(read_body(call.environ, limit)))
