@@ -18,8 +18,8 @@ from marshmallow import Schema, ValidationError, fields
 
 from service import catalogue, check
 from service.assess import Assessor
-from service.fhir.body import Limits
-from service.guidance import grammar
+from service.fhir.json import Limits
+from service.guidance import schema as grammar
 from service.settings import Settings
 
 CODING = {"system", "code", "display"}
