@@ -10,8 +10,14 @@ from gunicorn.http import wsgi
 
 from service.settings import from_environment
 from service.web.logs import logging_config
+from service.web.worker import hold_signals, release_signals
 
 _settings = from_environment(os.environ)
+
+# The master installs its handlers after it has loaded the application. A process without a handler ends by
+# the signal, but the first process of a container does not. A master that reads this file again keeps its own.
+if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
 
 wsgi_app = "service.app:from_environment()"
 bind = _settings.address
@@ -43,6 +49,11 @@ accesslog = None  # the application logs each request by its route; gunicorn wou
 logconfig_dict = logging_config(_settings.log_level)
 
 
+def on_starting(_server: object) -> None:
+    """Has the master hear signals again as soon as it has forked a worker."""
+    os.register_at_fork(after_in_parent=release_signals)
+
+
 def when_ready(_server: object) -> None:
     """Sets the guidance apart from garbage collection before the workers are forked.
 
@@ -52,14 +63,9 @@ def when_ready(_server: object) -> None:
     gc.freeze()
 
 
-def post_fork(_server: object, _worker: object) -> None:
-    """Has a worker that is told to stop while it starts leave at once.
-
-    Until it has handlers of its own it runs those of the master, which only note the signal: it would
-    never stop, and the master would wait for it until the time for running requests is over.
-    """
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(each, lambda _number, _frame: os._exit(0))
+def pre_fork(_server: object, _worker: object) -> None:
+    """Holds signals back: from the master until it has forked, from the worker until it can act on them."""
+    hold_signals()
 
 
 def worker_exit(_server: object, _worker: object) -> None:

@@ -1,9 +1,13 @@
 """The gunicorn worker: greenlets, a deadline for every request, errors as OperationOutcome, a slow end.
 
-A worker that is to stop first says that it is not ready and serves on, new connections too, so that
-whoever spreads the requests looks elsewhere before anyone is refused. gunicorn's master closes its
-own listeners at once; those of the worker stay open. Then what is running is finished; connections
-on which nothing is running are closed, for gunicorn would wait for each of them.
+A worker that is told to stop first says that it is not ready and serves on, new connections too, so
+that a load balancer looks elsewhere before anyone is refused. gunicorn's master closes its own
+listeners at once; those of the worker stay open. After the drain time, running requests are finished;
+connections on which nothing runs are closed, because gunicorn would wait for each of them. A worker
+that nobody has connected to does not drain: it has told no load balancer that it is ready.
+
+A signal that comes in the first moments of a worker is kept until the worker can act on it. See
+`hold_signals`.
 
 What gunicorn refuses itself (a bad request line, too many headers) never reaches the application;
 here it leaves as an OperationOutcome too, and nothing of it is logged but the kind of fault.
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from contextlib import suppress
 from socket import SHUT_RD
 from typing import Any
@@ -26,6 +31,24 @@ from service.settings import from_environment
 from service.web.problems import raw_response
 
 _LOG = logging.getLogger("service.worker")
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_LAST_WAIT_S = 1
+
+
+def hold_signals() -> None:
+    """Makes the signals that end a process wait in the kernel until `release_signals`.
+
+    The master calls this before it forks a worker. Until the worker has its own signal handlers it runs
+    those of the master, which only write the signal down for a loop that does not run in the worker;
+    Python itself forgets a signal that comes in the first moments after the fork. The master tells a
+    worker once, and would then wait for it until the time for running requests is over.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def release_signals() -> None:
+    """Delivers the signals that have come since `hold_signals`, and those that will come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hints
@@ -35,8 +58,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         """Reads the settings once, in the worker."""
         self._settings = from_environment(os.environ)
         self._stopping = False
+        self._used = False
         self._idle: set[Any] = set()
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Installs the handlers of the worker, then lets the signals come that the master holds back."""
+        super().init_signals()
+        release_signals()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begins to drain, and then to stop.
@@ -46,12 +75,17 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         """
         if not self.booted:
             super().handle_exit(sig, frame)
-            return
-        self._stopping = self.wsgi.stopping = True
-        spawn_later(self._settings.drain_s, self._leave, sig)
+        elif not self._stopping:
+            self._stopping = self.wsgi.stopping = True
+            spawn_later(self._settings.drain_s if self._used else 0, self._leave, sig)
+
+    def timeout_ctx(self) -> Any:
+        """Limits the wait for the next request; a worker that leaves waits no longer than a moment."""
+        return super().timeout_ctx() if self.alive else Timeout(_LAST_WAIT_S, False)  # noqa: FBT003 - gevent's
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serves one connection."""
+        self._used = True
         self._idle.add(client)
         try:
             super().handle(listener, client, addr)
@@ -59,7 +93,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             self._idle.discard(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
-        """Serves one request; a sender or reader slower than the deadline loses its connection."""
+        """Serves one request; a sender or reader slower than the deadline loses its connection.
+
+        A request that comes while the worker stops is the last one of its connection, and its answer
+        says so. A connection whose last answer promised to keep it is kept.
+        """
         self._idle.discard(sock)
         if self._stopping:
             req.force_close()
@@ -73,8 +111,6 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             raise StopIteration from None
         finally:
             deadline.close()
-        if self._stopping:
-            raise StopIteration
         self._idle.add(sock)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:

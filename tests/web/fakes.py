@@ -1,5 +1,7 @@
 """The application on a fake assessor and fake published resources: what HTTP does, nothing clinical."""
 
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -69,3 +71,26 @@ def artifacts() -> list[SimpleNamespace]:
 def application(origins: Sequence[str] = ()) -> Application:
     """For gunicorn: the real server and worker around the fake."""
     return Application(all_routes(artifacts(), FakeAssessor(), BASE, LIMITS), frozenset(origins), BASE)
+
+
+def told_to_stop_while_it_loads() -> Application:
+    """Has the server get SIGTERM before it listens."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return application()
+
+
+def told_to_stop_when_forked() -> Application:
+    """Has each worker get SIGTERM in its very first moment."""
+    os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return application()
+
+
+class _StopsItself(FakeAssessor):
+    def assess_body(self, data: bytes) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().assess_body(data)
+
+
+def told_to_stop_while_it_answers() -> Application:
+    """Has a worker get SIGTERM in the middle of a request."""
+    return Application(all_routes(artifacts(), _StopsItself(), BASE, LIMITS), frozenset(), BASE)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import orjson
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Served:
@@ -35,6 +36,10 @@ class Served:
             self.process.kill()
             raise
         self._reader.join(PATIENCE_S)
+
+    def workers(self) -> list[int]:
+        """Returns the process ids of all workers that have been started, in order."""
+        return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", "".join(self.log))]
 
     def _port(self) -> int:
         for line in self.process.stderr:
@@ -94,18 +99,28 @@ def get(path: str, *headers: str, method: str = "GET") -> bytes:
     return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", *headers, "", "")).encode()
 
 
-@contextmanager
-def serving(
+def started(
     app: str = "fakes:application()", *options: str, port: int = 0, **settings: str
-) -> Iterator[Served]:
-    """Runs gunicorn with the project's configuration and stops it afterwards; port 0 is any free one."""
+) -> subprocess.Popen:
+    """Starts gunicorn with the project's configuration; port 0 is any free one."""
     given = {"DRAIN_S": "0", **settings}
     environment = {**os.environ, **{f"SERVICE_{name}": text for name, text in given.items()}}
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
     command += ["--bind", f"127.0.0.1:{port}", "--pythonpath", "tests/web", *options, app]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def serving(
+    app: str = "fakes:application()", *options: str, port: int = 0, **settings: str
+) -> Iterator[Served]:
+    """Starts a server and stops it after the block: at once where the block fails."""
+    with started(app, *options, port=port, **settings) as process:
         server = Served(process)
         try:
             yield server
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            raise
         finally:
             server.stop()

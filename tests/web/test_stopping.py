@@ -1,9 +1,12 @@
 """The real server is told to stop: it says so first, and leaves nobody without an answer; check PX03."""
 
+import os
+import re
 import signal
 import time
+from pathlib import Path
 
-from served import PATIENCE_S, answer_from, get, post, serving
+from served import PATIENCE_S, answer_from, get, post, serving, started
 
 HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
 
@@ -27,9 +30,18 @@ def is_deaf(server):
     return False
 
 
+def has_its_handlers(worker):
+    """Whether a worker catches SIGABRT, the last handler that it installs before it serves."""
+    status = Path(f"/proc/{worker}/status").read_text()
+    return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGABRT - 1) & 1
+
+
 def test_a_server_that_is_told_to_stop_says_so_and_goes_on_serving_for_its_drain_time():
     """PX03: readiness fails first; a second TERM changes nothing."""
-    with serving(WORKERS="2", DRAIN_S="600", KEEPALIVE_S="3") as server, server.connect() as running:
+    with (
+        serving(WORKERS="2", DRAIN_S="600", KEEPALIVE_S="3", REQUEST_TIMEOUT_S="600") as server,
+        server.connect() as running,
+    ):
         running.sendall(HALF)
         assert server.ask(get("/healthz")).headers["connection"] == "keep-alive"
         server.process.send_signal(signal.SIGTERM)
@@ -98,16 +110,66 @@ def test_a_request_that_never_ends_does_not_keep_the_server_for_ever():
 
 
 def test_the_time_to_drain_does_not_count_as_time_to_finish():
-    """PX03: a worker that is killed cannot say that it leaves."""
-    with serving(WORKERS="1", DRAIN_S="4", GRACEFUL_TIMEOUT_S="3") as server:
+    """PX03: whoever drains is not killed when only the time for running requests is over."""
+    with serving(WORKERS="1", DRAIN_S="600", GRACEFUL_TIMEOUT_S="1") as server:
         assert server.ask(get("/healthz")).status == 200
         server.process.send_signal(signal.SIGTERM)
+        until(lambda: is_not_ready(server))
+        later = time.monotonic() + 4
+        until(lambda: is_not_ready(server) and time.monotonic() > later)
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE_S) == 0
-    assert "Worker exiting" in "".join(server.log)
+
+
+def test_a_worker_that_is_told_to_stop_while_it_answers_keeps_what_the_answer_promises():
+    """PX03: the connection that it calls kept is open for one more request."""
+    app = "fakes:told_to_stop_while_it_answers()"
+    with serving(app, WORKERS="1", DRAIN_S="600", KEEPALIVE_S="600") as server, server.connect() as kept:
+        kept.sendall(post(b"{}"))
+        assert answer_from(kept).headers["connection"] == "keep-alive"
+        kept.sendall(get("/readyz"))
+        answer = answer_from(kept)
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_a_connection_that_is_opened_in_the_last_moment_does_not_keep_the_server():
+    """PX03."""
+    with serving(WORKERS="1", KEEPALIVE_S="600", GRACEFUL_TIMEOUT_S="600") as server:
+        assert server.ask(get("/healthz")).status == 200
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        with server.connect() as unused:
+            os.kill(worker, signal.SIGTERM)
+            server.process.send_signal(signal.SIGTERM)
+            os.kill(worker, signal.SIGCONT)
+            assert server.process.wait(PATIENCE_S) == 0
+            assert unused.recv(1) == b""
+
+
+def test_a_server_is_stopped_while_it_loads():
+    """PX03: by a handler, for the first process of a container does not end by a signal without one."""
+    with started("fakes:told_to_stop_while_it_loads()") as process:
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_server_is_stopped_while_it_starts():
     """PX03: a worker that has not begun has nobody to leave without an answer."""
     with serving(WORKERS="2", DRAIN_S="600") as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_a_worker_that_is_told_to_stop_as_soon_as_it_is_forked_stops():
+    """PX03: it has no handlers yet; another one takes its place."""
+    with serving("fakes:told_to_stop_when_forked()", WORKERS="1", DRAIN_S="600") as server:
+        until(lambda: len(server.workers()) > 1)
+
+
+def test_a_server_that_nobody_has_connected_to_does_not_drain():
+    """PX03: nobody has heard that it is ready."""
+    with serving(WORKERS="2", DRAIN_S="600") as server:
+        until(lambda: len(server.workers()) == 2 and all(map(has_its_handlers, server.workers())))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
