@@ -14,8 +14,8 @@ from service.web.worker import hold_signals, release_signals
 
 _settings = from_environment(os.environ)
 
-# The master installs its handlers after it has loaded the application. A process without a handler ends by
-# the signal, but the first process of a container does not. A master that reads this file again keeps its own.
+# The master installs its handlers after it has loaded the application. Without a handler the first process of
+# a container does not end by the signal. A master that reads this file again keeps its own handlers.
 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
     signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
 
