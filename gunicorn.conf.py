@@ -51,7 +51,8 @@ logconfig_dict = logging_config(_settings.log_level)
 
 def on_starting(_server: object) -> None:
     """Has the master hear signals again as soon as it has forked a worker."""
-    os.register_at_fork(after_in_parent=release_signals)
+    master = os.getpid()
+    os.register_at_fork(after_in_parent=lambda: release_signals() if os.getpid() == master else None)
 
 
 def when_ready(_server: object) -> None:
