@@ -74,7 +74,8 @@ def test_a_connection_that_is_used_while_the_server_drains_is_the_last_of_its_cl
 
 def test_a_request_that_runs_longer_than_the_drain_time_is_finished():
     """PX03."""
-    with serving(WORKERS="2", DRAIN_S="1", KEEPALIVE_S="600") as server, server.connect() as running:
+    longest = {"REQUEST_TIMEOUT_S": "600", "GRACEFUL_TIMEOUT_S": "600"}
+    with serving(WORKERS="2", DRAIN_S="1", **longest) as server, server.connect() as running:
         running.sendall(HALF)
         assert server.ask(get("/healthz")).status == 200
         server.process.send_signal(signal.SIGTERM)
