@@ -7,11 +7,11 @@ LEFT_OUT = {
     "BU07": "No caller is told from another yet: nothing is authorised, alone or in a Bundle.",
     "CS08": "There is no authorisation to discover yet.",
     "CS09": "There is no authorisation to discover yet.",
-    "ER08": "Rates are limited by the proxy in front, as README says; the service keeps no counters.",
+    "ER08": "Rates are limited by the proxy in front, as docs/search.md says; the service keeps no counters.",
 }
 
 DEVIATIONS = {"ER08": "429|limits rates"}
-"""Those left out for good, with what README and the CapabilityStatement say instead (a pattern)."""
+"""Those left out for good, with what docs/search.md and the CapabilityStatement say instead (a pattern)."""
 
 MORE = ("IV19", "IV20")
 """Checks of other groups that the resources and Bundles of this server bring with them."""

@@ -61,7 +61,7 @@ def test_bu08_more_entries_than_the_limit_are_refused(ehr, kind, count):
 
 
 def test_bu08_the_limit_is_documented(root):
-    assert "SERVICE_MAX_BUNDLE_ENTRIES" in (root / "README.md").read_text()
+    assert "SERVICE_MAX_BUNDLE_ENTRIES" in (root / "docs" / "settings.md").read_text()
 
 
 def test_bu08_as_many_entries_as_the_limit_are_processed(ehr):

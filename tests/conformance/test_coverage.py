@@ -31,7 +31,7 @@ def test_a_test_names_every_check():
 def test_a_deviation_is_told_to_readers_and_to_clients(ehr, root, id_, words):
     assert id_ in LEFT_OUT
     documented = ehr.read("metadata")["rest"][0]["documentation"]
-    for text in (documented, (root / "README.md").read_text()):
+    for text in (documented, (root / "docs" / "search.md").read_text()):
         assert re.search(words, text)
 
 

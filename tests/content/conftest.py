@@ -59,7 +59,9 @@ def terminology() -> dict[str, Json]:
 @pytest.fixture(scope="session")
 def samples() -> dict[str, Json]:
     """The samples by file stem."""
-    return {path.stem: _read(path) for path in sorted((ROOT / "samples").glob("*.json"))}
+    return {
+        path.stem: _read(path) for path in sorted((ROOT / "samples").glob("*.json")) if "." not in path.stem
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """The commands of README are the commands of CI, and they are whole."""
 
+import hashlib
 import os
 import re
 import subprocess
+import sys
 
-import orjson
 import pytest
 
 SCRIPTS = ("scripts/install", "scripts/lock", "scripts/test", "scripts/demo", "scripts/bench", ".ci/run")
@@ -16,21 +17,37 @@ def test_a_script_can_be_run_and_read(root, name):
     subprocess.run(["bash", "-n", root / name], check=True)
 
 
-def test_readme_names_only_scripts_that_exist(root):
+def test_readme_names_every_script_and_none_that_is_not_there(root):
     named = set(re.findall(r"scripts/\w+", (root / "README.md").read_text()))
-    assert {"scripts/demo", "scripts/test", "scripts/install", "scripts/bench"} <= named <= set(SCRIPTS)
+    assert named == {name for name in SCRIPTS if name.startswith("scripts/")}
+
+
+@pytest.mark.parametrize(
+    ("lock", "options", "enough"),
+    [
+        ("requirements-dev.txt", ["--runtime"], True),
+        ("requirements.txt", ["--runtime"], True),
+        ("requirements.txt", [], False),
+        ("requirements-dev.txt", ["--docs"], False),
+    ],
+)
+def test_the_demo_takes_no_tools_away_and_the_tests_do_not_run_without_them(
+    root, tmp_path, lock, options, enough
+):
+    """An environment of the tests is enough to run the service; the other way round it is made anew."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    version = subprocess.run([sys.executable, "-VV"], capture_output=True, check=True).stdout
+    made_from = hashlib.sha256(version + (root / lock).read_bytes()).hexdigest()
+    (tmp_path / "lock.sha256").write_text(made_from)
+    command, environment = [root / "scripts/install", *options, tmp_path], {"PYTHON": sys.executable}
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert ("is up to date" in done.stderr) is enough
+    assert done.returncode == (0 if enough else 1)
 
 
 def test_ci_runs_the_test_command_of_readme(root):
     assert (root / ".ci/run").read_text().rstrip().endswith("exec scripts/test")
-
-
-def test_readme_names_the_commands_of_the_command_line(root):
-    from service.cli import _parser
-
-    commands = _parser()._subparsers._group_actions[0].choices
-    named = set(re.findall(r"python -m service (\w+)", (root / "README.md").read_text()))
-    assert named == set(commands)
 
 
 def test_an_environment_is_not_made_over_a_folder_of_something_else(root, tmp_path):
@@ -42,9 +59,37 @@ def test_an_environment_is_not_made_over_a_folder_of_something_else(root, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_demo_shows_the_risk_assessment_of_the_sample(root):
-    done = subprocess.run([root / "scripts/demo"], capture_output=True, check=True)
-    assert orjson.loads(done.stdout)["resourceType"] == "RiskAssessment"
+def test_the_demo_prints_for_a_person_what_was_asked_and_what_came_back(root):
+    done = subprocess.run(
+        [root / "scripts/demo", "samples/partial.json"], capture_output=True, text=True, check=True
+    )
+    parts = ["The question", "What the patient reads", "What the program receives", "Where to go next"]
+    assert re.findall(r"^\S.*", done.stdout, re.MULTILINE) == parts
+    assert max(map(len, done.stdout.splitlines())) <= 110
+    assert "10. How has the thin muscle changed since you first saw it?" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_demo_prints_the_document_alone_where_that_is_asked_for(root):
+    done = subprocess.run([root / "scripts/demo", "--json"], capture_output=True, check=True)
+    assert done.stdout == (root / "samples/plain-eyelid.expected.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_demo_says_why_a_response_is_refused(root, tmp_path):
+    path = tmp_path / "refused.json"
+    path.write_text('{"resourceType": "QuestionnaireResponse", "status": "completed"}')
+    done = subprocess.run([root / "scripts/demo", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The response names no questionnaire." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("argument", ["--yaml", "samples/nowhere.json"])
+def test_the_demo_refuses_what_it_does_not_know_before_it_installs_anything(root, argument):
+    done = subprocess.run([root / "scripts/demo", argument], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "install:" not in done.stderr
 
 
 @pytest.mark.slow

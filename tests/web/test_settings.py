@@ -1,7 +1,6 @@
-"""The settings, and that README lists them as they are."""
+"""The settings."""
 
 import dataclasses
-import re
 
 import pytest
 
@@ -184,17 +183,3 @@ def test_a_relative_path_of_the_store_begins_at_the_program():
     assert Settings().store == f"sqlite:///{ROOT}/data/service.db"
     for url in ("none", "sqlite:////var/lib/service.db", "postgresql://host/service"):
         assert Settings(store_url=url).store == url
-
-
-def test_readme_lists_every_setting_with_its_default():
-    rows = re.findall(
-        r"^\| `(SERVICE_\w+)` \| *`?([^|`]*?)`? *\|", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
-    assert dict(rows) == {f"SERVICE_{name.upper()}": text for name, text in _defaults()}
-
-
-def _defaults():
-    for field in dataclasses.fields(Settings):
-        value = field.default
-        in_root = field.name.endswith("_dir")
-        yield field.name, str(value.relative_to(ROOT)) if in_root else str(value)

@@ -8,7 +8,7 @@ from served import get, post, serving
 
 from service.settings import ROOT
 
-SAMPLES = [path.read_bytes() for path in sorted((ROOT / "samples").glob("*.json"))]
+SAMPLES = [path.read_bytes() for path in sorted((ROOT / "samples").glob("*.json")) if "." not in path.stem]
 ACCEPTED = ("application/fhir+json", "application/json", "text/json", "application/fhir+xml", "*/*")
 QUERIES = ("", "?_format=json", "?_pretty=true", "?_format=application/json&_pretty=true", "?_format=xml")
 PATHS = ("/fhir/metadata", "/fhir/Questionnaire", "/fhir/Questionnaire/none", "/fhir/Patient/1", "/healthz")

@@ -95,7 +95,7 @@ def test_a_response_that_names_the_own_canonical_is_scored(
     moved: Catalogue, assessor: Assessor, root: Path
 ) -> None:
     here = Assessor(moved, Limits())
-    for path in sorted((root / "samples").glob("*.json")):
+    for path in sorted(each for each in (root / "samples").glob("*.json") if "." not in each.stem):
         document = restated(orjson.loads(path.read_bytes()))
         for output in OUTPUTS:
             shown = here.shown(orjson.dumps(document), output)
