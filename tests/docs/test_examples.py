@@ -35,6 +35,14 @@ def test_readme_and_the_pages_for_users_have_examples():
         assert has_examples(name), name
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_block_of_commands_and_output_is_found(page, examples_in, name):
+    """One that is indented, or holds no command, would never run."""
+    text = page(name)
+    assert text.count("```console") == len(re.findall(r"^```console\n\$ ", text, re.MULTILINE))
+    assert len(examples_in(text)) == len(re.findall(r"^\$ ", text, re.MULTILINE))
+
+
 @pytest.mark.slow
 def test_the_demo_prints_what_readme_shows(root, page, examples_in, agrees):
     (demo,) = [each for each in examples_in(page("README.md")) if each.command == "scripts/demo"]

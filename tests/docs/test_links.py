@@ -49,7 +49,7 @@ def test_every_path_that_a_page_names_exists(name):
 def test_every_page_begins_with_the_question_that_it_answers(name):
     lines = [line for line in (ROOT / name).read_text().splitlines() if line]
     assert lines[0].startswith("# ")
-    assert lines[1].endswith("?*"), "expected a question in italics below the title"
+    assert lines[1].strip("*").endswith("?"), "expected a question below the title"
 
 
 def test_every_page_is_in_the_table_of_contents_of_the_site():
