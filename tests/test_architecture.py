@@ -201,7 +201,7 @@ def test_every_kind_of_problem_has_an_issue_code():
     assert [(path, kind) for path, kind in problem_kinds() if kind not in ISSUE_TYPE] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-docs.txt"])
 def test_a_lock_file_has_exact_versions_with_hashes_and_names_no_index(name):
     text = (ROOT / name).read_text()
     assert "://" not in text
