@@ -73,8 +73,7 @@ def outputs(root: Path, service: Running) -> Callable[[list[Example]], list[str]
 @pytest.fixture(scope="session")
 def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service of its own, with an empty store."""
-    store = tmp_path_factory.mktemp("store") / "service.db"
-    running = _on_a_free_port(f"sqlite:///{store}")
+    running = _on_a_free_port(tmp_path_factory.mktemp("service"))
     command = [sys.executable, "-m", "service", "serve"]
     with subprocess.Popen(command, cwd=root, env=running.environment, stderr=subprocess.DEVNULL) as process:
         try:
@@ -84,13 +83,15 @@ def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
             process.terminate()
 
 
-def _on_a_free_port(store: str) -> Running:
+def _on_a_free_port(folder: Path) -> Running:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    store = f"sqlite:///{folder}/service.db"
     ours = {"PORT": str(port), "STORE_URL": store, "DRAIN_S": "0", "LOG_LEVEL": "WARNING"}
     kept = {name: text for name, text in os.environ.items() if not name.startswith("SERVICE_")}
-    return Running(port, kept | {f"SERVICE_{name}": text for name, text in ours.items()})
+    given = {f"SERVICE_{name}": text for name, text in ours.items()}
+    return Running(port, kept | given | {"TMPDIR": str(folder)})
 
 
 def _wait_for(running: Running, process: subprocess.Popen[bytes]) -> None:
