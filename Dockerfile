@@ -1,18 +1,25 @@
-# Build stage: the environment, made by the script that CI runs too.
-FROM debian:12-slim AS build
+# The base of both stages: Debian 12, or an image that is made from it.
+ARG BASE=debian:12-slim
+
+# Build stage: the environment, made by the script that CI runs too. Behind a registry of your own, lend this
+# step pip's settings and the authorities they trust (they do not stay in the image):
+#   docker build --secret id=pip.conf,src=/etc/pip.conf --secret id=ca.crt,src=/etc/ssl/certs/ca-certificates.crt .
+FROM ${BASE} AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/service
 COPY requirements.txt ./
 COPY scripts/install scripts/install
-RUN scripts/install --runtime /opt/service/.venv
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
+    scripts/install --runtime /opt/service/.venv
 COPY service service
 RUN .venv/bin/python -m compileall -q service
 
 # Runtime stage: no pip cache, no build tools, no root. The root file system may be read-only: all that is
 # written is in /data, a volume that a new container takes over from the old one.
-FROM debian:12-slim
+FROM ${BASE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 \
  && rm -rf /var/lib/apt/lists/* \
