@@ -1,15 +1,11 @@
-"""The image's recipe, and its steps done for real without a container engine."""
+"""The image's recipe, built and run without an engine on a Debian that was made here."""
 
-import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +14,13 @@ import pytest
 
 from service.settings import Settings
 
-NOBODY = 65534
+SERVICE, BASE = "localhost/service", "localhost/bare"
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
 def recipe(root) -> str:
     return (root / "Dockerfile").read_text()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that every user may read."""
-    path = Path(tempfile.mkdtemp(dir="/var/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def stages(recipe: str) -> list[str]:
@@ -44,11 +32,6 @@ def copied(recipe: str) -> list[str]:
     stage = stages(recipe)[-1]
     sources = re.findall(r"^COPY (?:--from=build /opt/service/(\S+)|(.+)) \S+$", stage, re.MULTILINE)
     return [name for one, several in sources for name in (one or several).split() if name != ".venv"]
-
-
-def python_for_everyone() -> str:
-    """Returns an interpreter that another user may run: one in root's home is closed to it."""
-    return "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 
 
 def test_what_the_recipe_copies_exists_and_is_not_ignored(root, recipe):
@@ -74,80 +57,137 @@ def test_all_that_is_written_goes_to_a_volume_of_that_user(recipe):
     assert Settings().store_url == "sqlite:///data/service.db"
 
 
-@pytest.mark.slow
-def test_the_steps_of_the_recipe_give_a_service_that_runs_without_rights(root, recipe, folder):
-    for name in copied(recipe):
-        source = root / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    environment = {**os.environ, "PYTHON": python_for_everyone()}
-    subprocess.run([root / "scripts/install", "--runtime", folder / ".venv"], check=True, env=environment)
-    missing = subprocess.run(
-        [folder / ".venv/bin/python", "-c", "import pytest"], capture_output=True, check=False
+@dataclass(frozen=True)
+class Image:
+    """The built image: what it is told to run, and a container made from it."""
+
+    buildah: Any
+    container: str
+    config: dict[str, Any]
+    base: str
+
+    def inside(self, *command: str) -> list[str]:
+        """Returns the command that runs this one in the container, as its user."""
+        options = ("--isolation", "chroot", "--network", "host")
+        port = self.base.rpartition(":")[2]
+        variables = ("--env", "SERVICE_HOST=127.0.0.1", "--env", f"SERVICE_PORT={port}")
+        return self.buildah.command("run", *options, *variables, self.container, "--", *command)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command in the container to its end."""
+        return subprocess.run(
+            self.inside(*command),
+            env=self.buildah.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts what the image names as its entry point."""
+        command = self.inside(*self.config["Entrypoint"], *self.config["Cmd"])
+        return subprocess.Popen(command, env=self.buildah.environment())
+
+
+@pytest.fixture(scope="module")
+def image(bare, buildah, root, pip_conf, port) -> Image:
+    from_archive(buildah, bare.archive)
+    buildah.run(
+        *("build", "--pull-never", "--format", "docker", "--isolation", "chroot", "--network", "host"),
+        *("--build-arg", f"BASE={BASE}", "--volume", "/etc/apt:/etc/apt:ro"),
+        *("--secret", f"id=pip.conf,src={pip_conf}"),
+        *("--secret", "id=ca.crt,src=/etc/ssl/certs/ca-certificates.crt"),
+        *("--tag", SERVICE, root),
     )
-    assert missing.returncode != 0
-    volume = make_volume(folder)
-    assert_serves(root, folder)
-    assert (volume / "service.db").stat().st_mode & 0o777 == 0o600
-    assert_keeps(folder)
+    config = orjson.loads(buildah.run("inspect", "--type", "image", SERVICE))["Docker"]["config"]
+    container = buildah.run("from", "--pull-never", SERVICE)
+    return Image(buildah, container, config, f"http://127.0.0.1:{port}")
 
 
-def make_volume(folder: Path) -> Path:
-    """Makes the folder that the recipe makes, which alone the service may write to, and the link to it."""
-    volume = folder / "volume"
-    volume.mkdir(mode=0o700)
-    (folder / "data").symlink_to(volume)
-    if os.geteuid() == 0:
-        os.chown(volume, NOBODY, NOBODY)
-    return volume
+def from_archive(buildah: Any, archive: Path) -> None:
+    """Makes the base image from the archive of a root."""
+    container = buildah.run("from", "scratch")
+    buildah.run("add", container, archive, "/")
+    buildah.run("commit", "--rm", container, BASE)
 
 
-def bare() -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+@pytest.fixture(scope="module")
+def served(image: Image) -> Iterator[Image]:
+    """The image while it serves; its namespace ends with it, so nothing of it is left."""
+    process = image.start()
+    try:
+        until_ready(image.base, process)
+        yield image
+    finally:
+        process.kill()
+        process.wait()
 
 
-def identity() -> dict[str, Any]:
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def assert_keeps(folder: Path) -> None:
-    """Exports and erases what the service stored, as the same user."""
-    command = [folder / ".venv/bin/python", "-m", "service"]
-    common = {"cwd": folder, "env": bare(), "stdout": subprocess.PIPE, **identity()}
-    lines = subprocess.run([*command, "export", "Patient/example"], check=True, **common).stdout.splitlines()
-    assert len(lines) == 4
-    done = subprocess.run([*command, "erase", "Patient/example", "--yes"], check=True, **common)
-    assert sum(orjson.loads(done.stdout).values()) == 4
-
-
-def assert_serves(root: Path, folder: Path) -> None:
-    environment = {**bare(), "SERVICE_PORT": str(free_port())}
-    command = [folder / ".venv/bin/python", "-m", "service", "serve"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, **identity()
-    ) as process:
+def until_ready(base: str, process: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + PATIENCE_S
+    while True:
+        assert process.poll() is None, "the image does not start"
         try:
-            assert any("Listening" in line for line in iter(process.stderr.readline, ""))
-            base = "http://127.0.0.1:" + environment["SERVICE_PORT"]
-            assert status(base + "/readyz") == 200
-            sample = (root / "samples/plain-eyelid.json").read_bytes()
-            assert status(base + "/fhir/QuestionnaireResponse/$assess", sample) == 200
-            assert status(base + "/fhir/QuestionnaireResponse", sample) == 201
-        finally:
-            process.send_signal(signal.SIGTERM)
+            urllib.request.urlopen(base + "/readyz", timeout=5).close()
+        except OSError:
+            assert time.monotonic() < limit, "the image does not get ready"
+            time.sleep(0.1)
+        else:
+            return
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.mark.slow
+def test_the_image_answers_the_sample(served, root):
+    status, answer = post(served, "/fhir/QuestionnaireResponse/$assess", root)
+    assert status == 200
+    assert answer == orjson.loads((root / "samples/plain-eyelid.expected.json").read_bytes())
 
 
-def status(url: str, body: bytes | None = None) -> int:
-    headers = {"Content-Type": "application/fhir+json"}
-    request = urllib.request.Request(url, data=body, headers=headers)
+@pytest.mark.slow
+def test_the_image_stores_in_its_volume_what_only_its_user_may_read(served, root):
+    status, _ = post(served, "/fhir/QuestionnaireResponse", root)
+    assert status == 201
+    assert served.run("stat", "--format", "%a %u", "/data/service.db").stdout == "600 10001\n"
+    command = (*served.config["Entrypoint"], "export", "Patient/example")
+    assert len(served.run(*command).stdout.splitlines()) == 4
+    erased = served.run(*served.config["Entrypoint"], "erase", "Patient/example", "--yes")
+    assert sum(orjson.loads(erased.stdout).values()) == 4
+
+
+@pytest.mark.slow
+def test_the_image_knows_whether_it_is_healthy(served):
+    kind, *command = served.config["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    assert served.run(*command).returncode == 0
+    assert served.run("env", "SERVICE_PORT=1", *command).returncode != 0
+
+
+@pytest.mark.slow
+def test_the_image_runs_as_a_user_who_may_write_to_the_volume_and_not_to_the_program(image):
+    assert image.run("id", "--user").stdout == "10001\n"
+    assert image.run("test", "-w", "/data").returncode == 0
+    assert image.run("test", "-w", "/opt/service/service").returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt", "/root/.cache"])
+def test_nothing_of_the_build_is_left_in_the_image(image, name):
+    assert image.run("test", "-e", "/opt/service/.venv").returncode == 0
+    assert image.run("test", "-e", name).returncode == 1
+
+
+@pytest.mark.slow
+def test_the_image_has_no_tools_of_the_tests(image):
+    assert image.run(".venv/bin/python", "-c", "import flask").returncode == 0
+    assert image.run(".venv/bin/python", "-c", "import pytest").returncode == 1
+
+
+def post(image: Image, path: str, root: Path) -> tuple[int, Any]:
+    """Posts the sample; returns the status and the document of the answer."""
+    sample = (root / "samples/plain-eyelid.json").read_bytes()
+    request = urllib.request.Request(
+        image.base + path, data=sample, headers={"Content-Type": "application/fhir+json"}
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        assert orjson.loads(answer.read())
-        return answer.status
+        return answer.status, orjson.loads(answer.read())
