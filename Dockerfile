@@ -13,7 +13,7 @@ COPY requirements.txt ./
 COPY scripts/install scripts/install
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.crt,target=/etc/ssl/certs/ca-certificates.crt \
-    scripts/install --runtime /opt/service/.venv
+    scripts/install /opt/service/.venv
 COPY service service
 RUN .venv/bin/python -m compileall -q service
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -214,8 +215,14 @@ def test_the_lock_files_agree_and_hold_every_requirement():
     def locked(name: str) -> dict[str, str]:
         return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
+    def named(requirements: list[str]) -> set[str]:
+        return {re.sub(r"[._]", "-", re.match(r"[\w.-]+", text)[0]).lower() for text in requirements}
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed, groups = project["project"]["dependencies"], project["dependency-groups"]
+    proofs = project["project"]["optional-dependencies"]["proofs"]
     runtime, development = locked("requirements.txt"), locked("requirements-dev.txt")
     assert runtime.items() <= development.items()
-    for name, lock in (("requirements.in", runtime), ("requirements-dev.in", development)):
-        wanted = re.findall(r"^([A-Za-z][\w.-]*)", (ROOT / name).read_text(), re.MULTILINE)
-        assert {each.lower().replace(".", "-").replace("_", "-") for each in wanted} <= set(lock)
+    assert named(needed) <= runtime.keys()
+    assert named([*needed, *proofs, *groups["test"]]) <= development.keys()
+    assert named(groups["docs"]) <= locked("requirements-docs.txt").keys()

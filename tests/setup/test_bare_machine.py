@@ -15,7 +15,7 @@ def test_the_demo_shows_a_risk_assessment(newcomer):
 def test_the_service_starts_answers_the_sample_and_stops(newcomer, root, port):
     base = f"http://127.0.0.1:{port}"
     answer = newcomer.run(f"""
-        scripts/install --runtime >&2
+        scripts/install >&2
         SERVICE_PORT={port} .venv/bin/python -m service serve & server=$!
         curl -sSf --retry 60 --retry-delay 1 --retry-connrefused -o /dev/null {base}/readyz
         curl -sSf -H 'Content-Type: application/fhir+json' --data-binary @samples/plain-eyelid.json \

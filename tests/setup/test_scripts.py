@@ -25,9 +25,9 @@ def test_readme_names_every_script_and_none_that_is_not_there(root):
 @pytest.mark.parametrize(
     ("lock", "options", "enough"),
     [
-        ("requirements-dev.txt", ["--runtime"], True),
-        ("requirements.txt", ["--runtime"], True),
-        ("requirements.txt", [], False),
+        ("requirements-dev.txt", [], True),
+        ("requirements.txt", [], True),
+        ("requirements.txt", ["--test"], False),
         ("requirements-dev.txt", ["--docs"], False),
     ],
 )
