@@ -1,10 +1,16 @@
 """What every test may use."""
 
 import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from service import catalogue
+from service.settings import Settings
 
 # tests/validators/plugin.py: the fixture `union`; tests/storage/stores.py: stores on SQLite and PostgreSQL
 pytest_plugins = ["plugin", "stores"]
@@ -22,6 +28,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was skipped in one line for each reason."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:5} {reason}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shipped_files_are_read_once() -> Iterator[None]:
+    """Reads the questionnaires and mappings of the project once for all tests: they do not change meanwhile.
+
+    Folders that a test makes are read each time.
+    """
+    read, known = catalogue.read, cache(catalogue.read)
+    shipped = Settings().questionnaires_dir, Settings().mappings_dir
+
+    def read_once(*folders: Path, **options: object) -> catalogue.Catalogue:
+        return (known if folders == shipped else read)(*folders, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "read", read_once)
+        yield
 
 
 @pytest.fixture(scope="session")
