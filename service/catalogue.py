@@ -7,14 +7,10 @@ is scored by that version's guidance for ever.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from service.errors import GuidanceError, NotScorable, Problem
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
@@ -22,149 +18,9 @@ from service.fhir.json import read_published
 from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.result import Result
+from service.mapping_files import read_documents
 from service.questionnaire import Compiled, ValueSets, compile_questionnaire, value_sets_from
 from service.results.risk_assessment import Renderer
-
-# Reads mapping files: YAML without surprises.
-#
-# Only mappings, lists, text, whole and decimal numbers, true, false and null. A key stated twice,
-# an anchor, an alias or a tag is refused, and what plain YAML would turn into something else stays
-# text: `no`, `on`, `1:30`, `2024-01-01`, `0x10`, `1e3`.
-#
-# Source: https://yaml.org/spec/1.2.2/ section 10.2 (JSON schema), with decimals instead of floats.
-
-_SCALARS = (
-    ("null", re.compile(r"(?:null|)\Z"), ("n", "")),
-    ("bool", re.compile(r"(?:true|false)\Z"), "tf"),
-    ("int", re.compile(r"-?(?:0|[1-9][0-9]*)\Z"), "-0123456789"),
-    ("float", re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+\Z"), "-0123456789"),
-)
-_DEEPEST = 64
-
-
-class _Refused(Exception):
-    """The file holds something that mapping files do not use; line is from 1."""
-
-    def __init__(self, line: int, expected: str) -> None:
-        super().__init__(expected)
-        self.line = line
-
-
-def read_yaml(path: Path) -> object:
-    """The plain value that a file writes: dict, list, str, int, Decimal, bool or None.
-
-    Raises:
-        GuidanceError: `file: line n: what was expected`; also where the file cannot be read.
-    """
-    try:
-        return value_from(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise GuidanceError([f"{path.name}: expected a readable file in UTF-8"]) from error
-
-
-def read_documents(folder: Path) -> dict[str, object]:
-    """The values of all `*.yaml` files of a folder, by file stem.
-
-    Raises:
-        GuidanceError: the faults of all files together, a line each; also where there is no file.
-    """
-    documents: dict[str, object] = {}
-    faults: list[str] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            documents[path.stem] = read_yaml(path)
-        except GuidanceError as error:
-            faults.extend(error.faults)
-    if not documents and not faults:
-        faults.append(f"{folder.name}: expected mapping files (*.yaml)")
-    if faults:
-        raise GuidanceError(faults)
-    return documents
-
-
-def value_from(text: str, name: str) -> object:
-    """The plain value that a YAML text writes; `name` is the file's, for faults.
-
-    Raises:
-        GuidanceError: `name: line n: what was expected`.
-    """
-    try:
-        _refuse_references(text)
-        node = yaml.compose(text, Loader=_Loader)
-        return None if node is None else _value(node, 0)
-    except _Refused as refused:
-        raise GuidanceError([f"{name}: line {refused.line}: {refused}"]) from refused
-    except yaml.YAMLError as error:
-        raise GuidanceError([f"{name}: {_place(error)}not YAML: {_problem(error)}"]) from error
-    except RecursionError as error:
-        raise GuidanceError([f"{name}: expected at most {_DEEPEST} levels"]) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Knows text, whole and decimal numbers, true, false and null; nothing else has a meaning."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, list(_first))
-
-
-def _place(error: yaml.YAMLError) -> str:
-    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    return "" if mark is None else f"line {mark.line + 1}: "
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    known = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
-    return known or "expected printable characters only"
-
-
-def _refuse_references(text: str) -> None:
-    for event in yaml.parse(text, Loader=_Loader):
-        line = getattr(event.start_mark, "line", 0) + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _Refused(line, "expected no anchor (&) and no alias (*)")
-        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
-            raise _Refused(line, "expected no tag (!)")
-
-
-def _value(node: yaml.Node, depth: int) -> Any:
-    line = node.start_mark.line + 1
-    if depth > _DEEPEST:
-        raise _Refused(line, f"expected at most {_DEEPEST} levels")
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, depth)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(each, depth + 1) for each in node.value]
-    return _scalar(node)
-
-
-def _mapping(node: yaml.MappingNode, depth: int) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        key = _value(key_node, depth + 1)
-        if not isinstance(key, str):
-            raise _Refused(line, "expected text as a key; put it in quotes")
-        if key in values:
-            raise _Refused(line, f"expected each key once; {key} stands here again")
-        values[key] = _value(value_node, depth + 1)
-    return values
-
-
-def _scalar(node: yaml.Node) -> object:
-    text = str(node.value)
-    match node.tag.removeprefix("tag:yaml.org,2002:"):
-        case "null":
-            return None
-        case "bool":
-            return text == "true"
-        case "int":
-            return int(text)
-        case "float":
-            return Decimal(text)
-    return text
-
 
 Key = tuple[str, str]
 """Resource type and id."""
@@ -250,7 +106,7 @@ def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) 
         raise GuidanceError([*faults, *more])
     artifacts = [artifact(resource) for _, resource in resources] + list(own_definitions(canonicals))
     return Catalogue(
-        artifacts={(each.type, each.id): each for each in artifacts},
+        artifacts={(published.type, published.id): published for published in artifacts},
         value_sets=value_sets,
         questionnaires=compiled,
         pairs=pairs,
@@ -279,13 +135,13 @@ def _compiled(
         if resource.get("resourceType") != "Questionnaire":
             continue
         try:
-            one = compile_questionnaire(resource, value_sets)
+            questionnaire = compile_questionnaire(resource, value_sets)
         except GuidanceError as error:
             faults.extend(f"{path.name}: {fault}" for fault in error.faults)
             continue
-        if one.canonical in compiled:
+        if questionnaire.canonical in compiled:
             faults.append(f"{path.name}: url and version: expected a canonical that no other file has")
-        compiled[one.canonical] = one
+        compiled[questionnaire.canonical] = questionnaire
     return compiled, faults
 
 

@@ -19,7 +19,21 @@ CLINICAL = re.compile(r"twitch|fascicul", re.IGNORECASE)
 VAGUE = re.compile(r"Manager|Handler|Processor|Helper|Utils?$|Base$")
 
 
-TOP = {"__main__", "app", "assess", "catalogue", "check", "cli", "errors", "sandbox", "settings", "validate"}
+TOP = set(
+    [
+        "__main__",
+        "app",
+        "cli",
+        "assess",
+        "check",
+        "validate",
+        "catalogue",
+        "mapping_files",
+        "sandbox",
+        "settings",
+        "errors",
+    ]
+)
 ROOMS = {
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from service.catalogue import read_documents
 from service.datatypes.answers import Answer, Answers, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
 from service.guidance import Guidance, load
+from service.mapping_files import read_documents
 
 FOLDER = Path(__file__).resolve().parent / "fixture"
 SYSTEM = "https://guidance.example.org/fhir/CodeSystem/desk-answers"

@@ -6,9 +6,9 @@ from typing import Any
 import desk
 import pytest
 
-from service.catalogue import read_yaml
 from service.errors import GuidanceError
 from service.guidance import load
+from service.mapping_files import read_yaml
 
 FOLDER = Path(__file__).resolve().parent.parent / "broken_mappings"
 EXPECTED: Any = read_yaml(FOLDER / "expected.yaml")

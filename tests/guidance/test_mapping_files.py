@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.catalogue import read_documents, read_yaml, value_from
 from service.errors import GuidanceError
+from service.mapping_files import read_documents, read_yaml, value_from
 
 
 @pytest.mark.parametrize(
