@@ -19,21 +19,19 @@ CLINICAL = re.compile(r"twitch|fascicul", re.IGNORECASE)
 VAGUE = re.compile(r"Manager|Handler|Processor|Helper|Utils?$|Base$")
 
 
-TOP = set(
-    [
-        "__main__",
-        "app",
-        "cli",
-        "assess",
-        "check",
-        "validate",
-        "catalogue",
-        "mapping_files",
-        "sandbox",
-        "settings",
-        "errors",
-    ]
-)
+TOP = {
+    "__main__",
+    "app",
+    "assess",
+    "catalogue",
+    "check",
+    "cli",
+    "errors",
+    "mapping_files",
+    "sandbox",
+    "settings",
+    "validate",
+}
 ROOMS = {
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",
