@@ -28,12 +28,12 @@ _STORE = re.compile(
 )
 _FILE = "sqlite:///"
 _SECRETS = ("store_url",)  # each may come from the file that the variable with the suffix _FILE names
-_UNKNOWN = "No such setting; expected one of the variables that README lists."
+_UNKNOWN = "No such setting; expected one of the variables that docs/settings.md lists."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this process runs. Each field is the variable SERVICE_<FIELD IN CAPITALS>; README lists them.
+    """How this process runs. Each field is the variable SERVICE_<FIELD IN CAPITALS>; docs/settings.md lists them.
 
     Args:
         questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.
