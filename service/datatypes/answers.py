@@ -26,7 +26,10 @@ class Quantity(NamedTuple):
 Answer = Coding | Quantity | bool | int | Decimal | str
 """One answer. Dates, times, texts, urls and references are `str`."""
 
-_NOTHING: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
+AnswersByLink = Mapping[str, tuple[Answer, ...]]
+"""Answers by linkId; what is not answered is absent."""
+
+_NOTHING: AnswersByLink = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Answers:
         chart: values from the chart by linkId, used where `given` has none, asked or not.
     """
 
-    given: Mapping[str, tuple[Answer, ...]]
+    given: AnswersByLink
     closed: frozenset[str] = frozenset()
-    ignored: Mapping[str, tuple[Answer, ...]] = field(default_factory=lambda: _NOTHING)
-    chart: Mapping[str, tuple[Answer, ...]] = field(default_factory=lambda: _NOTHING)
+    ignored: AnswersByLink = field(default_factory=lambda: _NOTHING)
+    chart: AnswersByLink = field(default_factory=lambda: _NOTHING)

@@ -1,4 +1,14 @@
-"""Makes the programs of `bits.py`: which steps derive which conditions, and in what order."""
+"""Three values as two bits, conditions as masks, and programs that derive one from the other.
+
+Node n owns two bits of one integer: bit 2n says *present for certain*, bit 2n + 1 says *possible*
+(present or unknown). Present is 11, unknown 10, absent 00. Both bits only ever get set, never
+cleared; therefore a contradiction can force a finding by setting its bits beforehand.
+
+An `any` costs nothing at evaluation: whatever sets a bit also sets the bits of every `any` above
+it (its closure). What remains is a short list of steps in the order of their depth: all (every
+bit of a mask is set), none (no bit of a mask is set) and count (enough bits are set). Present and
+possible follow the same steps; `none` swaps the two.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service.guidance.graph import Graph
-
-# Three values as two bits, and conditions as masks.
-#
-# Node n owns two bits of one integer: bit 2n says *present for certain*, bit 2n + 1 says *possible*
-# (present or unknown). Present is 11, unknown 10, absent 00. Both bits only ever get set, never
-# cleared; therefore a contradiction can force a finding by setting its bits beforehand.
-#
-# An `any` costs nothing at evaluation: whatever sets a bit also sets the bits of every `any` above
-# it (its closure). What remains is a short list of steps in the order of their depth: all (every
-# bit of a mask is set), none (no bit of a mask is set) and count (enough bits are set). Present and
-# possible follow the same steps; `none` swaps the two.
 
 ABSENT, UNKNOWN, PRESENT = 0, 2, 3
 """Values of a node's two bits. 1 never occurs."""
@@ -26,7 +25,7 @@ STATES = ("absent", "impossible", "unknown", "present")
 
 
 def certain(nodes: Iterable[int]) -> int:
-    """The mask of the *present for certain* bits of these nodes; shift left by one for *possible*."""
+    """Returns the mask of the *present for certain* bits of these nodes; shift left by one for *possible*."""
     mask = 0
     for node in nodes:
         mask |= 1 << 2 * node
@@ -34,7 +33,7 @@ def certain(nodes: Iterable[int]) -> int:
 
 
 def positions(mask: int) -> list[int]:
-    """The positions of the bits of a mask, ascending; for masks with few bits."""
+    """Returns the positions of the bits of a mask, ascending; for masks with few bits."""
     found = []
     while mask:
         low = mask & -mask
@@ -44,12 +43,20 @@ def positions(mask: int) -> list[int]:
 
 
 def both(mask: int) -> int:
-    """A mask of *certain* bits together with the *possible* bits beside them."""
+    """Returns a mask of *certain* bits together with the *possible* bits beside them."""
     return mask | mask << 1
 
 
+def union(masks: Iterable[int]) -> int:
+    """Returns a mask of every bit that is set in one of the masks."""
+    united = 0
+    for mask in masks:
+        united |= mask
+    return united
+
+
 def closures(graph: Graph) -> tuple[int, ...]:
-    """By node: the *certain* bits that its own bit sets, itself included."""
+    """Returns by node: the *certain* bits that its own bit sets, itself included."""
     above: list[list[int]] = [[] for _ in graph.nodes]
     for index, node in enumerate(graph.nodes):
         if node.word == "any":
@@ -86,7 +93,7 @@ Program = tuple[Steps, ...]
 
 
 def run(steps: Program, bits: int) -> int:
-    """The bits with everything set that follows from them."""
+    """Returns the bits with everything set that follows from them."""
     for level in steps:
         watched = bits & level.watched
         for mask, need, sets in level.count if watched else ():
@@ -105,6 +112,8 @@ def run(steps: Program, bits: int) -> int:
     return bits
 
 
+# How a program is made: which steps derive which conditions, and in what order.
+
 STEPS = ("all", "none", "count")
 """Words of nodes that need a step; `any` comes with what sets it, atoms with the answers."""
 _OFTEN = 1 << 30
@@ -112,7 +121,7 @@ _OFTEN = 1 << 30
 
 
 def program(graph: Graph, closure: tuple[int, ...], members: frozenset[int]) -> Program:
-    """The steps that derive `members` once the bits of their atoms are set."""
+    """Returns the steps that derive `members` once the bits of their atoms are set."""
     by_depth: dict[int, list[int]] = {}
     depths = _depths(graph)
     for index in sorted(members):
@@ -131,7 +140,7 @@ def _depths(graph: Graph) -> list[int]:
 
 
 def _widths(graph: Graph) -> list[int]:
-    """By node, roughly how many answers can make it hold; the narrowest part of an `all` is watched."""
+    """Returns by node roughly how many answers can make it hold; an `all` watches its narrowest part."""
     widths: list[int] = []
     for node in graph.nodes:
         parts = [widths[part] for part in node.parts]

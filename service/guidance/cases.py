@@ -1,29 +1,64 @@
-"""What a worked case expects and a result does not say, in words."""
+"""Worked cases: patients with the result that they must get, run when a guidance is checked.
+
+A case is read (its answers as answers to the form, its expectations as names and numbers that
+exist), and its result is compared with what it expects.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from service.datatypes.answers import Answer, Answers, Quantity
+from service.datatypes.answers import Answer, AnswersByLink, Quantity
 from service.datatypes.form import Form, Question
 from service.guidance.conditions import Place
-from service.guidance.draft import CaseDraft, Draft
-from service.guidance.expectations import Ends, Expectation, expectation_from
-from service.guidance.graph import CHOICES, codings_of
+from service.guidance.model import CaseEntry, Written, unfit_answers
+from service.guidance.options import CHOICES, codings_of
 from service.guidance.result import Interval, Result
 from service.guidance.schema import fault_line
 
-# Worked cases: patients with the result that they must get, run when a guidance is checked.
-
-Given = Mapping[str, tuple[Answer, ...]]
-Enabled = Callable[[Given], tuple[frozenset[str], frozenset[str]]]
-"""From answers to (linkIds that are asked, linkIds that are hidden for certain)."""
-
 _FILE = "cases.yaml"
+
+COUNTS = ("left", "right", "open")
+"""What a case may expect of a table."""
+
+RESERVED = ("tier", "fires", "not-fires", "open", "contradictions", "settled", "tables", "score")
+"""Keys of `expect`; every other key is the code of an outcome, which therefore cannot be one of these."""
+
+Value = TypeVar("Value")
+
+Ends = tuple[Any, Any]
+"""What an interval is at least and at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a case expects; None (or an empty mapping) where it says nothing.
+
+    Args:
+        tier, levels, scores: both ends of the interval; equal where the case names one.
+        open: these questions are open, in this order; others may be too, unless it is empty: then
+            none is open.
+        contradictions: exactly these hold.
+    """
+
+    tier: Ends | None = None
+    levels: Mapping[str, Ends] = field(default_factory=dict)
+    fires: tuple[str, ...] = ()
+    not_fires: tuple[str, ...] = ()
+    open: tuple[str, ...] | None = None
+    contradictions: tuple[str, ...] | None = None
+    settled: bool | None = None
+    tables: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    scores: Mapping[str, Ends] = field(default_factory=dict)
+
+
+Fault = tuple[Place, str]
+"""A place inside a case, and what was expected there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,102 +68,125 @@ class Case:
     name: str
     about: str
     status: str
-    answers: Given
-    chart: Given
+    answers: AnswersByLink
+    chart: AnswersByLink
     expect: Expectation
 
     def faults(self, result: Result) -> tuple[str, ...]:
-        """What the case expects and the result does not say, in words."""
-        return verify(self, result)
+        """Returns what the case expects and the result does not say, a sentence each."""
+        expect = self.expect
+        intervals = _interval_faults(expect, result)
+        return (*intervals, *_list_faults(expect, result), *_count_faults(expect, result))
 
 
-def verify(case: Case, result: Result) -> tuple[str, ...]:
-    """What the case expects and the result does not say, in words; empty if all is as expected."""
-    return faults_of_result(case.expect, result)
-
-
-def answers_of(case: Case, enabled: Enabled) -> Answers:
-    """The answers of a case, split into those that count and those to questions that are not asked."""
-    asked, closed = enabled(case.answers)
-    return Answers(
-        given={link_id: values for link_id, values in case.answers.items() if link_id in asked},
-        closed=closed,
-        ignored={link_id: values for link_id, values in case.answers.items() if link_id not in asked},
-        chart=case.chart,
-    )
-
-
-def cases_from(draft: Draft, form: Form) -> tuple[tuple[Case, ...], tuple[str, ...]]:
-    """The worked cases, and a line per fault in them. A case may be `like` one before it."""
+def cases_from(written: Written, form: Form) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """Returns the worked cases, and a line per fault in them. A case may be `like` one before it."""
     cases: dict[str, Case] = {}
     faults: list[str] = []
-    for each in draft.cases:
-        found = list(_name_faults(each, cases))
-        case = _case(each, cases.get(each.like), draft, form, found)
-        faults += [fault_line(_FILE, (each.name, *place), text) for place, text in found]
-        cases.setdefault(each.name, case)
+    for entry in written.cases:
+        found = list(_name_faults(entry, cases))
+        case = _case(entry, cases.get(entry.like), _Reader(written, form, found))
+        faults += [fault_line(_FILE, (entry.name, *place), text) for place, text in found]
+        cases.setdefault(entry.name, case)
     return tuple(cases.values()), tuple(faults)
 
 
-def _name_faults(each: CaseDraft, known: Mapping[str, Case]) -> Iterator[tuple[Place, str]]:
-    if each.name in known:
+def _name_faults(entry: CaseEntry, known: Mapping[str, Case]) -> Iterator[Fault]:
+    if entry.name in known:
         yield (), "expected a name that no other case has"
-    if each.like and each.like not in known:
+    if entry.like and entry.like not in known:
         yield ("like",), "expected the name of a case that stands before this one"
 
 
-def _case(
-    each: CaseDraft, like: Case | None, draft: Draft, form: Form, found: list[tuple[Place, str]]
-) -> Case:
-    answers = _values(each.answers, "answers", draft, form, found)
-    chart = _values(each.chart, "chart", draft, form, found)
-    removed = {link_id for link_id, written in each.answers.items() if written is None}
+def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
+    answers = reader.answers(entry.answers, "answers")
+    chart = reader.answers(entry.chart, "chart")
+    removed = {link_id for link_id, value in entry.answers.items() if value is None}
     inherited = {} if like is None else {key: like.answers[key] for key in like.answers if key not in removed}
     return Case(
-        name=each.name,
-        about=each.about,
-        status=each.status,
+        name=entry.name,
+        about=entry.about,
+        status=entry.status,
         answers={**inherited, **answers},
         chart={**({} if like is None else like.chart), **chart},
-        expect=expectation_from(each.expect, draft, form, found),
+        expect=reader.expectation(entry.expect),
     )
 
 
-def _values(
-    written: Mapping[str, Any], key: str, draft: Draft, form: Form, found: list[tuple[Place, str]]
-) -> dict[str, tuple[Answer, ...]]:
-    values: dict[str, tuple[Answer, ...]] = {}
-    for link_id, value in written.items():
-        question = form.questions.get(link_id)
-        if question is None:
-            found.append(((key, link_id), "expected the linkId of a question"))
-        elif value is not None:
-            try:
-                values[link_id] = answers_from(question, value, draft.header.words)
-            except NotAnAnswer as fault:
-                found.append(((key, link_id), str(fault)))
-    return values
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the plain values of one case; what is wrong with them is added to `faults`."""
+
+    written: Written
+    form: Form
+    faults: list[Fault]
+
+    def answers(self, values: Mapping[str, Any], key: str) -> dict[str, tuple[Answer, ...]]:
+        """Returns the answers that stand under a key of the case, by linkId."""
+        answers: dict[str, tuple[Answer, ...]] = {}
+        for link_id, value in values.items():
+            question = self.form.questions.get(link_id)
+            if question is None:
+                self.faults.append(((key, link_id), "expected the linkId of a question"))
+            elif value is not None:
+                try:
+                    answers[link_id] = _answers(question, value, self.written.words)
+                except _Unexpected as fault:
+                    self.faults.append(((key, link_id), str(fault)))
+        return answers
+
+    def expectation(self, values: Mapping[str, Any]) -> Expectation:
+        """Returns what the case expects."""
+        ladders = {outcome.code: outcome.levels for outcome in self.written.outcomes}
+        for key in values:
+            if key not in RESERVED and key not in ladders:
+                text = f"expected one of: {', '.join([*RESERVED, *ladders])}"
+                self.faults.append((("expect", key), text))
+        value = partial(self._expected, values)
+        rules = partial(_names, [rule.name for rule in self.written.rules])
+        all_contradictions = (*self.written.contradictions, *unfit_answers(self.form))
+        contradictions = partial(_names, [contradiction.name for contradiction in all_contradictions])
+        levels = {code: value(code, partial(_ends, ladder), None) for code, ladder in ladders.items()}
+        return Expectation(
+            tier=value("tier", partial(_ends, [tier.code for tier in self.written.tiers]), None),
+            levels={code: ends for code, ends in levels.items() if ends is not None},
+            fires=value("fires", rules, ()),
+            not_fires=value("not-fires", rules, ()),
+            open=value("open", partial(_names, self.form.questions), None),
+            contradictions=value("contradictions", contradictions, None),
+            settled=value("settled", _true_or_false, None),
+            tables=value("tables", partial(_tables, [table.name for table in self.written.comparisons]), {}),
+            scores=value("score", partial(_scores, [score.name for score in self.written.scores]), {}),
+        )
+
+    def _expected(
+        self, values: Mapping[str, Any], key: str, read: Callable[[Any], Value], absent: Value
+    ) -> Value:
+        """Returns the value of a key, or `absent` where it is not written or not right."""
+        if key not in values:
+            return absent
+        try:
+            return read(values[key])
+        except _Unexpected as fault:
+            self.faults.append((("expect", key), str(fault)))
+            return absent
 
 
-# Answers of worked cases, from words to answer values.
+class _Unexpected(Exception):
+    """The value is not what can stand here; the text says what can."""
+
+
+# Answers, from words to answers of the form.
 
 _QUANTITY = re.compile(r"(?P<value>-?[0-9]+(?:\.[0-9]+)?) (?P<unit>\S+)")
 
 
-class NotAnAnswer(Exception):
-    """The words are not an answer to this question; the text says what was expected."""
-
-
-def answers_from(question: Question, written: Any, words: Mapping[str, str]) -> tuple[Answer, ...]:
-    """The answers that a case writes for a question: one value, or a list of values.
-
-    Raises:
-        NotAnAnswer: with what was expected instead.
-    """
-    values = written if isinstance(written, list) else [written]
+def _answers(question: Question, value: Any, words: Mapping[str, str]) -> tuple[Answer, ...]:
+    """Returns the answers that a case writes for a question: one value, or a list of values."""
+    values = value if isinstance(value, list) else [value]
     if not values or (len(values) > 1 and not question.repeats):
-        raise NotAnAnswer("expected one answer" if values else "expected at least one answer, or null")
-    return tuple(_answer(question, value, words) for value in values)
+        raise _Unexpected("expected one answer" if values else "expected at least one answer, or null")
+    return tuple(_answer(question, single, words) for single in values)
 
 
 def _answer(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
@@ -139,7 +197,7 @@ def _answer(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
     if question.type in ("integer", "decimal"):
         return _plain(question, value)
     if question.type == "quantity":
-        return quantity_from(question, value)
+        return _quantity(question, value)
     return _checked(value, "a text in quotes", isinstance(value, str))
 
 
@@ -158,24 +216,74 @@ def _plain(question: Question, value: Any) -> Answer:
     return Decimal(value)
 
 
-def quantity_from(question: Question, value: Any) -> Quantity:
-    """The measured value that `"3 d"` writes, in a unit that the question allows."""
+def _quantity(question: Question, value: Any) -> Quantity:
+    """Returns the measured value that `"3 d"` writes, in a unit that the question allows."""
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or (question.units and match["unit"] not in question.units):
         units = ", ".join(question.units) or "a UCUM unit"
-        raise NotAnAnswer(f'expected a number and a unit in quotes, such as "3 d"; units: {units}')
+        raise _Unexpected(f'expected a number and a unit in quotes, such as "3 d"; units: {units}')
     return Quantity(Decimal(match["value"]), match["unit"])
 
 
 def _checked(value: Answer, expected: str, right: object) -> Answer:
     if not right:
-        raise NotAnAnswer(f"expected {expected}")
+        raise _Unexpected(f"expected {expected}")
     return value
 
 
-def faults_of_result(expect: Expectation, result: Result) -> tuple[str, ...]:
-    """What is expected and not so, a sentence each."""
-    return (*_interval_faults(expect, result), *_list_faults(expect, result), *_count_faults(expect, result))
+# What a case expects, from words to names and numbers that exist.
+
+
+def _ends(ladder: Sequence[str], value: Any) -> Ends:
+    ends = value if isinstance(value, list) else [value, value]
+    right = len(ends) == 2 and all(isinstance(end, str) and end in ladder for end in ends)
+    if not right or ladder.index(ends[0]) > ladder.index(ends[1]):
+        raise _Unexpected(f"expected one, or [at least, at most], of: {', '.join(ladder)}")
+    return ends[0], ends[1]
+
+
+def _names(known: Collection[str], value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _Unexpected("expected a list of names")
+    unknown = [str(name) for name in value if not isinstance(name, str) or name not in known]
+    if unknown:
+        raise _Unexpected(f"expected names that exist; not known: {', '.join(unknown)}")
+    return tuple(value)
+
+
+def _true_or_false(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Unexpected("expected true or false")
+    return value
+
+
+def _tables(known: Collection[str], value: Any) -> dict[str, dict[str, int]]:
+    if not isinstance(value, dict) or any(name not in known or not _counts(value[name]) for name in value):
+        raise _Unexpected(f"expected counts ({', '.join(COUNTS)}) by table; tables: {', '.join(known)}")
+    return value
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        key in COUNTS and isinstance(count, int) and not isinstance(count, bool)
+        for key, count in value.items()
+    )
+
+
+def _scores(known: Collection[str], value: Any) -> dict[str, Ends]:
+    if not isinstance(value, dict) or any(name not in known for name in value):
+        raise _Unexpected(f"expected a number, or [at least, at most], by score; scores: {', '.join(known)}")
+    return {name: _sum(value[name]) for name in value}
+
+
+def _sum(value: Any) -> Ends:
+    ends = value if isinstance(value, list) else [value, value]
+    if len(ends) != 2 or any(isinstance(end, bool) or not isinstance(end, int | Decimal) for end in ends):
+        raise _Unexpected("expected a number, or [at least, at most]")
+    return Decimal(ends[0]), Decimal(ends[1])
+
+
+# What a case expects and its result does not say.
 
 
 def _interval_faults(expect: Expectation, result: Result) -> Iterator[str]:
@@ -183,7 +291,7 @@ def _interval_faults(expect: Expectation, result: Result) -> Iterator[str]:
         yield from _differs("tier", expect.tier, _words(result.tier, [tier.code for tier in result.tiers]))
     for risk in result.risks:
         if risk.outcome.code in expect.levels:
-            found = _words(risk.level, [level.code for level in risk.outcome.levels])
+            found = _words(risk.level, risk.outcome.levels)
             yield from _differs(risk.outcome.code, expect.levels[risk.outcome.code], found)
     if expect.settled is not None and expect.settled != result.settled:
         yield f"settled: expected {expect.settled}, found {result.settled}".lower()
@@ -202,7 +310,7 @@ def _list_faults(expect: Expectation, result: Result) -> Iterator[str]:
     if expect.open is not None:
         yield from _open_faults(expect.open, [question.link_id for question in result.open])
     if expect.contradictions is not None:
-        found = sorted(each.name for each in result.contradictions)
+        found = sorted(contradiction.name for contradiction in result.contradictions)
         if found != sorted(expect.contradictions):
             yield f"contradictions: expected {_listed(sorted(expect.contradictions))}, found {_listed(found)}"
 
@@ -238,7 +346,7 @@ def _interval(ends: Ends) -> str:
     return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
-def _words(interval: Interval, names: list[str]) -> Ends:
+def _words(interval: Interval, names: Sequence[str]) -> Ends:
     return names[interval.at_least], names[interval.at_most]
 
 

@@ -1,15 +1,17 @@
-"""The names and numbers between the mapping files: everything must resolve, everything must be used."""
+"""Checks the names and numbers between the mapping files: everything must exist, fit and be used."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
+from typing import NamedTuple
 
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import comparable, unit
-from service.guidance.build import score_from
-from service.guidance.compile import weights_of
+from service.errors import GuidanceError
+from service.guidance.cases import RESERVED, cases_from
 from service.guidance.conditions import (
     COMPARISONS,
     Answered,
@@ -26,60 +28,73 @@ from service.guidance.conditions import (
     Switch,
     walk,
 )
-from service.guidance.draft import Draft, OutcomeDraft, PromiseDraft, RuleDraft, ScoreDraft
-from service.guidance.expectations import RESERVED
-from service.guidance.graph import CHOICES, NUMBERS, codings_of
-from service.guidance.model import Parameter, Score
-from service.guidance.readings import PLAIN, ZERO, Weights
+from service.guidance.model import Outcome, Parameter, Promise, Rule, Score, Written
+from service.guidance.options import CHOICES, NUMBERS, PLAIN, ZERO, Weights, codings_of, units_of, weights_of
 from service.guidance.schema import fault_line
 
-# Units: a parameter must be comparable with what the question can answer, and the other way round.
-
-
-def unit_faults(question: Question, parameters: Sequence[Parameter]) -> Iterator[str]:
-    """Yields what was expected of the units of one comparison; `parameters` have numbers."""
-    units = _answered_in(question)
-    for parameter in parameters:
-        if units and not any(comparable(parameter.unit, each) for each in units):
-            expected = f"expected a unit comparable with {', '.join(units)}"
-            yield f"{expected}; that of {parameter.name} is {parameter.unit}"
-    for each in units:
-        if parameters and not any(comparable(parameter.unit, each) for parameter in parameters):
-            yield f"expected a parameter comparable with {each}, in which the question may be answered"
-
-
-def plain(parameter: Parameter) -> bool:
-    """Whether the parameter is a plain number, such as `1` or `{score}`."""
-    return comparable(parameter.unit, PLAIN) and unit(parameter.unit) == unit(PLAIN)
-
-
-def _answered_in(question: Question) -> tuple[str, ...]:
-    """The units of the question's answers; none where it does not say."""
-    return question.units if question.type == "quantity" else (PLAIN,)
-
-
-# Names: each is used for one thing, and each that is used exists.
-
 Fault = tuple[str, Place, str]
+"""The file, the place in it, and what was expected there."""
 
 
-def name_faults(draft: Draft, form: Form) -> Iterator[Fault]:
+class Checked:
+    """A guidance whose every name is known and fits: making one is the check.
+
+    The graph and the tables are made of this only, so that no name is used unchecked.
+
+    Args:
+        written: what the mapping files say.
+        form: the questionnaire that they score.
+
+    Attributes:
+        cases: the worked cases, their answers read as answers to the form.
+
+    Raises:
+        GuidanceError: one line per fault, `file.yaml: key path: what was expected`.
+    """
+
+    __slots__ = ("cases", "form", "written")
+
+    def __init__(self, written: Written, form: Form) -> None:
+        self.cases, faults_of_cases = cases_from(written, form)
+        faults = (*_faults_of(written, form), *faults_of_cases)
+        if faults:
+            raise GuidanceError(faults)
+        self.written = written
+        self.form = form
+
+
+def _faults_of(written: Written, form: Form) -> tuple[str, ...]:
+    """Returns a line per fault, `file.yaml: key path: what was expected`; empty if there is none."""
+    found = [
+        *_name_faults(written, form),
+        *_rule_faults(written),
+        *_condition_faults(written, form),
+        *_score_faults(written, form),
+        *_use_faults(written),
+    ]
+    return tuple(dict.fromkeys(fault_line(*fault) for fault in found))
+
+
+# Names: every name stands for one thing, and every name that is used exists.
+
+
+def _name_faults(written: Written, form: Form) -> Iterator[Fault]:
     """Yields names that are stated twice, and names in guidance.yaml and in tables that do not exist."""
-    yield from _duplicates(draft)
-    yield from _shared_codes(draft)
-    yield from _questionnaire(draft, form)
-    for outcome in draft.header.outcomes:
-        yield from _outcome(outcome, draft.header.levels)
-    yield from _unused_levels(draft)
-    yield from _kinds(draft)
-    yield from _promises(draft)
-    yield from _exceptions(draft)
-    yield from _tables(draft)
-    yield from _worse(draft)
+    yield from _duplicates(written)
+    yield from _shared_codes(written)
+    yield from _questionnaire(written, form)
+    for outcome in written.outcomes:
+        yield from _outcome(outcome, written.levels)
+    yield from _unused_levels(written)
+    yield from _kinds(written)
+    yield from _promises(written)
+    yield from _exceptions(written)
+    yield from _tables(written)
+    yield from _worse(written)
 
 
-def unknown(name: str, known: Collection[str]) -> str:
-    """What was expected where `name` is not known."""
+def _unknown(name: str, known: Collection[str]) -> str:
+    """Returns what was expected where `name` is not known."""
     return f"expected one of: {', '.join(known)}" if known else f"{name} is not known; none is defined"
 
 
@@ -89,42 +104,45 @@ def _twice(file: str, place: Place, names: Iterable[str]) -> Iterator[Fault]:
             yield file, (*place, name), f"expected one entry of this name, found {count}"
 
 
-def _duplicates(draft: Draft) -> Iterator[Fault]:
-    header = draft.header
-    yield from _twice("guidance.yaml", ("tiers",), (each.name for each in header.tiers))
-    yield from _twice("guidance.yaml", ("outcomes",), (each.name for each in header.outcomes))
-    yield from _twice("guidance.yaml", ("promises",), (each.name for each in header.promises))
-    yield from _twice("guidance.yaml", ("exceptions",), (each.finding for each in header.exceptions))
-    yield from _twice("sources.yaml", (), (each.id for each in draft.statements))
-    yield from _twice("findings.yaml", (), (each.name for each in draft.findings))
-    yield from _twice("rules.yaml", (), (each.name for each in draft.rules))
-    yield from _twice("comparisons.yaml", (), (each.name for each in draft.tables))
-    yield from _twice("advice.yaml", (), (each.name for each in draft.advice))
-    yield from _twice("contradictions.yaml", (), (each.name for each in draft.contradictions))
-    yield from _twice("scores.yaml", (), (each.name for each in draft.scores))
+def _duplicates(written: Written) -> Iterator[Fault]:
+    yield from _twice("guidance.yaml", ("tiers",), (tier.code for tier in written.tiers))
+    yield from _twice("guidance.yaml", ("outcomes",), (outcome.code for outcome in written.outcomes))
+    yield from _twice("guidance.yaml", ("promises",), (promise.name for promise in written.promises))
+    yield from _twice(
+        "guidance.yaml", ("exceptions",), (exception.finding for exception in written.exceptions)
+    )
+    yield from _twice("sources.yaml", (), (statement.id for statement in written.statements))
+    yield from _twice("findings.yaml", (), (finding.name for finding in written.findings))
+    yield from _twice("rules.yaml", (), (rule.name for rule in written.rules))
+    yield from _twice("comparisons.yaml", (), (comparison.name for comparison in written.comparisons))
+    yield from _twice("advice.yaml", (), (advice.name for advice in written.advice))
+    yield from _twice(
+        "contradictions.yaml", (), (contradiction.name for contradiction in written.contradictions)
+    )
+    yield from _twice("scores.yaml", (), (score.name for score in written.scores))
 
 
-def _shared_codes(draft: Draft) -> Iterator[Fault]:
+def _shared_codes(written: Written) -> Iterator[Fault]:
     """Tiers, outcomes, findings, rules and rows are codes of one code system: no code twice."""
     places: dict[str, tuple[str, Place]] = {}
-    for file, place, name in _codes(draft):
+    for file, place, name in _codes(written):
         first_file, first_place = places.setdefault(name, (file, place))
         if first_place != place:
             yield file, place, f"expected a name that {first_file} does not use for something else"
 
 
-def _codes(draft: Draft) -> Iterator[tuple[str, Place, str]]:
-    yield from (("guidance.yaml", ("tiers", each.name), each.name) for each in draft.header.tiers)
-    yield from (("guidance.yaml", ("outcomes", each.name), each.name) for each in draft.header.outcomes)
-    yield from (("findings.yaml", ("finding", each.name), each.name) for each in draft.findings)
-    yield from (("rules.yaml", ("rule", each.name), each.name) for each in draft.rules)
-    for table in draft.tables:
+def _codes(written: Written) -> Iterator[tuple[str, Place, str]]:
+    yield from (("guidance.yaml", ("tiers", tier.code), tier.code) for tier in written.tiers)
+    yield from (("guidance.yaml", ("outcomes", outcome.code), outcome.code) for outcome in written.outcomes)
+    yield from (("findings.yaml", ("finding", finding.name), finding.name) for finding in written.findings)
+    yield from (("rules.yaml", ("rule", rule.name), rule.name) for rule in written.rules)
+    for table in written.comparisons:
         for index, row in enumerate(table.rows):
             yield "comparisons.yaml", (table.name, "rows", index, row.name), row.name
 
 
-def _questionnaire(draft: Draft, form: Form) -> Iterator[Fault]:
-    if draft.header.identity["questionnaire"] != form.canonical:
+def _questionnaire(written: Written, form: Form) -> Iterator[Fault]:
+    if written.identity.questionnaire != form.canonical:
         yield (
             "guidance.yaml",
             ("questionnaire",),
@@ -132,21 +150,21 @@ def _questionnaire(draft: Draft, form: Form) -> Iterator[Fault]:
         )
 
 
-def _outcome(outcome: OutcomeDraft, levels: Collection[str]) -> Iterator[Fault]:
-    place = ("outcomes", outcome.name)
-    if outcome.name in RESERVED:
+def _outcome(outcome: Outcome, levels: Collection[str]) -> Iterator[Fault]:
+    place = ("outcomes", outcome.code)
+    if outcome.code in RESERVED:
         yield "guidance.yaml", place, f"expected a name other than: {', '.join(RESERVED)}"
     for index, level in enumerate(outcome.levels):
         if level not in levels:
-            yield "guidance.yaml", (*place, "levels", index), unknown(level, levels)
+            yield "guidance.yaml", (*place, "levels", index), _unknown(level, levels)
     yield from _twice("guidance.yaml", (*place, "levels"), outcome.levels)
     if outcome.listed_from and outcome.listed_from not in outcome.levels:
-        yield "guidance.yaml", (*place, "listed", "from"), unknown(outcome.listed_from, outcome.levels)
+        yield "guidance.yaml", (*place, "listed", "from"), _unknown(outcome.listed_from, outcome.levels)
 
 
-def _unused_levels(draft: Draft) -> Iterator[Fault]:
-    used = {level for outcome in draft.header.outcomes for level in outcome.levels}
-    for level in draft.header.levels:
+def _unused_levels(written: Written) -> Iterator[Fault]:
+    used = {level for outcome in written.outcomes for level in outcome.levels}
+    for level in written.levels:
         if level not in used:
             yield (
                 "guidance.yaml",
@@ -155,35 +173,35 @@ def _unused_levels(draft: Draft) -> Iterator[Fault]:
             )
 
 
-def _kinds(draft: Draft) -> Iterator[Fault]:
-    kinds = draft.header.kinds
-    for finding in draft.findings:
+def _kinds(written: Written) -> Iterator[Fault]:
+    kinds = written.kinds
+    for finding in written.findings:
         if finding.kind not in kinds:
-            yield "findings.yaml", (finding.name, "kind"), unknown(finding.kind, kinds)
-    for rule in draft.rules:
+            yield "findings.yaml", (finding.name, "kind"), _unknown(finding.kind, kinds)
+    for rule in written.rules:
         if rule.kind and rule.kind not in kinds:
-            yield "rules.yaml", (rule.name, "kind"), unknown(rule.kind, kinds)
+            yield "rules.yaml", (rule.name, "kind"), _unknown(rule.kind, kinds)
 
 
-def _promises(draft: Draft) -> Iterator[Fault]:
-    tiers = [tier.name for tier in draft.header.tiers]
-    for promise in draft.header.promises:
+def _promises(written: Written) -> Iterator[Fault]:
+    tiers = [tier.code for tier in written.tiers]
+    for promise in written.promises:
         if promise.tier and promise.tier not in tiers:
             key = "tier" if promise.form == "only-if" else "tier-at-least"
-            yield "guidance.yaml", ("promises", promise.name, key), unknown(promise.tier, tiers)
-        yield from _promised_kinds(promise, draft.header.kinds)
+            yield "guidance.yaml", ("promises", promise.name, key), _unknown(promise.tier, tiers)
+        yield from _promised_kinds(promise, written.kinds)
 
 
-def _promised_kinds(promise: PromiseDraft, kinds: Collection[str]) -> Iterator[Fault]:
+def _promised_kinds(promise: Promise, kinds: Collection[str]) -> Iterator[Fault]:
     for index, kind in enumerate(promise.kinds):
         if kind not in kinds:
-            yield "guidance.yaml", ("promises", promise.name, promise.form, index), unknown(kind, kinds)
+            yield "guidance.yaml", ("promises", promise.name, promise.form, index), _unknown(kind, kinds)
 
 
-def _exceptions(draft: Draft) -> Iterator[Fault]:
-    findings = {finding.name for finding in draft.findings}
-    rules = {rule.name for rule in draft.rules if rule.tier}
-    for exception in draft.header.exceptions:
+def _exceptions(written: Written) -> Iterator[Fault]:
+    findings = {finding.name for finding in written.findings}
+    rules = {rule.name for rule in written.rules if rule.tier}
+    for exception in written.exceptions:
         place = ("exceptions", exception.finding)
         if exception.finding not in findings:
             yield "guidance.yaml", (*place, "finding"), "expected the name of a finding"
@@ -196,18 +214,18 @@ def _exceptions(draft: Draft) -> Iterator[Fault]:
                 )
 
 
-def _tables(draft: Draft) -> Iterator[Fault]:
-    outcomes = [outcome.name for outcome in draft.header.outcomes]
-    for table in draft.tables:
+def _tables(written: Written) -> Iterator[Fault]:
+    outcomes = [outcome.code for outcome in written.outcomes]
+    for table in written.comparisons:
         yield from _twice("comparisons.yaml", (table.name, "rows"), (row.name for row in table.rows))
         for side, head in (("left", table.left), ("right", table.right)):
             if head.outcome and head.outcome not in outcomes:
-                yield "comparisons.yaml", (table.name, side, "outcome"), unknown(head.outcome, outcomes)
+                yield "comparisons.yaml", (table.name, side, "outcome"), _unknown(head.outcome, outcomes)
 
 
-def _worse(draft: Draft) -> Iterator[Fault]:
-    findings = {finding.name for finding in draft.findings}
-    for contradiction in draft.contradictions:
+def _worse(written: Written) -> Iterator[Fault]:
+    findings = {finding.name for finding in written.findings}
+    for contradiction in written.contradictions:
         for index, name in enumerate(contradiction.worse):
             if name not in findings:
                 yield (
@@ -217,45 +235,65 @@ def _worse(draft: Draft) -> Iterator[Fault]:
                 )
 
 
+# Units: a parameter must be comparable with what the question can answer, and the other way round.
+
+
+def _unit_faults(question: Question, parameters: Sequence[Parameter]) -> Iterator[str]:
+    """Yields what was expected of the units of one comparison; `parameters` have numbers."""
+    units = units_of(question)
+    for parameter in parameters:
+        if units and not any(comparable(parameter.unit, answered) for answered in units):
+            expected = f"expected a unit comparable with {', '.join(units)}"
+            yield f"{expected}; that of {parameter.name} is {parameter.unit}"
+    for answered in units:
+        if parameters and not any(comparable(parameter.unit, answered) for parameter in parameters):
+            yield f"expected a parameter comparable with {answered}, in which the question may be answered"
+
+
+def _is_plain(parameter: Parameter) -> bool:
+    """Whether the parameter is a plain number, such as `1` or `{score}`."""
+    return comparable(parameter.unit, PLAIN) and unit(parameter.unit) == unit(PLAIN)
+
+
 # Conditions: every answer, option, score, band and parameter that they name exists and fits.
 
-Words = Iterator[tuple[Place, str]]
+Expected = Iterator[tuple[Place, str]]
 """What is wrong with one condition: keys below it, and what was expected."""
 
 
-def condition_faults(draft: Draft, form: Form) -> Iterator[Fault]:
+def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
     """Yields what is wrong with any condition of any file."""
-    for file, place, condition in draft.conditions():
-        for inner, each in walk(condition, place):
-            for keys, expected in _faults(each, draft, form):
+    for file, place, condition in written.conditions():
+        for inner, part in walk(condition, place):
+            for keys, expected in _faults(part, written, form):
                 yield file, (*inner, *keys), expected
-    for contradiction in draft.contradictions:
+    for contradiction in written.contradictions:
         for index, part in enumerate(contradiction.between):
             if not isinstance(part, Named | Is | Answered | Measured):
                 place = (contradiction.name, "between", index)
                 yield "contradictions.yaml", place, "expected a finding or a test of one answer"
 
 
-def _faults(condition: Condition, draft: Draft, form: Form) -> Words:
+def _faults(condition: Condition, written: Written, form: Form) -> Expected:
     if isinstance(condition, Named):
-        return _named(condition, draft)
+        return _named(condition, written)
     if isinstance(condition, Is | Answered | Measured):
-        return _answer(condition, draft, form)
+        return _answer(condition, written, form)
     if isinstance(condition, InBand | Scored):
-        return _score(condition, draft)
+        return _score(condition, written)
     if isinstance(condition, Switch):
-        return _parameter(condition.parameter, "switch", (), draft)
+        return _parameter(condition.parameter, "switch", (), written)
     if isinstance(condition, AtTier | AtLevel):
-        return _result(condition, draft)
-    return _group(condition, draft)
+        return _result(condition, written)
+    return _group(condition, written)
 
 
-def _named(condition: Named, draft: Draft) -> Words:
-    if condition.finding not in {finding.name for finding in draft.findings}:
+def _named(condition: Named, written: Written) -> Expected:
+    if condition.finding not in {finding.name for finding in written.findings}:
         yield (), f"expected the name of a finding; {condition.finding} is not in findings.yaml"
 
 
-def _answer(condition: Is | Answered | Measured, draft: Draft, form: Form) -> Words:
+def _answer(condition: Is | Answered | Measured, written: Written, form: Form) -> Expected:
     question = form.questions.get(condition.link_id)
     if question is None:
         yield (
@@ -263,12 +301,12 @@ def _answer(condition: Is | Answered | Measured, draft: Draft, form: Form) -> Wo
             f"expected the linkId of a question; {condition.link_id} is not in the questionnaire",
         )
     elif isinstance(condition, Is):
-        yield from _options(condition, question, draft)
+        yield from _options(condition, question, written)
     elif isinstance(condition, Measured):
-        yield from _measured(condition, question, draft)
+        yield from _measured(condition, question, written)
 
 
-def _options(condition: Is, question: Question, draft: Draft) -> Words:
+def _options(condition: Is, question: Question, written: Written) -> Expected:
     if question.type == "boolean":
         if not all(isinstance(word, bool) for word in condition.words):
             yield ("is",), "expected true or false"
@@ -278,27 +316,26 @@ def _options(condition: Is, question: Question, draft: Draft) -> Words:
         return
     options = ", ".join(option.coding.code for option in question.options)
     for word in condition.words:
-        if isinstance(word, bool) or not codings_of(question, word, draft.header.words):
+        if isinstance(word, bool) or not codings_of(question, word, written.words):
             yield ("is",), f"expected options of this question ({options}); {word} is none of them"
 
 
-def _measured(condition: Measured, question: Question, draft: Draft) -> Words:
+def _measured(condition: Measured, question: Question, written: Written) -> Expected:
     if question.type not in NUMBERS:
         yield (
             (condition.comparison,),
             f"expected a question for a number; this one is of type {question.type}",
         )
     for name in condition.parameters:
-        yield from _parameter(name, COMPARISONS[condition.comparison], (condition.comparison,), draft)
-    known = [
-        draft.header.parameters[name] for name in condition.parameters if name in draft.header.parameters
-    ]
-    for expected in unit_faults(question, [each for each in known if not isinstance(each.value, bool)]):
+        yield from _parameter(name, COMPARISONS[condition.comparison], (condition.comparison,), written)
+    known = [written.parameters[name] for name in condition.parameters if name in written.parameters]
+    numbers = [parameter for parameter in known if not isinstance(parameter.value, bool)]
+    for expected in _unit_faults(question, numbers):
         yield (condition.comparison,), expected
 
 
-def _parameter(name: str, edge: str, keys: Place, draft: Draft) -> Words:
-    parameter = draft.header.parameters.get(name)
+def _parameter(name: str, edge: str, keys: Place, written: Written) -> Expected:
+    parameter = written.parameters.get(name)
     if parameter is None:
         yield (*keys, "parameter"), f"expected a parameter of guidance.yaml; {name} is not one"
     elif parameter.edge != edge:
@@ -308,100 +345,100 @@ def _parameter(name: str, edge: str, keys: Place, draft: Draft) -> Words:
         )
 
 
-def _score(condition: InBand | Scored, draft: Draft) -> Words:
-    bands = {score.name: [band.name for band in score.bands] for score in draft.scores}
+def _score(condition: InBand | Scored, written: Written) -> Expected:
+    bands = {score.name: [band.name for band in score.bands] for score in written.scores}
     if condition.score not in bands:
-        yield ("score",), unknown(condition.score, bands)
+        yield ("score",), _unknown(condition.score, bands)
     elif isinstance(condition, InBand):
         for band in condition.bands:
             if band not in bands[condition.score]:
-                yield ("band",), unknown(band, bands[condition.score])
+                yield ("band",), _unknown(band, bands[condition.score])
     if isinstance(condition, Scored):
         yield from _parameter(
-            condition.parameter, COMPARISONS[condition.comparison], (condition.comparison,), draft
+            condition.parameter, COMPARISONS[condition.comparison], (condition.comparison,), written
         )
 
 
-def _result(condition: AtTier | AtLevel, draft: Draft) -> Words:
+def _result(condition: AtTier | AtLevel, written: Written) -> Expected:
     if isinstance(condition, AtTier):
-        tiers = [tier.name for tier in draft.header.tiers]
+        tiers = [tier.code for tier in written.tiers]
         if condition.tier not in tiers:
-            yield (f"tier-{condition.comparison}",), unknown(condition.tier, tiers)
+            yield (f"tier-{condition.comparison}",), _unknown(condition.tier, tiers)
         return
-    levels = {outcome.name: outcome.levels for outcome in draft.header.outcomes}
+    levels = {outcome.code: outcome.levels for outcome in written.outcomes}
     if condition.outcome not in levels:
-        yield ("level", "outcome"), unknown(condition.outcome, levels)
+        yield ("level", "outcome"), _unknown(condition.outcome, levels)
     elif condition.level not in levels[condition.outcome]:
-        yield ("level", "at-least"), unknown(condition.level, levels[condition.outcome])
+        yield ("level", "at-least"), _unknown(condition.level, levels[condition.outcome])
 
 
-def _group(group: Group, draft: Draft) -> Words:
+def _group(group: Group, written: Written) -> Expected:
     if len(set(group.parts)) < len(group.parts):
         yield (), "expected each condition once"
     if group.word != "at-least":
         return
-    yield from _parameter(group.parameter, "at least", ("at-least",), draft)
-    parameter = draft.header.parameters.get(group.parameter)
-    if parameter is not None and not _counts(parameter, len(group.parts)):
+    yield from _parameter(group.parameter, "at least", ("at-least",), written)
+    parameter = written.parameters.get(group.parameter)
+    if parameter is not None and not _is_count(parameter, len(group.parts)):
         yield (
             ("at-least", "parameter"),
             f"expected a whole number from 1 to {len(group.parts)} in {parameter.name}",
         )
 
 
-def _counts(parameter: Parameter, parts: int) -> bool:
+def _is_count(parameter: Parameter, parts: int) -> bool:
     value = parameter.value
     return not isinstance(value, bool) and value == int(value) and Decimal(1) <= value <= parts
 
 
-# Rules: each fires something that exists, each ladder is covered, each decision list comes to an end.
+# Rules: every rule fires something that exists, every ladder is covered, every decision list ends.
 
 
-def rule_faults(draft: Draft) -> Iterator[Fault]:
+def _rule_faults(written: Written) -> Iterator[Fault]:
     """Yields what is wrong with tiers, levels and the order of the rules."""
-    tiers = [tier.name for tier in draft.header.tiers]
-    for rule in draft.rules:
+    tiers = [tier.code for tier in written.tiers]
+    for rule in written.rules:
         if rule.tier and rule.tier not in tiers:
-            yield "rules.yaml", (rule.name, "tier"), unknown(rule.tier, tiers)
+            yield "rules.yaml", (rule.name, "tier"), _unknown(rule.tier, tiers)
         if rule.outcome:
-            yield from _risk(rule, draft)
-    yield from _unreached_tiers(draft)
-    for outcome in draft.header.outcomes:
-        yield from _decision_list(outcome, [rule for rule in draft.rules if rule.outcome == outcome.name])
+            yield from _risk(rule, written)
+    yield from _unreached_tiers(written)
+    for outcome in written.outcomes:
+        yield from _decision_list(outcome, [rule for rule in written.rules if rule.outcome == outcome.code])
 
 
-def _risk(rule: RuleDraft, draft: Draft) -> Iterator[Fault]:
-    outcomes = {outcome.name: outcome.levels for outcome in draft.header.outcomes}
+def _risk(rule: Rule, written: Written) -> Iterator[Fault]:
+    outcomes = {outcome.code: outcome.levels for outcome in written.outcomes}
     if rule.outcome not in outcomes:
-        yield "rules.yaml", (rule.name, "risk", "outcome"), unknown(rule.outcome, outcomes)
+        yield "rules.yaml", (rule.name, "risk", "outcome"), _unknown(rule.outcome, outcomes)
     elif rule.level not in outcomes[rule.outcome]:
-        yield "rules.yaml", (rule.name, "risk", "level"), unknown(rule.level, outcomes[rule.outcome])
+        yield "rules.yaml", (rule.name, "risk", "level"), _unknown(rule.level, outcomes[rule.outcome])
 
 
-def _unreached_tiers(draft: Draft) -> Iterator[Fault]:
-    if not draft.header.tiers:
+def _unreached_tiers(written: Written) -> Iterator[Fault]:
+    if not written.tiers:
         yield "guidance.yaml", ("tiers",), "expected at least one tier, lowest first"
-    reached = {rule.tier for rule in draft.rules}
-    for tier in draft.header.tiers[1:]:
-        if tier.name not in reached:
+    reached = {rule.tier for rule in written.rules}
+    for tier in written.tiers[1:]:
+        if tier.code not in reached:
             yield (
                 "guidance.yaml",
-                ("tiers", tier.name),
+                ("tiers", tier.code),
                 "no rule fires it; expected one for every tier but the lowest",
             )
 
 
-def _decision_list(outcome: OutcomeDraft, rules: list[RuleDraft]) -> Iterator[Fault]:
-    place = ("outcomes", outcome.name)
+def _decision_list(outcome: Outcome, rules: list[Rule]) -> Iterator[Fault]:
+    place = ("outcomes", outcome.code)
     if not rules or rules[-1].when is not None:
         where = ("rules.yaml", (rules[-1].name,)) if rules else ("guidance.yaml", place)
-        yield *where, f"expected the last rule of the outcome {outcome.name} to say otherwise: true"
+        yield *where, f"expected the last rule of the outcome {outcome.code} to say otherwise: true"
     for rule in rules[:-1]:
         if rule.when is None:
             yield (
                 "rules.yaml",
                 (rule.name, "otherwise"),
-                f"expected only in the last rule of the outcome {outcome.name}",
+                f"expected only in the last rule of the outcome {outcome.code}",
             )
     fired = {rule.level for rule in rules}
     for index, level in enumerate(outcome.levels):
@@ -418,18 +455,19 @@ def _decision_list(outcome: OutcomeDraft, rules: list[RuleDraft]) -> Iterator[Fa
 _FILE = "scores.yaml"
 
 
-def score_faults(draft: Draft, form: Form) -> Iterator[Fault]:
+def _score_faults(written: Written, form: Form) -> Iterator[Fault]:
     """Yields what is wrong with any score, and parameters that are compared with one but carry a unit."""
-    for score in draft.scores:
-        faults = [*_item_faults(score, form), *_end_faults(score, draft), *_repeated_bands(score)]
+    for score in written.scores:
+        faults = [*_item_faults(score, form), *_end_faults(score, written), *_repeated_bands(score)]
         yield from faults
         if not faults:
             weights = [weights_of(form.questions[link_id]) for link_id in score.items]
-            yield from _band_faults(score_from(score, draft.header), weights)
-    yield from _unit_faults(draft)
+            bands = [_Band(band.name, *map(written.number, (band.low, band.high))) for band in score.bands]
+            yield from _band_faults((score.name, "bands"), bands, weights)
+    yield from _score_unit_faults(written)
 
 
-def _item_faults(score: ScoreDraft, form: Form) -> Iterator[Fault]:
+def _item_faults(score: Score, form: Form) -> Iterator[Fault]:
     for index, link_id in enumerate(score.items):
         question = form.questions.get(link_id)
         place = (score.name, "sum-of", index)
@@ -441,12 +479,12 @@ def _item_faults(score: ScoreDraft, form: Form) -> Iterator[Fault]:
             yield _FILE, place, "expected each question once"
 
 
-def _end_faults(score: ScoreDraft, draft: Draft) -> Iterator[Fault]:
+def _end_faults(score: Score, written: Written) -> Iterator[Fault]:
     for band in score.bands:
         for key, end in (("from", band.low), ("to", band.high)):
-            parameter = draft.header.parameters.get(end) if isinstance(end, str) else None
+            parameter = written.parameters.get(end) if isinstance(end, str) else None
             if isinstance(end, str) and (
-                parameter is None or isinstance(parameter.value, bool) or not plain(parameter)
+                parameter is None or isinstance(parameter.value, bool) or not _is_plain(parameter)
             ):
                 yield (
                     _FILE,
@@ -455,54 +493,59 @@ def _end_faults(score: ScoreDraft, draft: Draft) -> Iterator[Fault]:
                 )
 
 
-def _repeated_bands(score: ScoreDraft) -> Iterator[Fault]:
+def _repeated_bands(score: Score) -> Iterator[Fault]:
     names = [band.name for band in score.bands]
     for index, name in enumerate(names):
         if name in names[:index]:
             yield _FILE, (score.name, "bands", name), "expected one entry of this name"
 
 
-def _band_faults(score: Score, weights: list[Weights]) -> Iterator[Fault]:
-    if not score.bands:
-        yield _FILE, (score.name, "bands"), "expected at least one band"
+class _Band(NamedTuple):
+    """A band with the numbers of both ends."""
+
+    name: str
+    low: Decimal
+    high: Decimal
+
+
+def _band_faults(place: Place, bands: list[_Band], weights: list[Weights]) -> Iterator[Fault]:
+    if not bands:
+        yield _FILE, place, "expected at least one band"
         return
+    yield from _range_faults(place, bands, weights)
     step = _step(weights)
-    lowest = sum((min(each.least, ZERO) if each.least > ZERO else each.least for each in weights), ZERO)
-    yield from _first_and_last(score, lowest, sum((each.most for each in weights), ZERO))
-    for index, (band, after) in enumerate(zip(score.bands, score.bands[1:], strict=False)):
-        place: Place = (score.name, "bands", index + 1, "from")
+    for index, (band, after) in enumerate(pairwise(bands), 1):
         if after.low > band.high + step:
-            yield _FILE, place, f"gap after {band.name}: expected {band.high + step}"
+            yield _FILE, (*place, index, "from"), f"gap after {band.name}: expected {band.high + step}"
         elif after.low <= band.high:
-            yield _FILE, place, f"overlap with {band.name}: expected {band.high + step}"
-    for index, band in enumerate(score.bands):
+            yield _FILE, (*place, index, "from"), f"overlap with {band.name}: expected {band.high + step}"
+    for index, band in enumerate(bands):
         if band.high < band.low:
-            yield _FILE, (score.name, "bands", index, "to"), f"expected {band.low} or more"
+            yield _FILE, (*place, index, "to"), f"expected {band.low} or more"
 
 
-def _first_and_last(score: Score, lowest: Decimal, highest: Decimal) -> Iterator[Fault]:
-    if score.bands[0].low > lowest:
-        yield (
-            _FILE,
-            (score.name, "bands", 0, "from"),
-            f"gap: expected {lowest} or less, the lowest possible sum",
-        )
-    if score.bands[-1].high < highest:
-        place: Place = (score.name, "bands", len(score.bands) - 1, "to")
-        yield _FILE, place, f"gap: expected {highest} or more, the highest possible sum"
+def _range_faults(place: Place, bands: list[_Band], weights: list[Weights]) -> Iterator[Fault]:
+    """Yields what is missing of the first and of the last band."""
+    lowest = sum((min(weight.least, ZERO) for weight in weights), ZERO)
+    highest = sum((weight.most for weight in weights), ZERO)
+    if bands[0].low > lowest:
+        yield _FILE, (*place, 0, "from"), f"gap: expected {lowest} or less, the lowest possible sum"
+    if bands[-1].high < highest:
+        last = len(bands) - 1
+        yield _FILE, (*place, last, "to"), f"gap: expected {highest} or more, the highest possible sum"
 
 
 def _step(weights: list[Weights]) -> Decimal:
-    """The smallest difference that two sums can have: one unit of the last decimal place in use."""
-    exponents = [int(weight.as_tuple().exponent) for each in weights for weight in each.by_answer.values()]
-    return Decimal(1).scaleb(min([0, *exponents]))
+    """Returns the smallest difference between two sums: one unit of the last decimal place in use."""
+    known = [value for weight in weights for value in weight.by_answer.values()]
+    return Decimal(1).scaleb(min([0, *[int(value.as_tuple().exponent) for value in known]]))
 
 
-def _unit_faults(draft: Draft) -> Iterator[Fault]:
-    for file, place, condition in draft.conditions():
-        for inner, each in walk(condition, place):
-            parameter = draft.header.parameters.get(each.parameter) if isinstance(each, Scored) else None
-            if parameter is not None and not plain(parameter):
+def _score_unit_faults(written: Written) -> Iterator[Fault]:
+    for file, place, condition in written.conditions():
+        for inner, part in walk(condition, place):
+            parameter = written.parameters.get(part.parameter) if isinstance(part, Scored) else None
+            if parameter is not None and not _is_plain(parameter):
                 yield (
                     file,
                     inner,
@@ -516,34 +559,36 @@ RECORDED = "recorded"
 """The kind of findings that are written down only: nothing needs to read them."""
 
 
-def use_faults(draft: Draft) -> Iterator[Fault]:
+def _use_faults(written: Written) -> Iterator[Fault]:
     """Yields circles, entries that nothing uses, and statements without use or reason."""
-    yield from _circles(draft)
-    yield from _unused_findings(draft)
-    yield from _unused_parameters(draft)
-    yield from _statements(draft)
+    yield from _circles(written)
+    yield from _unused_findings(written)
+    yield from _unused_parameters(written)
+    yield from _statements(written)
 
 
-def citations(draft: Draft) -> Iterator[tuple[str, tuple[str | int, ...], tuple[str, ...]]]:
+def _citations(written: Written) -> Iterator[tuple[str, tuple[str | int, ...], tuple[str, ...]]]:
     """Yields the statements that each entry cites, with the file and the place of the entry."""
-    header = draft.header
     yield from (
-        ("guidance.yaml", ("parameters", each.name), each.sources) for each in header.parameters.values()
+        ("guidance.yaml", ("parameters", parameter.name), parameter.sources)
+        for parameter in written.parameters.values()
     )
-    yield from (("guidance.yaml", ("tiers", each.name), each.sources) for each in header.tiers)
-    yield from (("guidance.yaml", ("outcomes", each.name), each.sources) for each in header.outcomes)
-    yield from (("findings.yaml", (each.name,), each.sources) for each in draft.findings)
-    yield from (("rules.yaml", (each.name,), each.sources) for each in draft.rules)
-    yield from (("advice.yaml", (each.name,), each.sources) for each in draft.advice)
-    yield from (("scores.yaml", (each.name,), each.sources) for each in draft.scores)
-    for table in draft.tables:
+    yield from (("guidance.yaml", ("tiers", tier.code), tier.sources) for tier in written.tiers)
+    yield from (
+        ("guidance.yaml", ("outcomes", outcome.code), outcome.sources) for outcome in written.outcomes
+    )
+    yield from (("findings.yaml", (finding.name,), finding.sources) for finding in written.findings)
+    yield from (("rules.yaml", (rule.name,), rule.sources) for rule in written.rules)
+    yield from (("advice.yaml", (advice.name,), advice.sources) for advice in written.advice)
+    yield from (("scores.yaml", (score.name,), score.sources) for score in written.scores)
+    for table in written.comparisons:
         for row in table.rows:
             yield "comparisons.yaml", (table.name, row.name, "left"), row.left.sources
             yield "comparisons.yaml", (table.name, row.name, "right"), row.right.sources
 
 
-def _circles(draft: Draft) -> Iterator[Fault]:
-    reads = {finding.name: _names(finding.when) for finding in draft.findings}
+def _circles(written: Written) -> Iterator[Fault]:
+    reads = {finding.name: _names(finding.when) for finding in written.findings}
     done: set[str] = set()
     for start in reads:
         circle = _circle(start, reads, done)
@@ -575,44 +620,44 @@ def _circle(start: str, reads: dict[str, list[str]], done: set[str]) -> list[str
 
 
 def _names(condition: Condition) -> list[str]:
-    return [each.finding for _, each in walk(condition, ()) if isinstance(each, Named)]
+    return [part.finding for _, part in walk(condition, ()) if isinstance(part, Named)]
 
 
-def _unused_findings(draft: Draft) -> Iterator[Fault]:
-    read = {name for _, _, condition in draft.conditions() for name in _names(condition)}
-    read |= {name for contradiction in draft.contradictions for name in contradiction.worse}
-    for finding in draft.findings:
+def _unused_findings(written: Written) -> Iterator[Fault]:
+    read = {name for _, _, condition in written.conditions() for name in _names(condition)}
+    read |= {name for contradiction in written.contradictions for name in contradiction.worse}
+    for finding in written.findings:
         if finding.name not in read and finding.kind != RECORDED:
             expected = f"nothing reads it; expected a use, or kind: {RECORDED}"
             yield "findings.yaml", (finding.name,), expected
 
 
-def _unused_parameters(draft: Draft) -> Iterator[Fault]:
-    used = {name for _, _, condition in draft.conditions() for name in _parameters(condition)}
+def _unused_parameters(written: Written) -> Iterator[Fault]:
+    used = {name for _, _, condition in written.conditions() for name in _parameters(condition)}
     used |= {
         end
-        for score in draft.scores
+        for score in written.scores
         for band in score.bands
         for end in (band.low, band.high)
         if isinstance(end, str)
     }
-    for name in draft.header.parameters:
+    for name in written.parameters:
         if name not in used:
             yield "guidance.yaml", ("parameters", name), "nothing reads it; expected a use, or to be left out"
 
 
 def _parameters(condition: Condition) -> Iterator[str]:
-    for _, each in walk(condition, ()):
-        if isinstance(each, Measured):
-            yield from each.parameters
-        elif isinstance(each, Scored | Switch | Group) and each.parameter:
-            yield each.parameter
+    for _, part in walk(condition, ()):
+        if isinstance(part, Measured):
+            yield from part.parameters
+        elif isinstance(part, Scored | Switch | Group) and part.parameter:
+            yield part.parameter
 
 
-def _statements(draft: Draft) -> Iterator[Fault]:
-    listed = {statement.id for statement in draft.statements}
+def _statements(written: Written) -> Iterator[Fault]:
+    listed = {statement.id for statement in written.statements}
     cited: set[str] = set()
-    for file, place, sources in citations(draft):
+    for file, place, sources in _citations(written):
         for index, source in enumerate(sources):
             cited.add(source)
             if source not in listed:
@@ -621,20 +666,8 @@ def _statements(draft: Draft) -> Iterator[Fault]:
                     (*place, "sources", index),
                     f"expected a statement of sources.yaml; {source} is not listed",
                 )
-    for statement in draft.statements:
+    for statement in written.statements:
         if statement.id in cited and statement.unused:
             yield "sources.yaml", (statement.id, "unused"), "is cited; expected no reason why it is unused"
         if statement.id not in cited and not statement.unused:
             yield "sources.yaml", (statement.id,), "is cited nowhere; expected a use, or unused: reason"
-
-
-def faults_of(draft: Draft, form: Form) -> tuple[str, ...]:
-    """A line per fault, `file.yaml: key path: what was expected`; empty if there is none."""
-    found = [
-        *name_faults(draft, form),
-        *rule_faults(draft),
-        *condition_faults(draft, form),
-        *score_faults(draft, form),
-        *use_faults(draft),
-    ]
-    return tuple(dict.fromkeys(fault_line(*fault) for fault in found))

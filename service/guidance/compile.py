@@ -1,4 +1,4 @@
-"""Turns the guidance into tables of bits, once, when it is loaded."""
+"""Turns a checked guidance into the tables that answers are evaluated with; once, when it is loaded."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from service.datatypes.answers import Answer
-from service.datatypes.form import Form, Question
-from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program
-from service.guidance.build import links_of
-from service.guidance.conditions import Answered, AtLevel, AtTier, InBand, Is, Measured, Scored
-from service.guidance.draft import Draft
-from service.guidance.graph import Atom, Graph, Test
+from service.datatypes.form import Form
+from service.guidance.answer_tables import AnswerTable, AnswerTables, ScoreTable
+from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
+from service.guidance.checks import Checked
+from service.guidance.conditions import Answered, AtLevel, AtTier, InBand, Is, Measured, Scored, links_of
+from service.guidance.graph import Atom, Graph
 from service.guidance.model import (
     Comparison,
     Contradiction,
@@ -24,33 +23,75 @@ from service.guidance.model import (
     Written,
     unfit_answers,
 )
-from service.guidance.readings import ZERO, Reading, Readings, ScoreTable, Settings, Weights
+from service.guidance.options import weights_of
 from service.guidance.result import Fired, Interval, Risk, RowTally
 from service.guidance.tables import (
+    COUNT_BITS,
     AdviceTable,
-    Because,
     ComparisonTable,
     Compiled,
     ContradictionTable,
     Ladders,
+    NodeSupport,
     OutcomeTable,
-    Over,
     RowStates,
     RuleBlock,
     RuleTable,
+    Support,
 )
 
-# What all tables are made from, and the tables of the questions: readings and scores.
+
+def compiled_from(checked: Checked, graph: Graph) -> Compiled:
+    """Returns the tables of a guidance, whose conditions are the nodes of `graph`."""
+    source = _source_of(checked, graph)
+    written, form = checked.written, checked.form
+    rows = [node for nodes in graph.rows.values() for node in nodes]
+    derived = graph.below([*graph.findings.values(), *graph.rules.values(), *rows])
+    detected = graph.below(graph.contradictions) - frozenset(graph.contradictions)
+    always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
+    block = _rule_block(source)
+    return Compiled(
+        answers=AnswerTables(_answer_tables(source)),
+        links=frozenset(source.places),
+        bit_of={link_id: 1 << place for link_id, place in source.places.items()},
+        questions=tuple(source.places),
+        single={1 << place: (link_id,) for link_id, place in source.places.items()},
+        gates=tuple(source.questions(form.questions[link_id].gates) for link_id in source.places),
+        gated=source.questions(link_id for link_id in source.places if form.questions[link_id].gates),
+        always=both(union(always)),
+        worse=_worse(source),
+        closure=source.closure,
+        unfit=dict(zip(form.questions, unfit_answers(form), strict=True)),
+        ignored_bits=both(certain(index for index, atom in source.atoms() if atom.ignored_too)),
+        detect=program(graph, source.closure, detected),
+        derive=program(graph, source.closure, derived),
+        advise=program(graph, source.closure, graph.below(graph.advice) - derived),
+        tiers=written.tiers,
+        block=block,
+        outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
+        contradictions=tuple(
+            _contradiction(source, contradiction, node)
+            for contradiction, node in zip(written.contradictions, graph.contradictions, strict=True)
+        ),
+        findings={name: 2 * node for name, node in graph.findings.items()},
+        comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
+        advice=_advice_table(source),
+        ladders=_ladders(source),
+        scores=tuple(_score_table(source, score) for score in written.scores),
+        support=_support(source),
+    )
+
+
+# What all tables are made from, and the tables of the questions: answers and scores.
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class _Source:
     """The guidance as graph and as written, with the closure of every node.
 
     Args:
         places: by linkId of every question that counts, its bit in masks of questions (form order).
         items: linkIds by score.
-        general_advice: names of advice without a condition.
     """
 
     graph: Graph
@@ -59,9 +100,6 @@ class Ground:
     closure: tuple[int, ...]
     places: Mapping[str, int]
     items: Mapping[str, tuple[str, ...]]
-    settings: Settings
-    red_flag_kinds: frozenset[str]
-    general_advice: frozenset[str]
 
     def atoms(self) -> Iterator[tuple[int, Atom]]:
         """Yields every atom with its node."""
@@ -70,60 +108,23 @@ class Ground:
                 yield index, node.atom
 
     def questions(self, link_ids: Iterable[str]) -> int:
-        """The mask of these questions."""
+        """Returns the mask of these questions."""
         mask = 0
         for link_id in link_ids:
             mask |= 1 << self.places[link_id]
         return mask
 
 
-def ground_of(draft: Draft, graph: Graph, written: Written, form: Form) -> Ground:
-    """What the tables of this guidance are made from."""
-    items = {score.name: score.items for score in written.scores}
-    return Ground(
+def _source_of(checked: Checked, graph: Graph) -> _Source:
+    items = {score.name: score.items for score in checked.written.scores}
+    return _Source(
         graph=graph,
-        written=written,
-        form=form,
+        written=checked.written,
+        form=checked.form,
         closure=closures(graph),
-        places=_places(graph, items, form),
+        places=_places(graph, items, checked.form),
         items=items,
-        settings=Settings(draft.header.words, draft.header.parameters),
-        red_flag_kinds=frozenset(name for name, red_flag in draft.header.kinds.items() if red_flag),
-        general_advice=frozenset(each.name for each in draft.advice if each.when is None),
     )
-
-
-def readings(ground: Ground) -> dict[str, Reading]:
-    """The table of every question that counts, by linkId in form order."""
-    tests: dict[str, list[tuple[Atom, int]]] = {link_id: [] for link_id in ground.places}
-    for node, atom in ground.atoms():
-        if isinstance(atom.test, Is | Answered | Measured):
-            tests[atom.test.link_id].append((atom, ground.closure[node]))
-    return {
-        link_id: Reading(ground.form.questions[link_id], place, tuple(tests[link_id]), ground.settings)
-        for link_id, place in ground.places.items()
-    }
-
-
-def score_tables(ground: Ground) -> tuple[ScoreTable, ...]:
-    """The table of every score, in file order."""
-    return tuple(_score_table(ground, score) for score in ground.written.scores)
-
-
-def weights_of(question: Question) -> Weights:
-    """What the answers of a question add to a score."""
-    by_answer: dict[Answer, Decimal] = {
-        option.coding: option.weight for option in question.options if option.weight is not None
-    }
-    known = list(by_answer.values())
-    if question.repeats:
-        least = sum((weight for weight in known if weight < ZERO), ZERO) or min(known)
-        most = sum((weight for weight in known if weight > ZERO), ZERO) or max(known)
-    else:
-        least, most = min(known), max(known)
-    if question.gates:
-        least, most = min(least, ZERO), max(most, ZERO)
-    return Weights(question.link_id, by_answer, least, most)
 
 
 def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], form: Form) -> dict[str, int]:
@@ -142,21 +143,33 @@ def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], form: Form) -> d
     return {link_id: place for place, link_id in enumerate(ordered)}
 
 
-def _score_table(ground: Ground, score: Score) -> ScoreTable:
-    tests = [(atom.test, ground.closure[node]) for node, atom in ground.atoms()]
+def _answer_tables(source: _Source) -> dict[str, AnswerTable]:
+    """Returns the table of every question that counts, by linkId in form order."""
+    tests: dict[str, list[tuple[Atom, int]]] = {link_id: [] for link_id in source.places}
+    for node, atom in source.atoms():
+        if isinstance(atom.test, Is | Answered | Measured):
+            tests[atom.test.link_id].append((atom, source.closure[node]))
+    return {
+        link_id: AnswerTable(source.form.questions[link_id], place, tuple(tests[link_id]), source.written)
+        for link_id, place in source.places.items()
+    }
+
+
+def _score_table(source: _Source, score: Score) -> ScoreTable:
+    tests = [(atom.test, source.closure[node]) for node, atom in source.atoms()]
     names = [band.name for band in score.bands]
     return ScoreTable(
         score=score,
-        weights=tuple(weights_of(ground.form.questions[link_id]) for link_id in score.items),
-        reads=ground.questions(score.items),
-        floors=tuple(band.low for band in score.bands),
+        weights=tuple(weights_of(source.form.questions[link_id]) for link_id in score.items),
+        reads=source.questions(score.items),
+        floors=tuple(source.written.number(band.low) for band in score.bands),
         bands=tuple(
             (sets, frozenset(names.index(band) for band in test.bands))
             for test, sets in tests
             if isinstance(test, InBand) and test.score == score.name
         ),
         cuts=tuple(
-            (sets, *_threshold(ground.settings.parameters[test.parameter]))
+            (sets, *_threshold(source.written.parameters[test.parameter]))
             for test, sets in tests
             if isinstance(test, Scored) and test.score == score.name
         ),
@@ -167,76 +180,75 @@ def _threshold(parameter: Parameter) -> tuple[str, Decimal]:
     return parameter.edge, Decimal(parameter.value)
 
 
-# The tables of advice: the bit that shows each piece, and the bits that it reads off the result.
+# Advice: the bit that shows each piece, and the bits that it reads off the result.
 
 SHOWN_WHEN_UNKNOWN = "safety"
 """The group of advice that is shown as long as its condition is possible."""
 
 
-def advice_table(ground: Ground) -> AdviceTable:
-    """The table of all advice, in file order."""
-    pieces = ground.written.advice
-    places = [piece.order for piece in pieces if piece.name not in ground.general_advice]
+def _advice_table(source: _Source) -> AdviceTable:
+    """Returns the table of all advice, in file order."""
+    all_advice = source.written.advice
     conditional = 0
-    for place in places:
-        conditional |= certain([place]) << (pieces[place].group == SHOWN_WHEN_UNKNOWN)
+    for place, advice in enumerate(all_advice):
+        if advice.when is not None:
+            conditional |= certain([place]) << (advice.group == SHOWN_WHEN_UNKNOWN)
     return AdviceTable(
-        start=2 * ground.graph.advice[0] if pieces else 0,
+        start=2 * source.graph.advice[0] if all_advice else 0,
         conditional=conditional,
-        by_bit=tuple(piece for piece in pieces for _ in range(2)),
-        general=tuple(piece for piece in pieces if piece.name in ground.general_advice),
+        by_bit=tuple(advice for advice in all_advice for _ in range(2)),
+        general=tuple(advice for advice in all_advice if advice.when is None),
     )
 
 
-def ladders(ground: Ground) -> Ladders:
-    """The bits that conditions on the result set, by rank."""
-    levels = [_level_ladder(ground, outcome) for outcome in ground.written.outcomes]
+def _ladders(source: _Source) -> Ladders:
+    """Returns the bits that conditions on the result set, by rank."""
+    levels = [_level_ladder(source, outcome) for outcome in source.written.outcomes]
     return Ladders(
-        at_least=_tier_ladder(ground, "at-least"),
-        at_most=_tier_ladder(ground, "at-most"),
+        at_least=_tier_ladder(source, "at-least"),
+        at_most=_tier_ladder(source, "at-most"),
         levels=tuple((position, ladder) for position, ladder in enumerate(levels) if any(ladder)),
     )
 
 
-def _tier_ladder(ground: Ground, comparison: str) -> tuple[int, ...]:
-    ranks = {tier.code: tier.rank for tier in ground.written.tiers}
+def _tier_ladder(source: _Source, comparison: str) -> tuple[int, ...]:
+    ranks = {tier.code: tier.rank for tier in source.written.tiers}
     masks = [0] * len(ranks)
-    for node, atom in ground.atoms():
+    for node, atom in source.atoms():
         if isinstance(atom.test, AtTier) and atom.test.comparison == comparison:
             wanted = ranks[atom.test.tier]
             held = range(wanted, len(ranks)) if comparison == "at-least" else range(wanted + 1)
             for rank in held:
-                masks[rank] |= both(ground.closure[node])
+                masks[rank] |= both(source.closure[node])
     return tuple(masks)
 
 
-def _level_ladder(ground: Ground, outcome: Outcome) -> tuple[int, ...]:
-    ranks = {level.code: level.rank for level in outcome.levels}
-    masks = [0] * len(ranks)
-    for node, atom in ground.atoms():
+def _level_ladder(source: _Source, outcome: Outcome) -> tuple[int, ...]:
+    masks = [0] * len(outcome.levels)
+    for node, atom in source.atoms():
         if isinstance(atom.test, AtLevel) and atom.test.outcome == outcome.code:
-            for rank in range(ranks[atom.test.level], len(ranks)):
-                masks[rank] |= both(ground.closure[node])
+            for rank in range(outcome.levels.index(atom.test.level), len(masks)):
+                masks[rank] |= both(source.closure[node])
     return tuple(masks)
 
 
 # What every condition stands on: for reasons, and for the open questions that keep one undecided.
 
 
-def because(ground: Ground) -> Because:
-    """What every node stands on."""
-    reads = [0] * len(ground.graph.nodes)
-    for index, atom in ground.atoms():
-        reads[index] = ground.questions(links_of(atom.test, ground.items))
-    return Because(
-        over=tuple(_over(ground.graph, index, reads) for index in range(len(ground.graph.nodes))),
+def _support(source: _Source) -> Support:
+    """Returns what every node stands on."""
+    reads = [0] * len(source.graph.nodes)
+    for index, atom in source.atoms():
+        reads[index] = source.questions(links_of(atom.test, source.items))
+    return Support(
+        of_node=tuple(_node_support(source.graph, index, reads) for index in range(len(source.graph.nodes))),
         reads=tuple(reads),
-        red_flags=_red_flags(ground, reads),
-        certain=certain(range(len(ground.graph.nodes))),
+        red_flags=_red_flags(source, reads),
+        certain=certain(range(len(source.graph.nodes))),
     )
 
 
-def _over(graph: Graph, index: int, reads: list[int]) -> Over:
+def _node_support(graph: Graph, index: int, reads: list[int]) -> NodeSupport:
     word = graph.nodes[index].word
     through = _through_any(graph, index)
     parts = through if word in ("atom", "any") else list(graph.nodes[index].parts)
@@ -244,7 +256,7 @@ def _over(graph: Graph, index: int, reads: list[int]) -> Over:
     for below in graph.below(parts) if word == "none" else ():
         absence |= reads[below]
     steps = [part for part in through if graph.nodes[part].word in STEPS] if word != "none" else []
-    return Over(
+    return NodeSupport(
         plain=word in ("atom", "any") and not steps,
         through=word in ("all", "count"),
         frontier=certain([index, *parts] if word in ("all", "count") else [index]),
@@ -256,7 +268,7 @@ def _over(graph: Graph, index: int, reads: list[int]) -> Over:
 
 
 def _through_any(graph: Graph, index: int) -> list[int]:
-    """The atoms and steps below a node, with nothing but `any` between; an atom itself."""
+    """Returns the atoms and steps below a node, with nothing but `any` between; an atom itself."""
     node = graph.nodes[index]
     if node.word == "atom":
         return [index]
@@ -266,35 +278,26 @@ def _through_any(graph: Graph, index: int) -> list[int]:
     return found
 
 
-def _red_flags(ground: Ground, reads: list[int]) -> int:
-    """The questions that findings and rules of a red-flag kind read, and those that open them up."""
-    graph, written = ground.graph, ground.written
-    flags = [
-        graph.findings[each.name] for each in written.findings.values() if each.kind in ground.red_flag_kinds
-    ]
-    flags += [graph.rules[rule.name] for rule in written.rules if rule.kind in ground.red_flag_kinds]
+def _red_flags(source: _Source, reads: list[int]) -> int:
+    """Returns the questions that findings and rules of a red-flag kind read, and their gates, as a mask."""
+    graph, written = source.graph, source.written
+    kinds = {kind for kind, is_red_flag in written.kinds.items() if is_red_flag}
+    flags = [graph.findings[finding.name] for finding in written.findings if finding.kind in kinds]
+    flags += [graph.rules[rule.name] for rule in written.rules if rule.kind in kinds]
     mask = 0
     for node in graph.below(flags):
         mask |= reads[node]
-    for link_id in reversed(list(ground.places)):
-        if mask >> ground.places[link_id] & 1:
-            mask |= ground.questions(ground.form.questions[link_id].gates)
+    for link_id in reversed(list(source.places)):
+        if mask >> source.places[link_id] & 1:
+            mask |= source.questions(source.form.questions[link_id].gates)
     return mask
 
 
-# The tables of the side-by-side comparisons: the states of two rows by the byte of their bits.
-
-COUNT_BITS = 16
-"""Width of one count in `RowStates.counts`."""
+# The side-by-side comparisons: the states of two rows by the byte of their bits.
 
 
-def comparison_tables(ground: Ground) -> tuple[ComparisonTable, ...]:
-    """The table of every comparison, in file order."""
-    return tuple(_table(ground, comparison) for comparison in ground.written.comparisons)
-
-
-def _table(ground: Ground, comparison: Comparison) -> ComparisonTable:
-    nodes = ground.graph.rows[comparison.name]
+def _comparison_table(source: _Source, comparison: Comparison) -> ComparisonTable:
+    nodes = source.graph.rows[comparison.name]
     rows = comparison.rows
     return ComparisonTable(
         comparison=comparison,
@@ -305,7 +308,7 @@ def _table(ground: Ground, comparison: Comparison) -> ComparisonTable:
 
 
 def _states(rows: tuple[Row, ...]) -> tuple[RowStates, ...]:
-    """By byte; the bits of a row are left certain, left possible, right certain, right possible."""
+    """Returns the states by byte; each row has two bits for its left side, then two for its right."""
     return tuple(_state(rows, bits) for bits in range(256))
 
 
@@ -335,48 +338,13 @@ def _counts(word: str) -> int:
     return sum(count << COUNT_BITS * part for part, count in enumerate(counts))
 
 
-def compiled_from(draft: Draft, graph: Graph, written: Written, form: Form) -> Compiled:
-    """The tables of a guidance whose names have been checked."""
-    ground = ground_of(draft, graph, written, form)
-    rows = [node for nodes in graph.rows.values() for node in nodes]
-    derived = graph.below([*graph.findings.values(), *graph.rules.values(), *rows])
-    always = [ground.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
-    block = _rule_block(ground)
-    return Compiled(
-        readings=Readings(readings(ground)),
-        links=frozenset(ground.places),
-        bit_of={link_id: 1 << place for link_id, place in ground.places.items()},
-        questions=tuple(ground.places),
-        single={1 << place: (link_id,) for link_id, place in ground.places.items()},
-        gates=tuple(ground.questions(form.questions[link_id].gates) for link_id in ground.places),
-        gated=ground.questions(link_id for link_id in ground.places if form.questions[link_id].gates),
-        always=both(_union(always)),
-        worse=_worse(ground),
-        closure=tuple(ground.closure),
-        unfit={each.between[0]: each for each in unfit_answers(form)},
-        ignored_bits=both(certain(index for index, atom in ground.atoms() if atom.ignored_too)),
-        detect=program(
-            graph, ground.closure, graph.below(graph.contradictions) - frozenset(graph.contradictions)
-        ),
-        derive=program(graph, ground.closure, derived),
-        advise=program(graph, ground.closure, graph.below(graph.advice) - derived),
-        tiers=written.tiers,
-        block=block,
-        outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
-        contradictions=_contradictions(ground, draft),
-        findings={name: 2 * node for name, node in graph.findings.items()},
-        comparisons=comparison_tables(ground),
-        advice=advice_table(ground),
-        ladders=ladders(ground),
-        scores=score_tables(ground),
-        because=because(ground),
-    )
+# The rules of the tier and of every outcome, and the contradictions.
 
 
-def _worse(ground: Ground) -> int:
-    """The *certain* bits of the atoms by which a rule of the tier is made to hold, never prevented."""
-    graph, worse = ground.graph, 0
-    waiting = [graph.rules[rule.name] for rule in ground.written.rules if rule.tier is not None]
+def _worse(source: _Source) -> int:
+    """Returns the *certain* bits of the atoms that make a rule of the tier hold and never prevent it."""
+    graph, worse = source.graph, 0
+    waiting = [graph.rules[rule.name] for rule in source.written.rules if rule.tier]
     while waiting:
         index = waiting.pop()
         node = graph.nodes[index]
@@ -387,25 +355,25 @@ def _worse(ground: Ground) -> int:
     return worse
 
 
-def _rule_block(ground: Ground) -> RuleBlock:
-    nodes = ground.graph.rules
-    tables = [
-        RuleTable(rule, nodes[rule.name], _rank(rule), Fired(rule, ())) for rule in ground.written.rules
-    ]
+def _rule_block(source: _Source) -> RuleBlock:
+    written, nodes = source.written, source.graph.rules
+    tiers = [tier.code for tier in written.tiers]
+    levels = {outcome.code: outcome.levels for outcome in written.outcomes}
+
+    def rank(rule: Rule) -> int:
+        return tiers.index(rule.tier) if rule.tier else levels[rule.outcome].index(rule.level)
+
+    tables = [RuleTable(rule, nodes[rule.name], rank(rule), Fired(rule, ())) for rule in written.rules]
     tables.sort(key=lambda table: table.node)
-    tier = certain(place for place, table in enumerate(tables) if table.rule.tier is not None)
+    tier = certain(place for place, table in enumerate(tables) if table.rule.tier)
     return RuleBlock(2 * tables[0].node if tables else 0, tuple(tables), tier)
-
-
-def _rank(rule: Rule) -> int:
-    rank = rule.level if rule.tier is None else rule.tier
-    return 0 if rank is None else rank
 
 
 def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:
     places = [place for place, table in enumerate(block.rules) if table.rule.outcome == outcome.code]
     rules = tuple(block.rules[place] for place in places)
-    settled = tuple(Interval(level.rank, level.rank) for level in outcome.levels)
+    ranks = range(len(outcome.levels))
+    settled = tuple(Interval(rank, rank) for rank in ranks)
     last = rules[-1]
     return OutcomeTable(
         outcome=outcome,
@@ -413,46 +381,23 @@ def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:
         certain=certain(places),
         conditional=certain(places[:-1]) << 1,
         same=tuple(
-            certain(place for place in places[:-1] if block.rules[place].rank == level.rank)
-            for level in outcome.levels
+            certain(place for place in places[:-1] if block.rules[place].rank == rank) for rank in ranks
         ),
         settled=settled,
         otherwise=Risk(outcome, settled[last.rank], (last.alone,)),
     )
 
 
-def _contradictions(ground: Ground, draft: Draft) -> tuple[ContradictionTable, ...]:
-    """Those that authors wrote; behind them stand those that need no author (`unfit_answers`)."""
-    nodes = ground.graph.contradictions
-    return tuple(
-        _contradiction(ground, written, each.worse, node)
-        for written, each, node in zip(
-            ground.written.contradictions, draft.contradictions, nodes, strict=False
-        )
-    )
-
-
-def _contradiction(
-    ground: Ground, written: Contradiction, worse: tuple[str, ...], node: int
-) -> ContradictionTable:
-    reads = [test.link_id for test in _tests(ground, node) if isinstance(test, Is | Answered | Measured)]
+def _contradiction(source: _Source, contradiction: Contradiction, node: int) -> ContradictionTable:
+    graph = source.graph
+    parts = graph.nodes[node].parts
+    atoms = [graph.nodes[part].atom for part in parts]
+    tests = [atom.test for atom in atoms if atom is not None]
     return ContradictionTable(
-        contradiction=written,
+        contradiction=contradiction,
         node=node,
-        parts=ground.graph.nodes[node].parts,
-        all=certain(ground.graph.nodes[node].parts) << 1,
-        sets=_union(ground.closure[ground.graph.findings[name]] for name in worse),
-        reads=ground.questions(reads),
+        parts=parts,
+        all=certain(parts) << 1,
+        sets=union(source.closure[graph.findings[name]] for name in contradiction.worse),
+        reads=source.questions(link_id for test in tests for link_id in links_of(test, {})),
     )
-
-
-def _tests(ground: Ground, node: int) -> list[Test]:
-    parts = [ground.graph.nodes[part].atom for part in ground.graph.nodes[node].parts]
-    return [atom.test for atom in parts if atom is not None]
-
-
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union

@@ -6,7 +6,7 @@ or of one score, a switch, or a group of conditions. Nothing is evaluated here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 COMPARISONS = {
@@ -103,6 +103,14 @@ Condition = Named | Is | Answered | Measured | InBand | Scored | Switch | AtTier
 Place = tuple[str | int, ...]
 """Where a condition stands inside its file: keys and positions, outermost first."""
 
+AskedWhen = Mapping[str, Condition]
+"""By linkId, when a question is asked: groups of `Is` (by option code) and `Answered`; absent is always.
+
+A `Measured` without parameters stands for a comparison of the questionnaire that proofs leave open:
+it may hold or not once its question is answered. That only adds responses, so what is proved stays
+proved.
+"""
+
 
 def walk(condition: Condition, place: Place) -> Iterator[tuple[Place, Condition]]:
     """Yields the condition and every condition inside it, each with its place."""
@@ -117,3 +125,10 @@ def _places(group: Group, place: Place) -> list[Place]:
         return [(*place, "not")]
     key = "of" if group.word == "at-least" else group.word
     return [(*place, key, index) for index in range(len(group.parts))]
+
+
+def links_of(condition: Condition, items: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Returns the linkIds that a test of answers reads; `items` holds the linkIds of each score."""
+    if isinstance(condition, Is | Answered | Measured):
+        return (condition.link_id,)
+    return items.get(condition.score, ()) if isinstance(condition, InBand | Scored) else ()

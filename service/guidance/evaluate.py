@@ -1,4 +1,4 @@
-"""Answers in, result out: the guidance on one screen.
+"""Answers in, result out: the evaluation on one screen.
 
 Source: guidance/clinical-decisions.md, sections 2, 5 and 8 (three values, tables, contradictions).
 """
@@ -10,12 +10,11 @@ from itertools import chain
 
 from service.datatypes.answers import Answers
 from service.guidance.bits import STATES, positions, run
-from service.guidance.compile import COUNT_BITS
 from service.guidance.model import Advice, Contradiction
-from service.guidance.reading_state import State, state_of
 from service.guidance.reasons import Reasons, chosen, open_questions
 from service.guidance.result import Fired, Interval, Result, Risk, Tally
-from service.guidance.tables import ComparisonTable, Compiled, OutcomeTable, RuleBlock
+from service.guidance.state import State, state_of
+from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
 
 # What the rules say: the tier, the level of every outcome, and the rules that fired.
 #
@@ -25,7 +24,7 @@ from service.guidance.tables import ComparisonTable, Compiled, OutcomeTable, Rul
 
 
 def verdict(compiled: Compiled, state: State) -> tuple[Interval, tuple[Fired, ...], tuple[Risk, ...]]:
-    """The tier, the tier's rules that hold (highest tier first), and the risk of every outcome."""
+    """Returns the tier, the tier's rules that hold (highest tier first), and the risk of every outcome."""
     block = compiled.block
     bits = state.bits >> block.start
     held = bits & block.tier
@@ -51,7 +50,7 @@ def _first_rank(block: RuleBlock, rules: int) -> int:
 
 
 def _level(block: RuleBlock, outcome: OutcomeTable, bits: int) -> tuple[Interval, int]:
-    """The lowest and highest level that can be reached; the deciding rule and those that agree with it."""
+    """Returns both ends of the level, and the deciding rule with those that agree with it."""
     held = bits & outcome.certain
     first = held & -held
     decided = block.rules[first.bit_length() >> 1].rank
@@ -68,12 +67,12 @@ def _risk(outcome: OutcomeTable, level: Interval, deciding: int, firings: Iterat
 
 
 def _take(firings: Iterator[Fired], rules: int) -> tuple[Fired, ...]:
-    """The next firings, as many as there are bits."""
+    """Returns the next firings, as many as there are bits."""
     return tuple([next(firings) for _ in range(rules.bit_count())])
 
 
 def _firings(compiled: Compiled, state: State, fired: int) -> list[Fired]:
-    """What fired, in the order of the rule block, each with the answers that made it hold."""
+    """Returns what fired, in the order of the rule block, each with the answers that made it hold."""
     rules = compiled.block.rules
     found = Reasons(compiled, state).of_block(compiled.block.start, fired) if fired else {}
     firings = []
@@ -91,7 +90,7 @@ _COUNT = (1 << COUNT_BITS) - 1
 
 
 def evaluate(compiled: Compiled, answers: Answers) -> Result:
-    """What the guidance makes of the answers; the same answers give an equal result."""
+    """Returns what the guidance makes of the answers; the same answers give an equal result."""
     state = state_of(compiled, answers)
     tier, fired, risks = verdict(compiled, state)
     levels = [risk.level for risk in risks]
@@ -158,7 +157,7 @@ def _advice(compiled: Compiled, bits: int, tier: Interval, levels: list[Interval
 
 
 def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ...]:
-    """Those that authors wrote, then answers that do not fit and that none of those reads."""
+    """Returns those that authors wrote, then answers that do not fit and that none of those reads."""
     read = 0
     for table in state.holds:
         read |= table.reads
@@ -167,7 +166,7 @@ def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ..
 
 
 def _ignored(compiled: Compiled, state: State, answers: Answers) -> tuple[str, ...]:
-    """Answers that did not count: a contradiction that holds counts the ones it reads."""
+    """Returns the answers that did not count: a contradiction that holds counts the ones it reads."""
     counted = 0
     for table in state.holds:
         counted |= table.reads

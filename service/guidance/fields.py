@@ -1,4 +1,7 @@
-"""Reads a condition from plain YAML values: words and lists, no expressions and no numbers."""
+"""The fields of mapping files: each takes exactly one kind of value and says what it expected.
+
+A condition is such a field too: words and lists, no expressions and no numbers.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from service.guidance.conditions import (
     Switch,
 )
 
-# Strict fields for mapping files: each takes exactly one kind of value and says what it expected.
+# Words, numbers, lists and mappings.
 
 Data = Mapping[str, Any] | None
 T = TypeVar("T")
@@ -225,20 +228,22 @@ class CodingShape(Shape):
 
 
 def coding_from(data: Mapping[str, str]) -> Coding:
-    """The coding of a loaded `CodingShape`."""
+    """Returns the coding of a loaded `CodingShape`."""
     return Coding(data["system"], data["code"])
 
 
 def codings_from(data: Any) -> tuple[Coding, ...]:
-    """The codings of a list of loaded `CodingShape`s; absent is none."""
-    return tuple(coding_from(each) for each in data or ())
+    """Returns the codings of a list of loaded `CodingShape`s; absent is none."""
+    return tuple(coding_from(entry) for entry in data or ())
 
 
-Readers = Mapping[str, Callable[["Written"], Condition]]
+# Conditions.
+
+Readers = Mapping[str, Callable[["_Entry"], Condition]]
 """By its first word, what reads a condition."""
 
 
-class Written(NamedTuple):
+class _Entry(NamedTuple):
     """A condition as it is written: the mapping, its first word, and what reads conditions inside it."""
 
     value: Mapping[str, Any]
@@ -266,7 +271,7 @@ class ConditionField(fields.Field[Any]):
 
 
 def condition_from(value: Any, readers: Readers) -> Condition:
-    """The condition that `value` writes.
+    """Returns the condition that `value` writes.
 
     Raises:
         ValidationError: with the messages nested as the keys of `value` are.
@@ -276,17 +281,17 @@ def condition_from(value: Any, readers: Readers) -> Condition:
     if isinstance(value, dict):
         for word, reader in readers.items():
             if word in value:
-                return reader(Written(value, word, readers))
+                return reader(_Entry(value, word, readers))
     raise ValidationError(_EXPECTED + ", ".join(readers))
 
 
-def _group(written: Written) -> Condition:
-    _only(written.value, written.word)
-    return Group(written.word, _parts(written, written.word))
+def _group(entry: _Entry) -> Condition:
+    _only(entry.value, entry.word)
+    return Group(entry.word, _parts(entry, entry.word))
 
 
-def _not(written: Written) -> Condition:
-    value, word, readers = written
+def _not(entry: _Entry) -> Condition:
+    value, word, readers = entry
     _only(value, word)
     try:
         return Group(word, (condition_from(value[word], readers),))
@@ -294,20 +299,20 @@ def _not(written: Written) -> Condition:
         raise ValidationError({word: error.messages}) from error
 
 
-def _at_least(written: Written) -> Condition:
-    _only(written.value, "at-least", "of")
-    return Group("at-least", _parts(written, "of"), _parameter(written.value, "at-least"))
+def _at_least(entry: _Entry) -> Condition:
+    _only(entry.value, "at-least", "of")
+    return Group("at-least", _parts(entry, "of"), _parameter(entry.value, "at-least"))
 
 
-def _parts(written: Written, word: str) -> tuple[Condition, ...]:
-    listed = written.value.get(word)
+def _parts(entry: _Entry, word: str) -> tuple[Condition, ...]:
+    listed = entry.value.get(word)
     if not isinstance(listed, list) or listed == []:
         raise ValidationError({word: ["expected a list of conditions"]})
     parts: list[Condition] = []
     faults: dict[int, Any] = {}
     for index, part in enumerate(listed):
         try:
-            parts.append(condition_from(part, written.readers))
+            parts.append(condition_from(part, entry.readers))
         except ValidationError as error:
             faults[index] = error.messages
     if faults:
@@ -315,8 +320,8 @@ def _parts(written: Written, word: str) -> tuple[Condition, ...]:
     return tuple(parts)
 
 
-def _answer(written: Written) -> Condition:
-    value = written.value
+def _answer(entry: _Entry) -> Condition:
+    value = entry.value
     link_id = _text(value, "answer")
     if "is" in value:
         _only(value, "answer", "is")
@@ -330,8 +335,8 @@ def _answer(written: Written) -> Condition:
     return Measured(link_id, comparison, _parameters(value, comparison))
 
 
-def _score(written: Written) -> Condition:
-    value = written.value
+def _score(entry: _Entry) -> Condition:
+    value = entry.value
     score = _text(value, "score")
     if "band" in value:
         _only(value, "score", "band")
@@ -343,18 +348,18 @@ def _score(written: Written) -> Condition:
     return Scored(score, comparison, _parameter(value, comparison))
 
 
-def _switch(written: Written) -> Condition:
-    return Switch(_parameter({"": written.value}, ""))
+def _switch(entry: _Entry) -> Condition:
+    return Switch(_parameter({"": entry.value}, ""))
 
 
-def _at_tier(written: Written) -> Condition:
-    _only(written.value, written.word)
-    return AtTier(written.word.removeprefix("tier-"), _text(written.value, written.word))
+def _at_tier(entry: _Entry) -> Condition:
+    _only(entry.value, entry.word)
+    return AtTier(entry.word.removeprefix("tier-"), _text(entry.value, entry.word))
 
 
-def _at_level(written: Written) -> Condition:
-    _only(written.value, "level")
-    level = written.value["level"]
+def _at_level(entry: _Entry) -> Condition:
+    _only(entry.value, "level")
+    level = entry.value["level"]
     if not isinstance(level, dict) or set(level) != {"outcome", "at-least"} or not _all_text(level.values()):
         raise ValidationError({"level": ["expected {outcome: an outcome, at-least: a level}"]})
     return AtLevel(level["outcome"], level["at-least"])

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from service.datatypes.answers import Coding
-from service.datatypes.form import Form, Question
+from service.guidance.checks import Checked
 from service.guidance.conditions import (
     Answered,
     AtLevel,
@@ -25,31 +24,8 @@ from service.guidance.conditions import (
     Scored,
     Switch,
 )
-from service.guidance.draft import Draft, RuleDraft, TableDraft
-
-# Option words of the mapping files, and the codings that they stand for in one question.
-
-NOT_SURE = "not-sure"
-"""The alias whose option makes an answer unknown (or present, where a finding says so)."""
-
-CHOICES = ("choice", "open-choice")
-NUMBERS = ("integer", "decimal", "quantity")
-
-
-def codings_of(question: Question, word: str, words: Mapping[str, str]) -> tuple[Coding, ...]:
-    """The question's options that `word` names, by its alias or else by its code; may be empty."""
-    by_alias = _with_code(question, words[word]) if word in words else ()
-    return by_alias or _with_code(question, word)
-
-
-def unsure_codings(question: Question, words: Mapping[str, str]) -> tuple[Coding, ...]:
-    """The question's options that mean not sure; may be empty."""
-    return _with_code(question, words[NOT_SURE]) if NOT_SURE in words else ()
-
-
-def _with_code(question: Question, code: str) -> tuple[Coding, ...]:
-    return tuple(option.coding for option in question.options if option.coding.code == code)
-
+from service.guidance.model import Comparison, Rule, Written
+from service.guidance.options import NOT_SURE, unsure_codings
 
 Test = Is | Answered | Measured | InBand | Scored | AtTier | AtLevel
 
@@ -102,7 +78,7 @@ class Graph:
     promises: Mapping[str, int]
 
     def below(self, roots: Iterable[int]) -> frozenset[int]:
-        """The roots and every node that they depend on."""
+        """Returns the roots and every node that they depend on."""
         found: set[int] = set()
         waiting = list(roots)
         while waiting:
@@ -114,29 +90,29 @@ class Graph:
 
 
 class _Builder:
-    """Nodes as they are added; the same node is added once."""
+    """Adds nodes; equal nodes are added once."""
 
-    def __init__(self, draft: Draft, form: Form) -> None:
-        self.draft = draft
-        self.form = form
+    def __init__(self, checked: Checked) -> None:
+        self.written = checked.written
+        self.form = checked.form
         self.nodes: dict[Node, int] = {}
-        self.whens = {finding.name: finding for finding in draft.findings}
         self.findings: dict[str, int] = {}
+        self._by_name = {finding.name: finding for finding in checked.written.findings}
 
     def add(self, node: Node) -> int:
         return self.nodes.setdefault(node, len(self.nodes))
 
     def finding(self, name: str) -> int:
         if name not in self.findings:
-            draft = self.whens[name]
-            node = self.prepared(f"finding {name}", draft.when, unsure_present=draft.unsure_present)
+            finding = self._by_name[name]
+            node = self.prepared(f"finding {name}", finding.when, unsure_present=finding.unsure_present)
             self.findings[name] = self.add(node)
         return self.findings[name]
 
     def prepared(
         self, name: str, condition: Condition | None, *, unsure_present: bool = False, absent: str = ""
     ) -> Node:
-        """A node of its own for a condition, not yet added, while everything below it is.
+        """Returns a node of its own for a condition, not yet added, while everything below it is.
 
         `absent` is what stands for no condition: `always` or `never`.
         """
@@ -163,7 +139,7 @@ class _Builder:
         if isinstance(condition, Group):
             return self._group(condition, unsure_present=unsure_present)
         if isinstance(condition, Switch):
-            value = self.draft.header.parameters[condition.parameter].value
+            value = self.written.parameters[condition.parameter].value
             return Node("always" if value is True else "never", name=f"switch {condition.parameter}")
         present = unsure_present and self._may_be_unsure(condition)
         return Node("atom", atom=Atom(condition, present))
@@ -171,50 +147,57 @@ class _Builder:
     def _group(self, group: Group, *, unsure_present: bool) -> Node:
         parts = tuple(self.node(part, unsure_present=unsure_present) for part in group.parts)
         if group.word == "at-least":
-            return Node("count", parts, need=int(self.draft.header.parameters[group.parameter].value))
+            return Node("count", parts, need=int(self.written.parameters[group.parameter].value))
         return Node("none" if group.word == "not" else group.word, parts)
 
     def _may_be_unsure(self, test: Test) -> bool:
         if not isinstance(test, Is) or NOT_SURE in test.words:
             return False
-        return bool(unsure_codings(self.form.questions[test.link_id], self.draft.header.words))
+        return bool(unsure_codings(self.form.questions[test.link_id], self.written.words))
 
 
-def graph_from(draft: Draft, form: Form) -> Graph:
-    """The graph of a draft whose names have been checked."""
-    build = _Builder(draft, form)
-    findings = {finding.name: build.finding(finding.name) for finding in draft.findings}
-    contradictions = tuple(build.contradiction(each.name, each.between) for each in draft.contradictions)
-    promises = {each.name: build.node(each.when) for each in draft.header.promises if each.when is not None}
-    rules = _in_blocks(draft)
-    prepared_rules = [build.prepared(f"rule {rule.name}", rule.when, absent="always") for rule in rules]
-    prepared_rows = {table.name: _rows(build, table) for table in draft.tables}
-    advice = [build.prepared(f"advice {each.name}", each.when, absent="always") for each in draft.advice]
+def graph_from(checked: Checked) -> Graph:
+    """Returns the graph of a guidance."""
+    written, builder = checked.written, _Builder(checked)
+    findings = {finding.name: builder.finding(finding.name) for finding in written.findings}
+    contradictions = tuple(
+        builder.contradiction(contradiction.name, contradiction.between)
+        for contradiction in written.contradictions
+    )
+    promises = {
+        promise.name: builder.node(promise.when) for promise in written.promises if promise.when is not None
+    }
+    rules = _in_blocks(written)
+    rule_nodes = [builder.prepared(f"rule {rule.name}", rule.when, absent="always") for rule in rules]
+    row_nodes = {comparison.name: _rows(builder, comparison) for comparison in written.comparisons}
+    advice_nodes = [
+        builder.prepared(f"advice {advice.name}", advice.when, absent="always") for advice in written.advice
+    ]
     return Graph(
         findings=findings,
         contradictions=contradictions,
         promises=promises,
-        rules={rule.name: build.add(node) for rule, node in zip(rules, prepared_rules, strict=True)},
-        rows={table: tuple(map(build.add, nodes)) for table, nodes in prepared_rows.items()},
-        advice=tuple(map(build.add, advice)),
-        nodes=tuple(build.nodes),
+        rules={rule.name: builder.add(node) for rule, node in zip(rules, rule_nodes, strict=True)},
+        rows={comparison: tuple(map(builder.add, nodes)) for comparison, nodes in row_nodes.items()},
+        advice=tuple(map(builder.add, advice_nodes)),
+        nodes=tuple(builder.nodes),
     )
 
 
-def _in_blocks(draft: Draft) -> list[RuleDraft]:
-    """Tier rules by relevance, then the rules of each outcome in file order."""
-    ranks = {tier.name: rank for rank, tier in enumerate(draft.header.tiers)}
-    outcomes = {outcome.name: position for position, outcome in enumerate(draft.header.outcomes)}
-    tier_rules = [rule for rule in draft.rules if rule.tier]
+def _in_blocks(written: Written) -> list[Rule]:
+    """Returns the rules of the tier by relevance, then the rules of each outcome in file order."""
+    ranks = {tier.code: tier.rank for tier in written.tiers}
+    outcomes = {outcome.code: position for position, outcome in enumerate(written.outcomes)}
+    tier_rules = [rule for rule in written.rules if rule.tier]
     tier_rules.sort(key=lambda rule: (-ranks[rule.tier], rule.priority == ""))
-    risk_rules = [rule for rule in draft.rules if rule.outcome]
+    risk_rules = [rule for rule in written.rules if rule.outcome]
     risk_rules.sort(key=lambda rule: outcomes[rule.outcome])
     return tier_rules + risk_rules
 
 
-def _rows(build: _Builder, table: TableDraft) -> list[Node]:
+def _rows(builder: _Builder, comparison: Comparison) -> list[Node]:
     return [
-        build.prepared(f"row {table.name} {row.name} {side}", half.when, absent="never")
-        for row in table.rows
-        for side, half in (("left", row.left), ("right", row.right))
+        builder.prepared(f"row {comparison.name} {row.name} {key}", side.when, absent="never")
+        for row in comparison.rows
+        for key, side in (("left", row.left), ("right", row.right))
     ]

@@ -1,23 +1,22 @@
-"""Loads a guidance: mapping documents and the form in, something that evaluates answers out."""
+"""The way from mapping documents to a guidance that evaluates answers: read, check, compile."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from service.datatypes.answers import Answers
 from service.datatypes.form import Form
-from service.errors import GuidanceError
-from service.guidance.build import identity_from, written_from
-from service.guidance.cases import Case, cases_from
-from service.guidance.checks import faults_of
+from service.guidance.cases import Case
+from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
-from service.guidance.draft import Draft
 from service.guidance.evaluate import evaluate
 from service.guidance.graph import Graph, graph_from
-from service.guidance.model import Written
+from service.guidance.model import Contradiction, Written, unfit_answers
 from service.guidance.result import Result
-from service.guidance.schema import draft_from
+from service.guidance.schema import written_from
 from service.guidance.tables import Compiled
 
 
@@ -29,18 +28,22 @@ class Guidance:
         written: what the mapping files say.
         form: the questionnaire that it scores.
         cases: its worked cases, in file order.
-        draft, graph, compiled: what the proofs read; nothing else needs them.
+        graph, compiled: what the proofs read; nothing else needs them.
     """
 
     written: Written
     form: Form
     cases: tuple[Case, ...]
-    draft: Draft
     graph: Graph
     compiled: Compiled
 
+    @property
+    def contradictions(self) -> tuple[Contradiction, ...]:
+        """All contradictions that a result can name: those of the files, then answers that do not fit."""
+        return self.written.contradictions + unfit_answers(self.form)
+
     def evaluate(self, answers: Answers) -> Result:
-        """What the guidance makes of the answers; the same answers give an equal result."""
+        """Returns what the guidance makes of the answers; the same answers give an equal result."""
         return evaluate(self.compiled, answers)
 
 
@@ -51,7 +54,7 @@ def load(
     slug: str = "",
     hashed: Mapping[str, object] | None = None,
 ) -> Guidance:
-    """The guidance that the mapping files write.
+    """Returns the guidance that the mapping files write.
 
     Args:
         documents: parsed YAML values by file stem; numbers are int or Decimal.
@@ -63,12 +66,19 @@ def load(
     Raises:
         GuidanceError: one line per fault, `file.yaml: key path: what was expected`.
     """
-    draft = draft_from(documents)
-    cases, case_faults = cases_from(draft, form)
-    faults = (*faults_of(draft, form), *case_faults)
-    if faults:
-        raise GuidanceError(faults)
-    graph = graph_from(draft, form)
-    identity = identity_from(draft, documents if hashed is None else hashed, slug)
-    written = written_from(draft, graph, form, identity)
-    return Guidance(written, form, cases, draft, graph, compiled_from(draft, graph, written, form))
+    checked = Checked(written_from(documents), form)
+    graph = graph_from(checked)
+    written = _identified(checked.written, slug, documents if hashed is None else hashed)
+    return Guidance(written, form, checked.cases, graph, compiled_from(checked, graph))
+
+
+def _identified(written: Written, slug: str, documents: Mapping[str, object]) -> Written:
+    """Returns the guidance with its slug and with the hash over its documents."""
+    identity = replace(written.identity, slug=slug or written.identity.slug, hash=_hash_of(documents))
+    return replace(written, identity=identity)
+
+
+def _hash_of(documents: Mapping[str, object]) -> str:
+    """Returns SHA-256 in hex over the documents as JSON with sorted keys; a decimal keeps its digits."""
+    text = json.dumps(documents, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return sha256(text.encode()).hexdigest()

@@ -1,50 +1,23 @@
-"""Answers that do not fit the others: what is said about them where no author has written it."""
+"""A guidance as its mapping files write it: every entry has its shape, and names are still names.
+
+This is the only model of the guidance. `schema.py` reads the files into it, `checks.py` checks that
+every name in it exists and fits, `compile.py` makes the tables that answers are evaluated with.
+Nothing here is computed from a response.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Question
-
-# The guidance as it was written: the words of the mapping files, checked and frozen.
-#
-# Nothing here is computed from a response. `compile.py` turns it into tables of bits,
-# `evaluate.py` reads answers with those tables.
+from service.guidance.conditions import Answered, Condition, Named, Place, links_of
 
 Origin = str
 """`article` (from the source) or `project` (our own choice, marked so)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement of the source, in our words. `unused` says why nothing cites it, else empty."""
-
-    id: str
-    section: str
-    claim: str
-    kind: str
-    where: str = ""
-    unused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A named number (or switch): the only place where a number of the guidance stands.
-
-    Args:
-        edge: how it cuts: `more than`, `at least`, `less than`, `at most`, or `switch`.
-    """
-
-    name: str
-    value: Decimal | bool
-    unit: str
-    means: str
-    origin: Origin
-    sources: tuple[str, ...]
-    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,149 +28,7 @@ class Says:
     clinician: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A named clinical finding: present, absent or unknown for any response."""
-
-    name: str
-    kind: str
-    means: str
-    codes: tuple[Coding, ...]
-    origin: Origin
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One step of the triage ladder; `rank` 0 is the lowest."""
-
-    code: str
-    rank: int
-    display: str
-    target: str
-    says: Says
-    origin: Origin
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One risk level; `rank` 0 is the lowest. `coding` is its risk-probability code, if it has one."""
-
-    code: str
-    rank: int
-    display: str
-    coding: Coding | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One predicted outcome with its ladder of levels.
-
-    Args:
-        always_listed: False for outcomes that are reported only from `listed_from` upward.
-    """
-
-    code: str
-    display: str
-    codes: tuple[Coding, ...]
-    levels: tuple[Level, ...]
-    always_listed: bool
-    listed_from: int
-    says: Says
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: a condition on findings, and the tier or the risk level that it fires.
-
-    Args:
-        order: position in the file; for risk levels the first rule that holds decides.
-        tier: rank of the tier it fires, or None.
-        outcome, level: code of the outcome and rank of the level it fires, or None.
-        priority: a word that raises priority inside a tier (`expedited`), or empty.
-        reads: linkIds that its condition can read, in form order.
-    """
-
-    name: str
-    order: int
-    kind: str
-    tier: int | None
-    outcome: str | None
-    level: int | None
-    priority: str
-    says: Says
-    origin: Origin
-    sources: tuple[str, ...]
-    reads: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a comparison table. `informs_only` says why no answer can match it, else empty."""
-
-    name: str
-    feature: str
-    left: str
-    right: str
-    left_sources: tuple[str, ...]
-    right_sources: tuple[str, ...]
-    informs_only: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A side-by-side table; evidence laid out, never a probability and never part of a tier."""
-
-    name: str
-    title: str
-    left: str
-    right: str
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One piece of advice; `group` is self-care, work-up, come-back, safety or information."""
-
-    name: str
-    group: str
-    order: int
-    says: Says
-    codes: tuple[Coding, ...]
-    origin: Origin
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """Two answers that cannot both be true; the worse one is scored."""
-
-    name: str
-    between: tuple[str, ...]
-    says: Says
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreBand:
-    """One band of a score; `low` and `high` are both included."""
-
-    name: str
-    low: Decimal
-    high: Decimal
-    display: str
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A sum of option weights over questions, with its bands from low to high."""
-
-    name: str
-    display: str
-    items: tuple[str, ...]
-    bands: tuple[ScoreBand, ...]
-    sources: tuple[str, ...]
+# guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +36,8 @@ class Identity:
     """What the guidance is: named in every result (`RiskAssessment.method`).
 
     Args:
+        slug: name of the mapping folder, or the last part of the url.
+        hash: of all documents; filled in when the guidance is loaded.
         terminology: code system of its own codes: tiers, outcomes, rules, rows, findings.
     """
 
@@ -221,30 +54,334 @@ class Identity:
     intended_use: Says
     review: str
     source_note: str
-    terminology: str = ""
+    terminology: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named number (or switch): the only place where a number of the guidance stands.
+
+    Args:
+        edge: how it cuts: `more than`, `at least`, `less than`, `at most`, or `switch`.
+    """
+
+    name: str
+    value: Decimal | bool
+    unit: str
+    edge: str
+    means: str
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One step of the triage ladder; `rank` is its position in the file: 0 is the lowest."""
+
+    code: str
+    rank: int
+    display: str
+    target: str
+    says: Says
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level that outcomes share. `coding` is its risk-probability code, if it has one."""
+
+    code: str
+    display: str
+    coding: Coding | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One predicted outcome.
+
+    Args:
+        levels: the codes of its levels, lowest first; the position of a level is its rank.
+        listed_from: the level from which a report names the outcome; empty where it always does.
+    """
+
+    code: str
+    display: str
+    codes: tuple[Coding, ...]
+    levels: tuple[str, ...]
+    listed_from: str
+    says: Says
+    origin: Origin
+    sources: tuple[str, ...]
+
+    @property
+    def lowest_listed(self) -> int:
+        """The rank of the lowest level with which a report names the outcome."""
+        return self.levels.index(self.listed_from) if self.listed_from else 0
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledRules:
+    """A finding that is allowed to cancel these rules (`exceptions`); proofs leave them aside."""
+
+    finding: str
+    cancels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What must hold for every response; which fields are filled depends on `form`.
+
+    Args:
+        form: `tier-at-least` (when, tier), `only-if` (tier, when), `never-changes-tier` (kinds) or
+            `never-lowers-tier` (kinds).
+    """
+
+    name: str
+    form: str
+    tier: str = ""
+    when: Condition | None = None
+    kinds: tuple[str, ...] = ()
+
+
+# The entries of the other files.
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of the source, in our words. `unused` says why nothing cites it, else empty."""
+
+    id: str
+    section: str
+    where: str
+    claim: str
+    kind: str
+    unused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A named clinical finding: present, absent or unknown for any response.
+
+    Args:
+        unsure_present: whether an answer of not sure counts as present.
+    """
+
+    name: str
+    kind: str
+    means: str
+    when: Condition
+    unsure_present: bool
+    codes: tuple[Coding, ...]
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: a condition, and the tier or the level of an outcome that it fires.
+
+    Args:
+        when: None for `otherwise`. Of an outcome's rules the first that holds decides.
+        tier: code of the tier that it fires, or empty.
+        outcome, level: codes of the outcome and of the level that it fires, or empty.
+        priority: a word that raises priority inside a tier (`expedited`), or empty.
+    """
+
+    name: str
+    kind: str
+    when: Condition | None
+    tier: str
+    outcome: str
+    level: str
+    priority: str
+    says: Says
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a table's row; `when` is None where nothing can match it."""
+
+    says: str
+    when: Condition | None
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a comparison table. `informs_only` says why no answer can match it, else empty."""
+
+    name: str
+    feature: str
+    left: Side
+    right: Side
+    informs_only: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a table's column: an outcome, or else a label."""
+
+    outcome: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A side-by-side table; evidence laid out, never a probability and never part of a tier."""
+
+    name: str
+    title: str
+    left: Head
+    right: Head
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One piece of advice; `group` is self-care, work-up, come-back, safety or information.
+
+    Args:
+        when: None for general advice, which is always shown.
+    """
+
+    name: str
+    group: str
+    when: Condition | None
+    says: Says
+    codes: tuple[Coding, ...]
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Conditions that cannot all be true, and the findings that then count as present (`worse`)."""
+
+    name: str
+    between: tuple[Condition, ...]
+    worse: tuple[str, ...]
+    says: Says
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The finding or the linkId that each side reads."""
+        return tuple(map(_name_read, self.between))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBand:
+    """One band of a score; both ends are included, and each is a number or names a parameter."""
+
+    name: str
+    low: Decimal | str
+    high: Decimal | str
+    display: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A sum of option weights over questions (`items`), with its bands from low to high."""
+
+    name: str
+    display: str
+    items: tuple[str, ...]
+    bands: tuple[ScoreBand, ...]
+    origin: Origin
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEntry:
+    """One worked case as written: `answers`, `chart` and `expect` are still plain values."""
+
+    name: str
+    about: str
+    like: str
+    status: str
+    answers: Mapping[str, Any]
+    chart: Mapping[str, Any]
+    expect: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The whole guidance as written."""
+    """All mapping files of one guidance.
+
+    Args:
+        words: option codes by alias.
+        levels: the vocabulary of levels, by code.
+        kinds: by kind of finding or rule, whether it is a red flag.
+    """
 
     identity: Identity
-    statements: Mapping[str, Statement]
+    words: Mapping[str, str]
     parameters: Mapping[str, Parameter]
-    findings: Mapping[str, Finding]
     tiers: tuple[Tier, ...]
+    levels: Mapping[str, Level]
     outcomes: tuple[Outcome, ...]
+    kinds: Mapping[str, bool]
+    exceptions: tuple[CancelledRules, ...]
+    promises: tuple[Promise, ...]
+    statements: tuple[Statement, ...]
+    findings: tuple[Finding, ...]
     rules: tuple[Rule, ...]
     comparisons: tuple[Comparison, ...]
     advice: tuple[Advice, ...]
     contradictions: tuple[Contradiction, ...]
     scores: tuple[Score, ...]
+    cases: tuple[CaseEntry, ...]
+
+    def ladder(self, outcome: Outcome) -> tuple[Level, ...]:
+        """Returns the levels of an outcome, lowest first."""
+        return tuple(self.levels[code] for code in outcome.levels)
+
+    def heading(self, head: Head) -> str:
+        """Returns the words over a column: its label, or the display of its outcome."""
+        displays = {outcome.code: outcome.display for outcome in self.outcomes}
+        return head.label or displays[head.outcome]
+
+    def number(self, end: Decimal | str) -> Decimal:
+        """Returns one end of a band: the number itself, or that of the parameter it names."""
+        return end if isinstance(end, Decimal) else Decimal(self.parameters[end].value)
+
+    def conditions(self) -> Iterator[tuple[str, Place, Condition]]:
+        """Yields every condition with the file and the place where it stands."""
+        for finding in self.findings:
+            yield "findings.yaml", (finding.name, "when"), finding.when
+        for rule in self.rules:
+            if rule.when is not None:
+                yield "rules.yaml", (rule.name, "when"), rule.when
+        for advice in self.advice:
+            if advice.when is not None:
+                yield "advice.yaml", (advice.name, "when"), advice.when
+        yield from self._conditions_of_comparisons()
+        for contradiction in self.contradictions:
+            for index, part in enumerate(contradiction.between):
+                yield "contradictions.yaml", (contradiction.name, "between", index), part
+        for promise in self.promises:
+            if promise.when is not None:
+                key = "only-if" if promise.form == "only-if" else "when"
+                yield "guidance.yaml", ("promises", promise.name, key), promise.when
+
+    def _conditions_of_comparisons(self) -> Iterator[tuple[str, Place, Condition]]:
+        for comparison in self.comparisons:
+            for row in comparison.rows:
+                for key, side in (("left", row.left), ("right", row.right)):
+                    if side.when is not None:
+                        yield "comparisons.yaml", (comparison.name, row.name, key, "when"), side.when
+
+
+# Answers that do not fit the others: what is said about them where no author has written it.
 
 
 def unfit_answers(form: Form) -> tuple[Contradiction, ...]:
-    """The contradictions that need no author, one for each question, in form order; the worse answer counts.
+    """Returns the contradictions that need no author: one for each question, in form order.
 
-    An answer to a question that other answers close, or a value from the chart beside another answer.
+    They are about an answer to a question that other answers close, or a value from the chart beside
+    another answer; the worse answer counts.
     """
     return tuple(_unfit(question) for question in form.questions.values())
 
@@ -258,4 +395,9 @@ def _unfit(question: Question) -> Contradiction:
         f"An answer to \u201c{question.text}\u201d does not fit the other answers or the chart: the question "
         "was closed, or the chart says otherwise. The worse one is counted."
     )
-    return Contradiction(f"unfit-{question.link_id}", (question.link_id,), Says(patient, clinician))
+    says = Says(patient, clinician)
+    return Contradiction(f"unfit-{question.link_id}", (Answered(question.link_id),), (), says)
+
+
+def _name_read(condition: Condition) -> str:
+    return condition.finding if isinstance(condition, Named) else "".join(links_of(condition, {}))

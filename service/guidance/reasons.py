@@ -1,4 +1,4 @@
-"""Which questions could still move the tier or a level, in the order in which to ask them.
+"""Why conditions hold, and which questions could still move the tier or a level.
 
 A question is open while it has no answer, or one that leaves it unknown ("not sure").
 """
@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import TypeVar
 
-from service.guidance.bits import UNKNOWN, positions
-from service.guidance.reading_state import State
-from service.guidance.readings import Contribution
+from service.guidance.answer_tables import Contribution
+from service.guidance.bits import UNKNOWN, positions, union
 from service.guidance.result import Interval, OpenQuestion
+from service.guidance.state import State
 from service.guidance.tables import Compiled, OutcomeTable, RuleTable
 
 # Why a condition holds, and which open questions keep one undecided.
+#
+# `support` says what each node stands on; questions are masks.
 
 _DIGITS = bytes(digit == ord("1") for digit in range(256))
 
@@ -35,21 +37,21 @@ class Reasons:
     """
 
     def __init__(self, compiled: Compiled, state: State) -> None:
-        self.over = compiled.because.over
+        self.support = compiled.support.of_node
         self.state = state
         self.bit_of = compiled.bit_of
         self.contributions = state.contributions
         self.contributed = state.judged
         if state.holds:
             self.contributions = [*state.contributions, *_forced(compiled, state)]
-            self.contributed |= _union(table.sets for table in state.holds)
+            self.contributed |= union(table.sets for table in state.holds)
         self.found: dict[int, int] = {}
 
     def of(self, node: int) -> int:
         """The answered questions that made the node present; it must be present."""
         known = self.found.get(node)
         if known is None:
-            frontier = self.over[node].frontier & self.contributed
+            frontier = self.support[node].frontier & self.contributed
             known = self._steps(node, _given(self.contributions, frontier) if frontier else 0)
             self.found[node] = known
         return known
@@ -70,19 +72,19 @@ class Reasons:
                 found[position] |= questions
         for position, mask in found.items():
             node = start + position >> 1
-            over = self.over[node]
-            if over.through:
+            support = self.support[node]
+            if support.through:
                 found[position] = self.of(node)
-            elif not over.plain:
+            elif not support.plain:
                 found[position] = self._steps(node, mask)
         return found
 
     def _steps(self, node: int, mask: int) -> int:
         """The mask with what reaches the node through steps, and through what is absent."""
-        over = self.over[node]
-        if over.absence:
-            mask |= over.absence & self._answered()
-        steps = over.steps & self.state.bits
+        support = self.support[node]
+        if support.absence:
+            mask |= support.absence & self._answered()
+        steps = support.steps & self.state.bits
         if steps:
             for bit in positions(steps):
                 mask |= self.of(bit >> 1)
@@ -96,12 +98,12 @@ class Undecided:
     """Questions that keep nodes unknown (open or "not sure"), as masks; each node is searched once."""
 
     def __init__(self, compiled: Compiled, state: State) -> None:
-        self.over = compiled.because.over
-        self.reads = compiled.because.reads
+        self.support = compiled.support.of_node
+        self.reads = compiled.support.reads
         self.unknown = _unknown(state.bits)
         self.open = state.open | _unsure(compiled, state)
         self.doubtful = _doubtful(compiled, state)
-        self.doubted = _union(sets for sets, _ in self.doubtful)
+        self.doubted = union(sets for sets, _ in self.doubtful)
         self.found: dict[int, int] = {}
 
     def of(self, node: int) -> int:
@@ -112,11 +114,11 @@ class Undecided:
         return known
 
     def _search(self, node: int) -> int:
-        over = self.over[node]
-        mask = _read(over.atoms & self.unknown, self.reads) & self.open
+        support = self.support[node]
+        mask = _read(support.atoms & self.unknown, self.reads) & self.open
         if self.doubted >> 2 * node & 1:
             mask |= _given(self.doubtful, 1 << 2 * node)
-        deep = over.deep & self.unknown
+        deep = support.deep & self.unknown
         if deep:
             for bit in positions(deep):
                 mask |= self.of(bit >> 1)
@@ -153,7 +155,7 @@ def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
     if not state.possible:
         return []
     judged = Undecided(compiled, _judged(state))
-    return [(table.sets, _union(judged.of(part) for part in table.parts)) for table in state.possible]
+    return [(table.sets, union(judged.of(part) for part in table.parts)) for table in state.possible]
 
 
 def _judged(state: State) -> State:
@@ -168,20 +170,15 @@ def _unknown(bits: int) -> int:
 
 def _unsure(compiled: Compiled, state: State) -> int:
     """The answered questions whose answers leave something unknown that they ask about."""
-    certain = compiled.because.certain
-    return _union(
+    certain = compiled.support.certain
+    return union(
         questions
         for mask, questions in state.contributions
         if questions & questions - 1 == 0 and _unknown(mask) & certain
     )
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
-
+# The open questions that could move the result, in the order in which to ask them.
 
 TIER = "tier"
 """What a question moves, where it moves the tier; otherwise the code of an outcome."""
@@ -196,7 +193,7 @@ def open_questions(
     for target, rules in _movers(compiled, state, tier, levels):
         for place in positions(_askable(compiled, state, _asked(undecided, rules))):
             moves.setdefault(place, []).append(target)
-    flags = compiled.because.red_flags
+    flags = compiled.support.red_flags
     ordered = sorted(moves, key=lambda place: (not flags >> place & 1, place))
     return tuple(
         [

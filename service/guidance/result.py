@@ -41,7 +41,7 @@ class Risk:
     @property
     def listed(self) -> bool:
         """Whether a report names this outcome at all."""
-        return self.outcome.always_listed or self.level.at_least >= self.outcome.listed_from
+        return self.level.at_least >= self.outcome.lowest_listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads the mapping files: plain YAML values in, a draft out, or every fault of shape at once.
+"""Reads the mapping files: plain YAML values in, a `Written` out, or every fault of shape at once.
 
 Faults come in two rounds, so that one mistake is not reported twice: first the shape of every
 file (here), then, when all shapes are right, the names and numbers between them (`checks.py`).
@@ -13,26 +13,6 @@ from marshmallow import Schema, ValidationError, post_load, validates_schema
 
 from service.errors import GuidanceError
 from service.guidance.conditions import Place
-from service.guidance.draft import (
-    AdviceDraft,
-    BandDraft,
-    CaseDraft,
-    ContradictionDraft,
-    Draft,
-    ExceptionDraft,
-    FindingDraft,
-    HeadDraft,
-    HeaderDraft,
-    LevelDraft,
-    OutcomeDraft,
-    PromiseDraft,
-    RowDraft,
-    RuleDraft,
-    ScoreDraft,
-    SideDraft,
-    TableDraft,
-    TierDraft,
-)
 from service.guidance.fields import (
     Anything,
     ByName,
@@ -55,7 +35,29 @@ from service.guidance.fields import (
     coding_from,
     codings_from,
 )
-from service.guidance.model import Advice, Parameter, Says, Statement
+from service.guidance.model import (
+    Advice,
+    CancelledRules,
+    CaseEntry,
+    Comparison,
+    Contradiction,
+    Finding,
+    Head,
+    Identity,
+    Level,
+    Outcome,
+    Parameter,
+    Promise,
+    Row,
+    Rule,
+    Says,
+    Score,
+    ScoreBand,
+    Side,
+    Statement,
+    Tier,
+    Written,
+)
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
@@ -88,8 +90,8 @@ class FindingShape(Sourced):
     codes = Part(CodingShape, many=True, load_default=())
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> FindingDraft:
-        return FindingDraft(
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Finding:
+        return Finding(
             name=data["finding"],
             kind=data["kind"],
             means=data["means"],
@@ -142,10 +144,10 @@ class RuleShape(Sourced):
             raise ValidationError(faults)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> RuleDraft:
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Rule:
         risk = data["risk"] or {"outcome": "", "level": ""}
         kept = ("kind", "when", "tier", "priority", "says", "origin", "sources")
-        return RuleDraft(name=data["rule"], **risk, **{key: data[key] for key in kept})
+        return Rule(name=data["rule"], **risk, **{key: data[key] for key in kept})
 
 
 def _rule_faults(data: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -178,17 +180,16 @@ class AdviceShape(Sourced):
         _somebody_reads(data)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> AdviceDraft:
-        advice = Advice(
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Advice:
+        return Advice(
             name=data["advice"],
             group=data["group"],
-            order=0,
+            when=data["when"],
             says=Says(data["patient"], data["clinician"]),
             codes=codings_from(data["codes"]),
             origin=data["origin"],
             sources=data["sources"],
         )
-        return AdviceDraft(data["advice"], advice, data["when"])
 
 
 class ContradictionShape(Shape):
@@ -201,9 +202,9 @@ class ContradictionShape(Shape):
     clinician = Text(required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> ContradictionDraft:
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Contradiction:
         says = Says(data["patient"], data["clinician"])
-        return ContradictionDraft(data["contradiction"], data["between"], data["worse"], says)
+        return Contradiction(data["contradiction"], data["between"], data["worse"], says)
 
 
 def _somebody_reads(data: Mapping[str, Any]) -> None:
@@ -226,8 +227,8 @@ class HeadShape(Shape):
             raise ValidationError("expected either an outcome or a label", "outcome")
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> HeadDraft:
-        return HeadDraft(**data)
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Head:
+        return Head(**data)
 
 
 class SideShape(Shape):
@@ -238,8 +239,8 @@ class SideShape(Shape):
     sources = ListOf(StatementId(), required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> SideDraft:
-        return SideDraft(**data)
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Side:
+        return Side(**data)
 
 
 class RowShape(Shape):
@@ -260,8 +261,8 @@ class RowShape(Shape):
             raise ValidationError("expected a condition on one side or both, or informs-only: reason", "left")
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> RowDraft:
-        return RowDraft(name=data["row"], **{key: data[key] for key in data if key != "row"})
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Row:
+        return Row(name=data["row"], **{key: data[key] for key in data if key != "row"})
 
 
 class TableShape(Shape):
@@ -274,8 +275,8 @@ class TableShape(Shape):
     rows = Part(RowShape, many=True, required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> TableDraft:
-        return TableDraft(data["comparison"], data["title"], data["left"], data["right"], tuple(data["rows"]))
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Comparison:
+        return Comparison(data["comparison"], data["title"], data["left"], data["right"], tuple(data["rows"]))
 
 
 class EndField(Number):
@@ -301,8 +302,8 @@ class BandShape(Shape):
     display = Text(required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> BandDraft:
-        return BandDraft(data["band"], data["low"], data["high"], data["display"])
+    def _made(self, data: Mapping[str, Any], **_: Any) -> ScoreBand:
+        return ScoreBand(data["band"], data["low"], data["high"], data["display"])
 
 
 class ScoreShape(Sourced):
@@ -314,8 +315,8 @@ class ScoreShape(Sourced):
     bands = Part(BandShape, many=True, required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> ScoreDraft:
-        return ScoreDraft(
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Score:
+        return Score(
             name=data["score"],
             display=data["display"],
             items=data["items"],
@@ -326,7 +327,7 @@ class ScoreShape(Sourced):
 
 
 class CaseShape(Shape):
-    """One worked case; what its answers and expectations mean is read later."""
+    """One worked case; what its answers and expectations mean is read by `cases.py`."""
 
     case = Name(required=True)
     about = Text(required=True)
@@ -337,8 +338,8 @@ class CaseShape(Shape):
     expect = ByName(keys=Name(), values=Anything(), required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> CaseDraft:
-        return CaseDraft(name=data["case"], **{key: data[key] for key in data if key != "case"})
+    def _made(self, data: Mapping[str, Any], **_: Any) -> CaseEntry:
+        return CaseEntry(name=data["case"], **{key: data[key] for key in data if key != "case"})
 
 
 # The shape of guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
@@ -400,24 +401,15 @@ class LevelShape(Shape):
     display = Text(required=True)
     coding = Part(CodingShape, load_default=None)
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> LevelDraft:
-        return LevelDraft(data["display"], coding_from(data["coding"]) if data["coding"] else None)
-
 
 class TierShape(Sourced):
-    """One step of the triage ladder."""
+    """One step of the triage ladder; its rank is its position in the list."""
 
     tier = Name(required=True)
     display = Text(required=True)
     target = Text(required=True)
     patient = Text(required=True)
     clinician = Text(required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> TierDraft:
-        says = Says(data["patient"], data["clinician"])
-        return TierDraft(data["tier"], data["display"], data["target"], says, data["origin"], data["sources"])
 
 
 class ListedField(Strict[str]):
@@ -446,9 +438,9 @@ class OutcomeShape(Sourced):
     clinician = Text(required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> OutcomeDraft:
-        return OutcomeDraft(
-            name=data["outcome"],
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Outcome:
+        return Outcome(
+            code=data["outcome"],
             display=data["display"],
             codes=codings_from(data["codes"]),
             levels=data["levels"],
@@ -472,8 +464,8 @@ class ExceptionShape(Shape):
     cancels = ListOf(Name(), required=True)
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> ExceptionDraft:
-        return ExceptionDraft(**data)
+    def _made(self, data: Mapping[str, Any], **_: Any) -> CancelledRules:
+        return CancelledRules(**data)
 
 
 class PromiseShape(Shape):
@@ -494,8 +486,8 @@ class PromiseShape(Shape):
             raise ValidationError(f"expected one of these forms: {forms}", "promise")
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> PromiseDraft:
-        return PromiseDraft(
+    def _made(self, data: Mapping[str, Any], **_: Any) -> Promise:
+        return Promise(
             name=data["promise"],
             form=_form(data),
             tier=data["tier"] or data["tier_at_least"],
@@ -541,20 +533,56 @@ class GuidanceShape(Shape):
     promises = Part(PromiseShape, many=True, load_default=())
 
     @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> HeaderDraft:
-        return HeaderDraft(
-            identity=data,
-            words=data["words"],
-            terminology=data["terminology"],
-            parameters={name: Parameter(name=name, **each) for name, each in data["parameters"].items()},
-            tiers=tuple(data["tiers"]),
-            levels=data["levels"],
-            outcomes=tuple(data["outcomes"]),
-            kinds={name: kind["red_flag"] for name, kind in data["kinds"].items()},
-            exceptions=tuple(data["exceptions"]),
-            promises=tuple(data["promises"]),
-        )
+    def _made(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Returns those members of `Written` that stand in this file."""
+        return {
+            "identity": _identity(data),
+            "words": data["words"],
+            "parameters": {name: Parameter(name=name, **entry) for name, entry in data["parameters"].items()},
+            "tiers": tuple(_tier(rank, entry) for rank, entry in enumerate(data["tiers"])),
+            "levels": {code: _level(code, entry) for code, entry in data["levels"].items()},
+            "outcomes": tuple(data["outcomes"]),
+            "kinds": {name: kind["red_flag"] for name, kind in data["kinds"].items()},
+            "exceptions": tuple(data["exceptions"]),
+            "promises": tuple(data["promises"]),
+        }
 
+
+def _identity(data: Mapping[str, Any]) -> Identity:
+    source, review = data["source"], data["review"]
+    reviewed = (review["state"], _after("by", review["by"]), _after("on", review["on"]))
+    return Identity(
+        slug=data["guidance"].rstrip("/").rpartition("/")[2],
+        url=data["guidance"],
+        version=data["version"],
+        hash="",
+        title=data["title"],
+        status=data["status"],
+        date=data["date"],
+        questionnaire=data["questionnaire"],
+        code=coding_from(data["code"]),
+        code_display=data["code"].get("display", ""),
+        intended_use=data["intended_use"],
+        review=" ".join(filter(None, reviewed)),
+        source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
+        terminology=data["terminology"],
+    )
+
+
+def _after(word: str, text: str) -> str:
+    return f"{word} {text}" if text else ""
+
+
+def _tier(rank: int, data: Mapping[str, Any]) -> Tier:
+    says = Says(data["patient"], data["clinician"])
+    return Tier(data["tier"], rank, data["display"], data["target"], says, data["origin"], data["sources"])
+
+
+def _level(code: str, data: Mapping[str, Any]) -> Level:
+    return Level(code, data["display"], coding_from(data["coding"]) if data["coding"] else None)
+
+
+# All files together, and the lines in which their faults are reported.
 
 _LISTS: Mapping[str, tuple[str, type[Schema]]] = {
     "sources": ("statement", StatementShape),
@@ -573,8 +601,8 @@ _NAMING = (*(key for key, _ in _LISTS.values()), "row", "band", "promise", "tier
 """Keys that name an entry of a list; where an entry has several, the first of these."""
 
 
-def draft_from(documents: Mapping[str, object]) -> Draft:
-    """The draft that the documents write.
+def written_from(documents: Mapping[str, object]) -> Written:
+    """Returns what the documents write; the names in it are not checked yet.
 
     Args:
         documents: parsed YAML values by file stem (`guidance`, `sources`, `findings` ...).
@@ -583,20 +611,20 @@ def draft_from(documents: Mapping[str, object]) -> Draft:
         GuidanceError: one line per fault, `file.yaml: key path: what was expected`.
     """
     faults = list(_file_faults(documents))
-    header = _loaded(GuidanceShape(), "guidance", documents, faults) if "guidance" in documents else None
+    head = _loaded(GuidanceShape(), "guidance", documents, faults) if "guidance" in documents else None
     lists = {
         stem: tuple(_loaded(shape(many=True), stem, documents, faults) or ())
         for stem, (_, shape) in _LISTS.items()
         if stem in documents
     }
-    if faults or header is None:
+    if faults or head is None:
         raise GuidanceError(faults)
-    return Draft(
-        header=header,
+    return Written(
+        **head,
         statements=lists["sources"],
         findings=lists["findings"],
         rules=lists["rules"],
-        tables=lists["comparisons"],
+        comparisons=lists["comparisons"],
         advice=lists["advice"],
         contradictions=lists["contradictions"],
         scores=lists.get("scores", ()),
@@ -605,7 +633,7 @@ def draft_from(documents: Mapping[str, object]) -> Draft:
 
 
 def fault_line(file: str, place: Place, expected: str) -> str:
-    """One fault as it is reported: `file.yaml: key path: what was expected`."""
+    """Returns one fault as it is reported: `file.yaml: key path: what was expected`."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
     return f"{file}: {path}: {expected}" if path else f"{file}: {expected}"
 
@@ -639,7 +667,7 @@ def _loaded(shape: Schema, stem: str, documents: Mapping[str, object], faults: l
 
 
 def _flat(messages: Any, written: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """The messages in the order of the keys, each with its place; entries are named, not numbered."""
+    """Yields the messages in the order of the keys, with their places; entries are named, not numbered."""
     if isinstance(messages, dict):
         for key, below in messages.items():
             inner = written[key] if _holds(written, key) else None

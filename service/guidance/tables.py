@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.guidance.answer_tables import AnswerTables, ScoreTable
 from service.guidance.bits import Program
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
-from service.guidance.readings import Readings, ScoreTable
 from service.guidance.result import Fired, Interval, Risk, RowTally
 
 
@@ -87,11 +87,15 @@ class ContradictionTable:
     reads: int
 
 
+COUNT_BITS = 16
+"""Width of one count in `RowStates.counts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowStates:
     """Two neighbouring rows (or the last one) in one state, and what they add to the counts.
 
-    `counts` holds left, right, answered and open, in four parts of 16 bits, the first lowest.
+    `counts` holds left, right, answered and open, in four parts of `COUNT_BITS`, the first lowest.
     """
 
     tallies: tuple[RowTally, ...]
@@ -143,7 +147,7 @@ class Ladders:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class NodeSupport:
     """What one node stands on. An atom stands on itself; `any` under `any` is flattened.
 
     Args:
@@ -166,17 +170,17 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class Because:
+class Support:
     """For reasons and open questions: what every node stands on.
 
     Args:
-        over: by node.
+        of_node: by node.
         reads: by node, the questions that an atom reads, as a mask of questions; 0 for the rest.
         red_flags: questions that a finding or rule of a red-flag kind reads, as a mask.
         certain: the *certain* bits of all nodes.
     """
 
-    over: tuple[Over, ...]
+    of_node: tuple[NodeSupport, ...]
     reads: tuple[int, ...]
     red_flags: int
     certain: int
@@ -187,6 +191,7 @@ class Compiled:
     """The whole guidance as tables.
 
     Args:
+        answers: from what is answered to bits.
         links: every question that counts.
         bit_of: its bit in masks of questions, by linkId.
         questions: linkIds in the order of the bits of such masks (form order).
@@ -201,7 +206,7 @@ class Compiled:
         single: by bit of a question, its linkId alone.
     """
 
-    readings: Readings
+    answers: AnswerTables
     links: frozenset[str]
     bit_of: Mapping[str, int]
     questions: tuple[str, ...]
@@ -225,4 +230,4 @@ class Compiled:
     advice: AdviceTable
     ladders: Ladders
     scores: tuple[ScoreTable, ...]
-    because: Because
+    support: Support

@@ -1,4 +1,4 @@
-"""Proofs of what a guidance promises for every response. Imports z3 only when proofs are asked for."""
+"""Proofs of what a guidance promises for every response; they need z3, a tool of development."""
 
 from service.proofs.proving import Proof, Report, prove
 

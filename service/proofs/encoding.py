@@ -12,10 +12,10 @@ from typing import NamedTuple
 import z3
 
 from service.guidance import Guidance
-from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
+from service.guidance.answer_tables import BEYOND, ScoreTable
+from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
-from service.guidance.readings import BEYOND, ScoreTable
-from service.proofs.answer_space import Asked, Case, Space, rules_of, spaces_of
+from service.proofs.answer_space import AnswerSpace, PossibleAnswer, rules_of, spaces_of
 
 
 class Value(NamedTuple):
@@ -39,7 +39,7 @@ class Encoding:
         asked: when questions are asked; by default every question always is.
     """
 
-    def __init__(self, guidance: Guidance, asked: Asked | None = None) -> None:
+    def __init__(self, guidance: Guidance, asked: AskedWhen | None = None) -> None:
         self.guidance = guidance
         self.nodes = guidance.graph.nodes
         self.spaces = spaces_of(guidance, asked or {})
@@ -57,7 +57,7 @@ class Encoding:
             self.values.append(self._named(index, self._value(index, self.values)))
 
     def with_finding(self, finding: int, value: Value) -> list[Value]:
-        """The value of every node, had the finding at this node that value whatever the answers."""
+        """Returns the value of every node, had the finding at this node that value whatever the answers."""
         values = [*self.values]
         values[finding] = value
         changed = {finding}
@@ -102,7 +102,7 @@ class Encoding:
         if isinstance(test, InBand):
             return _in_band(test, self._table(test.score), *self.totals[test.score])
         if isinstance(test, Scored):
-            parameter = self.guidance.draft.header.parameters[test.parameter]
+            parameter = self.guidance.written.parameters[test.parameter]
             ends = [_beyond(parameter.edge, end, str(parameter.value)) for end in self.totals[test.score]]
             return Value(z3.And(ends), z3.Or(ends))
         return ABSENT
@@ -111,12 +111,11 @@ class Encoding:
         return next(table for table in self.guidance.compiled.scores if table.score.name == name)
 
     def _forces(self, unforced: list[Value]) -> dict[int, Value]:
-        """By finding: what contradictions force it to be."""
+        """Returns by finding what contradictions force it to be."""
         forces: dict[int, Value] = {}
-        for written, node in zip(
-            self.guidance.draft.contradictions, self.guidance.graph.contradictions, strict=True
-        ):
-            for name in written.worse:
+        contradictions = self.guidance.written.contradictions
+        for contradiction, node in zip(contradictions, self.guidance.graph.contradictions, strict=True):
+            for name in contradiction.worse:
                 finding = self.guidance.graph.findings[name]
                 known = forces.get(finding, ABSENT)
                 value = unforced[node]
@@ -126,26 +125,28 @@ class Encoding:
         return forces
 
     def _named(self, index: int, value: Value) -> Value:
-        """The same value under short names, so that formulas that use it stay small."""
+        """Returns the same value under short names, so that formulas that use it stay small."""
         named = Value(z3.Bool(f"present {index}"), z3.Bool(f"possible {index}"))
         self.solver.add(named.present == value.present, named.possible == value.possible)
         return named
 
 
-def _total(table: ScoreTable, spaces: Mapping[str, Space]) -> tuple[z3.ArithRef, z3.ArithRef]:
-    """The least and the most that a score can be."""
+def _total(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> tuple[z3.ArithRef, z3.ArithRef]:
+    """Returns the least and the most that a score can be."""
     lows, highs = [z3.RealVal(0)], [z3.RealVal(0)]
     for weights in table.weights:
         space = spaces[weights.link_id]
-        unknown = z3.Or([space.open, *[case.holds for case in space.cases if case.weight is None]])
-        known = z3.Sum([z3.RealVal(0), *[_added(case) for case in space.cases if case.weight is not None]])
+        unweighted = [answer.holds for answer in space.answers if answer.weight is None]
+        weighted = [_added(answer) for answer in space.answers if answer.weight is not None]
+        unknown = z3.Or([space.open, *unweighted])
+        known = z3.Sum([z3.RealVal(0), *weighted])
         lows.append(z3.If(unknown, z3.RealVal(str(weights.least)), known))
         highs.append(z3.If(unknown, z3.RealVal(str(weights.most)), known))
     return z3.Sum(lows), z3.Sum(highs)
 
 
-def _added(case: Case) -> z3.ArithRef:
-    return z3.If(case.holds, z3.RealVal(str(case.weight)), z3.RealVal(0))
+def _added(answer: PossibleAnswer) -> z3.ArithRef:
+    return z3.If(answer.holds, z3.RealVal(str(answer.weight)), z3.RealVal(0))
 
 
 def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:
@@ -153,8 +154,8 @@ def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRe
     inside: list[z3.BoolRef] = []
     outside: list[z3.BoolRef] = []
     for place, band in enumerate(bands):
-        from_below = TRUE if place == 0 else high >= z3.RealVal(str(band.low))
-        from_above = TRUE if place == len(bands) - 1 else low < z3.RealVal(str(bands[place + 1].low))
+        from_below = TRUE if place == 0 else high >= z3.RealVal(str(table.floors[place]))
+        from_above = TRUE if place == len(bands) - 1 else low < z3.RealVal(str(table.floors[place + 1]))
         (inside if band.name in test.bands else outside).append(z3.And(from_below, from_above))
     return Value(z3.Not(z3.Or(outside)), z3.Or(inside))
 

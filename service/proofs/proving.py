@@ -4,196 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import z3
 
 from service.guidance import Guidance
-from service.guidance.draft import PromiseDraft
-from service.guidance.model import Outcome
+from service.guidance.conditions import AskedWhen
+from service.guidance.model import Outcome, Promise
 from service.proofs.encoding import ABSENT, FALSE, PRESENT, TRUE, Encoding, Value
 
-if TYPE_CHECKING:
-    from service.proofs.answer_space import Asked
 
-
-# The ends of the tier as formulas, and how a broken promise is shown.
-
-
-class Ends:
-    """Both ends of the tier, for given values of the nodes.
+def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
+    """Proves the promises of guidance.yaml, and that every tier, level and rule can be reached.
 
     Args:
-        without: names of rules that are left aside.
+        asked: when questions are asked; by default every question always is.
     """
-
-    def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
-        rules = [rule for rule in encoding.guidance.written.rules if rule.tier is not None]
-        self.rules = [rule for rule in rules if rule.name not in without]
-        self.nodes = encoding.guidance.graph.rules
-        self.values = values
-
-    def at_least(self, rank: int) -> z3.BoolRef:
-        """Whether the lower end of the tier is this rank or higher."""
-        return self._any(rank, 0)
-
-    def at_most(self, rank: int) -> z3.BoolRef:
-        """Whether the upper end of the tier is this rank or higher."""
-        return self._any(rank, 1)
-
-    def settled_at(self, rank: int) -> z3.BoolRef:
-        """Whether both ends of the tier are this rank."""
-        return z3.And(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
-
-    def _any(self, rank: int, end: int) -> z3.BoolRef:
-        if rank == 0:
-            return TRUE
-        found = [self.values[self.nodes[rule.name]][end] for rule in self.rules if (rule.tier or 0) >= rank]
-        return z3.Or(found) if found else FALSE
-
-
-def impossible(encoding: Encoding, promise: str, broken: z3.BoolRef) -> Proof:
-    """The proof that no response makes `broken` true, or a smallest response that does."""
-    if encoding.solver.check(broken) == z3.unsat:
-        return Proof(promise, proved=True)
-    return Proof(promise, proved=False, counterexample=tuple(_smallest(encoding, broken)))
-
-
-def possible(encoding: Encoding, promise: str, reached: z3.BoolRef, *, complete: bool = True) -> Proof:
-    """The proof that some response (by default a completely answered one) makes `reached` true."""
-    needed = [reached, encoding.full] if complete else [reached]
-    return Proof(promise, encoding.solver.check(*needed) == z3.sat)
-
-
-def _smallest(encoding: Encoding, broken: z3.BoolRef) -> Iterator[str]:
-    """The answers of a response in which no further question can be left open."""
-    kept: list[z3.BoolRef] = [broken]
-    for space in encoding.spaces.values():
-        if encoding.solver.check(*kept, space.open) == z3.sat:
-            kept.append(space.open)
-    encoding.solver.check(*kept)
-    model = encoding.solver.model()
-    for link_id, space in encoding.spaces.items():
-        answers = [case.words for case in space.cases if z3.is_true(model.eval(case.holds))]
-        if answers:
-            yield f"{link_id}: {', '.join(answers)}"
-
-
-# The promises of guidance.yaml, each proved or broken by a response.
-
-
-def promise_proofs(encoding: Encoding) -> Iterator[Proof]:
-    """Yields the proof of every promise, in file order.
-
-    Where no promise says which kinds never lower the tier, it is proved for all findings.
-    """
-    header = encoding.guidance.draft.header
-    for promise in header.promises:
-        if promise.form == "never-lowers-tier":
-            yield from _never_lowers(encoding, promise.name, promise.kinds)
-        elif promise.form == "never-changes-tier":
-            yield from _never_changes(encoding, promise)
-        else:
-            yield _about_a_tier(encoding, promise)
-    if not any(promise.form == "never-lowers-tier" for promise in header.promises):
-        yield from _never_lowers(encoding, "no-finding-lowers-the-tier", header.kinds)
-
-
-def _about_a_tier(encoding: Encoding, promise: PromiseDraft) -> Proof:
-    ends = Ends(encoding, encoding.values)
-    rank = [tier.code for tier in encoding.guidance.written.tiers].index(promise.tier)
-    held = encoding.values[encoding.guidance.graph.promises[promise.name]].present
-    if promise.form == "tier-at-least":
-        broken = z3.And(held, z3.Not(ends.at_least(rank)))
-        return impossible(encoding, f"{promise.name}: the tier is then at least {promise.tier}", broken)
-    broken = z3.And(ends.settled_at(rank), z3.Not(held))
-    return impossible(encoding, f"{promise.name}: the tier is {promise.tier} only then", broken)
-
-
-def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iterator[Proof]:
-    """Yields for each finding: once absent, its presence would lower neither end of the tier."""
-    exceptions = {each.finding: each.cancels for each in encoding.guidance.draft.header.exceptions}
-    for finding, node in _findings_of(encoding, kinds):
-        changed = encoding.with_finding(node, PRESENT)
-        without = exceptions.get(finding, ())
-        before, after = Ends(encoding, encoding.values, without), Ends(encoding, changed, without)
-        lowered = [
-            z3.And(lower, z3.Not(upper))
-            for rank in _ranks(encoding)
-            for lower, upper in (
-                (before.at_least(rank), after.at_least(rank)),
-                (before.at_most(rank), after.at_most(rank)),
-            )
-        ]
-        absent = z3.Not(encoding.values[node].possible)
-        yield impossible(encoding, f"{name}: {finding} never lowers the tier", z3.And(absent, z3.Or(lowered)))
-
-
-def _never_changes(encoding: Encoding, promise: PromiseDraft) -> Iterator[Proof]:
-    """Yields for each finding: present or absent, the tier is the same at both ends."""
-    for finding, node in _findings_of(encoding, promise.kinds):
-        present = Ends(encoding, encoding.with_finding(node, PRESENT))
-        absent = Ends(encoding, encoding.with_finding(node, ABSENT))
-        differs = [
-            z3.Xor(one, other)
-            for rank in _ranks(encoding)
-            for one, other in (
-                (present.at_least(rank), absent.at_least(rank)),
-                (present.at_most(rank), absent.at_most(rank)),
-            )
-        ]
-        yield impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
-
-
-def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[str, int]]:
-    for finding in encoding.guidance.written.findings.values():
-        if finding.kind in kinds:
-            yield finding.name, encoding.guidance.graph.findings[finding.name]
-
-
-def _ranks(encoding: Encoding) -> range:
-    return range(1, len(encoding.guidance.written.tiers))
-
-
-# Reach: some complete response ends at every tier and level, and no rule is always overruled.
-#
-# The lowest tier is where a response stands when nothing holds; it may be one that is not complete.
-
-
-def reach_proofs(encoding: Encoding) -> Iterator[Proof]:
-    """Yields the proofs for tiers, for rules of the tier, and for the rules and levels of outcomes."""
-    ends = Ends(encoding, encoding.values)
-    written = encoding.guidance.written
-    lowest = z3.Not(ends.at_least(1))
-    yield possible(encoding, f"the tier {written.tiers[0].code} can be reached", lowest, complete=False)
-    for tier in written.tiers[1:]:
-        yield possible(encoding, f"the tier {tier.code} can be reached", ends.settled_at(tier.rank))
-    for rule in written.rules:
-        if rule.tier is not None:
-            holds = encoding.values[encoding.guidance.graph.rules[rule.name]].present
-            decides = z3.And(holds, z3.Not(ends.at_least(rule.tier + 1)))
-            yield possible(encoding, f"the rule {rule.name} can decide the tier", decides)
-    for outcome in written.outcomes:
-        yield from _outcome(encoding, outcome)
-
-
-def _outcome(encoding: Encoding, outcome: Outcome) -> Iterator[Proof]:
-    passed: list[z3.BoolRef] = []
-    levels: dict[int, list[z3.BoolRef]] = {level.rank: [] for level in outcome.levels}
-    for rule in encoding.guidance.written.rules:
-        if rule.outcome == outcome.code:
-            value = encoding.values[encoding.guidance.graph.rules[rule.name]]
-            decides = z3.And(value.present, *passed)
-            passed.append(z3.Not(value.possible))
-            levels[rule.level or 0].append(decides)
-            yield possible(encoding, f"the rule {rule.name} can decide {outcome.code}", decides)
-    for level in outcome.levels:
-        words = f"the level {level.code} of {outcome.code} can be reached"
-        yield possible(encoding, words, z3.Or(levels[level.rank]))
-
-
-SKIPPED = "proofs skipped: z3-solver is not installed"
+    encoding = Encoding(guidance, asked)
+    return Report((*_promise_proofs(encoding), *_reach_proofs(encoding)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +42,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All proofs of a guidance; `skipped` says why there are none."""
+    """All proofs of a guidance."""
 
     proofs: tuple[Proof, ...]
-    skipped: str = ""
 
     @property
     def failed(self) -> tuple[Proof, ...]:
@@ -228,27 +54,184 @@ class Report:
     @property
     def lines(self) -> tuple[str, ...]:
         """The report: every promise that is broken, and how many are proved."""
-        if self.skipped:
-            return (self.skipped,)
         proved = len(self.proofs) - len(self.failed)
         return (*[proof.line for proof in self.failed], f"{proved} of {len(self.proofs)} promises proved")
 
 
-def prove(guidance: Guidance, asked: Asked | None = None) -> Report:
-    """Proves the promises of guidance.yaml, and that every tier, level and rule can be reached.
+# The ends of the tier as formulas, and how a broken promise is shown.
+
+
+class _TierEnds:
+    """Both ends of the tier, for given values of the nodes.
 
     Args:
-        asked: by linkId, when a question is asked (`service.guidance.conditions`: groups of `Is` and
-            `Answered`); by default every question always is.
-
-    Returns:
-        A report; without z3-solver one that says that proofs are skipped.
+        without: names of rules that are left aside.
     """
-    if find_spec("z3") is None:
-        return Report((), SKIPPED)
-    from service.proofs.encoding import Encoding
-    # MOVED
-    # MOVED
 
-    encoding = Encoding(guidance, asked)
-    return Report((*promise_proofs(encoding), *reach_proofs(encoding)))
+    def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
+        guidance = encoding.guidance
+        self.ranks = {tier.code: tier.rank for tier in guidance.written.tiers}
+        self.rules = [rule for rule in guidance.written.rules if rule.tier and rule.name not in without]
+        self.nodes = guidance.graph.rules
+        self.values = values
+
+    def at_least(self, rank: int) -> z3.BoolRef:
+        """Whether the lower end of the tier is this rank or higher."""
+        return self._any(rank, 0)
+
+    def at_most(self, rank: int) -> z3.BoolRef:
+        """Whether the upper end of the tier is this rank or higher."""
+        return self._any(rank, 1)
+
+    def settled_at(self, rank: int) -> z3.BoolRef:
+        """Whether both ends of the tier are this rank."""
+        return z3.And(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
+
+    def _any(self, rank: int, end: int) -> z3.BoolRef:
+        if rank == 0:
+            return TRUE
+        rules = [rule for rule in self.rules if self.ranks[rule.tier] >= rank]
+        found = [self.values[self.nodes[rule.name]][end] for rule in rules]
+        return z3.Or(found) if found else FALSE
+
+
+def _impossible(encoding: Encoding, promise: str, broken: z3.BoolRef) -> Proof:
+    """Returns the proof that no response makes `broken` true, or a smallest response that does."""
+    if encoding.solver.check(broken) == z3.unsat:
+        return Proof(promise, proved=True)
+    return Proof(promise, proved=False, counterexample=tuple(_smallest(encoding, broken)))
+
+
+def _possible(encoding: Encoding, promise: str, reached: z3.BoolRef, *, complete: bool = True) -> Proof:
+    """Returns the proof that some response (by default a completely answered one) makes `reached` true."""
+    needed = [reached, encoding.full] if complete else [reached]
+    return Proof(promise, encoding.solver.check(*needed) == z3.sat)
+
+
+def _smallest(encoding: Encoding, broken: z3.BoolRef) -> Iterator[str]:
+    """Yields the answers of a response in which no further question can be left open."""
+    kept: list[z3.BoolRef] = [broken]
+    for space in encoding.spaces.values():
+        if encoding.solver.check(*kept, space.open) == z3.sat:
+            kept.append(space.open)
+    encoding.solver.check(*kept)
+    model = encoding.solver.model()
+    for link_id, space in encoding.spaces.items():
+        answers = [answer.words for answer in space.answers if z3.is_true(model.eval(answer.holds))]
+        if answers:
+            yield f"{link_id}: {', '.join(answers)}"
+
+
+# The promises of guidance.yaml, each proved or broken by a response.
+
+
+def _promise_proofs(encoding: Encoding) -> Iterator[Proof]:
+    """Yields the proof of every promise, in file order.
+
+    Where no promise says which kinds never lower the tier, it is proved for all findings.
+    """
+    written = encoding.guidance.written
+    for promise in written.promises:
+        if promise.form == "never-lowers-tier":
+            yield from _never_lowers(encoding, promise.name, promise.kinds)
+        elif promise.form == "never-changes-tier":
+            yield from _never_changes(encoding, promise)
+        else:
+            yield _about_a_tier(encoding, promise)
+    if not any(promise.form == "never-lowers-tier" for promise in written.promises):
+        yield from _never_lowers(encoding, "no-finding-lowers-the-tier", written.kinds)
+
+
+def _about_a_tier(encoding: Encoding, promise: Promise) -> Proof:
+    ends = _TierEnds(encoding, encoding.values)
+    rank = [tier.code for tier in encoding.guidance.written.tiers].index(promise.tier)
+    held = encoding.values[encoding.guidance.graph.promises[promise.name]].present
+    if promise.form == "tier-at-least":
+        broken = z3.And(held, z3.Not(ends.at_least(rank)))
+        return _impossible(encoding, f"{promise.name}: the tier is then at least {promise.tier}", broken)
+    broken = z3.And(ends.settled_at(rank), z3.Not(held))
+    return _impossible(encoding, f"{promise.name}: the tier is {promise.tier} only then", broken)
+
+
+def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iterator[Proof]:
+    """Yields for each finding: once absent, its presence would lower neither end of the tier."""
+    exceptions = {exception.finding: exception.cancels for exception in encoding.guidance.written.exceptions}
+    for finding, node in _findings_of(encoding, kinds):
+        changed = encoding.with_finding(node, PRESENT)
+        without = exceptions.get(finding, ())
+        before, after = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
+        lowered = [
+            z3.And(lower, z3.Not(upper))
+            for rank in _ranks(encoding)
+            for lower, upper in (
+                (before.at_least(rank), after.at_least(rank)),
+                (before.at_most(rank), after.at_most(rank)),
+            )
+        ]
+        absent = z3.Not(encoding.values[node].possible)
+        yield _impossible(
+            encoding, f"{name}: {finding} never lowers the tier", z3.And(absent, z3.Or(lowered))
+        )
+
+
+def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
+    """Yields for each finding: present or absent, the tier is the same at both ends."""
+    for finding, node in _findings_of(encoding, promise.kinds):
+        present = _TierEnds(encoding, encoding.with_finding(node, PRESENT))
+        absent = _TierEnds(encoding, encoding.with_finding(node, ABSENT))
+        differs = [
+            z3.Xor(with_it, without_it)
+            for rank in _ranks(encoding)
+            for with_it, without_it in (
+                (present.at_least(rank), absent.at_least(rank)),
+                (present.at_most(rank), absent.at_most(rank)),
+            )
+        ]
+        yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
+
+
+def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[str, int]]:
+    for finding in encoding.guidance.written.findings:
+        if finding.kind in kinds:
+            yield finding.name, encoding.guidance.graph.findings[finding.name]
+
+
+def _ranks(encoding: Encoding) -> range:
+    return range(1, len(encoding.guidance.written.tiers))
+
+
+# Reach: some complete response ends at every tier and level, and no rule is always overruled.
+#
+# The lowest tier is where a response stands when nothing holds; it may be one that is not complete.
+
+
+def _reach_proofs(encoding: Encoding) -> Iterator[Proof]:
+    """Yields the proofs for tiers, for rules of the tier, and for the rules and levels of outcomes."""
+    ends = _TierEnds(encoding, encoding.values)
+    written = encoding.guidance.written
+    lowest = z3.Not(ends.at_least(1))
+    yield _possible(encoding, f"the tier {written.tiers[0].code} can be reached", lowest, complete=False)
+    for tier in written.tiers[1:]:
+        yield _possible(encoding, f"the tier {tier.code} can be reached", ends.settled_at(tier.rank))
+    for rule in written.rules:
+        if rule.tier:
+            holds = encoding.values[encoding.guidance.graph.rules[rule.name]].present
+            decides = z3.And(holds, z3.Not(ends.at_least(ends.ranks[rule.tier] + 1)))
+            yield _possible(encoding, f"the rule {rule.name} can decide the tier", decides)
+    for outcome in written.outcomes:
+        yield from _outcome(encoding, outcome)
+
+
+def _outcome(encoding: Encoding, outcome: Outcome) -> Iterator[Proof]:
+    passed: list[z3.BoolRef] = []
+    levels: dict[str, list[z3.BoolRef]] = {level: [] for level in outcome.levels}
+    for rule in encoding.guidance.written.rules:
+        if rule.outcome == outcome.code:
+            value = encoding.values[encoding.guidance.graph.rules[rule.name]]
+            decides = z3.And(value.present, *passed)
+            passed.append(z3.Not(value.possible))
+            levels[rule.level].append(decides)
+            yield _possible(encoding, f"the rule {rule.name} can decide {outcome.code}", decides)
+    for level in outcome.levels:
+        words = f"the level {level} of {outcome.code} can be reached"
+        yield _possible(encoding, words, z3.Or(levels[level]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,14 +34,14 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
         },
         "settled": result.settled,
         "tier": {**_interval(result.tier, ladder), "assessable": is_assessable(result.tier)},
-        "reasons": [_fired(each, ladder) for each in result.fired],
-        "risks": [_risk(each, ladder) for each in result.risks],
+        "reasons": [_fired(each) for each in result.fired],
+        "risks": [_risk(each) for each in result.risks],
         "open": [
             {"linkId": each.link_id, "moves": list(each.moves), "red-flag": each.red_flag}
             for each in result.open
         ],
         "contradictions": [
-            {"code": each.name, "between": list(each.between)} for each in result.contradictions
+            {"code": each.name, "between": list(each.names)} for each in result.contradictions
         ],
         "tables": [_table(each) for each in result.tables],
         "scores": [_score(each) for each in result.totals],
@@ -52,7 +52,7 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
     }
 
 
-def _interval(interval: Interval, ladder: list[str]) -> Json:
+def _interval(interval: Interval, ladder: Sequence[str]) -> Json:
     return {
         "at-least": ladder[interval.at_least],
         "at-most": ladder[interval.at_most],
@@ -60,12 +60,12 @@ def _interval(interval: Interval, ladder: list[str]) -> Json:
     }
 
 
-def _fired(fired: Fired, ladder: list[str]) -> Json:
+def _fired(fired: Fired) -> Json:
     rule = fired.rule
     return {
         "rule": rule.name,
         "kind": rule.kind,
-        "tier": None if rule.tier is None else ladder[rule.tier],
+        "tier": rule.tier or None,
         "priority": rule.priority,
         "answers": list(fired.answers),
         "statements": list(rule.sources),
@@ -74,13 +74,12 @@ def _fired(fired: Fired, ladder: list[str]) -> Json:
     }
 
 
-def _risk(risk: Risk, ladder: list[str]) -> Json:
-    levels = [level.code for level in risk.outcome.levels]
+def _risk(risk: Risk) -> Json:
     return {
         "outcome": risk.outcome.code,
-        **_interval(risk.level, levels),
+        **_interval(risk.level, risk.outcome.levels),
         "listed": risk.listed,
-        "reasons": [_fired(each, ladder) for each in risk.fired],
+        "reasons": [_fired(each) for each in risk.fired],
     }
 
 

@@ -13,7 +13,7 @@ from service.datatypes.answers import Coding
 from service.fhir import definitions
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.guidance import Guidance
-from service.guidance.model import Comparison, Contradiction, Outcome, Rule, Tier
+from service.guidance.model import Comparison, Contradiction, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
 from service.results.wording import SIDES, is_assessable
 
@@ -78,25 +78,24 @@ class Extensions:
         self._urls = urls
         self._system = written.identity.terminology
         self._tiers = {pair: self._tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
-        ladder = [tier.code for tier in written.tiers]
         reason = urls.restated(definitions.REASON)
-        self._rules = {rule.name: _reason(reason, rule, ladder) for rule in written.rules}
+        self._rules = {rule.name: _reason(reason, rule) for rule in written.rules}
         self._answers = {link: _json(part("answer", "String", link)) for link in guidance.form.questions}
         ignored = urls.restated(definitions.IGNORED_ANSWER)
         self._ignored = {link: _json(part(ignored, "String", link)) for link in guidance.form.questions}
         self._levels = {
-            (outcome.code, pair): self._level(outcome, Interval(*pair))
+            (outcome.code, pair): self._level(written.ladder(outcome), Interval(*pair))
             for outcome in written.outcomes
             for pair in ends(len(outcome.levels))
         }
         table = urls.restated(definitions.COMPARISON)
-        self._tables = {each.name: _Table(table, each) for each in written.comparisons}
+        self._tables = {each.name: _Table(table, each, written) for each in written.comparisons}
         asked = urls.restated(definitions.OPEN_QUESTION)
         self._questions = {
             link: _asked(asked, link, each.text) for link, each in guidance.form.questions.items()
         }
         clash = urls.restated(definitions.CONTRADICTION)
-        self._contradictions = {each.name: _contradiction(clash, each) for each in written.contradictions}
+        self._contradictions = {each.name: _contradiction(clash, each) for each in guidance.contradictions}
         self._score = urls.restated(definitions.SCORE)
 
     def of_result(self, result: Result) -> list[bytes]:
@@ -135,8 +134,8 @@ class Extensions:
             }
         )
 
-    def _level(self, outcome: Outcome, level: Interval) -> bytes:
-        reached = [outcome.levels[rank] for rank in level]
+    def _level(self, ladder: tuple[Level, ...], level: Interval) -> bytes:
+        reached = [ladder[rank] for rank in level]
         codings = [coded(each.coding or Coding(self._system, each.code), each.display) for each in reached]
         return _json(
             {
@@ -154,13 +153,13 @@ def _json(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def _reason(url: str, rule: Rule, ladder: list[str]) -> tuple[bytes, bytes, bytes]:
+def _reason(url: str, rule: Rule) -> tuple[bytes, bytes, bytes]:
     """Returns what comes before the answers, what comes after them, and the same with the wording."""
     first = [part("rule", "Code", rule.name)]
     if rule.kind:
         first.append(part("kind", "Code", rule.kind))
-    if rule.tier is not None:
-        first.append(part("tier", "Code", ladder[rule.tier]))
+    if rule.tier:
+        first.append(part("tier", "Code", rule.tier))
     if rule.priority:
         first.append(part("priority", "Code", rule.priority))
     last = [*[part("statement", "Code", each) for each in rule.sources], part("origin", "Code", rule.origin)]
@@ -183,7 +182,7 @@ def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
 
 def _contradiction(url: str, contradiction: Contradiction) -> bytes:
     parts = [part("code", "Code", contradiction.name)]
-    parts += [part("between", "String", each) for each in contradiction.between]
+    parts += [part("between", "String", each) for each in contradiction.names]
     said = contradiction.says.clinician or contradiction.says.patient
     parts += [part("wording", "String", said)] if said else []
     return _json({"url": url, "extension": parts})
@@ -209,12 +208,12 @@ def _number(value: Decimal) -> orjson.Fragment:
 class _Table:
     """A comparison table with each row in each of its states."""
 
-    def __init__(self, url: str, table: Comparison) -> None:
+    def __init__(self, url: str, table: Comparison, written: Written) -> None:
         titles = [
             part("table", "Code", table.name),
             part("title", "String", table.title),
-            part("left", "String", table.left),
-            part("right", "String", table.right),
+            part("left", "String", written.heading(table.left)),
+            part("right", "String", written.heading(table.right)),
         ]
         self._begun = _json({"url": url, "extension": titles})[:-2]
         self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]

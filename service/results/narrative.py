@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from service.errors import Problem
 from service.guidance import Guidance
-from service.guidance.model import Comparison, Identity, Outcome, Rule, Tier
+from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
 from service.results import wording
 from service.results.extensions import element, ends, in_json, in_xhtml
@@ -46,11 +46,11 @@ class Narrative:
         self._clinician = {each.name: element("li", each.says.clinician) for each in written.advice}
         self._contradictions = {
             each.name: element("li", each.says.clinician or each.says.patient)
-            for each in written.contradictions
+            for each in guidance.contradictions
         }
-        self._tables = {table.name: _Table(table) for table in written.comparisons}
+        self._tables = {table.name: _Table(table, written) for table in written.comparisons}
         self._levels = {
-            (each.code, pair): _level(each, Interval(*pair))
+            (each.code, pair): _level(each, written.ladder(each), Interval(*pair))
             for each in written.outcomes
             for pair in ends(len(each.levels))
         }
@@ -109,8 +109,8 @@ class Narrative:
 class _Table:
     """A comparison table with each row in each of its states."""
 
-    def __init__(self, table: Comparison) -> None:
-        left, right = in_xhtml(table.left), in_xhtml(table.right)
+    def __init__(self, table: Comparison, written: Written) -> None:
+        left, right = (in_xhtml(written.heading(head)) for head in (table.left, table.right))
         self._begun = element("h3", table.title) + b"<p>" + left + b": "
         self._right = b" matched. " + right + b": "
         self._head = b".</p><table><tr><th>Feature</th><th>" + left + b"</th><th>" + right + b"</th></tr>"
@@ -143,8 +143,8 @@ def _tier(tiers: tuple[Tier, ...], tier: Interval) -> bytes:
     return b"<p><b>%b.</b> %b.</p>%b" % (heading, in_xhtml(known.target), said)
 
 
-def _level(outcome: Outcome, level: Interval) -> bytes:
-    words = f"{wording.level_words(outcome, level)}. {'' if level.settled else wording.IF_UNCHANGED}"
+def _level(outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
+    words = f"{wording.level_words(ladder, level)}. {'' if level.settled else wording.IF_UNCHANGED}"
     return element("b", outcome.display).join((b"<li>", b": " + in_xhtml(words)))
 
 

@@ -16,7 +16,7 @@ from service.fhir.chart import ChartValues
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.header import DATA_ABSENT_REASON, ResponseHeader
 from service.guidance import Guidance
-from service.guidance.model import Identity, Outcome, Rule
+from service.guidance.model import Identity, Level, Outcome, Rule
 from service.guidance.result import Interval, Result, Risk
 from service.results import wording
 from service.results.extensions import Extensions, Json, array, coded, coding, ends, in_json, part
@@ -36,7 +36,7 @@ class Predictions:
         self._system = guidance.written.identity.terminology
         self._extensions = extensions
         self._begun = {
-            (each.code, pair): self._head(each, Interval(*pair))
+            (each.code, pair): self._head(each, guidance.written.ladder(each), Interval(*pair))
             for each in guidance.written.outcomes
             for pair in ends(len(each.levels))
         }
@@ -65,12 +65,12 @@ class Predictions:
             cited,
         )
 
-    def _head(self, outcome: Outcome, level: Interval) -> bytes:
+    def _head(self, outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
         """Returns a prediction from its outcome to the words that say whether its level is settled."""
-        open_end = "" if level.settled else f"{_sentence(level_words(outcome, level))} {IF_UNCHANGED}"
+        open_end = "" if level.settled else f"{_sentence(level_words(ladder, level))} {IF_UNCHANGED}"
         members = {
             "outcome": self._outcome(outcome),
-            "qualitativeRisk": self._level(outcome, level),
+            "qualitativeRisk": self._level(ladder, level),
             "rationale": open_end,
         }
         return b"," + orjson.dumps(members)[1:-2]
@@ -80,11 +80,11 @@ class Predictions:
         codings += [{"system": each.system, "code": each.code} for each in outcome.codes]
         return {"coding": codings, "text": outcome.display}
 
-    def _level(self, outcome: Outcome, level: Interval) -> Json:
-        words = level_words(outcome, level)
+    def _level(self, ladder: tuple[Level, ...], level: Interval) -> Json:
+        words = level_words(ladder, level)
         if not level.settled:
             return {"text": words}
-        known = outcome.levels[level.at_least]
+        known = ladder[level.at_least]
         code = known.coding or Coding(self._system, known.code)
         return {"coding": [coded(code, known.display)], "text": words}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from service.guidance import Guidance
-from service.guidance.model import Outcome, Tier
+from service.guidance.model import Level, Tier
 from service.guidance.result import Interval, Result
 
 # The few sentences that the service itself says around the words of the guidance.
@@ -44,9 +44,9 @@ def tier_heading(tiers: tuple[Tier, ...], tier: Interval) -> str:
     return f"At least: {least}; open questions could raise it to: {most}"
 
 
-def level_words(outcome: Outcome, level: Interval) -> str:
+def level_words(ladder: tuple[Level, ...], level: Interval) -> str:
     """Returns a level, or the two ends that it can still lie between."""
-    least, most = outcome.levels[level.at_least].display, outcome.levels[level.at_most].display
+    least, most = ladder[level.at_least].display, ladder[level.at_most].display
     return least if level.settled else f"between {_lowered(least)} and {_lowered(most)}, not settled"
 
 

@@ -11,6 +11,7 @@ from service.datatypes.answers import Answers, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
 from service.fhir.header import ResponseHeader
 from service.guidance import model
+from service.guidance.conditions import Named
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
 from service.results.risk_assessment import Renderer
 
@@ -44,56 +45,58 @@ def tier(rank: int, code: str) -> model.Tier:
     )
 
 
-def rule(name: str, order: int, **more: Any) -> model.Rule:
-    stated = {"kind": "", "tier": None, "outcome": None, "level": None, "priority": "", "origin": "article"}
-    stated |= {"says": says(f"rule {name}"), "sources": ("S1", "S2"), "reads": ("fever",)}
-    return model.Rule(name=name, order=order, **(stated | more))
+def rule(name: str, **more: Any) -> model.Rule:
+    stated = {"kind": "", "when": None, "tier": "", "outcome": "", "level": "", "priority": ""}
+    stated |= {"says": says(f"rule {name}"), "origin": "article", "sources": ("S1", "S2")}
+    return model.Rule(name=name, **(stated | more))
 
 
 TIERS = tuple(tier(rank, code) for rank, code in enumerate(("unknown", "home", "soon", "now")))
 LEVELS = tuple(
-    model.Level(code, rank, f"{code.capitalize()} likelihood", Coding(RISK, code))
-    for rank, code in enumerate(("low", "moderate", "high"))
+    model.Level(code, f"{code.capitalize()} likelihood", Coding(RISK, code))
+    for code in ("low", "moderate", "high")
 )
 GRADES = (
-    model.Level("none", 0, "Nothing points to it", None),
-    model.Level("some", 1, "Something does", None),
+    model.Level("none", "Nothing points to it", None),
+    model.Level("some", "Something does", None),
 )
 FLU = model.Outcome(
     "flu",
     "Flu pattern",
     (Coding("http://snomed.info/sct", "6142004"),),
-    LEVELS,
-    True,
-    0,
+    ("low", "moderate", "high"),
+    "",
     says("flu"),
+    "article",
     ("S1",),
 )
-OTHER = model.Outcome("other", "Other cause", (), GRADES, False, 1, says("other"), ("S2",))
+OTHER = model.Outcome("other", "Other cause", (), ("none", "some"), "some", says("other"), "article", ("S2",))
 RULES = (
-    rule("fever-is-urgent", 0, kind="red-flag", tier=3),
+    rule("fever-is-urgent", kind="red-flag", tier="now"),
     rule(
         "cough-is-soon",
-        1,
-        tier=2,
+        tier="soon",
         priority="expedited",
         origin="project",
         says=model.Says("", "Cough <b>&</b> more"),
     ),
-    rule("flu-high", 2, outcome="flu", level=2),
-    rule("flu-low", 3, outcome="flu", level=0, sources=()),
-    rule("other-some", 4, outcome="other", level=1, says=model.Says("Only you", "")),
+    rule("flu-high", outcome="flu", level="high"),
+    rule("flu-low", outcome="flu", level="low", sources=()),
+    rule("other-some", outcome="other", level="some", says=model.Says("Only you", "")),
 )
-ROWS = tuple(model.Row(f"row-{n}", f"Feature {n}", "left", "right", ("S1",), ("S2",)) for n in range(4))
-TABLE = model.Comparison("flu-or-cold", "Flu against cold", "Flu", "Cold", ROWS)
+SIDES = model.Side("left", None, ("S1",)), model.Side("right", None, ("S2",))
+ROWS = tuple(model.Row(f"row-{n}", f"Feature {n}", *SIDES, "") for n in range(4))
+TABLE = model.Comparison(
+    "flu-or-cold", "Flu against cold", model.Head("", "Flu"), model.Head("", "Cold"), ROWS
+)
 ADVICE = (
-    model.Advice("rest", "self-care", 0, says("rest & drink"), (), "article", ("S1",)),
+    model.Advice("rest", "self-care", None, says("rest & drink"), (), "article", ("S1",)),
     model.Advice(
-        "outlook", "information", 1, model.Says("", "Prognosis for clinicians"), (), "article", ("S2",)
+        "outlook", "information", None, model.Says("", "Prognosis for clinicians"), (), "article", ("S2",)
     ),
-    model.Advice("film", "come-back", 2, model.Says("Come back", ""), (), "project", ()),
+    model.Advice("film", "come-back", None, model.Says("Come back", ""), (), "project", ()),
 )
-CLASH = model.Contradiction("fever-and-none", ("fever", "no-fever"), says("both cannot be"))
+CLASH = model.Contradiction("fever-and-none", (Named("fever"), Named("no-fever")), (), says("both cannot be"))
 SCORE = model.Score(
     "sum",
     "Sum of two",
@@ -102,6 +105,7 @@ SCORE = model.Score(
         model.ScoreBand("mild", Decimal(0), Decimal(2), "Mild"),
         model.ScoreBand("severe", Decimal(3), Decimal(6), "Severe"),
     ),
+    "article",
     ("S1",),
 )
 IDENTITY = model.Identity(
@@ -122,10 +126,16 @@ IDENTITY = model.Identity(
 )
 WRITTEN = model.Written(
     identity=IDENTITY,
-    statements={},
+    words={},
     parameters={},
-    findings={},
     tiers=TIERS,
+    levels={level.code: level for level in (*LEVELS, *GRADES)},
+    kinds={},
+    exceptions=(),
+    promises=(),
+    statements=(),
+    findings=(),
+    cases=(),
     outcomes=(FLU, OTHER),
     rules=RULES,
     comparisons=(TABLE,),
@@ -142,7 +152,7 @@ def form() -> Form:
 
 @pytest.fixture(scope="session")
 def guidance(form: Form) -> Any:
-    return SimpleNamespace(written=WRITTEN, form=form)
+    return SimpleNamespace(written=WRITTEN, form=form, contradictions=WRITTEN.contradictions)
 
 
 @pytest.fixture(scope="session")

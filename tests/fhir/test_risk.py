@@ -330,7 +330,8 @@ def test_op06_the_same_result_gives_the_same_bytes(
 
 def test_a_code_without_display_is_written_without_one(guidance, make_header, make_result, renderer, union):
     identity = replace(guidance.written.identity, code_display="")
-    bare = SimpleNamespace(written=replace(guidance.written, identity=identity), form=guidance.form)
+    written = replace(guidance.written, identity=identity)
+    bare = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
     risk = json.loads(type(renderer)(bare).render(make_result(), make_header()))
     assert risk["code"] == {"coding": [{"system": "http://snomed.info/sct", "code": "1"}]}
     assert union([risk]) == [[]]

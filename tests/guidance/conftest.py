@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import desk
+import headache
 import pytest
 
 from service.datatypes.answers import Answers
@@ -13,18 +13,18 @@ from service.guidance import Guidance
 
 @pytest.fixture(scope="session")
 def guidance() -> Guidance:
-    return desk.guidance()
+    return headache.guidance()
 
 
 @pytest.fixture(scope="session")
 def documents() -> dict[str, Any]:
-    return desk.documents()
+    return headache.documents()
 
 
 @pytest.fixture
 def respond() -> Callable[..., Answers]:
     """Answers from raw values by linkId; hidden questions are treated as in a real response."""
-    return desk.respond
+    return headache.respond
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-import desk
+import headache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,11 +21,11 @@ def responses(draw: st.DrawFn) -> Answers:
     """Any response: every question answered or not, some of them from the chart."""
     raw: dict[str, tuple[Answer, ...]] = {}
     chart: dict[str, tuple[Answer, ...]] = {}
-    for link_id, values in desk.VALUES.items():
+    for link_id, values in headache.VALUES.items():
         place = draw(st.sampled_from(("open", "given", "given", "given", "chart")))
         if place != "open":
             (raw if place == "given" else chart)[link_id] = draw(st.sampled_from(values))
-    return desk.respond(raw, chart=chart if draw(st.booleans()) else {})
+    return headache.respond(raw, chart=chart if draw(st.booleans()) else {})
 
 
 @settings(max_examples=250)
@@ -37,7 +37,7 @@ def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answ
     codes = [tier.code for tier in result.tiers]
     assert (codes[result.tier.at_least], codes[result.tier.at_most]) == reference.tier()
     for risk in result.risks:
-        names = [level.code for level in risk.outcome.levels]
+        names = risk.outcome.levels
         ends = names[risk.level.at_least], names[risk.level.at_most]
         assert ends == reference.level(risk.outcome.code)
     assert dict(result.findings) == {name: WORDS[reference.finding(name)] for name in result.findings}
@@ -76,7 +76,7 @@ def test_only_open_questions_that_are_listed_can_move_the_result(
     guidance, _ = _loaded()
     before = guidance.evaluate(answers)
     listed = {question.link_id for question in before.open}
-    others = {link_id for link_id in desk.VALUES if link_id not in listed}
+    others = {link_id for link_id in headache.VALUES if link_id not in listed}
     after = guidance.evaluate(completed(answers, chance, others))
     assert after.tier == before.tier
     assert [risk.level for risk in after.risks] == [risk.level for risk in before.risks]
@@ -87,7 +87,7 @@ def test_both_ends_of_an_interval_are_reached_by_some_completion(seed: int) -> N
     guidance, _ = _loaded()
     chance = random.Random(seed)
     known = {link_id: values for link_id, values in CERTAIN.items() if chance.random() < 0.6}
-    partial = desk.respond({link_id: chance.choice(values) for link_id, values in known.items()})
+    partial = headache.respond({link_id: chance.choice(values) for link_id, values in known.items()})
     before = guidance.evaluate(partial)
     ends: set[int] = set()
     for _ in range(3000):
@@ -99,8 +99,8 @@ def test_both_ends_of_an_interval_are_reached_by_some_completion(seed: int) -> N
 
 
 CERTAIN = {
-    link_id: [value for value in values if desk.NOT_SURE not in value and "my own words" not in value]
-    for link_id, values in desk.VALUES.items()
+    link_id: [value for value in values if headache.NOT_SURE not in value and "my own words" not in value]
+    for link_id, values in headache.VALUES.items()
 }
 CERTAIN["ferritin"] = CERTAIN["ferritin"][:-1]
 """Answers that leave nothing unknown: no not sure, no free text, no unit without a meaning."""
@@ -109,16 +109,16 @@ CERTAIN["ferritin"] = CERTAIN["ferritin"][:-1]
 def completed(
     answers: Answers,
     chance: random.Random,
-    link_ids: Any = tuple(desk.VALUES),
-    values: Mapping[str, Any] = desk.VALUES,
+    link_ids: Any = tuple(headache.VALUES),
+    values: Mapping[str, Any] = headache.VALUES,
 ) -> Answers:
     """The response with every open question among `link_ids` answered by chance; gates come first."""
     raw = {**answers.ignored, **answers.given}
-    for link_id in desk.VALUES:
-        shown, _ = desk.asked(raw)
+    for link_id in headache.VALUES:
+        shown, _ = headache.asked(raw)
         if link_id in link_ids and link_id not in raw and link_id in shown and link_id not in answers.chart:
             raw[link_id] = chance.choice(values[link_id])
-    return desk.respond(raw, chart=answers.chart)
+    return headache.respond(raw, chart=answers.chart)
 
 
 _LOADED: list[tuple[Guidance, dict[str, Any]]] = []
@@ -126,8 +126,8 @@ _LOADED: list[tuple[Guidance, dict[str, Any]]] = []
 
 def _loaded() -> tuple[Guidance, dict[str, Any]]:
     if not _LOADED:
-        documents = desk.documents()
+        documents = headache.documents()
         for band in documents["scores"][0]["bands"]:
             band |= {key: 2.5 for key in ("from", "to") if band[key] == {"parameter": "band-edge"}}
-        _LOADED.append((desk.guidance(), documents))
+        _LOADED.append((headache.guidance(), documents))
     return _LOADED[0]

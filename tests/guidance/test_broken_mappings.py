@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import desk
+import headache
 import pytest
 
 from service.errors import GuidanceError
@@ -25,20 +25,20 @@ def test_every_broken_mapping_has_its_expected_words_and_the_other_way_round():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_broken_mapping_is_refused_with_words_that_name_the_fault(name: str) -> None:
-    documents = laid_over(desk.documents(), read_yaml(FOLDER / f"{name}.yaml"))
+    documents = laid_over(headache.documents(), read_yaml(FOLDER / f"{name}.yaml"))
     with pytest.raises(GuidanceError) as caught:
-        load(documents, desk.form())
+        load(documents, headache.form())
     for words in EXPECTED[name]:
         assert words in str(caught.value)
 
 
 def test_all_faults_of_all_files_are_reported_together():
-    documents = desk.documents()
+    documents = headache.documents()
     documents["findings"][0]["colour"] = "red"
     documents["rules"][0]["when"] = 5
     del documents["advice"][0]["group"]
     with pytest.raises(GuidanceError) as caught:
-        load(documents, desk.form())
+        load(documents, headache.form())
     assert [fault.partition(":")[0] for fault in caught.value.faults] == [
         "findings.yaml",
         "rules.yaml",

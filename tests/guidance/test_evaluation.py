@@ -4,9 +4,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import desk
+import headache
 import pytest
-from desk import NO, NOT_SURE, YES, local
+from headache import NO, NOT_SURE, YES, local
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.guidance import Guidance, load
@@ -77,13 +77,13 @@ def test_not_sure_is_unknown_unless_the_finding_says_present(guidance: Guidance,
 
 
 def test_a_finding_that_names_not_sure_itself_or_reads_a_number_may_also_say_present() -> None:
-    documents = desk.documents()
+    documents = headache.documents()
     for entry in documents["findings"]:
         if entry["finding"] in ("said-not-sure", "long-pain"):
             entry["not-sure"] = "present"
-    present = load(documents, desk.form())
-    assert present.evaluate(desk.respond(worse=NOT_SURE)).findings["said-not-sure"] == "present"
-    assert present.evaluate(desk.respond(worse=NO)).findings["said-not-sure"] == "absent"
+    present = load(documents, headache.form())
+    assert present.evaluate(headache.respond(worse=NOT_SURE)).findings["said-not-sure"] == "present"
+    assert present.evaluate(headache.respond(worse=NO)).findings["said-not-sure"] == "absent"
     assert present.evaluate(Answers({})).findings["long-pain"] == "unknown"
 
 
@@ -436,7 +436,7 @@ def test_safety_advice_is_shown_while_its_condition_is_unknown(guidance: Guidanc
 
 
 def test_the_same_answers_give_an_equal_result(guidance: Guidance, respond: Respond) -> None:
-    assert guidance.evaluate(respond(**CALM)) == desk.guidance().evaluate(respond(**CALM))
+    assert guidance.evaluate(respond(**CALM)) == headache.guidance().evaluate(respond(**CALM))
     assert guidance.evaluate(respond(**CALM)) != guidance.evaluate(respond(**CALM | {"sudden": True}))
 
 
@@ -447,7 +447,7 @@ def test_the_states_of_findings_can_be_shown(guidance: Guidance, respond: Respon
 
 
 def test_a_guidance_without_outcomes_scores_and_tables_is_evaluated() -> None:
-    documents = desk.documents()
+    documents = headache.documents()
     kept = {"sudden-pain", "stiff-neck"}
     documents["findings"] = [each for each in documents["findings"] if each["finding"] in kept]
     documents["rules"] = [each for each in documents["rules"] if each["rule"] == "alarms-soon"]
@@ -457,7 +457,7 @@ def test_a_guidance_without_outcomes_scores_and_tables_is_evaluated() -> None:
     documents |= {"comparisons": [], "advice": [], "contradictions": [], "cases": []}
     documents["sources"] = documents["sources"][:1]
     del documents["scores"]
-    small = load(documents, desk.form())
+    small = load(documents, headache.form())
     result = small.evaluate(Answers({"sudden": (True,)}))
     assert (result.risks, result.tables, result.totals, result.advice) == ((), (), (), ())
     assert (result.settled, tier_of(result)) == (True, ("soon", "soon"))

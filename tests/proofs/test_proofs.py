@@ -1,16 +1,21 @@
 """Proofs: promises hold for every response, and one that does not is refuted by a response."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import desk
+import headache
 import pytest
 
-from service.check import asked_by
+from service import check
 from service.guidance import load
 from service.guidance.conditions import Answered, Group, Is, Measured, Switch
-from service.proofs import prove, proving
+from service.proofs import prove
 from service.questionnaire import compile_questionnaire, value_sets_from
+
+ROOT = Path(__file__).resolve().parents[2]
 
 YES_ONLY = {
     "head-side": Is("head-pain", ("yes",)),
@@ -22,14 +27,14 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def failures(change: Change = lambda documents: None, asked: Any = None) -> list[str]:
-    documents = desk.documents()
+    documents = headache.documents()
     change(documents)
     documents["cases"] = []
-    return [proof.line for proof in prove(load(documents, desk.form()), asked).failed]
+    return [proof.line for proof in prove(load(documents, headache.form()), asked).failed]
 
 
 def entry(documents: dict[str, Any], file: str, key: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(each for each in documents[file] if each[key] == name)
+    found: dict[str, Any] = next(entry for entry in documents[file] if entry[key] == name)
     return found
 
 
@@ -42,7 +47,7 @@ def promises(*written: dict[str, Any]) -> Change:
 
 def test_every_promise_of_the_fixture_is_proved():
     assert failures(asked=YES_ONLY) == []
-    report = prove(desk.guidance(), YES_ONLY)
+    report = prove(headache.guidance(), YES_ONLY)
     assert report.lines == (f"{len(report.proofs)} of {len(report.proofs)} promises proved",)
     assert report.proofs[0].line == "proved: alarms-are-soon: the tier is then at least soon"
 
@@ -186,8 +191,14 @@ def test_a_condition_that_is_not_about_answers_is_a_mistake_of_the_caller():
 
 
 def test_proofs_are_skipped_in_one_line_where_the_solver_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proving, "find_spec", lambda name: None)
-    assert prove(desk.guidance()).lines == ("proofs skipped: z3-solver is not installed",)
+    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    lines, sound = check.proved(headache.guidance(), YES_ONLY)
+    assert (lines, sound) == (("proofs skipped: z3-solver is not installed",), True)
+
+
+def test_the_program_starts_where_the_solver_is_missing() -> None:
+    program = "import sys; sys.modules['z3'] = None; import service.cli"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
 
 
 def test_when_questions_are_asked_is_read_off_the_questionnaire():
@@ -197,8 +208,8 @@ def test_when_questions_are_asked_is_read_off_the_questionnaire():
     def when(question: str, operator: str, **answer: Any) -> dict[str, Any]:
         return {"question": question, "operator": operator, **answer}
 
-    options = [{"valueCoding": {"system": desk.SYSTEM, "code": code}} for code in ("one", "two", "three")]
-    coding = {"answerCoding": {"system": desk.SYSTEM, "code": "one"}}
+    options = [{"valueCoding": {"system": headache.SYSTEM, "code": code}} for code in ("one", "two", "three")]
+    coding = {"answerCoding": {"system": headache.SYSTEM, "code": "one"}}
     compiled = compile_questionnaire(
         {
             "resourceType": "Questionnaire",
@@ -228,7 +239,7 @@ def test_when_questions_are_asked_is_read_off_the_questionnaire():
     def alone(*parts: Any, word: str = "all") -> Group:
         return Group("all", (Group(word, parts),))
 
-    assert asked_by(compiled) == {
+    assert check.asked_when(compiled) == {
         "c": alone(Is("a", (True,)), Is("b", ("one",)), word="any"),
         "d": alone(Is("b", ("two", "three"))),
         "e": alone(Group("not", (Answered("b"),))),

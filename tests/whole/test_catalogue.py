@@ -106,4 +106,4 @@ def test_every_statement_of_the_source_is_accounted_for(root: Path) -> None:
     served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
     for pair in served.pairs.values():
         statements = pair.guidance.written.statements
-        assert set(statements) == {f"S{number:03d}" for number in range(1, 335)}
+        assert {statement.id for statement in statements} == {f"S{number:03d}" for number in range(1, 335)}

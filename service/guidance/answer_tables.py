@@ -1,8 +1,13 @@
-"""Scores: sums of option weights, as intervals while questions are open.
+"""From answers to bits: a table for each question, and one for each score.
 
-An unanswered question adds its smallest weight to one end and its largest to the other; one that
-may still be hidden may add nothing. A question that is hidden for certain adds nothing. An
-answer without a weight (not sure) leaves its question between the two.
+The answers of a question fall into finitely many cases: its options, or for a number the points
+and open intervals that the parameters cut. Each case has its mask, made once at load; the proofs
+use the same cases.
+
+A score is a sum of option weights, as an interval while questions are open. An unanswered question
+adds its smallest weight to one end and its largest to the other; one that may still be hidden may
+add nothing. A question that is hidden for certain adds nothing. An answer without a weight (not
+sure) leaves its question between the two.
 """
 
 from __future__ import annotations
@@ -16,23 +21,26 @@ from operator import ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.form import Question
 from service.datatypes.ucum import converted
-from service.guidance.bits import both
+from service.guidance.bits import both, union
 from service.guidance.conditions import Answered, Is, Measured
-from service.guidance.graph import CHOICES, NUMBERS, Atom, codings_of, unsure_codings
-from service.guidance.model import Parameter, Score
+from service.guidance.graph import Atom
+from service.guidance.model import Score, Written
+from service.guidance.options import (
+    CHOICES,
+    NUMBERS,
+    PLAIN,
+    ZERO,
+    Weights,
+    codings_of,
+    units_of,
+    unsure_codings,
+)
 from service.guidance.result import Total
 
-# One table per question: from an answer to the bits that it sets.
-#
-# The answers of a question fall into finitely many cases: its options, or for a number the points
-# and open intervals that the parameters cut. Each case has its mask, made once at load; the
-# proofs use the same cases.
-
-PLAIN = "1"
-"""The unit of a plain number."""
+# One table per question.
 
 BEYOND: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {"more than": gt, "at least": ge, "less than": lt, "at most": le}
@@ -66,11 +74,11 @@ class Scale(NamedTuple):
     masks: tuple[int, ...]
 
     def mask(self, value: Decimal | int) -> int:
-        """The mask of the case in which `value` lies."""
+        """Returns the mask of the case in which `value` lies."""
         return self.masks[bisect_left(self.points, value) + bisect_right(self.points, value)]
 
     def words(self, unit: str) -> list[str]:
-        """Words for each case, such as `21 d` and `more than 21 d`."""
+        """Returns words for each case, such as `21 d` and `more than 21 d`."""
         if not self.points:
             return [f"any number in {unit}"]
         words = [f"less than {self.points[0]} {unit}"]
@@ -80,15 +88,7 @@ class Scale(NamedTuple):
         return words
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the tables take from guidance.yaml: option words and parameters."""
-
-    words: Mapping[str, str]
-    parameters: Mapping[str, Parameter]
-
-
-class Reading(dict[Answer, int]):
+class AnswerTable(dict[Answer, int]):
     """The bits that an answer of one question sets, by answer; it looks up like any mapping.
 
     The options of the question, or true and false, stand in it. Any other answer is worked out:
@@ -98,18 +98,18 @@ class Reading(dict[Answer, int]):
 
     __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered")
 
-    def __init__(self, question: Question, place: int, tests: Tests, settings: Settings) -> None:
-        answered = both(_union(sets for atom, sets in tests if isinstance(atom.test, Answered)))
+    def __init__(self, question: Question, place: int, tests: Tests, written: Written) -> None:
+        answered = both(union(sets for atom, sets in tests if isinstance(atom.test, Answered)))
         options = tuple((atom, atom.test, sets) for atom, sets in tests if isinstance(atom.test, Is))
-        super().__init__(_by_answer(question, options, answered, settings.words))
+        super().__init__(_by_answer(question, options, answered, written.words))
         self.question = question
         self.bit = 1 << place
         """The bit of this question in masks of questions."""
-        self.unanswered = _union(sets for _, sets in tests) << 1
+        self.unanswered = union(sets for _, sets in tests) << 1
         """What is possible while the question is open."""
-        self._otherwise = answered | _union(sets for _, _, sets in options) << 1
+        self._otherwise = answered | union(sets for _, _, sets in options) << 1
         self._cuts = tuple(
-            _cut(atom.test, sets, settings) for atom, sets in tests if isinstance(atom.test, Measured)
+            _cut(atom.test, sets, written) for atom, sets in tests if isinstance(atom.test, Measured)
         )
         units = {PLAIN, *question.units, *(unit for cut in self._cuts for _, unit in cut.parameters)}
         self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
@@ -119,10 +119,10 @@ class Reading(dict[Answer, int]):
             return self._measured(value.value, value.unit)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             return self._measured(value, PLAIN)
-        return self._otherwise | _union(cut.sets for cut in self._cuts) << 1
+        return self._otherwise | union(cut.sets for cut in self._cuts) << 1
 
     def scale(self, unit: str) -> Scale:
-        """The scale of one unit; a comparison with no comparable parameter is unknown on all of it."""
+        """Returns the scale of one unit; what has no comparable parameter is unknown on all of it."""
         return scale_of(self._cuts, unit, self._otherwise)
 
     def cases(self) -> Iterator[tuple[str, Answer | None, int]]:
@@ -139,9 +139,7 @@ class Reading(dict[Answer, int]):
                 yield words, None, mask
 
     def _units(self) -> Iterable[str]:
-        if self.question.type != "quantity":
-            return (PLAIN,)
-        return self.question.units or self._scales
+        return units_of(self.question) or self._scales
 
     def _measured(self, number: int | Decimal, unit: str) -> int:
         scale = self._scales.get(unit)
@@ -149,7 +147,7 @@ class Reading(dict[Answer, int]):
 
 
 def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:
-    """The scale of one unit; a comparison with no comparable parameter stays unknown on all of it."""
+    """Returns the scale of one unit; a cut with no comparable parameter stays unknown on all of it."""
     thresholds: list[tuple[Cut, Exact]] = []
     for cut in cuts:
         threshold = _threshold(cut, unit)
@@ -160,7 +158,7 @@ def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:
     points = tuple(sorted({threshold for _, threshold in thresholds}))
     masks = []
     for case in range(2 * len(points) + 1):
-        held = _union(
+        held = union(
             cut.sets for cut, threshold in thresholds if _holds(cut.edge, case, points.index(threshold))
         )
         masks.append(always | both(held))
@@ -173,7 +171,7 @@ def holds(edge: str, value: Exact | int, threshold: Exact) -> bool:
 
 
 def _holds(edge: str, case: int, point: int) -> bool:
-    """`holds` for a case of a scale: case 2k + 1 is point k itself."""
+    """Whether a case of a scale lies beyond a point: case 2k + 1 is point k itself."""
     return holds(edge, case, Decimal(2 * point + 1))
 
 
@@ -186,13 +184,13 @@ def _threshold(cut: Cut, unit: str) -> Exact | None:
 
 
 def _decimal(value: Fraction) -> Exact:
-    """The same number as a Decimal where it has finitely many digits (compares faster), else itself."""
+    """Returns the number as a Decimal where it has finitely many digits (compares faster), else itself."""
     digits = Decimal(value.numerator) / Decimal(value.denominator)
     return digits if Fraction(digits) == value else value
 
 
-def _cut(test: Measured, sets: int, settings: Settings) -> Cut:
-    parameters = [settings.parameters[name] for name in test.parameters]
+def _cut(test: Measured, sets: int, written: Written) -> Cut:
+    parameters = [written.parameters[name] for name in test.parameters]
     values = tuple((Decimal(parameter.value), parameter.unit) for parameter in parameters)
     return Cut(sets, parameters[0].edge, values)
 
@@ -204,7 +202,7 @@ def _by_answer(
         return {}
     if question.type == "boolean":
         return {
-            value: answered | _union(both(sets) for _, test, sets in tests if value in test.words)
+            value: answered | union(both(sets) for _, test, sets in tests if value in test.words)
             for value in (False, True)
         }
     if question.type not in CHOICES:
@@ -224,14 +222,7 @@ def _by_answer(
     return table
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
-
-
-class Readings(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
+class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
     """What one question's answers contribute, by (linkId, answers); None where they set nothing.
 
     Single answers that the tables know stand in it; anything else is worked out.
@@ -239,40 +230,30 @@ class Readings(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
 
     __slots__ = ("by_link",)
 
-    def __init__(self, by_link: Mapping[str, Reading]) -> None:
+    def __init__(self, by_link: Mapping[str, AnswerTable]) -> None:
         super().__init__(
-            ((link_id, (value,)), _contribution(mask, reading))
-            for link_id, reading in by_link.items()
-            for value, mask in reading.items()
+            ((link_id, (value,)), _contribution(mask, table))
+            for link_id, table in by_link.items()
+            for value, mask in table.items()
         )
         self.by_link = by_link
 
     def __missing__(self, answered: tuple[str, tuple[Answer, ...]]) -> Contribution | None:
         link_id, values = answered
-        reading = self.by_link.get(link_id)
-        if reading is None:
+        table = self.by_link.get(link_id)
+        if table is None:
             return None
         mask = 0
         for value in values:
-            mask |= reading[value]
-        return _contribution(mask, reading) if values else (reading.unanswered, 0)
+            mask |= table[value]
+        return _contribution(mask, table) if values else (table.unanswered, 0)
 
 
-def _contribution(mask: int, reading: Reading) -> Contribution | None:
-    return (mask, reading.bit) if mask else None
+def _contribution(mask: int, table: AnswerTable) -> Contribution | None:
+    return (mask, table.bit) if mask else None
 
 
-ZERO = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The weights of one question: by answer, and the least and most that it can add when open."""
-
-    link_id: str
-    by_answer: Mapping[Answer, Decimal]
-    least: Decimal
-    most: Decimal
+# One table per score.
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +274,8 @@ class ScoreTable:
     bands: tuple[tuple[int, frozenset[int]], ...]
     cuts: tuple[tuple[int, str, Exact], ...]
 
-    def total(self, given: Mapping[str, tuple[Answer, ...]], closed: frozenset[str]) -> Total:
-        """The sum, as known from these answers."""
+    def total(self, given: AnswersByLink, closed: frozenset[str]) -> Total:
+        """Returns the sum, as known from these answers."""
         least = most = ZERO
         answered = 0
         for weights in self.weights:
@@ -309,7 +290,7 @@ class ScoreTable:
         return Total(self.score, least, most, names, answered)
 
     def mask(self, total: Total) -> int:
-        """The bits that the sum sets."""
+        """Returns the bits that the sum sets."""
         reached = range(self._band(total.at_least), self._band(total.at_most) + 1)
         mask = 0
         for sets, wanted in self.bands:
@@ -327,7 +308,7 @@ class ScoreTable:
 
 
 def _added(weights: Weights, values: tuple[Answer, ...]) -> tuple[Decimal, Decimal, bool]:
-    """What a question adds at least and at most, and whether it is known; no values: it is open."""
+    """Returns what a question adds at least and at most, and whether it is known; no values: it is open."""
     if not values:
         return weights.least, weights.most, False
     known = [weights.by_answer.get(value) for value in values]

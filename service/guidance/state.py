@@ -1,17 +1,14 @@
-"""Reads the answers of one response into bits: questions first, then scores, then contradictions."""
+"""What one response says, as bits: questions first, then scores, then contradictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from service.datatypes.answers import Answer, Answers
-from service.guidance.bits import both, positions, run
-from service.guidance.readings import Contribution
+from service.datatypes.answers import Answers, AnswersByLink
+from service.guidance.answer_tables import Contribution
+from service.guidance.bits import both, positions, run, union
 from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
-
-Given = Mapping[str, tuple[Answer, ...]]
 
 
 class State(NamedTuple):
@@ -29,7 +26,7 @@ class State(NamedTuple):
     """
 
     bits: int
-    given: Given
+    given: AnswersByLink
     open: int
     contributions: list[Contribution]
     totals: tuple[Total, ...]
@@ -40,9 +37,9 @@ class State(NamedTuple):
 
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
-    """Everything that follows from the answers, contradictions scored by the worse."""
+    """Returns everything that follows from the answers, contradictions scored by the worse."""
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
-    contributions = list(filter(None, map(compiled.readings.__getitem__, given.items())))
+    contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
     totals = tuple([score.total(given, answers.closed) for score in compiled.scores])
     for score, total in zip(compiled.scores, totals, strict=True):
         contributions.append((score.mask(total), score.reads))
@@ -67,56 +64,52 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
 
 
 def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:
-    """By linkId, what answers that do not fit the others make worse; they count for nothing else."""
+    """Returns by linkId what answers that do not fit the others make worse; they count for nothing else."""
     doubled = {link: values for link, values in answers.chart.items() if link in answers.given}
     found: dict[str, Contribution] = {}
     for link_id, values in (*answers.ignored.items(), *doubled.items()):
-        reading = compiled.readings.by_link.get(link_id)
-        if reading is None or answers.given.get(link_id) == values:
+        table = compiled.answers.by_link.get(link_id)
+        if table is None or answers.given.get(link_id) == values:
             continue
-        before = _union(reading[value] for value in answers.given.get(link_id, ()))
-        worse = _union(reading[value] for value in values) & compiled.worse & ~before
+        before = union(table[value] for value in answers.given.get(link_id, ()))
+        worse = union(table[value] for value in values) & compiled.worse & ~before
         if worse:
-            sets = _union(compiled.closure[position >> 1] for position in positions(worse))
-            found[link_id] = both(sets), reading.bit
+            sets = union(compiled.closure[position >> 1] for position in positions(worse))
+            found[link_id] = both(sets), table.bit
     return found
 
 
-def _union(masks: Iterable[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
-
-
 def _worse(holds: list[ContradictionTable], possible: list[ContradictionTable]) -> int:
-    """The bits of findings that contradictions force, or may still force."""
+    """Returns the bits of findings that contradictions force, or may still force."""
     bits = 0
-    for each in holds:
-        bits |= both(each.sets)
-    for each in possible:
-        bits |= each.sets << 1
+    for table in holds:
+        bits |= both(table.sets)
+    for table in possible:
+        bits |= table.sets << 1
     return bits
 
 
-def _unanswered(compiled: Compiled, given: Given, closed: frozenset[str]) -> tuple[int, int]:
-    """The bits that hold for every response or are possible while questions are open; the open questions."""
+def _unanswered(compiled: Compiled, given: AnswersByLink, closed: frozenset[str]) -> tuple[int, int]:
+    """Returns the bits that no answer is needed for, and the open questions as a mask.
+
+    Those bits hold for every response, or are possible while a question is open.
+    """
     bits, open_ = compiled.always, 0
-    by_link = compiled.readings.by_link
+    by_link = compiled.answers.by_link
     for link_id in compiled.links.difference(given, closed):
-        reading = by_link[link_id]
-        bits |= reading.unanswered
-        open_ |= reading.bit
+        table = by_link[link_id]
+        bits |= table.unanswered
+        open_ |= table.bit
     return bits, open_
 
 
-def _with_ignored(compiled: Compiled, bits: int, given: Given, ignored: Given) -> int:
-    """The bits with answers to questions that are not asked, for the atoms that also read those."""
+def _with_ignored(compiled: Compiled, bits: int, given: AnswersByLink, ignored: AnswersByLink) -> int:
+    """Returns the bits with answers to questions that are not asked, for the atoms that also read those."""
     for link_id, values in ignored.items():
-        reading = compiled.readings.by_link.get(link_id)
-        if reading is None or not values or given.get(link_id):
+        table = compiled.answers.by_link.get(link_id)
+        if table is None or not values or given.get(link_id):
             continue
-        bits &= ~(reading.unanswered & compiled.ignored_bits)
-        certain = compiled.ignored_bits & compiled.because.certain
-        bits |= both(_union(reading[value] for value in values) & certain)
+        bits &= ~(table.unanswered & compiled.ignored_bits)
+        certain = compiled.ignored_bits & compiled.support.certain
+        bits |= both(union(table[value] for value in values) & certain)
     return bits

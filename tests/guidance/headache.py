@@ -1,13 +1,12 @@
 """Headache at a desk: an invented questionnaire with every kind of question that the grammar reads."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from service.datatypes.answers import Answer, Answers, Coding, Quantity
+from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
 from service.guidance import Guidance, load
 from service.mapping_files import read_documents
@@ -18,8 +17,6 @@ LOINC = "http://loinc.org"
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/desk|1.0.0"
 
 YES, NO, NOT_SURE = (Coding(LOINC, code) for code in ("LA33-6", "LA32-8", "LA12688-0"))
-
-Given = Mapping[str, tuple[Answer, ...]]
 
 GATES: dict[str, str] = {"head-side": "head-pain", "head-since": "head-pain", "tense-jaw": "tense"}
 """By question, the question that must be answered yes for it to be asked."""
@@ -39,8 +36,8 @@ def _options(*codes: str, weights: tuple[str | None, ...] = (), unsure: bool = F
 
 
 def _yes_no(weights: bool = False) -> tuple[Option, ...]:
-    ones = (Decimal(2), Decimal(0)) if weights else (None, None)
-    return (Option(YES, "Yes", ones[0]), Option(NO, "No", ones[1]), Option(NOT_SURE, "Not sure"))
+    yes, no = (Decimal(2), Decimal(0)) if weights else (None, None)
+    return (Option(YES, "Yes", yes), Option(NO, "No", no), Option(NOT_SURE, "Not sure"))
 
 
 def _question(link_id: str, kind: str, options: tuple[Option, ...] = (), **more: Any) -> Question:
@@ -79,10 +76,10 @@ def questions() -> tuple[Question, ...]:
 @cache
 def form() -> Form:
     ordered = [
-        Question(**{key: getattr(each, key) for key in each.__slots__} | {"order": order})
-        for order, each in enumerate(questions())
+        Question(**{key: getattr(question, key) for key in question.__slots__} | {"order": order})
+        for order, question in enumerate(questions())
     ]
-    return Form(CANONICAL, {each.link_id: each for each in ordered})
+    return Form(CANONICAL, {question.link_id: question for question in ordered})
 
 
 @cache
@@ -99,14 +96,16 @@ def guidance() -> Guidance:
     return load(documents(), form())
 
 
-def asked(given: Given) -> tuple[frozenset[str], frozenset[str]]:
+def asked(given: AnswersByLink) -> tuple[frozenset[str], frozenset[str]]:
     """LinkIds that are asked, and those that an answer hides for certain."""
     hidden = {link_id for link_id, gate in GATES.items() if given.get(gate) != (YES,)}
     closed = {link_id for link_id in hidden if given.get(GATES[link_id])}
     return frozenset(VALUES) - hidden, frozenset(closed)
 
 
-def respond(given: Given | None = None, *, chart: Given | None = None, **named: Any) -> Answers:
+def respond(
+    given: AnswersByLink | None = None, *, chart: AnswersByLink | None = None, **named: Any
+) -> Answers:
     """Answers from values by linkId; in keyword arguments `_` stands for `-`."""
     raw = dict(given or {}) | {name.replace("_", "-"): _tuple(value) for name, value in named.items()}
     shown, closed = asked(raw)

@@ -1,13 +1,15 @@
 """The answers to one question as finitely many cases."""
 
-import desk
+from dataclasses import replace
+
+import headache
 
 from service.datatypes.form import Form
 from service.guidance import Guidance, load
 
 
 def words_of(guidance: Guidance, link_id: str) -> list[str]:
-    return [words for words, _, _ in guidance.compiled.readings.by_link[link_id].cases()]
+    return [words for words, _, _ in guidance.compiled.answers.by_link[link_id].cases()]
 
 
 def test_a_choice_has_a_case_for_each_option(guidance: Guidance) -> None:
@@ -35,15 +37,12 @@ def test_a_quantity_has_its_cases_in_every_unit_that_it_may_use(guidance: Guidan
 
 
 def test_a_quantity_in_any_unit_may_also_be_incomparable() -> None:
-    form = desk.form()
+    form = headache.form()
     questions = {
-        each.link_id: type(each)(
-            **{key: getattr(each, key) for key in each.__slots__}
-            | ({"units": ()} if each.link_id == "ferritin" else {})
-        )
-        for each in form.questions.values()
+        link_id: replace(question, units=()) if link_id == "ferritin" else question
+        for link_id, question in form.questions.items()
     }
-    words = words_of(load(desk.documents(), Form(form.canonical, questions)), "ferritin")
+    words = words_of(load(headache.documents(), Form(form.canonical, questions)), "ferritin")
     assert words[0] == "any number in 1"
     assert "15 ug/L" in words
 
