@@ -45,7 +45,7 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     print(f"{canonical}: {len(pair.compiled.items)} items", file=out)
     print(f"  {coverage(guidance.written).line}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
-    lines, sound = proved(guidance, asked_when(pair.compiled))
+    lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
     return sound
 
@@ -81,7 +81,7 @@ def coverage(written: Written) -> Coverage:
 # What is proved, for the responses that the conditions of the questionnaire allow.
 
 
-def proved(guidance: Guidance, asked: AskedWhen) -> tuple[tuple[str, ...], bool]:
+def proof_report(guidance: Guidance, asked: AskedWhen) -> tuple[tuple[str, ...], bool]:
     """Returns the lines of the proofs, and whether none failed; without z3-solver none is tried."""
     if find_spec("z3") is None:
         return ("proofs skipped: z3-solver is not installed",), True

@@ -1,4 +1,4 @@
-"""What the guidance must know of a questionnaire: its questions, their order and their options."""
+"""What a guidance must know of a questionnaire: its questions, their order and their options."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Question:
         codes: item.code, used to match chart values (LOINC).
         units: UCUM codes that a quantity may use; empty when the item does not say.
         repeats: whether several answers are allowed.
-        gates: linkIds of the questions whose answers decide whether this one is asked (its own
+        enabled_by: linkIds of the questions whose answers decide whether this one is asked (its own
             enableWhen and those of its parents); empty when it is always asked.
     """
 
@@ -43,7 +43,7 @@ class Question:
     codes: tuple[Coding, ...] = ()
     units: tuple[str, ...] = ()
     repeats: bool = False
-    gates: tuple[str, ...] = ()
+    enabled_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,15 @@ annotations in braces) and becomes a factor and the exponents of its base units.
 comparable when the exponents are equal; a code that is not understood is comparable with itself
 only, so that an unknown unit never passes for a number.
 
-Source: The Unified Code for Units of Measure, version 2.1, sections 2-26; https://ucum.org/ucum
+Every known unit is written in terms of other units, so that one table holds the definitions as
+UCUM gives them and nothing is rounded. Units that differ from their base by an offset (degrees
+Celsius and Fahrenheit) stand in a table of their own.
+
+Two departures from UCUM, both on the safe side: an amount of substance (`mol`) is a base of its
+own, so that `mmol/L` is never taken for a plain number; an arbitrary unit (`[IU]`) is a base of
+its own, as UCUM section 24 asks.
+
+Source: The Unified Code for Units of Measure, version 2.1, sections 2-46; https://ucum.org/ucum
 """
 
 from __future__ import annotations
@@ -18,17 +26,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-# The units of UCUM that this service knows, each as an exact multiple of base units.
-#
-# Every atom is written in terms of other units, so that one table holds the definitions as UCUM
-# gives them and nothing is rounded. Units that differ from their base by an offset (degrees
-# Celsius and Fahrenheit) stand in a table of their own.
-#
-# Two departures from UCUM, both on the safe side: an amount of substance (`mol`) is a base of its
-# own, so that `mmol/L` is never taken for a plain number; an arbitrary unit (`[IU]`) is a base of
-# its own, as UCUM section 24 asks.
-#
-# Source: The Unified Code for Units of Measure, version 2.1, sections 27-46; https://ucum.org/ucum
+# The units that this service knows.
 
 BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol")
 """Base units. Anything else that is not defined below is unknown, never a number."""
@@ -58,28 +56,12 @@ PREFIXES: Mapping[str, int] = MappingProxyType(
 METRIC = frozenset(
     {
         *BASES,
-        *("Hz", "N", "Pa", "J", "W", "A", "V", "F", "Ohm", "S", "Wb", "T", "H", "lm", "lx", "Bq", "Gy", "Sv"),
-        *("L", "l", "ar", "t", "bar", "u", "eV", "cal", "m[H2O]", "m[Hg]", "eq", "osm", "g%", "kat", "U"),
-        *(
-            "[IU]",
-            "[iU]",
-            "[arb'U]",
-            "sr",
-            "st",
-            "Ci",
-            "R",
-            "RAD",
-            "REM",
-            "dyn",
-            "erg",
-            "P",
-            "G",
-            "bit",
-            "By",
-        ),
-        *("Cel", "tex"),
+        "Hz", "N", "Pa", "J", "W", "A", "V", "F", "Ohm", "S", "Wb", "T", "H", "lm", "lx", "Bq", "Gy", "Sv",
+        "L", "l", "ar", "t", "bar", "u", "eV", "cal", "m[H2O]", "m[Hg]", "eq", "osm", "g%", "kat", "U",
+        "[IU]", "[iU]", "[arb'U]", "sr", "st", "Ci", "R", "RAD", "REM", "dyn", "erg", "P", "G", "bit", "By",
+        "Cel", "tex",
     }
-)
+)  # fmt: skip
 """Atoms that take a metric prefix."""
 
 _JULIAN_YEAR = "36525/100"
@@ -141,6 +123,7 @@ OFFSET: Mapping[str, tuple[Fraction, Fraction]] = MappingProxyType(
 )
 """Scales with their own zero: kelvins are `value * factor + offset`. They stand alone in a code."""
 
+# How a code is read.
 
 LONGEST_CODE = 64
 """Characters; a longer code is not read at all."""
@@ -175,7 +158,7 @@ class _Unreadable(Exception):
 
 @lru_cache(maxsize=2048)
 def unit(code: str) -> Unit | None:
-    """What a UCUM code means, or None where it is not understood or stands on a scale with an offset."""
+    """Returns what a UCUM code means; None where it is not understood, or its scale has an offset."""
     if not 0 < len(code) <= LONGEST_CODE or not code.isascii():
         return None
     try:
@@ -193,7 +176,7 @@ def comparable(a: str, b: str) -> bool:
 
 
 def converted(value: Decimal | int | Fraction, source: str, target: str) -> Fraction | None:
-    """`value` of unit `source` in unit `target`, exactly; None where the two cannot be compared.
+    """Returns `value` of unit `source` in unit `target`, exactly; None where the two cannot be compared.
 
     Degrees Celsius, degrees Fahrenheit and kelvin convert as temperatures, with their zero points.
     """

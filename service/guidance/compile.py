@@ -56,8 +56,8 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         bit_of={link_id: 1 << place for link_id, place in source.places.items()},
         questions=tuple(source.places),
         single={1 << place: (link_id,) for link_id, place in source.places.items()},
-        gates=tuple(source.questions(form.questions[link_id].gates) for link_id in source.places),
-        gated=source.questions(link_id for link_id in source.places if form.questions[link_id].gates),
+        enabled_by=tuple(source.questions(form.questions[link_id].enabled_by) for link_id in source.places),
+        conditional=source.questions(link for link in source.places if form.questions[link].enabled_by),
         always=both(union(always)),
         worse=_worse(source),
         closure=source.closure,
@@ -136,7 +136,7 @@ def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], form: Form) -> d
         read.update(links)
     waiting = list(read)
     while waiting:
-        new = set(form.questions[waiting.pop()].gates) - read
+        new = set(form.questions[waiting.pop()].enabled_by) - read
         read |= new
         waiting.extend(new)
     ordered = sorted(read, key=lambda link_id: form.questions[link_id].order)
@@ -279,7 +279,7 @@ def _through_any(graph: Graph, index: int) -> list[int]:
 
 
 def _red_flags(source: _Source, reads: list[int]) -> int:
-    """Returns the questions that findings and rules of a red-flag kind read, and their gates, as a mask."""
+    """Returns the questions that findings and rules of a red-flag kind read, and those that enable them."""
     graph, written = source.graph, source.written
     kinds = {kind for kind, is_red_flag in written.kinds.items() if is_red_flag}
     flags = [graph.findings[finding.name] for finding in written.findings if finding.kind in kinds]
@@ -289,7 +289,7 @@ def _red_flags(source: _Source, reads: list[int]) -> int:
         mask |= reads[node]
     for link_id in reversed(list(source.places)):
         if mask >> source.places[link_id] & 1:
-            mask |= source.questions(source.form.questions[link_id].gates)
+            mask |= source.questions(source.form.questions[link_id].enabled_by)
     return mask
 
 
@@ -380,11 +380,11 @@ def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:
         rules=rules,
         certain=certain(places),
         conditional=certain(places[:-1]) << 1,
-        same=tuple(
+        by_level=tuple(
             certain(place for place in places[:-1] if block.rules[place].rank == rank) for rank in ranks
         ),
         settled=settled,
-        otherwise=Risk(outcome, settled[last.rank], (last.alone,)),
+        otherwise=Risk(outcome, settled[last.rank], (last.unprompted,)),
     )
 
 

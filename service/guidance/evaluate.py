@@ -16,6 +16,29 @@ from service.guidance.result import Fired, Interval, Result, Risk, Tally
 from service.guidance.state import State, state_of
 from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
 
+
+def evaluate(compiled: Compiled, answers: Answers) -> Result:
+    """Returns what the guidance makes of the answers; the same answers give an equal result."""
+    state = state_of(compiled, answers)
+    tier, fired, risks = _verdict(compiled, state)
+    levels = [risk.level for risk in risks]
+    settled = tier.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
+    return Result(
+        tier=tier,
+        tiers=compiled.tiers,
+        fired=fired,
+        risks=risks,
+        findings=FindingStates(compiled.findings, state.bits),
+        open=() if settled else open_questions(compiled, state, tier, levels),
+        contradictions=_contradictions(compiled, state),
+        tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
+        totals=state.totals,
+        advice=_advice(compiled, state.bits, tier, levels),
+        ignored=_ignored(compiled, state, answers) if answers.ignored else (),
+        settled=settled,
+    )
+
+
 # What the rules say: the tier, the level of every outcome, and the rules that fired.
 #
 # The tier is at least the highest tier of a rule that holds, and at most the highest of a rule that
@@ -23,7 +46,7 @@ from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, Outco
 # the interval.
 
 
-def verdict(compiled: Compiled, state: State) -> tuple[Interval, tuple[Fired, ...], tuple[Risk, ...]]:
+def _verdict(compiled: Compiled, state: State) -> tuple[Interval, tuple[Fired, ...], tuple[Risk, ...]]:
     """Returns the tier, the tier's rules that hold (highest tier first), and the risk of every outcome."""
     block = compiled.block
     bits = state.bits >> block.start
@@ -55,7 +78,7 @@ def _level(block: RuleBlock, outcome: OutcomeTable, bits: int) -> tuple[Interval
     first = held & -held
     decided = block.rules[first.bit_length() >> 1].rank
     reached = bits >> 1 & outcome.certain & first - 1
-    deciding = first | held & outcome.same[decided]
+    deciding = first | held & outcome.by_level[decided]
     if not reached:
         return outcome.settled[decided], deciding
     ranks = [decided, *[block.rules[position >> 1].rank for position in positions(reached)]]
@@ -82,33 +105,13 @@ def _firings(compiled: Compiled, state: State, fired: int) -> list[Fired]:
             names = compiled.single.get(mask) or chosen(compiled.questions, mask)
             firings.append(Fired(table.rule, names))
         else:
-            firings.append(table.alone)
+            firings.append(table.unprompted)
     return firings
 
 
+# What the result says beside its rules: findings, tables, advice, contradictions, ignored answers.
+
 _COUNT = (1 << COUNT_BITS) - 1
-
-
-def evaluate(compiled: Compiled, answers: Answers) -> Result:
-    """Returns what the guidance makes of the answers; the same answers give an equal result."""
-    state = state_of(compiled, answers)
-    tier, fired, risks = verdict(compiled, state)
-    levels = [risk.level for risk in risks]
-    settled = tier.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
-    return Result(
-        tier=tier,
-        tiers=compiled.tiers,
-        fired=fired,
-        risks=risks,
-        findings=FindingStates(compiled.findings, state.bits),
-        open=() if settled else open_questions(compiled, state, tier, levels),
-        contradictions=_contradictions(compiled, state),
-        tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
-        totals=state.totals,
-        advice=_advice(compiled, state.bits, tier, levels),
-        ignored=_ignored(compiled, state, answers) if answers.ignored else (),
-        settled=settled,
-    )
 
 
 class FindingStates(Mapping[str, str]):

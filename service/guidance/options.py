@@ -69,6 +69,6 @@ def weights_of(question: Question) -> Weights:
         most = sum((weight for weight in known if weight > ZERO), ZERO) or max(known)
     else:
         least, most = min(known), max(known)
-    if question.gates:
+    if question.enabled_by:
         least, most = min(least, ZERO), max(most, ZERO)
     return Weights(question.link_id, by_answer, least, most)

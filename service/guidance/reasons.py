@@ -21,11 +21,11 @@ from service.guidance.tables import Compiled, OutcomeTable, RuleTable
 
 _DIGITS = bytes(digit == ord("1") for digit in range(256))
 
-T = TypeVar("T")
+Thing = TypeVar("Thing")
 
 
-def chosen(things: Sequence[T], mask: int) -> tuple[T, ...]:
-    """The things at the positions of the bits of a mask, in their order."""
+def chosen(things: Sequence[Thing], mask: int) -> tuple[Thing, ...]:
+    """Returns the things at the positions of the bits of a mask, in their order."""
     return tuple(compress(things, f"{mask:b}"[::-1].encode().translate(_DIGITS)))
 
 
@@ -48,7 +48,7 @@ class Reasons:
         self.found: dict[int, int] = {}
 
     def of(self, node: int) -> int:
-        """The answered questions that made the node present; it must be present."""
+        """Returns the answered questions that made the node present; it must be present."""
         known = self.found.get(node)
         if known is None:
             frontier = self.support[node].frontier & self.contributed
@@ -57,7 +57,7 @@ class Reasons:
         return known
 
     def of_block(self, start: int, held: int) -> dict[int, int]:
-        """By position in a block (two bits a node), ascending, what `of` says of the nodes that hold.
+        """Returns by position in a block (two bits a node), ascending, what `of` says of the nodes that hold.
 
         Args:
             start: where the bits of the block start.
@@ -80,7 +80,7 @@ class Reasons:
         return found
 
     def _steps(self, node: int, mask: int) -> int:
-        """The mask with what reaches the node through steps, and through what is absent."""
+        """Returns the mask with what reaches the node through steps, and through what is absent."""
         support = self.support[node]
         if support.absence:
             mask |= support.absence & self._answered()
@@ -107,7 +107,7 @@ class Undecided:
         self.found: dict[int, int] = {}
 
     def of(self, node: int) -> int:
-        """The open questions in the undecided part of the node; none if it is decided."""
+        """Returns the open questions in the undecided part of the node; none if it is decided."""
         known = self.found.get(node)
         if known is None:
             known = self.found[node] = self._search(node) if self.unknown >> 2 * node & 1 else 0
@@ -126,7 +126,7 @@ class Undecided:
 
 
 def _given(contributions: Iterable[Contribution], frontier: int) -> int:
-    """The questions whose answers set one of these bits."""
+    """Returns the questions whose answers set one of these bits."""
     mask = 0
     for sets, questions in contributions:
         if sets & frontier:
@@ -135,7 +135,7 @@ def _given(contributions: Iterable[Contribution], frontier: int) -> int:
 
 
 def _read(atoms: int, reads: tuple[int, ...]) -> int:
-    """The questions that these atoms read."""
+    """Returns the questions that these atoms read."""
     mask = 0
     while atoms:
         top = atoms.bit_length() - 1
@@ -145,13 +145,13 @@ def _read(atoms: int, reads: tuple[int, ...]) -> int:
 
 
 def _forced(compiled: Compiled, state: State) -> list[Contribution]:
-    """What contradictions that hold have set, with the questions that they read."""
+    """Returns what contradictions that hold have set, with the questions that they read."""
     judged = Reasons(compiled, _judged(state))
     return [(table.sets, table.reads | judged.of(table.node)) for table in state.holds]
 
 
 def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
-    """What contradictions may still set, with the open questions that decide that."""
+    """Returns what contradictions may still set, with the open questions that decide that."""
     if not state.possible:
         return []
     judged = Undecided(compiled, _judged(state))
@@ -159,17 +159,17 @@ def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
 
 
 def _judged(state: State) -> State:
-    """The state in which the contradictions were judged."""
+    """Returns the state in which the contradictions were judged."""
     return state._replace(bits=state.judged, holds=(), possible=())
 
 
 def _unknown(bits: int) -> int:
-    """The *certain* positions of nodes that are possible but not certain; other positions are noise."""
+    """Returns the *certain* bits of nodes that are possible but not certain; other bits mean nothing."""
     return bits >> 1 & ~bits
 
 
 def _unsure(compiled: Compiled, state: State) -> int:
-    """The answered questions whose answers leave something unknown that they ask about."""
+    """Returns the answered questions whose answers leave something unknown that they ask about."""
     certain = compiled.support.certain
     return union(
         questions
@@ -187,7 +187,7 @@ TIER = "tier"
 def open_questions(
     compiled: Compiled, state: State, tier: Interval, levels: list[Interval]
 ) -> tuple[OpenQuestion, ...]:
-    """The questions that matter and can be asked now: red flags first, then in the order of the form."""
+    """Returns the questions that matter and can be asked now: red flags first, then in form order."""
     undecided = Undecided(compiled, state)
     moves: dict[int, list[str]] = {}
     for target, rules in _movers(compiled, state, tier, levels):
@@ -223,7 +223,7 @@ def _movers(
 
 
 def _level_movers(outcome: OutcomeTable, state: State) -> list[RuleTable]:
-    """Undecided rules that can be reached, without those that would only say what follows anyway."""
+    """Returns the undecided rules that can be reached and would not only say what follows anyway."""
     held = next(table for table in outcome.rules if state.bits >> 2 * table.node & 1)
     movers: list[RuleTable] = []
     after = {held.rank}
@@ -246,15 +246,15 @@ def _asked(undecided: Undecided, rules: list[RuleTable]) -> int:
 
 
 def _askable(compiled: Compiled, state: State, mask: int) -> int:
-    """The questions that can be asked now: one that an open question may still hide gives way to it."""
+    """Returns the questions that can be asked now; one that an open question may still hide comes later."""
     asked, waiting = 0, mask
     while waiting:
-        gates = 0
-        for place in positions(waiting & compiled.gated):
-            open_gates = compiled.gates[place] & state.open
-            gates |= open_gates
-            if open_gates:
+        first = 0
+        for place in positions(waiting & compiled.conditional):
+            deciding = compiled.enabled_by[place] & state.open
+            first |= deciding
+            if deciding:
                 waiting ^= 1 << place
         asked |= waiting
-        waiting = gates & ~asked
+        waiting = first & ~asked
     return asked

@@ -15,13 +15,13 @@ from service.guidance.result import Fired, Interval, Risk, RowTally
 class RuleTable:
     """A rule, its node, and the rank that it fires (of the tier or of the level).
 
-    `alone` says that it fired, where no answer made it (`otherwise`).
+    `unprompted` says that it fired where no answer made it hold (`otherwise`).
     """
 
     rule: Rule
     node: int
     rank: int
-    alone: Fired
+    unprompted: Fired
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class OutcomeTable:
         rules: in the order in which they decide.
         certain: the *certain* bits of its rules.
         conditional: the *possible* bits of all but the last, which says otherwise.
-        same: by level, the *certain* bits of its conditional rules for that level.
+        by_level: the *certain* bits of its conditional rules for each level.
         settled: by level, the interval of that level alone.
         otherwise: the risk where no conditional rule can hold.
     """
@@ -64,7 +64,7 @@ class OutcomeTable:
     rules: tuple[RuleTable, ...]
     certain: int
     conditional: int
-    same: tuple[int, ...]
+    by_level: tuple[int, ...]
     settled: tuple[Interval, ...]
     otherwise: Risk
 
@@ -195,15 +195,15 @@ class Compiled:
         links: every question that counts.
         bit_of: its bit in masks of questions, by linkId.
         questions: linkIds in the order of the bits of such masks (form order).
-        gates: by place, the questions whose answers decide whether this one is asked.
-        gated: the questions that have gates.
+        single: by bit of a question, its linkId alone.
+        enabled_by: by place, the questions whose answers decide whether this one is asked.
+        conditional: the questions for which there are such questions.
         always: bits of conditions that hold for every response.
         worse: the *certain* bits of the atoms by which answers make a rule of the tier hold.
         closure: by node, the *certain* bits that its own bit sets.
         unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
-        single: by bit of a question, its linkId alone.
     """
 
     answers: AnswerTables
@@ -211,8 +211,8 @@ class Compiled:
     bit_of: Mapping[str, int]
     questions: tuple[str, ...]
     single: Mapping[int, tuple[str, ...]]
-    gates: tuple[int, ...]
-    gated: int
+    enabled_by: tuple[int, ...]
+    conditional: int
     always: int
     worse: int
     closure: tuple[int, ...]

@@ -56,9 +56,9 @@ def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:
     tables = dict(guidance.compiled.answers.by_link)
     waiting = [link_id for link_id in tables if link_id in asked]
     while waiting:
-        gates = [link_id for link_id in _links(asked[waiting.pop()]) if link_id not in tables]
-        tables |= {link_id: _unread(guidance, link_id) for link_id in gates}
-        waiting += [link_id for link_id in gates if link_id in asked]
+        deciding = [link_id for link_id in _links(asked[waiting.pop()]) if link_id not in tables]
+        tables |= {link_id: _unread(guidance, link_id) for link_id in deciding}
+        waiting += [link_id for link_id in deciding if link_id in asked]
     return {link_id: _space(link_id, table) for link_id, table in tables.items()}
 
 
@@ -78,7 +78,7 @@ def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: Asked
             yield z3.Not(space.hidden)
             continue
         is_asked = _is_asked(asked[link_id], spaces, guidance)
-        decided = z3.Not(z3.Or([spaces[gate].open for gate in _links(asked[link_id])]))
+        decided = z3.Not(z3.Or([spaces[deciding].open for deciding in _links(asked[link_id])]))
         yield space.hidden == z3.And(z3.Not(is_asked), decided)
         yield z3.Implies(z3.Not(is_asked), z3.Or(space.open, space.hidden))
 

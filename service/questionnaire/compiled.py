@@ -162,7 +162,7 @@ def _question(item: Item, gates: tuple[str, ...]) -> Question:
         codes=item.codes,
         units=tuple(unit.code for unit in item.limits.units),
         repeats=item.repeats,
-        gates=gates,
+        enabled_by=gates,
     )
 
 

@@ -18,7 +18,7 @@ CANONICAL = "https://guidance.example.org/fhir/Questionnaire/desk|1.0.0"
 
 YES, NO, NOT_SURE = (Coding(LOINC, code) for code in ("LA33-6", "LA32-8", "LA12688-0"))
 
-GATES: dict[str, str] = {"head-side": "head-pain", "head-since": "head-pain", "tense-jaw": "tense"}
+ENABLED_BY: dict[str, str] = {"head-side": "head-pain", "head-since": "head-pain", "tense-jaw": "tense"}
 """By question, the question that must be answered yes for it to be asked."""
 
 
@@ -41,8 +41,8 @@ def _yes_no(weights: bool = False) -> tuple[Option, ...]:
 
 
 def _question(link_id: str, kind: str, options: tuple[Option, ...] = (), **more: Any) -> Question:
-    gates = (GATES[link_id],) if link_id in GATES else ()
-    return Question(link_id, f"About {link_id}?", kind, options, order=0, gates=gates, **more)
+    enabled_by = (ENABLED_BY[link_id],) if link_id in ENABLED_BY else ()
+    return Question(link_id, f"About {link_id}?", kind, options, order=0, enabled_by=enabled_by, **more)
 
 
 def questions() -> tuple[Question, ...]:
@@ -98,8 +98,8 @@ def guidance() -> Guidance:
 
 def asked(given: AnswersByLink) -> tuple[frozenset[str], frozenset[str]]:
     """LinkIds that are asked, and those that an answer hides for certain."""
-    hidden = {link_id for link_id, gate in GATES.items() if given.get(gate) != (YES,)}
-    closed = {link_id for link_id in hidden if given.get(GATES[link_id])}
+    hidden = {link_id for link_id, question in ENABLED_BY.items() if given.get(question) != (YES,)}
+    closed = {link_id for link_id in hidden if given.get(ENABLED_BY[link_id])}
     return frozenset(VALUES) - hidden, frozenset(closed)
 
 

@@ -251,7 +251,7 @@ class Reference:
         if question.repeats:
             low = sum(weight for weight in weights.values() if weight < 0) or low
             high = sum(weight for weight in weights.values() if weight > 0) or high
-        return (min(low, Fraction(0)), max(high, Fraction(0))) if question.gates else (low, high)
+        return (min(low, Fraction(0)), max(high, Fraction(0))) if question.enabled_by else (low, high)
 
     def _result(self, when: Mapping[str, Any]) -> bool:
         if "level" in when:

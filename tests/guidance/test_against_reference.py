@@ -112,7 +112,7 @@ def completed(
     link_ids: Any = tuple(headache.VALUES),
     values: Mapping[str, Any] = headache.VALUES,
 ) -> Answers:
-    """The response with every open question among `link_ids` answered by chance; gates come first."""
+    """The response with every open question among `link_ids` answered by chance, in the order of the form."""
     raw = {**answers.ignored, **answers.given}
     for link_id in headache.VALUES:
         shown, _ = headache.asked(raw)
