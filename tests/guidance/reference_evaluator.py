@@ -34,16 +34,17 @@ class Reference:
         self.unfit = self._unfit_values()
         rules = [rule["when"] for rule in documents["rules"] if "tier" in rule]
         self.raising = dict(pair for when in rules for pair in self._raising(when, present=False))
-        self.holding = [each for each in documents["contradictions"] if self._contradicts(each) is True]
-        possible = [each for each in documents["contradictions"] if self._contradicts(each) is None]
-        self.forced = {name: None for each in possible for name in each["worse"]}
-        self.forced |= {name: True for each in self.holding for name in each["worse"]}
+        values = [(entry, self._contradicts(entry)) for entry in documents["contradictions"]]
+        self.holding = [contradiction for contradiction, value in values if value is True]
+        possible = [contradiction for contradiction, value in values if value is None]
+        self.forced = {name: None for contradiction in possible for name in contradiction["worse"]}
+        self.forced |= {name: True for contradiction in self.holding for name in contradiction["worse"]}
 
     def contradictions(self) -> list[str]:
-        between = [part for each in self.holding for part in each["between"]]
+        between = [part for contradiction in self.holding for part in contradiction["between"]]
         read = {part["answer"] for part in between if isinstance(part, dict) and "answer" in part}
         unfit = [f"unfit-{link}" for link in self.unfit if link not in read and self._raises(link)]
-        return [each["contradiction"] for each in self.holding] + unfit
+        return [contradiction["contradiction"] for contradiction in self.holding] + unfit
 
     def finding(self, name: str) -> Value:
         entry = self.whens[name]
@@ -62,9 +63,9 @@ class Reference:
         return ends[0], ends[1]
 
     def level(self, outcome: str) -> tuple[str, str]:
-        ladder = next(each for each in self.documents["guidance"]["outcomes"] if each["outcome"] == outcome)[
-            "levels"
-        ]
+        ladder = next(
+            entry for entry in self.documents["guidance"]["outcomes"] if entry["outcome"] == outcome
+        )["levels"]
         reached: list[int] = []
         for rule in self.documents["rules"]:
             if rule.get("risk", {}).get("outcome") != outcome:
@@ -84,7 +85,7 @@ class Reference:
         ]
 
     def total(self, name: str) -> tuple[Fraction, Fraction]:
-        score = next(each for each in self.documents["scores"] if each["score"] == name)
+        score = next(score for score in self.documents["scores"] if score["score"] == name)
         ranges = [self._added(link_id) for link_id in score["sum-of"]]
         return sum((low for low, _ in ranges), Fraction(0)), sum((high for _, high in ranges), Fraction(0))
 
@@ -234,7 +235,7 @@ class Reference:
         return [band["band"] for band in self._bands(score) if Fraction(band["from"]) <= value][-1]
 
     def _bands(self, score: str) -> list[Any]:
-        return next(each for each in self.documents["scores"] if each["score"] == score)["bands"]
+        return next(entry for entry in self.documents["scores"] if entry["score"] == score)["bands"]
 
     def _added(self, link_id: str) -> tuple[Fraction, Fraction]:
         question = self.form.questions[link_id]
@@ -257,7 +258,7 @@ class Reference:
         if "level" in when:
             outcome, least = when["level"]["outcome"], when["level"]["at-least"]
             ladder = next(
-                each for each in self.documents["guidance"]["outcomes"] if each["outcome"] == outcome
+                entry for entry in self.documents["guidance"]["outcomes"] if entry["outcome"] == outcome
             )["levels"]
             return bool(ladder.index(self.level(outcome)[0]) >= ladder.index(least))
         codes = [tier["tier"] for tier in self.documents["guidance"]["tiers"]]

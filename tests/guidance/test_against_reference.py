@@ -42,8 +42,8 @@ def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answ
         assert ends == reference.level(risk.outcome.code)
     assert dict(result.findings) == {name: WORDS[reference.finding(name)] for name in result.findings}
     assert sorted(fired.rule.name for fired in result.fired) == sorted(reference.fired())
-    assert [each.name for each in result.contradictions] == reference.contradictions()
-    assert [each.name for each in result.advice] == reference.advice()
+    assert [contradiction.name for contradiction in result.contradictions] == reference.contradictions()
+    assert [advice.name for advice in result.advice] == reference.advice()
     (total,) = result.totals
     assert (total.at_least, total.at_most) == reference.total("strain")
     assert total.bands == tuple(reference.band("strain", end) for end in reference.total("strain"))

@@ -58,7 +58,7 @@ def laid_over(base: Any, patch: Any) -> Any:
         return joined | {
             key: laid_over(base.get(key), value) for key, value in patch.items() if value is not None
         }
-    if isinstance(patch, list) and isinstance(base, list) and any(isinstance(each, dict) for each in base):
+    if isinstance(patch, list) and isinstance(base, list) and any(isinstance(entry, dict) for entry in base):
         return _entries(base, patch)
     return patch
 

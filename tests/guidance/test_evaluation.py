@@ -202,7 +202,7 @@ def test_a_finding_that_only_a_contradiction_forces_is_present_and_names_both_an
     answers = respond(**CALM, head_since=Quantity(Decimal(1), "h"))
     result = guidance.evaluate(answers)
     assert result.findings["long-pain"] == "present"
-    assert [each.name for each in result.contradictions] == ["no-pain-but-since"]
+    assert [contradiction.name for contradiction in result.contradictions] == ["no-pain-but-since"]
     assert fired_in(result)["long-pain-plans"] == ("head-pain", "head-since", "checked")
 
 
@@ -226,7 +226,7 @@ def test_an_ignored_answer_that_is_worse_counts_and_is_named(guidance: Guidance,
     result = guidance.evaluate(respond(**CALM, head_side=local("left")))
     assert result.findings["one-sided"] == "present"
     assert result.ignored == ()
-    assert [each.name for each in result.contradictions] == ["unfit-head-side"]
+    assert [contradiction.name for contradiction in result.contradictions] == ["unfit-head-side"]
 
 
 def test_an_ignored_answer_gives_way_to_the_chart_and_to_what_nothing_reads(guidance: Guidance) -> None:
@@ -238,7 +238,7 @@ def test_an_ignored_answer_gives_way_to_the_chart_and_to_what_nothing_reads(guid
         chart={"head-since": since},
     )
     result = guidance.evaluate(answers)
-    assert [each.name for each in result.contradictions] == ["no-pain-but-since"]
+    assert [contradiction.name for contradiction in result.contradictions] == ["no-pain-but-since"]
     assert result.ignored == ("lunch",)
 
 
@@ -256,7 +256,7 @@ def test_a_contradiction_that_reads_a_finding_is_scored_by_the_worse(
     guidance: Guidance, respond: Respond
 ) -> None:
     result = guidance.evaluate(respond(**CALM | {"strength": 8}))
-    assert [each.name for each in result.contradictions] == ["calm-but-strong"]
+    assert [contradiction.name for contradiction in result.contradictions] == ["calm-but-strong"]
     assert result.findings["strained"] == "present"
     (tension, _) = result.risks
     assert tension.level == (2, 2)
@@ -351,10 +351,10 @@ def test_a_chart_value_counts_beside_an_answer_only_where_it_is_worse(
 ) -> None:
     worse = guidance.evaluate(respond(**CALM, chart={"strength": (9,)}))
     assert worse.findings["strong-pain"] == "present"
-    assert "unfit-strength" in [each.name for each in worse.contradictions]
+    assert "unfit-strength" in [contradiction.name for contradiction in worse.contradictions]
     better = guidance.evaluate(respond(**CALM | {"strength": 9}, chart={"strength": (1,)}))
     assert better.findings["strong-pain"] == "present"
-    assert "unfit-strength" not in [each.name for each in better.contradictions]
+    assert "unfit-strength" not in [contradiction.name for contradiction in better.contradictions]
 
 
 def test_a_chart_value_stands_in_where_nothing_is_answered(guidance: Guidance, respond: Respond) -> None:
@@ -424,7 +424,7 @@ def test_a_rule_on_a_score_names_the_questions_of_the_score(guidance: Guidance, 
 
 def test_advice_that_applies_comes_first_then_general_advice(guidance: Guidance, respond: Respond) -> None:
     def advised(**answers: Any) -> list[str]:
-        return [each.name for each in guidance.evaluate(respond(**answers)).advice]
+        return [advice.name for advice in guidance.evaluate(respond(**answers)).advice]
 
     assert advised(**CALM) == ["when-calm", "always-move"]
     assert advised(**CALM | {"sudden": True}) == ["ask-help", "when-soon", "always-move"]
@@ -432,7 +432,7 @@ def test_advice_that_applies_comes_first_then_general_advice(guidance: Guidance,
 
 
 def test_safety_advice_is_shown_while_its_condition_is_unknown(guidance: Guidance, respond: Respond) -> None:
-    assert [each.name for each in guidance.evaluate(respond()).advice] == ["ask-help", "always-move"]
+    assert [advice.name for advice in guidance.evaluate(respond()).advice] == ["ask-help", "always-move"]
 
 
 def test_the_same_answers_give_an_equal_result(guidance: Guidance, respond: Respond) -> None:
@@ -449,11 +449,11 @@ def test_the_states_of_findings_can_be_shown(guidance: Guidance, respond: Respon
 def test_a_guidance_without_outcomes_scores_and_tables_is_evaluated() -> None:
     documents = headache.documents()
     kept = {"sudden-pain", "stiff-neck"}
-    documents["findings"] = [each for each in documents["findings"] if each["finding"] in kept]
-    documents["rules"] = [each for each in documents["rules"] if each["rule"] == "alarms-soon"]
+    documents["findings"] = [finding for finding in documents["findings"] if finding["finding"] in kept]
+    documents["rules"] = [rule for rule in documents["rules"] if rule["rule"] == "alarms-soon"]
     header = documents["guidance"]
     header |= {"outcomes": [], "levels": {}, "exceptions": [], "promises": [], "parameters": {}}
-    header["tiers"] = [each for each in header["tiers"] if each["tier"] in ("rest", "soon")]
+    header["tiers"] = [tier for tier in header["tiers"] if tier["tier"] in ("rest", "soon")]
     documents |= {"comparisons": [], "advice": [], "contradictions": [], "cases": []}
     documents["sources"] = documents["sources"][:1]
     del documents["scores"]

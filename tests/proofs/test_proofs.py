@@ -179,7 +179,8 @@ def test_questions_may_be_asked_under_any_condition_on_answers(condition: Any) -
 
 def test_a_question_that_opens_another_may_be_one_that_nothing_reads():
     def unread(documents: dict[str, Any]) -> None:
-        documents["findings"] = [each for each in documents["findings"] if each["finding"] != "wrote-a-note"]
+        findings = documents["findings"]
+        documents["findings"] = [finding for finding in findings if finding["finding"] != "wrote-a-note"]
 
     asked = {"head-since": Answered("note"), "note": Answered("checked")}
     assert failures(unread, asked) == []
