@@ -1,15 +1,18 @@
-"""What `python -m service check` prints: lints, statement coverage, worked cases and proofs, a line each."""
+"""What `python -m service check` prints: types, lints, worked cases, coverage and proofs, a line each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TextIO
 
 from service import catalogue
 from service.datatypes.answers import Coding
 from service.errors import GuidanceError
+from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
 from service.guidance.model import Statement, Written
@@ -28,15 +31,21 @@ def run(settings: Settings, out: TextIO) -> int:
         0 when nothing is wrong, 1 when there are faults; each fault is a line that names file,
         key path and expectation.
     """
+    faults = list(type_faults(settings.questionnaires_dir))
+    folders = settings.questionnaires_dir, settings.mappings_dir
     try:
-        served = catalogue.read(
-            settings.questionnaires_dir, settings.mappings_dir, canonical_base=settings.canonical_base
-        )
+        served = catalogue.read(*folders, canonical_base=settings.canonical_base)
     except GuidanceError as error:
-        print(*(f"fault: {fault}" for fault in error.faults), sep="\n", file=out)
-        return FAULTY
+        return _refused([*faults, *error.faults], out)
+    if faults:
+        return _refused(faults, out)
     failed = [canonical for canonical, pair in served.pairs.items() if not _report(canonical, pair, out)]
     return FAULTY if failed else SOUND
+
+
+def _refused(faults: Sequence[str], out: TextIO) -> int:
+    print(*(f"fault: {fault}" for fault in faults), sep="\n", file=out)
+    return FAULTY
 
 
 def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
@@ -48,6 +57,18 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
     return sound
+
+
+def type_faults(folder: Path) -> Iterator[str]:
+    """Yields what the models of fhir.resources refuse in published resources: `file: element: what is wrong`.
+
+    A file that is no resource in JSON is left to the catalogue, which says so.
+    """
+    from service.fhir.resource_models import faults_in  # takes longer to import than most commands take
+
+    for path in sorted(folder.rglob("*.json")):
+        with suppress(ValueError, OSError):
+            yield from (f"{path.name}: {fault}" for fault in faults_in(read_published(path.read_bytes())))
 
 
 # How far the guidance covers its source: which statements are used, which are not and why.

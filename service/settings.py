@@ -33,7 +33,7 @@ _UNKNOWN = "No such setting; expected one of the variables that docs/settings.md
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this process runs. Each field is the variable SERVICE_<FIELD IN CAPITALS>; docs/settings.md lists them.
+    """How this process runs. Each field is the variable SERVICE_<FIELD>, as docs/settings.md says.
 
     Args:
         questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.

@@ -7,7 +7,7 @@ import pytest
 
 from service.fhir import definitions
 from service.fhir.definitions import FOLDER, artifact, own_definitions
-from service.fhir.release import faults_in
+from service.fhir.resource_models import faults_in
 
 EXTENSIONS = {
     value

@@ -32,6 +32,16 @@ def replaced(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+def test_check_types_what_is_published_and_names_the_element(folders: Settings) -> None:
+    """Our own lint reads no `contact`; the models of fhir.resources know every element of R4."""
+    questionnaire = folders.questionnaires_dir / "workday-strain.json"
+    replaced(questionnaire, '"status": ', '"contact": [{"telecom": "0800"}], "status": ')
+    out = io.StringIO()
+    assert check.run(folders, out) == check.FAULTY
+    line = f"fault: {questionnaire.name}: Questionnaire.contact[0].telecom: Input should be a valid array"
+    assert out.getvalue().splitlines() == [line]
+
+
 def test_an_empty_folder_is_a_fault(folders: Settings) -> None:
     shutil.rmtree(folders.questionnaires_dir)
     folders.questionnaires_dir.mkdir()

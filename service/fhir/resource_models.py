@@ -1,7 +1,7 @@
-"""Type-checks what the service publishes with the models of fhir.resources: at start and in tests.
+"""Type-checks what authors publish with the models of fhir.resources: in `check`, and in tests.
 
 Never on the request path: these models cost a hundred times what our own tables cost, and they let
-through what our own check refuses. They are a second opinion on definitions, nothing more.
+through what our own check refuses. They are a second opinion on published resources, nothing more.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ def faults_in(resource: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         resource: plain values; numbers are int or Decimal.
     """
-    named = resource.get("resourceType")
+    named = str(resource.get("resourceType"))
     try:
-        model = get_fhir_model_class(str(named))
+        model = get_fhir_model_class(named)
     except ValueError:
         return (f"resourceType: expected a resource of R4, not {named}",)
     body = msgspec.json.Encoder(decimal_format="number").encode(resource)
     try:
         model.model_validate_json(body)
     except ValidationError as refused:
-        return tuple(_line(str(named), error["loc"], error["msg"]) for error in refused.errors())
+        return tuple(_line(named, error["loc"], error["msg"]) for error in refused.errors())
     return ()
 
 
