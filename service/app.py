@@ -12,8 +12,7 @@ from service.fhir.json import Limits
 from service.records import APPEND_ONLY, Repository
 from service.settings import Settings
 from service.settings import from_environment as settings_from
-from service.storage import Limits as StoreLimits
-from service.storage import Store, StoreFault, migrate, open_store
+from service.storage import Store, StoreFault, StoreLimits, migrate, open_store
 from service.validate import Validator
 from service.web.application import Application
 from service.web.bundles import BundleLimits

@@ -20,7 +20,7 @@ from service.records import APPEND_ONLY
 from service.retention import erasure
 from service.retention.erasure import Choice, Person, of_person, of_response, person_from
 from service.settings import Settings
-from service.storage import Limits, Store, StoreFault
+from service.storage import Store, StoreFault, StoreLimits
 
 # The arguments of the commands: what may be given, and what is meant by it.
 
@@ -172,9 +172,9 @@ def _opened(settings: Settings) -> Iterator[Store]:
         store.close()
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings) -> StoreLimits:
     wait_s = settings.store_timeout_s
-    return Limits(connect_s=wait_s, lock_s=wait_s, statement_s=_STATEMENT_S, connections=1)
+    return StoreLimits(connect_s=wait_s, lock_s=wait_s, statement_s=_STATEMENT_S, connections=1)
 
 
 def _scrub(store: Store) -> None:

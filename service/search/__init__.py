@@ -3,14 +3,14 @@
 from service.search.bundle import searchset, subset
 from service.search.entries import PERSON, entries_of, person_entries, target_of
 from service.search.parameters import SearchParameter, elements_of, includes_of, parameters_of, revincludes_of
+from service.search.published import PublishedResources
 from service.search.query import Query, condition_from, query_from
-from service.search.shelf import Shelf, shelf_of
 
 __all__ = [
     "PERSON",
+    "PublishedResources",
     "Query",
     "SearchParameter",
-    "Shelf",
     "condition_from",
     "elements_of",
     "entries_of",
@@ -20,7 +20,6 @@ __all__ = [
     "query_from",
     "revincludes_of",
     "searchset",
-    "shelf_of",
     "subset",
     "target_of",
 ]

@@ -104,7 +104,7 @@ def searchset(query: Query, reading: Reading) -> bytes:
 
     Args:
         query: what was asked.
-        reading: where to look: a view of a store, or a shelf.
+        reading: where to look.
 
     Raises:
         StoreFault: the store cannot be read.

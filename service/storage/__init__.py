@@ -1,6 +1,6 @@
 """Keeps versioned records and what they are found by. Must not know what it stores."""
 
-from service.storage.database import Limits
+from service.storage.database import StoreLimits
 from service.storage.model import (
     AlreadyExists,
     AnyCriterion,
@@ -51,7 +51,7 @@ from service.storage.model import (
     encode_position,
     whole,
 )
-from service.storage.opening import check, migrate, open_store
+from service.storage.opening import check, migrate, open_store, store_in_memory
 from service.storage.schema import Migration
 
 __all__ = [
@@ -68,7 +68,6 @@ __all__ = [
     "Erasing",
     "History",
     "IdIs",
-    "Limits",
     "Migration",
     "Missing",
     "MultipleMatches",
@@ -89,6 +88,7 @@ __all__ = [
     "StoreBusy",
     "StoreFault",
     "StoreFull",
+    "StoreLimits",
     "StoreUnavailable",
     "String",
     "StringIs",
@@ -107,5 +107,6 @@ __all__ = [
     "encode_position",
     "migrate",
     "open_store",
+    "store_in_memory",
     "whole",
 ]

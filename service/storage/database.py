@@ -18,7 +18,7 @@ from service.storage.model import StoreBusy, StoreFault, StoreFull, StoreUnavail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class StoreLimits:
     """How long a store waits before it gives up, in seconds, and how many connections it keeps.
 
     Args:

@@ -1,8 +1,8 @@
-"""Stores by URL."""
+"""Opens stores: those that a URL names, and one in memory. No other module knows every kind of database."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
@@ -10,18 +10,21 @@ from sqlalchemy.exc import ArgumentError
 
 from service.errors import SettingsError
 from service.storage import schema
-from service.storage.database import Database, Limits
-from service.storage.model import Store
+from service.storage.database import Database, StoreLimits, translated
+from service.storage.model import Draft, Store
 from service.storage.postgresql import PostgreSql
 from service.storage.schema import Migration
-from service.storage.sqlite import Sqlite
-from service.storage.store import SqlStore
+from service.storage.sql import METADATA
+from service.storage.sqlite import SqliteFile, SqliteInMemory, serialized
+from service.storage.store import SqlStore, Transaction
 
 NONE = "none"
 _EXPECTED = "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database."
 
 
-def open_store(url: str, limits: Limits | None = None, *, append_only: Collection[str] = ()) -> Store | None:
+def open_store(
+    url: str, limits: StoreLimits | None = None, *, append_only: Collection[str] = ()
+) -> Store | None:
     """Returns the store that the URL names; None for `none`. Nothing is connected yet.
 
     Args:
@@ -32,11 +35,31 @@ def open_store(url: str, limits: Limits | None = None, *, append_only: Collectio
     Raises:
         SettingsError: the URL is none of these; the URL itself is not repeated.
     """
-    database = _database(url, limits or Limits())
+    database = _database(url, limits or StoreLimits())
     return None if database is None else SqlStore(database, append_only)
 
 
-def migrate(url: str, limits: Limits | None = None) -> Migration | None:
+def store_in_memory(drafts: Sequence[Draft]) -> Store:
+    """Returns a store of records that never change.
+
+    The database is made here and now. Each process opens a copy of it in its own memory, on first use: that
+    takes less than a millisecond, and nothing is shared between processes.
+    """
+    empty = SqliteInMemory(None, StoreLimits())
+    engine = empty.engine()
+    try:
+        with translated(), empty.writer(engine).begin() as connection:
+            METADATA.create_all(connection)
+            transaction = Transaction(connection, empty, ())
+            for draft in drafts:
+                transaction.create(draft)
+            transaction.flush()
+        return SqlStore(SqliteInMemory(serialized(engine), StoreLimits()))
+    finally:
+        engine.dispose()
+
+
+def migrate(url: str, limits: StoreLimits | None = None) -> Migration | None:
     """Creates the file and the schema where they are missing, and brings the schema up to date.
 
     Safe to be called by several processes at once: one does it. Returns what it found and what is there
@@ -47,14 +70,14 @@ def migrate(url: str, limits: Limits | None = None) -> Migration | None:
         StartupError: the schema is newer than this program.
         StoreFault: the database cannot be reached or changed.
     """
-    database = _database(url, limits or Limits())
+    database = _database(url, limits or StoreLimits())
     if database is None:
         return None
     database.prepare()
     return schema.migrate(database)
 
 
-def check(url: str, limits: Limits | None = None) -> None:
+def check(url: str, limits: StoreLimits | None = None) -> None:
     """Returns if the database has the schema of this program; the service must not start otherwise.
 
     Raises:
@@ -62,17 +85,17 @@ def check(url: str, limits: Limits | None = None) -> None:
         StartupError: the schema is older or newer, or there is none.
         StoreFault: the database cannot be reached.
     """
-    database = _database(url, limits or Limits())
+    database = _database(url, limits or StoreLimits())
     if database is not None:
         schema.check(database)
 
 
-def _database(url: str, limits: Limits) -> Database | None:
+def _database(url: str, limits: StoreLimits) -> Database | None:
     if url == NONE:
         return None
     parts = _parts(url)
     if parts.drivername == "sqlite" and parts.database and not parts.query:
-        return Sqlite(Path(parts.database), limits)
+        return SqliteFile(Path(parts.database), limits)
     if parts.drivername in ("postgresql", "postgresql+psycopg"):
         return PostgreSql(parts, limits)
     raise SettingsError([_EXPECTED])

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
-from service.storage.database import Limits
+from service.storage.database import StoreLimits
 from service.storage.sql import METADATA, RECORD
 
 # A prepared search is planned without its values, so the one person and the status that all have look
@@ -27,7 +27,7 @@ class PostgreSql:
 
     probes = False
 
-    def __init__(self, url: URL, limits: Limits) -> None:
+    def __init__(self, url: URL, limits: StoreLimits) -> None:
         self._url = url.set(drivername="postgresql+psycopg")
         self._limits = limits
 

@@ -1,4 +1,4 @@
-"""SQLite: one file in WAL mode, synchronous FULL. Everything that waits here waits in Python.
+"""SQLite: a file in WAL mode, synchronous FULL, or memory. Everything that waits here waits in Python.
 
 SQLite itself would stop the whole process while it waits for a lock, all greenlets with it. So its own
 time-out is short, writers of one process queue at a lock of Python, and those of several try again.
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from service.storage.database import Limits, fault, translated
+from service.storage.database import StoreLimits, fault, translated
 from service.storage.model import StoreBusy, StoreUnavailable
 
 _OWN_WAIT_S = 0.02
@@ -34,52 +34,14 @@ _SETTINGS = (
 )
 
 
-class Sqlite:
-    """A file of SQLite; `migrate` creates it, a store never does."""
+class _Sqlite:
+    """What databases in a file and in memory have in common: one writes at a time."""
 
     probes = True
 
-    def __init__(self, path: Path, limits: Limits) -> None:
-        self._path = path
+    def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
         self._turn = threading.Lock()
-
-    def prepare(self) -> None:
-        """Creates the file and its folder, for their owner alone, and has it keep a log of changes.
-
-        Raises:
-            StoreUnavailable: the file cannot be created or is not one of SQLite.
-            StoreBusy: others use it as if it kept none.
-        """
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-        except OSError:
-            raise fault(StoreUnavailable) from None
-        engine = self.engine()
-        try:
-            with translated(), engine.execution_options(begin=()).connect() as connection:
-                deadline = monotonic() + self._limits.lock_s
-                while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
-                    _pause(deadline)
-        finally:
-            engine.dispose()
-
-    def engine(self) -> Engine:
-        """Makes an engine; nothing is connected yet."""
-        engine = create_engine(
-            "sqlite://",
-            creator=self._connect,
-            hide_parameters=True,
-            poolclass=QueuePool,
-            pool_size=self._limits.connections,
-            max_overflow=0,
-            pool_timeout=self._limits.connect_s,
-        )
-        event.listen(engine, "begin", self._begin)
-        event.listen(engine, "connect", self._note_file)
-        event.listen(engine, "checkout", self._check_file)
-        return engine
 
     def reader(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that see one moment."""
@@ -105,6 +67,61 @@ class Sqlite:
 
     def exclude(self, connection: Connection) -> None:
         """Does nothing: there is one writing transaction at a time."""
+
+    def _engine(self, connect: Callable[[], sqlite3.Connection], connections: int) -> Engine:
+        engine = create_engine(
+            "sqlite://",
+            creator=connect,
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=self._limits.connect_s,
+        )
+        event.listen(engine, "begin", self._begin)
+        return engine
+
+    def _begin(self, connection: Connection) -> None:
+        deadline = monotonic() + self._limits.lock_s
+        for statement in connection.get_execution_options()["begin"]:
+            while not _done(connection.exec_driver_sql, statement):
+                _pause(deadline)
+
+
+class SqliteFile(_Sqlite):
+    """A file of SQLite; `migrate` creates it, a store never does."""
+
+    def __init__(self, path: Path, limits: StoreLimits) -> None:
+        super().__init__(limits)
+        self._path = path
+
+    def prepare(self) -> None:
+        """Creates the file and its folder, for their owner alone, and has it keep a log of changes.
+
+        Raises:
+            StoreUnavailable: the file cannot be created or is not one of SQLite.
+            StoreBusy: others use it as if it kept none.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+        except OSError:
+            raise fault(StoreUnavailable) from None
+        engine = self.engine()
+        try:
+            with translated(), engine.execution_options(begin=()).connect() as connection:
+                deadline = monotonic() + self._limits.lock_s
+                while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
+                    _pause(deadline)
+        finally:
+            engine.dispose()
+
+    def engine(self) -> Engine:
+        """Makes an engine; nothing is connected yet."""
+        engine = self._engine(self._connect, self._limits.connections)
+        event.listen(engine, "connect", self._note_file)
+        event.listen(engine, "checkout", self._check_file)
+        return engine
 
     def scrub(self, engine: Engine) -> None:
         """Writes the file anew without what was deleted, and empties the log of changes.
@@ -144,12 +161,6 @@ class Sqlite:
             raise
         return connection
 
-    def _begin(self, connection: Connection) -> None:
-        deadline = monotonic() + self._limits.lock_s
-        for statement in connection.get_execution_options()["begin"]:
-            while not _done(connection.exec_driver_sql, statement):
-                _pause(deadline)
-
     def _note_file(self, _connection: Any, entry: ConnectionPoolEntry) -> None:
         entry.info["file"] = self._file()
 
@@ -164,6 +175,44 @@ class Sqlite:
         except OSError:
             return None
         return status.st_dev, status.st_ino
+
+
+class SqliteInMemory(_Sqlite):
+    """A database of SQLite in the memory of each process that opens it, on one connection.
+
+    Args:
+        image: what `serialized` returned: each process reads a copy of it, and none can change it.
+            None for an empty database that can be written to.
+        limits: how long to wait for the connection.
+    """
+
+    def __init__(self, image: bytes | None, limits: StoreLimits) -> None:
+        super().__init__(limits)
+        self._image = image
+
+    def prepare(self) -> None:
+        """Does nothing: the database is made with its connection."""
+
+    def engine(self) -> Engine:
+        """Makes an engine; nothing is connected yet."""
+        return self._engine(self._connect, 1)
+
+    def scrub(self, engine: Engine) -> None:
+        """Does nothing: there is no file."""
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        if self._image is not None:
+            connection.deserialize(self._image)
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+def serialized(engine: Engine) -> bytes:
+    """Returns all of a database in memory."""
+    with engine.connect() as connection:
+        driver: sqlite3.Connection = connection.connection.driver_connection
+        return driver.serialize()
 
 
 def _done(execute: Callable[[str], Any], statement: str) -> bool:

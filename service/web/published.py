@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.errors import NotFound, Problem
-from service.search import query_from, searchset, shelf_of, subset
+from service.search import PublishedResources, query_from, subset
 from service.web.conditional import conditional, http_date
 from service.web.reply import REVALIDATE, VARY, Reply
 from service.web.request import asked, is_strict
@@ -14,7 +14,6 @@ from service.web.routing import BASE_PATH, Route
 
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
-    from service.search import Shelf
     from service.web.request import Call
 
 TYPES: Final = (
@@ -36,11 +35,11 @@ def published_routes(artifacts: Iterable[Artifact], base: str, limit: int) -> tu
         limit: longest form body of a search in bytes.
     """
     served = {(each.type, each.id): each for each in artifacts if each.type in TYPES}
-    shelf = shelf_of(served.values(), base)
+    resources = PublishedResources(served.values(), base)
     routes: list[Route] = []
     for kind in TYPES:
         own = {id_: each for (type_, id_), each in served.items() if type_ == kind}
-        published = PublishedType(kind, own, shelf, base, limit)
+        published = PublishedType(kind, own, resources, base, limit)
         path = f"{BASE_PATH}/{kind}"
         routes += (
             Route(path, {"GET": published.search}, kind, ("search-type",)),
@@ -54,11 +53,16 @@ class PublishedType:
     """The views on the published resources of one type."""
 
     def __init__(
-        self, kind: str, artifacts: Mapping[str, Artifact], shelf: Shelf, base: str, limit: int
+        self,
+        kind: str,
+        artifacts: Mapping[str, Artifact],
+        resources: PublishedResources,
+        base: str,
+        limit: int,
     ) -> None:
         self._kind = kind
         self._artifacts = artifacts
-        self._shelf = shelf
+        self._resources = resources
         self._base = base
         self._limit = limit
 
@@ -77,7 +81,7 @@ class PublishedType:
         """Returns a Bundle of the resources that the parameters find; raises Malformed, Unsupported."""
         content_type = call.answer_type()
         query = query_from(self._kind, asked(call, self._limit), strict=is_strict(call), base=self._base)
-        body = searchset(query, self._shelf)
+        body = self._resources.searchset(query)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
 
 

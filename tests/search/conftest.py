@@ -1,4 +1,4 @@
-"""Resources in a store, and searches in them: everything is asked of SQLite and of a shelf."""
+"""Resources in a store, and searches in them: the database is SQLite in memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 
-from service.search import Shelf, entries_of, query_from, searchset
-from service.storage import Draft, Reading, Record
+from service.search import entries_of, query_from, searchset
+from service.storage import Draft, Reading, store_in_memory
 
 BASE = "https://fhir.example.org/r4"
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -17,19 +17,13 @@ HOUR = 3_600_000_000
 Resource = dict[str, Any]
 
 
-@pytest.fixture(params=["sqlite", "shelf"])
+@pytest.fixture
 def looking(request) -> Callable[..., Any]:
     """Returns a function that keeps resources, an hour after another, and one that searches them."""
 
     def keep(*resources: Resource) -> "Looking":
-        if request.param == "shelf":
-            return Looking(
-                Shelf((record(each, n), entries_of(each, BASE)) for n, each in enumerate(resources))
-            )
-        store = request.getfixturevalue("open_one")(request.getfixturevalue("sqlite_url"))
-        with store.writing() as transaction:
-            for number, each in enumerate(resources):
-                transaction.create(draft(each, number))
+        store = store_in_memory([draft(resource, number) for number, resource in enumerate(resources)])
+        request.addfinalizer(store.close)
         view = store.reading()
         request.addfinalizer(lambda: view.__exit__(None, None, None))
         return Looking(view.__enter__())
@@ -40,11 +34,6 @@ def looking(request) -> Callable[..., Any]:
 def draft(resource: Resource, number: int = 0) -> Draft:
     body, updated = orjson.dumps(resource), START + number * HOUR
     return Draft(resource["resourceType"], resource["id"], updated, body, entries_of(resource, BASE))
-
-
-def record(resource: Resource, number: int = 0) -> Record:
-    body, updated = orjson.dumps(resource), START + number * HOUR
-    return Record(resource["resourceType"], resource["id"], 1, updated, deleted=False, body=body)
 
 
 class Looking:

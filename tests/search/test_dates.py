@@ -1,4 +1,4 @@
-"""Searches by date and number, checks RD13, RD17 and RD23, in a database and on a shelf."""
+"""Searches by date and number, checks RD13, RD17 and RD23."""
 
 from datetime import UTC, datetime, timedelta
 

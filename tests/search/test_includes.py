@@ -1,4 +1,4 @@
-"""What comes along with matches: `_include` and `_revinclude`, in a database and on a shelf."""
+"""What comes along with matches: `_include` and `_revinclude`."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""Searches by reference, checks RD12 and RD14, in a database and on a shelf."""
+"""Searches by reference, checks RD12 and RD14."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Searches by text and url, checks RD08, RD13 and RD23, in a database and on a shelf."""
+"""Searches by text and url, checks RD08, RD13 and RD23."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Searches by token, checks RD11, RD13 and RD17, in a database and on a shelf."""
+"""Searches by token, checks RD11, RD13 and RD17."""
 
 import pytest
 

@@ -6,8 +6,8 @@ from gevent import monkey, spawn, wait
 
 from service.storage import (  # imported by the master, before the worker is
     Draft,
-    Limits,
     StoreBusy,
+    StoreLimits,
     open_store,
 )
 
@@ -15,7 +15,7 @@ monkey.patch_all()
 
 
 def main(url):
-    store = open_store(url, Limits(lock_s=1))
+    store = open_store(url, StoreLimits(lock_s=1))
     events = []
 
     def waits():

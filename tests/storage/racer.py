@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from service.storage import (
     Criterion,
     Draft,
-    Limits,
     Search,
+    StoreLimits,
     Token,
     TokenIs,
     VersionConflict,
@@ -25,7 +25,7 @@ from service.storage import (
     open_store,
 )
 
-PATIENT = Limits(connect_s=30, lock_s=30, statement_s=60, connections=6)
+PATIENT = StoreLimits(connect_s=30, lock_s=30, statement_s=60, connections=6)
 URL, WORK, *REST = sys.argv[1:]
 
 

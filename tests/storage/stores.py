@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from benchmarks.local_postgresql import NoServer, Server, server
-from service.storage import Limits, Store, migrate, open_store
+from service.storage import Store, StoreLimits, migrate, open_store
 
-QUICK = Limits(connect_s=2, lock_s=0.4, statement_s=5, connections=4)
-PATIENT = Limits(lock_s=30)
+QUICK = StoreLimits(connect_s=2, lock_s=0.4, statement_s=5, connections=4)
+PATIENT = StoreLimits(lock_s=30)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def url(request) -> str:
 def open_one(request) -> Iterator:
     """Returns a function that opens a store, closed after the test."""
 
-    def opened(url: str, limits: Limits = QUICK, **options) -> Store:
+    def opened(url: str, limits: StoreLimits = QUICK, **options) -> Store:
         store = open_store(url, limits, **options)
         assert store is not None
         request.addfinalizer(store.close)

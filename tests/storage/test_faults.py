@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from service.storage import (
     Draft,
-    Limits,
     RangeIs,
     StoreBusy,
     StoreFault,
     StoreFull,
+    StoreLimits,
     StoreUnavailable,
     Token,
     VersionConflict,
@@ -25,7 +25,7 @@ from service.storage.database import translated
 from service.storage.sql import _reads
 
 SECRET = "canary-4711"
-ONE = Limits(connect_s=0.2, lock_s=0.2, connections=1)
+ONE = StoreLimits(connect_s=0.2, lock_s=0.2, connections=1)
 
 
 def create(store, of_id="a", body=b"{}"):
@@ -71,7 +71,7 @@ def test_a_locked_database_is_busy_until_it_is_free(store, url):
 
 
 def test_a_store_waits_for_a_lock_that_comes_free_in_time(url, open_one):
-    store = open_one(url, Limits(lock_s=30))
+    store = open_one(url, StoreLimits(lock_s=30))
     held = locked(url)
     held.__enter__()
     writer = threading.Thread(target=create, args=(store,))

@@ -12,13 +12,13 @@ import pytest
 from service.storage import (
     Criterion,
     Draft,
-    Limits,
     Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     StoreBusy,
+    StoreLimits,
     StoreUnavailable,
     Token,
     TokenIs,
@@ -220,7 +220,7 @@ def test_scrubbing_waits_for_a_writer_and_says_that_it_cannot(sqlite_url, open_o
 
 
 def test_a_file_that_cannot_be_written_anew_is_told(sqlite_url, open_one):
-    store = open_one(sqlite_url, Limits(connections=1))
+    store = open_one(sqlite_url, StoreLimits(connections=1))
     with store._connected().reader.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     with pytest.raises(StoreUnavailable):

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
-from service.storage import Limits, StoreBusy, StoreUnavailable, check, migrate, open_store
+from service.storage import StoreBusy, StoreLimits, StoreUnavailable, check, migrate, open_store
 from service.storage.schema import _MIGRATIONS
 from service.storage.sql import METADATA, REVISION
 
@@ -109,7 +109,7 @@ def test_a_file_that_another_program_holds_is_busy_until_it_is_free(sqlite_url):
         connection.exec_driver_sql("PRAGMA locking_mode = EXCLUSIVE")
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusy):
-            migrate(sqlite_url, Limits(lock_s=0.1))
+            migrate(sqlite_url, StoreLimits(lock_s=0.1))
     engine.dispose()
     migrate(sqlite_url)
     assert check(sqlite_url) is None
@@ -122,7 +122,7 @@ def test_a_file_that_another_program_reads_in_the_old_way_is_busy(sqlite_url):
         connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql("SELECT * FROM record").all()
         with pytest.raises(StoreBusy):
-            migrate(sqlite_url, Limits(lock_s=0.1))
+            migrate(sqlite_url, StoreLimits(lock_s=0.1))
     engine.dispose()
 
 

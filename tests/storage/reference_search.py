@@ -1,26 +1,23 @@
-"""Compares a record's index entries with criteria as the databases do, text cut for text cut.
+"""Searches as the contract of a store defines them, in plain Python: what every database must find."""
 
-`storage/predicates.py` and `storage/queries.py` say the same in SQL; a test holds them together.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.storage import (
     AnyCriterion,
     Criterion,
-    Entry,
+    Draft,
     IdIs,
     Missing,
+    Page,
     Position,
     RangeIs,
     Record,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
+    Search,
     Sort,
     StringIs,
     TokenIs,
@@ -31,34 +28,58 @@ from service.storage import (
 from service.storage.model import HIGHEST, LOWEST, ranges, texts
 from service.storage.sql import bounded, prefix
 
-# As storage.entries names the parts of a reference.
 _URL, _IDENTIFIER = ":url", ":identifier"
+Place = tuple[Position, Record]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Indexed:
-    """A record and what it is found by.
-
-    Args:
-        record: the record.
-        texts: (system, value) by parameter.
-        ranges: (low, high) by parameter.
-    """
+    """A record, its (system, value) pairs by parameter, and its (low, high) ranges by parameter."""
 
     record: Record
     texts: Mapping[str, Sequence[tuple[str, str]]]
     ranges: Mapping[str, Sequence[tuple[int, int]]]
 
 
-def indexed(record: Record, entries: Sequence[Entry]) -> Indexed:
-    """Returns the record with its index."""
+class ReferenceSearch:
+    """Searches drafts, each in its first version."""
+
+    def __init__(self, drafts: Iterable[Draft]) -> None:
+        self._records = [indexed(draft) for draft in drafts]
+
+    def search(self, search: Search) -> Page:
+        found = self._found(search)
+        total = len(found) if search.total else None
+        if search.limit == 0:
+            return Page((), total)
+        down, after = directions(search.sort), search.after
+        rest = found if after is None else [place for place in found if is_beyond(place[0], after, down)]
+        page = rest[: search.limit]
+        more = page[-1][0] if len(rest) > search.limit else None
+        return Page(tuple(record for _, record in page), total, more)
+
+    def _found(self, search: Search) -> list[Place]:
+        of_type = (record for record in self._records if record.record.type == search.type)
+        found = [record for record in of_type if all(holds(each, record) for each in search.criteria)]
+        ordered = [(place_of(record, search.sort), record.record) for record in found]
+        for part, down in reversed(list(enumerate(directions(search.sort)))):
+            ordered.sort(key=_part_of_place(part), reverse=down)
+        return ordered
+
+
+def _part_of_place(part: int) -> Callable[[Place], Any]:
+    return lambda place: place[0][part]
+
+
+def indexed(draft: Draft) -> Indexed:
     by_text: dict[str, list[tuple[str, str]]] = {}
     by_range: dict[str, list[tuple[int, int]]] = {}
-    for entry in entries:
+    for entry in draft.entries:
         for parameter, system, value in texts(entry):
             by_text.setdefault(parameter, []).append((bounded(system), bounded(value)))
         for parameter, low, high in ranges(entry):
             by_range.setdefault(parameter, []).append((low, high))
+    record = Record(draft.type, draft.id, 1, draft.updated, deleted=False, body=draft.body)
     return Indexed(record, by_text, by_range)
 
 
@@ -73,7 +94,7 @@ def holds(criterion: AnyCriterion, of: Indexed) -> bool:
         case Missing(parameter, missing):
             names = (parameter, parameter + _URL, parameter + _IDENTIFIER)
             return missing != any(name in of.texts or name in of.ranges for name in names)
-        case Criterion(negated=negated):  # pragma: no branch - there is no other kind
+        case Criterion(negated=negated):
             return negated != any(_has(criterion.parameter, value, of) for value in criterion.any_of)
 
 
@@ -122,7 +143,7 @@ def _has(parameter: str, value: Value, of: Indexed) -> bool:
             return _has_pair(of, parameter + _URL, url, "")
         case ReferenceToIdentifier(text, system):
             return _has_pair(of, parameter + _IDENTIFIER, text, system)
-        case UriIs(text, match) | StringIs(text, match):  # pragma: no branch - there is no other kind
+        case UriIs(text, match) | StringIs(text, match):
             return any(_reads(each, text, match) for _, each in of.texts.get(parameter, ()))
 
 

@@ -1,33 +1,30 @@
-"""A shelf finds what a database finds, page by page and cursor by cursor."""
+"""Every store finds what a reference in plain Python finds, page by page and cursor by cursor."""
 
-import shutil
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reference_search import ReferenceSearch
 
-from service.fhir.definitions import artifact
-from service.search import Shelf, shelf_of
 from service.search.entries import folded
 from service.storage import (
     Criterion,
     Date,
     Draft,
     IdIs,
-    Limits,
     Missing,
     Number,
     RangeIs,
-    Record,
     Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     Sort,
+    StoreLimits,
     String,
     StringIs,
     Token,
@@ -38,6 +35,7 @@ from service.storage import (
     decode_position,
     encode_position,
     open_store,
+    store_in_memory,
 )
 
 LONG = "x" * 800
@@ -109,41 +107,52 @@ contents = st.dictionaries(ids, st.tuples(moments, st.lists(entries, max_size=4)
 
 
 @pytest.fixture(scope="module")
-def both(sqlite_template, tmp_path_factory):
-    """Returns a context of a database and a shelf that keep the same."""
-    folder = tmp_path_factory.mktemp("shelf")
+def on_postgresql(postgresql_migrated):
+    """Returns a context of a store on PostgreSQL that holds these records alone."""
 
     @contextmanager
-    def keeping(content):
-        shutil.copy(sqlite_template, folder / "store.db")
-        for beside in folder.glob("store.db-*"):
-            beside.unlink()
-        store = open_store(f"sqlite:///{folder / 'store.db'}", Limits())
+    def opened(drafts):
+        with psycopg.connect(postgresql_migrated, autocommit=True) as connection:
+            connection.execute("TRUNCATE record CASCADE")
+        store = open_store(postgresql_migrated, StoreLimits())
         with store.writing() as transaction:
-            for of_id, (updated, found) in content.items():
-                transaction.create(Draft("A", of_id, updated, b"{}", found))
-        records = (
-            (Record("A", of_id, 1, updated, deleted=False, body=b"{}"), found)
-            for of_id, (updated, found) in content.items()
-        )
+            for draft in drafts:
+                transaction.create(draft)
         try:
-            with store.reading() as view:
-                yield view, Shelf(records)
+            yield store
         finally:
             store.close()
 
-    return keeping
+    return opened
+
+
+@contextmanager
+def on_sqlite(drafts):
+    store = store_in_memory(drafts)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stored(request):
+    return on_sqlite if request.param == "sqlite" else request.getfixturevalue("on_postgresql")
+
+
+def drafts_of(content):
+    return [Draft("A", of_id, updated, b"{}", found) for of_id, (updated, found) in content.items()]
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(content=contents, asked=st.lists(searches, min_size=5, max_size=12))
-def test_rd18_a_shelf_and_a_database_have_the_same_pages(both, content, asked):
-    with both(content) as (view, shelf):
+def test_rd18_a_store_has_the_pages_of_the_reference(stored, content, asked):
+    drafts = drafts_of(content)
+    reference = ReferenceSearch(drafts)
+    with stored(drafts) as store, store.reading() as view:
         for search in asked:
             following = search
             while following is not None:
                 page = view.search(following)
-                assert shelf.search(following) == page
+                assert page == reference.search(following)
                 following = None if page.next is None else replace(search, after=again(page.next, search))
 
 
@@ -170,49 +179,15 @@ EDGES = {
         (Search("A", (), (), 4), "abcd"),
     ],
 )
-def test_a_shelf_and_a_database_agree_at_the_edges(both, search, expected):
-    with both(EDGES) as (view, shelf):
+def test_a_store_and_the_reference_agree_at_the_edges(stored, search, expected):
+    drafts = drafts_of(EDGES)
+    with stored(drafts) as store, store.reading() as view:
         page = view.search(search)
-        assert shelf.search(search) == page
-        assert "".join(record.id for record in page.records) == expected
-        assert page.next is None
+    assert page == ReferenceSearch(drafts).search(search)
+    assert "".join(record.id for record in page.records) == expected
+    assert page.next is None
 
 
 def again(position, search):
     """Returns a position as a link brings it back."""
     return decode_position(encode_position(position), search)
-
-
-@pytest.fixture
-def shelf():
-    shelved = {"resourceType": "CodeSystem", "url": "urn:x", "status": "active"}
-    dated = artifact({**shelved, "id": "a", "date": "2026-01-05"})
-    return shelf_of([dated, artifact({**shelved, "id": "b"})], "https://fhir.example.org/r4")
-
-
-def test_a_shelf_reads_each_resource_in_its_only_version(shelf):
-    record = shelf.read("CodeSystem", "a")
-    assert (record.type, record.id, record.version, record.deleted) == ("CodeSystem", "a", 1, False)
-    assert record.updated == 1_767_571_200_000_000
-    assert shelf.read("CodeSystem", "b").updated == 0
-    assert shelf.read_version("CodeSystem", "a", 1) == record
-    assert shelf.read_version("CodeSystem", "a", 2) is None
-    assert shelf.read("CodeSystem", "c") is None
-    assert shelf.read("ValueSet", "a") is None
-
-
-def test_a_shelf_has_a_history_of_one(shelf):
-    history = shelf.history("CodeSystem", "a", limit=5)
-    assert ([each.id for each in history.records], history.total, history.next) == (["a"], 1, None)
-    assert shelf.history("CodeSystem", "a", limit=5, before=2) == history
-    past = shelf.history("CodeSystem", "a", limit=5, before=1)
-    assert (past.records, past.total) == ((), 1)
-    assert shelf.history("CodeSystem", "c", limit=5).total == 0
-
-
-def test_a_number_is_compared_with_all_its_digits():
-    record = Record("A", "a", 1, 0, deleted=False, body=b"{}")
-    shelf = Shelf([(record, [Number("p", Decimal("0.1"), Decimal("0.1"))])])
-    hit, miss = (RangeIs("eq", number, number) for number in (100_000_000, 100_000_001))
-    assert shelf.search(Search("A", (Criterion("p", (hit,)),))).records == (record,)
-    assert shelf.search(Search("A", (Criterion("p", (miss,)),))).records == ()

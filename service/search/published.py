@@ -1,0 +1,51 @@
+"""Searches among published resources: the engine of the store, on a database in memory.
+
+Published resources never change while the service runs, so neither does the answer to a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from service.fhir.dates import stretch
+from service.search.bundle import searchset
+from service.search.entries import entries_of
+from service.search.query import Query
+from service.storage import Draft, store_in_memory
+
+if TYPE_CHECKING:
+    from service.fhir.definitions import Artifact
+
+_MOST_ANSWERS: Final = 64
+_LONGEST_QUERY: Final = 1000  # characters; a longer one is hardly asked twice, and would fill the memory
+
+
+class PublishedResources:
+    """Published resources, searched as those of a store are; the latest answers are kept.
+
+    Args:
+        artifacts: resources of types that are searched.
+        base: public FHIR base.
+    """
+
+    def __init__(self, artifacts: Iterable[Artifact], base: str) -> None:
+        self._store = store_in_memory([_draft(artifact, base) for artifact in artifacts])
+        self._kept = lru_cache(_MOST_ANSWERS)(self._searched)
+
+    def searchset(self, query: Query) -> bytes:
+        """Returns the Bundle of one page, the same bytes for the same query."""
+        length = sum(len(name) + len(value) for name, value in query.used)
+        return self._kept(query) if length <= _LONGEST_QUERY else self._searched(query)
+
+    def _searched(self, query: Query) -> bytes:
+        with self._store.reading() as view:
+            return searchset(query, view)
+
+
+def _draft(artifact: Artifact, base: str) -> Draft:
+    """Returns the resource as a record; one that has no date counts as last changed in 1970."""
+    updated = stretch(artifact.resource.get("meta", {}).get("lastUpdated", ""))
+    entries = entries_of(artifact.resource, base)
+    return Draft(artifact.type, artifact.id, updated[0] if updated else 0, artifact.body, entries)

@@ -1,0 +1,56 @@
+"""A store in memory: filled when it is made, read by every process on its own, changed by none."""
+
+import os
+
+import pytest
+
+from service.storage import Draft, Search, StoreUnavailable, Token, store_in_memory
+
+DRAFTS = [Draft("Note", of_id, 7, b"{}", [Token("p", of_id)]) for of_id in ("a", "b")]
+
+
+@pytest.fixture
+def store():
+    made = store_in_memory(DRAFTS)
+    yield made
+    made.close()
+
+
+def ids(store):
+    with store.reading() as view:
+        return [record.id for record in view.search(Search("Note")).records]
+
+
+def test_it_holds_the_first_version_of_each_record(store):
+    with store.reading() as view:
+        record = view.read("Note", "a")
+        assert (record.id, record.version, record.updated, record.body) == ("a", 1, 7, b"{}")
+        assert view.read_version("Note", "a", 1) == record
+        assert view.history("Note", "a", limit=5).records == (record,)
+        assert view.read("Note", "c") is None
+
+
+def test_nobody_changes_it(store):
+    with pytest.raises(StoreUnavailable), store.writing() as transaction:
+        transaction.create(Draft("Note", "c", 7, b"{}"))
+    store.scrub()
+    assert ids(store) == ["a", "b"]
+
+
+def test_it_is_there_again_after_it_was_closed(store):
+    assert ids(store) == ["a", "b"]
+    store.close()
+    assert ids(store) == ["a", "b"]
+
+
+def test_a_forked_process_opens_a_copy_of_its_own(store):
+    assert ids(store) == ["a", "b"]
+    own = store._connected().engine
+    child = os.fork()
+    if child == 0:
+        try:
+            is_there = ids(store) == ["a", "b"] and store._connected().engine is not own
+            os._exit(0 if is_there else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
