@@ -2,18 +2,20 @@
 
 SQLite itself would stop the whole process while it waits for a lock, all greenlets with it. So its own
 time-out is short, writers of one process queue at a lock of Python, and those of several try again.
+A gevent worker replaces the locks and pauses of the standard library after this module was imported, so
+both are looked up when they are needed.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
 from sqlite3 import SQLITE_BUSY
-from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
@@ -55,12 +57,13 @@ class _Sqlite:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Waits until no other thread or greenlet of this process writes."""
-        if not self._turn.acquire(timeout=self._limits.lock_s):
+        turn = self._turn
+        if not turn.acquire(timeout=self._limits.lock_s):
             raise fault(StoreBusy)
         try:
             yield
         finally:
-            self._turn.release()
+            turn.release()
 
     def claim(self, connection: Connection, name: str) -> None:
         """Does nothing: there is one writing transaction at a time."""
@@ -69,6 +72,8 @@ class _Sqlite:
         """Does nothing: there is one writing transaction at a time."""
 
     def _engine(self, connect: Callable[[], sqlite3.Connection], connections: int) -> Engine:
+        # Of this process: a lock from before the worker was patched would stop all of its greenlets.
+        self._turn = threading.Lock()
         engine = create_engine(
             "sqlite://",
             creator=connect,
@@ -82,7 +87,7 @@ class _Sqlite:
         return engine
 
     def _begin(self, connection: Connection) -> None:
-        deadline = monotonic() + self._limits.lock_s
+        deadline = time.monotonic() + self._limits.lock_s
         for statement in connection.get_execution_options()["begin"]:
             while not _done(connection.exec_driver_sql, statement):
                 _pause(deadline)
@@ -110,7 +115,7 @@ class SqliteFile(_Sqlite):
         engine = self.engine()
         try:
             with translated(), engine.execution_options(begin=()).connect() as connection:
-                deadline = monotonic() + self._limits.lock_s
+                deadline = time.monotonic() + self._limits.lock_s
                 while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
                     _pause(deadline)
         finally:
@@ -138,7 +143,7 @@ class SqliteFile(_Sqlite):
             self._patiently(lambda: not run("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one())
 
     def _patiently(self, attempt: Callable[[], bool]) -> None:
-        deadline = monotonic() + self._limits.lock_s
+        deadline = time.monotonic() + self._limits.lock_s
         while not attempt():
             _pause(deadline)
 
@@ -151,7 +156,7 @@ class SqliteFile(_Sqlite):
             isolation_level=None,
             check_same_thread=False,
         )
-        deadline = monotonic() + self._limits.lock_s
+        deadline = time.monotonic() + self._limits.lock_s
         try:
             for statement in _SETTINGS:  # some read the file, which others may just recover or close
                 while not _done(connection.execute, statement):
@@ -229,6 +234,6 @@ def _done(execute: Callable[[str], Any], statement: str) -> bool:
 
 def _pause(deadline: float) -> None:
     """Lets others go on for a moment; of several that wait, not all come back at the same time."""
-    if monotonic() > deadline:
+    if time.monotonic() > deadline:
         raise fault(StoreBusy)
-    sleep(uniform(0.0005, 0.005))  # noqa: S311 - nothing secret hangs on it
+    time.sleep(uniform(0.0005, 0.005))  # noqa: S311 - nothing secret hangs on it

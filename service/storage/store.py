@@ -435,7 +435,8 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with translated(), self._database.turn(), _transaction(self._connected().writer) as connection:
+        writer = self._connected().writer
+        with translated(), self._database.turn(), _transaction(writer) as connection:
             yield connection
 
 

@@ -4,39 +4,42 @@ import sys
 
 from gevent import monkey, spawn, wait
 
-from service.storage import (  # imported by the master, before the worker is
-    Draft,
-    StoreBusy,
-    StoreLimits,
-    open_store,
-)
+from service.storage import Draft, StoreBusy, StoreLimits, open_store
+
+# As in production: the master imports the service and names the store, then the worker is patched.
+STORE, OTHER = (open_store(sys.argv[1], StoreLimits(lock_s=1)) for _ in range(2))
 
 monkey.patch_all()
 
 
-def main(url):
-    store = open_store(url, StoreLimits(lock_s=1))
+def main():
+    with STORE.writing() as transaction:
+        transaction.create(Draft("Note", "held", 1, b"{}"))
+    found = [what_happens_while_held_by(holder) for holder in (STORE, OTHER)]
+    STORE.close()
+    OTHER.close()
+    sys.stdout.write("; ".join(found))
+
+
+def what_happens_while_held_by(holder):
     events = []
 
     def waits():
         try:
-            with store.writing() as transaction:
+            with STORE.writing() as transaction:
                 transaction.read_to_update("Note", "held")
         except StoreBusy:
             events.append("busy")
 
     def goes_on():
         for _ in range(5):
-            store.ping()
+            STORE.ping()
         events.append("went on")
 
-    with store.writing() as transaction:
-        transaction.create(Draft("Note", "held", 1, b"{}"))
-    with store.writing() as transaction:
+    with holder.writing() as transaction:
         transaction.read_to_update("Note", "held")
         wait([spawn(waits), spawn(goes_on)])
-    store.close()
-    sys.stdout.write(", ".join(events))
+    return ", ".join(events)
 
 
-main(sys.argv[1])
+main()
