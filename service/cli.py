@@ -93,7 +93,7 @@ def _serve() -> NoReturn:
 def _keep(settings: Settings, asked: argparse.Namespace) -> int:
     now = time.time_ns() // 1000
     out, notes = sys.stdout.buffer, sys.stderr
-    return retention.run(retention.Command(settings=settings, asked=asked, out=out, notes=notes, now=now))
+    return retention.run(asked, retention.Console(settings=settings, out=out, notes=notes, now=now))
 
 
 def _validate(settings: Settings, questionnaire: str | None, files: Sequence[str]) -> int:

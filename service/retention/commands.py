@@ -1,12 +1,15 @@
-"""The commands of an operator on what is stored: `migrate`, `export`, `erase` and `expire`."""
+"""What an operator can do with what is stored: migrate, export, erase, expire.
+
+Each function is one command: it prints its result, says what else there is to say, and returns the exit code.
+The arguments come from a command line (arguments.py); no fault repeats one, as it may name a person.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import uuid
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,57 +19,17 @@ import orjson
 
 from service import storage
 from service.errors import StartupError
+from service.fhir.primitives import ID
 from service.records import APPEND_ONLY
 from service.retention import erasure
-from service.retention.erasure import Choice, Person, of_person, of_response, person_from
+from service.retention.erasure import Person, Selector, of_person, of_response, person_from
 from service.settings import Settings
 from service.storage import Store, StoreFault, StoreLimits
-
-# The arguments of the commands: what may be given, and what is meant by it.
-
-_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-
-
-def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Adds the commands to those of a command line."""
-    commands.add_parser("migrate", help="create the tables of the store, or bring them up to date")
-    export = commands.add_parser("export", help="print everything that refers to a person, as NDJSON")
-    _add_person(export)
-    export.add_argument("--output", metavar="FILE", help="a new file, for its owner alone")
-    erase = commands.add_parser("erase", help="delete everything that refers to a person, for good")
-    _add_person(erase)
-    of_response = "this response, with all that was made of it"
-    erase.add_argument("--response", action="append", default=[], metavar="ID", help=of_response)
-    erase.add_argument("--yes", action="store_true", help="delete; without it, only count")
-    commands.add_parser("expire", help="delete what is older than the settings of retention allow")
-
-
-def _add_person(command: ArgumentParser) -> None:
-    command.add_argument("person", nargs="*", metavar="PERSON", help="Patient/123, or an absolute URL")
-    identified = "the same person, by an identifier"
-    command.add_argument("--identifier", action="append", default=[], metavar="SYSTEM|VALUE", help=identified)
-
-
-def person_of(asked: Namespace, base: str) -> Person:
-    """Returns the references to the person who is asked for; raises StartupError if there is none."""
-    if not asked.person and not asked.identifier:
-        raise StartupError(["Expected a PERSON or an --identifier."])
-    return person_from(asked.person, asked.identifier, base)
-
-
-def choices_of(asked: Namespace, base: str) -> list[Choice]:
-    """Returns what is to be erased; raises StartupError if that is nothing, or not understood."""
-    if any(not _ID.fullmatch(each) for each in asked.response):
-        raise StartupError(["--response: expected the id of a QuestionnaireResponse."])
-    responses = [of_response(each) for each in asked.response]
-    if responses and not asked.person and not asked.identifier:
-        return responses
-    return [*responses, of_person(person_of(asked, base))]
-
 
 DONE, REFUSED = 0, 1
 
 _STATEMENT_S: Final = 3600  # there may be much to delete, and no caller waits
+_RESPONSE_ID: Final = re.compile(ID)
 _NO_STORE: Final = "SERVICE_STORE_URL is none: nothing is stored."
 _NOT_SCRUBBED: Final = (
     "It was deleted, but files of the database may still hold it: run the same command again."
@@ -74,19 +37,17 @@ _NOT_SCRUBBED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What is to be done.
+class Console:
+    """Where a command works and where it prints.
 
     Args:
         settings: where the store is, and how long to keep what.
-        asked: what the parser of a command line made of the arguments.
         out: takes the result: counts as JSON, or records as NDJSON.
         notes: takes what else there is to say.
         now: microseconds since 1970 UTC.
     """
 
     settings: Settings
-    asked: Namespace
     out: BinaryIO
     notes: TextIO
     now: int
@@ -97,79 +58,124 @@ class Command:
         return self.settings.public_base
 
 
-def run(command: Command) -> int:
-    """Runs the command and returns its exit code.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A person as an operator names one, in one way or in several.
 
-    Raises:
-        StartupError: nothing is stored, the store cannot be used, or an argument is not understood.
+    Args:
+        names: `Patient/123`, or absolute urls.
+        identifiers: `system|value`.
     """
-    try:
-        return _COMMANDS[command.asked.command](command)
-    except StoreFault as fault:
-        raise StartupError([f"SERVICE_STORE_URL: {fault}"]) from fault
+
+    names: Sequence[str] = ()
+    identifiers: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.identifiers)
 
 
-def _migrate(command: Command) -> int:
-    done = storage.migrate(command.settings.store, _limits(command.settings))
+def migrate(console: Console) -> int:
+    """Creates the tables of the store, or brings them up to date; raises as `translated` does."""
+    with translated():
+        done = storage.migrate(console.settings.store, _limits(console.settings))
     if done is None:
         raise StartupError([_NO_STORE])
     was = "already" if done.before == done.after else f"now, and was {done.before or 'not there'} before"
-    command.out.write(f"The schema of the store is {done.after} {was}.\n".encode())
+    console.out.write(f"The schema of the store is {done.after} {was}.\n".encode())
     return DONE
 
 
-def _export(command: Command) -> int:
-    person, output = person_of(command.asked, command.base), command.asked.output
-    with _opened(command.settings) as store:
+def export(console: Console, named: Named, output: str | None = None) -> int:
+    """Prints every version of every record that refers to the person, as NDJSON.
+
+    Args:
+        console: where.
+        named: the person.
+        output: a new file to write to instead, for its owner alone.
+
+    Raises:
+        StartupError: nobody is named, the file cannot be written, or as `translated` does.
+    """
+    person = _person(named, console.base)
+    with _opened(console.settings) as store:
         lines = erasure.export(store, person)
-        found = _written(lines, command.out) if output is None else _filed(lines, Path(output))
+        found = _written(lines, console.out) if output is None else _filed(lines, Path(output))
     if not found:
-        command.notes.write("Nothing refers to this person.\n")
+        console.notes.write("Nothing refers to this person.\n")
     return DONE
 
 
-def _erase(command: Command) -> int:
-    choices = choices_of(command.asked, command.base)
-    with _opened(command.settings) as store:
-        if not command.asked.yes:
-            _print(erasure.count(store, choices), command.out)
-            command.notes.write("Nothing was deleted: --yes deletes so many versions, for good.\n")
+def erase(console: Console, named: Named, responses: Sequence[str] = (), *, yes: bool = False) -> int:
+    """Deletes everything that refers to the person, and these responses with all that was made of them.
+
+    Args:
+        console: where.
+        named: the person; may be nobody where there are responses.
+        responses: ids of QuestionnaireResponses.
+        yes: delete; without it, only count.
+
+    Raises:
+        StartupError: nothing is named, a name is not understood, or as `translated` does.
+    """
+    selectors = _selectors(named, responses, console.base)
+    with _opened(console.settings) as store:
+        if not yes:
+            _print(erasure.count(store, selectors), console.out)
+            console.notes.write("Nothing was deleted: --yes deletes so many versions, for good.\n")
             return REFUSED
-        stamp = erasure.Stamp(str(uuid.uuid4()), command.now, command.base)
-        _print(erasure.erase(store, choices, stamp), command.out)
+        event = erasure.EventStamp(str(uuid.uuid4()), console.now, console.base)
+        _print(erasure.erase(store, selectors, event), console.out)
         _scrub(store)
     return DONE
 
 
-def _expire(command: Command) -> int:
-    terms = erasure.Terms(command.settings.retention_days, command.settings.audit_retention_days)
-    with _opened(command.settings) as store:
-        _print(erasure.expire(store, terms, command.now), command.out)
-        if any(terms):
+def expire(console: Console) -> int:
+    """Deletes what is older than the settings of retention allow; raises as `translated` does."""
+    settings = console.settings
+    periods = erasure.Periods(settings.retention_days, settings.audit_retention_days)
+    with _opened(settings) as store:
+        _print(erasure.expire(store, periods, console.now), console.out)
+        if any(periods):
             _scrub(store)
     return DONE
 
 
-_COMMANDS: Final[Mapping[str, Callable[[Command], int]]] = {
-    "migrate": _migrate,
-    "export": _export,
-    "erase": _erase,
-    "expire": _expire,
-}
-NAMES: Final = frozenset(_COMMANDS)
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns a fault of the store, which names no value, into the StartupError that ends a command."""
+    try:
+        yield
+    except StoreFault as fault:
+        raise StartupError([f"SERVICE_STORE_URL: {fault}"]) from fault
+
+
+def _person(named: Named, base: str) -> Person:
+    if not named:
+        raise StartupError(["Expected a PERSON or an --identifier."])
+    return person_from(named.names, named.identifiers, base)
+
+
+def _selectors(named: Named, responses: Sequence[str], base: str) -> list[Selector]:
+    if any(not _RESPONSE_ID.fullmatch(of_id) for of_id in responses):
+        raise StartupError(["--response: expected the id of a QuestionnaireResponse."])
+    selectors = [of_response(of_id) for of_id in responses]
+    if selectors and not named:
+        return selectors
+    return [*selectors, of_person(_person(named, base))]
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Store]:
     limits = _limits(settings)
-    storage.check(settings.store, limits)
-    store = storage.open_store(settings.store, limits, append_only=APPEND_ONLY)
-    if store is None:
-        raise StartupError([_NO_STORE])
-    try:
-        yield store
-    finally:
-        store.close()
+    with translated():
+        storage.check(settings.store, limits)
+        store = storage.open_store(settings.store, limits, append_only=APPEND_ONLY)
+        if store is None:
+            raise StartupError([_NO_STORE])
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def _limits(settings: Settings) -> StoreLimits:

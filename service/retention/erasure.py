@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from service.errors import StartupError
+from service.fhir.primitives import ID
 from service.records import APPEND_ONLY, AUDIT, PROVENANCE, RESPONSE, RISK, instant, stamped
 from service.search import PERSON, entries_of, target_of
 from service.storage import (
@@ -32,7 +33,7 @@ from service.storage import (
 
 Person = tuple[AnyReference, ...]
 
-_NAME = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}|[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+_NAME = re.compile(rf"[A-Z][A-Za-z]+/{ID}|[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _IDENTIFIER = re.compile(r"[^|]*\|.+", re.DOTALL)
 _A_NAME = "expected a type with an id, such as Patient/123, or an absolute URL"
 _AN_IDENTIFIER = "expected system|value"
@@ -54,7 +55,7 @@ def person_from(names: Sequence[str], identifiers: Sequence[str], base: str) -> 
     faults = [*wrong_names, *wrong]
     if faults:
         raise StartupError(faults)
-    literal = [each for name in names for each in _references(name, base)]
+    literal = [reference for name in names for reference in _references(name, base)]
     return (*literal, *map(_identified, identifiers))
 
 
@@ -77,7 +78,144 @@ def _identified(identifier: str) -> AnyReference:
     return ReferenceToIdentifier(value, system)
 
 
-# The record that data was erased, which says how much, and nothing of whose it was.
+# What is deleted: records of a person, or all that was made of a response.
+
+Selector = Callable[[Erasing], Set[Name]]
+"""What is to be deleted, found in the transaction that deletes it."""
+
+
+def of_person(person: Sequence[AnyReference]) -> Selector:
+    """Selects everything of which one version refers to the person, and the rest of those responses."""
+
+    def selected(view: Erasing) -> Set[Name]:
+        found = view.named([PERSON], person)
+        responses = [of_id for kind, of_id in found if kind == RESPONSE]
+        return {*found, *_families(view, responses, APPEND_ONLY)}
+
+    return selected
+
+
+def of_response(of_id: str) -> Selector:
+    """Selects a response and everything that was made of it."""
+
+    def selected(view: Erasing) -> Set[Name]:
+        return set(_families(view, [of_id], APPEND_ONLY))
+
+    return selected
+
+
+def _families(view: Erasing, responses: Sequence[str], trail: Collection[str]) -> Iterator[Name]:
+    """Yields responses, their results, and what of their trail there is: `X.1`, `X.2` ... of response `X`."""
+    for of_id in responses:
+        yield RESPONSE, of_id
+        yield RISK, of_id
+        for kind in trail:
+            yield from (name for name in view.beginning(kind, f"{of_id}.") if _is_of(name[1], of_id))
+
+
+def _is_of(trail_id: str, of_id: str) -> bool:
+    return trail_id.removeprefix(f"{of_id}.").isdecimal()
+
+
+def export(store: Store, person: Sequence[AnyReference]) -> Iterator[bytes]:
+    """Yields every version of every record that refers to the person, a line of NDJSON each."""
+    return store.export([PERSON], person)
+
+
+# Erasure of what is selected, and expiry of what is old.
+
+_DAY = 24 * 60 * 60 * 1_000_000  # microseconds
+_BATCH = 100  # responses that one transaction deletes; others wait for it
+
+
+class Periods(NamedTuple):
+    """How many days after their last change records are kept; 0 keeps them for ever.
+
+    Args:
+        responses: responses, with their results and provenance.
+        audit: audit records.
+    """
+
+    responses: int
+    audit: int
+
+
+class EventStamp(NamedTuple):
+    """What the record of an erasure is given.
+
+    Args:
+        id: its id.
+        now: microseconds since 1970 UTC.
+        base: public FHIR base.
+    """
+
+    id: str
+    now: int
+    base: str
+
+
+def count(store: Store, selectors: Sequence[Selector]) -> Mapping[str, int]:
+    """Returns how many versions `erase` would delete, by type."""
+    with store.erasing() as transaction:
+        return transaction.count(_selected(transaction, selectors))
+
+
+def erase(store: Store, selectors: Sequence[Selector], event: EventStamp) -> Mapping[str, int]:
+    """Deletes what is selected, and records how much that was, without a word of whom it was about.
+
+    Returns:
+        How many versions were deleted, by type. Their bytes stay in files until `Store.scrub` has run.
+    """
+    with store.erasing() as transaction:
+        counts = transaction.erase(_selected(transaction, selectors))
+        if counts:
+            transaction.create(_record(counts, event))
+    return counts
+
+
+def _selected(view: Erasing, selectors: Sequence[Selector]) -> Set[Name]:
+    return {name for selector in selectors for name in selector(view)}
+
+
+def expire(store: Store, periods: Periods, now: int) -> Mapping[str, int]:
+    """Deletes what was last changed longer ago than the periods allow.
+
+    A response and what was made of all its versions end together; audit records have their own period.
+
+    Args:
+        store: where.
+        periods: how long.
+        now: microseconds since 1970 UTC.
+
+    Returns:
+        How many versions were deleted, by type. What a short transaction deleted stays deleted when a
+        later one fails.
+    """
+    total: Counter[str] = Counter()
+    for kind, days in ((RESPONSE, periods.responses), (AUDIT, periods.audit)):
+        for counts in _expired(store, kind, now - days * _DAY) if days else ():
+            total.update(counts)
+    return dict(total)
+
+
+def _expired(store: Store, kind: str, since: int) -> Iterator[Mapping[str, int]]:
+    counts: Mapping[str, int] = {kind: 1}
+    while counts:
+        with store.erasing() as transaction:
+            names = transaction.unchanged(kind, since=since, limit=_BATCH)
+            responses = [of_id for found, of_id in names if found == RESPONSE]
+            counts = transaction.erase({*names, *_families(transaction, responses, [PROVENANCE])})
+        yield counts
+
+
+# The record that data was erased: it says how much was, and nothing of whose it was.
+
+
+def _record(counts: Mapping[str, int], event: EventStamp) -> Draft:
+    recorded = instant(event.now)
+    body = stamped(erasure_event(counts, recorded), event.id, 1, recorded)
+    return Draft(AUDIT, event.id, event.now, body, entries_of(orjson.loads(body), event.base))
+
 
 _TYPE: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
@@ -118,134 +256,3 @@ def _entity(kind: str, versions: int) -> dict[str, Any]:
         "lifecycle": _TYPE,
         "detail": [{"type": "versions deleted", "valueString": str(versions)}],
     }
-
-
-Choice = Callable[[Erasing], Set[Name]]
-"""What is to be deleted, found in the transaction that deletes it."""
-
-_DAY = 24 * 60 * 60 * 1_000_000  # microseconds
-_BATCH = 100  # responses that one transaction deletes; others wait for it
-
-
-class Terms(NamedTuple):
-    """How many days after their last change records are kept; 0 keeps them for ever.
-
-    Args:
-        responses: responses, with their results and provenance.
-        audit: audit records.
-    """
-
-    responses: int
-    audit: int
-
-
-class Stamp(NamedTuple):
-    """What the record of an erasure is stamped with.
-
-    Args:
-        id: its id.
-        now: microseconds since 1970 UTC.
-        base: public FHIR base.
-    """
-
-    id: str
-    now: int
-    base: str
-
-
-def of_person(person: Sequence[AnyReference]) -> Choice:
-    """Chooses everything of which one version refers to the person, and the rest of those responses."""
-
-    def chosen(view: Erasing) -> Set[Name]:
-        found = view.named([PERSON], person)
-        responses = [of_id for kind, of_id in found if kind == RESPONSE]
-        return {*found, *_families(view, responses, APPEND_ONLY)}
-
-    return chosen
-
-
-def of_response(of_id: str) -> Choice:
-    """Chooses a response and everything that was made of it."""
-
-    def chosen(view: Erasing) -> Set[Name]:
-        return set(_families(view, [of_id], APPEND_ONLY))
-
-    return chosen
-
-
-def export(store: Store, person: Sequence[AnyReference]) -> Iterator[bytes]:
-    """Yields every version of every record that refers to the person, a line of NDJSON each."""
-    return store.export([PERSON], person)
-
-
-def count(store: Store, choices: Sequence[Choice]) -> Mapping[str, int]:
-    """Returns how many versions `erase` would delete, by type."""
-    with store.erasing() as transaction:
-        return transaction.count(_chosen(transaction, choices))
-
-
-def erase(store: Store, choices: Sequence[Choice], stamp: Stamp) -> Mapping[str, int]:
-    """Deletes what is chosen, and records that so much was deleted, without a word of whom it was about.
-
-    Returns:
-        How many versions were deleted, by type. Their bytes stay in files until `Store.scrub` has run.
-    """
-    with store.erasing() as transaction:
-        counts = transaction.erase(_chosen(transaction, choices))
-        if counts:
-            transaction.create(_record(counts, stamp))
-    return counts
-
-
-def expire(store: Store, terms: Terms, now: int) -> Mapping[str, int]:
-    """Deletes what was last changed longer ago than the terms allow.
-
-    A response and what was made of all its versions end together; audit records have their own term.
-
-    Args:
-        store: where.
-        terms: how long.
-        now: microseconds since 1970 UTC.
-
-    Returns:
-        How many versions were deleted, by type. What a short transaction deleted stays deleted when a
-        later one fails.
-    """
-    total: Counter[str] = Counter()
-    for kind, days in ((RESPONSE, terms.responses), (AUDIT, terms.audit)):
-        for counts in _expired(store, kind, now - days * _DAY) if days else ():
-            total.update(counts)
-    return dict(total)
-
-
-def _expired(store: Store, kind: str, since: int) -> Iterator[Mapping[str, int]]:
-    counts: Mapping[str, int] = {kind: 1}
-    while counts:
-        with store.erasing() as transaction:
-            names = transaction.unchanged(kind, since=since, limit=_BATCH)
-            responses = [of_id for each, of_id in names if each == RESPONSE]
-            counts = transaction.erase({*names, *_families(transaction, responses, [PROVENANCE])})
-        yield counts
-
-
-def _chosen(view: Erasing, choices: Sequence[Choice]) -> Set[Name]:
-    return {name for choice in choices for name in choice(view)}
-
-
-def _families(view: Erasing, responses: Sequence[str], trail: Collection[str]) -> Iterator[Name]:
-    """Yields responses, their results, and what of their trail there is: `X.1`, `X.2` ... of response `X`."""
-    for of_id in responses:
-        yield RESPONSE, of_id
-        yield RISK, of_id
-        for kind in trail:
-            yield from (name for name in view.beginning(kind, f"{of_id}.") if _is_of(name[1], of_id))
-
-
-def _is_of(trail_id: str, of_id: str) -> bool:
-    return trail_id.removeprefix(f"{of_id}.").isdecimal()
-
-
-def _record(counts: Mapping[str, int], stamp: Stamp) -> Draft:
-    recorded = instant(stamp.now)
-    body = stamped(erasure_event(counts, recorded), stamp.id, 1, recorded)
-    return Draft(AUDIT, stamp.id, stamp.now, body, entries_of(orjson.loads(body), stamp.base))

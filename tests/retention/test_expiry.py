@@ -2,13 +2,12 @@
 
 import io
 import json
-from argparse import Namespace
 
 import pytest
 from ehr import BASE, STORED
 
-from service import retention
-from service.retention import erasure
+from service.retention import commands, erasure
+from service.retention.commands import Console
 from service.settings import Settings
 from service.storage import Draft
 
@@ -34,10 +33,9 @@ def expire(url):
     def run(days, responses=0, audit=0):
         terms = {"retention_days": responses, "audit_retention_days": audit}
         settings = Settings(store_url=url, base_url=BASE, **terms)
-        out, asked = io.BytesIO(), Namespace(command="expire")
-        now = START + days * DAY
-        command = retention.Command(settings=settings, asked=asked, out=out, notes=io.StringIO(), now=now)
-        assert retention.run(command) == 0
+        out, now = io.BytesIO(), START + days * DAY
+        console = Console(settings=settings, out=out, notes=io.StringIO(), now=now)
+        assert commands.expire(console) == 0
         return json.loads(out.getvalue())
 
     return run
