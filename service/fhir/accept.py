@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.datatypes.form import Form
-from service.fhir.primitives import is_code, is_uri
+from service.fhir.primitives import ID, is_code, is_uri
 
 _LARGEST: Final = 256 * 1024
 """Bodies over this size (bytes) take the full path, so no string here comes near the limit of R4."""
@@ -36,7 +36,7 @@ _LEAST, _MOST = -(2**31), 2**31 - 1
 _Text = Annotated[str, Meta(min_length=1)]
 _Uri = Annotated[str, Meta(pattern=r"\A[^ ]+\Z")]
 _Code = Annotated[str, Meta(pattern=r"\A[^ ]+(?: [^ ]+)*\Z")]
-_Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9\-.]{1,64}\Z")]
+_Id = Annotated[str, Meta(pattern=rf"\A{ID}\Z")]
 _Integer = Annotated[int, Meta(ge=_LEAST, le=_MOST)]
 _Time = Annotated[str, Meta(pattern=r"\A(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\Z")]
 

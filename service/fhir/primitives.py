@@ -14,6 +14,9 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+ID: Final = r"[A-Za-z0-9\-.]{1,64}"
+"""Pattern of the id of a resource."""
+
 _LEAST, _MOST = -(2**31), 2**31 - 1
 
 _DATE = r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12][0-9]|3[01]))?)?"
@@ -24,7 +27,7 @@ _date = re.compile(_DATE)
 _date_time = re.compile(_DATE[:-4] + rf"(?:T{_TIME}{_ZONE})?)?)?")
 _instant = re.compile(rf"([0-9]{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T{_TIME}{_ZONE}")
 _time = re.compile(_TIME)
-_id = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_id = re.compile(ID)
 _uri = re.compile(r"[^ \t\r\n]*+")
 _oid = re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _uuid = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

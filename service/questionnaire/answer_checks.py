@@ -15,6 +15,7 @@ from typing import Any
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
 from service.fhir.extensions import mappings, text
+from service.fhir.primitives import ID
 from service.questionnaire.items import Item, Limits, Options
 from service.questionnaire.pairing import Given, Occurrence
 from service.questionnaire.pattern import Patience, PatternInvalid, PatternTooSlow
@@ -180,9 +181,7 @@ def _size_faults(limits: Limits, size: int | None) -> Iterator[LimitFault]:
 # Source: FHIR R4 references.html (literal references, contained resources); extension
 # questionnaire-referenceResource.
 
-_LITERAL = re.compile(
-    r"(?:https?://[^\s?#|]+/)?(?P<type>[A-Z][A-Za-z]{1,63})/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-)
+_LITERAL = re.compile(rf"(?:https?://[^\s?#|]+/)?(?P<type>[A-Z][A-Za-z]{{1,63}})/{ID}(?:/_history/{ID})?")
 _URN = re.compile(
     r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+)"
 )

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from service.fhir.dates import stretch
+from service.fhir.primitives import ID
 from service.search.parameters import SearchParameter, parameters_of
 from service.storage import Date, Entry, Number, Reference, String, Token, Uri
 
@@ -42,7 +43,6 @@ def folded(text: str) -> str:
 
 # What a reference points at: the same thing has one form, in what is stored and in what is asked.
 
-ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 TYPE: Final = r"[A-Z][A-Za-z]{1,63}"
 
 _LOCAL = re.compile(rf"({TYPE})/({ID})(?:/_history/({ID}))?")

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Final, cast
 
 from service.fhir.dates import stretch
-from service.search.entries import ID, TYPE, folded, split, target_of, unescaped
+from service.fhir.primitives import ID
+from service.search.entries import TYPE, folded, split, target_of, unescaped
 from service.search.parameters import SearchParameter
 from service.storage import (
     Comparison,

@@ -216,7 +216,8 @@ class SqliteInMemory(_Sqlite):
 def serialized(engine: Engine) -> bytes:
     """Returns all of a database in memory."""
     with engine.connect() as connection:
-        driver: sqlite3.Connection = connection.connection.driver_connection
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - that is how `_connect` made it
         return driver.serialize()
 
 

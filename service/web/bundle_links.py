@@ -18,6 +18,7 @@ import msgspec
 
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
 from service.fhir.json import Place, expression, shown
+from service.fhir.primitives import ID
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import is_narrative
 from service.records import KINDS
@@ -44,7 +45,7 @@ NARRATIVE: Final = "narrative"
 _SORTS = {"uri": URI, "url": URI, "oid": FIXED, "uuid": FIXED}
 _NAMED = {"reference": REFERENCE, "div": NARRATIVE, "valueUri": URI, "valueUrl": URI, "url": URI}
 _VERSION = "/_history/"
-_RESTFUL = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
+_RESTFUL = re.compile(rf"(https?://.+/)[A-Z][A-Za-z]+/{ID}")
 _TAG = re.compile(r"<[A-Za-z][^<>]*+>")
 _ATTRIBUTE = re.compile(
     r"""(?<=\s)(?P<name>(?:href|src)\s*+=\s*+)(?:"(?P<url>[^"]*+)"|'(?P<other>[^']*+)')"""

@@ -23,6 +23,7 @@ import orjson
 from service.errors import Malformed, Problem, ServiceError, TooLarge
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.json import expression, shown
+from service.fhir.primitives import ID
 from service.fhir.structure import check_response
 from service.records import RESPONSE, Unit
 from service.search import condition_from
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 # Source: R4 http.html#transaction-response; Bundle.entry.response.
 
 _FORM = "application/x-www-form-urlencoded"
-_INSTANCE = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
+_INSTANCE = re.compile(rf"([A-Z][A-Za-z]+/{ID})(?:/_history/{ID})?")
 _LINK = re.compile(r'<([^<>]+)>; rel="([a-z-]+)"')
 _OUTCOME = b'{"resourceType":"OperationOutcome"'
 

@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import BaseConverter, Map, Rule
 
 from service.errors import NotAllowed, NotFound, Problem
+from service.fhir.primitives import ID
 from service.web.reply import Reply
 from service.web.request import Call
 
@@ -53,7 +54,7 @@ _LISTED = "The CapabilityStatement lists what is served."
 class FhirId(BaseConverter):
     """The logical id of a resource in a path; anything else does not match the route."""
 
-    regex = r"[A-Za-z0-9\-.]{1,64}"
+    regex = ID
 
 
 class Router:
