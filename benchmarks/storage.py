@@ -36,7 +36,7 @@ from service.records import APPEND_ONLY, Repository
 from service.search import query_from, searchset
 from service.settings import ROOT, Settings
 from service.storage import Store, migrate, open_store
-from service.storage.sql import RANGE_ENTRY, RECORD, TEXT_ENTRY
+from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY
 
 SMALL = b'{"resourceType":"QuestionnaireResponse","id":"%032x","status":"completed"}'
 TABLES = (RECORD, TEXT_ENTRY, RANGE_ENTRY)

@@ -1,8 +1,8 @@
-"""Responses and what was made of them, kept together in one transaction. Knows no HTTP and no SQL."""
+"""Responses and what was made of them, stored together in one transaction. Knows no HTTP and no SQL."""
 
-from service.records.drafting import AUDIT, PROVENANCE, RESPONSE, RISK
+from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
 from service.records.meta import instant, stamped
-from service.records.repository import APPEND_ONLY, KINDS, Kept, Repository, Unit
+from service.records.repository import APPEND_ONLY, KINDS, Repository, Stored, Unit
 
 __all__ = [
     "APPEND_ONLY",
@@ -11,8 +11,8 @@ __all__ = [
     "PROVENANCE",
     "RESPONSE",
     "RISK",
-    "Kept",
     "Repository",
+    "Stored",
     "Unit",
     "instant",
     "stamped",

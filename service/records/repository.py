@@ -14,7 +14,7 @@ import msgspec
 
 from service.assess import Assessor
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
-from service.records.drafting import AUDIT, PROVENANCE, RESPONSE, RISK, Before, Content, drafts_of
+from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Before, Content, drafts_of
 from service.records.meta import members
 from service.storage import (
     Draft,
@@ -34,7 +34,10 @@ from service.storage import (
     claim_one,
 )
 
-# A transaction that several requests share.
+KINDS: Final = (RESPONSE, RISK, PROVENANCE, AUDIT)
+"""The types of resource that are stored."""
+APPEND_ONLY: Final = (PROVENANCE, AUDIT)
+"""Those of them that never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,62 +53,18 @@ class Unit:
     new_id: str = ""
 
 
-# What went wrong in the store, as an error that may be shown to the caller.
-
-UNKNOWN_ID = Problem("id-unknown", "No resource of this type has this id.")
-OTHER_VERSION = Problem(
-    "version-conflict", "The resource has another version by now. Expected: If-Match with its current ETag."
-)
-
-
-@contextmanager
-def shown() -> Iterator[None]:
-    """Turns a fault of the store into the ServiceError that says it to the caller."""
-    try:
-        yield
-    except StoreFault as fault:
-        raise _error(fault) from fault
-
-
-def _error(fault: StoreFault) -> ServiceError:
-    match fault:
-        case StoreFull():
-            text = "The store has no space left: nothing was stored."
-            return Unavailable(Problem("store-full", text), retry_after_s=fault.retry_after_s)
-        case StoreUnavailable():
-            text = "The store cannot be reached at the moment: nothing was stored."
-            return Unavailable(Problem("store-unavailable", text), retry_after_s=fault.retry_after_s)
-        case StoreBusy():
-            text = "The store is busy: nothing was stored. The same request may succeed in a moment."
-            return Unavailable(Problem("store-busy", text), retry_after_s=fault.retry_after_s)
-        case MultipleMatches():
-            text = "Expected: a condition that at most one resource meets. Several do; nothing was stored."
-            return PreconditionFailed(Problem("multiple-matches", text))
-        case UnknownRecord():
-            return NotFound(UNKNOWN_ID)
-        case VersionConflict():
-            return PreconditionFailed(OTHER_VERSION)
-    raise fault
-
-
-KINDS: Final = (RESPONSE, RISK, PROVENANCE, AUDIT)
-"""The types of resource that are stored."""
-APPEND_ONLY: Final = (PROVENANCE, AUDIT)
-"""Those of them that never change."""
-
-
-class Kept(NamedTuple):
-    """A stored response.
+class Stored(NamedTuple):
+    """A stored response, and what was made of it.
 
     Args:
         record: its version.
-        made: whether it was created just now.
+        is_new: whether this version was stored just now, not found.
         risk: the version of its result; None where it has none.
         guidance: `url|version` of the guidance that made the result; empty where it was not scored now.
     """
 
     record: Record
-    made: bool
+    is_new: bool
     risk: Record | None
     guidance: str
 
@@ -150,7 +109,7 @@ class Repository:
 
     def ping(self) -> None:
         """Raises Unavailable unless the store answers."""
-        with shown():
+        with _service_errors():
             self._store.ping()
 
     def close(self) -> None:
@@ -160,7 +119,7 @@ class Repository:
     @contextmanager
     def reading(self, unit: Unit | None = None) -> Iterator[Reading]:
         """Opens a view of one moment, or the unit's own; raises Unavailable."""
-        with shown():
+        with _service_errors():
             if unit is not None:
                 yield unit.writing
                 return
@@ -174,14 +133,14 @@ class Repository:
         Raises:
             Unavailable, PreconditionFailed: at the end too.
         """
-        with shown():
+        with _service_errors():
             if unit is not None:
                 yield unit.writing
                 return
             with self._store.writing() as transaction:
                 yield transaction
 
-    def create(self, data: bytes, condition: Search | None = None, unit: Unit | None = None) -> Kept:
+    def create(self, data: bytes, condition: Search | None = None, unit: Unit | None = None) -> Stored:
         """Stores a response with its result, unless one that meets the condition is there.
 
         Args:
@@ -199,12 +158,12 @@ class Repository:
         with self.writing(unit) as transaction:
             found = None if condition is None else claim_one(transaction, condition)
             if found is not None:
-                return Kept(found, made=False, risk=transaction.read(RISK, found.id), guidance="")
-            return self._keep(transaction, Content(of_id, data, judged, self._clock()), None)
+                return Stored(found, is_new=False, risk=transaction.read(RISK, found.id), guidance="")
+            return self._store_version(transaction, Content(of_id, data, judged, self._clock()), None)
 
     def update(
         self, of_id: str, data: bytes, *, expected: Collection[int] | None = None, unit: Unit | None = None
-    ) -> Kept:
+    ) -> Stored:
         """Stores the next version of a response, and of its result.
 
         Args:
@@ -227,7 +186,7 @@ class Repository:
                 raise NotFound(UNKNOWN_ID)
             if expected is not None and current.version not in expected:
                 raise PreconditionFailed(OTHER_VERSION)
-            return self._keep(transaction, Content(of_id, data, judged, self._clock()), current)
+            return self._store_version(transaction, Content(of_id, data, judged, self._clock()), current)
 
     def read(self, kind: str, of_id: str, unit: Unit | None = None) -> Record:
         """Returns the current version; raises NotFound and Unavailable."""
@@ -255,22 +214,23 @@ class Repository:
             raise NotFound(UNKNOWN_ID)
         return found
 
-    def _keep(self, transaction: Writing, content: Content, current: Record | None) -> Kept:
+    def _store_version(self, transaction: Writing, content: Content, current: Record | None) -> Stored:
         # What is new has no result yet, so the store is not asked for it.
         before = Before(current, None if current is None else transaction.read(RISK, content.of_id))
         drafts = drafts_of(content, before, self._base)
         guidance = content.judged.guidance
         if current is None:
-            new = [each for each in (drafts.response, drafts.risk, *drafts.trail) if each is not None]
-            kept = transaction.create_all(new)
-            return Kept(kept[0], made=True, risk=kept[1] if drafts.risk else None, guidance=guidance)
+            new = [draft for draft in (drafts.response, drafts.risk, *drafts.trail) if draft is not None]
+            records = transaction.create_all(new)
+            risk = records[1] if drafts.risk else None
+            return Stored(records[0], is_new=True, risk=risk, guidance=guidance)
         response = transaction.update(drafts.response, expected=current.version)
-        risk = None if drafts.risk is None else _stored(transaction, drafts.risk, before.risk)
+        risk = None if drafts.risk is None else _create_or_update(transaction, drafts.risk, before.risk)
         transaction.create_all(drafts.trail)
-        return Kept(response, made=True, risk=risk, guidance=guidance)
+        return Stored(response, is_new=True, risk=risk, guidance=guidance)
 
 
-def _stored(transaction: Writing, draft: Draft, current: Record | None) -> Record:
+def _create_or_update(transaction: Writing, draft: Draft, current: Record | None) -> Record:
     if current is None:
         return transaction.create(draft)
     return transaction.update(draft, expected=current.version)
@@ -280,3 +240,41 @@ def _check_id(data: bytes, of_id: str) -> None:
     given = members(data)
     if "id" not in given or msgspec.json.decode(given["id"]) != of_id:
         raise Malformed(Problem("id-mismatch", "id: expected the id that the path names.", f"{RESPONSE}.id"))
+
+
+# What went wrong in the store, as an error that may be shown to the caller.
+
+UNKNOWN_ID = Problem("id-unknown", "No resource of this type has this id.")
+OTHER_VERSION = Problem(
+    "version-conflict", "The resource has another version by now. Expected: If-Match with its current ETag."
+)
+
+
+@contextmanager
+def _service_errors() -> Iterator[None]:
+    """Turns a fault of the store into the ServiceError that says it to the caller."""
+    try:
+        yield
+    except StoreFault as fault:
+        raise _error(fault) from fault
+
+
+def _error(fault: StoreFault) -> ServiceError:
+    match fault:
+        case StoreFull():
+            text = "The store has no space left: nothing was stored."
+            return Unavailable(Problem("store-full", text), retry_after_s=fault.retry_after_s)
+        case StoreUnavailable():
+            text = "The store cannot be reached at the moment: nothing was stored."
+            return Unavailable(Problem("store-unavailable", text), retry_after_s=fault.retry_after_s)
+        case StoreBusy():
+            text = "The store is busy: nothing was stored. The same request may succeed in a moment."
+            return Unavailable(Problem("store-busy", text), retry_after_s=fault.retry_after_s)
+        case MultipleMatches():
+            text = "Expected: a condition that at most one resource meets. Several do; nothing was stored."
+            return PreconditionFailed(Problem("multiple-matches", text))
+        case UnknownRecord():
+            return NotFound(UNKNOWN_ID)
+        case VersionConflict():
+            return PreconditionFailed(OTHER_VERSION)
+    raise fault

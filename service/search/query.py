@@ -2,7 +2,7 @@
 
 Parameters that are not known are left out, as FHIR asks, and stand in no link to the result; a caller
 who prefers strict handling has them refused. Those that were likely meant to name a person are always
-refused (misspelt.py): left out, they would find everybody's.
+refused: left out, they would find everybody's.
 """
 
 from __future__ import annotations

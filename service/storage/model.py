@@ -1,4 +1,9 @@
-"""What conditional creates begin with: the one record that is like it, if there is one."""
+"""What a store is to the rooms above: records, what they are found by, searches, transactions, faults.
+
+A store keeps versioned records: bytes under a type and an id. Who stores a record says with index entries
+what it is found by; a search names criteria that are compared with them. To use a store, no other module of
+this room is needed.
+"""
 
 from __future__ import annotations
 
@@ -238,7 +243,7 @@ class RangeIs:
 
     Args:
         comparison: prefix of the search value.
-        low, high: microseconds since 1970 UTC, or a number as `entries.whole` returns it.
+        low, high: microseconds since 1970 UTC, or a number as `whole` returns it.
 
     Source: FHIR R4 search.html 3.1.1.4.5, table of prefixes.
     """
@@ -400,7 +405,7 @@ class History:
     next: int | None = None
 
 
-# What a store is to the rooms above. No other module of this room is needed to use one.
+# Transactions and stores.
 
 
 class Reading(Protocol):

@@ -13,8 +13,7 @@ from service.storage import schema
 from service.storage.database import Database, StoreLimits, translated
 from service.storage.model import Draft, Store
 from service.storage.postgresql import PostgreSql
-from service.storage.schema import Migration
-from service.storage.sql import METADATA
+from service.storage.schema import METADATA, Migration
 from service.storage.sqlite import SqliteFile, SqliteInMemory, serialized
 from service.storage.store import SqlStore, Transaction
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
 from service.storage.database import StoreLimits
-from service.storage.sql import METADATA, RECORD
+from service.storage.schema import METADATA, RECORD
 
 # A prepared search is planned without its values, so the one person and the status that all have look
 # alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.

@@ -1,15 +1,86 @@
-"""Brings a database to the schema of this program, and refuses one that has another."""
+"""The tables, and how a database comes to have them.
+
+A record is one version; the two tables of entries are what it is found by. `migrations/` creates and changes
+them; a database with another schema than this program needs is refused.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    inspect,
+    text,
+)
 
 from service.errors import StartupError
 from service.storage.database import Database, translated
-from service.storage.sql import REVISION
+
+# A test compares these tables with what `migrations/` creates.
+
+REVISION = "0001"  # of the schema that this program reads and writes
+
+METADATA = MetaData()
+# One order of texts in every database: that of their UTF-8 bytes.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER only
+_CURRENT = text("current = 1")
+
+RECORD = Table(
+    "record",
+    METADATA,
+    Column("key", _KEY, primary_key=True),
+    Column("type", _TEXT, nullable=False),
+    Column("id", _TEXT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),  # microseconds since 1970 UTC
+    Column("deleted", SmallInteger, nullable=False),
+    Column("current", SmallInteger, nullable=False),  # 1 for the latest version
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("type", "id", "version", name="record_version"),
+    Index("record_current", "type", "updated", "id", sqlite_where=_CURRENT, postgresql_where=_CURRENT),
+)
+
+# The primary key of an entry is the whole entry: SQLite keeps the table in this order and nothing else.
+TEXT_ENTRY = Table(
+    "text_entry",
+    METADATA,
+    Column("parameter", _TEXT, primary_key=True),
+    Column("value", _TEXT, primary_key=True),
+    Column("system", _TEXT, primary_key=True),
+    Column("type", _TEXT, primary_key=True),  # late: erasure looks for a person whatever the type
+    Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE"), primary_key=True),
+    Index("text_entry_record", "record", "parameter"),
+    sqlite_with_rowid=False,
+)
+
+RANGE_ENTRY = Table(
+    "range_entry",
+    METADATA,
+    Column("type", _TEXT, primary_key=True),
+    Column("parameter", _TEXT, primary_key=True),
+    Column("low", BigInteger, primary_key=True),
+    Column("high", BigInteger, primary_key=True),
+    Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE"), primary_key=True),
+    Index("range_entry_record", "record", "parameter"),
+    sqlite_with_rowid=False,
+)
+
+
+# Which schema a database has.
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _CLAIM = "schema"

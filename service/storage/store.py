@@ -47,7 +47,8 @@ from service.storage.model import (
     ranges,
     texts,
 )
-from service.storage.sql import RANGE_ENTRY, RECORD, TEXT_ENTRY, Condition, after, bounded, matches
+from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY
+from service.storage.sql import Condition, after, bounded, matches
 
 # Reads and searches on one connection.
 
@@ -62,7 +63,7 @@ _MANY = 1000  # entries from which a criterion is no good place to start
 
 
 class View:
-    """Reads and searches on one connection; see protocol.Reading."""
+    """Reads and searches on one connection; see model.Reading."""
 
     def __init__(self, connection: Connection, database: Database) -> None:
         self._connection = connection
@@ -139,7 +140,7 @@ _LONGEST_NAME = 64
 
 
 class Transaction(View):
-    """Reads, searches and writes on one connection; see protocol.Writing."""
+    """Reads, searches and writes on one connection; see model.Writing."""
 
     def __init__(self, connection: Connection, database: Database, append_only: Collection[str]) -> None:
         super().__init__(connection, database)
@@ -282,7 +283,7 @@ def lines_of(connection: Connection, name: Name) -> list[bytes]:
 
 
 class Erasure(Transaction):
-    """Finds and deletes on one connection on which alone is written; see protocol.Erasing."""
+    """Finds and deletes on one connection on which alone is written; see model.Erasing."""
 
     def named(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Sequence[Name]:
         """Returns each record of which one version refers to the person, and the person's own, in order."""
@@ -351,7 +352,7 @@ class _Engines(NamedTuple):
 
 
 class SqlStore:
-    """A store in a database; see protocol.Store."""
+    """A store in a database; see model.Store."""
 
     def __init__(self, database: Database, append_only: Collection[str] = ()) -> None:
         self._database = database

@@ -17,7 +17,7 @@ import orjson
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.outcome import operation_outcome
-from service.records import KINDS, RESPONSE, RISK, Kept, instant
+from service.records import KINDS, RESPONSE, RISK, Stored, instant
 from service.search import condition_from, query_from, searchset, subset
 from service.web.conditional import conditional, expected_versions, http_date
 from service.web.negotiation import check_body_type
@@ -229,18 +229,18 @@ class StoredType:
         # A result may be withdrawn within the second in which it was read: only its tag tells.
         return conditional(call, reply, _etag(record), _last_modified(record), by_time=False)
 
-    def _kept(self, call: Call, kept: Kept, content_type: str) -> Reply:
-        status = 201 if kept.made and kept.record.version == 1 else 200
+    def _kept(self, call: Call, kept: Stored, content_type: str) -> Reply:
+        status = 201 if kept.is_new and kept.record.version == 1 else 200
         headers = tuple(self._headers(kept, content_type))
         wanted = wanted_return(call)
         if wanted == "minimal":
             return Reply(status, b"", headers[1:])
         if wanted == "OperationOutcome":
-            outcome = operation_outcome([STORED if kept.made else FOUND], self._urls)
+            outcome = operation_outcome([STORED if kept.is_new else FOUND], self._urls)
             return json_reply(outcome, content_type, *headers[1:], status=status)
         return Reply(status, kept.record.body, headers)
 
-    def _headers(self, kept: Kept, content_type: str) -> Iterator[Header]:
+    def _headers(self, kept: Stored, content_type: str) -> Iterator[Header]:
         record = kept.record
         location = f"{self.base}/{self.kind}/{record.id}/_history/{record.version}"
         yield "Content-Type", content_type
@@ -248,7 +248,7 @@ class StoredType:
         yield VARY
         yield "ETag", _etag(record)
         yield "Last-Modified", _last_modified(record)
-        is_update = kept.made and record.version > 1
+        is_update = kept.is_new and record.version > 1
         yield "Content-Location" if is_update else "Location", location
         if kept.risk is not None:
             yield "Link", f'<{self.base}/{RISK}/{kept.risk.id}>; rel="related"; title="{RISK}"'

@@ -6,7 +6,7 @@ from service import cli
 from service.errors import StartupError
 from service.retention.erasure import person_from
 from service.storage import ReferenceTo, ReferenceToIdentifier, ReferenceToUrl
-from service.storage.sql import REVISION
+from service.storage.schema import REVISION
 
 BASE = "https://fhir.example.org/r4"
 COMMANDS = (["migrate"], ["export", "Patient/canary"], ["erase", "Patient/canary", "--yes"], ["expire"])

@@ -11,8 +11,7 @@ from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
 from service.storage import StoreBusy, StoreLimits, StoreUnavailable, check, migrate, open_store
-from service.storage.schema import _MIGRATIONS
-from service.storage.sql import METADATA, REVISION
+from service.storage.schema import _MIGRATIONS, METADATA, REVISION
 
 
 def driver_url(url):

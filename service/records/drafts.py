@@ -14,7 +14,7 @@ import orjson
 
 from service.assess import Judged
 from service.records.meta import instant, members, stamped
-from service.records.trail import Step, audit_event, provenance
+from service.records.provenance import Step, audit_event, provenance
 from service.results.risk_assessment import withdrawn
 from service.search import elements_of, entries_of, person_entries
 from service.storage import Draft, Entry, Record
@@ -81,19 +81,21 @@ def drafts_of(content: Content, before: Before, base: str) -> Drafts:
         guidance=content.judged.guidance,
         recorded=recorded,
     )
-    drafting = _Drafting(content.updated, recorded, base, person_entries(resource, base))
+    new = _Version(content.updated, recorded, base, person_entries(resource, base))
     trail_id = f"{content.of_id}.{version}"
     return Drafts(
-        drafting.draft(resource, body),
-        None if risk is None else drafting.of_risk(risk, content.of_id, _next(before.risk)),
+        new.draft(resource, body),
+        None if risk is None else new.of_risk(risk, content.of_id, _next(before.risk)),
         (
-            drafting.of_trail(provenance(step, resource), trail_id),
-            drafting.of_trail(audit_event(step, resource), trail_id),
+            new.of_trail(provenance(step, resource), trail_id),
+            new.of_trail(audit_event(step, resource), trail_id),
         ),
     )
 
 
-class _Drafting(NamedTuple):
+class _Version(NamedTuple):
+    """What all records of one version of a response share; makes a draft of each."""
+
     updated: int
     recorded: str
     base: str

@@ -1,4 +1,4 @@
-"""The trail of a stored version: who made what of what (Provenance), and that it happened (AuditEvent).
+"""Provenance and AuditEvent of a stored version: who made what of what, and that it happened.
 
 Source: R4 provenance.html, auditevent.html; codes of the value sets that R4 binds there.
 """

@@ -33,7 +33,7 @@ def stored(store):
 
 def test_cr01_a_response_is_stored_with_its_result_and_its_trail(repository, store, body):
     kept = repository.create(body())
-    assert kept.made
+    assert kept.is_new
     assert (kept.record.type, kept.record.id, kept.record.version) == (RESPONSE, "r1", 1)
     assert (kept.risk.type, kept.risk.id, kept.risk.version) == (RISK, "r1", 1)
     assert kept.guidance.endswith("|1.0.0")
@@ -141,7 +141,7 @@ def test_when_the_last_record_fails_the_first_are_undone(repository, store, body
     def fails(*_arguments):
         raise RuntimeError
 
-    monkeypatch.setattr("service.records.drafting.audit_event", fails)
+    monkeypatch.setattr("service.records.drafts.audit_event", fails)
     with pytest.raises(RuntimeError):
         repository.create(body())
     assert stored(store) == dict.fromkeys(KINDS, 0)
@@ -220,7 +220,7 @@ def test_cr08_a_conditional_create_finds_what_is_there(repository, store, body):
     identified = body(identifier={"system": "urn:s", "value": "v"})
     first = repository.create(identified, condition())
     second = repository.create(identified, condition())
-    assert (first.made, second.made) == (True, False)
+    assert (first.is_new, second.is_new) == (True, False)
     assert second.record.id == first.record.id
     assert second.risk.id == first.record.id
     assert stored(store)[RESPONSE] == 1
