@@ -46,7 +46,9 @@ ROOMS = {
     "terminology": "code systems, value sets, expansion",
     "web": "HTTP",
 }
-ALONE: dict[str, str] = {}
+ALONE: dict[str, str] = {
+    "service.search.published": "what never changes is searched in memory, and its answers are kept",
+}
 """Small modules with one reader that stand alone, with the reason."""
 
 
