@@ -55,7 +55,7 @@ def provenance(step: Step, resource: Mapping[str, Any]) -> Json:
     document: Json = {
         "resourceType": "Provenance",
         "text": _text("A response was stored, with the result that the guidance makes of it."),
-        "target": [{"reference": each} for each in (step.response, step.risk) if each],
+        "target": [{"reference": target} for target in (step.response, step.risk) if target],
         "recorded": step.recorded,
         "activity": {"coding": [{"system": _OPERATION, "code": activity[0], "display": activity[1]}]},
         "agent": list(_agents(resource)),
@@ -81,7 +81,7 @@ def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
         "agent": [{"who": {"display": "Caller, not authenticated by this service"}, "requestor": True}],
         "source": {"observer": _SERVICE},
         "entity": [
-            *({"what": {"reference": each}} for each in (step.response, step.risk) if each),
+            *({"what": {"reference": entity}} for entity in (step.response, step.risk) if entity),
             *([{"what": subject, "role": _PATIENT}] if subject is not None else []),
         ],
     }

@@ -49,17 +49,17 @@ def _referring(
 ) -> tuple[Iterable[Record], bool]:
     if include.target not in ("", matches[0].type):
         return (), True
-    to_one = Criterion(include.parameter, tuple(ReferenceTo(each.id, each.type) for each in matches))
+    to_one = Criterion(include.parameter, tuple(ReferenceTo(match.id, match.type) for match in matches))
     page = reading.search(Search(include.source, (to_one,), limit=MOST_INCLUDED))
     return page.records, page.next is None
 
 
 def _referred(targets: Sequence[Target], reading: Reading) -> tuple[Iterable[Record], bool]:
     some = list(dict.fromkeys(targets))[:MOST_INCLUDED]
-    current = {(each.type, each.id): each for each in _current(some, reading)}
+    current = {(record.type, record.id): record for record in _current(some, reading)}
     names = dict.fromkeys((target.type, target.id) for target in some)
-    # The current version alone, also of a version that is named: a result that was withdrawn since is not
-    # to be read as one that stands. Who wants the old version reads it.
+    # The current version alone, also of a version that is named: a result that was withdrawn since must not
+    # be read as one that stands. Who wants the old version reads it.
     return [current[name] for name in names if name in current], len(some) == len(set(targets))
 
 

@@ -88,11 +88,11 @@ _ELEMENTS: Final[Mapping[str, _Elements]] = {
     ),
 }
 
-MANDATORY: Final = {kind: frozenset(each.mandatory.split()) for kind, each in _ELEMENTS.items()}
-SUMMARY: Final = {kind: frozenset(each.summary.split()) for kind, each in _ELEMENTS.items()}
+MANDATORY: Final = {kind: frozenset(elements.mandatory.split()) for kind, elements in _ELEMENTS.items()}
+SUMMARY: Final = {kind: frozenset(elements.summary.split()) for kind, elements in _ELEMENTS.items()}
 ELEMENTS: Final = {
-    kind: frozenset((*_EVERY, *each.summary.split(), *each.others.split()))
-    for kind, each in _ELEMENTS.items()
+    kind: frozenset((*_EVERY, *elements.summary.split(), *elements.others.split()))
+    for kind, elements in _ELEMENTS.items()
 }
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "RiskAssessment": ("occurrence",),
@@ -127,7 +127,7 @@ class Shape:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left out."""
+        """Returns whether nothing is left out."""
         return not self.summary and not self.elements
 
     def applied(self, body: bytes) -> bytes:
@@ -159,14 +159,14 @@ def _element(name: str, choices: Collection[str]) -> str:
 
 def _with_contained(kept: dict[str, Any], resource: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the part with those contained resources that it refers to, and no other."""
-    contained = {f"#{each.get('id')}": each for each in resource.get("contained", ())}
+    contained = {f"#{inside.get('id')}": inside for inside in resource.get("contained", ())}
     wanted: dict[str, Any] = {}
     searched: list[Any] = [value for name, value in kept.items() if name != "contained"]
     while searched:
         new = {text: contained[text] for text in _texts(searched.pop()) if text in contained}
-        searched += [each for text, each in new.items() if text not in wanted]
+        searched += [inside for text, inside in new.items() if text not in wanted]
         wanted |= new
-    whole = {**kept, "contained": [each for text, each in contained.items() if text in wanted]}
+    whole = {**kept, "contained": [inside for text, inside in contained.items() if text in wanted]}
     order = [name for name in resource if name in whole]
     return {name: whole[name] for name in order if whole[name] != []}
 
@@ -175,11 +175,11 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
+        for member in value.values():
+            yield from _texts(member)
     elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
+        for member in value:
+            yield from _texts(member)
 
 
 def _tagged(resource: dict[str, Any]) -> dict[str, Any]:

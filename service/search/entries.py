@@ -1,4 +1,7 @@
-"""Reads what a resource is found by out of it."""
+"""Index entries: what a resource is found by, read out of it.
+
+The same texts are folded, split and resolved in the same way when a query asks for them (values.py).
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,8 @@ def reference_entries(
 
 def contained_in(resource: Mapping[str, Any]) -> Contained:
     """Returns the contained resources by id."""
-    return {each["id"]: each for each in resource.get("contained", ()) if "id" in each}
+    inside = resource.get("contained", ())
+    return {contained["id"]: contained for contained in inside if "id" in contained}
 
 
 def _type_of(reference: Mapping[str, Any], inside: Mapping[str, Any], named: Target) -> str:
@@ -123,9 +127,9 @@ def _type_of(reference: Mapping[str, Any], inside: Mapping[str, Any], named: Tar
 def _identifiers(*holders: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for holder in holders:
         found = holder.get("identifier", ())  # inside a contained resource it may be anything
-        for each in found if isinstance(found, list | tuple) else (found,):
-            if isinstance(each, dict):
-                yield each
+        for identifier in found if isinstance(found, list | tuple) else (found,):
+            if isinstance(identifier, dict):
+                yield identifier
 
 
 PERSON = "_person"
@@ -137,7 +141,7 @@ _PERSONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Within(NamedTuple):
+class _Context(NamedTuple):
     """What the entries of a resource need to know of it as a whole."""
 
     base: str
@@ -152,8 +156,8 @@ def entries_of(resource: Mapping[str, Any], base: str) -> tuple[Entry, ...]:
         resource: decoded JSON of a valid resource of a type that is searched.
         base: public FHIR base, without a slash at its end.
     """
-    within = _Within(base, contained_in(resource), resource.get("version", ""))
-    found = _entries(resource, within)
+    context = _Context(base, contained_in(resource), resource.get("version", ""))
+    found = _entries(resource, context)
     return (*found, *person_entries(resource, base))
 
 
@@ -162,7 +166,7 @@ def person_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, .
     contained = contained_in(resource)
     names = _PERSONS.get(resource["resourceType"], ())
     persons = (resource[name] for name in names if name in resource)
-    found = (entry for each in persons for entry in reference_entries(PERSON, each, contained, base))
+    found = (entry for person in persons for entry in reference_entries(PERSON, person, contained, base))
     return tuple(dict.fromkeys(found))
 
 
@@ -171,37 +175,37 @@ def values_at(resource: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
     found: list[Any] = [resource]
     for step in path:
         name = step.removesuffix("*")
-        found = [member for each in found if name in each for member in _members(each[name])]
+        found = [member for holder in found if name in holder for member in _members(holder[name])]
         if name != step:
-            found = [each for member in found for each in _nested(member, name)]
+            found = [nested for member in found for nested in _nested(member, name)]
     return found
 
 
 def _members(value: Any) -> Sequence[Any]:
-    return [each for each in value if each is not None] if isinstance(value, list) else (value,)
+    return [member for member in value if member is not None] if isinstance(value, list) else (value,)
 
 
 def _nested(value: Mapping[str, Any], name: str) -> Iterator[Any]:
     yield value
-    for each in value.get(name, ()):
-        yield from _nested(each, name)
+    for nested in value.get(name, ()):
+        yield from _nested(nested, name)
 
 
 @cache
-def _places(kind: str) -> tuple[tuple[str, tuple[str, ...], SearchParameter], ...]:
+def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], SearchParameter], ...]:
     """Returns for each path of each parameter its first element, the path and the parameter."""
-    placed = ((path, each) for each in parameters_of(kind).values() for path in each.paths)
-    return tuple((path[0].removesuffix("*"), path, parameter) for path, parameter in placed)
+    paths = ((path, parameter) for parameter in parameters_of(kind).values() for path in parameter.paths)
+    return tuple((path[0].removesuffix("*"), path, parameter) for path, parameter in paths)
 
 
-def _entries(resource: Mapping[str, Any], within: _Within) -> Iterator[Entry]:
-    for head, path, parameter in _places(resource["resourceType"]):
+def _entries(resource: Mapping[str, Any], context: _Context) -> Iterator[Entry]:
+    for head, path, parameter in _paths(resource["resourceType"]):
         if head in resource:
             for value in values_at(resource, path):
-                yield from _read(parameter, value, within)
+                yield from _read(parameter, value, context)
 
 
-def _read(parameter: SearchParameter, value: Any, within: _Within) -> Iterable[Entry]:
+def _read(parameter: SearchParameter, value: Any, context: _Context) -> Iterable[Entry]:
     name = parameter.name
     found: Iterable[Entry]
     match parameter.type:
@@ -210,13 +214,13 @@ def _read(parameter: SearchParameter, value: Any, within: _Within) -> Iterable[E
         case "reference" if parameter.canonical:
             found = _canonicals(name, value)
         case "reference":
-            found = reference_entries(name, value, within.contained, within.base, parameter.only)
+            found = reference_entries(name, value, context.contained, context.base, parameter.only)
         case "date":
             found = _dates(name, value)
         case "string":
             found = String(name, folded(value)), String(f"{name}:exact", value)
         case "uri":
-            found = _uris(name, value, within.version)
+            found = _uris(name, value, context.version)
         case "number":  # pragma: no branch - there is no other type
             found = (_number(name, value),)
     return found
@@ -226,15 +230,15 @@ def _tokens(parameter: SearchParameter, value: Any) -> Iterator[Entry]:
     if isinstance(value, str):
         yield Token(parameter.name, value, parameter.system)
         return
-    for each in value.get("coding", (value,)):
-        code = each.get("code") or each.get("value")  # of a Coding, of an Identifier
+    for coded in value.get("coding", (value,)):
+        code = coded.get("code") or coded.get("value")  # of a Coding, of an Identifier
         if code is not None:
-            yield Token(parameter.name, code, each.get("system", ""))
+            yield Token(parameter.name, code, coded.get("system", ""))
 
 
 def _canonicals(name: str, value: str) -> Iterator[Entry]:
-    for each in dict.fromkeys((value.partition("|")[0], value)):
-        yield Reference(name, url=each)
+    for url in dict.fromkeys((value.partition("|")[0], value)):
+        yield Reference(name, url=url)
 
 
 def _dates(name: str, value: str) -> Iterator[Entry]:

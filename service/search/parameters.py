@@ -1,4 +1,4 @@
-"""What can be searched for, by type of resource."""
+"""Search parameters, by type of resource: what is indexed, what may be asked, and what is declared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from service.fhir.definitions import RISK_ASSESSMENT_BASIS
-
-# What a search parameter is: the tables of them serve the index, searches and what is declared.
 
 Kind = Literal["token", "reference", "date", "string", "uri", "number"]
 
@@ -36,7 +34,7 @@ class SearchParameter:
         name: as it stands in a query.
         type: FHIR search parameter type.
         definition: canonical of the SearchParameter.
-        documentation: what it finds, for who asks.
+        documentation: what it finds, for those who search.
         paths: elements that it looks at; a step that ends in `*` is that element at any depth.
         targets: types that a reference may name; empty for all, and for what is no reference.
         system: the code system of a code whose element implies it.
@@ -137,7 +135,7 @@ _EVERY: Final = (
 
 def table(*parameters: SearchParameter) -> Mapping[str, SearchParameter]:
     """Returns the parameters by name, those of every resource first."""
-    return MappingProxyType({each.name: each for each in (*_EVERY, *parameters)})
+    return MappingProxyType({parameter.name: parameter for parameter in (*_EVERY, *parameters)})
 
 
 # Search parameters of the types of resource that are stored.
@@ -354,8 +352,10 @@ def parameters_of(kind: str) -> Mapping[str, SearchParameter]:
 @cache
 def elements_of(kind: str) -> frozenset[str]:
     """Returns the elements of a resource, as names of its members, that `entries_of` looks at."""
-    heads = (path[0].removesuffix("*") for each in _PARAMETERS[kind].values() for path in each.paths)
-    return frozenset(("resourceType", "id", "version", "contained", *heads))
+    paths = (path for parameter in _PARAMETERS[kind].values() for path in parameter.paths)
+    return frozenset(
+        ("resourceType", "id", "version", "contained", *(path[0].removesuffix("*") for path in paths))
+    )
 
 
 def includes_of(kind: str) -> tuple[str, ...]:

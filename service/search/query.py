@@ -1,8 +1,10 @@
-"""A query as it was asked, read: what is looked for, and what comes back of it.
+"""What a query asks for: the search of a store, and how much of what it finds comes back.
 
 Parameters that are not known are left out, as FHIR asks, and stand in no link to the result; a caller
 who prefers strict handling has them refused. Those that were likely meant to name a person are always
 refused: left out, they would find everybody's.
+
+Source: FHIR R4 search.html
 """
 
 from __future__ import annotations
@@ -36,344 +38,8 @@ from service.storage import (
     encode_position,
 )
 
-# Names of parameters that must not be left out of a search: they were meant to narrow it to a person.
-#
-# R4 asks to leave out what is not known. `?patinet=1` and `?subject.identifier=1` would then find the
-# responses of everybody, so they are refused whatever handling is preferred.
-
-PERSONAL: Final = ("patient", "subject")
-"""Parameters that name a person: without a value they would name everybody."""
-
-_ALIKE: Final = 0.8  # `patients`, `patinet`, `subject_id` are; `part-of`, `object`, `status` are not
-_NARROWING: Final = ("_has", "_filter", "_query", "_list")
-_HEAD = re.compile(r"[^:]*")
-
-
-def means_a_person(name: str) -> bool:
-    """Whether a parameter that is not known was likely meant to name a patient or subject.
-
-    A chain may end at a person whatever it begins with, and a filter may name one.
-
-    Args:
-        name: as it came, chain and modifier included.
-
-    Source:
-        R4 search.html 3.1.1.3 lets a server refuse; clinical safety asks for it here.
-    """
-    head = _HEAD.match(name[:64])
-    first = head[0].lower() if head else ""
-    steps = [first, *first.split(".")]
-    return first in _NARROWING or any(
-        SequenceMatcher(None, step, each).ratio() >= _ALIKE for step in steps for each in PERSONAL
-    )
-
-
-def says_nothing(name: str, value: str) -> bool:
-    """Whether a parameter that names a person comes without a name."""
-    return name.partition(":")[0] in PERSONAL and not value.replace(",", "").strip()
-
-
-# Where the next page starts, as text for a link that nobody has to understand.
-#
-# A cursor is bound to its query by a digest. It gives no right to anything: the criteria of the query
-# hold on every page, whatever the cursor says.
-
-_DIGITS: Final = 16
-_LEAST, _MOST = -(2**63), 2**63 - 1
-
-
-def cursor_of(position: Position, kind: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """Returns the cursor of a position among what the pairs find and order."""
-    text = encode_position(position)
-    return f"{_digest(text, kind, pairs)}{text}"
-
-
-def position_of(cursor: str, search: Search, pairs: Sequence[tuple[str, str]]) -> Position:
-    """Returns the position that a cursor names.
-
-    Raises:
-        Malformed: it was not made for this search, or was changed.
-    """
-    digest, text = cursor[:_DIGITS], cursor[_DIGITS:]
-    if digest == _digest(text, search.type, pairs):
-        try:
-            position = decode_position(text, search)
-        except (BadPosition, RecursionError):
-            position = ()
-        if position and all(_can_be_stored(each) for each in position):
-            return position
-    raise Malformed(
-        Problem("search-cursor", "Parameter _cursor: expected the cursor of a link to a page of this search.")
-    )
-
-
-def _digest(text: str, kind: str, pairs: Sequence[tuple[str, str]]) -> str:
-    whole = json.dumps([text, kind, list(pairs)])
-    return sha256(whole.encode()).hexdigest()[:_DIGITS]
-
-
-def _can_be_stored(value: int | str) -> bool:
-    """Whether a database takes the value: anybody can compute a digest."""
-    if isinstance(value, int):
-        return _LEAST <= value <= _MOST
-    return "\0" not in value and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
-
-
-# Search parameters of a query as the criteria of a search.
-
-_TRUTH = {"true": True, "false": False}
-
-
-def criterion_from(parameter: SearchParameter, modifier: str, text: str, base: str) -> AnyCriterion | None:
-    """Returns what one `name:modifier=value` of a query asks for; None where the value is empty.
-
-    Args:
-        parameter: the parameter that the name stands for.
-        modifier: what stands behind the colon, or empty.
-        text: the value, decoded; its escapes are still in it.
-        base: public FHIR base.
-
-    Raises:
-        Malformed: the modifier or the value cannot be read.
-    """
-    _check_modifier(parameter, modifier)
-    alternatives = [each for each in split(text, ",") if each]
-    if not alternatives:
-        return None
-    if modifier == "missing":
-        return Missing(parameter.name, _truth(parameter, text))
-    if parameter.name == "_id":
-        return IdIs(tuple(unescaped(each) for each in alternatives))
-    found = [values_of(parameter, modifier, each, base) for each in alternatives]
-    values = tuple(value for each in found if each is not None for value in each)
-    if None in found:
-        raise _value_fault(parameter, modifier)
-    if parameter.name == "_lastUpdated":
-        return UpdatedIs(tuple(value for value in values if isinstance(value, RangeIs)))
-    name = f"{parameter.name}:exact" if modifier == "exact" else parameter.name
-    return Criterion(name, values, negated=modifier == "not")
-
-
-def _check_modifier(parameter: SearchParameter, modifier: str) -> None:
-    if modifier and modifier not in parameter.modifiers and not _is_target(parameter, modifier):
-        known = [f":{each}" for each in parameter.modifiers]
-        if _takes_types(parameter):
-            known.append(":<type of resource>")
-        expected = f"expected one of the modifiers {', '.join(known)}" if known else "expected no modifier"
-        raise Malformed(Problem("search-modifier", f"Parameter {parameter.name}: {expected}."))
-
-
-def _takes_types(parameter: SearchParameter) -> bool:
-    return parameter.type == "reference" and not parameter.canonical
-
-
-def _is_target(parameter: SearchParameter, modifier: str) -> bool:
-    if not _takes_types(parameter):
-        return False
-    return modifier in parameter.targets if parameter.targets else is_type(modifier)
-
-
-def _truth(parameter: SearchParameter, text: str) -> bool:
-    if text not in _TRUTH:
-        raise Malformed(
-            Problem("search-value", f"Parameter {parameter.name}:missing: expected true or false.")
-        )
-    return _TRUTH[text]
-
-
-def _value_fault(parameter: SearchParameter, modifier: str) -> Malformed:
-    expected = EXPECTED.get(modifier) or EXPECTED[parameter.type]
-    return Malformed(Problem("search-value", f"Parameter {parameter.name}: expected {expected}."))
-
-
-# The parameters of a query that say what comes back: how many, in which order, how much of each.
-#
-# Source: FHIR R4 search.html 3.1.1.5
-
-LONGEST_PAGE: Final = 100
-
 Pairs = Sequence[tuple[str, str]]
-
-_WHOLE = re.compile(r"[0-9]{1,9}")
-_SUMMARIES: Final[Mapping[str, Summary]] = {"true": "true", "text": "text", "data": "data", "false": ""}
-_TOTALS: Final = {"none": False, "estimate": True, "accurate": True}
-_RECORD: Final[Mapping[str, Sort]] = {"_id": Sort("id"), "_lastUpdated": Sort("updated")}
-_RANGES: Final = frozenset(("date", "number"))
-
-
-@dataclass(frozen=True, slots=True)
-class Include:
-    """What comes along with the matches: `source:parameter`, those of one type only where `target` says so.
-
-    With `reverse` it is what refers to the matches, else what they refer to.
-    """
-
-    source: str
-    parameter: str
-    target: str
-    reverse: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What comes back.
-
-    Args:
-        count: longest page; 0 asks for the total alone.
-        sort: order of the matches.
-        total: whether they are counted.
-        shape: how much of each.
-        includes: what comes along.
-        cursor: where the page starts, as a link of the page before said; empty for the first.
-        used: the pairs that took part, as a link repeats them; without the cursor.
-        faults: what could not be read.
-    """
-
-    count: int
-    sort: tuple[Sort, ...]
-    total: bool
-    shape: Shape
-    includes: tuple[Include, ...]
-    cursor: str
-    used: tuple[tuple[str, str], ...]
-    faults: tuple[Problem, ...]
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the values of each parameter, and notes what took part and what was wrong."""
-
-    kind: str
-    strict: bool
-    given: Mapping[str, Sequence[str]]
-    used: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[Problem] = field(default_factory=list)
-
-    def sort(self) -> tuple[Sort, ...]:
-        chosen: dict[str, str] = {}
-        for key in (each for text in self.given["_sort"] for each in text.split(",") if each):
-            if self._is_key(key):
-                chosen.setdefault(key.removeprefix("-"), key)
-        self._note("_sort", ",".join(chosen.values()))
-        return tuple(self._key(each) for each in chosen.values())
-
-    def count(self) -> int:
-        text = self._last("_count")
-        if text and not _WHOLE.fullmatch(text):
-            self._refuse("search-value", "_count", "a whole number up to nine digits")
-            return LONGEST_PAGE
-        count = min(int(text), LONGEST_PAGE) if text else LONGEST_PAGE
-        self._note("_count", str(count) if text else "")
-        return count
-
-    def shape(self) -> Shape:
-        elements = self._elements()
-        text = self._last("_summary")
-        if text not in ("", "count", *_SUMMARIES):
-            self._refuse("search-value", "_summary", "one of true, text, data, count, false")
-        if text == "text" and (self.given["_include"] or self.given["_revinclude"]):
-            self._refuse(
-                "search-value", "_summary", "another value than text beside _include and _revinclude"
-            )
-        if elements and text != "count":
-            return Shape("", elements)
-        self._note("_summary", text)
-        return Shape(_SUMMARIES.get(text, ""))
-
-    def total(self) -> bool:
-        text = self._last("_total")
-        if text and text not in _TOTALS:
-            self._refuse("search-value", "_total", "one of none, estimate, accurate")
-        self._note("_total", text)
-        return _TOTALS.get(text, True)
-
-    def includes(self, name: str, offered: Sequence[str]) -> Iterator[Include]:
-        for text in dict.fromkeys(self.given[name]):
-            source, parameter, target = [*text.split(":", 2), "", ""][:3]
-            if f"{source}:{parameter}" in offered:
-                self._note(name, text)
-                yield Include(source, parameter, target, reverse=name == "_revinclude")
-            else:
-                self._left_out(name, f"one of {', '.join(offered)}" if offered else "nothing for this type")
-
-    def cursor(self) -> str:
-        return self._last("_cursor")
-
-    def _elements(self) -> tuple[str, ...]:
-        asked = [each.strip() for text in self.given["_elements"] for each in text.split(",")]
-        known = tuple(dict.fromkeys(each for each in asked if each in ELEMENTS[self.kind]))
-        if set(asked) - {*known, ""}:
-            self._left_out("_elements", "names of elements of the resource itself")
-        self._note("_elements", ",".join(known))
-        return known
-
-    def _is_key(self, text: str) -> bool:
-        known = text.removeprefix("-") in parameters_of(self.kind)
-        if not known:
-            self._left_out("_sort", f"names among {', '.join(parameters_of(self.kind))}")
-        return known
-
-    def _key(self, text: str) -> Sort:
-        name, descending = text.removeprefix("-"), text.startswith("-")
-        if name in _RECORD:
-            return Sort(_RECORD[name].by, descending=descending)
-        by_range = parameters_of(self.kind)[name].type in _RANGES
-        return Sort("range" if by_range else "text", name, descending)
-
-    def _last(self, name: str) -> str:
-        return self.given[name][-1] if self.given[name] else ""
-
-    def _note(self, name: str, text: str) -> None:
-        if text:
-            self.used.append((name, text))
-
-    def _refuse(self, kind: str, name: str, expected: str) -> None:
-        self.faults.append(Problem(kind, f"Parameter {name}: expected {expected}."))
-
-    def _left_out(self, name: str, expected: str) -> None:
-        if self.strict:
-            self._refuse("search-parameter", name, expected)
-
-
-NAMES: Final = (
-    "_sort",
-    "_count",
-    "_summary",
-    "_elements",
-    "_total",
-    "_include",
-    "_revinclude",
-    "_cursor",
-)
-
-
-def results_from(kind: str, pairs: Pairs, *, strict: bool) -> Results:
-    """Returns what comes back of a search.
-
-    Args:
-        kind: type of resource.
-        pairs: those of the query whose names are in NAMES; of most names the last one counts.
-        strict: refuse keys, elements and includes that are not known rather than leave them out.
-    """
-    given = {name: [text for each, text in pairs if each == name] for name in NAMES}
-    reader = _Reader(kind, strict, given)
-    sort, count, shape, total = reader.sort(), reader.count(), reader.shape(), reader.total()
-    includes = (
-        *reader.includes("_include", includes_of(kind)),
-        *reader.includes("_revinclude", revincludes_of(kind)),
-    )
-    alone = ("_summary", "count") in reader.used
-    return Results(
-        count=0 if alone else count,
-        sort=sort,
-        total=total or alone or count == 0,
-        shape=shape,
-        includes=includes,
-        cursor=reader.cursor(),
-        used=tuple(reader.used),
-        faults=tuple(dict.fromkeys(reader.faults)),
-    )
-
+"""Names and values of a query, decoded, in their order."""
 
 MOST_CRITERIA: Final = 50
 """Most parameters that narrow a search, and most values of them that are neither codes nor references."""
@@ -386,9 +52,20 @@ _TOO_LARGE: Final = Problem(
     f"Expected at most {MOST_CRITERIA} parameters with at most {MOST_VALUES} values, "
     f"of which at most {MOST_CRITERIA} are neither codes nor references.",
 )
-_QUIET: Final = ("_format", "_pretty")
+_ABOUT_FORMAT: Final = ("_format", "_pretty")
 _MOST_PARAMETERS: Final = 100
-_SPEAKING = re.compile(r"[A-Za-z_.:-]{1,40}")
+_PLAIN_NAME = re.compile(r"[A-Za-z_.:-]{1,40}")
+NAMES: Final = (
+    "_sort",
+    "_count",
+    "_summary",
+    "_elements",
+    "_total",
+    "_include",
+    "_revinclude",
+    "_cursor",
+)
+"""Parameters that say what comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +96,7 @@ class Query:
         return self.search.type
 
 
-def query_from(kind: str, pairs: Sequence[tuple[str, str]], *, strict: bool, base: str) -> Query:
+def query_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
     """Returns the query that pairs of names and values ask for.
 
     Args:
@@ -433,16 +110,18 @@ def query_from(kind: str, pairs: Sequence[tuple[str, str]], *, strict: bool, bas
 
     Source: FHIR R4 search.html 3.1.1.3
     """
-    asked = [pair for pair in pairs if pair[1] and pair[0] not in _QUIET]
+    used_pairs = [pair for pair in pairs if pair[1] and pair[0] not in _ABOUT_FORMAT]
     faults: list[Problem] = []
-    found = list(_criteria(kind, asked, base, faults))
-    result = results_from(kind, [pair for pair in asked if pair[0] in NAMES], strict=strict)
+    found = list(_criteria(kind, used_pairs, base, faults))
+    result = results_from(kind, [pair for pair in used_pairs if pair[0] in NAMES], strict=strict)
     faults += result.faults
-    faults += _strange(kind, asked, strict=strict)
-    faults += _unnamed(kind, pairs)
+    faults += _unknown_parameters(kind, used_pairs, strict=strict)
+    faults += _nobody_named(kind, pairs)
     if faults:
         raise Malformed(*faults)
-    search = Search(kind, tuple(each for _, each in found), result.sort, result.count, total=result.total)
+    search = Search(
+        kind, tuple(criterion for _, criterion in found), result.sort, result.count, total=result.total
+    )
     used = tuple(pair for pair, _ in found)
     bound = (*used, *(pair for pair in result.used if pair[0] == "_sort"))
     after = position_of(result.cursor, search, bound) if result.cursor else None
@@ -478,7 +157,7 @@ def condition_from(kind: str, text: str, *, base: str) -> Search:
         faults.append(Problem("if-none-exist", f"If-None-Exist: expected {expected}."))
     if faults:
         raise Malformed(*(replace(fault, kind="if-none-exist") for fault in faults))
-    return Search(kind, tuple(each for _, each in found), limit=2)
+    return Search(kind, tuple(criterion for _, criterion in found), limit=2)
 
 
 def _decoded(text: str) -> Pairs:
@@ -494,8 +173,8 @@ def _criteria(
 ) -> Iterator[tuple[tuple[str, str], AnyCriterion]]:
     """Yields the pairs that are criteria, and adds what is wrong with them to the faults."""
     known = parameters_of(kind)
-    named = [(pair, *pair[0].partition(":")[::2]) for pair in pairs]
-    criteria = [each for each in named if each[1] in known]
+    named = [(pair, *pair[0].partition(":")[::2]) for pair in pairs]  # pair, name, modifier
+    criteria = [criterion for criterion in named if criterion[1] in known]
     if _is_too_large([(pair[1].count(",") + 1, known[name].type) for pair, name, _ in criteria]):
         faults.append(_TOO_LARGE)
         return
@@ -511,11 +190,11 @@ def _criteria(
 
 def _is_too_large(sizes: Sequence[tuple[int, str]]) -> bool:
     values = sum(size for size, _ in sizes)
-    costly = sum(size for size, type_ in sizes if type_ not in ("token", "reference"))
+    costly = sum(size for size, kind in sizes if kind not in ("token", "reference"))
     return len(sizes) > MOST_CRITERIA or values > MOST_VALUES or costly > MOST_CRITERIA
 
 
-def _strange(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Problem]:
+def _unknown_parameters(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Problem]:
     """Yields what is wrong with parameters that are neither criteria nor understood otherwise."""
     known = (*parameters_of(kind), *NAMES)
     of_persons = "patient" in known
@@ -525,16 +204,339 @@ def _strange(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Problem]:
             yield Problem("search-modifier", f"Parameter {first}: expected no modifier.")
         elif first not in known and (strict or (of_persons and means_a_person(name))):
             expected = f"Expected one of {', '.join(known)}."
-            yield Problem("search-parameter", f"{_named(name)} is not known here. {expected}")
+            yield Problem("search-parameter", f"{_parameter(name)} is not known here. {expected}")
 
 
-def _unnamed(kind: str, pairs: Pairs) -> Iterator[Problem]:
+def _nobody_named(kind: str, pairs: Pairs) -> Iterator[Problem]:
     """Yields what names nobody: R4 leaves out what has no value, and everybody would be found."""
     if "patient" in parameters_of(kind):
         for name in dict.fromkeys(name for name, value in pairs if says_nothing(name, value)):
             yield Problem("search-value", f"Parameter {name.partition(':')[0]}: expected a value.")
 
 
-def _named(name: str) -> str:
-    """Names a parameter, unless it could be anything else than a name."""
-    return f"Parameter {name}" if _SPEAKING.fullmatch(name) else "A parameter"
+def _parameter(name: str) -> str:
+    """Names a parameter in a fault, unless the name could hold something else, such as a value."""
+    return f"Parameter {name}" if _PLAIN_NAME.fullmatch(name) else "A parameter"
+
+
+# Search parameters of a query as the criteria of a search.
+
+_TRUTH = {"true": True, "false": False}
+
+
+def criterion_from(parameter: SearchParameter, modifier: str, text: str, base: str) -> AnyCriterion | None:
+    """Returns what one `name:modifier=value` of a query asks for; None where the value is empty.
+
+    Args:
+        parameter: the parameter that the name stands for.
+        modifier: what stands behind the colon, or empty.
+        text: the value, decoded; its escapes are still in it.
+        base: public FHIR base.
+
+    Raises:
+        Malformed: the modifier or the value cannot be read.
+    """
+    _check_modifier(parameter, modifier)
+    alternatives = [part for part in split(text, ",") if part]
+    if not alternatives:
+        return None
+    if modifier == "missing":
+        return Missing(parameter.name, _truth(parameter, text))
+    if parameter.name == "_id":
+        return IdIs(tuple(unescaped(part) for part in alternatives))
+    found = [values_of(parameter, modifier, part, base) for part in alternatives]
+    values = tuple(value for several in found if several is not None for value in several)
+    if None in found:
+        raise _value_fault(parameter, modifier)
+    if parameter.name == "_lastUpdated":
+        return UpdatedIs(tuple(value for value in values if isinstance(value, RangeIs)))
+    name = f"{parameter.name}:exact" if modifier == "exact" else parameter.name
+    return Criterion(name, values, negated=modifier == "not")
+
+
+def _check_modifier(parameter: SearchParameter, modifier: str) -> None:
+    if modifier and modifier not in parameter.modifiers and not _is_target(parameter, modifier):
+        known = [f":{name}" for name in parameter.modifiers]
+        if _takes_types(parameter):
+            known.append(":<type of resource>")
+        expected = f"expected one of the modifiers {', '.join(known)}" if known else "expected no modifier"
+        raise Malformed(Problem("search-modifier", f"Parameter {parameter.name}: {expected}."))
+
+
+def _takes_types(parameter: SearchParameter) -> bool:
+    return parameter.type == "reference" and not parameter.canonical
+
+
+def _is_target(parameter: SearchParameter, modifier: str) -> bool:
+    if not _takes_types(parameter):
+        return False
+    return modifier in parameter.targets if parameter.targets else is_type(modifier)
+
+
+def _truth(parameter: SearchParameter, text: str) -> bool:
+    if text not in _TRUTH:
+        raise Malformed(
+            Problem("search-value", f"Parameter {parameter.name}:missing: expected true or false.")
+        )
+    return _TRUTH[text]
+
+
+def _value_fault(parameter: SearchParameter, modifier: str) -> Malformed:
+    expected = EXPECTED.get(modifier) or EXPECTED[parameter.type]
+    return Malformed(Problem("search-value", f"Parameter {parameter.name}: expected {expected}."))
+
+
+# The parameters of a query that say what comes back: how many, in which order, how much of each.
+#
+# Source: FHIR R4 search.html 3.1.1.5
+
+LONGEST_PAGE: Final = 100
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_SUMMARIES: Final[Mapping[str, Summary]] = {"true": "true", "text": "text", "data": "data", "false": ""}
+_TOTALS: Final = {"none": False, "estimate": True, "accurate": True}
+_RECORD: Final[Mapping[str, Sort]] = {"_id": Sort("id"), "_lastUpdated": Sort("updated")}
+_RANGES: Final = frozenset(("date", "number"))
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """What comes along with the matches: `source:parameter`, those of one type only where `target` says so.
+
+    With `reverse` it is what refers to the matches, else what they refer to.
+    """
+
+    source: str
+    parameter: str
+    target: str
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What comes back of a search.
+
+    Args:
+        count: longest page; 0 asks for the total alone.
+        sort: order of the matches.
+        total: whether they are counted.
+        shape: how much of each.
+        includes: what comes along.
+        cursor: where the page starts, as a link of the page before said; empty for the first.
+        used: the pairs that took part, as a link repeats them; without the cursor.
+        faults: what could not be read.
+    """
+
+    count: int
+    sort: tuple[Sort, ...]
+    total: bool
+    shape: Shape
+    includes: tuple[Include, ...]
+    cursor: str
+    used: tuple[tuple[str, str], ...]
+    faults: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the values of each parameter, and notes what took part and what was wrong."""
+
+    kind: str
+    strict: bool
+    texts: Mapping[str, Sequence[str]]
+    used: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[Problem] = field(default_factory=list)
+
+    def sort(self) -> tuple[Sort, ...]:
+        chosen: dict[str, str] = {}
+        for key in (key for text in self.texts["_sort"] for key in text.split(",") if key):
+            if self._is_key(key):
+                chosen.setdefault(key.removeprefix("-"), key)
+        self._note("_sort", ",".join(chosen.values()))
+        return tuple(self._key(key) for key in chosen.values())
+
+    def count(self) -> int:
+        text = self._last("_count")
+        if text and not _WHOLE.fullmatch(text):
+            self._refuse("search-value", "_count", "a whole number up to nine digits")
+            return LONGEST_PAGE
+        count = min(int(text), LONGEST_PAGE) if text else LONGEST_PAGE
+        self._note("_count", str(count) if text else "")
+        return count
+
+    def shape(self) -> Shape:
+        elements = self._elements()
+        text = self._last("_summary")
+        if text not in ("", "count", *_SUMMARIES):
+            self._refuse("search-value", "_summary", "one of true, text, data, count, false")
+        if text == "text" and (self.texts["_include"] or self.texts["_revinclude"]):
+            self._refuse(
+                "search-value", "_summary", "another value than text beside _include and _revinclude"
+            )
+        if elements and text != "count":
+            return Shape("", elements)
+        self._note("_summary", text)
+        return Shape(_SUMMARIES.get(text, ""))
+
+    def total(self) -> bool:
+        text = self._last("_total")
+        if text and text not in _TOTALS:
+            self._refuse("search-value", "_total", "one of none, estimate, accurate")
+        self._note("_total", text)
+        return _TOTALS.get(text, True)
+
+    def includes(self, name: str, offered: Sequence[str]) -> Iterator[Include]:
+        for text in dict.fromkeys(self.texts[name]):
+            source, parameter, target = [*text.split(":", 2), "", ""][:3]
+            if f"{source}:{parameter}" in offered:
+                self._note(name, text)
+                yield Include(source, parameter, target, reverse=name == "_revinclude")
+            else:
+                self._left_out(name, f"one of {', '.join(offered)}" if offered else "nothing for this type")
+
+    def cursor(self) -> str:
+        return self._last("_cursor")
+
+    def _elements(self) -> tuple[str, ...]:
+        names = [name.strip() for text in self.texts["_elements"] for name in text.split(",")]
+        known = tuple(dict.fromkeys(name for name in names if name in ELEMENTS[self.kind]))
+        if set(names) - {*known, ""}:
+            self._left_out("_elements", "names of elements of the resource itself")
+        self._note("_elements", ",".join(known))
+        return known
+
+    def _is_key(self, text: str) -> bool:
+        known = text.removeprefix("-") in parameters_of(self.kind)
+        if not known:
+            self._left_out("_sort", f"names among {', '.join(parameters_of(self.kind))}")
+        return known
+
+    def _key(self, text: str) -> Sort:
+        name, descending = text.removeprefix("-"), text.startswith("-")
+        if name in _RECORD:
+            return Sort(_RECORD[name].by, descending=descending)
+        by_range = parameters_of(self.kind)[name].type in _RANGES
+        return Sort("range" if by_range else "text", name, descending)
+
+    def _last(self, name: str) -> str:
+        return self.texts[name][-1] if self.texts[name] else ""
+
+    def _note(self, name: str, text: str) -> None:
+        if text:
+            self.used.append((name, text))
+
+    def _refuse(self, kind: str, name: str, expected: str) -> None:
+        self.faults.append(Problem(kind, f"Parameter {name}: expected {expected}."))
+
+    def _left_out(self, name: str, expected: str) -> None:
+        if self.strict:
+            self._refuse("search-parameter", name, expected)
+
+
+def results_from(kind: str, pairs: Pairs, *, strict: bool) -> Results:
+    """Returns what comes back of a search.
+
+    Args:
+        kind: type of resource.
+        pairs: those of the query whose names are in NAMES; of most names the last one counts.
+        strict: refuse keys, elements and includes that are not known rather than leave them out.
+    """
+    texts = {name: [value for other, value in pairs if other == name] for name in NAMES}
+    reader = _Reader(kind, strict, texts)
+    sort, count, shape, total = reader.sort(), reader.count(), reader.shape(), reader.total()
+    includes = (
+        *reader.includes("_include", includes_of(kind)),
+        *reader.includes("_revinclude", revincludes_of(kind)),
+    )
+    total_only = ("_summary", "count") in reader.used
+    return Results(
+        count=0 if total_only else count,
+        sort=sort,
+        total=total or total_only or count == 0,
+        shape=shape,
+        includes=includes,
+        cursor=reader.cursor(),
+        used=tuple(reader.used),
+        faults=tuple(dict.fromkeys(reader.faults)),
+    )
+
+
+# Names of parameters that must not be left out of a search: they were meant to narrow it to a person.
+#
+# R4 asks to leave out what is not known. `?patinet=1` and `?subject.identifier=1` would then find the
+# responses of everybody, so they are refused whatever handling is preferred.
+
+PERSONAL: Final = ("patient", "subject")
+"""Parameters that name a person: without a value they would name everybody."""
+
+_ALIKE: Final = 0.8  # `patients`, `patinet`, `subject_id` are; `part-of`, `object`, `status` are not
+_NARROWING: Final = ("_has", "_filter", "_query", "_list")
+
+
+def means_a_person(name: str) -> bool:
+    """Returns whether a parameter that is not known was likely meant to name a patient or subject.
+
+    A chain may end at a person whatever it begins with, and a filter may name one.
+
+    Args:
+        name: as it came, chain and modifier included.
+
+    Source:
+        R4 search.html 3.1.1.3 lets a server refuse; clinical safety asks for it here.
+    """
+    first = name[:64].partition(":")[0].lower()
+    steps = [first, *first.split(".")]
+    return first in _NARROWING or any(
+        SequenceMatcher(None, step, name).ratio() >= _ALIKE for step in steps for name in PERSONAL
+    )
+
+
+def says_nothing(name: str, value: str) -> bool:
+    """Returns whether a parameter that names a person comes without a name."""
+    return name.partition(":")[0] in PERSONAL and not value.replace(",", "").strip()
+
+
+# Cursors: where the next page starts, as text for a link that no client has to understand.
+#
+# A cursor is bound to its query by a digest. It gives no right to anything: the criteria of the query
+# hold on every page, whatever the cursor says.
+
+_DIGITS: Final = 16
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def cursor_of(position: Position, kind: str, pairs: Pairs) -> str:
+    """Returns the cursor of a position among what the pairs find and order."""
+    text = encode_position(position)
+    return f"{_digest(text, kind, pairs)}{text}"
+
+
+def position_of(cursor: str, search: Search, pairs: Pairs) -> Position:
+    """Returns the position that a cursor names.
+
+    Raises:
+        Malformed: it was not made for this search, or was changed.
+    """
+    digest, text = cursor[:_DIGITS], cursor[_DIGITS:]
+    if digest == _digest(text, search.type, pairs):
+        try:
+            position = decode_position(text, search)
+        except (BadPosition, RecursionError):
+            position = ()
+        if position and all(_can_be_stored(value) for value in position):
+            return position
+    raise Malformed(
+        Problem("search-cursor", "Parameter _cursor: expected the cursor of a link to a page of this search.")
+    )
+
+
+def _digest(text: str, kind: str, pairs: Pairs) -> str:
+    whole = json.dumps([text, kind, list(pairs)])
+    return sha256(whole.encode()).hexdigest()[:_DIGITS]
+
+
+def _can_be_stored(value: int | str) -> bool:
+    """Returns whether a database takes the value: anybody can compute a digest."""
+    if isinstance(value, int):
+        return _LEAST <= value <= _MOST
+    return "\0" not in value and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

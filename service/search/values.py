@@ -106,7 +106,7 @@ def values_of(parameter: SearchParameter, modifier: str, text: str, base: str) -
 
 
 def is_type(text: str) -> bool:
-    """Whether the text looks like the name of a resource type."""
+    """Returns whether the text looks like the name of a resource type."""
     return re.fullmatch(TYPE, text) is not None
 
 

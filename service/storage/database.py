@@ -1,4 +1,7 @@
-"""The errors of the database drivers as errors of this room, without the values that drivers quote."""
+"""What the store needs of a database: how to connect, lock and clean up, and what its errors mean.
+
+Drivers quote values and statements in their errors; the errors of this room repeat none.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,6 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.storage.model import StoreBusy, StoreFault, StoreFull, StoreUnavailable, VersionConflict
-
-# What the stores need to know of a database: how to connect, how to lock, how to clean up.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Database(Protocol):
     """One kind of database."""
 
     probes: bool
-    """Whether a search must be told where to start, because the planner keeps no statistics."""
+    """Returns whether a search must be told where to start, because the planner keeps no statistics."""
 
     def prepare(self) -> None:
         """Makes what must be there before the first connection."""
@@ -64,6 +65,8 @@ class Database(Protocol):
     def scrub(self, engine: Engine) -> None:
         """Removes deleted rows from the files of the database, as far as it can."""
 
+
+# Errors of the drivers as errors of this room.
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 _SQLITE: Mapping[int, type[StoreFault]] = {

@@ -99,9 +99,9 @@ def holds(criterion: AnyCriterion, of_type: str) -> Condition:
     """Returns the condition that the row of RECORD meets the criterion."""
     match criterion:
         case IdIs(ids):
-            return RECORD.c.id.in_([bounded(each) for each in ids])
+            return RECORD.c.id.in_([bounded(of_id) for of_id in ids])
         case UpdatedIs(stretches):
-            return or_(*(_stands(RECORD.c.updated, RECORD.c.updated, each) for each in stretches))
+            return or_(*(_stands(RECORD.c.updated, RECORD.c.updated, stretch) for stretch in stretches))
         case Missing(parameter, missing):
             return not_(_has_any(parameter)) if missing else _has_any(parameter)
         case Criterion(negated=negated):  # pragma: no branch - there is no other kind
@@ -183,7 +183,7 @@ def _text(text: str, match: str) -> Condition:
 def _stands(low: ColumnElement[int], high: ColumnElement[int], to: RangeIs) -> Condition:
     """FHIR R4 search.html 3.1.1.4.5: ge and le count a stretch that is contained too."""
     # That the low end is not above `to.high` follows from containment; it bounds the walk of the index.
-    start, end = (max(LOWEST, min(HIGHEST, each)) for each in (to.low, to.high))
+    start, end = (max(LOWEST, min(HIGHEST, end)) for end in (to.low, to.high))
     contained = and_(low >= start, low <= end, high <= end)
     conditions: dict[str, Condition] = {
         "eq": contained,
@@ -240,10 +240,11 @@ def points_at_few(criterion: Criterion) -> bool:
 
 def starts(search: Search) -> list[Criterion]:
     """Returns the criteria whose entries may be walked first, the most promising first."""
-    if any(isinstance(each, IdIs) for each in search.criteria):
+    if any(isinstance(criterion, IdIs) for criterion in search.criteria):
         return []  # the records themselves are found by it
-    usable = [each for each in search.criteria if isinstance(each, Criterion) and not each.negated]
-    return sorted(usable, key=points_at_few, reverse=True)
+    criteria = (criterion for criterion in search.criteria if isinstance(criterion, Criterion))
+    indexed = (criterion for criterion in criteria if not criterion.negated)
+    return sorted(indexed, key=points_at_few, reverse=True)
 
 
 def size(of_type: str, criterion: Criterion, most: int) -> Select[Any]:
@@ -257,7 +258,7 @@ def position(row: Row[Any]) -> Position:
 
 
 def _matching(search: Search, start: Criterion | None, *columns: Any) -> Select[Any]:
-    others = (holds(each, search.type) for each in search.criteria if each is not start)
+    others = (holds(criterion, search.type) for criterion in search.criteria if criterion is not start)
     current = select(*columns).where(*others, RECORD.c.current == _ONE, RECORD.c.deleted == 0)
     if start is None:
         return current.where(RECORD.c.type == search.type)
@@ -265,7 +266,7 @@ def _matching(search: Search, start: Criterion | None, *columns: Any) -> Select[
 
 
 def _order(sort: Sequence[Sort]) -> list[_Ordered]:
-    keys = [each for key in sort for each in _expressions(key)]
+    keys = [expression for key in sort for expression in _expressions(key)]
     return [*keys, (RECORD.c.id, False)]
 
 

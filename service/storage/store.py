@@ -1,4 +1,4 @@
-"""The store: views and transactions on connections that each process makes on first use."""
+"""The store in SQL: views, transactions and erasure, on connections that each process makes on first use."""
 
 from __future__ import annotations
 
@@ -225,8 +225,8 @@ class Transaction(View):
         return _stored(draft, version)
 
     def _index(self, draft: Draft, key: int) -> None:
-        named = {each: None for entry in draft.entries for each in texts(entry)}
-        covered = {each: None for entry in draft.entries for each in ranges(entry)}
+        named = {found: None for entry in draft.entries for found in texts(entry)}
+        covered = {found: None for entry in draft.entries for found in ranges(entry)}
         of = {"record": key, "type": draft.type}
         for parameter, system, value in named:
             self._texts.append(
@@ -319,17 +319,19 @@ def _pairs(rows: Iterable[Sequence[Any]]) -> Sequence[Name]:
 
 
 def _refers(parameters: Sequence[str], person: Sequence[AnyReference]) -> Condition:
-    refers = or_(false(), *(matches(parameter, each) for parameter in parameters for each in person))
+    refers = or_(
+        false(), *(matches(parameter, reference) for parameter in parameters for reference in person)
+    )
     keys = select(TEXT_ENTRY.c.record).where(refers)
-    own = [each for each in person if isinstance(each, ReferenceTo) and each.type is not None]
-    itself = (and_(RECORD.c.type == each.type, RECORD.c.id == each.id) for each in own)
+    names = [name for name in person if isinstance(name, ReferenceTo) and name.type is not None]
+    itself = (and_(RECORD.c.type == name.type, RECORD.c.id == name.id) for name in names)
     return or_(RECORD.c.key.in_(keys), *itself)
 
 
 def _batches(names: Collection[Name]) -> Iterator[tuple[str, Condition]]:
     """Yields conditions that hold for some of the records of one type, and that type."""
     for of_type in sorted({of_type for of_type, _ in names}):
-        ids = sorted({of_id for each, of_id in names if each == of_type})
+        ids = sorted({of_id for other, of_id in names if other == of_type})
         for first in range(0, len(ids), _BATCH):
             yield of_type, and_(RECORD.c.type == of_type, RECORD.c.id.in_(ids[first : first + _BATCH]))
 
