@@ -39,8 +39,6 @@ _SETTINGS = (
 class _Sqlite:
     """What databases in a file and in memory have in common: one writes at a time."""
 
-    probes = True
-
     def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
         self._turn = threading.Lock()
@@ -95,6 +93,8 @@ class _Sqlite:
 
 class SqliteFile(_Sqlite):
     """A file of SQLite; `migrate` creates it, a store never does."""
+
+    probes = True
 
     def __init__(self, path: Path, limits: StoreLimits) -> None:
         super().__init__(limits)
@@ -190,6 +190,8 @@ class SqliteInMemory(_Sqlite):
             None for an empty database that can be written to.
         limits: how long to wait for the connection.
     """
+
+    probes = False  # with so few records every start is a good one
 
     def __init__(self, image: bytes | None, limits: StoreLimits) -> None:
         super().__init__(limits)

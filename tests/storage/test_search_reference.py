@@ -129,6 +129,7 @@ def on_postgresql(postgresql_migrated):
 @contextmanager
 def on_sqlite(drafts):
     store = store_in_memory(drafts)
+    store._database.probes = True  # as that of a file does
     yield store
     store.close()
 
