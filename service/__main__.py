@@ -3,10 +3,20 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 if os.getpid() == 1:  # the first process of a container does not end by a signal that it does not handle
     signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
 
-from service.cli import main  # the import takes a second or two in which the signal may come
+try:
+    from service.cli import run  # the import takes a second or two in which the signal may come
+except ModuleNotFoundError as missing:
+    if (missing.name or "service").partition(".")[0] == "service":
+        raise
+    made = (Path(__file__).resolve().parent.parent / ".venv").exists()
+    first = "" if made else "scripts/install makes the environment; then "
+    expected = f"Expected: {first}.venv/bin/python -m service"
+    sys.stderr.write(f"error: {missing.name} is not installed here. {expected}\n")
+    sys.exit(2)
 
-sys.exit(main(sys.argv[1:]))
+run()

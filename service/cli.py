@@ -1,18 +1,19 @@
 """The command line: `python -m service serve | assess | validate | check`, and the commands on the store.
 
 Exit codes: 0 done, all valid; 1 refused, invalid, or a check found faults; 2 it could not run.
+No error repeats what a person typed: it may be the name of a patient.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import click
 import orjson
 
 from service import catalogue, check, retention
@@ -28,20 +29,19 @@ from service.validate import Validator
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
 
 
+def run() -> NoReturn:
+    """Runs the command that the process was started with, and ends the process with its exit code."""
+    sys.exit(main(sys.argv[1:]))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
-    asked = _asked(arguments)
     try:
-        settings = from_environment(os.environ)
-        if asked.command == "serve":
-            _serve()
-        if asked.command == "check":
-            return check.run(settings, sys.stdout)
-        if asked.command in retention.NAMES:
-            return _keep(settings, asked)
-        if asked.command == "validate":
-            return _validate(settings, asked.questionnaire, asked.files)
-        return _assess(settings, asked.file, asked.output)
+        return int(program.main([*arguments], "python -m service", standalone_mode=False) or DONE)
+    except click.UsageError as error:
+        if error.ctx is not None:
+            click.echo(error.ctx.get_usage(), err=True)
+        return _could_not_run([_expected(error)])
     except StartupError as error:
         return _could_not_run(error.faults)
     except OSError as error:
@@ -49,58 +49,102 @@ def main(arguments: Sequence[str]) -> int:
         return _could_not_run([f"{place}{error.strerror}"])
 
 
-def _asked(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
-    asked, rest = parser.parse_known_args(arguments)
-    if rest and (not hasattr(asked, "person") or any(each.startswith("-") for each in rest)):
-        # The parser's own fault would repeat them, and one of them may name a person.
-        parser.error(f"{len(rest)} of the arguments were not expected")
-    if rest:
-        asked.person.extend(rest)  # the parser takes no PERSON behind an option that follows a PERSON
-    return asked
+@click.group(no_args_is_help=False)
+def program() -> None:
+    """Scores FHIR questionnaire responses."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m service", description="Scores FHIR questionnaire responses."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="serve over HTTP until stopped")
-    commands.add_parser("check", help="check questionnaires and mappings, and run their worked cases")
-    validate = commands.add_parser(
-        "validate", help="validate responses: one OperationOutcome a line, in order"
-    )
-    validate.add_argument(
-        "--questionnaire", metavar="FILE", help="the form; without it, each response names its own"
-    )
-    validate.add_argument(
-        "files", nargs="+", metavar="FILE", help="QuestionnaireResponses in JSON, or - for standard input"
-    )
-    assess = commands.add_parser("assess", help="assess one QuestionnaireResponse or Parameters")
-    assess.add_argument("file", help="a JSON file, or - for standard input")
-    assess.add_argument("--output", choices=OUTPUTS, default="risk", help="what is printed (default: risk)")
-    retention.add_to(commands)
-    return parser
-
-
-def _serve() -> NoReturn:
-    """Becomes gunicorn, so that signals and the exit code are its own."""
+@program.command()
+def serve() -> NoReturn:
+    """Serve over HTTP until stopped."""
+    from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
     os.chdir(ROOT)
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's
 
 
-def _keep(settings: Settings, asked: argparse.Namespace) -> int:
-    now = time.time_ns() // 1000
-    out, notes = sys.stdout.buffer, sys.stderr
-    return retention.run(asked, retention.Console(settings=settings, out=out, notes=notes, now=now))
+@program.command("check")
+def check_() -> int:
+    """Check questionnaires and mappings, and run their worked cases."""
+    return check.run(from_environment(os.environ), sys.stdout)
 
 
-def _validate(settings: Settings, questionnaire: str | None, files: Sequence[str]) -> int:
+@program.command()
+@click.option("--questionnaire", metavar="FILE", help="The form; without it, each response names its own.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def validate(questionnaire: str | None, files: tuple[str, ...]) -> int:
+    """Validate responses in JSON: one OperationOutcome a line, in order. FILE may be - for standard input."""
+    settings = from_environment(os.environ)
     served = _catalogue(settings)
     validator = Validator(served, Limits(settings.max_body_bytes, settings.max_depth))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
     return max(_validated(validator, file, form, served.canonicals) for file in files)
+
+
+@program.command()
+@click.option(
+    "--output", type=click.Choice(OUTPUTS), default="risk", show_default=True, help="What is printed."
+)
+@click.argument("file")
+def assess(file: str, output: str) -> int:
+    """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
+    settings, data = from_environment(os.environ), _read(file)
+    served = _catalogue(settings)
+    assessor = Assessor(served, Limits(settings.max_body_bytes, settings.max_depth))
+    try:
+        print(assessor.shown(data, output))
+    except ServiceError as error:
+        outcome = operation_outcome(error.problems, served.canonicals)
+        print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2).decode())
+        return REFUSED
+    return DONE
+
+
+def of_a_person(command: Any) -> Any:
+    """Adds to a command how a person is named: references and identifiers."""
+    identifier = click.option(
+        "--identifier", "identifiers", multiple=True, metavar="SYSTEM|VALUE", help="The same person."
+    )
+    return identifier(click.argument("persons", nargs=-1, metavar="[PERSON]...")(command))
+
+
+@program.command()
+def migrate() -> int:
+    """Create the tables of the store, or bring them up to date."""
+    return retention.migrate(_console())
+
+
+@program.command()
+@of_a_person
+@click.option("--output", metavar="FILE", help="A new file, for its owner alone.")
+def export(persons: tuple[str, ...], identifiers: tuple[str, ...], output: str | None) -> int:
+    """Print everything that refers to a person, as NDJSON. PERSON is Patient/123, or an absolute URL."""
+    return retention.export(_console(), retention.Named(persons, identifiers), output)
+
+
+@program.command()
+@of_a_person
+@click.option("--response", "responses", multiple=True, metavar="ID", help="A response with its result.")
+@click.option("--yes", is_flag=True, help="Delete; without it, only count.")
+def erase(
+    persons: tuple[str, ...],
+    identifiers: tuple[str, ...],
+    responses: tuple[str, ...],
+    yes: bool,  # noqa: FBT001 - click hands over by name
+) -> int:
+    """Delete everything that refers to a person, for good. PERSON is Patient/123, or an absolute URL."""
+    return retention.erase(_console(), retention.Named(persons, identifiers), responses, yes=yes)
+
+
+@program.command()
+def expire() -> int:
+    """Delete what is older than the settings of retention allow."""
+    return retention.expire(_console())
+
+
+def _console() -> retention.Console:
+    settings, now = from_environment(os.environ), time.time_ns() // 1000
+    return retention.Console(settings=settings, out=sys.stdout.buffer, notes=sys.stderr, now=now)
 
 
 def _validated(validator: Validator, file: str, form: Compiled | None, urls: Canonicals) -> int:
@@ -122,7 +166,7 @@ def _problems(validator: Validator, data: bytes, form: Compiled | None) -> Seque
 def _print_outcome(problems: Sequence[Problem], urls: Canonicals) -> bool:
     """Prints one line and returns whether the resource is valid: no error in it."""
     print(orjson.dumps(operation_outcome(problems, urls)).decode(), flush=True)
-    return not any(each.severity in ("error", "fatal") for each in problems)
+    return not any(problem.severity in ("error", "fatal") for problem in problems)
 
 
 def _catalogue(settings: Settings) -> catalogue.Catalogue:
@@ -134,17 +178,28 @@ def _read(file: str) -> bytes:
     return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
 
 
-def _assess(settings: Settings, file: str, output: str) -> int:
-    data = _read(file)
-    served = _catalogue(settings)
-    assessor = Assessor(served, Limits(settings.max_body_bytes, settings.max_depth))
-    try:
-        print(assessor.shown(data, output))
-    except ServiceError as error:
-        outcome = operation_outcome(error.problems, served.canonicals)
-        print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2).decode())
-        return REFUSED
-    return DONE
+def _expected(error: click.UsageError) -> str:
+    """Says what was expected instead of what was typed, in place of click's own words."""
+    command = error.ctx.command if error.ctx is not None else program
+    if isinstance(error, click.BadOptionUsage):  # of an option that the command has, so its name is ours
+        return f"Expected {error.option_name} as --help shows it."
+    if isinstance(command, click.Group):
+        return f"Expected one of the commands {', '.join(sorted(command.commands))}."
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"Expected {_described(error.param)}."
+    if isinstance(error, click.NoSuchOption):
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        return f"Expected {' or '.join([*map(_described, options), '--help'])}."
+    return "There are more arguments than expected."
+
+
+def _described(parameter: click.Parameter) -> str:
+    if isinstance(parameter.type, click.Choice):
+        return f"{parameter.opts[0]}, one of {', '.join(parameter.type.choices)}"
+    metavar = parameter.metavar or parameter.human_readable_name.upper()
+    if isinstance(parameter, click.Option):
+        return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {metavar}"
+    return metavar
 
 
 def _could_not_run(faults: Sequence[str]) -> int:

@@ -48,6 +48,7 @@ ROOMS = {
 }
 ALONE: dict[str, str] = {
     "service.search.published": "what never changes is searched in memory, and its answers are kept",
+    "service.fhir.resource_models": "the only place that imports fhir.resources, kept off the request path",
 }
 """Small modules with one reader that stand alone, with the reason."""
 

@@ -1,7 +1,7 @@
 """What an operator can do with what is stored: migrate, export, erase, expire.
 
 Each function is one command: it prints its result, says what else there is to say, and returns the exit code.
-No fault repeats an argument, as it may name a person. The command line comes last.
+No fault repeats an argument, as it may name a person.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,49 +219,3 @@ def _written(lines: Iterable[bytes], out: BinaryIO) -> int:
 def _print(counts: Mapping[str, int], out: BinaryIO) -> None:
     out.write(orjson.dumps(counts, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
     out.flush()
-
-
-# The command line of these commands: which arguments there are, and which command gets them.
-
-
-def add_to(parsers: _SubParsersAction[ArgumentParser]) -> None:
-    """Adds the commands to those of a command line."""
-    parsers.add_parser("migrate", help="create the tables of the store, or bring them up to date")
-    of_export = parsers.add_parser("export", help="print everything that refers to a person, as NDJSON")
-    _add_person(of_export)
-    of_export.add_argument("--output", metavar="FILE", help="a new file, for its owner alone")
-    of_erase = parsers.add_parser("erase", help="delete everything that refers to a person, for good")
-    _add_person(of_erase)
-    and_all = "this response, with all that was made of it"
-    of_erase.add_argument("--response", action="append", default=[], metavar="ID", help=and_all)
-    of_erase.add_argument("--yes", action="store_true", help="delete; without it, only count")
-    parsers.add_parser("expire", help="delete what is older than the settings of retention allow")
-
-
-def _add_person(parser: ArgumentParser) -> None:
-    parser.add_argument("person", nargs="*", metavar="PERSON", help="Patient/123, or an absolute URL")
-    identified = "the same person, by an identifier"
-    parser.add_argument("--identifier", action="append", default=[], metavar="SYSTEM|VALUE", help=identified)
-
-
-def run(arguments: Namespace, console: Console) -> int:
-    """Runs the command that was parsed and returns its exit code.
-
-    Raises:
-        StartupError: nothing is stored, the store cannot be used, or an argument is not understood.
-    """
-    return _COMMANDS[arguments.command](arguments, console)
-
-
-def _named(arguments: Namespace) -> Named:
-    return Named(arguments.person, arguments.identifier)
-
-
-_COMMANDS: Final[Mapping[str, Callable[[Namespace, Console], int]]] = {
-    "migrate": lambda _, console: migrate(console),
-    "export": lambda given, console: export(console, _named(given), given.output),
-    "erase": lambda given, console: erase(console, _named(given), given.response, yes=given.yes),
-    "expire": lambda _, console: expire(console),
-}
-NAMES: Final = frozenset(_COMMANDS)
-"""The names of the commands."""

@@ -2,6 +2,7 @@
 
 import io
 import runpy
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -94,11 +95,33 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
     assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
 
 
-def test_an_unknown_command_is_exit_code_2(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(["fly"])
-    assert stopped.value.code == 2
-    assert "fly" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
+        (["canary"], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
+        (["assess"], "FILE."),
+        (["assess", "x", "--output", "canary"], "--output, one of risk, bundle, explain, text."),
+        (["assess", "x", "--canary"], "--output, one of risk, bundle, explain, text or --help."),
+        (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes or --help."),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_told_by_what_was_expected(capsys, arguments, expected):
+    assert cli.main(arguments) == 2
+    notes = capsys.readouterr().err
+    assert "Usage: python -m service" in notes
+    assert notes.splitlines()[-1] == f"error: Expected {expected}"
+    assert "canary" not in notes
+
+
+def test_an_option_without_its_value_is_named(capsys):
+    assert cli.main(["validate", "x", "--questionnaire"]) == 2
+    assert capsys.readouterr().err == "error: Expected --questionnaire as --help shows it.\n"
+
+
+def test_help_is_exit_code_0(capsys):
+    assert cli.main(["assess", "--help"]) == 0
+    assert "--output" in capsys.readouterr().out
 
 
 def test_the_package_runs_as_a_program(capsys, monkeypatch):
@@ -106,4 +129,16 @@ def test_the_package_runs_as_a_program(capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module("service", run_name="__main__")
     assert stopped.value.code == 2
-    assert "usage" in capsys.readouterr().err
+    assert "Usage" in capsys.readouterr().err
+
+
+def test_without_the_environment_it_says_which_python_to_use(tmp_path):
+    """-S and -I hide the packages of this environment, as a Python without them would."""
+    program = "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
+    program += "runpy.run_module('service', run_name='__main__')"
+    command = [sys.executable, "-I", "-S", "-c", program, str(ROOT)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith(".venv/bin/python -m service\n")
+    assert len(done.stderr.splitlines()) == 1
