@@ -15,9 +15,8 @@ from service.settings import from_environment as settings_from
 from service.storage import Store, StoreFault, StoreLimits, migrate, open_store
 from service.validate import Validator
 from service.web.application import Application
-from service.web.bundles import BundleLimits
-from service.web.operations import expansion_routes, validation_routes
-from service.web.routes import all_routes
+from service.web.deployment import Deployment
+from service.web.routes import Parts, all_routes
 
 
 def create_app(settings: Settings) -> Application:
@@ -32,23 +31,23 @@ def create_app(settings: Settings) -> Application:
     folders = settings.questionnaires_dir, settings.mappings_dir
     served = catalogue.read(*folders, canonical_base=settings.canonical_base)
     limits = Limits(settings.max_body_bytes, settings.max_depth)
-    assessor, base = Assessor(served, limits), settings.public_base
-    store = store_from(settings)
-    forms = [id_ for kind, id_ in served.artifacts if kind == "Questionnaire"]
-    routes = all_routes(
-        served.artifacts.values(),
-        assessor,
-        base,
-        BundleLimits(limits.body_bytes, limits.depth, settings.max_bundle_entries),
-        more=(
-            *validation_routes(Validator(served, limits), forms, limits.body_bytes, served.canonicals),
-            *expansion_routes(served, limits),
-        ),
-        repository=None if store is None else Repository(store, assessor, base),
-        cors=bool(settings.origins),
-        urls=served.canonicals,
+    deployment = Deployment(
+        base=settings.public_base,
+        canonicals=served.canonicals,
+        origins=settings.origins,
+        body=limits,
+        bundle_entries=settings.max_bundle_entries,
     )
-    return Application(routes, settings.origins, base, served.canonicals)
+    assessor = Assessor(served, limits)
+    store = store_from(settings)
+    parts = Parts(
+        artifacts=tuple(served.artifacts.values()),
+        assessor=assessor,
+        validator=Validator(served, limits),
+        catalogue=served,
+        repository=None if store is None else Repository(store, assessor, settings.public_base),
+    )
+    return Application(all_routes(parts, deployment), deployment)
 
 
 def store_from(settings: Settings) -> Store | None:

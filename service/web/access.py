@@ -1,8 +1,11 @@
-"""Which browser apps may read an answer: cross-origin resource sharing.
+"""Who may send a request of a route, and which browser apps may read its answer.
 
-Public routes are open to every origin. All others are open to the origins that the settings
-register, errors included, so that an app can show what went wrong. Cookies and other credentials
-of the browser are never asked for; a token in a header is the app's own.
+Every route declares an access rule. The rules for tokens come with access control; until then nobody
+says who they are, and whoever reaches the port may send any request.
+
+Public routes may be read by pages of every origin. All others may be read by pages of the origins that
+the settings register, errors included, so that an app can show what went wrong. Cookies and other
+credentials of the browser are never asked for; a token in a header is the app's own.
 
 Source:
     Fetch standard, section "HTTP extensions"; SMART App Launch 2.2, app-launch#CORS.
@@ -11,12 +14,38 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
 
 from service.web.reply import Header, Reply
-from service.web.request import Environ
+
+
+class Access(Enum):
+    """The access rule of a route."""
+
+    PUBLIC = "public"
+    """Anybody, and pages of every origin: what is the same for everybody, such as the CapabilityStatement."""
+    OPEN = "open"
+    """Anybody who reaches the port, and pages of registered origins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sends a request.
+
+    Args:
+        kind: `anonymous` where nobody says.
+    """
+
+    kind: str
+
+
+ANONYMOUS: Final = Principal("anonymous")
+
+# Cross-origin resource sharing.
 
 _READABLE: Final = (
     "Location",
@@ -65,7 +94,7 @@ def shared(headers: Sequence[Header], origin: str | None, origins: AbstractSet[s
     return varied
 
 
-def is_preflight(environ: Environ) -> bool:
+def is_preflight(environ: Mapping[str, Any]) -> bool:
     """Whether a browser asks, before the request itself, what an app may send."""
     return (
         environ["REQUEST_METHOD"] == "OPTIONS"
@@ -74,7 +103,7 @@ def is_preflight(environ: Environ) -> bool:
     )
 
 
-def preflight(reply: Reply, environ: Environ) -> Reply:
+def preflight(reply: Reply, environ: Mapping[str, Any]) -> Reply:
     """Returns what an app may send whose origin is let in.
 
     Args:

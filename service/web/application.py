@@ -1,9 +1,11 @@
-"""The Flask application: one way through for every request.
+"""The Flask application, and in front of it a small WSGI application that answers the FHIR API.
 
-It matches the path, calls the view, turns errors into OperationOutcomes, adds what every answer
-carries and writes one log line. Views take the request as their argument and return a Reply, so
-no request context is pushed: context-local `request`, `g` and `session` are not used here, and
-leaving them out halves what Flask costs per request (benchmarks/http.py).
+Every route of the table is a route of Flask, so that blueprints, templates, error handlers, the test client
+and `flask routes` work as in any Flask application. Requests below `/fhir` never reach Flask's own dispatch:
+`FhirApplication` stands before it as `app.wsgi_app`, in Flask's documented way, finds the same routes and
+calls the same views. Flask's dispatch brings contexts, signals, and request and response objects, which these
+views do not use; it costs ten times as much per request (benchmarks/dispatch.py). Both sides send the same
+headers and write the same log line: see `Completion`.
 """
 
 from __future__ import annotations
@@ -11,99 +13,216 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flask import Flask
+from flask import Flask, Response, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as NoRoute
 
-from service.errors import ServiceError
-from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.web.access import EVERYONE, is_preflight, preflight, shared
+from service.errors import Malformed, Problem, ServiceError
+from service.web.access import EVERYONE, Access, is_preflight, preflight, shared
+from service.web.deployment import BASE_PATH, Deployment
+from service.web.front_page import page_not_found
 from service.web.health import STOPPING
+from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
-from service.web.reply import STATUS_LINES, Header, Reply, everywhere, indented
+from service.web.reply import STATUS_LINES, Header, Reply, indented
 from service.web.request import Call
-from service.web.routing import Route, Router, answered
+from service.web.routing import FhirId, Route, Router, by_path, method_refused, path_refused
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-REQUESTS = logging.getLogger("service.request")
+REQUESTS: Final = logging.getLogger("service.request")
 
-_UNKNOWN = Route("unknown", {})
-_CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_BODILESS = (204, 304)
+_BEGUN: Final = "service.begun"
+_BELOW: Final = f"{BASE_PATH}/"
+_CORRELATION: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_BODILESS: Final = (204, 304)
+_UNKNOWN: Final = "unknown"
 
 
 class Application(Flask):
-    """Answers the routes of a table and nothing else.
+    """A Flask application over a table of routes.
 
     Args:
         routes: the table.
-        origins: origins of browser apps that may read the answers of routes that are not public.
-        base: public FHIR base; where it is https, browsers are told to keep to that.
-        urls: the canonical urls of what this service defines itself.
+        deployment: its base, canonicals and origins.
 
     Once `stopping` is set, it says that it is not ready, and goes on answering.
     """
 
-    def __init__(
-        self,
-        routes: Sequence[Route],
-        origins: AbstractSet[str] = frozenset(),
-        base: str = "",
-        urls: Canonicals = AS_WRITTEN,
-    ) -> None:
-        super().__init__("service", static_folder=None, template_folder=None)
-        self._router = Router(routes)
-        self.routes = self._router.routes
-        self.url_map = self._router.url_map
-        self._origins = origins
-        self._everywhere = everywhere(base)
-        self._urls = urls
+    def __init__(self, routes: Iterable[Route], deployment: Deployment) -> None:
+        super().__init__(__name__, static_folder=None)
+        self.routes = tuple(routes)
         self.stopping = False
+        self._deployment = deployment
+        self._completion = Completion(deployment)
+        self._paths = by_path(self.routes)
+        self.url_map.converters["id"] = FhirId
+        self.url_map.strict_slashes = self.url_map.merge_slashes = False
+        for path, methods in self._paths.items():
+            self.add_url_rule(
+                path, path, _flask_view(methods), methods=[*methods], provide_automatic_options=False
+            )
+        self.before_request(self._begin)
+        self.after_request(self._complete)
+        self.register_error_handler(ServiceError, lambda error: _response(refusal(error, deployment)))
+        self.register_error_handler(HTTPException, self._refuse)
+        self.register_error_handler(Exception, self._break_down)
+        self.fhir = FhirApplication(self.wsgi_app, self.routes, deployment)
+        self.wsgi_app = self.fhir  # type: ignore[method-assign] # Flask's documented place for middleware
 
-    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def log_exception(self, exc_info: Any) -> None:
+        """Logs a failure without the path of the request, which Flask would name."""
+        begun: Begun = request.environ[_BEGUN]
+        _log_failure(begun.request_id, self._route(), exc_info)
+
+    def _begin(self) -> None:
+        request.environ[STOPPING] = self.stopping
+        request.environ[_BEGUN] = Begun.now()
+
+    def _complete(self, response: Response) -> Response:
+        headers = tuple(header for header in response.headers if header[0] != "Content-Length")
+        reply = Reply(response.status_code, response.get_data(), headers)
+        completed = self._completion.of(reply, self._route(), request.environ, request.environ[_BEGUN])
+        return _response(completed)
+
+    def _refuse(self, error: HTTPException) -> Response:
+        """Answers what Flask refuses; a browser gets a page where there is none."""
+        if isinstance(error, NoRoute):
+            if prefers_html(request.headers.get("Accept")):
+                return _response(page_not_found())
+            return _response(refusal(path_refused(request.path), self._deployment))
+        if isinstance(error, MethodNotAllowed):
+            return _response(refusal(method_refused(error.valid_methods or ()), self._deployment))
+        if error.code is not None and 400 <= error.code < 500:
+            problem = Problem("http", "The request is not well-formed HTTP.")
+            return _response(refusal(Malformed(problem), self._deployment)._replace(status=error.code))
+        return self._break_down(error)
+
+    def _break_down(self, error: Exception) -> Response:
+        self.log_exception((type(error), error, error.__traceback__))
+        return _response(breakdown(request.environ[_BEGUN].request_id, self._deployment))
+
+    def _route(self) -> Route | None:
+        """Returns the route of the present request; None where there is no such path or method."""
+        rule = request.url_rule
+        return None if rule is None else self._paths.get(rule.rule, {}).get(request.method)
+
+
+class FhirApplication:
+    """Answers what begins with the FHIR base path, and passes on every other path.
+
+    Args:
+        other: answers the other paths.
+        routes: the table.
+        deployment: its base, canonicals and origins.
+    """
+
+    def __init__(self, other: WSGIApplication, routes: Sequence[Route], deployment: Deployment) -> None:
+        self._other = other
+        self._deployment = deployment
+        self._completion = Completion(deployment)
+        self.router = Router(
+            route for route in routes if route.path == BASE_PATH or route.path.startswith(_BELOW)
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request; never raises but for a lost connection or an expired deadline."""
-        started = perf_counter_ns()
-        request_id = os.urandom(16).hex()
-        environ[STOPPING] = self.stopping
-        route, reply = self._answer(environ, request_id)
-        if is_preflight(environ) and (route.public or environ["HTTP_ORIGIN"] in self._origins):
-            reply = preflight(reply, environ)
-        if REQUESTS.isEnabledFor(logging.INFO):
-            _log(environ["REQUEST_METHOD"], route, reply.status, request_id, started)
-        headers = [*reply.headers, *self._everywhere, *_headers(reply, request_id, environ)]
-        start_response(STATUS_LINES[reply.status], self._shared(headers, route, environ))
+        path = environ["PATH_INFO"]
+        if not path.startswith(_BELOW) and path != BASE_PATH:
+            return self._other(environ, start_response)
+        begun = Begun.now()
+        route, answer = self._answer(environ, begun.request_id)
+        reply = self._completion.of(answer, route, environ, begun)
+        start_response(STATUS_LINES[reply.status], [*reply.headers])
         return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
 
-    def _answer(self, environ: WSGIEnvironment, request_id: str) -> tuple[Route, Reply]:
-        route = _UNKNOWN
+    def _answer(self, environ: WSGIEnvironment, request_id: str) -> tuple[Route | None, Reply]:
+        route = None
         try:
             try:
-                route, call = self._router.matched(environ)
-                return route, _laid_out(answered(route, call), call)
+                route, call = self.router.match(environ)
+                return route, _laid_out(route.view(call), call)
             except ServiceError as error:
-                return route, refusal(error, self._urls)
+                return route, refusal(error, self._deployment)
         except Exception:  # noqa: BLE001 - the last resort: the caller gets an answer, the log the places
-            REQUESTS.exception({"event": "failed", "id": request_id, "route": route.template})
-            return route, breakdown(request_id, self._urls)
+            _log_failure(request_id, route, True)  # noqa: FBT003 - as logging takes it
+            return route, breakdown(request_id, self._deployment)
 
-    def _shared(self, headers: list[Header], route: Route, environ: WSGIEnvironment) -> list[Header]:
+
+class Begun(NamedTuple):
+    """The beginning of a request: the id under which the log knows it, and the time."""
+
+    request_id: str
+    at_ns: int
+
+    @classmethod
+    def now(cls) -> Begun:
+        """Returns a beginning with an id of its own."""
+        return cls(os.urandom(16).hex(), perf_counter_ns())
+
+
+class Completion:
+    """Adds to an answer what every answer carries, and writes its line to the log."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._origins = deployment.origins
+        self._standing = deployment.standing_headers
+
+    def of(self, reply: Reply, route: Route | None, environ: WSGIEnvironment, begun: Begun) -> Reply:
+        """Returns the reply with all of its headers.
+
+        Args:
+            reply: what the view, or a refusal, says.
+            route: None where there is no such path or method.
+            environ: the WSGI environment.
+            begun: when, and under which id.
+        """
+        is_public = route is not None and route.access is Access.PUBLIC
+        if is_preflight(environ) and (is_public or environ["HTTP_ORIGIN"] in self._origins):
+            reply = preflight(reply, environ)
+        if REQUESTS.isEnabledFor(logging.INFO):
+            _log(environ["REQUEST_METHOD"], route, reply.status, begun)
+        headers = [*reply.headers, *self._standing, *_own_headers(reply, begun.request_id, environ)]
+        return reply._replace(headers=tuple(self._shared(headers, environ, is_public=is_public)))
+
+    def _shared(self, headers: list[Header], environ: WSGIEnvironment, *, is_public: bool) -> list[Header]:
         """Returns the headers with what browsers need; costs nothing where no origin is registered."""
-        if route.public:
+        if is_public:
             return [*headers, *EVERYONE]
         return shared(headers, environ.get("HTTP_ORIGIN"), self._origins) if self._origins else headers
 
 
+def _flask_view(methods: Mapping[str, Route]) -> Callable[..., Response]:
+    """Returns the views of one path as one view of Flask."""
+
+    def view(**args: str) -> Response:
+        call = Call(request.environ, args)
+        return _response(_laid_out(methods[request.method].view(call), call))
+
+    return view
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, STATUS_LINES[reply.status])
+    response.headers = Headers([*reply.headers])
+    return response
+
+
 def _laid_out(reply: Reply, call: Call) -> Reply:
-    return reply._replace(body=indented(reply.body)) if call.is_pretty() and reply.body else reply
+    """Returns JSON with line breaks where that is wanted; pages stay as they are."""
+    if call.is_pretty() and reply.body.startswith(b"{"):
+        return reply._replace(body=indented(reply.body))
+    return reply
 
 
-def _headers(reply: Reply, request_id: str, environ: WSGIEnvironment) -> list[Header]:
+def _own_headers(reply: Reply, request_id: str, environ: WSGIEnvironment) -> list[Header]:
     headers = [("X-Request-Id", request_id)]
     if reply.status not in _BODILESS:
         headers.append(("Content-Length", str(len(reply.body))))
@@ -113,14 +232,19 @@ def _headers(reply: Reply, request_id: str, environ: WSGIEnvironment) -> list[He
     return headers
 
 
-def _log(method: str, route: Route, status: int, request_id: str, started: int) -> None:
+def _log(method: str, route: Route | None, status: int, begun: Begun) -> None:
     REQUESTS.info(
         {
             "event": "request",
-            "id": request_id,
+            "id": begun.request_id,
             "method": method if method in _METHODS else "other",
-            "route": route.template,
+            "route": _UNKNOWN if route is None else route.path,
             "status": status,
-            "ms": round((perf_counter_ns() - started) / 1e6, 3),
+            "ms": round((perf_counter_ns() - begun.at_ns) / 1e6, 3),
         }
     )
+
+
+def _log_failure(request_id: str, route: Route | None, exc_info: Any) -> None:
+    place = _UNKNOWN if route is None else route.path
+    REQUESTS.error({"event": "failed", "id": request_id, "route": place}, exc_info=exc_info)

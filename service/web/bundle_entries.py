@@ -3,7 +3,8 @@
 Two kinds of fault are told apart. What makes the Bundle itself no Bundle of its type refuses all of it.
 What makes one entry a request that cannot be made stays with the entry: in a batch the others are answered.
 
-Source: R4 Bundle (bdl-1 to bdl-4, bdl-7, bdl-8); http.html#transaction.
+Source:
+    R4 Bundle (bdl-1 to bdl-4, bdl-7, bdl-8); http.html#transaction, http.html#trules.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ import msgspec
 
 from service.errors import Malformed, NotAllowed, Problem, ServiceError, TooLarge
 from service.fhir import kinds
-from service.fhir.json import Limits, read
-from service.fhir.primitives import ID
+from service.fhir.json import read
 from service.fhir.structure import check_structure
-from service.web.conditional import http_date
+from service.web.conditional import http_date_of
+from service.web.deployment import Deployment
 
-# One entry of a batch or transaction as a request that is yet to be made, with what is wrong with it.
-#
-# Source: R4 http.html#transaction; Bundle.entry.request.
+BATCH: Final = "batch"
+TRANSACTION: Final = "transaction"
+
+_ROOT = "Bundle"
+_RESTFUL = re.compile(r"/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}\Z")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#]+")
+_NOT_HERE = (("search", "bdl-2"), ("response", "bdl-4"))
 
 # One slash at the beginning is taken: MedplumClient sends it in the batches that it makes by itself.
 _URL = re.compile(r"/?(?P<path>[A-Za-z0-9$_.-]+(?:/[A-Za-z0-9$_.-]+)*)/?(?:\?(?P<query>[^#]*))?")
@@ -38,6 +43,9 @@ _HEADERS = {"ifMatch": "IF_MATCH", "ifNoneMatch": "IF_NONE_MATCH", "ifNoneExist"
 _SINCE = "IF_MODIFIED_SINCE"
 _EXPECTED_URL = "a path relative to the base, such as QuestionnaireResponse/1, without scheme, host or dots"
 _PLAIN = "".join(map(chr, range(32, 127)))
+
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
+_LAST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,114 @@ class Entry:
         return self.resource is not None and (self.creates or (self.method == "PUT" and bool(self.changes)))
 
 
+@dataclass(frozen=True, slots=True)
+class PostedBundle:
+    """A Bundle: `batch` or `transaction`, and its entries in order."""
+
+    type: str
+    entries: tuple[Entry, ...]
+
+
+# The whole Bundle: whether it is a batch or a transaction at all.
+
+
+class _RawEntry(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw()
+
+
+class _RawBundle(msgspec.Struct):
+    entry: list[_RawEntry] = []
+
+
+def bundle_from(data: bytes, deployment: Deployment) -> PostedBundle:
+    """Returns the batch or transaction in a body.
+
+    Raises:
+        Malformed: it is none; every fault of the Bundle itself.
+        TooLarge: over a limit.
+    """
+    bundle = read(data, deployment.body)
+    _check_type(bundle)
+    entries = bundle.get("entry", [])
+    if isinstance(entries, list) and len(entries) > deployment.bundle_entries:
+        text = f"entry: expected at most {deployment.bundle_entries} entries."
+        raise TooLarge(Problem("bundle-size", text, f"{_ROOT}.entry"))
+    problems = check_structure(_without_resources(bundle), _ROOT, _ROOT) or tuple(
+        _invariants(bundle, entries)
+    )
+    if problems:
+        raise Malformed(*problems)
+    bodies = [bytes(raw.resource) for raw in msgspec.json.decode(data, type=_RawBundle).entry]
+    made = [entry_from(entry, _place(index), bodies[index]) for index, entry in enumerate(entries)]
+    return PostedBundle(bundle["type"], tuple(made))
+
+
+def _check_type(bundle: Mapping[str, Any]) -> None:
+    if bundle.get("resourceType") != _ROOT:
+        raise Malformed(Problem(kinds.RESOURCE_TYPE, "resourceType: expected Bundle.", _ROOT))
+    if bundle.get("type") not in (BATCH, TRANSACTION):
+        text = "type: expected batch or transaction; no other Bundle is processed."
+        raise Malformed(Problem("bundle-type", text, f"{_ROOT}.type"))
+
+
+def _without_resources(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Returns the Bundle without the resources of its entries: each is checked where it is processed."""
+    entries = bundle.get("entry")
+    return (
+        bundle | {"entry": [_without_resource(entry) for entry in entries]}
+        if isinstance(entries, list)
+        else bundle
+    )
+
+
+def _without_resource(entry: Any) -> Any:
+    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
+        return entry
+    return {name: member for name, member in entry.items() if name != "resource"}
+
+
+def _invariants(bundle: Mapping[str, Any], entries: list[Any]) -> Iterator[Problem]:
+    if "total" in bundle:
+        yield Problem(kinds.INVARIANT, "total: expected none in a Bundle of this type (bdl-1).", _ROOT)
+    urls = Counter(entry.get("fullUrl") for entry in entries)
+    for index, entry in enumerate(entries):
+        here = _place(index)
+        if "request" not in entry:
+            yield Problem(kinds.MISSING, "entry: expected the element request (bdl-3).", here)
+        for name, key in _NOT_HERE:
+            if name in entry:
+                yield Problem(
+                    kinds.INVARIANT, f"{name}: expected none in a Bundle of this type ({key}).", here
+                )
+        if "fullUrl" in entry:
+            yield from _full_url_faults(entry["fullUrl"], urls, f"{here}.fullUrl")
+            yield from _type_faults(entry, f"{here}.fullUrl")
+
+
+def _full_url_faults(url: str, urls: Counter[str], here: str) -> Iterator[Problem]:
+    if urls[url] > 1:
+        yield Problem("bundle-duplicate", "fullUrl: expected one that no other entry has (bdl-7).", here)
+    if not _ABSOLUTE.fullmatch(url):
+        yield Problem(kinds.FORMAT, "fullUrl: expected an absolute url, such as urn:uuid:...", here)
+    if "/_history/" in url:
+        yield Problem(kinds.INVARIANT, "fullUrl: expected a url that names no version (bdl-8).", here)
+
+
+def _type_faults(entry: Mapping[str, Any], here: str) -> Iterator[Problem]:
+    """A url that names another type would have references to that resource replaced by this one."""
+    kind, named = entry.get("resource", {}).get("resourceType"), _RESTFUL.search(entry["fullUrl"])
+    if named and isinstance(kind, str) and named[1] != kind:
+        text = "fullUrl: expected a url whose type is that of the resource, or one such as urn:uuid:..."
+        yield Problem("bundle-entry", text, here)
+
+
+def _place(index: int) -> str:
+    return f"{_ROOT}.entry[{index}]"
+
+
+# One entry: the request that it stands for, and why it cannot be made.
+
+
 def entry_from(entry: Mapping[str, Any], place: str, body: bytes) -> Entry:
     """Returns an entry of a Bundle that has the structure of R4.
 
@@ -128,7 +244,7 @@ def _ascii(text: str) -> str:
 def _moment(instant: str) -> str:
     """Returns the instant as an HTTP date; empty where the calendar of HTTP does not have it."""
     try:
-        return http_date(instant)
+        return http_date_of(instant)
     except (ValueError, OverflowError):
         return ""
 
@@ -155,12 +271,7 @@ def _faults(entry: Entry) -> Iterator[Problem]:
         )
 
 
-# What holds between the entries of a Bundle: their order and their identities; and where in it a fault is.
-#
-# Source: R4 http.html#trules.
-
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
-_LAST = 3
+# What holds between the entries of a Bundle, and where in it a fault is.
 
 
 def in_order(entries: Sequence[Entry]) -> list[Entry]:
@@ -189,7 +300,7 @@ def repeated(entries: Sequence[Entry], resolved: Mapping[str, str]) -> dict[str,
 
 
 @contextmanager
-def placed(entry: Entry) -> Iterator[None]:
+def located(entry: Entry) -> Iterator[None]:
     """Gives every problem that the block raises its place in the Bundle.
 
     What the path of an entry answers to is not what the base answers to, so NotAllowed becomes Malformed.
@@ -197,136 +308,14 @@ def placed(entry: Entry) -> Iterator[None]:
     try:
         yield
     except ServiceError as error:
-        error.problems = tuple(_placed(problem, entry.place) for problem in error.problems)
+        error.problems = tuple(_located(problem, entry.place) for problem in error.problems)
         if isinstance(error, NotAllowed):
             raise Malformed(*error.problems) from error
         raise
 
 
-def _placed(problem: Problem, place: str) -> Problem:
+def _located(problem: Problem, place: str) -> Problem:
     if not problem.expression:
         return replace(problem, expression=place)
     _, dot, rest = problem.expression.partition(".")
     return replace(problem, expression=f"{place}.resource{dot}{rest}")
-
-
-BATCH: Final = "batch"
-TRANSACTION: Final = "transaction"
-
-_ROOT = "Bundle"
-_RESTFUL = re.compile(rf"/([A-Z][A-Za-z]+)/{ID}\Z")
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#]+")
-_NOT_HERE = (("search", "bdl-2"), ("response", "bdl-4"))
-
-
-@dataclass(frozen=True, slots=True)
-class BundleLimits:
-    """What a Bundle may cost.
-
-    Args:
-        body_bytes: longest body, decompressed.
-        depth: deepest nesting of objects and arrays.
-        entries: most entries.
-        answer_bytes: once the answers are longer together, the entries that are left are refused.
-    """
-
-    body_bytes: int
-    depth: int
-    entries: int
-    answer_bytes: int = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """A Bundle: `batch` or `transaction`, and its entries in order."""
-
-    type: str
-    entries: tuple[Entry, ...]
-
-
-class _RawEntry(msgspec.Struct):
-    resource: msgspec.Raw = msgspec.Raw()
-
-
-class _RawBundle(msgspec.Struct):
-    entry: list[_RawEntry] = []
-
-
-def bundle_from(data: bytes, limits: BundleLimits) -> Posted:
-    """Returns the batch or transaction in a body.
-
-    Raises:
-        Malformed: it is none; every fault of the Bundle itself.
-        TooLarge: over a limit.
-    """
-    bundle = read(data, Limits(limits.body_bytes, limits.depth))
-    _check_type(bundle)
-    entries = bundle.get("entry", [])
-    if isinstance(entries, list) and len(entries) > limits.entries:
-        text = f"entry: expected at most {limits.entries} entries."
-        raise TooLarge(Problem("bundle-size", text, f"{_ROOT}.entry"))
-    problems = check_structure(_bare(bundle), _ROOT, _ROOT) or tuple(_invariants(bundle, entries))
-    if problems:
-        raise Malformed(*problems)
-    bodies = [bytes(raw.resource) for raw in msgspec.json.decode(data, type=_RawBundle).entry]
-    made = [entry_from(entry, _place(index), bodies[index]) for index, entry in enumerate(entries)]
-    return Posted(bundle["type"], tuple(made))
-
-
-def _check_type(bundle: Mapping[str, Any]) -> None:
-    if bundle.get("resourceType") != _ROOT:
-        raise Malformed(Problem(kinds.RESOURCE_TYPE, "resourceType: expected Bundle.", _ROOT))
-    if bundle.get("type") not in (BATCH, TRANSACTION):
-        text = "type: expected batch or transaction; no other Bundle is processed."
-        raise Malformed(Problem("bundle-type", text, f"{_ROOT}.type"))
-
-
-def _bare(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Returns the Bundle without the resources of its entries: each is checked where it is processed."""
-    entries = bundle.get("entry")
-    return bundle | {"entry": [_hollow(each) for each in entries]} if isinstance(entries, list) else bundle
-
-
-def _hollow(entry: Any) -> Any:
-    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-        return entry
-    return {name: member for name, member in entry.items() if name != "resource"}
-
-
-def _invariants(bundle: Mapping[str, Any], entries: list[Any]) -> Iterator[Problem]:
-    if "total" in bundle:
-        yield Problem(kinds.INVARIANT, "total: expected none in a Bundle of this type (bdl-1).", _ROOT)
-    urls = Counter(entry.get("fullUrl") for entry in entries)
-    for index, entry in enumerate(entries):
-        here = _place(index)
-        if "request" not in entry:
-            yield Problem(kinds.MISSING, "entry: expected the element request (bdl-3).", here)
-        for name, key in _NOT_HERE:
-            if name in entry:
-                yield Problem(
-                    kinds.INVARIANT, f"{name}: expected none in a Bundle of this type ({key}).", here
-                )
-        if "fullUrl" in entry:
-            yield from _full_url(entry["fullUrl"], urls, f"{here}.fullUrl")
-            yield from _other_type(entry, f"{here}.fullUrl")
-
-
-def _full_url(url: str, urls: Counter[str], here: str) -> Iterator[Problem]:
-    if urls[url] > 1:
-        yield Problem("bundle-duplicate", "fullUrl: expected one that no other entry has (bdl-7).", here)
-    if not _ABSOLUTE.fullmatch(url):
-        yield Problem(kinds.FORMAT, "fullUrl: expected an absolute url, such as urn:uuid:...", here)
-    if "/_history/" in url:
-        yield Problem(kinds.INVARIANT, "fullUrl: expected a url that names no version (bdl-8).", here)
-
-
-def _other_type(entry: Mapping[str, Any], here: str) -> Iterator[Problem]:
-    """A url that names another type would have references to that resource replaced by this one."""
-    kind, named = entry.get("resource", {}).get("resourceType"), _RESTFUL.search(entry["fullUrl"])
-    if named and isinstance(kind, str) and named[1] != kind:
-        text = "fullUrl: expected a url whose type is that of the resource, or one such as urn:uuid:..."
-        yield Problem("bundle-entry", text, here)
-
-
-def _place(index: int) -> str:
-    return f"{_ROOT}.entry[{index}]"

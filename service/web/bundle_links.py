@@ -1,9 +1,14 @@
-"""Replaces the links of a transaction, and collects those that cannot be replaced.
+"""Finds the links in the resources of a Bundle, and replaces those that point to another entry.
 
-Conditional references are resolved by what was stored before the transaction. A link to nothing in the Bundle
-stays as it is, as R4 asks.
+A link is a literal reference, a uri or a url (a canonical is none), or `href` and `src` in a narrative.
+Text that only looks like one, such as the value of an identifier, stays as it is: what is a link is read
+from the tables of R4, and guessed from the name only in a contained resource that they do not have.
 
-Source: R4 http.html#trules.
+In a transaction conditional references are resolved too, by what was stored before it. A link to nothing in
+the Bundle stays as it is, as R4 asks.
+
+Source:
+    R4 http.html#trules; bundle.html#references.
 """
 
 from __future__ import annotations
@@ -29,19 +34,15 @@ if TYPE_CHECKING:
     from service.storage import Record, Search, Writing
 
 
-# Finds the links in a resource, and replaces those that point to another entry of its Bundle.
-#
-# A link is a literal reference, a uri or a url (a canonical is none), or `href` and `src` in a narrative.
-# Text that only looks like one, such as the value of an identifier, stays as it is: what is a link is read
-# from the tables of R4, and guessed from the name only in a contained resource that they do not have.
-#
-# Source: R4 http.html#trules; bundle.html#references.
-
 REFERENCE: Final = "reference"
 URI: Final = "uri"
 FIXED: Final = "fixed"
 NARRATIVE: Final = "narrative"
 
+MOST_SEARCHES: Final = 100
+"""Most different conditional references of one transaction."""
+
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{0,63}\?.+")
 _SORTS = {"uri": URI, "url": URI, "oid": FIXED, "uuid": FIXED}
 _NAMED = {"reference": REFERENCE, "div": NARRATIVE, "valueUri": URI, "valueUrl": URI, "url": URI}
 _VERSION = "/_history/"
@@ -160,18 +161,12 @@ def _members(value: Mapping[str, Any], shape: Shape | None, place: Place) -> Ite
             yield Link(value, name, sort, (place, shown, None)), inner
 
 
-MOST_SEARCHES: Final = 100
-"""Most different conditional references of one transaction."""
-
-_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{0,63}\?.+")
-
-
-def two(search: Search) -> Search:
+def with_two(search: Search) -> Search:
     """Returns a search that says whether there is none, one or several."""
     return replace(search, limit=2, after=None, total=False)
 
 
-class Replacing:
+class LinkReplacement:
     """What links are replaced by in one transaction.
 
     Args:
@@ -240,7 +235,7 @@ class Replacing:
             search = condition_from(kind, query, base=self._base)
         except Malformed:
             return None
-        return self._writing.search(two(search)).records
+        return self._writing.search(with_two(search)).records
 
 
 def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Problem:

@@ -7,20 +7,14 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
-from service.web.conditional import conditional
+from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.reply import REVALIDATE, VARY, Reply
-from service.web.request import Call
-from service.web.routing import BASE_PATH, Route
+from service.web.reply import Json
+from service.web.routing import Route
 
 SOFTWARE: Final = "Questionnaire guidance service"
 DATE: Final = "2026-11-22"
@@ -51,48 +45,29 @@ _WRITTEN: Final = "create"
 _STORED: Final = "vread"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the statement speaks of.
+def capability_statement(
+    routes: Sequence[Route], deployment: Deployment, definitions: Mapping[str, str]
+) -> Json:
+    """Returns the CapabilityStatement.
 
     Args:
-        routes: everything that is answered about resources.
-        definitions: canonical of the OperationDefinition by operation name.
-        system: interactions of the whole system, such as `batch`.
-        cors: whether apps of other origins may call.
-        urls: the canonical urls of what this service defines itself.
+        routes: everything that is answered.
+        deployment: its base, and whether apps of other origins may call.
+        definitions: canonical of the OperationDefinition by name of the operation.
     """
-
-    routes: Sequence[Route]
-    definitions: Mapping[str, str]
-    system: Sequence[str] = ()
-    cors: bool = False
-    urls: Canonicals = AS_WRITTEN
-
-
-def metadata_route(offer: Offer, base: str) -> Route:
-    """Returns the route of the CapabilityStatement; it is public, whoever may see the rest."""
-    body = orjson.dumps(capability_statement(offer, base))
-    etag = f'W/"{sha256(body).hexdigest()[:16]}"'
-
-    def metadata(call: Call) -> Reply:
-        headers = (("Content-Type", call.answer_type()), REVALIDATE, VARY)
-        return conditional(call, Reply(200, body, headers), etag, None)
-
-    return Route(f"{BASE_PATH}/metadata", {"GET": metadata}, public=True)
-
-
-def capability_statement(offer: Offer, base: str) -> dict[str, Any]:
-    """Returns the CapabilityStatement of a service whose public FHIR base is `base`."""
-    kinds = dict.fromkeys(route.resource for route in offer.routes if route.resource)
-    rest: dict[str, Any] = {
+    kinds = dict.fromkeys(route.resource for route in routes if route.resource)
+    system = [code for route in routes if route.path == BASE_PATH for code in route.interactions]
+    rest: Json = {
         "mode": "server",
         "documentation": DEVIATIONS,
-        "security": {"cors": offer.cors},
-        "resource": [_resource(kind, offer) for kind in kinds],
+        "security": {"cors": bool(deployment.origins)},
+        "resource": [
+            _resource(kind, [route for route in routes if route.resource == kind], definitions, deployment)
+            for kind in kinds
+        ],
     }
-    if offer.system:
-        rest["interaction"] = [{"code": code} for code in offer.system]
+    if system:
+        rest["interaction"] = [{"code": code} for code in system]
     return {
         "resourceType": "CapabilityStatement",
         "language": "en",
@@ -101,7 +76,7 @@ def capability_statement(offer: Offer, base: str) -> dict[str, Any]:
         "date": DATE,
         "kind": "instance",
         "software": {"name": SOFTWARE},
-        "implementation": {"description": SOFTWARE, "url": base},
+        "implementation": {"description": SOFTWARE, "url": deployment.base},
         "fhirVersion": "4.0.1",
         "format": [FHIR_JSON, "json"],
         "rest": [rest],
@@ -113,23 +88,23 @@ def _narrative() -> str:
     return f"{opening}<p>{SOFTWARE}</p><p>{escape(DEVIATIONS, quote=False)}</p></div>"
 
 
-def _resource(kind: str, offer: Offer) -> dict[str, Any]:
-    own = [route for route in offer.routes if route.resource == kind]
-    interactions = list(dict.fromkeys(code for route in own for code in route.interactions))
-    operations = [route.operation for route in own if route.operation]
-    resource: dict[str, Any] = {"type": kind}
+def _resource(
+    kind: str, routes: Sequence[Route], definitions: Mapping[str, str], deployment: Deployment
+) -> Json:
+    """Returns what is offered on one type of resource, by its routes."""
+    interactions = list(dict.fromkeys(code for route in routes for code in route.interactions))
+    operations = dict.fromkeys(route.operation for route in routes if route.operation)
+    resource: Json = {"type": kind}
     if interactions:
         resource |= _interactions(interactions)
     if "search-type" in interactions:
-        resource |= _search(kind, offer.urls)
+        resource |= _search(kind, deployment)
     if operations:
-        resource["operation"] = [
-            {"name": name, "definition": offer.definitions[name]} for name in dict.fromkeys(operations)
-        ]
+        resource["operation"] = [{"name": name, "definition": definitions[name]} for name in operations]
     return resource
 
 
-def _interactions(codes: list[str]) -> dict[str, Any]:
+def _interactions(codes: Sequence[str]) -> Json:
     is_written = "update" in codes
     return {
         "interaction": [{"code": code} for code in codes],
@@ -143,19 +118,19 @@ def _interactions(codes: list[str]) -> dict[str, Any]:
     }
 
 
-def _search(kind: str, urls: Canonicals) -> dict[str, Any]:
+def _search(kind: str, deployment: Deployment) -> Json:
     found = {
         "searchInclude": list(includes_of(kind)),
         "searchRevInclude": list(revincludes_of(kind)),
-        "searchParam": [_search_param(each, urls) for each in parameters_of(kind).values()],
+        "searchParam": [_search_param(parameter, deployment) for parameter in parameters_of(kind).values()],
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _search_param(parameter: SearchParameter, urls: Canonicals) -> dict[str, str]:
+def _search_param(parameter: SearchParameter, deployment: Deployment) -> dict[str, str]:
     return {
         "name": parameter.name,
-        "definition": urls.restated(parameter.definition),
+        "definition": deployment.canonicals.restated(parameter.definition),
         "type": parameter.type,
         "documentation": f"{parameter.documentation} {_modifiers(parameter)}",
     }

@@ -13,7 +13,24 @@ from typing import NamedTuple
 
 from service.errors import NotAcceptable, Problem, Unsupported
 
-# Reads media ranges: `type/subtype; parameter=value; q=0.8`, in lists, with quoted strings.
+FHIR_JSON = "application/fhir+json"
+JSON = "application/json"
+HTML = "text/html"
+
+_WRITTEN = {
+    FHIR_JSON: FHIR_JSON,
+    JSON: JSON,
+    "text/json": "text/json",
+    "application/json+fhir": "application/json+fhir",
+}
+_READ = frozenset((*_WRITTEN,))
+_FORMATS = {
+    "json": FHIR_JSON,
+    "application/fhir json": FHIR_JSON,
+    "application/json fhir": "application/json+fhir",
+    **_WRITTEN,
+}
+_CACHED = 512
 
 _PART = re.compile(r'(?:[^",]|"[^"]*")+')
 _PARAMETER = re.compile(r'(?:[^";]|"[^"]*")+')
@@ -35,52 +52,6 @@ class MediaRange(NamedTuple):
         version = self.parameters.get("fhirversion", _FHIR_VERSIONS[0])
         charset = self.parameters.get("charset", _CHARSETS[0]).lower()
         return version in _FHIR_VERSIONS and charset in _CHARSETS
-
-
-def media_ranges(header: str) -> Iterator[MediaRange]:
-    """Yields the ranges of an Accept header; one whose quality cannot be read is left out.
-
-    Source:
-        RFC 9110, section 12.5.1.
-    """
-    for part in _PART.findall(header):
-        found = media_range(part)
-        if found is not None:
-            yield found
-
-
-def media_range(text: str) -> MediaRange | None:
-    """Returns one media type or range, or None where the text is none."""
-    pieces = [piece.strip() for piece in _PARAMETER.findall(text)]
-    parameters = dict(_parameter(piece) for piece in pieces[1:])
-    quality = parameters.pop("q", "1")
-    if not pieces or not _QUALITY.fullmatch(quality):
-        return None
-    return MediaRange(pieces[0].lower(), parameters, float(quality))
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name.strip().lower(), value.strip().strip('"')
-
-
-FHIR_JSON = "application/fhir+json"
-JSON = "application/json"
-
-_WRITTEN = {
-    FHIR_JSON: FHIR_JSON,
-    JSON: JSON,
-    "text/json": "text/json",
-    "application/json+fhir": "application/json+fhir",
-}
-_READ = frozenset((*_WRITTEN,))
-_FORMATS = {
-    "json": FHIR_JSON,
-    "application/fhir json": FHIR_JSON,
-    "application/json fhir": "application/json+fhir",
-    **_WRITTEN,
-}
-_CACHED = 512
 
 
 def answer_type(accept: str | None, wanted: str | None = None) -> str:
@@ -114,6 +85,14 @@ def check_body_type(content_type: str | None) -> None:
         raise Unsupported(Problem("content-type", f"The body's media type is not read here. {expected}"))
 
 
+def prefers_html(accept: str | None) -> bool:
+    """Whether a browser asks, for what has a page: HTML is accepted, and no less gladly than JSON."""
+    quality = {media.essence: media.quality for media in media_ranges(accept or "")}
+    return quality.get(HTML, 0.0) > 0 and quality[HTML] >= max(
+        quality.get(JSON, 0.0), quality.get(FHIR_JSON, 0.0)
+    )
+
+
 def _of_format(wanted: str) -> str | None:
     found = media_range(wanted)
     return _FORMATS.get(found.essence) if found is not None and found.is_ours else None
@@ -135,15 +114,45 @@ def _of_accept(accept: str) -> str | None:
 
 def _rank(offer: str, ranges: list[MediaRange]) -> tuple[float, int]:
     """Returns quality and closeness of the closest range that covers the offer; quality 0 if none does."""
-    covering = [(_closeness(offer, each), each.quality) for each in ranges if each.is_ours]
+    covering = [(_closeness(offer, media), media.quality) for media in ranges if media.is_ours]
     closeness, quality = max(covering, default=(0, 0.0))
     return (quality, closeness) if closeness else (0.0, 0)
 
 
-def _closeness(offer: str, each: MediaRange) -> int:
+def _closeness(offer: str, media: MediaRange) -> int:
     """Returns 0 where the range does not cover the offer, 1 for `*/*`, up to 4 for type and parameters."""
-    if each.essence == offer:
-        return 3 + bool(each.parameters)
-    if each.essence == f"{offer.partition('/')[0]}/*":
+    if media.essence == offer:
+        return 3 + bool(media.parameters)
+    if media.essence == f"{offer.partition('/')[0]}/*":
         return 2
-    return int(each.essence in ("*/*", "*"))
+    return int(media.essence in ("*/*", "*"))
+
+
+# Media ranges: `type/subtype; parameter=value; q=0.8`, in lists, with quoted strings.
+
+
+def media_ranges(header: str) -> Iterator[MediaRange]:
+    """Yields the ranges of an Accept header; one whose quality cannot be read is left out.
+
+    Source:
+        RFC 9110, section 12.5.1.
+    """
+    for part in _PART.findall(header):
+        found = media_range(part)
+        if found is not None:
+            yield found
+
+
+def media_range(text: str) -> MediaRange | None:
+    """Returns one media type or range, or None where the text is none."""
+    parts = [part.strip() for part in _PARAMETER.findall(text)]
+    parameters = dict(_parameter(part) for part in parts[1:])
+    quality = parameters.pop("q", "1")
+    if not parts or not _QUALITY.fullmatch(quality):
+        return None
+    return MediaRange(parts[0].lower(), parameters, float(quality))
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.strip().lower(), value.strip().strip('"')

@@ -1,6 +1,7 @@
-"""The answer to a request that the server could not even read as HTTP.
+"""Which HTTP status an error becomes, and the OperationOutcome that carries it.
 
-Who asks is not known here, so pages of every origin may read it: it is a fixed text.
+So does a request that the server could not even read as HTTP. Who asks is not known then, so pages of every
+origin may read that answer: it is a fixed text.
 """
 
 from __future__ import annotations
@@ -22,12 +23,10 @@ from service.errors import (
     Unsupported,
 )
 from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.fhir.outcome import operation_outcome
 from service.web.access import EVERYONE
+from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.reply import NO_STORE, STATUS_LINES, Header, Reply, everywhere, json_reply
-
-# Which HTTP status an error becomes, and the OperationOutcome that carries it.
+from service.web.reply import NO_STORE, STATUS_LINES, Header, Reply, json_reply
 
 STATUS: dict[type[ServiceError], int] = {
     Malformed: 400,
@@ -42,22 +41,21 @@ STATUS: dict[type[ServiceError], int] = {
 }
 
 
-def refusal(error: ServiceError, urls: Canonicals = AS_WRITTEN) -> Reply:
+def refusal(error: ServiceError, deployment: Deployment) -> Reply:
     """Returns the answer to a request that was refused: one issue per problem."""
     headers: tuple[Header, ...] = (NO_STORE,)
     if isinstance(error, NotAllowed):
         headers = (("Allow", ", ".join(error.allow)), *headers)
     if isinstance(error, Unavailable):
         headers = (("Retry-After", str(error.retry_after_s)), *headers)
-    outcome = operation_outcome(error.problems, urls)
-    return json_reply(outcome, FHIR_JSON, *headers, status=STATUS[type(error)])
+    return json_reply(deployment.outcome(error.problems), FHIR_JSON, *headers, status=STATUS[type(error)])
 
 
-def breakdown(request_id: str, urls: Canonicals = AS_WRITTEN) -> Reply:
+def breakdown(request_id: str, deployment: Deployment) -> Reply:
     """Returns the answer where the program itself failed: a fixed text and the id to ask for."""
     text = f"The service failed on this request. Its operator finds the cause under request id {request_id}."
     problem = Problem("internal", text, severity="fatal")
-    return json_reply(operation_outcome([problem], urls), FHIR_JSON, NO_STORE, status=500)
+    return json_reply(deployment.outcome([problem]), FHIR_JSON, NO_STORE, status=500)
 
 
 _ANSWERS: tuple[tuple[type[Exception], int, Problem], ...] = (
@@ -69,22 +67,23 @@ _ANSWERS: tuple[tuple[type[Exception], int, Problem], ...] = (
 )
 
 
-def raw_response(exc: BaseException, base: str = "", urls: Canonicals = AS_WRITTEN) -> bytes:
+def raw_response(exc: BaseException, base: str = "", canonicals: Canonicals = AS_WRITTEN) -> bytes:
     """Returns a whole HTTP response with an OperationOutcome, after which the connection closes.
 
     Args:
         exc: what gunicorn, or the application, raised.
         base: public FHIR base.
-        urls: the canonical urls of what this service defines itself.
+        canonicals: the canonical urls of what this service defines itself.
     """
     status, problem = _answer(exc)
-    body = orjson.dumps(operation_outcome([problem], urls))
+    deployment = Deployment(base, canonicals)
+    body = orjson.dumps(deployment.outcome([problem]))
     headers = (
         ("Connection", "close"),
         ("Content-Type", FHIR_JSON),
         ("Content-Length", str(len(body))),
         NO_STORE,
-        *everywhere(base),
+        *deployment.standing_headers,
         *EVERYONE,
     )
     lines = (f"HTTP/1.1 {STATUS_LINES[status]}", *(f"{name}: {value}" for name, value in headers), "", "")

@@ -1,19 +1,23 @@
-"""Read and search of the published resources: the same for every type."""
+"""The views on what never changes: published resources, and the documents that describe the service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from service.errors import NotFound, Problem
-from service.search import PublishedResources, query_from, subset
-from service.web.conditional import conditional, http_date
-from service.web.reply import REVALIDATE, VARY, Reply
-from service.web.request import asked, is_strict
-from service.web.routing import BASE_PATH, Route
+from service.search import query_from, searchset, shelf_of, subset
+from service.web.conditional import conditional
+from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
+from service.web.request import is_strict, search_parameters
 
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
+    from service.search import Shelf
+    from service.web.deployment import Deployment
     from service.web.request import Call
 
 TYPES: Final = (
@@ -24,47 +28,50 @@ TYPES: Final = (
     "OperationDefinition",
     "SearchParameter",
 )
+"""The types of published resource that are served."""
 
 
-def published_routes(artifacts: Iterable[Artifact], base: str, limit: int) -> tuple[Route, ...]:
-    """Returns the routes that read and search published resources.
+class Document:
+    """A document of the service about itself, which is written once, when everything is composed.
 
     Args:
-        artifacts: everything that is published; other types than TYPES are not served.
-        base: public FHIR base for absolute links.
-        limit: longest form body of a search in bytes.
+        media_type: of the answer, whatever is accepted; empty where the caller chooses.
     """
-    served = {(each.type, each.id): each for each in artifacts if each.type in TYPES}
-    resources = PublishedResources(served.values(), base)
-    routes: list[Route] = []
-    for kind in TYPES:
-        own = {id_: each for (type_, id_), each in served.items() if type_ == kind}
-        published = PublishedType(kind, own, resources, base, limit)
-        path = f"{BASE_PATH}/{kind}"
-        routes += (
-            Route(path, {"GET": published.search}, kind, ("search-type",)),
-            Route(f"{path}/_search", {"POST": published.search}, kind, ("search-type",)),
-            Route(f"{path}/<id:id>", {"GET": published.read}, kind, ("read",)),
-        )
-    return tuple(routes)
+
+    def __init__(self, media_type: str = "") -> None:
+        self._media_type = media_type
+        self._body = b""
+        self._version = NO_VERSION
+
+    def write(self, document: Any) -> None:
+        """Takes the document as plain values."""
+        self._body = orjson.dumps(document)
+        self._version = Version(f'W/"{sha256(self._body).hexdigest()[:16]}"')
+
+    def read(self, call: Call) -> Reply:
+        """Returns the document."""
+        content_type = self._media_type or call.answer_type()
+        varies = () if self._media_type else (VARY,)
+        reply = Reply(200, self._body, (("Content-Type", content_type), REVALIDATE, *varies))
+        return conditional(call, reply, self._version)
+
+
+class Published:
+    """Every published resource that is served, and the search over all of them."""
+
+    def __init__(self, artifacts: Iterable[Artifact], deployment: Deployment) -> None:
+        self.artifacts = {(each.type, each.id): each for each in artifacts if each.type in TYPES}
+        self.shelf: Shelf = shelf_of(self.artifacts.values(), deployment.base)
 
 
 class PublishedType:
-    """The views on the published resources of one type."""
+    """The views on the published resources of one type, which are the same for every type."""
 
-    def __init__(
-        self,
-        kind: str,
-        artifacts: Mapping[str, Artifact],
-        resources: PublishedResources,
-        base: str,
-        limit: int,
-    ) -> None:
-        self._kind = kind
-        self._artifacts = artifacts
-        self._resources = resources
-        self._base = base
-        self._limit = limit
+    def __init__(self, kind: str, published: Published, deployment: Deployment) -> None:
+        self.kind = kind
+        self._artifacts = {id_: each for (type_, id_), each in published.artifacts.items() if type_ == kind}
+        self._shelf = published.shelf
+        self._deployment = deployment
 
     def read(self, call: Call) -> Reply:
         """Returns one resource, or the part of it that is wanted; raises NotFound, Malformed."""
@@ -72,19 +79,16 @@ class PublishedType:
         artifact = self._artifacts.get(call.args["id"])
         if artifact is None:
             raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
-        query = query_from(self._kind, call.query(), strict=is_strict(call), base=self._base)
+        query = query_from(self.kind, call.query(), strict=is_strict(call), base=self._deployment.base)
         body = subset(artifact.body, query)
         reply = Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
-        return conditional(call, reply, artifact.etag, _last_modified(artifact))
+        updated = artifact.resource.get("meta", {}).get("lastUpdated", "")
+        return conditional(call, reply, Version(artifact.etag, updated))
 
     def search(self, call: Call) -> Reply:
         """Returns a Bundle of the resources that the parameters find; raises Malformed, Unsupported."""
         content_type = call.answer_type()
-        query = query_from(self._kind, asked(call, self._limit), strict=is_strict(call), base=self._base)
-        body = self._resources.searchset(query)
+        pairs = search_parameters(call, self._deployment.body.body_bytes)
+        query = query_from(self.kind, pairs, strict=is_strict(call), base=self._deployment.base)
+        body = searchset(query, self._shelf)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
-
-
-def _last_modified(artifact: Artifact) -> str | None:
-    updated = artifact.resource.get("meta", {}).get("lastUpdated")
-    return None if updated is None else http_date(updated)

@@ -1,7 +1,8 @@
-"""What a view returns: status, body and headers, nothing computed later."""
+"""What a view returns: status, body, headers and the version that they are about; nothing computed later."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -9,14 +10,32 @@ import msgspec
 import orjson
 
 Header = tuple[str, str]
+Json = dict[str, Any]
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 NO_STORE: Header = ("Cache-Control", "no-store")
 REVALIDATE: Header = ("Cache-Control", "no-cache")
 VARY: Header = ("Vary", "Accept")
 
-_NOSNIFF: Header = ("X-Content-Type-Options", "nosniff")
-_TLS_ONLY: Header = ("Strict-Transport-Security", "max-age=31536000")
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of a resource that a reply is about: its headers say it, and so does an entry of a Bundle.
+
+    Args:
+        etag: entity tag; empty where it has none.
+        updated: FHIR instant of the last change, all its digits; empty where it is not known.
+        location: absolute url of the version, for what was stored; empty for what was read.
+        related: absolute url of what was made of it.
+    """
+
+    etag: str = ""
+    updated: str = ""
+    location: str = ""
+    related: str = ""
+
+
+NO_VERSION = Version()
 
 
 class Reply(NamedTuple):
@@ -25,6 +44,7 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     headers: tuple[Header, ...]
+    version: Version = NO_VERSION
 
 
 def json_reply(document: Any, content_type: str, *headers: Header, status: int = 200) -> Reply:
@@ -35,15 +55,3 @@ def json_reply(document: Any, content_type: str, *headers: Header, status: int =
 def indented(body: bytes) -> bytes:
     """Returns JSON text with line breaks; every number keeps its digits."""
     return msgspec.json.format(body, indent=2)
-
-
-def everywhere(base: str) -> tuple[Header, ...]:
-    """Returns what every answer carries: its type is not to be guessed; https, once used, is kept for a year.
-
-    Args:
-        base: public FHIR base; browsers heed the year only where they came by https.
-
-    Source:
-        RFC 6797, section 7.2: the header is left out of answers over plain http.
-    """
-    return (_NOSNIFF, _TLS_ONLY) if base.startswith("https://") else (_NOSNIFF,)

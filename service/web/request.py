@@ -1,6 +1,9 @@
-"""The parameters of a search, wherever R4 lets a caller put them.
+"""One request as a view sees it: a thin reading of the WSGI environment.
 
-Source: R4 http.html#search.
+Where the parameters of a search may stand, how a body is read and what a caller prefers is decided here.
+
+Source:
+    R4 http.html#search, http.html#prefer, search.html#errors; RFC 7240.
 """
 
 from __future__ import annotations
@@ -15,18 +18,29 @@ from urllib.parse import parse_qsl
 from gunicorn.http.errors import ParseException
 
 from service.errors import Malformed, Problem, TooLarge, Unsupported
-from service.web.negotiation import answer_type
+from service.web.access import ANONYMOUS, Principal
+from service.web.negotiation import answer_type, check_body_type
 
 if TYPE_CHECKING:
     from service.records import Unit
 
-
-# One request as a view sees it: a thin reading of the WSGI environment.
-
 Environ = Mapping[str, Any]
 Query = tuple[tuple[str, str], ...]
 
-_MOST_PARAMETERS = 100
+MOST_PARAMETERS: Final = 100
+"""Most parameters of a query string or a form."""
+LAYOUT: Final = frozenset(("_format", "_pretty"))
+"""Parameters that say how the answer is written, not what is looked for."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+_GZIP: Final = ("gzip", "x-gzip")
+_GZIP_WINDOW: Final = 31
+_SEPARATOR: Final = re.compile(r"[;,]")
+_RETURNS: Final = {
+    "minimal": "minimal",
+    "representation": "representation",
+    "operationoutcome": "OperationOutcome",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +51,13 @@ class Call:
         environ: the WSGI environment.
         args: the variable parts of the path, by name.
         unit: the transaction that the request is part of, where it came in a Bundle.
+        principal: who sends it.
     """
 
     environ: Environ
     args: Mapping[str, str]
     unit: Unit | None = None
+    principal: Principal = ANONYMOUS
 
     def header(self, name: str) -> str | None:
         """Returns a request header by its WSGI name, such as `IF_NONE_MATCH`."""
@@ -52,6 +68,14 @@ class Call:
         """Returns the parameters of the query string in order, decoded once."""
         text: str = self.environ.get("QUERY_STRING", "")
         return parameters(text.encode("latin-1")) if text else ()
+
+    def check_body_type(self) -> None:
+        """Makes sure that the body is JSON, FHIR R4 and UTF-8 by its Content-Type; raises Unsupported."""
+        check_body_type(self.environ.get("CONTENT_TYPE"))
+
+    def body(self, limit: int) -> bytes:
+        """Returns the body, decompressed, of at most `limit` bytes; raises as read_body does."""
+        return read_body(self.environ, limit)
 
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""
@@ -75,18 +99,15 @@ def parameters(text: bytes) -> Query:
     """
     try:
         pairs = parse_qsl(
-            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
         )
     except ValueError as error:
-        expected = f"Expected at most {_MOST_PARAMETERS} parameters in UTF-8, percent-encoded."
+        expected = f"Expected at most {MOST_PARAMETERS} parameters in UTF-8, percent-encoded."
         raise Malformed(Problem("query", f"The parameters cannot be read. {expected}")) from error
     return tuple(pairs)
 
 
-# Reads the body of a request, never more of it than the limit, decompressed if need be.
-
-_GZIP_WINDOW = 31
-_GZIP = ("gzip", "x-gzip")
+# The body: never more of it than the limit, decompressed if need be.
 
 
 def read_body(environ: Environ, limit: int) -> bytes:
@@ -154,11 +175,6 @@ def _incomplete() -> Malformed:
 
 
 # What a caller prefers, from the header Prefer; what is not understood is ignored.
-#
-# Source: RFC 7240; R4 http.html#prefer, search.html#errors.
-
-_SEPARATOR = re.compile(r"[;,]")
-_RETURNS = {"minimal": "minimal", "representation": "representation", "operationoutcome": "OperationOutcome"}
 
 
 def is_strict(call: Call) -> bool:
@@ -168,8 +184,8 @@ def is_strict(call: Call) -> bool:
 
 def wanted_return(call: Call) -> str:
     """Returns `minimal`, `representation` or `OperationOutcome`; `representation` where nothing is said."""
-    for each in _preferences(call):
-        name, _, value = each.partition("=")
+    for preference in _preferences(call):
+        name, _, value = preference.partition("=")
         if name == "return" and value in _RETURNS:
             return _RETURNS[value]
     return "representation"
@@ -182,13 +198,7 @@ def _preferences(call: Call) -> list[str]:
     return [re.sub(r'[\s"]', "", part).lower() for part in _SEPARATOR.split(text)]
 
 
-QUIET: Final = frozenset(("_format", "_pretty"))
-"""Parameters that say how the answer is written, not what is looked for."""
-
-_FORM: Final = "application/x-www-form-urlencoded"
-
-
-def asked(call: Call, limit: int) -> Query:
+def search_parameters(call: Call, limit: int) -> Query:
     """Returns the pairs of the query string and, of a POST, of the form too.
 
     Args:
@@ -202,6 +212,6 @@ def asked(call: Call, limit: int) -> Query:
     if call.environ["REQUEST_METHOD"] != "POST":
         return call.query()
     content_type: str = call.environ.get("CONTENT_TYPE", "")
-    if content_type.partition(";")[0].strip().lower() != _FORM:
-        raise Unsupported(Problem("content-type", f"Expected Content-Type: {_FORM}."))
+    if content_type.partition(";")[0].strip().lower() != FORM:
+        raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
     return (*call.query(), *parameters(read_body(call.environ, limit)))

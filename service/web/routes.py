@@ -1,26 +1,41 @@
-"""The table of all routes: what is not in it is not answered."""
+"""The table of all routes: what is not in it is not answered.
+
+A line says method, path, view, access rule and what it does; for FHIR also the type of resource, and its
+interactions or operation. The CapabilityStatement and the OpenAPI document are made from the table, and
+`flask routes` lists it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.web.bundles import BundleLimits, bundle_route
-from service.web.capability import Offer, metadata_route
-from service.web.health import health_routes
-from service.web.openapi import openapi_route
-from service.web.operations import RESPONSE, operation_routes
-from service.web.published import published_routes
-from service.web.resources import stored_routes
-from service.web.routing import BASE_PATH, Route, Router
+from service.records import KINDS, RESPONSE, RISK
+from service.web import descriptions as does
+from service.web.access import Access
+from service.web.bundles import Bundles
+from service.web.capability import capability_statement
+from service.web.front_page import FrontPage
+from service.web.health import Probes
+from service.web.negotiation import JSON
+from service.web.openapi import openapi_document
+from service.web.operations import Assessments, Expansions, Validations
+from service.web.published import TYPES, Document, Published, PublishedType
+from service.web.resources import StoredType
+from service.web.routing import Route, Router
 
 if TYPE_CHECKING:
     from service.assess import Assessor
+    from service.catalogue import Catalogue
     from service.fhir.definitions import Artifact
     from service.records import Repository
+    from service.validate import Validator
+    from service.web.deployment import Deployment
 
-STANDARD = {
+PUBLIC, OPEN = Access.PUBLIC, Access.OPEN
+
+STANDARD: Final = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     "process-response": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response",
     "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
@@ -28,42 +43,125 @@ STANDARD = {
 """Operations that HL7 defines, by name, with the canonicals of their definitions."""
 
 
-def all_routes(
-    artifacts: Iterable[Artifact],
-    assessor: Assessor,
-    base: str,
-    limits: BundleLimits,
-    *,
-    more: Sequence[Route] = (),
-    repository: Repository | None = None,
-    cors: bool = False,
-    urls: Canonicals = AS_WRITTEN,
-) -> tuple[Route, ...]:
-    """Returns every route.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the views stand on; a part that is not there has no routes.
 
     Args:
-        artifacts: published resources; each operation that is offered has its OperationDefinition among them.
+        artifacts: published resources; each operation of our own has its OperationDefinition among them.
         assessor: turns the bytes of a body into the bytes of a result.
-        base: public FHIR base.
-        limits: of request bodies, and of Bundles.
-        more: further routes under the FHIR base.
+        validator: finds the problems of a body.
+        catalogue: the value sets that can be expanded.
         repository: what is stored; None where nothing is.
-        cors: whether apps of other origins may call.
-        urls: the canonical urls of what this service defines itself.
     """
-    shelved, limit = tuple(artifacts), limits.body_bytes
-    nothing = (Route(f"{BASE_PATH}/{RESPONSE}", {}, RESPONSE),)
-    stored = nothing if repository is None else stored_routes(repository, base, limit, urls)
-    routes = (*stored, *operation_routes(assessor, limit), *more, *published_routes(shelved, base, limit))
-    definitions = STANDARD | {
-        each.resource["code"]: each.url for each in shelved if each.type == "OperationDefinition"
-    }
-    system = ("batch",) if repository is None else ("batch", "transaction")
-    inner = (metadata_route(Offer(routes, definitions, system, cors, urls), base), *routes)
-    everything = (
-        bundle_route(Router(inner), repository, limits, base=base, urls=urls),
-        *inner,
-        *health_routes(None if repository is None else repository.ping),
+
+    artifacts: Sequence[Artifact]
+    assessor: Assessor
+    validator: Validator | None = None
+    catalogue: Catalogue | None = None
+    repository: Repository | None = None
+
+
+def all_routes(parts: Parts, deployment: Deployment) -> tuple[Route, ...]:
+    """Returns every route."""
+    statement, openapi = Document(), Document(JSON)
+    below = (
+        Route("GET", "/fhir/metadata", statement.read, PUBLIC, does.METADATA),
+        *resource_routes(parts, deployment),
     )
-    forms = (f"{each.url}|{each.version}" for each in shelved if each.type == "Questionnaire")
-    return (*everything, openapi_route(everything, base, next(forms, "")))
+    bundles = Bundles(Router(below), parts.repository, deployment)
+    front = FrontPage(deployment, parts.artifacts)
+    probes = Probes(None if parts.repository is None else parts.repository.ping)
+    system = ("batch",) if parts.repository is None else ("batch", "transaction")
+    routes = (
+        Route("POST", "/fhir", bundles.answer, OPEN, does.BUNDLE, interactions=system),
+        *below,
+        Route("GET", "/healthz", probes.alive, OPEN, does.ALIVE),
+        Route("GET", "/readyz", probes.ready, OPEN, does.READY),
+        Route("GET", "/openapi.json", openapi.read, PUBLIC, does.OPENAPI),
+        Route("GET", "/fhir", front.base, OPEN, does.BASE),
+        Route("GET", "/", front.links, OPEN, does.FRONT_PAGE),
+    )
+    statement.write(capability_statement(routes, deployment, _definitions(parts.artifacts)))
+    openapi.write(openapi_document(routes, deployment, _example_form(parts.artifacts)))
+    return routes
+
+
+def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
+    """Yields the routes of every type of resource."""
+    if parts.repository is not None:
+        for kind in KINDS:
+            yield from stored_routes(StoredType(kind, parts.repository, deployment))
+    yield from assessment_routes(Assessments(parts.assessor, deployment))
+    if parts.validator is not None:
+        forms = (each.id for each in parts.artifacts if each.type == "Questionnaire")
+        yield from validation_routes(Validations(parts.validator, forms, deployment))
+    if parts.catalogue is not None:
+        yield from expansion_routes(Expansions(parts.catalogue, deployment))
+    published = Published(parts.artifacts, deployment)
+    for kind in TYPES:
+        yield from published_routes(PublishedType(kind, published, deployment))
+
+
+def stored_routes(views: StoredType) -> Iterator[Route]:
+    """Yields the routes of a type that is stored; callers write responses, the rest follows from them."""
+    kind, path = views.kind, f"/fhir/{views.kind}"
+    one, versions = f"{path}/<id:id>", f"{path}/<id:id>/_history"
+    yield Route("GET", path, views.search, OPEN, does.SEARCH, kind, ("search-type",))
+    if kind == RESPONSE:
+        yield Route("POST", path, views.create, OPEN, does.CREATE, kind, ("create",))
+    yield Route("GET", one, views.read, OPEN, does.READ, kind, ("read",))
+    if kind == RESPONSE:
+        yield Route("PUT", one, views.update, OPEN, does.UPDATE, kind, ("update",))
+    if kind in (RESPONSE, RISK):
+        yield Route("GET", versions, views.history, OPEN, does.HISTORY, kind, ("history-instance",))
+    yield Route("POST", f"{path}/_search", views.search, OPEN, does.SEARCH_BY_FORM, kind, ("search-type",))
+    version = f"{versions}/<id:version>"
+    yield Route("GET", version, views.read_version, OPEN, does.READ_VERSION, kind, ("vread",))
+
+
+def assessment_routes(views: Assessments) -> Iterator[Route]:
+    """Yields the route of `$assess`."""
+    path = f"/fhir/{RESPONSE}/$assess"
+    yield Route("POST", path, views.assess, OPEN, does.ASSESS, RESPONSE, operation="assess")
+
+
+def validation_routes(views: Validations) -> Iterator[Route]:
+    """Yields the routes of `$validate` and `$process-response`."""
+    path, form = f"/fhir/{RESPONSE}", "Questionnaire"
+    processed = f"/fhir/{form}/$process-response", f"/fhir/{form}/<id:id>/$process-response"
+    yield Route(
+        "POST", f"{path}/$validate", views.validate, OPEN, does.VALIDATE, RESPONSE, operation="validate"
+    )
+    for of_type_or_one in processed:
+        yield Route(
+            "POST", of_type_or_one, views.process, OPEN, does.PROCESS, form, operation="process-response"
+        )
+
+
+def expansion_routes(views: Expansions) -> Iterator[Route]:
+    """Yields the routes of `$expand`."""
+    kind = "ValueSet"
+    for path in (f"/fhir/{kind}/$expand", f"/fhir/{kind}/<id:id>/$expand"):
+        yield Route("GET", path, views.expand, OPEN, does.EXPAND, kind, operation="expand")
+        yield Route("POST", path, views.expand_posted, OPEN, does.EXPAND_POSTED, kind, operation="expand")
+
+
+def published_routes(views: PublishedType) -> Iterator[Route]:
+    """Yields the routes of a type that is published."""
+    kind, path = views.kind, f"/fhir/{views.kind}"
+    yield Route("GET", path, views.search, OPEN, does.SEARCH, kind, ("search-type",))
+    yield Route("POST", f"{path}/_search", views.search, OPEN, does.SEARCH_BY_FORM, kind, ("search-type",))
+    yield Route("GET", f"{path}/<id:id>", views.read, OPEN, does.READ, kind, ("read",))
+
+
+def _definitions(artifacts: Sequence[Artifact]) -> dict[str, str]:
+    """Returns the canonical of the OperationDefinition by name of the operation."""
+    own = {each.resource["code"]: each.url for each in artifacts if each.type == "OperationDefinition"}
+    return STANDARD | own
+
+
+def _example_form(artifacts: Sequence[Artifact]) -> str:
+    """Returns the canonical `url|version` of a Questionnaire; empty where none is published."""
+    forms = (f"{each.url}|{each.version}" for each in artifacts if each.type == "Questionnaire")
+    return next(forms, "")

@@ -1,54 +1,56 @@
-"""From a path to its view: one table of routes, matched once per request."""
+"""From a request to its route: what a route declares, and a router over a table of routes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import BaseConverter, Map, Rule
 
 from service.errors import NotAllowed, NotFound, Problem
-from service.fhir.primitives import ID
+from service.web.access import ANONYMOUS, Access, Principal
+from service.web.deployment import BASE_PATH
+from service.web.descriptions import ALLOWED_METHODS, Description
 from service.web.reply import Reply
 from service.web.request import Call
 
 if TYPE_CHECKING:
     from service.records import Unit
 
-
-# A route as it is declared: the table of all routes says everything that the service answers.
-
 View = Callable[[Call], Reply]
 
-BASE_PATH = "/fhir"
+_LISTED: Final = "The CapabilityStatement lists what is served."
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path and what it answers.
+    """One method of one path: a line in the table of routes.
 
     Args:
-        template: the path; `<id:name>` stands for a FHIR id. It is what the log shows.
-        views: the view by HTTP method; HEAD follows GET, OPTIONS is answered everywhere.
-            A route without views is known but offers nothing: other methods get 405, not 404.
-        resource: the FHIR type that the route belongs to, or empty.
-        interactions: the FHIR interaction codes (`read`, `search-type`) that the views answer.
-        operation: the name of the operation without `$`, or empty.
-        public: whether pages of every origin may read the answers.
+        method: GET, POST or PUT. HEAD follows GET, and OPTIONS is answered everywhere.
+        path: `<id:name>` stands for a FHIR id. It is what the log shows.
+        view: answers the request.
+        access: who may send it, and who may read the answer.
+        description: what it does, for the OpenAPI document.
+        resource: the FHIR type that it belongs to; empty for the whole system.
+        interactions: its FHIR interaction codes, such as `read`, for the CapabilityStatement.
+        operation: the name of an operation without `$`, for the CapabilityStatement.
+        scope: what a token must permit; empty until there is access control.
     """
 
-    template: str
-    views: Mapping[str, View]
+    method: str
+    path: str
+    view: View
+    access: Access
+    description: Description
     resource: str = ""
     interactions: tuple[str, ...] = ()
     operation: str = ""
-    public: bool = False
-
-
-_LISTED = "The CapabilityStatement lists what is served."
+    scope: str = ""
 
 
 class FhirId(BaseConverter):
@@ -57,68 +59,93 @@ class FhirId(BaseConverter):
     regex = ID
 
 
+def by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
+    """Returns the routes by path and method, with HEAD and OPTIONS.
+
+    The path of a type of resource is always there: a type that has nothing but operations answers 405
+    to a search or a create, not 404.
+    """
+    paths: dict[str, dict[str, Route]] = {}
+    types: dict[str, None] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method] = route
+        types.setdefault(route.resource)
+    for kind in filter(None, types):
+        paths.setdefault(f"{BASE_PATH}/{kind}", {})
+    for path, methods in paths.items():
+        if "GET" in methods:
+            methods["HEAD"] = methods["GET"]
+        methods["OPTIONS"] = _options(path, methods)
+    return paths
+
+
+def _options(path: str, methods: Mapping[str, Route]) -> Route:
+    """Returns the route that says which methods a path answers; public where all of them are."""
+    allow = ", ".join(sorted({*methods, "OPTIONS"}))
+    is_public = bool(methods) and all(route.access is Access.PUBLIC for route in methods.values())
+    view = partial(_allowed, Reply(204, b"", (("Allow", allow),)))
+    return Route("OPTIONS", path, view, Access.PUBLIC if is_public else Access.OPEN, ALLOWED_METHODS)
+
+
+def _allowed(reply: Reply, _call: Call) -> Reply:
+    return reply
+
+
 class Router:
-    """Finds the route of a request and has its view answer."""
+    """Finds the route of a request."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes: Mapping[str, Route] = {route.template: route for route in routes}
-        rules = [
-            Rule(route.template, endpoint=route.template, methods=[*route.views, "OPTIONS"])
-            for route in routes
-        ]
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.paths = by_path(routes)
+        rules = [Rule(path, endpoint=path, methods=[*methods]) for path, methods in self.paths.items()]
         self.url_map = Map(rules, converters={"id": FhirId}, merge_slashes=False)
-        self._paths = self.url_map.bind("", url_scheme="http")
-        self._types = frozenset(route.resource for route in routes if route.resource)
+        self._matcher = self.url_map.bind("", url_scheme="http")
+        self._types = frozenset(
+            route.resource for methods in self.paths.values() for route in methods.values() if route.resource
+        )
 
-    def matched(self, environ: Mapping[str, Any], unit: Unit | None = None) -> tuple[Route, Call]:
+    def match(
+        self, environ: Mapping[str, Any], unit: Unit | None = None, principal: Principal = ANONYMOUS
+    ) -> tuple[Route, Call]:
         """Returns the route of a request, and the request as its view sees it.
 
         Args:
             environ: the WSGI environment.
             unit: the transaction that the request is part of, if any.
+            principal: who sends it.
 
         Raises:
             NotFound: there is no such path.
             NotAllowed: there is, but not with this method.
         """
-        path = _path(environ)
+        path, method = _path(environ), environ["REQUEST_METHOD"]
         try:
-            template, args = self._paths.match(path, environ["REQUEST_METHOD"])
+            template, args = self._matcher.match(path, method)
         except MethodNotAllowed as error:
-            raise _not_allowed(sorted(error.valid_methods or ())) from None
+            raise method_refused(error.valid_methods or ()) from None
         except NoRoute:
-            raise self._not_found(path) from None
-        return self.routes[template], Call(environ, args, unit)
-
-    def _not_found(self, path: str) -> NotFound:
-        """Says what is missing without repeating the path, which may hold an identifier."""
-        kind = path.removeprefix(BASE_PATH + "/").partition("/")[0]
-        if "/$" in path:
-            problem = Problem("operation-unknown", f"No such operation here. {_LISTED}")
-        elif path.startswith(BASE_PATH + "/") and kind not in self._types:
-            problem = Problem("type-unknown", f"No such resource type here. {_LISTED}")
-        else:
-            problem = Problem("route-unknown", "Nothing is served under this path.")
-        return NotFound(problem)
+            raise path_refused(path, self._types) from None
+        route = self.paths[template].get(method)
+        if route is None:  # methods are told apart by case here, not where paths are matched
+            raise method_refused(self.paths[template])
+        return route, Call(environ, args, unit, principal)
 
 
-def answered(route: Route, call: Call) -> Reply:
-    """Returns what the view of the route answers; raises NotAllowed and what the view raises."""
-    method = call.environ["REQUEST_METHOD"]
-    if method == "OPTIONS":
-        return Reply(204, b"", (("Allow", ", ".join(_allowed(route))),))
-    view = route.views.get("GET" if method == "HEAD" else method)
-    if view is None:  # methods are told apart by case here, not where paths are matched
-        raise _not_allowed(_allowed(route))
-    return view(call)
-
-
-def _allowed(route: Route) -> list[str]:
-    return sorted({*route.views, *(["HEAD"] if "GET" in route.views else []), "OPTIONS"})
-
-
-def _not_allowed(allow: Sequence[str]) -> NotAllowed:
+def method_refused(allowed: Iterable[str]) -> NotAllowed:
+    """Returns the refusal of a method that a path does not answer."""
+    allow: Sequence[str] = sorted(allowed)
     return NotAllowed(Problem("method", f"This path answers: {', '.join(allow)}."), allow=allow)
+
+
+def path_refused(path: str, types: Iterable[str] = ()) -> NotFound:
+    """Returns the refusal of a path that is not served; it does not repeat it: it may hold an identifier."""
+    kind = path.removeprefix(f"{BASE_PATH}/").partition("/")[0]
+    if "/$" in path:
+        problem = Problem("operation-unknown", f"No such operation here. {_LISTED}")
+    elif path.startswith(f"{BASE_PATH}/") and kind not in types:
+        problem = Problem("type-unknown", f"No such resource type here. {_LISTED}")
+    else:
+        problem = Problem("route-unknown", "Nothing is served under this path.")
+    return NotFound(problem)
 
 
 def _path(environ: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -204,3 +204,9 @@ def codes_of(answer: Answer, *statuses: int) -> set[str]:
 def exact(data: bytes) -> Any:
     """Returns a document in which numbers keep their digits: 2.00 is not 2.0."""
     return json.loads(data, parse_float=lambda text: ("decimal", text))
+
+
+def break_route(app: Any, monkeypatch: Any, method: str, path: str, view: Any) -> None:
+    """Has another view answer a route."""
+    methods = app.fhir.router.paths[path]
+    monkeypatch.setitem(methods, method, replace(methods[method], view=view))

@@ -1,7 +1,7 @@
 """Calls from browser apps of other origins, checks CO01 to CO05 and CS06."""
 
 import pytest
-from ehr import ORIGIN
+from ehr import ORIGIN, break_route
 from sent import response
 
 TYPE = "QuestionnaireResponse"
@@ -134,7 +134,7 @@ def test_co05_a_refusal_reaches_the_app(ehr, method, path, body, headers, status
 
 
 def test_co05_a_fault_of_the_program_reaches_the_app(app, ehr, monkeypatch):
-    monkeypatch.setitem(app.routes["/fhir/RiskAssessment"].views, "GET", lambda call: 1 / 0)
+    break_route(app, monkeypatch, "GET", "/fhir/RiskAssessment", lambda call: 1 / 0)
     answer = ehr.get("RiskAssessment", origin=ORIGIN)
     assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (500, ORIGIN)
 

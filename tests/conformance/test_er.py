@@ -4,7 +4,7 @@ import gzip
 import re
 
 import pytest
-from ehr import BASE, FHIR, codes_of, issues_of
+from ehr import BASE, FHIR, break_route, codes_of, issues_of
 from sent import answered, new_value, response, small
 
 TYPE = "QuestionnaireResponse"
@@ -201,7 +201,7 @@ def broken(app, monkeypatch):
     def fail(_call):
         raise RuntimeError(f"/srv/secret.py SELECT patient {new_value()}")
 
-    monkeypatch.setitem(app.routes["/fhir/metadata"].views, "GET", fail)
+    break_route(app, monkeypatch, "GET", "/fhir/metadata", fail)
     return "metadata"
 
 

@@ -11,7 +11,6 @@ from flask.testing import FlaskClient
 from service import app
 from service.settings import Settings
 from service.web.application import Application
-from service.web.routes import all_routes
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +30,8 @@ def assessor() -> fakes.FakeAssessor:
 
 
 @pytest.fixture
-def application(artifacts: Any, assessor: Any) -> Application:
-    return Application(all_routes(artifacts, assessor, fakes.BASE, fakes.LIMITS))
+def application(assessor: Any) -> Application:
+    return fakes.composed(assessor)
 
 
 @pytest.fixture

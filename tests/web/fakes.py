@@ -3,20 +3,21 @@
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
 from service.errors import Malformed, Problem
+from service.fhir.json import Limits
 from service.web.application import Application
-from service.web.bundles import BundleLimits
-from service.web.routes import all_routes
+from service.web.deployment import Deployment
+from service.web.routes import Parts, all_routes
 
 BASE = "https://fhir.example.org/r4"
 LIMIT = 4096
-LIMITS = BundleLimits(LIMIT, 64, 5)
+DEPLOYMENT = Deployment(BASE, body=Limits(LIMIT, 64), bundle_entries=5)
 FHIR = "application/fhir+json"
 
 
@@ -68,9 +69,16 @@ def artifacts() -> list[SimpleNamespace]:
     return [*forms, draft, operation, published("CodeSystem", 1)]
 
 
+def composed(assessor: Any = None, resources: Any = None, **deployment: Any) -> Application:
+    """The application on the fakes; keywords are fields of its deployment."""
+    of = replace(DEPLOYMENT, **deployment)
+    parts = Parts(resources or artifacts(), assessor or FakeAssessor())
+    return Application(all_routes(parts, of), of)
+
+
 def application(origins: Sequence[str] = ()) -> Application:
     """For gunicorn: the real server and worker around the fake."""
-    return Application(all_routes(artifacts(), FakeAssessor(), BASE, LIMITS), frozenset(origins), BASE)
+    return composed(origins=frozenset(origins))
 
 
 def told_to_stop_while_it_loads() -> Application:
@@ -93,4 +101,4 @@ class _StopsItself(FakeAssessor):
 
 def told_to_stop_while_it_answers() -> Application:
     """Has a worker get SIGTERM in the middle of a request."""
-    return Application(all_routes(artifacts(), _StopsItself(), BASE, LIMITS), frozenset(), BASE)
+    return composed(_StopsItself())

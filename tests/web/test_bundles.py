@@ -5,14 +5,20 @@ from itertools import permutations
 from types import SimpleNamespace
 from uuid import uuid4
 
+import fakes
 import orjson
 import pytest
 
 from service import app
+from service.fhir.json import Limits
 from service.settings import ROOT, Settings
+from service.web.access import Access
 from service.web.application import Application
-from service.web.bundles import BundleLimits, bundle_route
-from service.web.reply import Reply
+from service.web.bundles import Bundles
+from service.web.deployment import Deployment
+from service.web.descriptions import BUNDLE, READ
+from service.web.reply import Reply, Version
+from service.web.routes import Parts, all_routes
 from service.web.routing import Route, Router
 
 BASE = "https://fhir.example.org/r4"
@@ -21,7 +27,7 @@ FHIR = {"Content-Type": "application/fhir+json"}
 SYSTEM = "https://ehr.example.org/answers"
 SAMPLE = orjson.loads((ROOT / "samples" / "plain-eyelid.json").read_bytes())
 OPEN = orjson.loads((ROOT / "samples" / "empty.json").read_bytes())
-LIMITS = BundleLimits(200_000, 64, 20, 1000)
+DEPLOYMENT = Deployment(BASE, body=Limits(200_000, 64), bundle_entries=20, bundle_answer_bytes=1000)
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +157,15 @@ def test_bu01_without_a_store_a_batch_is_answered_and_a_transaction_is_refused(r
 
 def test_what_is_offered_is_what_the_route_declares():
     def interactions(repository):
-        return bundle_route(Router(()), repository, LIMITS, base=BASE).interactions
+        parts = Parts(fakes.artifacts(), fakes.FakeAssessor(), repository=repository)
+        return next(
+            route.interactions
+            for route in all_routes(parts, DEPLOYMENT)
+            if (route.method, route.path) == ("POST", "/fhir")
+        )
 
     assert interactions(None) == ("batch",)
-    assert interactions(SimpleNamespace()) == ("batch", "transaction")
+    assert interactions(SimpleNamespace(ping=None)) == ("batch", "transaction")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"resourceType":"Bundle","resourceType":"Bundle"}', b"{}"])
@@ -360,7 +371,7 @@ def test_bu04_entries_carry_status_location_etag_and_the_link_to_the_result(send
             "status": "201 Created",
             "location": f"{BASE}/{TYPE}/{body['id']}/_history/1",
             "etag": 'W/"1"',
-            "lastModified": body["meta"]["lastUpdated"][:19] + "Z",
+            "lastModified": body["meta"]["lastUpdated"],
         }
         amended = entry("PUT", at(each), body, ifMatch='W/"1"')
         (after,) = send(bundle(kind, amended)).json["entry"]
@@ -604,16 +615,17 @@ class Things:
         self.asked.append((method, call.args.get("id", "")))
         if call.args.get("id") == "broken":
             raise KeyError("secret-answer")
-        return Reply(200, b'{"resourceType":"Thing"}', (("Location", f"{BASE}/Thing/new/_history/1"),))
+        version = Version(location=f"{BASE}/Thing/new/_history/1")
+        return Reply(200, b'{"resourceType":"Thing"}', (), version)
 
     def big(self, call):
         return Reply(200, b'{"a":"%s"}' % (b"x" * 600), ())
 
     def routes(self):
-        methods = ("GET", "PUT", "PATCH", "DELETE")
-        yield Route("/fhir/Thing/<id:id>", dict.fromkeys(methods, self.answer), "Thing")
-        yield Route("/fhir/Thing", {"POST": self.answer}, "Thing")
-        yield Route("/fhir/Big", {"GET": self.big}, "Big")
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            yield Route(method, "/fhir/Thing/<id:id>", self.answer, Access.OPEN, READ, "Thing")
+        yield Route("POST", "/fhir/Thing", self.answer, Access.OPEN, READ, "Thing")
+        yield Route("GET", "/fhir/Big", self.big, Access.OPEN, READ, "Big")
 
 
 @pytest.fixture
@@ -627,8 +639,9 @@ def among_things(things, tmp_path):
     whole = app.store_from(Settings(store_url=f"sqlite:///{tmp_path / 'x.db'}"))
     repository = SimpleNamespace(writing=whole.writing, new_id=lambda: "new")
     routes = tuple(things.routes())
-    route = bundle_route(Router(routes), repository, LIMITS, base=BASE)
-    client = Application((route, *routes)).test_client()
+    bundles = Bundles(Router(routes), repository, DEPLOYMENT)
+    route = Route("POST", "/fhir", bundles.answer, Access.OPEN, BUNDLE)
+    client = Application((route, *routes), DEPLOYMENT).test_client()
 
     def post(document):
         answer = client.post("/fhir", data=orjson.dumps(document), headers=FHIR)

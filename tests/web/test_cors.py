@@ -4,9 +4,6 @@ import fakes
 import orjson
 import pytest
 
-from service.web.application import Application
-from service.web.routes import all_routes
-
 APP = "https://app.example.org"
 OTHER = "https://other.example.org"
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
@@ -16,10 +13,9 @@ ASKED = "authorization, content-type, prefer, if-none-exist, if-match, x-request
 
 
 @pytest.fixture
-def shared(artifacts, assessor):
+def shared(assessor):
     """A client of the application with one registered origin."""
-    routes = all_routes(artifacts, assessor, fakes.BASE, fakes.LIMITS)
-    return Application(routes, frozenset({APP}), fakes.BASE).test_client()
+    return fakes.composed(assessor, origins=frozenset({APP})).test_client()
 
 
 def preflight(client, path, origin=APP, method="POST", headers=ASKED):

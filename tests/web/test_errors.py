@@ -25,7 +25,6 @@ def test_every_error_has_a_status():
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
         ("GET", "/nothing", 404),
         ("GET", "/fhir/Patient/1", 404),
         ("GET", "/fhir/Foo", 404),
@@ -44,7 +43,9 @@ def test_every_error_has_a_status():
         ("GET", "/fhir//metadata", 404),
         ("GET", "/fhir/Questionnaire/%ff", 404),
         ("POST", "/fhir", 415),
-        ("GET", "/fhir", 405),
+        ("GET", "/fhir?_id=1", 400),
+        ("PUT", "/fhir", 405),
+        ("POST", "/", 405),
         ("GET", ASSESS, 405),
         ("PUT", ASSESS, 405),
         ("DELETE", "/fhir/Questionnaire", 405),

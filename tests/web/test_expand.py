@@ -12,13 +12,12 @@ from flask.testing import FlaskClient
 
 from service import catalogue
 from service.datatypes.answers import Coding
-from service.fhir.json import Limits
 from service.questionnaire import compile_leniently, value_sets_from
 from service.settings import Settings
 from service.web.application import Application
-from service.web.capability import Offer, capability_statement
-from service.web.operations import INPUTS, REFUSED, expansion_routes
-from service.web.routes import STANDARD
+from service.web.capability import capability_statement
+from service.web.operations import EXPAND_INPUTS, EXPAND_REFUSED, Expansions
+from service.web.routes import STANDARD, expansion_routes
 
 Json = dict[str, Any]
 
@@ -59,6 +58,12 @@ SETS = [
 PATH = "/fhir/ValueSet/$expand"
 
 
+def expanding(catalogue: Any) -> FlaskClient:
+    """A client of an application that answers `$expand` and nothing else."""
+    routes = expansion_routes(Expansions(catalogue, fakes.DEPLOYMENT))
+    return Application(routes, fakes.DEPLOYMENT).test_client()
+
+
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
     resources = [SYSTEM, *SETS]
@@ -67,7 +72,7 @@ def client() -> FlaskClient:
         for each in resources
     }
     catalogue = SimpleNamespace(artifacts=artifacts, value_sets=value_sets_from(copy.deepcopy(resources)))
-    return Application(expansion_routes(catalogue, Limits(fakes.LIMIT))).test_client()  # type: ignore[arg-type]
+    return expanding(catalogue)
 
 
 def get(client: FlaskClient, path: str = PATH, **parameters: Any) -> Any:
@@ -233,7 +238,7 @@ def test_op05_another_url_than_that_of_the_path_is_refused(client: FlaskClient) 
     assert problem(answer)[:2] == (400, "invalid")
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED - {"valueSet"}))
+@pytest.mark.parametrize("name", sorted(EXPAND_REFUSED - {"valueSet"}))
 def test_op05_what_would_change_the_meaning_and_is_not_supported_is_refused(
     client: FlaskClient, name: str
 ) -> None:
@@ -311,8 +316,8 @@ def test_no_error_repeats_what_was_sent(client: FlaskClient) -> None:
 
 
 def test_cs03_the_operation_is_declared_once_with_the_canonical_of_r4() -> None:
-    routes = expansion_routes(SimpleNamespace(artifacts={}, value_sets=None), Limits())  # type: ignore[arg-type]
-    (resource,) = capability_statement(Offer(routes, STANDARD), fakes.BASE)["rest"][0]["resource"]
+    routes = expanding(SimpleNamespace(artifacts={}, value_sets=None)).application.routes
+    (resource,) = capability_statement(routes, fakes.DEPLOYMENT, STANDARD)["rest"][0]["resource"]
     assert resource == {
         "type": "ValueSet",
         "operation": [
@@ -327,7 +332,7 @@ def test_every_parameter_of_r4_is_either_taken_or_refused() -> None:
         "designation includeDefinition activeOnly excludeNested excludeNotForUI excludePostCoordinated "
         "displayLanguage exclude-system system-version check-system-version force-system-version"
     )
-    assert {each.name for each in INPUTS} | REFUSED == set(declared.split())
+    assert {each.name for each in EXPAND_INPUTS} | EXPAND_REFUSED == set(declared.split())
 
 
 def test_every_expansion_is_valid_r4(client: FlaskClient, union: Any) -> None:
@@ -350,7 +355,7 @@ def served() -> catalogue.Catalogue:
 @pytest.fixture(scope="module")
 def here(served: catalogue.Catalogue) -> FlaskClient:
     """`$expand` on what the project publishes."""
-    return Application(expansion_routes(served, Limits())).test_client()
+    return expanding(served)
 
 
 def expansion(here: FlaskClient, id_: str) -> dict[Coding, str]:

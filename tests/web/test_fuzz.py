@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.settings import ROOT
-from service.web.application import Application
-from service.web.routes import all_routes
 
 SAMPLE = orjson.loads((ROOT / "samples" / "plain-eyelid.json").read_bytes())
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
@@ -37,9 +35,7 @@ ODD = st.recursive(
 
 @pytest.fixture(scope="module")
 def faked():
-    return Application(
-        all_routes(fakes.artifacts(), fakes.FakeAssessor(), fakes.BASE, fakes.LIMITS)
-    ).test_client()
+    return fakes.composed().test_client()
 
 
 def places(node, path=()):

@@ -6,8 +6,7 @@ import pytest
 
 from service.errors import Problem, Unavailable
 from service.web.application import Application
-from service.web.health import health_routes
-from service.web.routes import all_routes
+from service.web.routes import Parts, all_routes
 
 
 class Store:
@@ -29,11 +28,10 @@ def store():
 
 
 @pytest.fixture
-def probed(store, artifacts, assessor):
+def probed(store):
     """The application on a store that can be taken away."""
-    others = all_routes(artifacts, assessor, fakes.BASE, fakes.LIMITS)
-    others = [route for route in others if route.template not in ("/healthz", "/readyz")]
-    return Application([*others, *health_routes(store.ping)])
+    parts = Parts(fakes.artifacts(), fakes.FakeAssessor(), repository=store)
+    return Application(all_routes(parts, fakes.DEPLOYMENT), fakes.DEPLOYMENT)
 
 
 @pytest.fixture

@@ -10,8 +10,12 @@ from service import app
 from service.search import parameters_of
 from service.settings import Settings
 from service.validate import MODES
-from service.web.openapi import ALWAYS, OTHER, described, document, openapi_route
-from service.web.operations import INPUTS
+from service.web.access import Access
+from service.web.deployment import Deployment
+from service.web.descriptions import ALIVE
+from service.web.descriptions import BASE as BASE_OF_THE_API
+from service.web.openapi import ALWAYS, openapi_document
+from service.web.operations import EXPAND_INPUTS
 from service.web.problems import _ANSWERS, STATUS
 from service.web.routing import Route
 
@@ -34,7 +38,7 @@ def said(service):
 
 @pytest.fixture(scope="module")
 def has_store(service):
-    return "/fhir/RiskAssessment" in service.routes
+    return "/fhir/RiskAssessment" in {route.path for route in service.routes}
 
 
 def operations(said):
@@ -91,28 +95,13 @@ def test_every_reference_in_it_leads_somewhere(said):
 
 def test_it_has_every_route_with_its_methods_and_nothing_else(service, said):
     table = {}
-    for route in service.routes.values():
-        path = route.template
+    for route in service.routes:
+        path = route.path
         for variable, name in VARIABLES.items():
             path = path.replace(variable, name)
-        if route.views:
-            table[path] = {method.lower() for method in route.views}
+        table.setdefault(path, set()).add(route.method.lower())
     assert {path: METHODS & item.keys() for path, item in said["paths"].items()} == table
     assert "/openapi.json" in table
-
-
-def test_of_every_route_it_knows_what_it_does(service):
-    for route in service.routes.values():
-        for method in route.views:
-            assert described(route, method) is not OTHER, (method, route.template)
-
-
-def test_a_route_of_which_nothing_is_known_is_in_it_all_the_same():
-    routes = [Route("/new", {"GET": print}), Route("/fhir/Patient/$new", {"POST": print}, "Patient")]
-    said = document([*routes, Route("/fhir/Patient/new", {"GET": print}, "Patient")], BASE)
-    jsonschema_rs.validator_for(OPENAPI_31).validate(said)
-    assert set(said["paths"]) == {"/new", "/fhir/Patient/$new", "/fhir/Patient/new"}
-    assert "400" in said["paths"]["/new"]["get"]["responses"]
 
 
 def test_operations_have_names_of_their_own_and_links_lead_to_them(said):
@@ -158,7 +147,7 @@ def test_the_values_of_a_parameter_are_those_that_are_taken(said):
     assert said["components"]["parameters"]["mode"]["schema"]["enum"] == list(MODES)
     for path, needed in (("/fhir/ValueSet/$expand", ["url"]), ("/fhir/ValueSet/{id}/$expand", [])):
         declared = [each for each in said["paths"][path]["get"]["parameters"] if "$ref" not in each]
-        assert [each["name"] for each in declared] == [each.name for each in INPUTS]
+        assert [each["name"] for each in declared] == [each.name for each in EXPAND_INPUTS]
         assert [each["name"] for each in declared if each["required"]] == needed
 
 
@@ -243,10 +232,9 @@ def test_what_is_stored_can_be_followed_as_it_is_said(service, said, has_store):
     ],
 )
 def test_its_paths_are_those_below_the_public_base(base, server, paths):
-    routes = [
-        Route(each, {"GET": print}) for each in ("/fhir", "/fhir/metadata", "/healthz", "/openapi.json")
-    ]
-    said = document(routes, base)
+    own = ("/fhir", "/fhir/metadata", "/healthz", "/openapi.json")
+    routes = [Route("GET", path, print, Access.OPEN, ALIVE) for path in own]
+    said = openapi_document(routes, Deployment(base))
     assert said["servers"] == [{"url": server}]
     assert set(said["paths"]) == paths
 
@@ -261,17 +249,20 @@ def test_it_is_for_every_origin_and_not_sent_again_to_who_has_it(client):
     assert client.get("/openapi.json", headers=tag).status_code == 304
 
 
-def test_its_tag_changes_with_its_content(application):
-    routes = tuple(application.routes.values())[:-1]
+def test_where_the_base_is_the_root_of_the_host_the_front_page_is_not_in_it(application):
+    said = openapi_document(application.routes, Deployment("https://x.org"))
+    assert set(said["paths"]["/"]) == {"get", "post"}
+    assert said["paths"]["/"]["get"]["summary"] == BASE_OF_THE_API.summary
 
+
+def test_its_tag_changes_with_its_content():
     def tag(base):
-        route = openapi_route(routes, base)
-        return fakes.Application([route]).test_client().get("/openapi.json").headers["ETag"]
+        return fakes.composed(base=base).test_client().get("/openapi.json").headers["ETag"]
 
     assert tag(fakes.BASE) == tag(fakes.BASE)
     assert tag(fakes.BASE) != tag(BASE)
 
 
 def test_without_a_questionnaire_there_are_no_examples(application):
-    routes = tuple(application.routes.values())
-    assert "example" not in {name for name, _ in members(document(routes, BASE))}
+    document = openapi_document(application.routes, Deployment(BASE))
+    assert "example" not in {name for name, _ in members(document)}

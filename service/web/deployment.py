@@ -1,0 +1,63 @@
+"""What all views of one deployment share; bound once, where the parts are composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from service.errors import Problem
+from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.json import Limits
+from service.fhir.outcome import operation_outcome
+from service.web.reply import Header, Json
+
+BASE_PATH = "/fhir"
+"""Where the FHIR API stands on this server; a proxy may show it under another path."""
+
+_NOSNIFF: Header = ("X-Content-Type-Options", "nosniff")
+_TLS_ONLY: Header = ("Strict-Transport-Security", "max-age=31536000")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The public side of one deployment.
+
+    Args:
+        base: public FHIR base, without a slash at its end; all links begin with it.
+        canonicals: the canonical urls of what this service defines itself.
+        origins: origins of browser apps that may read the answers of routes that are not public.
+        body: limits of a request body.
+        bundle_entries: most entries of a Bundle.
+        bundle_answer_bytes: once the answers to the entries of a Bundle are longer together, the entries
+            that are left are refused.
+    """
+
+    base: str = ""
+    canonicals: Canonicals = AS_WRITTEN
+    origins: frozenset[str] = frozenset()
+    body: Limits = field(default_factory=Limits)
+    bundle_entries: int = 100
+    bundle_answer_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def server(self) -> str:
+        """The public url of the server: the base without its path."""
+        if self.base.endswith(BASE_PATH):
+            return self.base.removesuffix(BASE_PATH)
+        return urljoin(self.base, "/").rstrip("/")
+
+    @property
+    def standing_headers(self) -> tuple[Header, ...]:
+        """What every answer carries: its type is not to be guessed; https, once used, is kept for a year.
+
+        Browsers heed the year only where they came by https.
+
+        Source:
+            RFC 6797, section 7.2: the header is left out of answers over plain http.
+        """
+        return (_NOSNIFF, _TLS_ONLY) if self.base.startswith("https://") else (_NOSNIFF,)
+
+    def outcome(self, problems: Sequence[Problem]) -> Json:
+        """Returns the OperationOutcome of the problems."""
+        return operation_outcome(problems, self.canonicals)

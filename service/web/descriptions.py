@@ -1,0 +1,205 @@
+"""What the routes do, in the words of OpenAPI: summaries, statuses, headers, parameters and bodies.
+
+Each route in the table of routes names its description. They stand here because many routes share one, and
+because the table is to be read on one screen. `{type}` stands for the type of resource of a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A request that can follow, about what was answered: a Link Object of OpenAPI.
+
+    Args:
+        method: its method.
+        tail: its path below that of the type of resource.
+        parameters: where in the answer the variables of its path stand.
+        body: where its body does; empty for none.
+    """
+
+    method: str
+    tail: str
+    parameters: Mapping[str, str]
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What one method of a path does.
+
+    Args:
+        summary: one sentence.
+        answer: name of the schema of what it answers.
+        successes: the headers of the answer by status.
+        refusals: statuses of its own refusals; what every request may be answered is left out.
+        parameters: names of header and query parameters.
+        body: name of the schema of the request body; `form` for search parameters; empty for none.
+        follow_ups: requests that can follow.
+        is_plain: whether the answer is JSON that is not FHIR.
+        body_required: whether it needs the body.
+        also: further media types of the answer.
+    """
+
+    summary: str
+    answer: str
+    successes: Mapping[int, tuple[str, ...]]
+    refusals: tuple[int, ...] = ()
+    parameters: tuple[str, ...] = ()
+    body: str = ""
+    follow_ups: tuple[FollowUp, ...] = ()
+    is_plain: bool = False
+    body_required: bool = True
+    also: tuple[str, ...] = ()
+
+
+_LAYOUT: Final = ("_format", "_pretty")
+_PART: Final = ("_summary", "_elements")
+_CONDITIONS: Final = ("If-None-Match", "If-Modified-Since")
+_VALIDATORS: Final = ("ETag", "Last-Modified")
+_CREATED: Final = (*_VALIDATORS, "Location", "Link", "X-Guidance")
+_FOUND: Final = (*_VALIDATORS, "Content-Location", "Link", "X-Guidance")
+_BODY: Final = (400, 406, 413, 415)
+
+_OK: Final[Mapping[int, tuple[str, ...]]] = {200: ()}
+_READABLE: Final[Mapping[int, tuple[str, ...]]] = {200: _VALIDATORS, 304: _VALIDATORS}
+_TAGGED: Final[Mapping[int, tuple[str, ...]]] = {200: ("ETag",), 304: ("ETag",)}
+
+_SAME: Final = {"id": "$response.body#/id"}
+_TO_SAME: Final = (
+    FollowUp("GET", "/{id}", _SAME),
+    FollowUp("PUT", "/{id}", _SAME, "$response.body"),
+    FollowUp("GET", "/{id}/_history", _SAME),
+    FollowUp("GET", "/{id}/_history/{version}", _SAME | {"version": "$response.body#/meta/versionId"}),
+)
+_TO_FIRST: Final = (FollowUp("GET", "/{id}", {"id": "$response.body#/entry/0/resource/id"}),)
+
+# Every path.
+
+ALLOWED_METHODS: Final = Description("Says which methods the path answers.", "Any", {204: ("Allow",)})
+
+# The service itself.
+
+FRONT_PAGE: Final = Description(
+    "Says where to go: a page for browsers, links for other clients.",
+    "Any",
+    _OK,
+    is_plain=True,
+    also=("text/html",),
+)
+ALIVE: Final = Description("Says whether the process lives.", "Probe", _OK, is_plain=True)
+READY: Final = Description(
+    "Says whether requests are welcome.", "Probe", {200: (), 503: ("Retry-After",)}, is_plain=True
+)
+OPENAPI: Final = Description(
+    "Returns this document.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
+)
+
+# The whole FHIR API.
+
+BASE: Final = Description(
+    "Says where the CapabilityStatement is.", "OperationOutcome", _OK, (400, 406), _LAYOUT
+)
+BUNDLE: Final = Description(
+    "Answers the requests of a Bundle.",
+    "Bundle",
+    _OK,
+    (*_BODY, 404, 405, 412, 422),
+    ("Prefer", *_LAYOUT),
+    "Requests",
+)
+METADATA: Final = Description(
+    "Says what is offered.", "CapabilityStatement", _TAGGED, (400, 406), ("If-None-Match", *_LAYOUT)
+)
+
+# Interactions with a type of resource.
+
+SEARCH: Final = Description(
+    "Searches {type}.",
+    "Bundle",
+    _OK,
+    (400, 406),
+    ("Prefer", *_LAYOUT, *_PART, "_count", "_sort", "_total", "_include", "_revinclude"),
+    follow_ups=_TO_FIRST,
+)
+SEARCH_BY_FORM: Final = Description(
+    "Searches {type} by a form, by the query string, or by both.",
+    "Bundle",
+    _OK,
+    _BODY,
+    ("Prefer", *_LAYOUT),
+    "form",
+    _TO_FIRST,
+)
+CREATE: Final = Description(
+    "Stores and assesses a {type}, unless one meets the condition.",
+    "{type}",
+    {201: _CREATED, 200: _FOUND},
+    (*_BODY, 412, 422),
+    ("Prefer", "If-None-Exist", *_LAYOUT),
+    "{type}",
+    _TO_SAME,
+)
+READ: Final = Description(
+    "Reads a {type}.", "{type}", _READABLE, (400, 404, 406), ("Prefer", *_CONDITIONS, *_LAYOUT, *_PART)
+)
+UPDATE: Final = Description(
+    "Stores and assesses the next version of a {type}; its id is that of the path.",
+    "{type}",
+    {200: _FOUND},
+    (*_BODY, 404, 412, 422),
+    ("Prefer", "If-Match", *_LAYOUT),
+    "{type}",
+)
+HISTORY: Final = Description(
+    "Lists the versions of a {type}.",
+    "Bundle",
+    _OK,
+    (400, 404, 406),
+    (*_LAYOUT, "_count", "_since", "_before"),
+)
+READ_VERSION: Final = Description(
+    "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406), (*_CONDITIONS, *_LAYOUT)
+)
+
+# Operations.
+
+ASSESS: Final = Description(
+    "Assesses a response; nothing is kept.",
+    "RiskAssessment",
+    {200: ("X-Guidance",)},
+    (*_BODY, 422),
+    _LAYOUT,
+    "Input",
+)
+VALIDATE: Final = Description(
+    "Says what is wrong with a response: 200 whether anything is or not.",
+    "OperationOutcome",
+    _OK,
+    (*_BODY, 422),
+    ("mode", "profile", *_LAYOUT),
+    "Any",
+)
+PROCESS: Final = Description(
+    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422), _LAYOUT, "Input"
+)
+EXPAND: Final = Description(
+    "Lists the codes of a value set.",
+    "ValueSet",
+    _TAGGED,
+    (400, 404, 406, 422),
+    ("If-None-Match", *_LAYOUT),
+)
+EXPAND_POSTED: Final = Description(
+    "Lists the codes of a value set.",
+    "ValueSet",
+    _OK,
+    (*_BODY, 404, 422),
+    _LAYOUT,
+    "Parameters",
+    body_required=False,
+)

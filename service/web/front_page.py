@@ -1,0 +1,90 @@
+"""The front door: where a person or a program that knows only the address goes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from flask import render_template
+
+from service.errors import Malformed, Problem
+from service.web.capability import SOFTWARE
+from service.web.negotiation import HTML, JSON, prefers_html
+from service.web.reply import NO_STORE, REVALIDATE, VARY, Header, Reply, json_reply
+from service.web.request import LAYOUT
+
+if TYPE_CHECKING:
+    from service.fhir.definitions import Artifact
+    from service.web.deployment import Deployment
+    from service.web.request import Call
+
+DOCUMENTATION: Final = "README.md and the folder docs/ of this project say how to use, operate and extend it."
+
+_PAGE: Final[tuple[Header, ...]] = (
+    ("Content-Type", f"{HTML}; charset=utf-8"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+)
+
+
+class FrontPage:
+    """The views on `GET /` and `GET [base]`.
+
+    Args:
+        deployment: its server and base.
+        artifacts: published resources; each Questionnaire among them is linked to.
+    """
+
+    def __init__(self, deployment: Deployment, artifacts: Iterable[Artifact]) -> None:
+        self._deployment = deployment
+        self._links = {
+            "title": SOFTWARE,
+            "questionnaires": [_link(form, deployment) for form in artifacts if form.type == "Questionnaire"],
+            "metadata": f"{deployment.base}/metadata",
+            "openapi": f"{deployment.server}/openapi.json",
+            "documentation": DOCUMENTATION,
+        }
+
+    def links(self, call: Call) -> Reply:
+        """Returns a page to a browser, and the same links as JSON to any other client."""
+        if prefers_html(call.header("ACCEPT")):
+            return page_reply(200, render_template("front.html", **self._links), REVALIDATE, VARY)
+        return json_reply(self._links, JSON, REVALIDATE, VARY)
+
+    def base(self, call: Call) -> Reply:
+        """Returns an OperationOutcome that says where the CapabilityStatement is.
+
+        Raises:
+            Malformed: there are parameters; a search over all types is not offered.
+        """
+        content_type = call.answer_type()
+        if any(name not in LAYOUT for name, _ in call.query()):
+            text = "A search over all types is not offered. Expected: GET [type] with search parameters."
+            raise Malformed(Problem("query", text))
+        metadata = self._links["metadata"]
+        text = f"This is the base of a FHIR R4 API. Its CapabilityStatement is {metadata}"
+        issue = {"severity": "information", "code": "informational", "diagnostics": text}
+        outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+        link = ("Link", f'<{metadata}>; rel="service-desc"')
+        return json_reply(outcome, content_type, REVALIDATE, VARY, link)
+
+
+def page_not_found() -> Reply:
+    """Returns the page for a browser that asks for a path that is not served."""
+    return page_reply(404, render_template("not_found.html", title="Not found"), NO_STORE)
+
+
+def page_reply(status: int, html: str, *headers: Header) -> Reply:
+    """Returns a page that loads nothing, runs nothing and stands in no other page."""
+    return Reply(status, html.encode(), (*_PAGE, *headers))
+
+
+def _link(questionnaire: Artifact, deployment: Deployment) -> dict[str, str]:
+    resource = questionnaire.resource
+    return {
+        "title": resource.get("title") or resource.get("name") or questionnaire.id,
+        "version": questionnaire.version,
+        "url": f"{deployment.base}/Questionnaire/{questionnaire.id}",
+    }
