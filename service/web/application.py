@@ -125,7 +125,7 @@ class FhirApplication:
     """
 
     def __init__(self, other: WSGIApplication, routes: Sequence[Route], deployment: Deployment) -> None:
-        self._other = other
+        self.other = other
         self._deployment = deployment
         self._completion = Completion(deployment)
         self.router = Router(
@@ -136,7 +136,7 @@ class FhirApplication:
         """Answers one request; never raises but for a lost connection or an expired deadline."""
         path = environ["PATH_INFO"]
         if not path.startswith(_BELOW) and path != BASE_PATH:
-            return self._other(environ, start_response)
+            return self.other(environ, start_response)
         begun = Begun.now()
         route, answer = self._answer(environ, begun.request_id)
         reply = self._completion.of(answer, route, environ, begun)

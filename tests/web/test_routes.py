@@ -62,7 +62,7 @@ def test_flask_lists_the_routes(service):
 def test_flask_itself_gives_the_same_answers_as_the_application_before_it(assessor, method):
     """Only the dispatch differs: routes, views, headers and errors are the same."""
     before, flask = fakes.composed(assessor), fakes.composed(assessor)
-    flask.wsgi_app = flask.fhir._other
+    flask.wsgi_app = flask.fhir.other
     for route in before.routes:
         path = requested(route)
         if path.startswith("/fhir"):
@@ -71,7 +71,7 @@ def test_flask_itself_gives_the_same_answers_as_the_application_before_it(assess
 
 
 def test_the_application_before_flask_answers_what_begins_with_the_base_path_alone(client, monkeypatch):
-    monkeypatch.setattr(client.application.fhir, "_other", lambda _environ, _start: 1 / 0)
+    monkeypatch.setattr(client.application.fhir, "other", lambda _environ, _start: 1 / 0)
     for path in ("/fhir", "/fhir/", "/fhir/metadata", "/fhir//metadata", "/fhir/none"):
         assert client.get(path).status_code in (200, 404)
     for path in ("/", "/fhirx", "/healthz", "//fhir"):
