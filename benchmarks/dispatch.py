@@ -20,7 +20,7 @@ from service.web.application import Application
 from service.web.deployment import Deployment
 from service.web.descriptions import READ
 from service.web.reply import Reply
-from service.web.request import Call
+from service.web.request import Request
 from service.web.routing import Route
 
 Wsgi = Callable[[dict[str, Any], Any], Any]
@@ -55,7 +55,7 @@ def applications() -> tuple[Wsgi, Wsgi]:
     return served.wsgi_app, flask.fhir.other
 
 
-def view(_call: Call) -> Reply:
+def view(_request: Request) -> Reply:
     return REPLY
 
 

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flask import Flask, Response, request
+import flask
+from flask import Flask, Response
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
@@ -30,7 +31,7 @@ from service.web.health import STOPPING
 from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
 from service.web.reply import STATUS_LINES, Header, Reply, indented
-from service.web.request import Call
+from service.web.request import Request
 from service.web.routing import FhirId, Route, Router, by_path, method_refused, path_refused
 
 if TYPE_CHECKING:
@@ -79,25 +80,27 @@ class Application(Flask):
 
     def log_exception(self, exc_info: Any) -> None:
         """Logs a failure without the path of the request, which Flask would name."""
-        begun: Begun = request.environ[_BEGUN]
+        begun: Begun = flask.request.environ[_BEGUN]
         _log_failure(begun.request_id, self._route(), exc_info)
 
     def _begin(self) -> None:
-        request.environ[STOPPING] = self.stopping
-        request.environ[_BEGUN] = Begun.now()
+        flask.request.environ[STOPPING] = self.stopping
+        flask.request.environ[_BEGUN] = Begun.now()
 
     def _complete(self, response: Response) -> Response:
         headers = tuple(header for header in response.headers if header[0] != "Content-Length")
         reply = Reply(response.status_code, response.get_data(), headers)
-        completed = self._completion.of(reply, self._route(), request.environ, request.environ[_BEGUN])
+        completed = self._completion.of(
+            reply, self._route(), flask.request.environ, flask.request.environ[_BEGUN]
+        )
         return _response(completed)
 
     def _refuse(self, error: HTTPException) -> Response:
         """Answers what Flask refuses; a browser gets a page where there is none."""
         if isinstance(error, NoRoute):
-            if prefers_html(request.headers.get("Accept")):
+            if prefers_html(flask.request.headers.get("Accept")):
                 return _response(page_not_found())
-            return _response(refusal(path_refused(request.path), self._deployment))
+            return _response(refusal(path_refused(flask.request.path), self._deployment))
         if isinstance(error, MethodNotAllowed):
             return _response(refusal(method_refused(error.valid_methods or ()), self._deployment))
         if error.code is not None and 400 <= error.code < 500:
@@ -107,12 +110,12 @@ class Application(Flask):
 
     def _break_down(self, error: Exception) -> Response:
         self.log_exception((type(error), error, error.__traceback__))
-        return _response(breakdown(request.environ[_BEGUN].request_id, self._deployment))
+        return _response(breakdown(flask.request.environ[_BEGUN].request_id, self._deployment))
 
     def _route(self) -> Route | None:
         """Returns the route of the present request; None where there is no such path or method."""
-        rule = request.url_rule
-        return None if rule is None else self._paths.get(rule.rule, {}).get(request.method)
+        rule = flask.request.url_rule
+        return None if rule is None else self._paths.get(rule.rule, {}).get(flask.request.method)
 
 
 class FhirApplication:
@@ -147,8 +150,8 @@ class FhirApplication:
         route = None
         try:
             try:
-                route, call = self.router.match(environ)
-                return route, _laid_out(route.view(call), call)
+                route, request = self.router.match(environ)
+                return route, _laid_out(route.view(request), request)
             except ServiceError as error:
                 return route, refusal(error, self._deployment)
         except Exception:  # noqa: BLE001 - the last resort: the caller gets an answer, the log the places
@@ -203,8 +206,8 @@ def _flask_view(methods: Mapping[str, Route]) -> Callable[..., Response]:
     """Returns the views of one path as one view of Flask."""
 
     def view(**args: str) -> Response:
-        call = Call(request.environ, args)
-        return _response(_laid_out(methods[request.method].view(call), call))
+        request = Request(flask.request.environ, args)
+        return _response(_laid_out(methods[flask.request.method].view(request), request))
 
     return view
 
@@ -215,9 +218,9 @@ def _response(reply: Reply) -> Response:
     return response
 
 
-def _laid_out(reply: Reply, call: Call) -> Reply:
+def _laid_out(reply: Reply, request: Request) -> Reply:
     """Returns JSON with line breaks where that is wanted; pages stay as they are."""
-    if call.is_pretty() and reply.body.startswith(b"{"):
+    if request.is_pretty() and reply.body.startswith(b"{"):
         return reply._replace(body=indented(reply.body))
     return reply
 

@@ -274,7 +274,7 @@ def _faults(entry: Entry) -> Iterator[Problem]:
 # What holds between the entries of a Bundle, and where in it a fault is.
 
 
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
+def in_processing_order(entries: Sequence[Entry]) -> list[Entry]:
     """Returns the entries as they are processed: DELETE, POST, PUT and PATCH, GET and HEAD.
 
     Those of one kind go by their paths: then no two transactions wait for each other in a circle.
@@ -282,7 +282,7 @@ def in_order(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (_ORDER.get(entry.method, _LAST), entry.path))
 
 
-def repeated(entries: Sequence[Entry], resolved: Mapping[str, str]) -> dict[str, Problem]:
+def duplicate_changes(entries: Sequence[Entry], resolved: Mapping[str, str]) -> dict[str, Problem]:
     """Returns, by place, a problem for each entry that changes what another one changes too.
 
     Args:

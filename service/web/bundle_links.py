@@ -43,7 +43,7 @@ MOST_SEARCHES: Final = 100
 """Most different conditional references of one transaction."""
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{0,63}\?.+")
-_SORTS = {"uri": URI, "url": URI, "oid": FIXED, "uuid": FIXED}
+_CATEGORIES = {"uri": URI, "url": URI, "oid": FIXED, "uuid": FIXED}
 _NAMED = {"reference": REFERENCE, "div": NARRATIVE, "valueUri": URI, "valueUrl": URI, "url": URI}
 _VERSION = "/_history/"
 _RESTFUL = re.compile(rf"(https?://.+/)[A-Z][A-Za-z]+/{ID}")
@@ -58,14 +58,14 @@ class Link(NamedTuple):
 
     Args:
         holder: the object or array that the text stands in, under `key`.
-        sort: REFERENCE, URI, NARRATIVE (the whole XHTML), or FIXED: an oid or uuid, which cannot hold a path;
-            empty where it is no link.
+        category: REFERENCE, URI, NARRATIVE (the whole XHTML), or FIXED: an oid or uuid, which cannot hold a
+            path; empty where it is no link.
         place: where it stands in the resource.
     """
 
     holder: Any
     key: Any
-    sort: str
+    category: str
     place: Place
 
     @property
@@ -94,7 +94,7 @@ def links_in(resource: Mapping[str, Any]) -> Iterator[Link]:
             member = link.holder[link.key]
             if isinstance(member, dict):
                 pending.append((member, _type_of(member) if inner == "Resource" else inner, link.place))
-            elif link.sort and isinstance(member, str):
+            elif link.category and isinstance(member, str):
                 yield link
 
 
@@ -108,11 +108,11 @@ def relinked(link: Link, targets: Mapping[str, Target], root: str) -> str:
     """Returns the text of a link as it should be once every target has its place.
 
     Args:
-        link: of any sort.
+        link: of any category.
         targets: by fullUrl.
         root: base of the entry that holds the link: what its relative links are relative to.
     """
-    if link.sort != NARRATIVE:
+    if link.category != NARRATIVE:
         return _resolved(link.text, targets, root)
     return _TAG.sub(
         lambda tag: _ATTRIBUTE.sub(lambda found: _attribute(found, targets, root), tag[0]), link.text
@@ -140,28 +140,28 @@ def _type_of(resource: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _sort(name: str, element: Element | None) -> str:
+def _category(name: str, element: Element | None) -> str:
     if element is None:
         return _NAMED.get(name, "")
     if element.accepts is is_narrative:
         return NARRATIVE
-    return _SORTS.get(element.primitive, REFERENCE if element.name == "reference" else "")
+    return _CATEGORIES.get(element.primitive, REFERENCE if element.name == "reference" else "")
 
 
 def _members(value: Mapping[str, Any], shape: Shape | None, place: Place) -> Iterator[tuple[Link, str]]:
     """Yields each member, or each thing in it where it is an array, with the name of the type inside it."""
     for name, member in value.items():
         element = shape.elements.get(name) if shape is not None else None
-        sort, inner = _sort(name, element), element.shape if element is not None else ""
+        category, inner = _category(name, element), element.shape if element is not None else ""
         shown = element.name if element is not None else name
         if isinstance(member, list):
             for index in range(len(member)):
-                yield Link(member, index, sort, (place, shown, index)), inner
+                yield Link(member, index, category, (place, shown, index)), inner
         else:
-            yield Link(value, name, sort, (place, shown, None)), inner
+            yield Link(value, name, category, (place, shown, None)), inner
 
 
-def with_two(search: Search) -> Search:
+def limited_to_two(search: Search) -> Search:
     """Returns a search that says whether there is none, one or several."""
     return replace(search, limit=2, after=None, total=False)
 
@@ -202,10 +202,10 @@ class LinkReplacement:
             raise PreconditionFailed(*self._failed)
 
     def _new(self, entry: Entry, link: Link, root: str) -> str:
-        if link.sort == REFERENCE and _CONDITIONAL.fullmatch(link.text):
+        if link.category == REFERENCE and _CONDITIONAL.fullmatch(link.text):
             return self._resolved(entry, link)
         new = relinked(link, self._targets, root)
-        if link.sort == FIXED and new != link.text:
+        if link.category == FIXED and new != link.text:
             self._malformed.append(_problem(entry, link, "expected an element of type uri for a link"))
         return new
 
@@ -235,7 +235,7 @@ class LinkReplacement:
             search = condition_from(kind, query, base=self._base)
         except Malformed:
             return None
-        return self._writing.search(with_two(search)).records
+        return self._writing.search(limited_to_two(search)).records
 
 
 def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Problem:

@@ -1,6 +1,6 @@
 """Batches and transactions: several requests in one body, answered apart or all together.
 
-What is in them takes the way of any other request: each entry becomes one, and the router finds its view.
+What is in them takes the way of any other request: each entry write one, and the router finds its view.
 `bundle_entries` reads a Bundle, `bundle_links` replaces the links of a transaction.
 
 Source:
@@ -26,8 +26,15 @@ from service.fhir.primitives import ID
 from service.fhir.structure import check_response
 from service.records import RESPONSE, Unit
 from service.search import condition_from
-from service.web.bundle_entries import BATCH, Entry, bundle_from, in_order, located, repeated
-from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of, with_two
+from service.web.bundle_entries import (
+    BATCH,
+    Entry,
+    bundle_from,
+    duplicate_changes,
+    in_processing_order,
+    located,
+)
+from service.web.bundle_links import LinkReplacement, Target, limited_to_two, links_in, relinked, root_of
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
@@ -37,7 +44,7 @@ from service.web.request import FORM
 if TYPE_CHECKING:
     from service.records import Repository
     from service.storage import Writing
-    from service.web.request import Call
+    from service.web.request import Request
     from service.web.routing import Router
 
 REQUESTS: Final = logging.getLogger("service.request")
@@ -61,28 +68,28 @@ class Bundles:
     repository: Repository | None
     deployment: Deployment
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, request: Request) -> Reply:
         """Returns a batch-response or transaction-response.
 
         Raises:
             Malformed, TooLarge: the body is no batch and no transaction, or over a limit.
             ServiceError: an entry of a transaction is refused, and so is all of it.
         """
-        call.check_body_type()
-        content_type = call.answer_type()
-        posted = bundle_from(call.body(self.deployment.body.body_bytes), self.deployment)
-        answers = Answers(self.deployment)
-        self._processing(posted.type, call).process(posted.entries, answers)
-        body = answers.bundle(posted.type, posted.entries)
+        request.check_body_type()
+        content_type = request.answer_type()
+        posted = bundle_from(request.body(self.deployment.body.body_bytes), self.deployment)
+        response_entries = ResponseEntries(self.deployment)
+        self._processing(posted.type, request).process(posted.entries, response_entries)
+        body = response_entries.bundle(posted.type, posted.entries)
         return Reply(200, body, (("Content-Type", content_type), NO_STORE))
 
-    def _processing(self, kind: str, call: Call) -> Batch | Transaction:
+    def _processing(self, kind: str, request: Request) -> Batch | Transaction:
         if kind == BATCH:
-            return Batch(self.router, self.deployment, call)
+            return Batch(self.router, self.deployment, request)
         if self.repository is None:
             text = "type: expected batch. Nothing is stored here, so there are no transactions."
             raise Malformed(Problem("bundle-type", text, "Bundle.type"))
-        return Transaction(self.router, self.deployment, call, self.repository)
+        return Transaction(self.router, self.deployment, request, self.repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +99,31 @@ class Batch:
     Args:
         router: finds the route of each entry.
         deployment: its canonicals.
-        call: the request that brought it.
+        request: the request that brought it.
     """
 
     router: Router
     deployment: Deployment
-    call: Call
+    request: Request
 
-    def process(self, entries: Sequence[Entry], answers: Answers) -> None:
-        """Answers every entry; what goes wrong with one is its answer.
+    def process(self, entries: Sequence[Entry], response_entries: ResponseEntries) -> None:
+        """ResponseEntries every entry; what goes wrong with one is its answer.
 
         Entries that depend on each other are refused: two that change one resource, and one that has a link
         to what another creates.
         """
-        twice = repeated(entries, {})
+        twice = duplicate_changes(entries, {})
         targets = {entry.full_url: _NOWHERE for entry in entries if entry.creates and entry.full_url}
-        for entry in in_order(entries):
+        for entry in in_processing_order(entries):
             problems = [*entry.problems, *_dependencies(entry, targets)]
             problems += [twice[entry.place]] if entry.place in twice else []
-            answers.add(entry, self._alone(entry, problems, answers))
+            response_entries.add(entry, self._reply(entry, problems, response_entries))
 
-    def _alone(self, entry: Entry, problems: Sequence[Problem], answers: Answers) -> Reply:
+    def _reply(self, entry: Entry, problems: Sequence[Problem], response_entries: ResponseEntries) -> Reply:
         try:
             _refuse(problems)
-            answers.check_room()
-            return _answered(self.router, entry, entry.body, self.call)
+            response_entries.check_room()
+            return _answered(self.router, entry, entry.body, self.request)
         except ServiceError as error:
             return refusal(error, self.deployment)
         except Exception:  # noqa: BLE001 - the last resort: the others are answered, the log has the places
@@ -148,24 +155,24 @@ class Transaction:
     Args:
         router: finds the route of each entry.
         deployment: its base.
-        call: the request that brought it.
+        request: the request that brought it.
         repository: what is stored.
     """
 
     router: Router
     deployment: Deployment
-    call: Call
+    request: Request
     repository: Repository
 
-    def process(self, entries: Sequence[Entry], answers: Answers) -> None:
-        """Answers every entry in one transaction of the store.
+    def process(self, entries: Sequence[Entry], response_entries: ResponseEntries) -> None:
+        """ResponseEntries every entry in one transaction of the store.
 
         Raises:
             ServiceError: of the first entry that is refused; nothing is stored then. Each problem has its
                 place in the Bundle. Faults of structure are those of all entries.
         """
         problems = [problem for entry in entries for problem in (*entry.problems, *_misplaced(entry))]
-        problems += repeated(entries, {}).values()
+        problems += duplicate_changes(entries, {}).values()
         if problems:
             raise Malformed(*problems)
         for entry in entries:
@@ -173,18 +180,18 @@ class Transaction:
                 self.router.match(_environ(entry, b"", None))
         with self.repository.writing() as writing:
             plan = Planner(writing, self.repository.new_id, self.deployment.base).plan(entries)
-            for entry in in_order(entries):
+            for entry in in_processing_order(entries):
                 with _all_structure(entry, entries):
-                    answers.add(entry, self._answer(entry, plan, writing, answers))
+                    response_entries.add(entry, self._answer(entry, plan, writing, response_entries))
 
-    def _answer(self, entry: Entry, plan: Plan, writing: Writing, answers: Answers) -> Reply:
-        becoming = plan.becoming.get(entry.place)
-        unit = Unit(writing, "" if becoming is None else becoming.new_id)
+    def _answer(self, entry: Entry, plan: Plan, writing: Writing, response_entries: ResponseEntries) -> Reply:
+        planned = plan.writes.get(entry.place)
+        unit = Unit(writing, "" if planned is None else planned.new_id)
         body = plan.bodies.get(entry.place, entry.body)
         with located(entry):
-            answers.check_room()
-            reply = _answered(self.router, entry, body, self.call, unit)
-            if becoming is not None and f"/{becoming.target.reference}/" not in reply.version.location:
+            response_entries.check_room()
+            reply = _answered(self.router, entry, body, self.request, unit)
+            if planned is not None and f"/{planned.target.reference}/" not in reply.version.location:
                 text = "request.ifNoneExist: expected a condition that no other entry meets."
                 raise Malformed(Problem("bundle-duplicate", text))
         return reply
@@ -220,8 +227,8 @@ def _all_structure(entry: Entry, entries: Sequence[Entry]) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Becoming:
-    """What an entry becomes; `new_id` is its id where that is made for it."""
+class PlannedWrite:
+    """What an entry write; `new_id` is its id where that is made for it."""
 
     target: Target
     new_id: str = ""
@@ -232,11 +239,11 @@ class Plan:
     """What was settled, by place of the entry.
 
     Args:
-        becoming: of entries that create or update.
+        writes: of entries that create or update.
         bodies: their resources, with links replaced.
     """
 
-    becoming: Mapping[str, Becoming]
+    writes: Mapping[str, PlannedWrite]
     bodies: Mapping[str, bytes]
 
 
@@ -265,52 +272,54 @@ class Planner:
             PreconditionFailed: a conditional reference does not lead to one resource.
             TooLarge: there are too many conditional references.
         """
-        writes = [entry for entry in in_order(entries) if entry.writes]
-        becoming = {
+        writes = [entry for entry in in_processing_order(entries) if entry.writes]
+        planned = {
             entry.place: self._created(entry) if entry.creates else self._updated(entry) for entry in writes
         }
-        twice = repeated(entries, {place: becomes.target.reference for place, becomes in becoming.items()})
+        twice = duplicate_changes(
+            entries, {place: write.target.reference for place, write in planned.items()}
+        )
         if twice:
             raise Malformed(*twice.values())
-        targets = {entry.full_url: becoming[entry.place].target for entry in writes if entry.full_url}
+        targets = {entry.full_url: planned[entry.place].target for entry in writes if entry.full_url}
         replacement = LinkReplacement(targets, self.writing, self.base)
         bodies = {entry.place: replacement.body(entry) for entry in entries if entry.writes}
         replacement.refuse()
-        return Plan(becoming, bodies)
+        return Plan(planned, bodies)
 
-    def _created(self, entry: Entry) -> Becoming:
+    def _created(self, entry: Entry) -> PlannedWrite:
         condition = entry.headers.get("IF_NONE_EXIST")
         if condition is not None:
             with located(entry):
-                search = with_two(condition_from(entry.path, condition, base=self.base))
+                search = limited_to_two(condition_from(entry.path, condition, base=self.base))
             found = self.writing.claim(search).records
             if found:  # where there are several, the create is refused when its turn comes
-                return Becoming(Target(f"{entry.path}/{found[0].id}", found[0].version))
+                return PlannedWrite(Target(f"{entry.path}/{found[0].id}", found[0].version))
         of_id = self.new_id()
-        return Becoming(Target(f"{entry.path}/{of_id}", 1), of_id)
+        return PlannedWrite(Target(f"{entry.path}/{of_id}", 1), of_id)
 
-    def _updated(self, entry: Entry) -> Becoming:
+    def _updated(self, entry: Entry) -> PlannedWrite:
         """Returns what an update leads to; where there is nothing to update, it fails later."""
         kind, of_id = entry.segments
         current = self.writing.read_to_update(kind, of_id)
-        return Becoming(Target(entry.changes, 1 if current is None else current.version + 1))
+        return PlannedWrite(Target(entry.changes, 1 if current is None else current.version + 1))
 
 
 # From an entry to its request, and to the entry of the answer.
 
 
-def _answered(router: Router, entry: Entry, body: bytes, call: Call, unit: Unit | None = None) -> Reply:
+def _answered(router: Router, entry: Entry, body: bytes, request: Request, unit: Unit | None = None) -> Reply:
     """Returns what the view of an entry answers; raises what the router and the view raise.
 
     Args:
         router: over the routes that an entry may name.
         entry: without problems.
         body: its resource, with links replaced.
-        call: the request that brought the Bundle; who sends it and what it prefers hold for every entry.
+        request: the request that brought the Bundle; who sends it and what it prefers hold for every entry.
         unit: the transaction that the entry is part of.
     """
-    environ = _environ(entry, body, call.header("PREFER"))
-    route, inner = router.match(environ, unit, call.principal)
+    environ = _environ(entry, body, request.header("PREFER"))
+    route, inner = router.match(environ, unit, request.principal)
     return route.view(inner)
 
 
@@ -334,7 +343,7 @@ def _environ(entry: Entry, body: bytes, prefer: str | None) -> dict[str, Any]:
     return environ if prefer is None else environ | {"HTTP_PREFER": prefer}
 
 
-class Answers:
+class ResponseEntries:
     """The entries of the answer, which come in any order and are written in the Bundle's."""
 
     def __init__(self, deployment: Deployment) -> None:

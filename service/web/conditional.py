@@ -14,24 +14,24 @@ from werkzeug.http import http_date, parse_date, parse_etags, unquote_etag
 
 from service.errors import Malformed, Problem
 from service.web.reply import Header, Reply, Version
-from service.web.request import Call
+from service.web.request import Request
 
 # Werkzeug also takes tags without quotes, which name no version of anything here.
 _TAGS = re.compile(r'[ ]*(?:W/)?"[^"]*"[ ]*(?:,[ ]*(?:W/)?"[^"]*"[ ]*)*')
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def conditional(call: Call, reply: Reply, version: Version, *, by_time: bool = True) -> Reply:
+def conditional(request: Request, reply: Reply, version: Version, *, by_time: bool = True) -> Reply:
     """Returns the reply with its validators, or 304 without a body where the caller has it already.
 
     Args:
-        call: the request.
+        request: a read.
         reply: the whole answer.
         version: what it is about.
         by_time: whether If-Modified-Since may decide; it tells no changes within one second apart.
     """
     validators = validators_of(version)
-    if _is_known(call, version, by_time=by_time):
+    if _is_known(request, version, by_time=by_time):
         kept = tuple(header for header in reply.headers if header[0] != "Content-Type")
         return Reply(304, b"", (*kept, *validators), version)
     return reply._replace(headers=(*reply.headers, *validators), version=version)
@@ -68,14 +68,14 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(tag) for tag in tags.as_set(include_weak=True) if _VERSION.fullmatch(tag))
 
 
-def _is_known(call: Call, version: Version, *, by_time: bool) -> bool:
+def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:
     """Whether the answer may be 304; If-None-Match decides alone where it is given."""
-    if_none_match = call.header("IF_NONE_MATCH")
+    if_none_match = request.header("IF_NONE_MATCH")
     if if_none_match is not None:
         tags = _tags(if_none_match)
         is_listed = tags is not None and tags.contains_weak(unquote_etag(version.etag)[0])
         return is_listed or if_none_match.strip() == "*"
-    since = _moment(call.header("IF_MODIFIED_SINCE")) if by_time and version.updated else None
+    since = _moment(request.header("IF_MODIFIED_SINCE")) if by_time and version.updated else None
     return since is not None and since >= datetime.fromisoformat(version.updated).replace(microsecond=0)
 
 

@@ -16,7 +16,7 @@ from service.web.request import LAYOUT
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
     from service.web.deployment import Deployment
-    from service.web.request import Call
+    from service.web.request import Request
 
 DOCUMENTATION: Final = "README.md and the folder docs/ of this project say how to use, operate and extend it."
 
@@ -47,20 +47,20 @@ class FrontPage:
             "documentation": DOCUMENTATION,
         }
 
-    def links(self, call: Call) -> Reply:
+    def links(self, request: Request) -> Reply:
         """Returns a page to a browser, and the same links as JSON to any other client."""
-        if prefers_html(call.header("ACCEPT")):
+        if prefers_html(request.header("ACCEPT")):
             return page_reply(200, render_template("front.html", **self._links), REVALIDATE, VARY)
         return json_reply(self._links, JSON, REVALIDATE, VARY)
 
-    def base(self, call: Call) -> Reply:
+    def base(self, request: Request) -> Reply:
         """Returns an OperationOutcome that says where the CapabilityStatement is.
 
         Raises:
             Malformed: there are parameters; a search over all types is not offered.
         """
-        content_type = call.answer_type()
-        if any(name not in LAYOUT for name, _ in call.query()):
+        content_type = request.answer_type()
+        if any(name not in LAYOUT for name, _ in request.query()):
             text = "A search over all types is not offered. Expected: GET [type] with search parameters."
             raise Malformed(Problem("query", text))
         metadata = self._links["metadata"]

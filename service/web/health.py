@@ -10,7 +10,7 @@ import orjson
 from service.errors import Unavailable
 from service.web.negotiation import JSON
 from service.web.reply import NO_STORE, Header, Reply
-from service.web.request import Call
+from service.web.request import Request
 
 STOPPING: Final = "service.stopping"
 """What the WSGI environment calls the state of a process that is about to stop."""
@@ -31,13 +31,13 @@ class Probes:
     def __init__(self, check: Check | None = None) -> None:
         self._check = check
 
-    def alive(self, _call: Call) -> Reply:
+    def alive(self, _request: Request) -> Reply:
         """Returns 200: who answers lives."""
         return _said(200, "ok")
 
-    def ready(self, call: Call) -> Reply:
+    def ready(self, request: Request) -> Reply:
         """Returns 200, or 503 where the process is about to stop or its store does not answer."""
-        if call.environ.get(STOPPING):
+        if request.environ.get(STOPPING):
             return _said(503, "stopping")
         try:
             if self._check is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from service.catalogue import Catalogue
     from service.validate import Validator
     from service.web.deployment import Deployment
-    from service.web.request import Call
+    from service.web.request import Request
 
 PROCESSED: Final = Problem(
     "processed",
@@ -43,11 +43,11 @@ class Assessments:
         self._assess = assessor.assess_body
         self._most_bytes = deployment.body.body_bytes
 
-    def assess(self, call: Call) -> Reply:
+    def assess(self, request: Request) -> Reply:
         """Returns the RiskAssessment; raises Malformed, TooLarge, NotScorable."""
-        call.check_body_type()
-        content_type = call.answer_type()
-        assessed = self._assess(call.body(self._most_bytes))
+        request.check_body_type()
+        content_type = request.answer_type()
+        assessed = self._assess(request.body(self._most_bytes))
         headers = (("Content-Type", content_type), NO_STORE, ("X-Guidance", assessed.guidance))
         return Reply(200, assessed.body, headers)
 
@@ -66,25 +66,25 @@ class Validations:
         self._forms = frozenset(forms)
         self._deployment = deployment
 
-    def validate(self, call: Call) -> Reply:
+    def validate(self, request: Request) -> Reply:
         """Returns 200 whether the resource is valid or not; 4xx only where it could not be validated."""
-        body, content_type = self._body(call), call.answer_type()
-        asked = dict(call.query())
+        body, content_type = self._body(request), request.answer_type()
+        asked = dict(request.query())
         problems = self._validator.validated(body, asked.get("profile"), asked.get("mode"))
         return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
 
-    def process(self, call: Call) -> Reply:
+    def process(self, request: Request) -> Reply:
         """Returns 200 with warnings where the response was taken; errors are 422 with every problem."""
-        slug = call.args.get("id")
+        slug = request.args.get("id")
         if slug is not None and slug not in self._forms:
             raise NotFound(_UNKNOWN_ID)
-        body, content_type = self._body(call), call.answer_type()
+        body, content_type = self._body(request), request.answer_type()
         problems = (*self._validator.processed(body, slug), PROCESSED)
         return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
 
-    def _body(self, call: Call) -> bytes:
-        call.check_body_type()
-        return call.body(self._deployment.body.body_bytes)
+    def _body(self, request: Request) -> bytes:
+        request.check_body_type()
+        return request.body(self._deployment.body.body_bytes)
 
 
 class Expansions:
@@ -103,7 +103,7 @@ class Expansions:
         self._value_sets = catalogue.value_sets
         self._limits = deployment.body
 
-    def expand(self, call: Call) -> Reply:
+    def expand(self, request: Request) -> Reply:
         """Returns the expansion that the query string asks for.
 
         Raises:
@@ -111,22 +111,22 @@ class Expansions:
             NotScorable: the value set cannot be expanded, or not as it is asked for.
             NotFound: there is no such value set.
         """
-        reply = self._expansion(call, given_in_query(call.query()))
-        return conditional(call, reply, Version(f'W/"{sha256(reply.body).hexdigest()[:32]}"'))
+        reply = self._expansion(request, given_in_query(request.query()))
+        return conditional(request, reply, Version(f'W/"{sha256(reply.body).hexdigest()[:32]}"'))
 
-    def expand_posted(self, call: Call) -> Reply:
+    def expand_posted(self, request: Request) -> Reply:
         """Returns the same for Parameters in the body, or in the query string, or both."""
-        body = call.body(self._limits.body_bytes)
-        given = given_in_query(call.query())
+        body = request.body(self._limits.body_bytes)
+        given = given_in_query(request.query())
         if body:
-            call.check_body_type()
+            request.check_body_type()
             given += given_in_parameters(read(body, self._limits))
-        return self._expansion(call, given)
+        return self._expansion(request, given)
 
-    def _expansion(self, call: Call, given: list[Given]) -> Reply:
-        content_type = call.answer_type()
+    def _expansion(self, request: Request, given: list[Given]) -> Reply:
+        content_type = request.answer_type()
         values = values_of(given, EXPAND_INPUTS, EXPAND_REFUSED)
-        body = expanded(self._value_sets, self._named(call.args.get("id"), values), wanted_from(values))
+        body = expanded(self._value_sets, self._named(request.args.get("id"), values), wanted_from(values))
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
 
     def _named(self, id_: str | None, values: Values) -> Mapping[str, Any]:

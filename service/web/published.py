@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
     from service.search import Shelf
     from service.web.deployment import Deployment
-    from service.web.request import Call
+    from service.web.request import Request
 
 TYPES: Final = (
     "Questionnaire",
@@ -48,12 +48,12 @@ class Document:
         self._body = orjson.dumps(document)
         self._version = Version(f'W/"{sha256(self._body).hexdigest()[:16]}"')
 
-    def read(self, call: Call) -> Reply:
+    def read(self, request: Request) -> Reply:
         """Returns the document."""
-        content_type = self._media_type or call.answer_type()
+        content_type = self._media_type or request.answer_type()
         varies = () if self._media_type else (VARY,)
         reply = Reply(200, self._body, (("Content-Type", content_type), REVALIDATE, *varies))
-        return conditional(call, reply, self._version)
+        return conditional(request, reply, self._version)
 
 
 class Published:
@@ -73,22 +73,22 @@ class PublishedType:
         self._shelf = published.shelf
         self._deployment = deployment
 
-    def read(self, call: Call) -> Reply:
+    def read(self, request: Request) -> Reply:
         """Returns one resource, or the part of it that is wanted; raises NotFound, Malformed."""
-        content_type = call.answer_type()
-        artifact = self._artifacts.get(call.args["id"])
+        content_type = request.answer_type()
+        artifact = self._artifacts.get(request.args["id"])
         if artifact is None:
             raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
-        query = query_from(self.kind, call.query(), strict=is_strict(call), base=self._deployment.base)
+        query = query_from(self.kind, request.query(), strict=is_strict(request), base=self._deployment.base)
         body = subset(artifact.body, query)
         reply = Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
         updated = artifact.resource.get("meta", {}).get("lastUpdated", "")
-        return conditional(call, reply, Version(artifact.etag, updated))
+        return conditional(request, reply, Version(artifact.etag, updated))
 
-    def search(self, call: Call) -> Reply:
+    def search(self, request: Request) -> Reply:
         """Returns a Bundle of the resources that the parameters find; raises Malformed, Unsupported."""
-        content_type = call.answer_type()
-        pairs = search_parameters(call, self._deployment.body.body_bytes)
-        query = query_from(self.kind, pairs, strict=is_strict(call), base=self._deployment.base)
+        content_type = request.answer_type()
+        pairs = search_parameters(request, self._deployment.body.body_bytes)
+        query = query_from(self.kind, pairs, strict=is_strict(request), base=self._deployment.base)
         body = searchset(query, self._shelf)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))

@@ -44,7 +44,7 @@ _RETURNS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One request.
 
     Args:
@@ -177,41 +177,41 @@ def _incomplete() -> Malformed:
 # What a caller prefers, from the header Prefer; what is not understood is ignored.
 
 
-def is_strict(call: Call) -> bool:
+def is_strict(request: Request) -> bool:
     """Whether parameters that are not known are to be refused rather than left out."""
-    return "handling=strict" in _preferences(call)
+    return "handling=strict" in _preferences(request)
 
 
-def wanted_return(call: Call) -> str:
+def wanted_return(request: Request) -> str:
     """Returns `minimal`, `representation` or `OperationOutcome`; `representation` where nothing is said."""
-    for preference in _preferences(call):
+    for preference in _preferences(request):
         name, _, value = preference.partition("=")
         if name == "return" and value in _RETURNS:
             return _RETURNS[value]
     return "representation"
 
 
-def _preferences(call: Call) -> list[str]:
-    text = call.header("PREFER")
+def _preferences(request: Request) -> list[str]:
+    text = request.header("PREFER")
     if text is None:
         return []
     return [re.sub(r'[\s"]', "", part).lower() for part in _SEPARATOR.split(text)]
 
 
-def search_parameters(call: Call, limit: int) -> Query:
+def search_parameters(request: Request, limit: int) -> Query:
     """Returns the pairs of the query string and, of a POST, of the form too.
 
     Args:
-        call: a GET, or a POST to `_search`.
+        request: a GET, or a POST to `_search`.
         limit: longest form in bytes.
 
     Raises:
         Unsupported: the body is not a form.
         Malformed, TooLarge: it cannot be read.
     """
-    if call.environ["REQUEST_METHOD"] != "POST":
-        return call.query()
-    content_type: str = call.environ.get("CONTENT_TYPE", "")
+    if request.environ["REQUEST_METHOD"] != "POST":
+        return request.query()
+    content_type: str = request.environ.get("CONTENT_TYPE", "")
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
-    return (*call.query(), *parameters(read_body(call.environ, limit)))
+    return (*request.query(), *parameters(read_body(request.environ, limit)))

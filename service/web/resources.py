@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from service.records import Repository
     from service.storage import History, Record
     from service.web.deployment import Deployment
-    from service.web.request import Call
+    from service.web.request import Request
 
 STORED: Final = Problem(
     "stored", "The response was stored, and assessed where its status allows.", severity="information"
@@ -53,30 +53,30 @@ class StoredType:
         self._base = deployment.base
         self._most_bytes = deployment.body.body_bytes
 
-    def read(self, call: Call) -> Reply:
+    def read(self, request: Request) -> Reply:
         """Returns the current version; raises NotFound."""
-        query = query_from(self.kind, call.query(), strict=is_strict(call), base=self._base)
-        record = self._repository.read(self.kind, call.args["id"], call.unit)
-        return self._read(call, record, subset(record.body, query))
+        query = query_from(self.kind, request.query(), strict=is_strict(request), base=self._base)
+        record = self._repository.read(self.kind, request.args["id"], request.unit)
+        return self._read(request, record, subset(record.body, query))
 
-    def read_version(self, call: Call) -> Reply:
+    def read_version(self, request: Request) -> Reply:
         """Returns one version; raises NotFound."""
-        version = call.args["version"]
+        version = request.args["version"]
         if not _VERSION.fullmatch(version):
             raise NotFound(Problem("version-unknown", "The resource has no such version, or does not exist."))
-        record = self._repository.read_version(self.kind, call.args["id"], int(version), call.unit)
-        return self._read(call, record, record.body)
+        record = self._repository.read_version(self.kind, request.args["id"], int(version), request.unit)
+        return self._read(request, record, record.body)
 
-    def search(self, call: Call) -> Reply:
+    def search(self, request: Request) -> Reply:
         """Returns a Bundle of what the parameters find; raises Malformed."""
-        content_type = call.answer_type()
-        pairs = search_parameters(call, self._most_bytes)
-        query = query_from(self.kind, pairs, strict=is_strict(call), base=self._base)
-        with self._repository.reading(call.unit) as view:
+        content_type = request.answer_type()
+        pairs = search_parameters(request, self._most_bytes)
+        query = query_from(self.kind, pairs, strict=is_strict(request), base=self._base)
+        with self._repository.reading(request.unit) as view:
             body = searchset(query, view)
         return Reply(200, body, (("Content-Type", content_type), NO_STORE, VARY))
 
-    def history(self, call: Call) -> Reply:
+    def history(self, request: Request) -> Reply:
         """Returns a Bundle of the versions of one resource, newest first; raises NotFound, Malformed.
 
         `_count` sets the length of a page, `_since` leaves out what is older, and `_before` continues a
@@ -85,44 +85,44 @@ class StoredType:
         Source:
             R4 http.html#history.
         """
-        content_type = call.answer_type()
-        wanted, of_id = _wanted_page(call), call.args["id"]
+        content_type = request.answer_type()
+        wanted, of_id = _wanted_page(request), request.args["id"]
         found = self._repository.history(
-            self.kind, of_id, limit=max(wanted.count, 1), before=wanted.before, unit=call.unit
+            self.kind, of_id, limit=max(wanted.count, 1), before=wanted.before, unit=request.unit
         )
         bundle = _history_bundle(found, f"{self._base}/{self.kind}/{of_id}", wanted)
         return json_reply(bundle, content_type, NO_STORE, VARY)
 
-    def create(self, call: Call) -> Reply:
+    def create(self, request: Request) -> Reply:
         """Stores a response with its result: 201; or 200 with the one that meets the condition."""
-        call.check_body_type()
-        content_type = call.answer_type()
-        text = _condition(call)
+        request.check_body_type()
+        content_type = request.answer_type()
+        text = _condition(request)
         condition = None if text is None else condition_from(self.kind, text, base=self._base)
-        kept = self._repository.create(call.body(self._most_bytes), condition, call.unit)
-        return self._kept(call, kept, content_type)
+        kept = self._repository.create(request.body(self._most_bytes), condition, request.unit)
+        return self._kept(request, kept, content_type)
 
-    def update(self, call: Call) -> Reply:
+    def update(self, request: Request) -> Reply:
         """Stores the next version of a response and of its result."""
-        call.check_body_type()
-        content_type = call.answer_type()
-        _check_update(call)
-        expected = expected_versions(call.header("IF_MATCH"))
-        body = call.body(self._most_bytes)
-        kept = self._repository.update(call.args["id"], body, expected=expected, unit=call.unit)
-        return self._kept(call, kept, content_type)
+        request.check_body_type()
+        content_type = request.answer_type()
+        _check_update(request)
+        expected = expected_versions(request.header("IF_MATCH"))
+        body = request.body(self._most_bytes)
+        kept = self._repository.update(request.args["id"], body, expected=expected, unit=request.unit)
+        return self._kept(request, kept, content_type)
 
-    def _read(self, call: Call, record: Record, body: bytes) -> Reply:
-        reply = Reply(200, body, (("Content-Type", call.answer_type()), NO_STORE, VARY))
+    def _read(self, request: Request, record: Record, body: bytes) -> Reply:
+        reply = Reply(200, body, (("Content-Type", request.answer_type()), NO_STORE, VARY))
         version = Version(f'W/"{record.version}"', instant(record.updated))
         # A result may be withdrawn within the second in which it was read: only its tag tells.
-        return conditional(call, reply, version, by_time=False)
+        return conditional(request, reply, version, by_time=False)
 
-    def _kept(self, call: Call, kept: Kept, content_type: str) -> Reply:
+    def _kept(self, request: Request, kept: Kept, content_type: str) -> Reply:
         status = 201 if kept.made and kept.record.version == 1 else 200
         version = self._version(kept)
         headers = (NO_STORE, VARY, *_headers(kept, version))
-        wanted = wanted_return(call)
+        wanted = wanted_return(request)
         if wanted == "minimal":
             return Reply(status, b"", headers, version)
         if wanted == "OperationOutcome":
@@ -150,20 +150,20 @@ def _headers(kept: Kept, version: Version) -> Iterator[Header]:
         yield "X-Guidance", kept.guidance
 
 
-def _check_update(call: Call) -> None:
+def _check_update(request: Request) -> None:
     """Refuses conditions of an update that are not kept: what is asked for must not be left out."""
-    if any(name not in LAYOUT for name, _ in call.query()):
+    if any(name not in LAYOUT for name, _ in request.query()):
         raise Malformed(Problem("query", "An update takes no search parameters. Expected: PUT [type]/[id]."))
-    if call.header("IF_NONE_MATCH") is not None or call.header("IF_UNMODIFIED_SINCE") is not None:
+    if request.header("IF_NONE_MATCH") is not None or request.header("IF_UNMODIFIED_SINCE") is not None:
         raise PreconditionFailed(
             Problem("version-conflict", "An update takes If-Match as its only condition.")
         )
 
 
-def _condition(call: Call) -> str | None:
+def _condition(request: Request) -> str | None:
     """Returns the condition of a create: If-None-Exist, or the query string, where some clients put it."""
-    header = call.header("IF_NONE_EXIST")
-    pairs = [pair for pair in call.query() if pair[0] not in LAYOUT]
+    header = request.header("IF_NONE_EXIST")
+    pairs = [pair for pair in request.query() if pair[0] not in LAYOUT]
     if header is not None and not header.isascii():
         expected = "If-None-Exist: expected characters beyond ASCII to be percent-encoded."
         raise Malformed(Problem("if-none-exist", expected))
@@ -186,8 +186,8 @@ class _WantedPage:
     since: int
 
 
-def _wanted_page(call: Call) -> _WantedPage:
-    used = {name: value for name, value in call.query() if name in (_COUNT, _BEFORE, _SINCE) and value}
+def _wanted_page(request: Request) -> _WantedPage:
+    used = {name: value for name, value in request.query() if name in (_COUNT, _BEFORE, _SINCE) and value}
     numbers = {name: _whole(name, value) for name, value in used.items() if name != _SINCE}
     count = min(numbers.get(_COUNT, _LONGEST_PAGE), _LONGEST_PAGE)
     since = _moment(used[_SINCE]) if _SINCE in used else 0

@@ -16,12 +16,12 @@ from service.web.access import ANONYMOUS, Access, Principal
 from service.web.deployment import BASE_PATH
 from service.web.descriptions import ALLOWED_METHODS, Description
 from service.web.reply import Reply
-from service.web.request import Call
+from service.web.request import Request
 
 if TYPE_CHECKING:
     from service.records import Unit
 
-View = Callable[[Call], Reply]
+View = Callable[[Request], Reply]
 
 _LISTED: Final = "The CapabilityStatement lists what is served."
 
@@ -87,7 +87,7 @@ def _options(path: str, methods: Mapping[str, Route]) -> Route:
     return Route("OPTIONS", path, view, Access.PUBLIC if is_public else Access.OPEN, ALLOWED_METHODS)
 
 
-def _allowed(reply: Reply, _call: Call) -> Reply:
+def _allowed(reply: Reply, _request: Request) -> Reply:
     return reply
 
 
@@ -105,7 +105,7 @@ class Router:
 
     def match(
         self, environ: Mapping[str, Any], unit: Unit | None = None, principal: Principal = ANONYMOUS
-    ) -> tuple[Route, Call]:
+    ) -> tuple[Route, Request]:
         """Returns the route of a request, and the request as its view sees it.
 
         Args:
@@ -127,7 +127,7 @@ class Router:
         route = self.paths[template].get(method)
         if route is None:  # methods are told apart by case here, not where paths are matched
             raise method_refused(self.paths[template])
-        return route, Call(environ, args, unit, principal)
+        return route, Request(environ, args, unit, principal)
 
 
 def method_refused(allowed: Iterable[str]) -> NotAllowed:

@@ -14,7 +14,7 @@ UNKNOWN_QUESTION = response() | {"item": [{"linkId": "no-such-question", "answer
 WRONG = answered(response(), "concerns", "worry", {"valueString": "much"})
 
 PROVOKED = [
-    ("GET", "/", None, {}, 404),
+    ("GET", "/nothing", None, {}, 404),
     ("GET", "/nothing", None, {}, 404),
     ("POST", "/nothing", {}, {}, 404),
     ("GET", "/fhirx", None, {}, 404),

@@ -18,8 +18,8 @@ def extension(name, value=OLD):
     return response(extension=[{"url": "https://example.org/x", name: value}])
 
 
-def sorts(resource):
-    return {link.text: link.sort for link in links_in(resource)}
+def categories(resource):
+    return {link.text: link.category for link in links_in(resource)}
 
 
 def after(text, resource=None, root=""):
@@ -29,7 +29,7 @@ def after(text, resource=None, root=""):
 
 
 @pytest.mark.parametrize(
-    ("resource", "sort"),
+    ("resource", "category"),
     [
         (response(subject={"reference": OLD}), REFERENCE),
         (response(basedOn=[{"display": "x"}, {"reference": OLD}]), REFERENCE),
@@ -50,8 +50,8 @@ def after(text, resource=None, root=""):
         (response(_authored={"extension": [{"url": "https://example.org/x", "valueUri": OLD}]}), URI),
     ],
 )
-def test_a_link_is_found_wherever_r4_has_one(resource, sort):
-    assert sorts(resource)[OLD] == sort
+def test_a_link_is_found_wherever_r4_has_one(resource, category):
+    assert categories(resource)[OLD] == category
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_link_is_found_wherever_r4_has_one(resource, sort):
     ],
 )
 def test_what_only_looks_like_a_link_is_none(resource):
-    assert OLD not in sorts(resource)
+    assert OLD not in categories(resource)
 
 
 def test_a_link_knows_its_place():
@@ -79,7 +79,7 @@ def test_a_link_knows_its_place():
 
 @pytest.mark.parametrize("resource", [{}, {"resourceType": 1}, {"resourceType": "Nothing", "a": [[1]]}])
 def test_a_resource_that_is_none_has_no_links(resource):
-    assert sorts(resource) == {}
+    assert categories(resource) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The table of routes, and the two sides that answer it: Flask, and the FHIR application before it."""
 
+import io
 import logging
 
 import fakes
@@ -7,11 +8,16 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from flask.cli import FlaskGroup
+from werkzeug.exceptions import abort
+from werkzeug.test import EnvironBuilder
 
 from service import app
 from service.settings import Settings
 from service.web.access import ANONYMOUS, Access, Principal
+from service.web.bundles import Bundles
+from service.web.descriptions import READ
 from service.web.reply import Reply
+from service.web.request import Request
 from service.web.routing import Route, Router
 
 OWN = ("X-Request-Id",)
@@ -79,25 +85,29 @@ def test_the_application_before_flask_answers_what_begins_with_the_base_path_alo
             client.get(path)
 
 
-def test_a_request_carries_a_principal_also_inside_a_bundle(monkeypatch):
+def test_a_request_carries_a_principal_and_so_does_every_entry_of_its_bundle():
     seen = []
 
-    def view(call):
-        seen.append(call.principal)
+    def view(request):
+        seen.append(request.principal)
         return Reply(200, b"{}", ())
 
-    router = Router([Route("GET", "/fhir/Thing", view, Access.OPEN, None, "Thing")])
-    environ = {"PATH_INFO": "/fhir/Thing", "REQUEST_METHOD": "GET"}
+    router = Router([Route("GET", "/fhir/Thing", view, Access.OPEN, READ, "Thing")])
+    bundles = Bundles(router, None, fakes.DEPLOYMENT)
+    entry = {"request": {"method": "GET", "url": "Thing"}}
+    body = orjson.dumps({"resourceType": "Bundle", "type": "batch", "entry": [entry]})
     for principal in (ANONYMOUS, Principal("user")):
-        route, call = router.match(environ, principal=principal)
-        route.view(call)
+        environ = {"wsgi.input": io.BytesIO(body), "CONTENT_TYPE": fakes.FHIR}
+        bundles.answer(Request(environ, {}, principal=principal))
     assert seen == [Principal("anonymous"), Principal("user")]
+    environ = EnvironBuilder("/fhir/Thing").get_environ()
+    assert router.match(environ)[1].principal == Principal("anonymous")
 
 
 def test_options_of_a_path_is_public_only_where_all_of_it_is():
     def access(*rules):
         routes = [
-            Route(method, "/fhir/x", print, rule, None)
+            Route(method, "/fhir/x", print, rule, READ)
             for method, rule in zip(("GET", "POST"), rules, strict=False)
         ]
         return Router(routes).paths["/fhir/x"]["OPTIONS"].access
@@ -111,11 +121,11 @@ def test_options_of_a_path_is_public_only_where_all_of_it_is():
 
 
 def test_a_failure_on_flasks_side_says_nothing_of_its_inside(client, is_outcome, monkeypatch, caplog):
-    def fail(_call):
+    def fail(_request):
         raise KeyError("secret-answer")
 
     methods = client.application._paths["/healthz"]
-    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", fail, Access.OPEN, None))
+    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", fail, Access.OPEN, READ))
     with caplog.at_level(logging.INFO):
         answer = client.get("/healthz?canary=1")
     assert answer.status_code == 500
@@ -127,11 +137,9 @@ def test_a_failure_on_flasks_side_says_nothing_of_its_inside(client, is_outcome,
 
 @pytest.mark.parametrize(("code", "status"), [(413, 413), (415, 415), (400, 400), (503, 500)])
 def test_what_flask_refuses_leaves_as_an_outcome(client, is_outcome, monkeypatch, code, status):
-    from werkzeug.exceptions import abort
-
     methods = client.application._paths["/healthz"]
-    view = lambda _call: abort(code)  # noqa: E731 - a view
-    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", view, Access.OPEN, None))
+    view = lambda _request: abort(code)  # noqa: E731 - a view
+    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", view, Access.OPEN, READ))
     answer = client.get("/healthz")
     assert answer.status_code == status
     is_outcome(answer)
