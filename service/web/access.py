@@ -47,7 +47,7 @@ ANONYMOUS: Final = Principal("anonymous")
 
 # Cross-origin resource sharing.
 
-_READABLE: Final = (
+_READABLE_HEADERS: Final = (
     "Location",
     "ETag",
     "Last-Modified",
@@ -58,13 +58,13 @@ _READABLE: Final = (
     "WWW-Authenticate",
     "Retry-After",
 )
-EXPOSED: Final[Header] = ("Access-Control-Expose-Headers", ", ".join(_READABLE))
-EVERYONE: Final[tuple[Header, ...]] = (("Access-Control-Allow-Origin", "*"), EXPOSED)
+EXPOSED: Final[Header] = ("Access-Control-Expose-Headers", ", ".join(_READABLE_HEADERS))
+ANY_ORIGIN: Final[tuple[Header, ...]] = (("Access-Control-Allow-Origin", "*"), EXPOSED)
 
 # Every method, whatever the path answers: an app is to read a 404 or 405 and not only "network error".
 _METHODS: Final[Header] = ("Access-Control-Allow-Methods", "DELETE, GET, HEAD, PATCH, POST, PUT")
 _MAX_AGE_S: Final[Header] = ("Access-Control-Max-Age", "7200")
-_USUAL: Final = (
+_COMMON_HEADERS: Final = (
     "authorization",
     "content-type",
     "accept",
@@ -75,12 +75,12 @@ _USUAL: Final = (
     "if-modified-since",
     "x-request-id",
 )
-_MOST_REQUESTED: Final = 50
+_MOST_REQUESTED_HEADERS: Final = 50
 # The name of a header, but for a lone `*`, which would stand for all of them.
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 
 
-def shared(headers: Sequence[Header], origin: str | None, origins: AbstractSet[str]) -> list[Header]:
+def with_origin(headers: Sequence[Header], origin: str | None, origins: AbstractSet[str]) -> list[Header]:
     """Returns the headers of an answer that is not public, with what they say to browsers.
 
     Args:
@@ -95,7 +95,7 @@ def shared(headers: Sequence[Header], origin: str | None, origins: AbstractSet[s
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:
-    """Whether a browser asks, before the request itself, what an app may send."""
+    """Says whether a browser asks, before the request itself, what an app may send."""
     return (
         environ["REQUEST_METHOD"] == "OPTIONS"
         and "HTTP_ORIGIN" in environ
@@ -117,8 +117,8 @@ def preflight(reply: Reply, environ: Mapping[str, Any]) -> Reply:
 
 def _allowed(requested: str) -> Iterable[str]:
     """Returns the usual headers and those requested, as far as they are names of headers."""
-    names = (name.strip().lower() for name in requested.split(",")[:_MOST_REQUESTED])
-    return dict.fromkeys((*_USUAL, *filter(_TOKEN.fullmatch, names)))
+    names = (name.strip().lower() for name in requested.split(",")[:_MOST_REQUESTED_HEADERS])
+    return dict.fromkeys((*_COMMON_HEADERS, *filter(_HEADER_NAME.fullmatch, names)))
 
 
 def _varied(headers: Sequence[Header]) -> list[Header]:

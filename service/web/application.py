@@ -24,7 +24,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 
 from service.errors import Malformed, Problem, ServiceError
-from service.web.access import EVERYONE, Access, is_preflight, preflight, shared
+from service.web.access import ANY_ORIGIN, Access, is_preflight, preflight, with_origin
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.front_page import page_not_found
 from service.web.health import STOPPING
@@ -193,13 +193,15 @@ class Completion:
         if REQUESTS.isEnabledFor(logging.INFO):
             _log(environ["REQUEST_METHOD"], route, reply.status, begun)
         headers = [*reply.headers, *self._standing, *_own_headers(reply, begun.request_id, environ)]
-        return reply._replace(headers=tuple(self._shared(headers, environ, is_public=is_public)))
+        return reply._replace(headers=tuple(self._with_origin(headers, environ, is_public=is_public)))
 
-    def _shared(self, headers: list[Header], environ: WSGIEnvironment, *, is_public: bool) -> list[Header]:
+    def _with_origin(
+        self, headers: list[Header], environ: WSGIEnvironment, *, is_public: bool
+    ) -> list[Header]:
         """Returns the headers with what browsers need; costs nothing where no origin is registered."""
         if is_public:
-            return [*headers, *EVERYONE]
-        return shared(headers, environ.get("HTTP_ORIGIN"), self._origins) if self._origins else headers
+            return [*headers, *ANY_ORIGIN]
+        return with_origin(headers, environ.get("HTTP_ORIGIN"), self._origins) if self._origins else headers
 
 
 def _flask_view(methods: Mapping[str, Route]) -> Callable[..., Response]:

@@ -81,12 +81,12 @@ class Entry:
 
     @property
     def creates(self) -> bool:
-        """Whether it is a create."""
+        """Says whether it is a create."""
         return self.method == "POST" and len(self.segments) == 1 and "$" not in self.path
 
     @property
     def searches(self) -> bool:
-        """Whether it is a search by POST; its parameters can only stand in the url."""
+        """Says whether it is a search by POST; its parameters can only stand in the url."""
         return self.method == "POST" and self.segments[-1] == "_search"
 
     @property
@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def writes(self) -> bool:
-        """Whether its resource is to be stored."""
+        """Says whether its resource is to be stored."""
         return self.resource is not None and (self.creates or (self.method == "PUT" and bool(self.changes)))
 
 

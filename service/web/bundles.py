@@ -405,5 +405,5 @@ def _response_of(version: Version) -> dict[str, str]:
 
 
 def _is_outcome(entry: Entry, reply: Reply) -> bool:
-    """Whether the body says how it went, rather than being what was asked for (as that of $validate is)."""
+    """Says whether the body tells how it went, rather than being what was asked for (as for $validate)."""
     return reply.status >= 400 or (entry.writes and reply.body.startswith(_OUTCOME))

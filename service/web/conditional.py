@@ -16,9 +16,11 @@ from service.errors import Malformed, Problem
 from service.web.reply import Header, Reply, Version
 from service.web.request import Request
 
+VERSION_ID = re.compile(r"[1-9][0-9]{0,8}")
+"""The version ids of what is stored; whatever else a tag says, it names no version."""
+
 # Werkzeug also takes tags without quotes, which name no version of anything here.
 _TAGS = re.compile(r'[ ]*(?:W/)?"[^"]*"[ ]*(?:,[ ]*(?:W/)?"[^"]*"[ ]*)*')
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def conditional(request: Request, reply: Reply, version: Version, *, by_time: bool = True) -> Reply:
@@ -65,11 +67,11 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     tags = _tags(if_match)
     if tags is None:
         raise Malformed(Problem("if-match", 'If-Match: expected an entity tag such as W/"1".'))
-    return frozenset(int(tag) for tag in tags.as_set(include_weak=True) if _VERSION.fullmatch(tag))
+    return frozenset(int(tag) for tag in tags.as_set(include_weak=True) if VERSION_ID.fullmatch(tag))
 
 
 def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:
-    """Whether the answer may be 304; If-None-Match decides alone where it is given."""
+    """Says whether the answer may be 304; If-None-Match decides alone where it is given."""
     if_none_match = request.header("IF_NONE_MATCH")
     if if_none_match is not None:
         tags = _tags(if_none_match)

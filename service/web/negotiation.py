@@ -48,7 +48,7 @@ class MediaRange(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Whether FHIR version and character set, where given, are R4 and UTF-8."""
+        """Says whether FHIR version and character set, where given, are R4 and UTF-8."""
         version = self.parameters.get("fhirversion", _FHIR_VERSIONS[0])
         charset = self.parameters.get("charset", _CHARSETS[0]).lower()
         return version in _FHIR_VERSIONS and charset in _CHARSETS
@@ -86,7 +86,7 @@ def check_body_type(content_type: str | None) -> None:
 
 
 def prefers_html(accept: str | None) -> bool:
-    """Whether a browser asks, for what has a page: HTML is accepted, and no less gladly than JSON."""
+    """Says whether a browser asks: HTML is accepted, and no less gladly than JSON."""
     quality = {media.essence: media.quality for media in media_ranges(accept or "")}
     return quality.get(HTML, 0.0) > 0 and quality[HTML] >= max(
         quality.get(JSON, 0.0), quality.get(FHIR_JSON, 0.0)

@@ -126,11 +126,11 @@ class Expansions:
     def _expansion(self, request: Request, given: list[Given]) -> Reply:
         content_type = request.answer_type()
         values = values_of(given, EXPAND_INPUTS, EXPAND_REFUSED)
-        body = expanded(self._value_sets, self._named(request.args.get("id"), values), wanted_from(values))
+        body = expanded(self._value_sets, self._named(request.args.get("id"), values), _wanted(values))
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
 
     def _named(self, id_: str | None, values: Values) -> Mapping[str, Any]:
-        canonical = canonical_from(values)
+        canonical = _canonical(values)
         if id_ is None:
             return self._by_canonical(canonical)
         found = self._published.get(id_)
@@ -180,7 +180,7 @@ EXPAND_REFUSED: Final = frozenset(("valueSet", "context", "contextDirection", "d
 """What R4 declares beside that: leaving it out would be an answer to another question."""
 
 
-def canonical_from(values: Values) -> str:
+def _canonical(values: Values) -> str:
     """Returns `url` or `url|version`; raises Malformed where two versions are named."""
     (named,) = values.get("url", ("",))
     url, _, version = named.partition("|")
@@ -191,7 +191,7 @@ def canonical_from(values: Values) -> str:
     return f"{url}|{asked}" if asked else url
 
 
-def wanted_from(values: Values) -> Wanted:
+def _wanted(values: Values) -> Wanted:
     """Returns how to expand, by the parameters of the operation.
 
     Raises:
@@ -215,7 +215,7 @@ def wanted_from(values: Values) -> Wanted:
         language=single.get("displayLanguage", ""),
         without=values.get("exclude-system", ()),
         pinned=pinned,
-        asked=tuple(_asked(values)),
+        asked=tuple(_as_repeated(values)),
     )
 
 
@@ -231,7 +231,7 @@ def _unversioned(pinned: Iterable[tuple[str, str]]) -> Iterator[Problem]:
             yield Problem("parameter", f"Parameter {name}: expected system|version.")
 
 
-def _asked(values: Values) -> Iterator[Json]:
+def _as_repeated(values: Values) -> Iterator[Json]:
     """Yields the parameters as an expansion repeats them, in the order of their declaration."""
     for declared in EXPAND_INPUTS:
         kind = "uri" if declared.type == "canonical" else declared.type

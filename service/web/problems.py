@@ -23,7 +23,7 @@ from service.errors import (
     Unsupported,
 )
 from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.web.access import EVERYONE
+from service.web.access import ANY_ORIGIN
 from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.reply import NO_STORE, STATUS_LINES, Header, Reply, json_reply
@@ -84,7 +84,7 @@ def raw_response(exc: BaseException, base: str = "", canonicals: Canonicals = AS
         ("Content-Length", str(len(body))),
         NO_STORE,
         *deployment.standing_headers,
-        *EVERYONE,
+        *ANY_ORIGIN,
     )
     lines = (f"HTTP/1.1 {STATUS_LINES[status]}", *(f"{name}: {value}" for name, value in headers), "", "")
     return "\r\n".join(lines).encode("ascii") + body

@@ -82,7 +82,7 @@ class Request:
         return answer_type(self.environ.get("HTTP_ACCEPT"), self._option("_format"))
 
     def is_pretty(self) -> bool:
-        """Whether the answer is wanted with line breaks."""
+        """Says whether the answer is wanted with line breaks."""
         return self._option("_pretty") == "true"
 
     def _option(self, name: str) -> str | None:
@@ -105,6 +105,25 @@ def parameters(text: bytes) -> Query:
         expected = f"Expected at most {MOST_PARAMETERS} parameters in UTF-8, percent-encoded."
         raise Malformed(Problem("query", f"The parameters cannot be read. {expected}")) from error
     return tuple(pairs)
+
+
+def search_parameters(request: Request, limit: int) -> Query:
+    """Returns the pairs of the query string and, of a POST, of the form too.
+
+    Args:
+        request: a GET, or a POST to `_search`.
+        limit: longest form in bytes.
+
+    Raises:
+        Unsupported: the body is not a form.
+        Malformed, TooLarge: it cannot be read.
+    """
+    if request.environ["REQUEST_METHOD"] != "POST":
+        return request.query()
+    content_type: str = request.environ.get("CONTENT_TYPE", "")
+    if content_type.partition(";")[0].strip().lower() != FORM:
+        raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
+    return (*request.query(), *parameters(read_body(request.environ, limit)))
 
 
 # The body: never more of it than the limit, decompressed if need be.
@@ -178,7 +197,7 @@ def _incomplete() -> Malformed:
 
 
 def is_strict(request: Request) -> bool:
-    """Whether parameters that are not known are to be refused rather than left out."""
+    """Says whether parameters that are not known are to be refused rather than left out."""
     return "handling=strict" in _preferences(request)
 
 
@@ -196,22 +215,3 @@ def _preferences(request: Request) -> list[str]:
     if text is None:
         return []
     return [re.sub(r'[\s"]', "", part).lower() for part in _SEPARATOR.split(text)]
-
-
-def search_parameters(request: Request, limit: int) -> Query:
-    """Returns the pairs of the query string and, of a POST, of the form too.
-
-    Args:
-        request: a GET, or a POST to `_search`.
-        limit: longest form in bytes.
-
-    Raises:
-        Unsupported: the body is not a form.
-        Malformed, TooLarge: it cannot be read.
-    """
-    if request.environ["REQUEST_METHOD"] != "POST":
-        return request.query()
-    content_type: str = request.environ.get("CONTENT_TYPE", "")
-    if content_type.partition(";")[0].strip().lower() != FORM:
-        raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
-    return (*request.query(), *parameters(read_body(request.environ, limit)))

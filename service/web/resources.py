@@ -18,7 +18,7 @@ import orjson
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
 from service.records import RISK, Kept, instant
 from service.search import condition_from, query_from, searchset, subset
-from service.web.conditional import conditional, expected_versions, validators_of
+from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Json, Reply, Version, json_reply
 from service.web.request import LAYOUT, is_strict, search_parameters, wanted_return
 
@@ -34,8 +34,6 @@ STORED: Final = Problem(
 FOUND: Final = Problem(
     "stored", "A response that meets the condition was there already.", severity="information"
 )
-
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 _LONGEST_PAGE: Final = 100
 _COUNT, _BEFORE, _SINCE = "_count", "_before", "_since"
@@ -62,7 +60,7 @@ class StoredType:
     def read_version(self, request: Request) -> Reply:
         """Returns one version; raises NotFound."""
         version = request.args["version"]
-        if not _VERSION.fullmatch(version):
+        if not VERSION_ID.fullmatch(version):
             raise NotFound(Problem("version-unknown", "The resource has no such version, or does not exist."))
         record = self._repository.read_version(self.kind, request.args["id"], int(version), request.unit)
         return self._read(request, record, record.body)
