@@ -18,7 +18,7 @@ PROVOKED = [
     ("GET", "/nothing", None, {}, 404),
     ("POST", "/nothing", {}, {}, 404),
     ("GET", "/fhirx", None, {}, 404),
-    ("GET", "", None, {}, 405),
+    ("DELETE", "", None, {}, 405),
     ("PUT", "", {}, {}, 405),
     ("DELETE", "metadata", None, {}, 405),
     ("GET", "Patient/1", None, {}, 404),
