@@ -177,18 +177,20 @@ def test_er02_an_error_in_a_batch_names_the_own_base_only(client: FlaskClient) -
 def test_er02_a_breakdown_names_the_own_base_only(monkeypatch: pytest.MonkeyPatch) -> None:
     application = create_app(SETTINGS)
 
-    def fails(_environ: Any) -> Any:
+    def fails(*_: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(application._router, "matched", fails)
-    answer = application.test_client().get("/healthz")
-    assert answer.status_code == 500
-    assert f"{OURS}/fhir/CodeSystem/problem-kind".encode() in answer.data
-    assert EXAMPLE not in answer.data
+    monkeypatch.setattr(application.fhir.router, "match", fails)
+    monkeypatch.setattr(application, "dispatch_request", fails)
+    for path in ("/fhir/metadata", "/healthz"):
+        answer = application.test_client().get(path)
+        assert answer.status_code == 500
+        assert f"{OURS}/fhir/CodeSystem/problem-kind".encode() in answer.data
+        assert EXAMPLE not in answer.data
 
 
 def test_er02_what_could_not_even_be_read_names_the_own_base_only() -> None:
-    answer = raw_response(errors.LimitRequestLine(1, 2), urls=Canonicals(OURS))
+    answer = raw_response(errors.LimitRequestLine(1, 2), canonicals=Canonicals(OURS))
     assert f"{OURS}/fhir/CodeSystem/problem-kind".encode() in answer
     assert EXAMPLE not in answer
 
