@@ -67,7 +67,8 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     tags = _tags(if_match)
     if tags is None:
         raise Malformed(Problem("if-match", 'If-Match: expected an entity tag such as W/"1".'))
-    return frozenset(int(tag) for tag in tags.as_set(include_weak=True) if VERSION_ID.fullmatch(tag))
+    texts = (tag or "" for tag in tags.as_set(include_weak=True))  # Werkzeug reads "" as None
+    return frozenset(int(text) for text in texts if VERSION_ID.fullmatch(text))
 
 
 def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:

@@ -62,6 +62,7 @@ def test_cr14_what_is_no_entity_tag_is_refused(client, kept, tag):
 
 def test_cr14_a_tag_is_compared_by_its_letters(client, kept):
     assert put(client, kept.json, **{"If-Match": 'W/"01"'}).status_code == 412
+    assert put(client, kept.json, **{"If-Match": '""'}).status_code == 412
     assert put(client, kept.json, **{"If-Match": 'W/"7", "1"'}).status_code == 200
 
 
