@@ -22,6 +22,7 @@ import msgspec
 from service.errors import Malformed, NotAllowed, Problem, ServiceError, TooLarge
 from service.fhir import kinds
 from service.fhir.json import read
+from service.fhir.primitives import ID
 from service.fhir.structure import check_structure
 from service.web.conditional import http_date_of
 from service.web.deployment import Deployment
@@ -30,7 +31,7 @@ BATCH: Final = "batch"
 TRANSACTION: Final = "transaction"
 
 _ROOT = "Bundle"
-_RESTFUL = re.compile(r"/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}\Z")
+_RESTFUL = re.compile(rf"/([A-Z][A-Za-z]+)/{ID}\Z")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#]+")
 _NOT_HERE = (("search", "bdl-2"), ("response", "bdl-4"))
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 REQUESTS: Final = logging.getLogger("service.request")
 
-_INSTANCE: Final = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
+_INSTANCE: Final = re.compile(rf"([A-Z][A-Za-z]+/{ID})(?:/_history/{ID})?")
 _NOWHERE: Final = Target("", 0)
 _OUTCOME: Final = b'{"resourceType":"OperationOutcome"'
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from service.errors import NotFound, Problem
-from service.search import query_from, searchset, shelf_of, subset
+from service.search import PublishedResources, query_from, subset
 from service.web.conditional import conditional
 from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
 from service.web.request import is_strict, search_parameters
 
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
-    from service.search import Shelf
     from service.web.deployment import Deployment
     from service.web.request import Request
 
@@ -61,7 +60,7 @@ class Published:
 
     def __init__(self, artifacts: Iterable[Artifact], deployment: Deployment) -> None:
         self.artifacts = {(each.type, each.id): each for each in artifacts if each.type in TYPES}
-        self.shelf: Shelf = shelf_of(self.artifacts.values(), deployment.base)
+        self.resources = PublishedResources(self.artifacts.values(), deployment.base)
 
 
 class PublishedType:
@@ -70,7 +69,7 @@ class PublishedType:
     def __init__(self, kind: str, published: Published, deployment: Deployment) -> None:
         self.kind = kind
         self._artifacts = {id_: each for (type_, id_), each in published.artifacts.items() if type_ == kind}
-        self._shelf = published.shelf
+        self._resources = published.resources
         self._deployment = deployment
 
     def read(self, request: Request) -> Reply:
@@ -90,5 +89,5 @@ class PublishedType:
         content_type = request.answer_type()
         pairs = search_parameters(request, self._deployment.body.body_bytes)
         query = query_from(self.kind, pairs, strict=is_strict(request), base=self._deployment.base)
-        body = searchset(query, self._shelf)
+        body = self._resources.searchset(query)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))

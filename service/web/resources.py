@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import orjson
 
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
-from service.records import RISK, Kept, instant
+from service.records import RISK, Stored, instant
 from service.search import condition_from, query_from, searchset, subset
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Json, Reply, Version, json_reply
@@ -97,8 +97,8 @@ class StoredType:
         content_type = request.answer_type()
         text = _condition(request)
         condition = None if text is None else condition_from(self.kind, text, base=self._base)
-        kept = self._repository.create(request.body(self._most_bytes), condition, request.unit)
-        return self._kept(request, kept, content_type)
+        stored = self._repository.create(request.body(self._most_bytes), condition, request.unit)
+        return self._stored_reply(request, stored, content_type)
 
     def update(self, request: Request) -> Reply:
         """Stores the next version of a response and of its result."""
@@ -107,8 +107,8 @@ class StoredType:
         _check_update(request)
         expected = expected_versions(request.header("IF_MATCH"))
         body = request.body(self._most_bytes)
-        kept = self._repository.update(request.args["id"], body, expected=expected, unit=request.unit)
-        return self._kept(request, kept, content_type)
+        stored = self._repository.update(request.args["id"], body, expected=expected, unit=request.unit)
+        return self._stored_reply(request, stored, content_type)
 
     def _read(self, request: Request, record: Record, body: bytes) -> Reply:
         reply = Reply(200, body, (("Content-Type", request.answer_type()), NO_STORE, VARY))
@@ -116,40 +116,40 @@ class StoredType:
         # A result may be withdrawn within the second in which it was read: only its tag tells.
         return conditional(request, reply, version, by_time=False)
 
-    def _kept(self, request: Request, kept: Kept, content_type: str) -> Reply:
-        status = 201 if kept.made and kept.record.version == 1 else 200
-        version = self._version(kept)
-        headers = (NO_STORE, VARY, *_headers(kept, version))
+    def _stored_reply(self, request: Request, stored: Stored, content_type: str) -> Reply:
+        status = 201 if stored.is_new and stored.record.version == 1 else 200
+        version = self._version(stored)
+        headers = (NO_STORE, VARY, *_headers(stored, version))
         wanted = wanted_return(request)
         if wanted == "minimal":
             return Reply(status, b"", headers, version)
         if wanted == "OperationOutcome":
-            outcome = self._deployment.outcome([STORED if kept.made else FOUND])
+            outcome = self._deployment.outcome([STORED if stored.is_new else FOUND])
             return json_reply(outcome, content_type, *headers, status=status)._replace(version=version)
-        return Reply(status, kept.record.body, (("Content-Type", content_type), *headers), version)
+        return Reply(status, stored.record.body, (("Content-Type", content_type), *headers), version)
 
-    def _version(self, kept: Kept) -> Version:
-        record = kept.record
+    def _version(self, stored: Stored) -> Version:
+        record = stored.record
         return Version(
             etag=f'W/"{record.version}"',
             updated=instant(record.updated),
             location=f"{self._base}/{self.kind}/{record.id}/_history/{record.version}",
-            related="" if kept.risk is None else f"{self._base}/{RISK}/{kept.risk.id}",
+            related="" if stored.risk is None else f"{self._base}/{RISK}/{stored.risk.id}",
         )
 
 
-def _headers(kept: Kept, version: Version) -> Iterator[Header]:
+def _headers(stored: Stored, version: Version) -> Iterator[Header]:
     yield from validators_of(version)
-    is_update = kept.made and kept.record.version > 1
+    is_update = stored.is_new and stored.record.version > 1
     yield "Content-Location" if is_update else "Location", version.location
     if version.related:
         yield "Link", f'<{version.related}>; rel="related"; title="{RISK}"'
-    if kept.guidance:
-        yield "X-Guidance", kept.guidance
+    if stored.guidance:
+        yield "X-Guidance", stored.guidance
 
 
 def _check_update(request: Request) -> None:
-    """Refuses conditions of an update that are not kept: what is asked for must not be left out."""
+    """Refuses conditions of an update that are not heeded: what is asked for must not be left out."""
     if any(name not in LAYOUT for name, _ in request.query()):
         raise Malformed(Problem("query", "An update takes no search parameters. Expected: PUT [type]/[id]."))
     if request.header("IF_NONE_MATCH") is not None or request.header("IF_UNMODIFIED_SINCE") is not None:

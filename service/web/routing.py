@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import BaseConverter, Map, Rule
 
 from service.errors import NotAllowed, NotFound, Problem
+from service.fhir.primitives import ID
 from service.web.access import ANONYMOUS, Access, Principal
 from service.web.deployment import BASE_PATH
 from service.web.descriptions import ALLOWED_METHODS, Description
