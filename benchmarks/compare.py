@@ -1,0 +1,313 @@
+"""Compares two revisions of the program as black boxes: the same requests and commands, the same answers?
+
+    scripts/compare [REVISION]                      the working tree with a revision (HEAD)
+    scripts/compare record FOLDER [--tree PATH]     writes down what one tree answers
+    scripts/compare diff FOLDER_A FOLDER_B          says what differs between two such folders
+
+Nothing of the program is imported: it is a server on loopback and a command line. Ids, times, cursors and
+request numbers are masked by names, so that relations between them are still compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import compare_commands, compare_requests
+from benchmarks.compare_exchanges import BASE, ORIGIN, Recorder, Tree, read_lines, serving
+
+ROOT = Path(__file__).resolve().parent.parent
+EXCHANGES, COMMANDS = "exchanges.ndjson.gz", "commands.ndjson.gz"
+SERVERS: Mapping[str, Mapping[str, str]] = {
+    "store": {"STORE_URL": "sqlite:///<work>/service.db", "BASE_URL": BASE, "CORS_ORIGINS": ORIGIN},
+    "none": {"STORE_URL": "none", "BASE_URL": BASE},
+    "second": {
+        "STORE_URL": "sqlite:///<work>/second.db",
+        "BASE_URL": BASE,
+        "QUESTIONNAIRES_DIR": "<files>/second_pair/questionnaires",
+        "MAPPINGS_DIR": "<files>/second_pair/mappings",
+    },
+}
+PATIENT = {"KEEPALIVE_S": "600", "REQUEST_TIMEOUT_S": "60", "LOG_LEVEL": "WARNING"}
+COMPARED = ("status", "answer_headers", "answer", "exit", "out", "err")
+
+Line = Mapping[str, Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = _parser().parse_args(_with_command(arguments))
+    if asked.command == "record":
+        record(asked.folder, _choices(asked), asked.tree)
+        return 0
+    if asked.command == "diff":
+        return differences(asked.folder_a, asked.folder_b, asked)
+    return compare(asked)
+
+
+def _with_command(arguments: Sequence[str]) -> list[str]:
+    named = arguments and arguments[0] in ("record", "diff", "with", "-h", "--help")
+    return list(arguments) if named else ["with", *arguments]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    against = commands.add_parser("with", help="compare the working tree with a revision (the default)")
+    against.add_argument("revision", nargs="?", default="HEAD")
+    one = commands.add_parser("record", help="write down what one tree answers")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--tree", type=Path, default=ROOT, help="a checkout (default: this one)")
+    two = commands.add_parser("diff", help="say what differs between two recordings")
+    two.add_argument("folder_a", type=Path)
+    two.add_argument("folder_b", type=Path)
+    for each in (against, one):
+        _add_choices(each)
+    for each in (against, two):
+        words = (
+            "lines `LABEL` or `LABEL :: TEXT`, regular expressions: what may differ, wholly or in this text"
+        )
+        each.add_argument("--except", dest="exceptions", type=Path, metavar="FILE", help=words)
+        each.add_argument(
+            "--show", type=int, default=20, metavar="N", help="differences to show (default: 20)"
+        )
+    return parser
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter (default: that of this checkout)"
+    )
+    parser.add_argument("--like", type=Path, metavar="FOLDER", help="send exactly what this recording sent")
+    parser.add_argument("--cases", type=Path, metavar="FOLDER", help="folders with r.json and, maybe, q.json")
+    parser.add_argument(
+        "--requests",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="further requests, one a line",
+    )
+    parser.add_argument("--only", choices=("http", "commands"), help="leave out the other half")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is sent, and by which interpreter the program runs."""
+
+    python: str
+    like: Path | None = None
+    cases: Path | None = None
+    requests: tuple[Path, ...] = ()
+    only: str | None = None
+
+
+def _choices(asked: argparse.Namespace) -> Choices:
+    return Choices(asked.python, asked.like, asked.cases, tuple(asked.requests), asked.only)
+
+
+def compare(asked: argparse.Namespace) -> int:
+    """Records a revision and the working tree at the same time; returns 1 where they differ."""
+    with tempfile.TemporaryDirectory() as folder, checkout(asked.revision) as other:
+        before, after = Path(folder, "before"), Path(folder, "after")
+        with ThreadPoolExecutor(2) as pool:
+            pairs = ((before, other), (after, ROOT))
+            runs = [pool.submit(record, target, _choices(asked), tree) for target, tree in pairs]
+            for run in runs:
+                run.result()
+        return differences(before, after, asked)
+
+
+@contextmanager
+def checkout(revision: str) -> Iterator[Path]:
+    """Yields a temporary work tree of a revision."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "tree"))
+        subprocess.run(
+            ["git", "worktree", "add", "--quiet", "--detach", path, revision], cwd=ROOT, check=True
+        )
+        try:
+            yield Path(path)
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", path], cwd=ROOT, check=True)
+
+
+def record(folder: Path, choices: Choices, tree: Path) -> None:
+    """Writes all exchanges with a tree, and all its commands, into a folder."""
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    source = choices.like / "files" if choices.like else None
+    _lay_out(folder / "files", source, choices)
+    with tempfile.TemporaryDirectory() as work:
+        runner = Tree(tree.resolve(), choices.python, Path(work), (folder / "files").resolve())
+        made = 0
+        if choices.only != "commands":
+            made += _exchanges(runner, folder / EXCHANGES, choices)
+        if choices.only != "http":
+            made += _commands(runner, folder / COMMANDS, choices)
+    print(f"{folder}: {made} exchanges in {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def _lay_out(files: Path, source: Path | None, choices: Choices) -> None:
+    """Puts every file that a command reads beside the recording, so that it can be repeated."""
+    shutil.rmtree(files, ignore_errors=True)
+    if source is not None:
+        shutil.copytree(source, files)
+        return
+    shutil.copytree(ROOT / "samples", files / "samples")
+    if (ROOT / "tests" / "second_pair").is_dir():
+        shutil.copytree(ROOT / "tests" / "second_pair", files / "second_pair")
+    if choices.cases is not None:
+        shutil.copytree(choices.cases, files / "cases")
+    compare_commands.write_files(files)
+
+
+def _exchanges(tree: Tree, path: Path, choices: Choices) -> int:
+    with ExitStack() as stack:
+        lines = stack.enter_context(gzip.open(path, "wt", compresslevel=1, encoding="utf-8"))
+        recorder = Recorder(tree, lines)
+        for name, settings in SERVERS.items():
+            recorder.serve(name, stack.enter_context(serving(tree, name, settings | PATIENT)))
+        stack.callback(recorder.close)
+        if choices.like is not None:
+            for line in read_lines(choices.like / EXCHANGES):
+                recorder.repeat(line)
+            return recorder.count
+        compare_requests.everything(recorder, compare_requests.Samples(ROOT))
+        for file in choices.requests:
+            for line in read_lines(file):
+                recorder.repeat(line)
+        return recorder.count
+
+
+def _commands(tree: Tree, path: Path, choices: Choices) -> int:
+    with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as lines:
+        recorder = Recorder(tree, lines)
+        if choices.like is not None:
+            for line in read_lines(choices.like / COMMANDS):
+                recorder.rerun(line)
+        else:
+            compare_commands.everything(recorder, tree.files)
+        return recorder.count
+
+
+@dataclass(frozen=True)
+class Exception_:
+    """What may differ: in exchanges whose label matches, all of it, or what matches `text` alone."""
+
+    label: re.Pattern[str]
+    text: re.Pattern[str] | None
+
+
+def exceptions_from(path: Path | None) -> list[Exception_]:
+    """Returns the exceptions of a file; empty lines and lines that begin with # say nothing."""
+    lines = path.read_text("utf-8").splitlines() if path else []
+    split = [line.partition(" :: ") for line in lines if line.strip() and not line.startswith("#")]
+    return [
+        Exception_(re.compile(label.strip()), re.compile(text) if text else None) for label, _, text in split
+    ]
+
+
+def differences(before: Path, after: Path, asked: argparse.Namespace) -> int:
+    """Prints how many exchanges are equal and the first that are not; returns 1 where any differs."""
+    exceptions = exceptions_from(asked.exceptions)
+    counts = {"exchanges": 0, "equal": 0, "excepted": 0, "different": 0, "in one only": 0}
+    for one, other in paired(before, after):
+        counts["exchanges"] += 1
+        outcome = _outcome(one, other, exceptions)
+        counts[outcome] += 1
+        if (
+            outcome in ("different", "in one only")
+            and counts["different"] + counts["in one only"] <= asked.show
+        ):
+            show(one, other)
+    print("  ".join(f"{name}: {count}" for name, count in counts.items()))
+    return 1 if counts["different"] or counts["in one only"] or not counts["exchanges"] else 0
+
+
+def paired(before: Path, after: Path) -> Iterator[tuple[Line | None, Line | None]]:
+    """Yields the lines of two recordings with the same label, and those that only one has."""
+    for name in (EXCHANGES, COMMANDS):
+        if not (before / name).exists() and not (after / name).exists():
+            continue
+        others = {line["label"]: line for line in read_lines(after / name)}
+        for line in read_lines(before / name):
+            yield line, others.pop(line["label"], None)
+        for line in others.values():
+            yield None, line
+
+
+def _outcome(one: Line | None, other: Line | None, exceptions: Sequence[Exception_]) -> str:
+    own = [each for each in exceptions if each.label.search((one or other or {})["label"])]
+    if any(each.text is None for each in own):
+        return "excepted"
+    if one is None or other is None:
+        return "in one only"
+    if all(one.get(part) == other.get(part) for part in COMPARED):
+        return "equal"
+    return "excepted" if _without(one, own) == _without(other, own) else "different"
+
+
+def _without(line: Line, exceptions: Sequence[Exception_]) -> str:
+    text = "\n".join(_as_text(line.get(part)) for part in COMPARED)
+    for each in exceptions:
+        if each.text is not None:
+            text = each.text.sub("", text)
+    return text
+
+
+def _as_text(part: Any) -> str:
+    return part if isinstance(part, str) else json.dumps(part)
+
+
+def show(one: Line | None, other: Line | None) -> None:
+    """Prints a short unified diff of two exchanges."""
+    line = one or other or {}
+    print(f"== {line['label']}")
+    print(f"   {line.get('method', 'python -m service')} {str(line.get('path', line.get('command')))[:200]}")
+    if one is None or other is None:
+        print(f"   only {'after' if one is None else 'before'}")
+        return
+    found = list(difflib.unified_diff(_readable(one), _readable(other), "before", "after", lineterm="", n=1))
+    print("\n".join(f"   {each[:240]}" for each in found[:30]))
+    if not found:
+        print(f"   only white space, or the order or spelling of JSON: {_first_difference(one, other)}")
+    elif len(found) > 30:
+        print(f"   ... {len(found) - 30} more lines")
+
+
+def _readable(line: Line) -> list[str]:
+    head = [f"{part}: {line[part]}" for part in ("status", "exit") if part in line]
+    head += [f"{name}: {value}" for name, value in line.get("answer_headers", ())]
+    for part in ("answer", "out", "err"):
+        try:
+            text = json.dumps(json.loads(line.get(part, "")), indent=1, ensure_ascii=False)
+        except ValueError:
+            text = line.get(part, "")
+        head += text.splitlines()
+    return head
+
+
+def _first_difference(one: Line, other: Line) -> str:
+    before, after = _without(one, ()), _without(other, ())
+    at = next((place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    return f"{before[max(0, at - 30) : at + 50]!r} / {after[max(0, at - 30) : at + 50]!r}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

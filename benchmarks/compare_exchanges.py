@@ -1,0 +1,285 @@
+"""Sends requests to a running service and runs its commands, and writes down what comes back."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+from benchmarks.compare_masks import Masks
+
+BASE = "https://fhir.example.org/r4"
+ORIGIN = "https://app.example.org"
+PATIENCE_S = 60
+RAW = "RAW"
+"""In place of a method: the body is the whole request, sent as it is."""
+_VARYING = ("Date",)
+_PRINTABLE = "".join(map(chr, range(33, 127)))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the body as it was sent, in this run's own words."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A checkout of the program, the interpreter that runs it, and a folder for what it writes."""
+
+    path: Path
+    python: str
+    work: Path
+    files: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Returns the environment of a process of this tree."""
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith("SERVICE_")}
+        return inherited | {f"SERVICE_{name}": self.placed(text) for name, text in given.items()}
+
+    def placed(self, text: str) -> str:
+        """Returns the text with the folders of this run in place of their names."""
+        return text.replace("<work>", str(self.work)).replace("<files>", str(self.files))
+
+    def unplaced(self, text: str) -> str:
+        """Returns the text with names in place of the folders of this run."""
+        for folder, name in ((self.work, "<work>"), (self.files, "<files>"), (self.path, "<tree>")):
+            text = text.replace(str(folder), name)
+        return text.replace(self.python, "<python>")
+
+
+class Recorder:
+    """Makes exchanges with one tree, and writes each as a line of JSON."""
+
+    def __init__(self, tree: Tree, lines: TextIO) -> None:
+        self.tree = tree
+        self._lines = lines
+        self._masks = Masks(datetime.now(UTC))
+        self._ports: dict[str, int] = {}
+        self._connections: dict[str, socket.socket] = {}
+        self._labels: set[str] = set()
+        self.count = 0
+
+    def serve(self, server: str, port: int) -> None:
+        """Sends what is asked of `server` to this port from now on."""
+        self._ports[server] = port
+
+    def ask(  # noqa: PLR0913 - a request has so many parts
+        self,
+        label: str,
+        method: str,
+        path: str,
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        server: str = "store",
+    ) -> Answer:
+        """Sends a request and writes it down with what comes back; values of this run become names."""
+        written = self._masks.written
+        given = {name: written(value) for name, value in (headers or {}).items()}
+        request: dict[str, Any] = {"server": server, "method": method, "headers": given}
+        request["path"] = written(quote(path, safe=_PRINTABLE))
+        if isinstance(body, bytes):
+            request["body64"] = base64.b64encode(body).decode()
+        else:
+            request["body"] = None if body is None else written(body)
+        return self.repeat({"label": self._new(label), **request})
+
+    def repeat(self, request: Mapping[str, Any]) -> Answer:
+        """Sends a request as it was written down."""
+        self._masks.begin(request["label"])
+        answer = self._sent(request["server"], request["method"], self._raw(request))
+        headers = [
+            (name, "<it>" if name in _VARYING else self._masks.masked(value))
+            for name, value in _related(answer)
+        ]
+        text = self._masks.masked(answer.text)
+        asked = {
+            key: request[key]
+            for key in ("label", "server", "method", "path", "headers", "body", "body64")
+            if key in request
+        }
+        self._write(asked | {"status": answer.status, "answer_headers": headers, "answer": text})
+        return answer
+
+    def run(
+        self, label: str, command: Sequence[str], settings: Mapping[str, str], stdin: str | None = None
+    ) -> None:
+        """Runs `python -m service ...` in the tree, and writes down its exit code and all that it prints."""
+        self.rerun(
+            {"label": self._new(label), "command": list(command), "settings": dict(settings), "stdin": stdin}
+        )
+
+    def rerun(self, asked: Mapping[str, Any]) -> None:
+        """Runs a command as it was written down."""
+        self._masks.begin(asked["label"])
+        words = [self.tree.placed(self._masks.filled(word)) for word in asked["command"]]
+        done = subprocess.run(
+            [self.tree.python, "-m", "service", *words],
+            cwd=self.tree.path,
+            env=self.tree.settings(asked["settings"]),
+            input=(asked.get("stdin") or "").encode(),
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+        out, err = (
+            self._masks.masked(self.tree.unplaced(stream.decode(errors="backslashreplace")))
+            for stream in (done.stdout, done.stderr)
+        )
+        kept = {key: asked[key] for key in ("label", "command", "settings", "stdin") if key in asked}
+        self._write(kept | {"exit": done.returncode, "out": out, "err": err})
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+    def _new(self, label: str) -> str:
+        clean = re.sub(r"[<>#\"\\\s]+", "_", label)[:150]
+        number, unique = 1, clean
+        while unique in self._labels:
+            number += 1
+            unique = f"{clean}~{number}"
+        self._labels.add(unique)
+        return unique
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self.count += 1
+        self._lines.write(json.dumps(line) + "\n")
+
+    def _raw(self, request: Mapping[str, Any]) -> bytes:
+        body = base64.b64decode(request["body64"]) if "body64" in request else None
+        if request["method"] == RAW:
+            return body or b""
+        if request.get("body") is not None:
+            body = self._masks.filled(request["body"]).encode("utf-8", "surrogatepass")
+        lines = [f"{request['method']} {self._masks.filled(request['path'])} HTTP/1.1"]
+        given = {"Host": "localhost"} | dict(request["headers"])
+        if body is not None:
+            given = {"Content-Length": str(len(body))} | given
+        lines += [f"{name}: {self._masks.filled(value)}" for name, value in given.items()]
+        return "\r\n".join((*lines, "", "")).encode("utf-8") + (body or b"")
+
+    def _sent(self, server: str, method: str, raw: bytes) -> Answer:
+        for last in (False, True):
+            connection = self._connection(server)
+            try:
+                return self._received(server, method, raw, connection)
+            except (OSError, HTTPException):
+                self._drop(server)
+                if last:
+                    raise
+        raise AssertionError
+
+    def _received(self, server: str, method: str, raw: bytes, connection: socket.socket) -> Answer:
+        try:
+            connection.sendall(raw)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before all of it was read: the answer may be there all the same
+        response = HTTPResponse(connection, method=method)
+        response.begin()
+        data = response.read()
+        if response.will_close or method == RAW:
+            self._drop(server)
+        return Answer(response.status, tuple(response.getheaders()), data.decode("utf-8", "backslashreplace"))
+
+    def _connection(self, server: str) -> socket.socket:
+        if server not in self._connections:
+            found = socket.create_connection(("127.0.0.1", self._ports[server]), PATIENCE_S)
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connections[server] = found
+        return self._connections[server]
+
+    def _drop(self, server: str) -> None:
+        connection = self._connections.pop(server, None)
+        if connection is not None:
+            connection.close()
+
+
+def _related(answer: Answer) -> Iterator[tuple[str, str]]:
+    """Yields the headers; Last-Modified is named for the time in the body that it repeats."""
+    for name, value in answer.headers:
+        if name == "Last-Modified" and _is_time_of_body(value, answer.text):
+            yield f"{name} of the body's lastUpdated", value
+        else:
+            yield name, value
+
+
+def _is_time_of_body(value: str, text: str) -> bool:
+    found = re.search(r'"meta":\{[^{}]*"lastUpdated":\s*"([^"]+)"', text[:4000])
+    try:
+        moment = datetime.fromisoformat(found[1]) if found else None
+        return moment is not None and value == f"{moment.astimezone(UTC):%a, %d %b %Y %H:%M:%S} GMT"
+    except ValueError:
+        return False
+
+
+@contextmanager
+def serving(tree: Tree, name: str, settings: Mapping[str, str]) -> Iterator[int]:
+    """Serves the tree on a free port of loopback while the block runs; yields the port."""
+    port = free_port()
+    given = settings | {"PORT": str(port), "WORKERS": "1", "DRAIN_S": "0", "GRACEFUL_TIMEOUT_S": "2"}
+    with (
+        (tree.work / f"{name}.log").open("wb") as log,
+        subprocess.Popen(
+            [tree.python, "-m", "service", "serve"],
+            cwd=tree.path,
+            env=tree.settings(given),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            _wait_for(port, process, tree.work / f"{name}.log")
+            yield port
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends and process.poll() is None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit(f"the server did not start; it said:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the lines of a recording, or of a file of requests."""
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as lines:
+        yield from map(json.loads, lines)
