@@ -16,14 +16,16 @@ import gzip
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ Line = Mapping[str, Any]
 
 
 def main(arguments: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go, too
     asked = _parser().parse_args(_with_command(arguments))
     if asked.command == "record":
         record(asked.folder, _choices(asked), asked.tree)
@@ -125,7 +128,7 @@ def compare(asked: argparse.Namespace) -> int:
     """Records a revision and the working tree at the same time; returns 1 where they differ."""
     with tempfile.TemporaryDirectory() as folder, checkout(asked.revision) as other:
         before, after = Path(folder, "before"), Path(folder, "after")
-        with ThreadPoolExecutor(2) as pool:
+        with ProcessPoolExecutor(2) as pool:
             pairs = ((before, other), (after, ROOT))
             runs = [pool.submit(record, target, _choices(asked), tree) for target, tree in pairs]
             for run in runs:
@@ -207,19 +210,19 @@ def _commands(tree: Tree, path: Path, choices: Choices) -> int:
 
 
 @dataclass(frozen=True)
-class Exception_:
+class Allowed:
     """What may differ: in exchanges whose label matches, all of it, or what matches `text` alone."""
 
     label: re.Pattern[str]
     text: re.Pattern[str] | None
 
 
-def exceptions_from(path: Path | None) -> list[Exception_]:
+def exceptions_from(path: Path | None) -> list[Allowed]:
     """Returns the exceptions of a file; empty lines and lines that begin with # say nothing."""
     lines = path.read_text("utf-8").splitlines() if path else []
     split = [line.partition(" :: ") for line in lines if line.strip() and not line.startswith("#")]
     return [
-        Exception_(re.compile(label.strip()), re.compile(text) if text else None) for label, _, text in split
+        Allowed(re.compile(label.strip()), re.compile(text) if text else None) for label, _, text in split
     ]
 
 
@@ -243,16 +246,31 @@ def differences(before: Path, after: Path, asked: argparse.Namespace) -> int:
 def paired(before: Path, after: Path) -> Iterator[tuple[Line | None, Line | None]]:
     """Yields the lines of two recordings with the same label, and those that only one has."""
     for name in (EXCHANGES, COMMANDS):
-        if not (before / name).exists() and not (after / name).exists():
+        yield from _side_by_side(_lines(before / name), _lines(after / name))
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    return read_lines(path) if path.exists() else iter(())
+
+
+def _side_by_side(lines: Iterator[Line], others: Iterator[Line]) -> Iterator[tuple[Line | None, Line | None]]:
+    """Yields pairs while the order is the same, as it nearly always is, and keeps the rest in mind."""
+    waiting: tuple[dict[str, Line], dict[str, Line]] = ({}, {})
+    for one, other in zip_longest(lines, others):
+        if one is not None and other is not None and one["label"] == other["label"]:
+            yield one, other
             continue
-        others = {line["label"]: line for line in read_lines(after / name)}
-        for line in read_lines(before / name):
-            yield line, others.pop(line["label"], None)
-        for line in others.values():
-            yield None, line
+        if one is not None:
+            waiting[0][one["label"]] = one
+        if other is not None:
+            waiting[1][other["label"]] = other
+    for label, one in waiting[0].items():
+        yield one, waiting[1].pop(label, None)
+    for other in waiting[1].values():
+        yield None, other
 
 
-def _outcome(one: Line | None, other: Line | None, exceptions: Sequence[Exception_]) -> str:
+def _outcome(one: Line | None, other: Line | None, exceptions: Sequence[Allowed]) -> str:
     own = [each for each in exceptions if each.label.search((one or other or {})["label"])]
     if any(each.text is None for each in own):
         return "excepted"
@@ -263,7 +281,7 @@ def _outcome(one: Line | None, other: Line | None, exceptions: Sequence[Exceptio
     return "excepted" if _without(one, own) == _without(other, own) else "different"
 
 
-def _without(line: Line, exceptions: Sequence[Exception_]) -> str:
+def _without(line: Line, exceptions: Sequence[Allowed]) -> str:
     text = "\n".join(_as_text(line.get(part)) for part in COMPARED)
     for each in exceptions:
         if each.text is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -40,6 +41,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
+        """The body, which must be JSON."""
         return json.loads(self.text)
 
 
@@ -85,7 +87,7 @@ class Recorder:
         """Sends what is asked of `server` to this port from now on."""
         self._ports[server] = port
 
-    def ask(  # noqa: PLR0913 - a request has so many parts
+    def ask(
         self,
         label: str,
         method: str,
@@ -151,11 +153,13 @@ class Recorder:
         self._write(kept | {"exit": done.returncode, "out": out, "err": err})
 
     def close(self) -> None:
+        """Closes the connections."""
         for connection in self._connections.values():
             connection.close()
 
     def _new(self, label: str) -> str:
-        clean = re.sub(r"[<>#\"\\\s]+", "_", label)[:150]
+        steady = re.sub(r"<[^<>]*#[0-9]+>", "it", self._masks.written(label))
+        clean = re.sub(r"[<>#\"\\\s]+", "_", steady)[:150]
         number, unique = 1, clean
         while unique in self._labels:
             number += 1
@@ -192,10 +196,9 @@ class Recorder:
         raise AssertionError
 
     def _received(self, server: str, method: str, raw: bytes, connection: socket.socket) -> Answer:
-        try:
+        # What is refused before all of it was read may have its answer all the same.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(raw)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused before all of it was read: the answer may be there all the same
         response = HTTPResponse(connection, method=method)
         response.begin()
         data = response.read()
@@ -280,6 +283,5 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the lines of a recording, or of a file of requests."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         yield from map(json.loads, lines)

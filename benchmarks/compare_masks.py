@@ -13,9 +13,9 @@ from email.utils import parsedate_to_datetime
 
 _NAME = re.compile(r"<(?:id|hex|time|cursor|http-date) [^<>#\n]+#[0-9]+>")
 _VARIABLE = re.compile(
-    r"(?P<id>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)"
-    r"|(?P<hex>\b[0-9a-f]{32}\b)"
-    r"|(?P<time>\b20\d\d-\d\d-\d\dT\d\d(?::|%3A)\d\d(?::|%3A)\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"
+    r"(?P<id>(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f]))"
+    r"|(?P<hex>(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f]))"
+    r"|(?P<time>(?<!\d)20\d\d-\d\d-\d\dT\d\d(?::|%3A)\d\d(?::|%3A)\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"
     r"|(?<=_cursor=)(?P<cursor>[0-9A-Za-z_.~%+/=-]+)"
     r"|(?P<http>\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20\d\d \d\d:\d\d:\d\d GMT)"
 )

@@ -1,4 +1,4 @@
-"""Documents that are wrong in one place: an element that is gone, doubled or of another type, another answer."""
+"""Documents that are wrong in one place: an element that is gone, doubled or of another type."""
 
 from __future__ import annotations
 
@@ -225,12 +225,12 @@ def shown(path: Path) -> str:
 
 def damaged(document: Json) -> list[tuple[str, Path, str]]:
     """Returns what may be done to the document: a name, the place, and the kind of damage."""
-    found = []
-    for path in paths(document):
-        for damage in ("drop", "retype", "null", "double", "empty", "extra"):
-            if _applies(damage, value_at(document, path), path):
-                found.append((f"{shown(path)} {damage}", path, damage))
-    return found
+    return [
+        (f"{shown(path)} {damage}", path, damage)
+        for path in paths(document)
+        for damage in ("drop", "retype", "null", "double", "empty", "extra")
+        if _applies(damage, value_at(document, path), path)
+    ]
 
 
 def _applies(damage: str, value: Any, path: Path) -> bool:
@@ -238,7 +238,7 @@ def _applies(damage: str, value: Any, path: Path) -> bool:
         return isinstance(path[-1], int)
     if damage == "extra":
         return isinstance(value, dict)
-    return damage != "empty" or value not in ("", [], {}) and isinstance(value, (str, list, dict))
+    return damage != "empty" or (isinstance(value, (str, list, dict)) and len(value) > 0)
 
 
 def with_damage(document: Json, path: Path, damage: str) -> Json:
