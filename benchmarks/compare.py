@@ -106,7 +106,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="further requests, one a line",
     )
-    parser.add_argument("--only", choices=("http", "commands"), help="leave out the other half")
+    parser.add_argument("--only", choices=("http", "commands", "requests"), help="leave out the rest")
 
 
 @dataclass(frozen=True)
@@ -155,18 +155,18 @@ def record(folder: Path, choices: Choices, tree: Path) -> None:
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     source = choices.like / "files" if choices.like else None
-    _lay_out(folder / "files", source, choices)
+    _lay_out(folder / "files", source)
     with tempfile.TemporaryDirectory() as work:
         runner = Tree(tree.resolve(), choices.python, Path(work), (folder / "files").resolve())
         made = 0
         if choices.only != "commands":
             made += _exchanges(runner, folder / EXCHANGES, choices)
-        if choices.only != "http":
+        if choices.only in (None, "commands"):
             made += _commands(runner, folder / COMMANDS, choices)
     print(f"{folder}: {made} exchanges in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
-def _lay_out(files: Path, source: Path | None, choices: Choices) -> None:
+def _lay_out(files: Path, source: Path | None) -> None:
     """Puts every file that a command reads beside the recording, so that it can be repeated."""
     shutil.rmtree(files, ignore_errors=True)
     if source is not None:
@@ -175,8 +175,6 @@ def _lay_out(files: Path, source: Path | None, choices: Choices) -> None:
     shutil.copytree(ROOT / "samples", files / "samples")
     if (ROOT / "tests" / "second_pair").is_dir():
         shutil.copytree(ROOT / "tests" / "second_pair", files / "second_pair")
-    if choices.cases is not None:
-        shutil.copytree(choices.cases, files / "cases")
     compare_commands.write_files(files)
 
 
@@ -191,7 +189,10 @@ def _exchanges(tree: Tree, path: Path, choices: Choices) -> int:
             for line in read_lines(choices.like / EXCHANGES):
                 recorder.repeat(line)
             return recorder.count
-        compare_requests.everything(recorder, compare_requests.Samples(ROOT))
+        if choices.only != "requests":
+            compare_requests.everything(recorder, compare_requests.Samples(ROOT))
+        if choices.cases is not None:
+            compare_requests.cases(recorder, choices.cases)
         for file in choices.requests:
             for line in read_lines(file):
                 recorder.repeat(line)

@@ -133,18 +133,6 @@ def _responses(files: Path) -> Iterator[Run]:
     form = "<files>/second_pair/questionnaires/workday-strain.json"
     yield "validate/form", ["validate", "--questionnaire", form, *names, *wrong], SECOND, None
     yield "validate/no form", ["validate", "--questionnaire", names[0], names[0]], SECOND, None
-    for case in sorted((files / "cases").glob("*/r.json")):
-        named = (
-            ["--questionnaire", f"<files>/cases/{case.parent.name}/q.json"]
-            if (case.parent / "q.json").exists()
-            else []
-        )
-        yield (
-            f"case/{case.parent.name}",
-            ["validate", *named, f"<files>/cases/{case.parent.name}/r.json"],
-            SECOND,
-            None,
-        )
 
 
 def _checks(files: Path) -> Iterator[Run]:

@@ -1008,3 +1008,20 @@ def second_pair(recorder: Recorder, samples: Samples) -> None:
             body = text_of(mutations.with_damage(whole, place, damage))
             recorder.ask(f"second/{code} {key}", "POST", ASSESS, body, FHIR, "second")
     searches(recorder, "second")
+
+
+def cases(recorder: Recorder, folder: Path) -> None:
+    """Validates the responses of a folder of cases, with the form of each contained where it has one."""
+    for path in sorted(folder.glob("*/r.json")):
+        whole, name = path.read_text("utf-8"), path.parent.name
+        form = path.parent / "q.json"
+        if form.exists():
+            contained = [json.loads(form.read_bytes()) | {"id": "form-of-case"}]
+            document = json.loads(whole)
+            document |= {
+                "questionnaire": "#form-of-case",
+                "contained": contained + document.get("contained", []),
+            }
+            recorder.ask(f"case/{name} contained", "POST", VALIDATE, text_of(document), FHIR, "none")
+        for path_ in (VALIDATE, ASSESS, f"/fhir/{RESPONSE}"):
+            recorder.ask(f"case/{name} {path_}", "POST", path_, whole, FHIR)
