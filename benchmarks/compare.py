@@ -247,11 +247,11 @@ def differences(before: Path, after: Path, asked: argparse.Namespace) -> int:
 def paired(before: Path, after: Path) -> Iterator[tuple[Line | None, Line | None]]:
     """Yields the lines of two recordings with the same label, and those that only one has."""
     for name in (EXCHANGES, COMMANDS):
-        yield from _side_by_side(_lines(before / name), _lines(after / name))
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    return read_lines(path) if path.exists() else iter(())
+        places = [folder / name for folder in (before, after)]
+        if all(place.exists() for place in places):
+            yield from _side_by_side(*map(read_lines, places))
+        elif any(place.exists() for place in places):
+            print(f"NOT COMPARED: {name}, which is in one of the folders alone")
 
 
 def _side_by_side(lines: Iterator[Line], others: Iterator[Line]) -> Iterator[tuple[Line | None, Line | None]]:
