@@ -47,6 +47,8 @@ SERVERS: Mapping[str, Mapping[str, str]] = {
 PATIENT = {"KEEPALIVE_S": "600", "REQUEST_TIMEOUT_S": "60", "LOG_LEVEL": "WARNING"}
 COMPARED = ("status", "answer_headers", "answer", "exit", "out", "err")
 
+_LENGTH = re.compile(r'\["Content-Length", "[0-9]+"\]')
+
 Line = Mapping[str, Any]
 
 
@@ -286,7 +288,7 @@ def _without(line: Line, exceptions: Sequence[Allowed]) -> str:
     text = "\n".join(_as_text(line.get(part)) for part in COMPARED)
     for each in exceptions:
         if each.text is not None:
-            text = each.text.sub("", text)
+            text = each.text.sub("", _LENGTH.sub("", text))
     return text
 
 
