@@ -48,13 +48,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tree:
-    """A checkout of the program, the interpreter that runs it, and a folder for what it writes."""
+    """A checkout of the program, the interpreter that runs it, a folder for what it writes, and since when."""
 
     path: Path
     python: str
     work: Path
     files: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def settings(self, given: Mapping[str, str]) -> dict[str, str]:
         """Returns the environment of a process of this tree."""
@@ -78,7 +78,7 @@ class Recorder:
     def __init__(self, tree: Tree, lines: TextIO) -> None:
         self.tree = tree
         self._lines = lines
-        self._masks = Masks(datetime.now(UTC))
+        self._masks = Masks(tree.started)
         self._ports: dict[str, int] = {}
         self._connections: dict[str, socket.socket] = {}
         self._labels: set[str] = set()

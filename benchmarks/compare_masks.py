@@ -19,7 +19,7 @@ _VARIABLE = re.compile(
     r"|(?<=_cursor=)(?P<cursor>[0-9A-Za-z_.~%+/=-]+)"
     r"|(?P<http>\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20\d\d \d\d:\d\d:\d\d GMT)"
 )
-_LONGEST_RUN = timedelta(hours=1)
+_LONGEST_RUN = timedelta(hours=3)
 
 
 class Masks:
