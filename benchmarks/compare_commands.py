@@ -77,7 +77,12 @@ def _write_without(source: Path, missing: Path, target: Path) -> None:
 
 def everything(recorder: Recorder, files: Path) -> None:
     """Runs all commands."""
-    for label, command, settings, stdin in (*_keeping(), *_usage(), *_responses(files), *_checks(files)):
+    for label, command, settings, stdin in (
+        *_store_commands(),
+        *_usage(),
+        *_responses(files),
+        *_checks(files),
+    ):
         recorder.run(label, command, settings, stdin)
 
 
@@ -145,7 +150,7 @@ def _checks(files: Path) -> Iterator[Run]:
         )
 
 
-def _keeping() -> Iterator[Run]:
+def _store_commands() -> Iterator[Run]:
     yield "store/migrate", ["migrate"], STORE, None
     yield "store/export", ["export", "Patient/example"], STORE, None
     yield "store/export paged", ["export", f"{BASE}/Patient/paged"], STORE, None

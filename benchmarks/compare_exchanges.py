@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tree:
-    """A checkout of the program, the interpreter that runs it, a folder for what it writes, and since when."""
+    """A checkout of the program, the interpreter that runs it, a folder for what it writes, since when."""
 
     path: Path
     python: str
