@@ -8,7 +8,15 @@ import sys
 
 import pytest
 
-SCRIPTS = ("scripts/install", "scripts/lock", "scripts/test", "scripts/demo", "scripts/bench", ".ci/run")
+SCRIPTS = (
+    "scripts/install",
+    "scripts/lock",
+    "scripts/test",
+    "scripts/demo",
+    "scripts/bench",
+    "scripts/compare",
+    ".ci/run",
+)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
