@@ -30,6 +30,12 @@ def test_readme_names_every_script_and_none_that_is_not_there(root):
     assert named == {name for name in SCRIPTS if name.startswith("scripts/")}
 
 
+def made_from(root, lock):
+    """Returns what scripts/install writes into an environment that it made from a lock file."""
+    version = subprocess.run([sys.executable, "-VV"], capture_output=True, check=True).stdout
+    return f"{lock} {hashlib.sha256(version + (root / lock).read_bytes()).hexdigest()}\n"
+
+
 @pytest.mark.parametrize(
     ("lock", "options", "enough"),
     [
@@ -45,13 +51,25 @@ def test_the_demo_takes_no_tools_away_and_the_tests_do_not_run_without_them(
     """An environment of the tests is enough to run the service; the other way round it is made anew."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python").symlink_to(sys.executable)
-    version = subprocess.run([sys.executable, "-VV"], capture_output=True, check=True).stdout
-    made_from = hashlib.sha256(version + (root / lock).read_bytes()).hexdigest()
-    (tmp_path / "lock.sha256").write_text(made_from)
+    (tmp_path / "made-from").write_text(made_from(root, lock))
     command, environment = [root / "scripts/install", *options, tmp_path], {"PYTHON": sys.executable}
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
     assert ("is up to date" in done.stderr) is enough
     assert done.returncode == (0 if enough else 1)
+
+
+def test_an_outdated_environment_of_the_tests_keeps_their_tools(root, tmp_path):
+    """No `pyvenv.cfg` is there, so that nothing is installed: what would be is told before."""
+    (tmp_path / "made-from").write_text("requirements-dev.txt of-before\n")
+    script = (root / "scripts/install").read_text()
+    tried = tmp_path / "install"
+    tried.write_text(script.replace('has_venv "$python" || add_venv "$python"', 'echo "$lock"; exit 0'))
+    (tmp_path / "pyvenv.cfg").touch()
+    command = ["bash", tried, tmp_path]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip().endswith("requirements-dev.txt")
 
 
 def test_ci_runs_the_test_command_of_readme(root):
