@@ -203,20 +203,6 @@ def test_a_small_module_serves_more_than_one_reader():
     assert [module for module in slivers if module not in ALONE] == []
 
 
-def problem_kinds() -> Iterator[tuple[str, str]]:
-    for path in MODULES:
-        for node in definitions(path, ast.Call):
-            called = node.func.id if isinstance(node.func, ast.Name) else ""
-            if called == "Problem" and node.args and isinstance(node.args[0], ast.Constant):
-                yield name_of(path), node.args[0].value
-
-
-def test_every_kind_of_problem_has_an_issue_code():
-    from service.fhir.outcome import ISSUE_TYPE
-
-    assert [(path, kind) for path, kind in problem_kinds() if kind not in ISSUE_TYPE] == []
-
-
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-docs.txt"])
 def test_a_lock_file_has_exact_versions_with_hashes_and_names_no_index(name):
     text = (ROOT / name).read_text()

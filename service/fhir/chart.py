@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.form import Form, Question
 from service.errors import Problem
-from service.fhir import kinds
 from service.fhir.header import carried_identifier
 from service.fhir.parameters import Placed, Posted
 from service.fhir.structure import check_structure
@@ -91,7 +90,7 @@ def _values(posted: Posted, problems: list[Problem], left_out: set[Coding]) -> I
             continue
         if _is_another(each.resource.get("subject"), subject):
             text = "subject: expected the subject of the response, named in the same way."
-            problems.append(Problem(kinds.CHART_SUBJECT, text, f"{each.at}.subject"))
+            problems.append(Problem("chart-subject", text, f"{each.at}.subject"))
             continue
         reason = _unusable(each.resource)
         if reason:
@@ -103,7 +102,7 @@ def _values(posted: Posted, problems: list[Problem], left_out: set[Coding]) -> I
 
 
 def _left_out(at: str, reason: str) -> Problem:
-    return Problem(kinds.CHART_IGNORED, f"A value from the chart was left out: {reason}.", at, "information")
+    return Problem("chart-ignored", f"A value from the chart was left out: {reason}.", at, "information")
 
 
 def _unusable(observation: Json) -> str:

@@ -15,7 +15,6 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple, NoReturn
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
-from service.fhir import kinds
 
 # Where a value stands in a resource: a chain, written as FHIRPath only when a fault is reported.
 
@@ -126,13 +125,13 @@ class _Walk:
 
     def _object(self, members: dict[str, Any], place: Place) -> None:
         if members:
-            self._report(kinds.REPEATED_PROPERTY, place, "each property name once in an object")
+            self._report("repeated-property", place, "each property name once in an object")
         else:
-            self._report(kinds.EMPTY, place, "an object with at least one property")
+            self._report("empty", place, "an object with at least one property")
 
     def _array(self, values: list[Any], members: Mapping[str, Any], place: Place, name: str) -> None:
         if not values:
-            self._report(kinds.EMPTY, (place, name, None), "an array with at least one entry")
+            self._report("empty", (place, name, None), "an array with at least one entry")
         for index, value in enumerate(values):
             kind = type(value)
             if kind is dict:
@@ -140,7 +139,7 @@ class _Walk:
             elif kind is str:
                 self._string(value, (place, name, index))
             elif kind is list:
-                self._report(kinds.JSON_SHAPE, (place, name, index), "no array directly inside an array")
+                self._report("json-shape", (place, name, index), "no array directly inside an array")
                 self._array_inside(value, (place, name, index))
             elif value is None and _has_twin(members, name, index):
                 continue
@@ -163,15 +162,15 @@ class _Walk:
         elif isinstance(value, Refused):
             self._report(value.kind, place, value.expected)
         else:
-            self._report(kinds.NULL, place, "a value, or no property at all (never null)")
+            self._report("null", place, "a value, or no property at all (never null)")
 
     def _string(self, value: str, place: Place) -> None:
         if not value:
-            self._report(kinds.EMPTY, place, "a string that is not empty, or no property at all")
+            self._report("empty", place, "a string that is not empty, or no property at all")
         elif len(value) > STRING_CHARACTERS:
-            self._report(kinds.STRING_SIZE, place, f"a string of at most {STRING_CHARACTERS} characters")
+            self._report("string-size", place, f"a string of at most {STRING_CHARACTERS} characters")
         elif _FORBIDDEN.search(value):
-            self._report(kinds.CHARACTER, place, "text without control characters or half surrogates")
+            self._report("character", place, "text without control characters or half surrogates")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
         text = f"{shown(self._root, place)}: expected {expected}."
@@ -220,7 +219,7 @@ def read(data: bytes, limits: Limits) -> dict[str, Any]:
     """
     if len(data) > limits.body_bytes:
         text = f"The body is too large. Expected: at most {limits.body_bytes} bytes."
-        raise TooLarge(Problem(kinds.BODY_SIZE, text))
+        raise TooLarge(Problem("body-size", text))
     text = _decoded(data)
     skeleton = _without_strings(data)
     _check_depth(skeleton, limits.depth)
@@ -246,18 +245,18 @@ def read_published(data: bytes) -> dict[str, Any]:
 
 
 def _refuse(problems: list[Problem]) -> NoReturn:
-    sizes_only = all(problem.kind == kinds.STRING_SIZE for problem in problems)
+    sizes_only = all(problem.kind == "string-size" for problem in problems)
     raise (TooLarge if sizes_only else Malformed)(*problems)
 
 
 def _decoded(data: bytes) -> str:
     if data.startswith(b"\xef\xbb\xbf"):
-        raise Malformed(Problem(kinds.ENCODING, "The body starts with a byte order mark. Expected: UTF-8."))
+        raise Malformed(Problem("encoding", "The body starts with a byte order mark. Expected: UTF-8."))
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as fault:
         text = f"The body is not UTF-8 (byte {fault.start}). Expected: JSON in UTF-8."
-        raise Malformed(Problem(kinds.ENCODING, text)) from None
+        raise Malformed(Problem("encoding", text)) from None
 
 
 def _without_strings(data: bytes) -> bytes:
@@ -274,7 +273,7 @@ def _check_depth(skeleton: bytes, limit: int) -> None:
         brackets = brackets.replace(b"{}", b"")
     if brackets and _depth(skeleton.translate(_ONE_SHAPE, _NOT_BRACKETS)) > limit:
         text = f"The body is nested too deeply. Expected: at most {limit} levels of objects and arrays."
-        raise Malformed(Problem(kinds.DEPTH, text))
+        raise Malformed(Problem("depth", text))
 
 
 def _depth(brackets: bytes) -> int:
@@ -286,9 +285,9 @@ def _parsed(text: str) -> dict[str, Any]:
         value = _decoder().decode(text)
     except json.JSONDecodeError as fault:
         expected = f"line {fault.lineno}, column {fault.colno}). Expected: one JSON object."
-        raise Malformed(Problem(kinds.JSON, f"The body is not JSON ({expected}")) from None
+        raise Malformed(Problem("json", f"The body is not JSON ({expected}")) from None
     if type(value) is not dict:
-        raise Malformed(Problem(kinds.JSON_SHAPE, "The body is not an object. Expected: one FHIR resource."))
+        raise Malformed(Problem("json-shape", "The body is not an object. Expected: one FHIR resource."))
     return value
 
 
@@ -300,20 +299,20 @@ def _decoder(hook: Any = None) -> json.JSONDecoder:
 
 def _integer(digits: str) -> int | Decimal | Refused:
     if len(digits) > NUMBER_CHARACTERS:
-        return Refused(kinds.NUMBER, f"a number of at most {NUMBER_CHARACTERS} characters")
+        return Refused("number", f"a number of at most {NUMBER_CHARACTERS} characters")
     return Decimal(digits) if digits == "-0" else int(digits)
 
 
 def _decimal(digits: str) -> Decimal | Refused:
     if len(digits) > NUMBER_CHARACTERS:
-        return Refused(kinds.NUMBER, f"a number of at most {NUMBER_CHARACTERS} characters")
+        return Refused("number", f"a number of at most {NUMBER_CHARACTERS} characters")
     if _WIDE_EXPONENT.search(digits):
-        return Refused(kinds.NUMBER, "a number with an exponent of at most two digits")
+        return Refused("number", "a number with an exponent of at most two digits")
     return Decimal(digits)
 
 
 def _constant(_: str) -> Refused:
-    return Refused(kinds.NUMBER, "a number in digits (JSON has no NaN and no Infinity)")
+    return Refused("number", "a number in digits (JSON has no NaN and no Infinity)")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -324,4 +323,4 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _repeated(text: str) -> list[Problem]:
     """Returns a problem for each object that states a property twice; only run when there is one."""
     problems, _ = problems_in(_decoder(_pairs).decode(text), suspicious=False)
-    return [problem for problem in problems if problem.kind == kinds.REPEATED_PROPERTY]
+    return [problem for problem in problems if problem.kind == "repeated-property"]

@@ -1,209 +1,56 @@
-"""Writes problems as an OperationOutcome: one issue each, in the words that the problem brings."""
+"""Problems as an OperationOutcome, one issue each, and the kinds of problem that there are.
+
+A kind of problem is a code of the CodeSystem that the service publishes about itself, in
+`definitions/`. That file says which issue-type and which usual severity a kind has; no table in the
+code repeats it. The code names a kind by the code itself, where the problem is made:
+`Problem("answer-type", ...)`. It is what clients see, so a search for it finds both ends, and a test
+holds the codes in the code and those in the CodeSystem together.
+
+Source: http://hl7.org/fhir/R4/operationoutcome.html; http://hl7.org/fhir/R4/valueset-issue-type.html
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.errors import Problem
-from service.fhir import kinds
-from service.fhir.definitions import AS_WRITTEN, PROBLEM_KIND, Canonicals
-
-# Which FHIR issue-type every kind of fault has, wherever in the service it is reported.
-#
-# A test holds this table and the kinds that the code uses together, and the published CodeSystem too.
-#
-# Source: http://hl7.org/fhir/R4/valueset-issue-type.html
-
-ISSUE_TYPE: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        # bodies and structure (fhir/)
-        "encoding": "structure",
-        "json": "structure",
-        "json-shape": "structure",
-        "repeated-property": "structure",
-        "number": "value",
-        "character": "value",
-        "empty": "structure",
-        "null": "structure",
-        "depth": "too-costly",
-        "body-size": "too-long",
-        "string-size": "too-long",
-        "resource-type": "structure",
-        "unknown-property": "structure",
-        "missing": "required",
-        "datatype": "structure",
-        "format": "value",
-        "code": "code-invalid",
-        "choice": "structure",
-        "invariant": "invariant",
-        "reference": "not-found",
-        "contained": "invariant",
-        "narrative": "value",
-        "modifier-extension": "not-supported",
-        "implicit-rules": "not-supported",
-        "parameter": "invalid",
-        "chart-subject": "business-rule",
-        "chart-ignored": "informational",
-        "more-problems": "informational",
-        # answers and questionnaires (questionnaire/)
-        "response-type": "structure",
-        "response-status": "code-invalid",
-        "canonical-missing": "required",
-        "canonical-unknown": "not-found",
-        "canonical-mismatch": "business-rule",
-        "canonical-unversioned": "informational",
-        "form-status": "business-rule",
-        "form-period": "business-rule",
-        "too-costly": "too-costly",
-        "malformed": "structure",
-        "link-id-missing": "required",
-        "item-unknown": "not-found",
-        "item-misplaced": "structure",
-        "item-order": "structure",
-        "item-repeated": "structure",
-        "item-text": "informational",
-        "group-answer": "structure",
-        "display-answer": "structure",
-        "item-nesting": "structure",
-        "answer-empty": "required",
-        "answer-several-values": "structure",
-        "answer-type": "structure",
-        "answer-format": "value",
-        "answer-option": "code-invalid",
-        "answer-duplicate": "duplicate",
-        "answer-exclusive": "business-rule",
-        "value-set-unreachable": "not-supported",
-        "value-set-uncertain": "not-supported",
-        "value-set-unknown": "not-found",
-        "parameter-unsupported": "not-supported",
-        "expansion-size": "too-costly",
-        "required": "required",
-        "too-few": "required",
-        "too-many": "business-rule",
-        "disabled-item": "business-rule",
-        "too-long": "too-long",
-        "too-short": "value",
-        "below-minimum": "value",
-        "above-maximum": "value",
-        "not-comparable": "value",
-        "decimal-places": "value",
-        "pattern": "value",
-        "pattern-time": "timeout",
-        "unit-missing": "value",
-        "unit-option": "code-invalid",
-        "url-syntax": "value",
-        "reference-syntax": "value",
-        "reference-type": "value",
-        "reference-contained": "not-found",
-        "attachment-type": "value",
-        "attachment-type-missing": "required",
-        "attachment-size": "too-long",
-        "attachment-size-unknown": "incomplete",
-        "attachment-data": "value",
-        "attachment-size-mismatch": "value",
-        "attachment-hash-mismatch": "value",
-        "constraint": "invariant",
-        "constraint-undecided": "incomplete",
-        "expression-failed": "exception",
-        "expression-time": "timeout",
-        "expression-unavailable": "not-supported",
-        "calculated-differs": "business-rule",
-        "calculated-missing": "business-rule",
-        "initial-differs": "business-rule",
-        "lint-shape": "structure",
-        "lint-identity": "required",
-        "lint-link-id": "required",
-        "lint-type": "code-invalid",
-        "lint-deep": "too-costly",
-        "que-0": "invariant",
-        "que-1": "invariant",
-        "que-2": "invariant",
-        "que-3": "invariant",
-        "que-4": "invariant",
-        "que-5": "invariant",
-        "que-6": "invariant",
-        "que-7": "invariant",
-        "que-8": "invariant",
-        "que-9": "invariant",
-        "que-10": "invariant",
-        "que-11": "invariant",
-        "que-12": "invariant",
-        "que-13": "invariant",
-        "enable-when-unknown": "not-found",
-        "enable-when-later": "business-rule",
-        "enable-when-trigger": "business-rule",
-        "enable-when-operator": "code-invalid",
-        "enable-when-answer": "value",
-        "enable-when-cycle": "business-rule",
-        "enable-when-both": "business-rule",
-        "option-code": "required",
-        "option-duplicate": "duplicate",
-        "option-type": "business-rule",
-        "options-missing": "business-rule",
-        "weight-disagreement": "business-rule",
-        "limit-contradiction": "business-rule",
-        "limit-value": "value",
-        "occurs-required": "business-rule",
-        "pattern-invalid": "value",
-        "expression-invalid": "value",
-        "expression-language": "not-supported",
-        "calculated-initial": "business-rule",
-        # which questionnaire, which status
-        "questionnaire-missing": "required",
-        "questionnaire-unknown": "not-found",
-        "questionnaire-version": "not-found",
-        "status-not-scorable": "business-rule",
-        "profile-unknown": "not-supported",
-        # HTTP (web/)
-        "accept": "not-supported",
-        "body-incomplete": "structure",
-        "content-encoding": "not-supported",
-        "content-type": "not-supported",
-        "expectation": "not-supported",
-        "header-size": "too-long",
-        "http": "structure",
-        "id-unknown": "not-found",
-        "internal": "exception",
-        "method": "not-supported",
-        "operation-unknown": "not-supported",
-        "query": "invalid",
-        "route-unknown": "not-found",
-        "search-modifier": "not-supported",
-        "search-parameter": "not-supported",
-        "search-value": "value",
-        "transfer-coding": "not-supported",
-        "type-unknown": "not-supported",
-        "processed": "informational",
-        # what is stored (repository/)
-        "stored": "informational",
-        "id-mismatch": "invalid",
-        "subsetted": "incomplete",
-        "version-unknown": "not-found",
-        "version-conflict": "conflict",
-        "multiple-matches": "multiple-matches",
-        "if-match": "invalid",
-        "if-none-exist": "invalid",
-        "store-busy": "lock-error",
-        "store-unavailable": "transient",
-        "store-full": "no-store",
-        # searches (search/)
-        "search-cursor": "invalid",
-        # Bundles (web/)
-        "bundle-type": "not-supported",
-        "bundle-entry": "invalid",
-        "bundle-size": "too-costly",
-        "bundle-duplicate": "duplicate",
-        "bundle-reference": "not-supported",
-    }
-)
-
+from service.fhir.definitions import AS_WRITTEN, FOLDER, PROBLEM_KIND, Canonicals
+from service.fhir.json import read_published
 
 MOST_ISSUES: Final = 1000
 """A body can have more faults than anyone would read; the rest is counted, not listed."""
 
 _ALL_OK: Final = {"severity": "information", "code": "informational", "diagnostics": "No problem was found."}
+
+
+class ProblemKind(NamedTuple):
+    """What the CodeSystem says of a kind of problem: codes of issue-type and of issue-severity."""
+
+    issue_type: str
+    severity: str
+
+
+_UNKNOWN: Final = ProblemKind("processing", "error")
+
+
+@cache
+def problem_kinds() -> Mapping[str, ProblemKind]:
+    """Returns every kind of problem by its code; read once, from the published CodeSystem."""
+    system = read_published((FOLDER / "CodeSystem-problem-kind.json").read_bytes())
+    return MappingProxyType({concept["code"]: _kind_of(concept) for concept in system["concept"]})
+
+
+def _kind_of(concept: Mapping[str, Any]) -> ProblemKind:
+    properties = {stated["code"]: stated["valueCode"] for stated in concept["property"]}
+    return ProblemKind(properties["issue-type"], properties["severity"])
+
+
+def severity(kind: str) -> str:
+    """Returns the severity that a problem of this kind has unless its place says otherwise."""
+    return problem_kinds().get(kind, _UNKNOWN).severity
 
 
 def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_WRITTEN) -> dict[str, Any]:
@@ -212,15 +59,15 @@ def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_W
     issues = [_issue(problem, system) for problem in problems[:MOST_ISSUES]] or [dict(_ALL_OK)]
     left_out = len(problems) - MOST_ISSUES
     if left_out > 0:
-        more = Problem(kinds.MORE, f"{left_out} further problems are not listed.", "", "information")
-        issues.append(_issue(more, system))
+        text = f"{left_out} further problems are not listed."
+        issues.append(_issue(Problem("more-problems", text, severity="information"), system))
     return {"resourceType": "OperationOutcome", "issue": issues}
 
 
 def _issue(problem: Problem, system: str) -> dict[str, Any]:
     issue: dict[str, Any] = {
         "severity": problem.severity,
-        "code": ISSUE_TYPE.get(problem.kind, "processing"),
+        "code": problem_kinds().get(problem.kind, _UNKNOWN).issue_type,
         "details": {"coding": [{"system": system, "code": problem.kind}]},
         "diagnostics": problem.text,
     }

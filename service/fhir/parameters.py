@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from service.errors import Malformed, NotScorable, Problem
-from service.fhir import kinds
 from service.fhir.primitives import PRIMITIVES
 
 # Reads the input parameters of an operation, from a query string or from Parameters, by their declaration.
@@ -78,12 +77,12 @@ def given_in_parameters(resource: Json) -> list[Given]:
     """
     entries = resource.get("parameter", [])
     if resource.get("resourceType") != _ROOT:
-        raise Malformed(Problem(kinds.RESOURCE_TYPE, "resourceType: expected Parameters."))
+        raise Malformed(Problem("resource-type", "resourceType: expected Parameters."))
     if not resource.keys() <= _PROPERTIES or not isinstance(entries, list):
         text = "Parameters: expected only id, meta, language and a list of parameters."
-        raise Malformed(Problem(kinds.UNKNOWN_PROPERTY, text, _ROOT))
+        raise Malformed(Problem("unknown-property", text, _ROOT))
     if len(entries) > MOST:
-        raise Malformed(Problem(kinds.PARAMETER, f"Parameters: expected at most {MOST} parameters.", _ROOT))
+        raise Malformed(Problem("parameter", f"Parameters: expected at most {MOST} parameters.", _ROOT))
     return [_entry(each, f"{_ROOT}.parameter[{index}]") for index, each in enumerate(entries)]
 
 
@@ -126,7 +125,7 @@ def _unknown(given: Sequence[Given], names: AbstractSet[str]) -> Iterator[Proble
     for each in given:
         if each.name not in names:
             expected = ", ".join(sorted(names))
-            yield Problem(kinds.PARAMETER, f"{_shown(each.name)}: expected one of {expected}.", each.at)
+            yield Problem("parameter", f"{_shown(each.name)}: expected one of {expected}.", each.at)
 
 
 def _shown(name: str) -> str:
@@ -137,16 +136,16 @@ def _repeated(given: Sequence[Given], known: Mapping[str, Input]) -> Iterator[Pr
     seen: set[str] = set()
     for each in given:
         if each.name in seen and each.name in known and not known[each.name].repeats:
-            yield Problem(kinds.PARAMETER, f"Parameter {each.name}: expected at most once.", each.at)
+            yield Problem("parameter", f"Parameter {each.name}: expected at most once.", each.at)
         seen.add(each.name)
 
 
 def _wrong(given: Sequence[Given], known: Mapping[str, Input]) -> Iterator[Problem]:
     for each in given:
-        kind = known[each.name].type if each.name in known else ""
-        if kind and not _is(kind, _read(each, kind)):
-            text = f"Parameter {each.name}: expected {kind}, {PRIMITIVES[kind].expected}."
-            yield Problem(kinds.PARAMETER, text, each.at)
+        datatype = known[each.name].type if each.name in known else ""
+        if datatype and not _is(datatype, _read(each, datatype)):
+            text = f"Parameter {each.name}: expected {datatype}, {PRIMITIVES[datatype].expected}."
+            yield Problem("parameter", text, each.at)
 
 
 def _is(kind: str, value: object) -> bool:
@@ -213,7 +212,7 @@ def posted_from(resource: Json) -> Posted:
         return Posted(resource, "QuestionnaireResponse")
     if named != _ROOT:
         text = "resourceType: expected QuestionnaireResponse, or Parameters that hold one."
-        raise Malformed(Problem(kinds.RESOURCE_TYPE, text))
+        raise Malformed(Problem("resource-type", text))
     entries = list(_entries(resource))
     problems = [*_head_faults(resource), *_faults(entries), *_counted(entries)]
     if problems:
@@ -233,10 +232,10 @@ def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
 def _head_faults(resource: Json) -> Iterator[Problem]:
     if not resource.keys() <= _PROPERTIES:
         yield Problem(
-            kinds.UNKNOWN_PROPERTY, "Parameters: expected only id, meta, language and parameter.", _ROOT
+            "unknown-property", "Parameters: expected only id, meta, language and parameter.", _ROOT
         )
     if not isinstance(resource.get("parameter"), list):
-        yield Problem(kinds.PARAMETER, f"Parameters: expected the parameter {RESPONSE}.", _ROOT)
+        yield Problem("parameter", f"Parameters: expected the parameter {RESPONSE}.", _ROOT)
 
 
 def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
@@ -244,9 +243,9 @@ def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
         name = each.get("name") if isinstance(each, dict) else None
         if name not in (RESPONSE, DATA):
             text = f"{_named(name)}: expected a parameter named {RESPONSE} or {DATA}."
-            yield Problem(kinds.PARAMETER, text, at)
+            yield Problem("parameter", text, at)
         elif not each.keys() <= _MEMBERS or not isinstance(each.get("resource"), dict):
-            yield Problem(kinds.PARAMETER, f"Parameter {name}: expected a resource and nothing else.", at)
+            yield Problem("parameter", f"Parameter {name}: expected a resource and nothing else.", at)
         elif name == DATA:
             yield from _data_faults(each["resource"], f"{at}.resource")
 
@@ -265,7 +264,7 @@ def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
     )
     if entries and names[RESPONSE] != 1:
         found = "is missing" if names[RESPONSE] == 0 else "stands more than once"
-        yield Problem(kinds.PARAMETER, f"Parameter {RESPONSE} {found}. Expected: exactly one.", _ROOT)
+        yield Problem("parameter", f"Parameter {RESPONSE} {found}. Expected: exactly one.", _ROOT)
 
 
 def _data_faults(resource: Json, at: str) -> Iterator[Problem]:
@@ -273,7 +272,7 @@ def _data_faults(resource: Json, at: str) -> Iterator[Problem]:
     if placed and all(each.resource.get("resourceType") == "Observation" for each in placed):
         return
     if placed or resource.get("resourceType") != "Bundle" or "entry" in resource:
-        yield Problem(kinds.PARAMETER, f"Parameter {DATA}: expected an Observation, or a Bundle of them.", at)
+        yield Problem("parameter", f"Parameter {DATA}: expected an Observation, or a Bundle of them.", at)
 
 
 def _unpacked(resource: Json, at: str) -> Iterator[Placed]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from service.fhir import kinds
 from service.fhir.primitives import PRIMITIVES, is_date_time
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
@@ -40,7 +39,7 @@ Faults = tuple[Fault, ...]
 
 
 def _unless(holds: object, expected: str) -> Faults:
-    return () if holds else (Fault(kinds.INVARIANT, expected),)
+    return () if holds else (Fault("invariant", expected),)
 
 
 def has_value(members: Members) -> bool:
@@ -51,7 +50,7 @@ def has_value(members: Members) -> bool:
 def _resource(resource: Members) -> Faults:
     if "implicitRules" not in resource and "_implicitRules" not in resource:
         return ()
-    return (Fault(kinds.IMPLICIT_RULES, "no implicit rules, since none are understood", "implicitRules"),)
+    return (Fault("implicit-rules", "no implicit rules, since none are understood", "implicitRules"),)
 
 
 def _item(item: Members) -> Faults:
@@ -262,8 +261,8 @@ def _elements(match: re.Match[str]) -> Iterator[tuple[str, Element]]:
 def _complex(name: str, type_name: str, *, many: bool) -> Element:
     if type_name == "xhtml":
         types = frozenset({str})
-        return Element(name, "", many, types, is_narrative, NARRATIVE_EXPECTED, kinds.NARRATIVE)
-    return Element(name, type_name, many, frozenset({dict}), None, "an object", kinds.DATATYPE)
+        return Element(name, "", many, types, is_narrative, NARRATIVE_EXPECTED, fault="narrative")
+    return Element(name, type_name, many, frozenset({dict}), None, "an object", fault="datatype")
 
 
 def _primitive(name: str, type_name: str, *, many: bool, codes: str | None = None) -> Element:
@@ -272,7 +271,7 @@ def _primitive(name: str, type_name: str, *, many: bool, codes: str | None = Non
         allowed = frozenset(codes.split("|"))
         accepts, expected = allowed.__contains__, "one of the codes " + ", ".join(sorted(allowed))
     local = type_name == "canonical" or name == "reference"
-    fault = kinds.FORMAT if codes is None else kinds.CODE
+    fault = "format" if codes is None else "code"
     return Element(name, "", many, types, accepts, expected, fault, local, type_name)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.errors import Problem
-from service.fhir import kinds
 from service.fhir.json import Place, expression, is_name, shown
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
@@ -29,7 +28,7 @@ def check_structure(resource: Mapping[str, Any], resource_type: str, at: str) ->
         at: FHIRPath of the resource in the body; paths of faults go on from there.
     """
     if resource.get("resourceType") != resource_type:
-        return (Problem(kinds.RESOURCE_TYPE, f"resourceType: expected {resource_type}.", at),)
+        return (Problem("resource-type", f"resourceType: expected {resource_type}.", at),)
     return tuple(_Check(at).run(resource, resource_type))
 
 
@@ -75,7 +74,7 @@ class _Check:
 
     def _many(self, members: object, element: Element, place: Place) -> None:
         if type(members) is not list:
-            self._report(kinds.DATATYPE, (place, element.name, None), "an array")
+            self._report("datatype", (place, element.name, None), "an array")
             return
         for index, member in enumerate(members):
             here = (place, element.name, index)
@@ -93,11 +92,11 @@ class _Check:
     def _whole(self, value: Mapping[str, Any], shape: Shape, place: Place) -> None:
         for name, names in shape.required:
             if names.isdisjoint(value):
-                self._report(kinds.MISSING, place, f"the element {name}, which is required")
+                self._report("missing", place, f"the element {name}, which is required")
         if len(value) > 1:
             for name, names in shape.choices:
                 if len({each.removeprefix("_") for each in names & value.keys()}) > 1:
-                    self._report(kinds.CHOICE, (place, name, None), f"only one {name}[x]")
+                    self._report("choice", (place, name, None), f"only one {name}[x]")
         if shape.rule is not None:
             for fault in shape.rule(value):
                 here = (place, fault.element, None) if fault.element else place
@@ -109,38 +108,38 @@ class _Check:
     def _unknown(self, name: str, place: Place) -> None:
         if name == "modifierExtension":
             here = (place, name, None)
-            self._report(kinds.MODIFIER_EXTENSION, here, "no modifier extension, since none is understood")
+            self._report("modifier-extension", here, "no modifier extension, since none is understood")
         elif is_name(name):
             here = (place, name, None)
-            self._report(kinds.UNKNOWN_PROPERTY, here, "only properties that R4 defines; this is not one")
+            self._report("unknown-property", here, "only properties that R4 defines; this is not one")
         else:
-            self._report(kinds.UNKNOWN_PROPERTY, place, "only properties that R4 defines")
+            self._report("unknown-property", place, "only properties that R4 defines")
 
     def _resource(self, member: Mapping[str, Any], place: Place) -> None:
         """A contained resource; of a type that is not read here only what must not be missed is checked."""
         named = member.get("resourceType")
         if not isinstance(named, str):
-            self._report(kinds.RESOURCE_TYPE, place, "a resource with a resourceType")
+            self._report("resource-type", place, "a resource with a resourceType")
             return
         self._pending.append((member, named if named in _CHECKED else "Resource", place))
         identity, meta = member.get("id"), member.get("meta")
         if isinstance(identity, str):
             self._contained[f"#{identity}"] = place
         else:
-            self._report(kinds.CONTAINED, place, "an id, so that it can be referred to (dom-3)")
+            self._report("contained", place, "an id, so that it can be referred to (dom-3)")
         if "contained" in member:
-            self._report(kinds.CONTAINED, place, "no contained resource inside a contained one (dom-2)")
+            self._report("contained", place, "no contained resource inside a contained one (dom-2)")
         if isinstance(meta, dict) and not _NOT_CONTAINED.isdisjoint(meta):
-            self._report(kinds.CONTAINED, place, "no version, date or security label in meta (dom-4, dom-5)")
+            self._report("contained", place, "no version, date or security label in meta (dom-4, dom-5)")
 
     def _scan(self, value: Mapping[str, Any], place: Place) -> None:
         """Looks through a resource of another type for what changes the meaning, and for local references."""
         for name, member in value.items():
             if name in _CHANGES_MEANING:
                 here = (place, name, None)
-                self._report(kinds.MODIFIER_EXTENSION, here, "nothing that changes the meaning")
+                self._report("modifier-extension", here, "nothing that changes the meaning")
             if name == "div" and isinstance(member, str) and not is_narrative(member):
-                self._report(kinds.NARRATIVE, (place, name, None), NARRATIVE_EXPECTED)
+                self._report("narrative", (place, name, None), NARRATIVE_EXPECTED)
             for index, each in enumerate(member) if type(member) is list else ((None, member),):
                 if isinstance(each, dict):
                     self._pending.append((each, "Resource", (place, name, index)))
@@ -151,11 +150,11 @@ class _Check:
         """ref-1 and dom-3: every local reference has its resource, and the other way round."""
         for target, place in self._local:
             if target != "#" and target not in self._contained:
-                self._report(kinds.REFERENCE, place, "a reference to a resource contained here (ref-1)")
+                self._report("reference", place, "a reference to a resource contained here (ref-1)")
         used = {target for target, _ in self._local}
         for target, place in self._contained.items():
             if target not in used and "#" not in used:
-                self._report(kinds.CONTAINED, place, "to be referred to from this resource (dom-3)")
+                self._report("contained", place, "to be referred to from this resource (dom-3)")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
         text = f"{shown(self._root, place)}: expected {expected}."

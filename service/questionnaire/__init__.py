@@ -3,14 +3,12 @@
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import Compiled, compile_leniently, compile_questionnaire, find_form
 from service.questionnaire.fhirpath import load_engine
-from service.questionnaire.kinds import KINDS
 from service.questionnaire.lint import lint
 from service.questionnaire.validation import carries_code, validate
 from service.terminology.expansion import Wanted, expanded
 from service.terminology.value_sets import ValueSets, value_sets_from
 
 __all__ = [
-    "KINDS",
     "Checked",
     "Compiled",
     "ValueSets",

@@ -15,11 +15,11 @@ from typing import Any
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
 from service.fhir.extensions import mappings, text
+from service.fhir.outcome import severity
 from service.fhir.primitives import ID
 from service.questionnaire.items import Item, Limits, Options
 from service.questionnaire.pairing import Given, Occurrence
 from service.questionnaire.pattern import Patience, PatternInvalid, PatternTooSlow
-from service.questionnaire.severity import severity
 from service.questionnaire.values import order
 
 # Whether one typed answer keeps to the limits of its question; every fault, in words.

@@ -9,13 +9,14 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Answers
 from service.errors import Problem
+from service.fhir.outcome import severity
 from service.questionnaire.answer_checks import Setting, answer_problems
 from service.questionnaire.constraints import initial_problems, rule_problems
 from service.questionnaire.enable_when import holds, wants_silence
 from service.questionnaire.expressions import Evaluation, Logic
 from service.questionnaire.items import DISPLAY, GROUP, Condition, Item
 from service.questionnaire.pairing import Occurrence, Paired, Scope, TooCostly, paired
-from service.questionnaire.severity import applying, severity
+from service.questionnaire.severity import applying
 
 # How often items are answered: required, minOccurs, maxOccurs and repeats, only while enabled.
 #

@@ -14,13 +14,13 @@ from service.datatypes.answers import Answer, Answers, Coding
 from service.datatypes.form import Form, Option, Question
 from service.errors import GuidanceError, Problem
 from service.fhir.extensions import mappings, text
+from service.fhir.outcome import severity
 from service.questionnaire.accept import Plans, accept, plans_of
 from service.questionnaire.check import Checked, Rules, check
 from service.questionnaire.enable_when import Gates, gates_of, sequence
 from service.questionnaire.expressions import logic_of
 from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_with
-from service.questionnaire.severity import severity
 from service.terminology.value_sets import ValueSets
 
 # A Questionnaire compiled once: tables that answer every later question about a response.

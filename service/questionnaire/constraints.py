@@ -15,9 +15,9 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
+from service.fhir.outcome import severity
 from service.questionnaire.expressions import Constraint, Evaluation
 from service.questionnaire.pairing import Occurrence, Paired, elements_of
-from service.questionnaire.severity import severity
 from service.questionnaire.values import READERS, NotWellFormed, same
 
 

@@ -22,6 +22,7 @@ from service.datatypes.answers import Answer, Coding
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import text
+from service.fhir.outcome import severity
 from service.questionnaire.fhirpath import (
     Expression,
     NotAtHand,
@@ -34,7 +35,6 @@ from service.questionnaire.fhirpath import (
 )
 from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, Paired
-from service.questionnaire.severity import severity
 from service.terminology.code_systems import weight
 
 # A limit on the time that Python code may take, for forms and expressions that anybody may send.

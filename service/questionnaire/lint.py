@@ -15,12 +15,12 @@ from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import ANSWER_EXPRESSION, mappings, text, value
+from service.fhir.outcome import severity
 from service.questionnaire.enable_when import sequence
 from service.questionnaire.expressions import CALCULATED, CONSTRAINT, FHIRPATH, VARIABLE, Declared, declared
 from service.questionnaire.fhirpath import NotParsed, parsed
 from service.questionnaire.items import DEEPEST, DISPLAY, GROUP, OPERATORS, TYPES, Item, items_of
 from service.questionnaire.pattern import PatternInvalid, compiled
-from service.questionnaire.severity import severity
 from service.questionnaire.values import ELEMENTS, answer_in, order
 from service.terminology.code_systems import weights_disagree
 from service.terminology.value_sets import ValueSets

@@ -16,8 +16,8 @@ from typing import Any
 
 from service.datatypes.answers import Answer
 from service.errors import Problem
+from service.fhir.outcome import severity
 from service.questionnaire.items import DISPLAY, GROUP, Item
-from service.questionnaire.severity import severity
 from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 
 # Reads the answers of one response item: value, type and format, with every fault in words.

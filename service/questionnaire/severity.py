@@ -1,4 +1,6 @@
-"""How bad a kind of fault is, given the status of the response.
+"""Which problems count, and how much, given the status of the response.
+
+How severe a kind of problem usually is, the CodeSystem says that the service publishes.
 
 Completed and amended responses are checked in full. In-progress and stopped ones are not asked to
 be complete. Of entered-in-error ones only the structure is checked.
@@ -16,34 +18,6 @@ from service.questionnaire.items import COMPLETE
 
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
 
-_WARNINGS = frozenset(
-    {
-        "canonical-unversioned",
-        "form-status",
-        "form-period",
-        "item-text",
-        "answer-duplicate",
-        "disabled-item",
-        "value-set-uncertain",
-        "pattern-time",
-        "attachment-type-missing",
-        "attachment-size-unknown",
-        "calculated-differs",
-        "calculated-missing",
-        "initial-differs",
-        "que-0",
-        "enable-when-later",
-        "weight-disagreement",
-        "occurs-required",
-        "expression-language",
-        "options-missing",
-        "limit-value",
-        "calculated-initial",
-        "expression-failed",
-        "expression-time",
-    }
-)
-_INFORMATION = frozenset({"constraint-undecided", "expression-unavailable"})
 _OF_COMPLETENESS = frozenset({"required", "too-few", "calculated-missing"})
 _OF_STRUCTURE = frozenset(
     {
@@ -68,13 +42,6 @@ _OF_STRUCTURE = frozenset(
         "too-costly",
     }
 )
-
-
-def severity(kind: str) -> str:
-    """Returns the severity that a kind has unless its place says otherwise."""
-    if kind in _INFORMATION:
-        return "information"
-    return "warning" if kind in _WARNINGS else "error"
 
 
 def applying(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:

@@ -9,9 +9,10 @@ from typing import Any, Final
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import text
+from service.fhir.outcome import severity
 from service.questionnaire.compiled import Compiled, compile_leniently, find_form
 from service.questionnaire.expressions import time_limit
-from service.questionnaire.severity import STATUSES, applying, severity, strictly
+from service.questionnaire.severity import STATUSES, applying, strictly
 from service.questionnaire.values import is_date_time, order
 from service.terminology.value_sets import ValueSets
 

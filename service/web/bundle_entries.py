@@ -20,7 +20,6 @@ from urllib.parse import quote
 import msgspec
 
 from service.errors import Malformed, NotAllowed, Problem, ServiceError, TooLarge
-from service.fhir import kinds
 from service.fhir.json import read
 from service.fhir.primitives import ID
 from service.fhir.structure import check_structure
@@ -145,7 +144,7 @@ def bundle_from(data: bytes, deployment: Deployment) -> PostedBundle:
 
 def _check_type(bundle: Mapping[str, Any]) -> None:
     if bundle.get("resourceType") != _ROOT:
-        raise Malformed(Problem(kinds.RESOURCE_TYPE, "resourceType: expected Bundle.", _ROOT))
+        raise Malformed(Problem("resource-type", "resourceType: expected Bundle.", _ROOT))
     if bundle.get("type") not in (BATCH, TRANSACTION):
         text = "type: expected batch or transaction; no other Bundle is processed."
         raise Malformed(Problem("bundle-type", text, f"{_ROOT}.type"))
@@ -169,16 +168,16 @@ def _without_resource(entry: Any) -> Any:
 
 def _invariants(bundle: Mapping[str, Any], entries: list[Any]) -> Iterator[Problem]:
     if "total" in bundle:
-        yield Problem(kinds.INVARIANT, "total: expected none in a Bundle of this type (bdl-1).", _ROOT)
+        yield Problem("invariant", "total: expected none in a Bundle of this type (bdl-1).", _ROOT)
     urls = Counter(entry.get("fullUrl") for entry in entries)
     for index, entry in enumerate(entries):
         here = _place(index)
         if "request" not in entry:
-            yield Problem(kinds.MISSING, "entry: expected the element request (bdl-3).", here)
+            yield Problem("missing", "entry: expected the element request (bdl-3).", here)
         for name, key in _NOT_HERE:
             if name in entry:
                 yield Problem(
-                    kinds.INVARIANT, f"{name}: expected none in a Bundle of this type ({key}).", here
+                    "invariant", f"{name}: expected none in a Bundle of this type ({key}).", here
                 )
         if "fullUrl" in entry:
             yield from _full_url_faults(entry["fullUrl"], urls, f"{here}.fullUrl")
@@ -189,9 +188,9 @@ def _full_url_faults(url: str, urls: Counter[str], here: str) -> Iterator[Proble
     if urls[url] > 1:
         yield Problem("bundle-duplicate", "fullUrl: expected one that no other entry has (bdl-7).", here)
     if not _ABSOLUTE.fullmatch(url):
-        yield Problem(kinds.FORMAT, "fullUrl: expected an absolute url, such as urn:uuid:...", here)
+        yield Problem("format", "fullUrl: expected an absolute url, such as urn:uuid:...", here)
     if "/_history/" in url:
-        yield Problem(kinds.INVARIANT, "fullUrl: expected a url that names no version (bdl-8).", here)
+        yield Problem("invariant", "fullUrl: expected a url that names no version (bdl-8).", here)
 
 
 def _type_faults(entry: Mapping[str, Any], here: str) -> Iterator[Problem]:

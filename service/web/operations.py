@@ -237,4 +237,4 @@ def _as_repeated(values: Values) -> Iterator[Json]:
         kind = "uri" if declared.type == "canonical" else declared.type
         for value in values.get(declared.name, ()):
             if declared.name not in ("url", "valueSetVersion"):
-                yield {"name": declared.name, f"value{kind[0].upper()}{kind[1:]}": value}
+                yield {"name": declared.name, f"value{datatype[0].upper()}{datatype[1:]}": value}

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
-from service.fhir import kinds
 from service.fhir.json import NUMBER_CHARACTERS, STRING_CHARACTERS, Limits, read, read_published
 
 LARGE = Limits(body_bytes=64 * 1024 * 1024)
@@ -32,12 +31,12 @@ def kind_of(data: bytes) -> str:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e-400", "1E+1000"])
 def test_rb01_a_number_that_is_not_finite_is_refused(number):
-    assert kind_of(b'{"a":%b}' % number.encode()) == kinds.NUMBER
+    assert kind_of(b'{"a":%b}' % number.encode()) == "number"
 
 
 def test_rb02_a_property_that_stands_twice_is_refused_with_its_place():
     _, problems = refused(b'{"resourceType":"Basic","item":[{"a":1},{"status":"x","status":"y"}]}')
-    assert [(each.kind, each.expression) for each in problems] == [(kinds.REPEATED_PROPERTY, "Basic.item[1]")]
+    assert [(each.kind, each.expression) for each in problems] == [("repeated-property", "Basic.item[1]")]
 
 
 @pytest.mark.parametrize(
@@ -52,17 +51,17 @@ def test_rb02_a_property_that_stands_twice_is_refused_with_its_place():
     ],
 )
 def test_rb02_every_repeated_property_is_found(body):
-    assert kind_of(body) == kinds.REPEATED_PROPERTY
+    assert kind_of(body) == "repeated-property"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-8-sig"])
 def test_rb03_another_encoding_than_utf_8_is_refused(encoding):
-    assert kind_of('{"a":"b"}'.encode(encoding)) in (kinds.ENCODING, kinds.JSON)
+    assert kind_of('{"a":"b"}'.encode(encoding)) in ("encoding", "json")
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"])
 def test_rb04_bytes_that_are_not_utf_8_are_refused(text):
-    assert kind_of(b'{"a":"' + text + b'"}') == kinds.ENCODING
+    assert kind_of(b'{"a":"' + text + b'"}') == "encoding"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_rb04_bytes_that_are_not_utf_8_are_refused(text):
 def test_rb04_control_characters_and_half_surrogates_are_refused(escape):
     error, problems = refused(f'{{"a":[{{"b":"ok"}},{{"b":"{escape}"}}]}}'.encode())
     assert error is Malformed
-    assert [(each.kind, each.expression) for each in problems] == [(kinds.CHARACTER, "Resource.a[1].b")]
+    assert [(each.kind, each.expression) for each in problems] == [("character", "Resource.a[1].b")]
 
 
 def test_rb04_line_breaks_tabs_and_whole_surrogate_pairs_are_text():
@@ -80,7 +79,7 @@ def test_rb04_line_breaks_tabs_and_whole_surrogate_pairs_are_text():
 
 @pytest.mark.parametrize("raw", [b"\x00", b"\x01", b"\t", b"\n", b"\x1f"])
 def test_rb04_a_raw_control_character_in_a_string_is_refused(raw):
-    assert kind_of(b'{"a":"' + raw + b'"}') == kinds.JSON
+    assert kind_of(b'{"a":"' + raw + b'"}') == "json"
 
 
 @pytest.mark.parametrize("levels", [5_000, 100_000])
@@ -89,7 +88,7 @@ def test_rb04_a_raw_control_character_in_a_string_is_refused(raw):
 )
 def test_rb05_deep_nesting_is_refused_before_it_is_parsed(levels, opening, closing):
     body = '{"a":' + opening * levels + "1" + closing * levels + "}"
-    assert kind_of(body.encode()) == kinds.DEPTH
+    assert kind_of(body.encode()) == "depth"
 
 
 def test_rb05_nesting_up_to_the_limit_is_read():
@@ -97,7 +96,7 @@ def test_rb05_nesting_up_to_the_limit_is_read():
         return b'{"a":' * levels + b"1" + b"}" * levels
 
     assert read(nested(64), LARGE)
-    assert kind_of(nested(65)) == kinds.DEPTH
+    assert kind_of(nested(65)) == "depth"
 
 
 def test_rb05_brackets_in_strings_do_not_count():
@@ -107,7 +106,7 @@ def test_rb05_brackets_in_strings_do_not_count():
 
 @pytest.mark.parametrize("body", [b'{"a":' + b"]" * 100, b"}" * 100, b'{"a":' + b"}]" * 100 + b"{[" * 10])
 def test_rb05_closing_brackets_alone_are_no_depth(body):
-    assert kind_of(body) == kinds.JSON
+    assert kind_of(body) == "json"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,7 @@ def test_rb05_closing_brackets_alone_are_no_depth(body):
     ],
 )
 def test_rb06_a_number_of_too_many_digits_is_refused(number):
-    assert kind_of(b'{"a":%b}' % number.encode()) == kinds.NUMBER
+    assert kind_of(b'{"a":%b}' % number.encode()) == "number"
 
 
 def test_rb06_numbers_keep_their_digits():
@@ -160,7 +159,7 @@ def test_rb06_a_number_of_the_longest_length_is_read():
     ],
 )
 def test_rb07_what_is_not_json_is_refused(body):
-    assert kind_of(body) == kinds.JSON
+    assert kind_of(body) == "json"
 
 
 def test_rb07_the_place_is_named_and_the_text_is_not_repeated():
@@ -171,26 +170,26 @@ def test_rb07_the_place_is_named_and_the_text_is_not_repeated():
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b'[{"a":1}]', b"1.5"])
 def test_rb08_a_body_that_is_not_an_object_is_refused(body):
-    assert kind_of(body) == kinds.JSON_SHAPE
+    assert kind_of(body) == "json-shape"
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "expression"),
     [
-        (b'{"a":null}', kinds.NULL, "Resource.a"),
-        (b'{"a":""}', kinds.EMPTY, "Resource.a"),
-        (b'{"a":[]}', kinds.EMPTY, "Resource.a"),
-        (b'{"a":{}}', kinds.EMPTY, "Resource.a"),
-        (b"{}", kinds.EMPTY, "Resource"),
-        (b'{"a":[1,null]}', kinds.NULL, "Resource.a[1]"),
-        (b'{"a":["x",""]}', kinds.EMPTY, "Resource.a[1]"),
-        (b'{"a":[{}]}', kinds.EMPTY, "Resource.a[0]"),
-        (b'{"a":["x",null],"_a":[{"id":"1"},null]}', kinds.NULL, "Resource.a[1]"),
-        (b'{"a":["x",null],"_a":[{"id":"1"}]}', kinds.NULL, "Resource.a[1]"),
-        (b'{"a":[[1]]}', kinds.JSON_SHAPE, "Resource.a[0]"),
-        (b'{"a":[[[{"b":1}]]]}', kinds.JSON_SHAPE, "Resource.a[0]"),
-        (b'{"resourceType":"Basic","_a":{"b":null}}', kinds.NULL, "Basic.a.b"),
-        (b'{"resourceType":"no type","a":null}', kinds.NULL, "Resource.a"),
+        (b'{"a":null}', "null", "Resource.a"),
+        (b'{"a":""}', "empty", "Resource.a"),
+        (b'{"a":[]}', "empty", "Resource.a"),
+        (b'{"a":{}}', "empty", "Resource.a"),
+        (b"{}", "empty", "Resource"),
+        (b'{"a":[1,null]}', "null", "Resource.a[1]"),
+        (b'{"a":["x",""]}', "empty", "Resource.a[1]"),
+        (b'{"a":[{}]}', "empty", "Resource.a[0]"),
+        (b'{"a":["x",null],"_a":[{"id":"1"},null]}', "null", "Resource.a[1]"),
+        (b'{"a":["x",null],"_a":[{"id":"1"}]}', "null", "Resource.a[1]"),
+        (b'{"a":[[1]]}', "json-shape", "Resource.a[0]"),
+        (b'{"a":[[[{"b":1}]]]}', "json-shape", "Resource.a[0]"),
+        (b'{"resourceType":"Basic","_a":{"b":null}}', "null", "Basic.a.b"),
+        (b'{"resourceType":"no type","a":null}', "null", "Resource.a"),
     ],
 )
 def test_rb09_nothing_is_empty_and_nothing_is_null(body, kind, expression):
@@ -211,7 +210,7 @@ def test_rb09_every_fault_is_reported_at_once():
 
 def test_rb10_a_body_over_the_limit_is_too_large():
     error, problems = refused(b'{"a":"bcd"}', Limits(body_bytes=10))
-    assert (error, problems[0].kind) == (TooLarge, kinds.BODY_SIZE)
+    assert (error, problems[0].kind) == (TooLarge, "body-size")
     assert read(b'{"a":"bc"}', Limits(body_bytes=10))
 
 
@@ -219,13 +218,13 @@ def test_rb10_a_string_over_the_limit_of_r4_is_too_large():
     fitting = b'{"a":"' + b"x" * STRING_CHARACTERS + b'"}'
     assert read(fitting, LARGE)
     error, problems = refused(fitting.replace(b'"}', b'x"}'))
-    assert (error, problems[0].kind, problems[0].expression) == (TooLarge, kinds.STRING_SIZE, "Resource.a")
+    assert (error, problems[0].kind, problems[0].expression) == (TooLarge, "string-size", "Resource.a")
 
 
 def test_rb10_a_string_over_the_limit_beside_another_fault_is_malformed():
     error, problems = refused(b'{"a":"' + b"x" * (STRING_CHARACTERS + 1) + b'","b":null}')
     assert error is Malformed
-    assert {each.kind for each in problems} == {kinds.STRING_SIZE, kinds.NULL}
+    assert {each.kind for each in problems} == {"string-size", "null"}
 
 
 def test_rb10_100_000_answers_are_read():
@@ -240,7 +239,7 @@ def test_rb10_100_000_answers_are_read():
     "body", [b'{"a":"' + b'\\"' * 1_000_000, b'"' * 1_000_000, b"[" * 63 + b"]" * 63 * 1 + b"," * 10]
 )
 def test_rb10_a_hostile_body_is_refused_in_linear_time(body):
-    assert kind_of(body) in (kinds.JSON, kinds.DEPTH)
+    assert kind_of(body) in ("json", "depth")
 
 
 def test_a_name_that_could_be_anything_is_not_repeated():

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from service.datatypes.answers import Quantity
-from service.fhir import kinds
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.parameters import Placed, Posted
 
@@ -111,7 +110,7 @@ def test_what_gives_no_value_is_left_out_and_said(form, more, reason):
     chart = found(form, crp(**more))
     assert (chart.given, chart.basis) == ({}, ())
     ((kind, severity, text, at),) = [(p.kind, p.severity, p.text, p.expression) for p in chart.problems]
-    assert (kind, severity, at) == (kinds.CHART_IGNORED, "information", "Parameters.parameter[1].resource")
+    assert (kind, severity, at) == ("chart-ignored", "information", "Parameters.parameter[1].resource")
     assert reason in text
 
 
@@ -139,7 +138,7 @@ def test_a_value_that_is_not_provably_about_the_same_person_is_an_error(form, th
     contained = [{"resourceType": "Patient", "id": "p1"}] if theirs.get("reference") == "#p1" else None
     chart = found(form, crp(subject=theirs, contained=contained), subject=ours)
     assert chart.given == {}
-    assert [(p.kind, p.severity) for p in chart.problems] == [(kinds.CHART_SUBJECT, "error")]
+    assert [(p.kind, p.severity) for p in chart.problems] == [("chart-subject", "error")]
 
 
 @pytest.mark.parametrize(
@@ -167,9 +166,9 @@ def test_an_observation_that_is_not_r4_is_an_error_with_its_path(form):
     chart = found(form, crp(valueString="x"), crp(status="done"), crp(dataAbsentReason={"text": "x"}))
     assert chart.given == {}
     assert [(p.kind, p.expression) for p in chart.problems] == [
-        (kinds.CHOICE, "Parameters.parameter[1].resource.value"),
-        (kinds.CODE, "Parameters.parameter[2].resource.status"),
-        (kinds.INVARIANT, "Parameters.parameter[3].resource"),
+        ("choice", "Parameters.parameter[1].resource.value"),
+        ("code", "Parameters.parameter[2].resource.status"),
+        ("invariant", "Parameters.parameter[3].resource"),
     ]
 
 

@@ -2,16 +2,15 @@
 
 import ast
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import service
 from service.errors import Problem
-from service.fhir import kinds
 from service.fhir.definitions import FOLDER, PROBLEM_KIND
-from service.fhir.outcome import ISSUE_TYPE, MOST_ISSUES, operation_outcome
-from service.questionnaire import KINDS
+from service.fhir.outcome import MOST_ISSUES, operation_outcome, problem_kinds, severity
 
 SERVICE = Path(service.__file__).parent
 
@@ -19,8 +18,8 @@ SERVICE = Path(service.__file__).parent
 def test_an_issue_says_what_where_and_which_kind(union):
     outcome = operation_outcome(
         [
-            Problem(kinds.CODE, "status: expected one of the codes a, b.", "QuestionnaireResponse.status"),
-            Problem(kinds.JSON, "The body is not JSON.", severity="fatal"),
+            Problem("code", "status: expected one of the codes a, b.", "QuestionnaireResponse.status"),
+            Problem("json", "The body is not JSON.", severity="fatal"),
         ]
     )
     assert outcome["issue"] == [
@@ -48,7 +47,7 @@ def test_without_a_problem_it_says_so(union):
 
 
 def test_more_problems_than_anyone_reads_are_counted():
-    outcome = operation_outcome([Problem(kinds.FORMAT, "x")] * (MOST_ISSUES + 7))
+    outcome = operation_outcome([Problem("format", "x")] * (MOST_ISSUES + 7))
     assert len(outcome["issue"]) == MOST_ISSUES + 1
     last = outcome["issue"][-1]
     assert (last["severity"], last["diagnostics"]) == ("information", "7 further problems are not listed.")
@@ -58,48 +57,92 @@ def test_an_unknown_kind_is_still_an_issue():
     assert operation_outcome([Problem("never-seen", "x")])["issue"][0]["code"] == "processing"
 
 
-def literal_kinds() -> dict[str, set[str]]:
-    """Kinds that are written as text where a Problem is made, by module."""
-    found: dict[str, set[str]] = {}
+MAKERS = {"Problem", "Fault", "Refused", "problem", "report", "_problem", "_refuse", "_report"}
+"""What takes a kind of problem as its first argument."""
+
+
+def texts(node: ast.AST | None) -> Iterator[str]:
+    """Yields the text that an expression is; of `a if b else c`, both; of a tuple, its first."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from texts(node.body)
+        yield from texts(node.orelse)
+    elif isinstance(node, ast.Tuple) and node.elts:
+        yield from texts(node.elts[0])
+
+
+def name_called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def is_kind(target: ast.expr) -> bool:
+    first = target.elts[0] if isinstance(target, ast.Tuple) else target
+    return isinstance(first, ast.Name) and first.id in ("kind", "fault")
+
+
+def kinds_in(node: ast.AST) -> Iterator[str]:
+    """Yields the kinds that one node names: where a problem is made, yielded in parts, or its kind chosen."""
+    if isinstance(node, ast.Call):
+        if name_called(node) in MAKERS and node.args:
+            yield from texts(node.args[0])
+        yield from (text for word in node.keywords if word.arg == "fault" for text in texts(word.value))
+    elif isinstance(node, ast.FunctionDef) and node.name.endswith("_faults"):
+        yields = (inner for inner in ast.walk(node) if isinstance(inner, ast.Yield))
+        yield from (text for inner in yields for text in texts(inner.value))
+    elif isinstance(node, ast.Assign) and is_kind(node.targets[0]):
+        yield from texts(node.value)
+
+
+def nodes() -> Iterator[ast.AST]:
+    """Yields the program's nodes; guidance is no FHIR, and what is wrong with it is no Problem."""
     for path in SERVICE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem" and node.args:
-                kind = node.args[0]
-                if isinstance(kind, ast.Constant):
-                    found.setdefault(path.name, set()).add(kind.value)
-    return found
+        if "guidance" not in path.parts:
+            yield from ast.walk(ast.parse(path.read_text()))
 
 
-CATALOGUE = {"questionnaire-missing", "questionnaire-unknown", "questionnaire-version"}
-OWN = {value for name, value in vars(kinds).items() if name.isupper()}
+def test_the_published_code_system_has_the_kinds_of_the_code_and_no_other():
+    assert {kind for node in nodes() for kind in kinds_in(node)} == set(problem_kinds())
 
 
-def test_every_kind_that_the_code_uses_has_an_issue_type():
-    written = set().union(*literal_kinds().values())
-    assert "status-not-scorable" in written
-    assert written - ISSUE_TYPE.keys() == set()
-    assert OWN - ISSUE_TYPE.keys() == set()
-    assert CATALOGUE - ISSUE_TYPE.keys() == set()
+def severity_stated(problem: ast.Call) -> Iterator[str]:
+    """Yields the severity that a call of `Problem` states as text."""
+    named = [word.value for word in problem.keywords if word.arg == "severity"]
+    stated = named or problem.args[3:4]
+    yield from texts(stated[0]) if stated else ("error",)
 
 
-def test_the_kinds_of_the_questionnaire_room_have_the_issue_types_that_it_states():
-    assert {kind: ISSUE_TYPE.get(kind) for kind in KINDS} == {kind: KINDS[kind][0] for kind in KINDS}
+def test_a_problem_that_is_made_with_a_severity_has_the_published_one():
+    made = {
+        (kind, stated)
+        for node in nodes()
+        if isinstance(node, ast.Call) and name_called(node) == "Problem" and node.args
+        for kind in texts(node.args[0])
+        for stated in severity_stated(node)
+    }
+    assert len(made) > 50
+    assert made - {(code, kind.severity) for code, kind in problem_kinds().items()} == set()
 
 
-def test_no_kind_is_left_over():
-    used = set().union(*literal_kinds().values(), OWN, CATALOGUE, KINDS)
-    assert ISSUE_TYPE.keys() - used == set()
-
-
-def test_the_published_code_system_is_the_table():
+def test_the_published_code_system_is_whole():
     published = json.loads((FOLDER / "CodeSystem-problem-kind.json").read_text())
-    table = {each["code"]: each["property"][0]["valueCode"] for each in published["concept"]}
+    codes = [concept["code"] for concept in published["concept"]]
     assert published["url"] == PROBLEM_KIND
-    assert table == dict(ISSUE_TYPE)
-    assert published["count"] == len(table) == len(published["concept"])
+    assert published["count"] == len(codes) == len(set(codes))
+    assert all(concept["display"] for concept in published["concept"])
+    declared = [stated["code"] for stated in published["property"]]
+    for concept in published["concept"]:
+        assert [stated["code"] for stated in concept["property"]] == declared
 
 
-@pytest.mark.parametrize("issue_type", sorted(set(ISSUE_TYPE.values())))
+def test_a_kind_has_a_usual_severity():
+    assert severity("item-unknown") == "error"
+    assert severity("item-text") == "warning"
+    assert severity("constraint-undecided") == "information"
+    assert severity("never-seen") == "error"
+
+
+@pytest.mark.parametrize("issue_type", sorted({kind.issue_type for kind in problem_kinds().values()}))
 def test_er02_every_issue_type_is_one_of_r4(union, issue_type):
-    kind = next(kind for kind, code in ISSUE_TYPE.items() if code == issue_type)
+    kind = next(code for code, kind in problem_kinds().items() if kind.issue_type == issue_type)
     assert union([operation_outcome([Problem(kind, "x")])]) == [[]]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from plugin import FOLDER, make_ready
 
-from service.fhir import kinds
 from service.fhir.shapes import shape_of, shapes
 from service.fhir.structure import check_response
 
@@ -69,27 +68,27 @@ def test_what_r4_allows_is_no_fault(response, change):
 
 
 def test_a_body_of_another_type_is_named(response):
-    assert faults(response, lambda r: r.update(resourceType="Patient")) == [(kinds.RESOURCE_TYPE, ROOT)]
-    assert faults(response, lambda r: r.pop("resourceType")) == [(kinds.RESOURCE_TYPE, ROOT)]
+    assert faults(response, lambda r: r.update(resourceType="Patient")) == [("resource-type", ROOT)]
+    assert faults(response, lambda r: r.pop("resourceType")) == [("resource-type", ROOT)]
 
 
 def test_iv07_answers_beside_items_are_refused(response):
     found = faults(response, lambda r: r["item"][0].update(answer=[{"valueBoolean": True}]))
-    assert found == [(kinds.INVARIANT, "item[0]")]
+    assert found == [("invariant", "item[0]")]
 
 
 @pytest.mark.parametrize("status", ["done", "Completed", "completed ", "active", ""])
 def test_iv08_a_status_of_no_list_is_refused(response, status):
-    assert faults(response, lambda r: r.update(status=status)) == [(kinds.CODE, "status")]
+    assert faults(response, lambda r: r.update(status=status)) == [("code", "status")]
 
 
 def test_iv08_a_missing_status_is_named_at_the_resource(response):
-    assert faults(response, lambda r: r.pop("status")) == [(kinds.MISSING, ROOT)]
+    assert faults(response, lambda r: r.pop("status")) == [("missing", ROOT)]
 
 
 def test_iv10_an_item_without_link_id_is_named(response):
     assert faults(response, lambda r: r["item"][0]["item"][1].pop("linkId")) == [
-        (kinds.MISSING, "item[0].item[1]")
+        ("missing", "item[0].item[1]")
     ]
 
 
@@ -122,32 +121,32 @@ def test_iv10_an_item_without_link_id_is_named(response):
     ],
 )
 def test_iv11_iv21_nothing_is_coerced_into_another_type(response, answer):
-    assert faults(response, lambda r: set_answer(r, **answer)) == [(kinds.FORMAT, f"{ANSWER}.value")]
+    assert faults(response, lambda r: set_answer(r, **answer)) == [("format", f"{ANSWER}.value")]
 
 
 @pytest.mark.parametrize(
     ("answer", "kind", "at"),
     [
-        ({"valueInteger": 1, "valueString": "x"}, kinds.CHOICE, ".value"),
-        ({"valueInteger": 1, "_valueString": {"id": "x"}}, kinds.CHOICE, ".value"),
-        ({"valueCoding": "x"}, kinds.DATATYPE, ".value"),
-        ({"valueCoding": [{"code": "x"}]}, kinds.DATATYPE, ".value"),
-        ({"valueCoding": {"code": " x"}}, kinds.FORMAT, ".value.code"),
-        ({"valueCoding": {"code": "x  y"}}, kinds.FORMAT, ".value.code"),
-        ({"valueCoding": {"system": "a b"}}, kinds.FORMAT, ".value.system"),
-        ({"valueCoding": {"userSelected": 1}}, kinds.FORMAT, ".value.userSelected"),
-        ({"valueQuantity": {"value": "1"}}, kinds.FORMAT, ".value.value"),
-        ({"valueQuantity": {"value": 1, "code": "d"}}, kinds.INVARIANT, ".value"),
-        ({"valueQuantity": {"value": 1, "comparator": "~"}}, kinds.CODE, ".value.comparator"),
-        ({"valueAttachment": {"data": "QUJD"}}, kinds.INVARIANT, ".value"),
-        ({"valueAttachment": {"data": "QUJ", "contentType": "a/b"}}, kinds.FORMAT, ".value.data"),
-        ({"valueAttachment": {"data": "Q!", "contentType": "a/b"}}, kinds.FORMAT, ".value.data"),
-        ({"valueReference": {"reference": "#x"}}, kinds.REFERENCE, ".value.reference"),
-        ({"valueInstant": "2026-01-05T10:00:00Z"}, kinds.UNKNOWN_PROPERTY, ".valueInstant"),
-        ({"valueBoolean": True, "score": 1}, kinds.UNKNOWN_PROPERTY, ".score"),
-        ({"valueBoolean": True, "canary 1": 1}, kinds.UNKNOWN_PROPERTY, ""),
-        ({"valueBoolean": True, "item": {"linkId": "x"}}, kinds.DATATYPE, ".item"),
-        ({"valueBoolean": True, "item": ["x"]}, kinds.DATATYPE, ".item[0]"),
+        ({"valueInteger": 1, "valueString": "x"}, "choice", ".value"),
+        ({"valueInteger": 1, "_valueString": {"id": "x"}}, "choice", ".value"),
+        ({"valueCoding": "x"}, "datatype", ".value"),
+        ({"valueCoding": [{"code": "x"}]}, "datatype", ".value"),
+        ({"valueCoding": {"code": " x"}}, "format", ".value.code"),
+        ({"valueCoding": {"code": "x  y"}}, "format", ".value.code"),
+        ({"valueCoding": {"system": "a b"}}, "format", ".value.system"),
+        ({"valueCoding": {"userSelected": 1}}, "format", ".value.userSelected"),
+        ({"valueQuantity": {"value": "1"}}, "format", ".value.value"),
+        ({"valueQuantity": {"value": 1, "code": "d"}}, "invariant", ".value"),
+        ({"valueQuantity": {"value": 1, "comparator": "~"}}, "code", ".value.comparator"),
+        ({"valueAttachment": {"data": "QUJD"}}, "invariant", ".value"),
+        ({"valueAttachment": {"data": "QUJ", "contentType": "a/b"}}, "format", ".value.data"),
+        ({"valueAttachment": {"data": "Q!", "contentType": "a/b"}}, "format", ".value.data"),
+        ({"valueReference": {"reference": "#x"}}, "reference", ".value.reference"),
+        ({"valueInstant": "2026-01-05T10:00:00Z"}, "unknown-property", ".valueInstant"),
+        ({"valueBoolean": True, "score": 1}, "unknown-property", ".score"),
+        ({"valueBoolean": True, "canary 1": 1}, "unknown-property", ""),
+        ({"valueBoolean": True, "item": {"linkId": "x"}}, "datatype", ".item"),
+        ({"valueBoolean": True, "item": ["x"]}, "datatype", ".item[0]"),
     ],
 )
 def test_a_fault_in_an_answer_is_named_with_its_path(response, answer, kind, at):
@@ -157,65 +156,65 @@ def test_a_fault_in_an_answer_is_named_with_its_path(response, answer, kind, at)
 @pytest.mark.parametrize(
     ("change", "kind", "at"),
     [
-        (lambda r: r.update(id="a_b"), kinds.FORMAT, "id"),
-        (lambda r: r.update(id="x" * 65), kinds.FORMAT, "id"),
-        (lambda r: r.update(questionnaire="a b"), kinds.FORMAT, "questionnaire"),
-        (lambda r: r.update(questionnaire="#q"), kinds.REFERENCE, "questionnaire"),
-        (lambda r: r.update(implicitRules="http://x"), kinds.IMPLICIT_RULES, "implicitRules"),
-        (lambda r: r.update(authored="2026-13-45"), kinds.FORMAT, "authored"),
-        (lambda r: r.update(authored=5), kinds.FORMAT, "authored"),
-        (lambda r: r["meta"].update(lastUpdated="2026-01-05"), kinds.FORMAT, "meta.lastUpdated"),
-        (lambda r: r["meta"].update(profile=["a", "b c"]), kinds.FORMAT, "meta.profile[1]"),
-        (lambda r: r["meta"].update(profile="a"), kinds.DATATYPE, "meta.profile"),
-        (lambda r: r["identifier"].update(use="mine"), kinds.CODE, "identifier.use"),
+        (lambda r: r.update(id="a_b"), "format", "id"),
+        (lambda r: r.update(id="x" * 65), "format", "id"),
+        (lambda r: r.update(questionnaire="a b"), "format", "questionnaire"),
+        (lambda r: r.update(questionnaire="#q"), "reference", "questionnaire"),
+        (lambda r: r.update(implicitRules="http://x"), "implicit-rules", "implicitRules"),
+        (lambda r: r.update(authored="2026-13-45"), "format", "authored"),
+        (lambda r: r.update(authored=5), "format", "authored"),
+        (lambda r: r["meta"].update(lastUpdated="2026-01-05"), "format", "meta.lastUpdated"),
+        (lambda r: r["meta"].update(profile=["a", "b c"]), "format", "meta.profile[1]"),
+        (lambda r: r["meta"].update(profile="a"), "datatype", "meta.profile"),
+        (lambda r: r["identifier"].update(use="mine"), "code", "identifier.use"),
         (
             lambda r: r["identifier"].update(period={"start": "2026-02", "end": "2026-01-05"}),
-            kinds.INVARIANT,
+            "invariant",
             "identifier.period",
         ),
-        (lambda r: r.update(text={"status": "generated"}), kinds.MISSING, "text"),
+        (lambda r: r.update(text={"status": "generated"}), "missing", "text"),
         (
             lambda r: r.update(text={"status": "generated", "div": DIV.format(" ")}),
-            kinds.NARRATIVE,
+            "narrative",
             "text.div",
         ),
-        (lambda r: r.update(modifierExtension=[{"url": "x"}]), kinds.MODIFIER_EXTENSION, "modifierExtension"),
+        (lambda r: r.update(modifierExtension=[{"url": "x"}]), "modifier-extension", "modifierExtension"),
         (
             lambda r: r["item"][1].update(modifierExtension=[{"url": "x"}]),
-            kinds.MODIFIER_EXTENSION,
+            "modifier-extension",
             "item[1].modifierExtension",
         ),
-        (with_extension(url="http://x"), kinds.INVARIANT, "extension[0]"),
-        (with_extension(valueCode="x"), kinds.MISSING, "extension[0]"),
+        (with_extension(url="http://x"), "invariant", "extension[0]"),
+        (with_extension(valueCode="x"), "missing", "extension[0]"),
         (
             with_extension(url="x", valueCode="x", extension=[{"url": "y", "valueId": "z"}]),
-            kinds.INVARIANT,
+            "invariant",
             "extension[0]",
         ),
-        (with_extension(url="x", valueFoo=1), kinds.UNKNOWN_PROPERTY, "extension[0].valueFoo"),
+        (with_extension(url="x", valueFoo=1), "unknown-property", "extension[0].valueFoo"),
         (
             with_extension(url="x", valueRatio={"numerator": {"value": 1}}),
-            kinds.INVARIANT,
+            "invariant",
             "extension[0].value",
         ),
         (
             with_extension(url="x", valueRange={"low": {"value": 2}, "high": {"value": Decimal("1.5")}}),
-            kinds.INVARIANT,
+            "invariant",
             "extension[0].value",
         ),
-        (with_extension(url="x", valueContactPoint={"value": "1"}), kinds.INVARIANT, "extension[0].value"),
-        (with_extension(url="x", valueUnsignedInt=-1), kinds.FORMAT, "extension[0].value"),
-        (with_extension(url="x", valuePositiveInt=0), kinds.FORMAT, "extension[0].value"),
-        (with_extension(url="x", valueUuid="urn:uuid:x"), kinds.FORMAT, "extension[0].value"),
-        (lambda r: r.update(contained=[{"id": "x"}]), kinds.RESOURCE_TYPE, "contained[0]"),
-        (lambda r: r.update(contained=["x"]), kinds.DATATYPE, "contained[0]"),
+        (with_extension(url="x", valueContactPoint={"value": "1"}), "invariant", "extension[0].value"),
+        (with_extension(url="x", valueUnsignedInt=-1), "format", "extension[0].value"),
+        (with_extension(url="x", valuePositiveInt=0), "format", "extension[0].value"),
+        (with_extension(url="x", valueUuid="urn:uuid:x"), "format", "extension[0].value"),
+        (lambda r: r.update(contained=[{"id": "x"}]), "resource-type", "contained[0]"),
+        (lambda r: r.update(contained=["x"]), "datatype", "contained[0]"),
         (
             lambda r: r.update(contained=[{"resourceType": "Patient", "id": "p"}]),
-            kinds.CONTAINED,
+            "contained",
             "contained[0]",
         ),
-        (lambda r: r.update(contained=[{"resourceType": "Patient"}]), kinds.CONTAINED, "contained[0]"),
-        (lambda r: r.update(subject={"reference": "#p"}), kinds.REFERENCE, "subject.reference"),
+        (lambda r: r.update(contained=[{"resourceType": "Patient"}]), "contained", "contained[0]"),
+        (lambda r: r.update(subject={"reference": "#p"}), "reference", "subject.reference"),
     ],
 )
 def test_a_fault_is_named_with_its_path(response, change, kind, at):
@@ -242,7 +241,7 @@ def test_iv19_a_contained_resource_of_any_type_is_looked_through(response, more,
 def test_a_contained_response_is_checked_like_the_outer_one(response):
     inner = {"resourceType": ROOT, "id": "q", "status": "done"}
     found = faults(response, lambda r: r.update(contained=[inner], basedOn=[{"reference": "#q"}]))
-    assert found == [(kinds.CODE, "contained[0].status")]
+    assert found == [("code", "contained[0].status")]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +257,7 @@ def test_a_contained_response_is_checked_like_the_outer_one(response):
 )
 def test_iv19_a_period_that_ends_before_it_starts_is_a_fault(response, start, end, is_fault):
     found = faults(response, lambda r: r["identifier"].update(period={"start": start, "end": end}))
-    assert found == ([(kinds.INVARIANT, "identifier.period")] if is_fault else [])
+    assert found == ([("invariant", "identifier.period")] if is_fault else [])
 
 
 @pytest.mark.parametrize(
@@ -296,8 +295,8 @@ def test_iv19_an_observation_is_checked_where_it_is_contained(response):
     }
     found = faults(response, lambda r: r.update(contained=[observation], partOf=[{"reference": "#o"}]))
     assert found == [
-        (kinds.INVARIANT, "contained[0].referenceRange[0]"),
-        (kinds.INVARIANT, "contained[0].component[0]"),
+        ("invariant", "contained[0].referenceRange[0]"),
+        ("invariant", "contained[0].component[0]"),
     ]
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from small_forms import CANONICAL, SYSTEM, compiled, copied, form, item, response, shown, structs
 
-import service.questionnaire as room
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.errors import GuidanceError
-from service.questionnaire import KINDS, ValueSets, compile_questionnaire, validate, value_sets_from
-from service.questionnaire.severity import severity
+from service.questionnaire import ValueSets, compile_questionnaire, validate, value_sets_from
 from service.questionnaire.values import order, same
 
 URL = CANONICAL.partition("|")[0]
@@ -354,47 +350,6 @@ def test_value_sets_that_are_served_are_used() -> None:
     sent = copied(response(questionnaire, {"a": "http://s#one"}))
     assert shown(validate(sent, questionnaire, value_sets_from([served]))) == []
     assert shown(validate(sent, questionnaire)) == ["value-set-unreachable .item[0].answer[0]"]
-
-
-# The table of kinds
-
-
-def _source() -> str:
-    folder = Path(room.__file__).parent
-    return "\n".join(
-        path.read_text("utf-8")
-        for path in folder.glob("*.py")
-        if path.name not in ("kinds.py", "severity.py")
-    )
-
-
-def test_every_kind_of_the_table_is_reported_somewhere() -> None:
-    source = _source()
-    assert [kind for kind in KINDS if f'"{kind}"' not in source] == []
-
-
-def test_every_kind_that_is_reported_is_in_the_table() -> None:
-    reported = set(
-        re.findall(r'(?:problem|_problem|Problem|report|yield)\(?\s*"([a-z]+-?[a-z0-9-]*)"', _source())
-    )
-    assert reported - KINDS.keys() == set()
-    assert len(reported) > 50
-
-
-ISSUE_TYPES = """
-    invalid structure required value invariant security login unknown expired forbidden suppressed processing
-    not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly
-    business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational
-"""
-
-
-def test_every_issue_type_is_one_of_r4() -> None:
-    assert {issue for issue, _ in KINDS.values()} <= set(ISSUE_TYPES.split())
-
-
-def test_every_kind_has_a_severity_and_a_meaning() -> None:
-    assert {severity(kind) for kind in KINDS} == {"error", "warning", "information"}
-    assert all(meaning for _, meaning in KINDS.values())
 
 
 # Odd forms
