@@ -25,6 +25,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from service.datatypes.form import Form
+from service.fhir.dates import CERTAIN_DATE, CERTAIN_DATE_TIME, CERTAIN_INSTANT, CERTAIN_TIME
 from service.fhir.primitives import ID, is_code, is_uri
 
 _LARGEST: Final = 256 * 1024
@@ -38,18 +39,10 @@ _Uri = Annotated[str, Meta(pattern=r"\A[^ ]+\Z")]
 _Code = Annotated[str, Meta(pattern=r"\A[^ ]+(?: [^ ]+)*\Z")]
 _Id = Annotated[str, Meta(pattern=rf"\A{ID}\Z")]
 _Integer = Annotated[int, Meta(ge=_LEAST, le=_MOST)]
-_Time = Annotated[str, Meta(pattern=r"\A(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\Z")]
-
-# In these patterns every day is in the calendar of every year; whatever is rarer takes the full path.
-_DAY = (
-    r"[12][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-)
-_PART = r"[12][0-9]{3}(?:-(?:0[1-9]|1[0-2]))?"
-_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])"
-_Date = Annotated[str, Meta(pattern=rf"\A(?:{_PART}|{_DAY})\Z")]
-_DateTime = Annotated[str, Meta(pattern=rf"\A(?:{_PART}|{_DAY}(?:T{_CLOCK})?)\Z")]
-_Instant = Annotated[str, Meta(pattern=rf"\A{_DAY}T{_CLOCK}\Z")]
+_Date = Annotated[str, Meta(pattern=CERTAIN_DATE)]
+_DateTime = Annotated[str, Meta(pattern=CERTAIN_DATE_TIME)]
+_Instant = Annotated[str, Meta(pattern=CERTAIN_INSTANT)]
+_Time = Annotated[str, Meta(pattern=CERTAIN_TIME)]
 
 _DECIMALS: Final = (b'"value":', b'"valueDecimal":')
 _QUOTE: Final = ord('"')

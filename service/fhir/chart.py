@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.form import Form, Question
 from service.errors import Problem
+from service.fhir.dates import time_range
 from service.fhir.header import carried_identifier
 from service.fhir.parameters import Placed, Posted
 from service.fhir.structure import check_structure
@@ -19,7 +19,7 @@ UCUM: Final = "http://unitsofmeasure.org"
 
 _USED = frozenset({"final", "amended", "corrected"})
 _VOID = frozenset({"entered-in-error", "cancelled"})
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO: Final = -(2**63)
 
 Json = Mapping[str, Any]
 Given = Mapping[str, tuple[Answer, ...]]
@@ -50,7 +50,7 @@ class ChartValues:
 class _Value(NamedTuple):
     """One usable Observation; `when` and `key` order several of the same code, whatever their order was."""
 
-    when: datetime
+    when: int
     key: tuple[str, str]
     value: Quantity
     source: Json
@@ -146,7 +146,8 @@ def _source(observation: Json) -> Json:
     return {"type": "Observation", "display": "An observation sent with the response, without id"}
 
 
-def _effective(observation: Json) -> datetime:
+def _effective(observation: Json) -> int:
+    """Returns the first microsecond at which the observation can have been made."""
     period = observation.get("effectivePeriod", {})
     stated = (
         observation.get("effectiveDateTime"),
@@ -155,14 +156,8 @@ def _effective(observation: Json) -> datetime:
         period.get("start"),
         observation.get("issued"),
     )
-    return next((_moment(each) for each in stated if each is not None), _LONG_AGO)
-
-
-def _moment(text: str) -> datetime:
-    """Returns the earliest moment that a dateTime can mean; second 60 counts as 59."""
-    whole = text + "0001-01-01"[len(text) :] if len(text) < len("YYYY-MM-DD") else text
-    moment = datetime.fromisoformat(whole.replace(":60", ":59", 1) if whole[16:19] == ":60" else whole)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    known = next((time_range(text) for text in stated if text is not None), None)
+    return known[0] if known is not None else _LONG_AGO
 
 
 def _newest(values: list[_Value], form: Form) -> Iterator[tuple[str, _Value]]:

@@ -1,6 +1,14 @@
-"""Dates as stretches of time: a year is as long as its days, a second as its microseconds.
+"""FHIR's dates, which may be partial: their forms, the time that they mean, and how two of them compare.
 
-A date or time without a zone counts as UTC, in what is stored and in what is asked.
+Everything that reads a date, dateTime, instant or time asks this module, so that a text is valid
+everywhere or nowhere. Where R4 leaves a choice, the rules are:
+
+- A fraction of a second has any number of digits, as R4 writes it, and comparing loses none of them;
+  only what is stored for searches is cut to microseconds.
+- Second 60 is allowed and means the first second of the next minute, as in POSIX time.
+- A date that has no time has no zone either; where a moment is needed, it counts as UTC.
+
+Source: FHIR R4 datatypes.html#dateTime; search.html 3.1.1.4.7; FHIRPath N1 section 6.2.
 """
 
 from __future__ import annotations
@@ -8,70 +16,176 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()
-_SECOND: Final = 1_000_000
-_MINUTE: Final = 60 * _SECOND
+_DATE = r"(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>0[1-9]|[12][0-9]|3[01])"
+_CLOCK = (
+    r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
+    r"(?::(?P<second>[0-5][0-9]|60)(?:\.(?P<fraction>[0-9]+))?)?"
+)
+# A blank stands for the plus sign that it was before the query of a search was decoded.
+_ZONE = r"(?P<zone>Z|[+\- ](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
+
+_date = re.compile(rf"{_DATE})?)?")
+_date_time = re.compile(rf"{_DATE}(?:T{_CLOCK}{_ZONE}?)?)?)?")
+_time = re.compile(_CLOCK)
+
+
+# Forms.
+
+
+def is_date(text: str) -> bool:
+    """Returns whether a text is YYYY, YYYY-MM or YYYY-MM-DD and in the calendar."""
+    match = _date.fullmatch(text)
+    return match is not None and _is_in_calendar(match)
+
+
+def is_date_time(text: str) -> bool:
+    """Returns whether a text is a date, or a date with a time and its zone, and in the calendar."""
+    match = _date_time.fullmatch(text)
+    if match is None or not _is_in_calendar(match):
+        return False
+    return match["hour"] is None or _is_whole(match)
+
+
+def is_instant(text: str) -> bool:
+    """Returns whether a text is a date with a time and its zone, and in the calendar."""
+    match = _date_time.fullmatch(text)
+    return match is not None and match["hour"] is not None and _is_whole(match) and _is_in_calendar(match)
+
+
+def is_time(text: str) -> bool:
+    """Returns whether a text is hh:mm:ss, perhaps with a fraction."""
+    match = _time.fullmatch(text)
+    return match is not None and match["second"] is not None
+
+
+def _is_whole(match: re.Match[str]) -> bool:
+    """Returns whether a time has seconds and a zone; only a search may leave them out."""
+    second, zone = match.group("second", "zone")
+    return second is not None and zone is not None and zone[0] != " "
+
+
+def _is_in_calendar(match: re.Match[str]) -> bool:
+    year, month, day = match.group("year", "month", "day")
+    if year == "0000":
+        return False
+    return day is None or day <= "28" or int(day) <= monthrange(int(year), int(month))[1]
+
+
+# Patterns for typed decoding, which cannot look at a calendar: what they match is valid in every year.
+# They do not match everything that is valid.
+
+_CERTAIN_PART = r"[12][0-9]{3}(?:-(?:0[1-9]|1[0-2]))?"
+_CERTAIN_DAY = (
+    r"[12][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+)
+_CERTAIN_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_CERTAIN_MOMENT = rf"{_CERTAIN_DAY}T{_CERTAIN_CLOCK}(?:\.[0-9]+)?(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])"
+
+CERTAIN_DATE: Final = rf"\A(?:{_CERTAIN_PART}|{_CERTAIN_DAY})\Z"
+CERTAIN_DATE_TIME: Final = rf"\A(?:{_CERTAIN_PART}|{_CERTAIN_DAY}|{_CERTAIN_MOMENT})\Z"
+CERTAIN_INSTANT: Final = rf"\A{_CERTAIN_MOMENT}\Z"
+CERTAIN_TIME: Final = rf"\A{_CERTAIN_CLOCK}\Z"
+
+
+# The time that a date means.
+
+_MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_MICROSECONDS: Final = 1_000_000
 _DIGITS: Final = 6
-
-# A blank stands for the plus sign that it was before the query was decoded.
-_ZONE = r"(?P<zone>Z|[+\- ](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
-_TIME = (
-    r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]|60)(?:\.(?P<part>[0-9]+))?)?"
-)
-_FORM = re.compile(
-    rf"(?P<year>[0-9]{{4}})(?:-(?P<month>[0-9]{{2}})(?:-(?P<day>[0-9]{{2}})(?:T{_TIME}{_ZONE}?)?)?)?"
-)
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-def stretch(text: str) -> tuple[int, int] | None:
-    """Returns the first and last microsecond since 1970 UTC that a date or dateTime can mean.
+def time_range(text: str) -> tuple[int, int] | None:
+    """Returns the first and the last microsecond since 1970 UTC that a date or dateTime can mean.
 
     Args:
         text: YYYY, YYYY-MM, YYYY-MM-DD, or the last with hh:mm, hh:mm:ss or hh:mm:ss.fff and perhaps a zone.
 
     Returns:
         None where the text is no date of the calendar.
-
-    Source: FHIR R4 search.html 3.1.1.4.7
     """
-    match = _FORM.fullmatch(text)
-    days = _days(match) if match else None
-    if match is None or days is None:
+    match = _date_time.fullmatch(text)
+    if match is None or not _is_in_calendar(match):
         return None
-    first, last = days
     if match["hour"] is None:
-        return first * _DAY, (last + 1) * _DAY - 1
-    start, length = _time(match)
-    low = first * _DAY + start - _offset(match["zone"])
-    return low, low + length - 1
+        first, last = _days(match)
+        return first * _DAY * _MICROSECONDS, (last + 1) * _DAY * _MICROSECONDS - 1
+    digits = (match["fraction"] or "")[:_DIGITS]
+    unit = 10 ** (_DIGITS - len(digits))
+    low = _seconds(match) * _MICROSECONDS + int(digits or 0) * unit
+    return low, low + (unit if match["second"] else _MINUTE * _MICROSECONDS) - 1
 
 
-def _days(match: re.Match[str]) -> tuple[int, int] | None:
+def _days(match: re.Match[str]) -> tuple[int, int]:
+    """Returns the first and the last day that a date can mean, counted from 1970."""
     year, month, day = (int(match[name] or 0) for name in ("year", "month", "day"))
-    try:
-        first = date(year, month if match["month"] else 1, day if match["day"] else 1)
-    except ValueError:
-        return None
-    last = date(year, month or 12, day or monthrange(year, month or 12)[1])
+    last_month = month or 12
+    first = date(year, month or 1, day or 1)
+    last = date(year, last_month, day or monthrange(year, last_month)[1])
     return first.toordinal() - _EPOCH, last.toordinal() - _EPOCH
 
 
-def _time(match: re.Match[str]) -> tuple[int, int]:
-    """Returns the microseconds since midnight, and how many of them the text leaves open."""
-    minutes = int(match["hour"]) * _HOUR + int(match["minute"]) * _MINUTE
-    if match["second"] is None:
-        return minutes, _MINUTE
-    digits = (match["part"] or "")[:_DIGITS]
-    unit = 10 ** (_DIGITS - len(digits))
-    return minutes + int(match["second"]) * _SECOND + int(digits or 0) * unit, unit
+def _seconds(match: re.Match[str]) -> int:
+    """Returns the seconds since 1970 UTC at which a dateTime with a time begins."""
+    year, month, day, zone = match.group("year", "month", "day", "zone")
+    days = date(int(year), int(month), int(day)).toordinal() - _EPOCH
+    return days * _DAY + _seconds_of_day(match) - _offset(zone)
+
+
+def _seconds_of_day(match: re.Match[str]) -> int:
+    hour, minute, second = match.group("hour", "minute", "second")
+    return int(hour) * _HOUR + int(minute) * _MINUTE + int(second or 0)
 
 
 def _offset(zone: str | None) -> int:
     if zone is None or zone == "Z":
         return 0
-    amount = int(zone[1:3]) * _HOUR + int(zone[4:6]) * _MINUTE
-    return -amount if zone[0] == "-" else amount
+    seconds = int(zone[1:3]) * _HOUR + int(zone[4:6]) * _MINUTE
+    return -seconds if zone[0] == "-" else seconds
+
+
+# How two of them compare.
+
+
+def compare(a: str, b: str) -> int | None:
+    """Returns -1, 0 or 1 as a date or dateTime is before, the same as or after another.
+
+    Args:
+        a: a text that `is_date_time` takes.
+        b: another.
+
+    Returns:
+        None where the precision of one does not allow an answer. Where only one of them has a time,
+        the digits of the date decide, since a date has no zone.
+    """
+    ours, theirs = _date_time.fullmatch(a), _date_time.fullmatch(b)
+    if ours is not None and theirs is not None and ours["hour"] and theirs["hour"]:
+        return _sign((_seconds(ours), _fraction(ours)), (_seconds(theirs), _fraction(theirs)))
+    digits = min(len(a.partition("T")[0]), len(b.partition("T")[0]))
+    if a[:digits] != b[:digits]:
+        return _sign(a[:digits], b[:digits])
+    return 0 if len(a) == len(b) == digits else None
+
+
+def compare_times(a: str, b: str) -> int:
+    """Returns -1, 0 or 1 as a time of the day is before, the same as or after another."""
+    return _sign(_of_the_day(a), _of_the_day(b))
+
+
+def _of_the_day(text: str) -> tuple[int, str]:
+    match = _time.fullmatch(text)
+    return (0, "") if match is None else (_seconds_of_day(match), _fraction(match))
+
+
+def _fraction(match: re.Match[str]) -> str:
+    """Returns the digits of a fraction without zeros at its end: as texts, they sort as numbers do."""
+    return (match["fraction"] or "").rstrip("0")
+
+
+def _sign(a: Any, b: Any) -> int:
+    return int(a > b) - int(a < b)

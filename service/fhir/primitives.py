@@ -8,25 +8,18 @@ Source: https://hl7.org/fhir/R4/datatypes.html
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from service.fhir.dates import is_date, is_date_time, is_instant, is_time
 
 ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 """Pattern of the id of a resource."""
 
 _LEAST, _MOST = -(2**31), 2**31 - 1
 
-_DATE = r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12][0-9]|3[01]))?)?"
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
-_ZONE = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
-
-_date = re.compile(_DATE)
-_date_time = re.compile(_DATE[:-4] + rf"(?:T{_TIME}{_ZONE})?)?)?")
-_instant = re.compile(rf"([0-9]{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T{_TIME}{_ZONE}")
-_time = re.compile(_TIME)
 _id = re.compile(ID)
 _uri = re.compile(r"[^ \t\r\n]*+")
 _oid = re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+")
@@ -50,16 +43,6 @@ class Primitive(NamedTuple):
     expected: str
 
 
-def is_date(text: str) -> bool:
-    """True for YYYY, YYYY-MM or YYYY-MM-DD that is in the calendar."""
-    return _in_calendar(_date.fullmatch(text))
-
-
-def is_date_time(text: str) -> bool:
-    """True for a date, or a date with time and zone, that is in the calendar."""
-    return _in_calendar(_date_time.fullmatch(text))
-
-
 def is_uri(text: str) -> bool:
     """True for text without blanks."""
     return _uri.fullmatch(text) is not None
@@ -68,19 +51,6 @@ def is_uri(text: str) -> bool:
 def is_code(text: str) -> bool:
     """True for text with no blank at either end and no two together."""
     return _code.fullmatch(text) is not None
-
-
-def _is_instant(text: str) -> bool:
-    return _in_calendar(_instant.fullmatch(text))
-
-
-def _in_calendar(match: re.Match[str] | None) -> bool:
-    if match is None:
-        return False
-    year, month, day = match.groups()
-    if year == "0000":
-        return False
-    return day is None or int(day) <= monthrange(int(year), int(month))[1]
 
 
 def _is_base64(text: str) -> bool:
@@ -113,7 +83,7 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType(
         "dateTime": Primitive(_TEXT, is_date_time, "a date of the calendar; a time only with its zone"),
         "decimal": Primitive(frozenset({int, Decimal}), None, "a number (not text)"),
         "id": Primitive(_TEXT, _id.fullmatch, "1 to 64 of letters, digits, - and ."),
-        "instant": Primitive(_TEXT, _is_instant, "a date with time and zone"),
+        "instant": Primitive(_TEXT, is_instant, "a date with time and zone"),
         "integer": Primitive(
             _WHOLE, _is_integer, "a whole number of 32 bits (no text, fraction or exponent)"
         ),
@@ -121,7 +91,7 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType(
         "oid": Primitive(_TEXT, _oid.fullmatch, "an OID as urn:oid:..."),
         "positiveInt": Primitive(_WHOLE, _is_positive, "a whole number from 1 to 2147483647"),
         "string": Primitive(_TEXT, None, "text"),
-        "time": Primitive(_TEXT, _time.fullmatch, "a time as hh:mm:ss"),
+        "time": Primitive(_TEXT, is_time, "a time as hh:mm:ss"),
         "unsignedInt": Primitive(_WHOLE, _is_unsigned, "a whole number from 0 to 2147483647"),
         "uri": Primitive(_TEXT, _uri.fullmatch, "a uri without blanks"),
         "url": Primitive(_TEXT, _uri.fullmatch, "a url without blanks"),

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from service.fhir.primitives import PRIMITIVES, is_date_time
+from service.fhir.dates import compare, is_date_time
+from service.fhir.primitives import PRIMITIVES
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
 # Invariants of R4 that the tables cannot say, as plain functions of one object each.
@@ -87,18 +87,8 @@ def _period(period: Members) -> Faults:
     start, end = period.get("start"), period.get("end")
     if not isinstance(start, str) or not isinstance(end, str):
         return ()
-    backwards = is_date_time(start) and is_date_time(end) and _is_after(start, end)
+    backwards = is_date_time(start) and is_date_time(end) and compare(start, end) == 1
     return _unless(not backwards, "a start that is not after the end (per-1)")
-
-
-def _is_after(start: str, end: str) -> bool:
-    if "T" not in start or "T" not in end:
-        digits = min(len(start), len(end), len("YYYY-MM-DD"))
-        return start[:digits] > end[:digits]
-    try:
-        return datetime.fromisoformat(start) > datetime.fromisoformat(end)
-    except ValueError:  # second 60 is allowed in FHIR and unknown to datetime
-        return False
 
 
 def _range(interval: Members) -> Faults:

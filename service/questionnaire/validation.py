@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from service.errors import Problem
 from service.fhir import extensions as ext
+from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.outcome import severity
 from service.questionnaire.compiled import Compiled, compile_leniently, find_form
 from service.questionnaire.expressions import time_limit
 from service.questionnaire.severity import STATUSES, applying, strictly
-from service.questionnaire.values import is_date_time, order
+from service.questionnaire.values import order
 from service.terminology.value_sets import ValueSets
 
 # Whether a response brings along a form that has something to run: expressions or patterns.

@@ -6,9 +6,7 @@ different precision: where the precision does not allow an answer, there is none
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -16,6 +14,7 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.ucum import converted
+from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_time
 
 ELEMENTS: Mapping[str, tuple[str, ...]] = {
     "boolean": ("valueBoolean",),
@@ -36,12 +35,6 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = {
 """Elements that carry an answer, by item type."""
 
 LARGEST_INTEGER = 2**31 - 1
-_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
-_DATE_TIME = re.compile(
-    r"(?P<day>[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)"
-    r"(T(?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})(?P<fraction>\.[0-9]{1,18})?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2}))?"
-)
-_TIME = re.compile(r"(?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,18})?")
 
 
 class NotWellFormed(ValueError):
@@ -162,42 +155,6 @@ def answer_in(element: Mapping[str, Any], prefix: str) -> tuple[str, Answer] | N
     return None
 
 
-def is_date(text: str) -> bool:
-    """Whether `text` is a FHIR date that exists in the calendar."""
-    if not text.isascii() or not _DATE.fullmatch(text):
-        return False
-    try:
-        date.fromisoformat((text + "-01-01")[:10])
-    except ValueError:
-        return False
-    return True
-
-
-def is_date_time(text: str) -> bool:
-    """Whether `text` is a FHIR dateTime: with a time it has seconds and a zone."""
-    match = _DATE_TIME.fullmatch(text) if text.isascii() else None
-    if match is None or not is_date(match["day"]):
-        return False
-    return match["clock"] is None or (
-        len(match["day"]) == 10 and _clock(match["clock"]) and _zone(match["zone"])
-    )
-
-
-def is_time(text: str) -> bool:
-    """Whether `text` is a FHIR time."""
-    match = _TIME.fullmatch(text) if text.isascii() else None
-    return match is not None and _clock(match["clock"])
-
-
-def _clock(text: str) -> bool:
-    hours, minutes, seconds = text.split(":")
-    return int(hours) < 24 and int(minutes) < 60 and int(seconds) < 61
-
-
-def _zone(text: str) -> bool:
-    return text == "Z" or (int(text[1:3]) < 14 and int(text[4:6]) < 60) or text[1:] == "14:00"
-
-
 def order(a: Answer, b: Answer) -> int | None:
     """Returns -1, 0 or 1 as `a` is less than, equal to or greater than `b`; None if that is not known.
 
@@ -238,33 +195,5 @@ def _sign(a: Any, b: Any) -> int:
 
 def _order_of_texts(a: str, b: str) -> int | None:
     if is_date_time(a) and is_date_time(b):
-        return _order_of_dates(a, b)
-    return _sign(_without_zeros(a), _without_zeros(b)) if is_time(a) and is_time(b) else _sign(a, b)
-
-
-def _without_zeros(time: str) -> str:
-    return time.rstrip("0").rstrip(".") if "." in time else time
-
-
-def _order_of_dates(a: str, b: str) -> int | None:
-    moments = _moment(a), _moment(b)
-    if moments[0] is not None and moments[1] is not None:
-        return _sign(*moments)
-    length = min(len(a.partition("T")[0]), len(b.partition("T")[0]))
-    if a[:length] != b[:length]:
-        return _sign(a[:length], b[:length])
-    return 0 if len(a) == len(b) == length else None
-
-
-def _moment(text: str) -> tuple[datetime, Decimal] | None:
-    """An instant in UTC, with the fraction of the second apart so that no digit is lost; None for a date."""
-    match = _DATE_TIME.fullmatch(text)
-    if match is None or match["clock"] is None:
-        return None
-    clock = match["clock"].replace(":60", ":59")
-    zone = match["zone"].replace("Z", "+00:00")
-    try:
-        instant = datetime.fromisoformat(f"{match['day']}T{clock}{zone}").astimezone(UTC)
-    except OverflowError:
-        instant = datetime.fromisoformat(f"{match['day']}T{clock}+00:00")
-    return instant, Decimal("0" + (match["fraction"] or ".0"))
+        return compare(a, b)
+    return compare_times(a, b) if is_time(a) and is_time(b) else _sign(a, b)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from service.fhir.dates import stretch
+from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.parameters import SearchParameter, parameters_of
 from service.storage import Date, Entry, Number, Reference, String, Token, Uri
@@ -242,7 +242,7 @@ def _canonicals(name: str, value: str) -> Iterator[Entry]:
 
 
 def _dates(name: str, value: str) -> Iterator[Entry]:
-    found = stretch(value)
+    found = time_range(value)
     if found is not None:
         yield Date(name, *found)
 

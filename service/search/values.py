@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, cast
 
-from service.fhir.dates import stretch
+from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.entries import TYPE, folded, split, target_of, unescaped
 from service.search.parameters import SearchParameter
@@ -135,7 +135,7 @@ def _references(parameter: SearchParameter, modifier: str, text: str, base: str)
 
 def _dates(text: str) -> Values | None:
     comparison, rest = _prefixed(text)
-    found = stretch(rest)
+    found = time_range(rest)
     if found is None:
         return None
     low, high = found

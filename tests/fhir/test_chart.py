@@ -84,7 +84,7 @@ def test_op06_the_newest_counts_in_whatever_order_they_come(form, newer):
     assert value(form, old, new) == value(form, new, old) == 2
 
 
-@pytest.mark.parametrize("date", [None, "2025", "2026-01", "2026-01-05", "2026-01-05T09:59:60Z"])
+@pytest.mark.parametrize("date", [None, "2025", "2026-01", "2026-01-05", "2026-01-05T09:58:60Z"])
 def test_a_value_without_a_date_or_with_a_vaguer_one_is_older(form, date):
     assert value(form, crp(1), crp(2, effectiveDateTime=date, id="o2")) == 1
 

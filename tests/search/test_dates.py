@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Malformed
-from service.fhir.dates import stretch
+from service.fhir.dates import time_range
 
 QR = "QuestionnaireResponse"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,12 +42,12 @@ def micros(*moment):
     ],
 )
 def test_rd13_a_date_is_as_long_as_its_precision_says(text, low, after):
-    assert stretch(text) == (micros(*low), micros(*after) - 1)
+    assert time_range(text) == (micros(*low), micros(*after) - 1)
 
 
 def test_the_first_and_the_last_year_are_dates():
-    assert stretch("0001") == (micros(1, 1, 1), micros(2, 1, 1) - 1)
-    assert stretch("9999") == (micros(9999, 1, 1), micros(9999, 12, 31, 23, 59, 59, 999_999))
+    assert time_range("0001") == (micros(1, 1, 1), micros(2, 1, 1) - 1)
+    assert time_range("9999") == (micros(9999, 1, 1), micros(9999, 12, 31, 23, 59, 59, 999_999))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_first_and_the_last_year_are_dates():
     ],
 )
 def test_rd17_what_is_no_date_of_the_calendar_is_refused(looking, text):
-    assert stretch(text) is None
+    assert time_range(text) is None
     with pytest.raises(Malformed) as refused:
         looking().ids(f"{QR}?authored={text}")
     (problem,) = refused.value.problems
@@ -82,8 +82,8 @@ def test_rd17_what_is_no_date_of_the_calendar_is_refused(looking, text):
 
 
 @given(st.text(alphabet="0123456789-+:TZ .", max_size=30))
-def test_any_text_is_a_stretch_or_none(text):
-    found = stretch(text)
+def test_any_text_means_some_time_or_none(text):
+    found = time_range(text)
     assert found is None or found[0] <= found[1]
 
 
