@@ -17,7 +17,7 @@ import orjson
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.settings import ROOT, Settings
 
 Work = Callable[[], object]
@@ -30,7 +30,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings()
     served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
-    assessor = Assessor(served, Limits(settings.max_body_bytes, settings.max_depth))
+    assessor = Assessor(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
     for sample in asked.samples:
         body = orjson.dumps(orjson.loads(sample.read_bytes()))
         report(sample.name, body, assessor, asked.rounds)
@@ -44,7 +44,7 @@ def report(name: str, body: bytes, assessor: Assessor, rounds: int) -> None:
 
     def in_full() -> object:
         scored = assessor.scored(body)
-        return scored.pair.renderer.render(scored.result(), scored.header, scored.chart, scored.problems)
+        return scored.pair.renderer.render(scored.result(), scored.context, scored.chart, scored.problems)
 
     def baseline() -> object:
         return orjson.dumps(orjson.loads(body))

@@ -31,7 +31,7 @@ from sqlalchemy import Engine, create_engine, event, insert, select, text
 from benchmarks.local_postgresql import NoServer, server
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.search import query_from, searchset
 from service.settings import ROOT, Settings
@@ -52,7 +52,7 @@ def repository_on(url: str) -> Repository:
     served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
     store = open_store(url, append_only=APPEND_ONLY)
     assert store is not None
-    return Repository(store, Assessor(served, Limits(settings.max_body_bytes, settings.max_depth)), BASE)
+    return Repository(store, Assessor(served, BodyLimits(settings.max_body_bytes, settings.max_depth)), BASE)
 
 
 class BareInserts:

@@ -8,7 +8,7 @@ import sys
 from service import catalogue
 from service.assess import Assessor
 from service.errors import SettingsError, StartupError
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.settings import Settings
 from service.settings import from_environment as settings_from
@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> Application:
     """
     folders = settings.questionnaires_dir, settings.mappings_dir
     served = catalogue.read(*folders, canonical_base=settings.canonical_base)
-    limits = Limits(settings.max_body_bytes, settings.max_depth)
+    limits = BodyLimits(settings.max_body_bytes, settings.max_depth)
     deployment = Deployment(
         base=settings.public_base,
         canonicals=served.canonicals,

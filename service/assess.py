@@ -8,9 +8,8 @@ give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET
 
@@ -19,9 +18,9 @@ from service.datatypes.answers import Answers
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
-from service.fhir.header import ResponseHeader, header_from_accepted, header_from_resource
-from service.fhir.json import Limits, read
-from service.fhir.parameters import Posted, posted_from
+from service.fhir.json import BodyLimits, Json, read
+from service.fhir.parameters import AssessInput, assess_input
+from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
 from service.guidance.result import Result
 from service.results.explanation import explained
@@ -61,13 +60,13 @@ class Scored:
     """A scored response before it is written.
 
     Args:
-        header: what of the response its results repeat.
+        context: what of the response its results repeat.
         chart: chart values used, and where they came from.
         problems: warnings; a response with errors is never scored.
     """
 
     pair: Pair
-    header: ResponseHeader
+    context: ResponseContext
     answers: Answers
     chart: ChartValues
     problems: tuple[Problem, ...]
@@ -84,14 +83,14 @@ class Scored:
 
     def risk(self, of_id: str | None = None) -> bytes:
         """Returns the RiskAssessment, based on the response under this id (None: under its own)."""
-        header = self.header if of_id is None else replace(self.header, id=of_id)
-        return self.pair.renderer.render(self.result(), header, self.chart, self.problems)
+        context = self.context if of_id is None else replace(self.context, id=of_id)
+        return self.pair.renderer.render(self.result(), context, self.chart, self.problems)
 
 
 class Assessor:
     """Turns the bytes of a response into the bytes of a result, by the guidance of its questionnaire."""
 
-    def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
+    def __init__(self, catalogue: Catalogue, limits: BodyLimits) -> None:
         self._catalogue = catalogue
         self._limits = limits
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
@@ -121,7 +120,7 @@ class Assessor:
             response = self._response(data)
             if response["status"] in _WITHDRAWN:
                 return self._unscored(response)
-            scored = self._scored(Posted(response, "QuestionnaireResponse"))
+            scored = self._scored(AssessInput(response, "QuestionnaireResponse"))
         return Judged(scored.risk(of_id), scored.guidance)
 
     def shown(self, data: bytes, output: str) -> str:
@@ -137,7 +136,7 @@ class Assessor:
         if output == "explain":
             return explained(guidance, result, scored.answers)
         risk = scored.risk()
-        return collection(risk, scored.header) if output == "bundle" else indented(risk)
+        return collection(risk, scored.context) if output == "bundle" else indented(risk)
 
     def accepted(self, data: bytes) -> Scored | None:
         """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
@@ -150,17 +149,17 @@ class Assessor:
         answers = pair.compiled.accept(response.item, response.status in COMPLETE)
         if answers is None:
             return None
-        return Scored(pair, header_from_accepted(response), answers, _NO_CHART, ())
+        return Scored(pair, context_from_accepted(response), answers, _NO_CHART, ())
 
     def scored(self, data: bytes) -> Scored:
         """Reads and checks a body in full; raises as `assess_body` does."""
-        posted = posted_from(read(data, self._limits))
+        posted = assess_input(read(data, self._limits))
         _refuse_errors(Malformed, check_structure(posted.response, posted.at))
         _refuse_subset(posted.response)
         _refuse_status(posted.response)
         return self._scored(posted)
 
-    def _scored(self, posted: Posted) -> Scored:
+    def _scored(self, posted: AssessInput) -> Scored:
         pair = self._catalogue.find(posted.response.get("questionnaire"))
         checked = pair.compiled.check(posted.response)
         chart = chart_values(posted, pair.guidance.form)
@@ -168,9 +167,9 @@ class Assessor:
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
         answers = replace(checked.answers, chart=chart.given, closed=closed)
-        return Scored(pair, header_from_resource(posted.response), answers, chart, problems)
+        return Scored(pair, context_from_resource(posted.response), answers, chart, problems)
 
-    def _response(self, data: bytes) -> Mapping[str, Any]:
+    def _response(self, data: bytes) -> Json:
         """Returns a body that is a QuestionnaireResponse of R4, whatever it answers."""
         response = read(data, self._limits)
         if response.get("resourceType") != "QuestionnaireResponse":
@@ -179,7 +178,7 @@ class Assessor:
         _refuse_subset(response)
         return response
 
-    def _unscored(self, response: Mapping[str, Any]) -> Judged:
+    def _unscored(self, response: Json) -> Judged:
         if response["status"] != "entered-in-error":
             checked = self._catalogue.find(response.get("questionnaire")).compiled.check(response)
             _refuse_errors(NotScorable, checked.problems)
@@ -196,7 +195,7 @@ def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Pr
         raise kind(*problems)
 
 
-def _refuse_subset(response: Mapping[str, Any]) -> None:
+def _refuse_subset(response: Json) -> None:
     """Answers that were left out of a page (`_summary`, `_elements`) are not answers that were not given.
 
     Source: R4 search.html#elements; the tag SUBSETTED is there so that nobody takes a part for the whole.
@@ -207,7 +206,7 @@ def _refuse_subset(response: Mapping[str, Any]) -> None:
         raise NotScorable(Problem("subsetted", expected, "QuestionnaireResponse.meta.tag"))
 
 
-def _refuse_status(response: Mapping[str, Any]) -> None:
+def _refuse_status(response: Json) -> None:
     if response.get("status") in _WITHDRAWN:
         expected = "Expected: completed, amended or in-progress; this status says that it must not be scored."
         raise NotScorable(Problem("status-not-scorable", expected, "QuestionnaireResponse.status"))

@@ -20,7 +20,7 @@ from service import catalogue, check, retention
 from service.assess import OUTPUTS, Assessor
 from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
 from service.questionnaire import Compiled
 from service.settings import ROOT, Settings, from_environment
@@ -76,7 +76,7 @@ def validate(questionnaire: str | None, files: tuple[str, ...]) -> int:
     """Validate responses in JSON: one OperationOutcome a line, in order. FILE may be - for standard input."""
     settings = from_environment(os.environ)
     served = _catalogue(settings)
-    validator = Validator(served, Limits(settings.max_body_bytes, settings.max_depth))
+    validator = Validator(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
     return max(_validated(validator, file, form, served.canonicals) for file in files)
 
@@ -90,7 +90,7 @@ def assess(file: str, output: str) -> int:
     """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
     settings, data = from_environment(os.environ), _read(file)
     served = _catalogue(settings)
-    assessor = Assessor(served, Limits(settings.max_body_bytes, settings.max_depth))
+    assessor = Assessor(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
     try:
         print(assessor.shown(data, output))
     except ServiceError as error:

@@ -10,12 +10,10 @@ import orjson
 
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
-from service.fhir.json import Limits, read
+from service.fhir.json import BodyLimits, Json, read
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
 from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
-
-Json = Mapping[str, Any]
 
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
 MODES: Final = ("create", "update", "profile")
@@ -28,7 +26,7 @@ class Validator:
     its own, within `bounds`; that it cannot be checked so is a problem like any other.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: Limits, bounds: Bounds | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, limits: BodyLimits, bounds: Bounds | None = None) -> None:
         self._catalogue = catalogue
         self._limits = limits
         self._bounds = bounds or Bounds()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.form import Form, Question
 from service.errors import Problem
 from service.fhir.dates import time_range
-from service.fhir.header import carried_identifier
-from service.fhir.parameters import Placed, Posted
+from service.fhir.json import Json
+from service.fhir.parameters import AssessInput, ResourceAt
+from service.fhir.response_context import portable_identifier
 from service.fhir.structure import check_structure
 
 UCUM: Final = "http://unitsofmeasure.org"
@@ -21,7 +22,6 @@ _USED = frozenset({"final", "amended", "corrected"})
 _VOID = frozenset({"entered-in-error", "cancelled"})
 _LONG_AGO: Final = -(2**63)
 
-Json = Mapping[str, Any]
 Given = Mapping[str, tuple[Answer, ...]]
 
 
@@ -57,7 +57,7 @@ class _Value(NamedTuple):
     codes: tuple[Coding, ...]
 
 
-def chart_values(posted: Posted, form: Form) -> ChartValues:
+def chart_values(posted: AssessInput, form: Form) -> ChartValues:
     """Returns the newest usable value for each question that an Observation's code names.
 
     Args:
@@ -80,7 +80,9 @@ def chart_values(posted: Posted, form: Form) -> ChartValues:
     return ChartValues(given, sources, tuple(problems), frozenset(unusable - newest.keys()))
 
 
-def _values(posted: Posted, problems: list[Problem], left_out: set[Coding]) -> Iterator[tuple[_Value, str]]:
+def _values(
+    posted: AssessInput, problems: list[Problem], left_out: set[Coding]
+) -> Iterator[tuple[_Value, str]]:
     """Yields usable values with their places; adds faults, and the codes of what says too little to use."""
     subject = posted.response.get("subject")
     for each in posted.data:
@@ -119,7 +121,7 @@ def _unusable(observation: Json) -> str:
     return ""
 
 
-def _value(placed: Placed) -> _Value:
+def _value(placed: ResourceAt) -> _Value:
     observation = placed.resource
     quantity = observation["valueQuantity"]
     return _Value(
@@ -140,7 +142,7 @@ def _source(observation: Json) -> Json:
     if "id" in observation:
         return {"reference": f"Observation/{observation['id']}"}
     for identifier in observation.get("identifier", ()):
-        kept = carried_identifier(identifier)
+        kept = portable_identifier(identifier)
         if kept is not None:
             return {"type": "Observation", "identifier": kept}
     return {"type": "Observation", "display": "An observation sent with the response, without id"}

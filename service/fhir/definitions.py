@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from service.fhir.json import read_published
+from service.fhir.json import Json, MutableJson, read_published
 
 # The canonical urls of what this service defines itself, and the domain that they begin with.
 #
@@ -91,12 +91,12 @@ class Artifact:
     id: str
     url: str
     version: str
-    resource: Mapping[str, Any] = field(repr=False)
+    resource: Json = field(repr=False)
     body: bytes = field(repr=False)
     etag: str
 
 
-def artifact(resource: Mapping[str, Any]) -> Artifact:
+def artifact(resource: Json) -> Artifact:
     """Returns a resource as it is served; its version id is a digest of its content."""
     version_id = sha256(_json(resource)).hexdigest()[:32]
     served = _with_meta(resource, version_id)
@@ -111,7 +111,7 @@ def artifact(resource: Mapping[str, Any]) -> Artifact:
     )
 
 
-def _with_meta(resource: Mapping[str, Any], version_id: str) -> dict[str, Any]:
+def _with_meta(resource: Json, version_id: str) -> MutableJson:
     """Returns the resource with meta after its id, as R4 orders properties."""
     meta = {**resource.get("meta", {}), "versionId": version_id}
     date = resource.get("date", "")
@@ -125,7 +125,7 @@ def _with_meta(resource: Mapping[str, Any], version_id: str) -> dict[str, Any]:
     }
 
 
-def _json(resource: Mapping[str, Any]) -> bytes:
+def _json(resource: Json) -> bytes:
     """Returns JSON in which numbers keep their digits."""
     return msgspec.json.Encoder(decimal_format="number").encode(resource)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.fhir.json import Json
+
 _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 
@@ -47,7 +49,7 @@ LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
 
 
-def mappings(value: object) -> Iterator[Mapping[str, Any]]:
+def mappings(value: object) -> Iterator[Json]:
     """Yields the objects of a JSON array; anything else in its place yields nothing."""
     if isinstance(value, list):
         for element in value:
@@ -55,14 +57,14 @@ def mappings(value: object) -> Iterator[Mapping[str, Any]]:
                 yield element
 
 
-def extensions(element: Mapping[str, Any], url: str) -> Iterator[Mapping[str, Any]]:
+def extensions(element: Json, url: str) -> Iterator[Json]:
     """Yields the extensions of `element` with this url, in order."""
     for extension in mappings(element.get("extension")):
         if extension.get("url") == url:
             yield extension
 
 
-def values(element: Mapping[str, Any], url: str) -> Iterator[Any]:
+def values(element: Json, url: str) -> Iterator[Any]:
     """Yields the value[x] of every extension of `element` with this url."""
     for extension in extensions(element, url):
         for key, value in extension.items():
@@ -70,7 +72,7 @@ def values(element: Mapping[str, Any], url: str) -> Iterator[Any]:
                 yield value
 
 
-def value(element: Mapping[str, Any], url: str) -> Any | None:
+def value(element: Json, url: str) -> Any | None:
     """Returns the value[x] of the first extension with this url, or None."""
     return next(values(element, url), None)
 

@@ -16,6 +16,12 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
 
+Json = Mapping[str, Any]
+"""A JSON object that is read; its whole numbers are int, all others Decimal."""
+
+MutableJson = dict[str, Any]
+"""A JSON object that is being written."""
+
 # Where a value stands in a resource: a chain, written as FHIRPath only when a fault is reported.
 
 Place = tuple[Any, str, int | None] | None
@@ -25,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 
 
-def root_of(resource: Mapping[str, Any]) -> str:
+def root_of(resource: Json) -> str:
     """Returns the resource type as the root of paths, or `Resource` where it names none."""
     named = resource.get("resourceType")
     return named if isinstance(named, str) and _TYPE.fullmatch(named) else "Resource"
@@ -52,7 +58,7 @@ def expression(root: str, place: Place) -> str:
     return ".".join([root, *reversed(steps)])
 
 
-def shown(root: str, place: Place) -> str:
+def relative_path(root: str, place: Place) -> str:
     """Returns the path for a person: without the resource type, or its name for the resource itself."""
     whole = expression(root, place)
     return whole.removeprefix(f"{root}.")
@@ -76,11 +82,11 @@ class Refused(NamedTuple):
     expected: str
 
 
-class Repeated(dict[str, Any]):
+class Repeated(MutableJson):
     """An object in which a property name stands twice."""
 
 
-def problems_in(resource: dict[str, Any], *, suspicious: bool) -> tuple[list[Problem], int]:
+def problems_in(resource: MutableJson, *, suspicious: bool) -> tuple[list[Problem], int]:
     """Returns the faults of a decoded body, and how many properties it has.
 
     Args:
@@ -99,9 +105,9 @@ class _Walk:
         self.problems: list[Problem] = []
         self._root = root
         self._suspicious = suspicious
-        self._stack: list[tuple[dict[str, Any], Place]] = []
+        self._stack: list[tuple[MutableJson, Place]] = []
 
-    def run(self, resource: dict[str, Any]) -> int:
+    def run(self, resource: MutableJson) -> int:
         """Returns how many properties were seen."""
         names, stack, suspicious = 0, self._stack, self._suspicious
         stack.append((resource, None))
@@ -123,13 +129,13 @@ class _Walk:
                     self._value(value, (place, name, None))
         return names
 
-    def _object(self, members: dict[str, Any], place: Place) -> None:
+    def _object(self, members: MutableJson, place: Place) -> None:
         if members:
             self._report("repeated-property", place, "each property name once in an object")
         else:
             self._report("empty", place, "an object with at least one property")
 
-    def _array(self, values: list[Any], members: Mapping[str, Any], place: Place, name: str) -> None:
+    def _array(self, values: list[Any], members: Json, place: Place, name: str) -> None:
         if not values:
             self._report("empty", (place, name, None), "an array with at least one entry")
         for index, value in enumerate(values):
@@ -173,11 +179,11 @@ class _Walk:
             self._report("character", place, "text without control characters or half surrogates")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
-        text = f"{shown(self._root, place)}: expected {expected}."
+        text = f"{relative_path(self._root, place)}: expected {expected}."
         self.problems.append(Problem(kind, text, expression(self._root, place)))
 
 
-def _has_twin(members: Mapping[str, Any], name: str, index: int) -> bool:
+def _has_twin(members: Json, name: str, index: int) -> bool:
     twin = members.get(name[1:] if name.startswith("_") else f"_{name}")
     return isinstance(twin, list) and index < len(twin) and twin[index] is not None and is_name(name)
 
@@ -193,7 +199,7 @@ _WIDE_EXPONENT = re.compile(r"[eE][+-]?[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BodyLimits:
     """What a body may cost.
 
     Args:
@@ -206,7 +212,7 @@ class Limits:
     depth: int = 64
 
 
-def read(data: bytes, limits: Limits) -> dict[str, Any]:
+def read(data: bytes, limits: BodyLimits) -> MutableJson:
     """Returns the object in `data`: whole numbers as int, all others as Decimal with their digits.
 
     Args:
@@ -232,14 +238,14 @@ def read(data: bytes, limits: Limits) -> dict[str, Any]:
     return resource
 
 
-def read_published(data: bytes) -> dict[str, Any]:
+def read_published(data: bytes) -> MutableJson:
     """Returns a resource that we publish ourselves, read by the same rules but without a size limit.
 
     Raises:
         ValueError: it is not strict FHIR JSON; a line per fault.
     """
     try:
-        return read(data, Limits(body_bytes=len(data)))
+        return read(data, BodyLimits(body_bytes=len(data)))
     except ServiceError as refused:
         raise ValueError("\n".join(problem.text for problem in refused.problems)) from refused
 
@@ -280,7 +286,7 @@ def _depth(brackets: bytes) -> int:
     return max(accumulate(1 if each == _OPENING else -1 for each in brackets), default=0)
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> MutableJson:
     try:
         value = _decoder().decode(text)
     except json.JSONDecodeError as fault:
@@ -315,7 +321,7 @@ def _constant(_: str) -> Refused:
     return Refused("number", "a number in digits (JSON has no NaN and no Infinity)")
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _pairs(pairs: list[tuple[str, Any]]) -> MutableJson:
     members = dict(pairs)
     return members if len(members) == len(pairs) else Repeated(members)
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from service.errors import Problem
 from service.fhir.definitions import AS_WRITTEN, FOLDER, PROBLEM_KIND, Canonicals
-from service.fhir.json import read_published
+from service.fhir.json import Json, MutableJson, read_published
 
 MOST_ISSUES: Final = 1000
 """A body can have more faults than anyone would read; the rest is counted, not listed."""
@@ -43,7 +43,7 @@ def problem_kinds() -> Mapping[str, ProblemKind]:
     return MappingProxyType({concept["code"]: _kind_of(concept) for concept in system["concept"]})
 
 
-def _kind_of(concept: Mapping[str, Any]) -> ProblemKind:
+def _kind_of(concept: Json) -> ProblemKind:
     properties = {stated["code"]: stated["valueCode"] for stated in concept["property"]}
     return ProblemKind(properties["issue-type"], properties["severity"])
 
@@ -53,7 +53,7 @@ def severity(kind: str) -> str:
     return problem_kinds().get(kind, _UNKNOWN).severity
 
 
-def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_WRITTEN) -> dict[str, Any]:
+def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_WRITTEN) -> MutableJson:
     """Returns the OperationOutcome; without any problem it says so."""
     system = canonicals.restated(PROBLEM_KIND)
     issues = [_issue(problem, system) for problem in problems[:MOST_ISSUES]] or [dict(_ALL_OK)]
@@ -64,8 +64,8 @@ def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_W
     return {"resourceType": "OperationOutcome", "issue": issues}
 
 
-def _issue(problem: Problem, system: str) -> dict[str, Any]:
-    issue: dict[str, Any] = {
+def _issue(problem: Problem, system: str) -> MutableJson:
+    issue: MutableJson = {
         "severity": problem.severity,
         "code": problem_kinds().get(problem.kind, _UNKNOWN).issue_type,
         "details": {"coding": [{"system": system, "code": problem.kind}]},

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from service.errors import Malformed, NotScorable, Problem
+from service.fhir.json import Json
 from service.fhir.primitives import PRIMITIVES
 
 # Reads the input parameters of an operation, from a query string or from Parameters, by their declaration.
 #
 # Source: R4 operations.html#request; parameters.html.
 
-Json = Mapping[str, Any]
 Values = Mapping[str, tuple[Any, ...]]
 
 EVERYWHERE: Final = frozenset(("_format", "_pretty", "_summary", "_elements"))
 """Parameters of every query string; they are no parameters of an operation."""
 
-MOST: Final = 100
+MOST_PARAMETERS: Final = 100
 """The most parameters in a body, as many as in a query string."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
@@ -52,7 +52,7 @@ class Input:
     repeats: bool = False
 
 
-class Given(NamedTuple):
+class SentParameter(NamedTuple):
     """A parameter as it was sent: its name, the element that holds its value, the value, and its FHIRPath.
 
     In a query string there is neither an element nor a FHIRPath. A value of None cannot be read.
@@ -64,12 +64,12 @@ class Given(NamedTuple):
     at: str = ""
 
 
-def given_in_query(pairs: Iterable[tuple[str, str]]) -> list[Given]:
+def parameters_in_query(pairs: Iterable[tuple[str, str]]) -> list[SentParameter]:
     """Returns the parameters of a query string in order; one without a value is not stated."""
-    return [Given(name, "", text) for name, text in pairs if text and name not in EVERYWHERE]
+    return [SentParameter(name, "", text) for name, text in pairs if text and name not in EVERYWHERE]
 
 
-def given_in_parameters(resource: Json) -> list[Given]:
+def parameters_in_body(resource: Json) -> list[SentParameter]:
     """Returns the parameters in a body that `body.read` has read.
 
     Raises:
@@ -81,13 +81,15 @@ def given_in_parameters(resource: Json) -> list[Given]:
     if not resource.keys() <= _PROPERTIES or not isinstance(entries, list):
         text = "Parameters: expected only id, meta, language and a list of parameters."
         raise Malformed(Problem("unknown-property", text, _ROOT))
-    if len(entries) > MOST:
-        raise Malformed(Problem("parameter", f"Parameters: expected at most {MOST} parameters.", _ROOT))
+    if len(entries) > MOST_PARAMETERS:
+        raise Malformed(
+            Problem("parameter", f"Parameters: expected at most {MOST_PARAMETERS} parameters.", _ROOT)
+        )
     return [_entry(each, f"{_ROOT}.parameter[{index}]") for index, each in enumerate(entries)]
 
 
 def values_of(
-    given: Sequence[Given], declared: Iterable[Input], refused: AbstractSet[str] = frozenset()
+    given: Sequence[SentParameter], declared: Iterable[Input], refused: AbstractSet[str] = frozenset()
 ) -> Values:
     """Returns the values of the parameters that were sent, by name, in order.
 
@@ -113,15 +115,15 @@ def values_of(
     return values
 
 
-def _entry(entry: object, at: str) -> Given:
+def _entry(entry: object, at: str) -> SentParameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        return Given("", "", None, at)
+        return SentParameter("", "", None, at)
     elements = [name for name in entry if name not in _BESIDE]
     value = entry[elements[0]] if len(elements) == 1 else None
-    return Given(entry["name"], elements[0] if elements else "none", value, at)
+    return SentParameter(entry["name"], elements[0] if elements else "none", value, at)
 
 
-def _unknown(given: Sequence[Given], names: AbstractSet[str]) -> Iterator[Problem]:
+def _unknown(given: Sequence[SentParameter], names: AbstractSet[str]) -> Iterator[Problem]:
     for each in given:
         if each.name not in names:
             expected = ", ".join(sorted(names))
@@ -132,7 +134,7 @@ def _shown(name: str) -> str:
     return f"Parameter {name}" if _NAME.fullmatch(name) else "Parameter without a proper name"
 
 
-def _repeated(given: Sequence[Given], known: Mapping[str, Input]) -> Iterator[Problem]:
+def _repeated(given: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
     seen: set[str] = set()
     for each in given:
         if each.name in seen and each.name in known and not known[each.name].repeats:
@@ -140,7 +142,7 @@ def _repeated(given: Sequence[Given], known: Mapping[str, Input]) -> Iterator[Pr
         seen.add(each.name)
 
 
-def _wrong(given: Sequence[Given], known: Mapping[str, Input]) -> Iterator[Problem]:
+def _wrong(given: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
     for each in given:
         datatype = known[each.name].type if each.name in known else ""
         if datatype and not _is(datatype, _read(each, datatype)):
@@ -153,7 +155,7 @@ def _is(kind: str, value: object) -> bool:
     return type(value) in primitive.kinds and (primitive.accepts is None or bool(primitive.accepts(value)))
 
 
-def _read(given: Given, kind: str) -> object:
+def _read(given: SentParameter, kind: str) -> object:
     """Returns the value, as JSON has it where it came in a query string; None where it cannot be one."""
     if given.element:
         elements = _URLS if kind in ("uri", "canonical") else (f"value{kind[0].upper()}{kind[1:]}",)
@@ -166,7 +168,7 @@ def _read(given: Given, kind: str) -> object:
     return text
 
 
-def _not_supported(given: Given) -> Problem:
+def _not_supported(given: SentParameter) -> Problem:
     text = f"Parameter {given.name}: it is not supported here. Expected: the operation without it."
     return Problem("parameter-unsupported", text, given.at)
 
@@ -178,7 +180,7 @@ _MEMBERS = frozenset({"id", "extension", "name", "resource"})
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class ResourceAt:
     """A resource and its FHIRPath in the body."""
 
     resource: Json
@@ -186,7 +188,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class AssessInput:
     """What was sent.
 
     Args:
@@ -197,10 +199,10 @@ class Posted:
 
     response: Json
     at: str
-    data: tuple[Placed, ...] = ()
+    data: tuple[ResourceAt, ...] = ()
 
 
-def posted_from(resource: Json) -> Posted:
+def assess_input(resource: Json) -> AssessInput:
     """Returns the response and the chart data in a body that `body.read` has read.
 
     Raises:
@@ -209,7 +211,7 @@ def posted_from(resource: Json) -> Posted:
     """
     named = resource.get("resourceType")
     if named == "QuestionnaireResponse":
-        return Posted(resource, "QuestionnaireResponse")
+        return AssessInput(resource, "QuestionnaireResponse")
     if named != _ROOT:
         text = "resourceType: expected QuestionnaireResponse, or Parameters that hold one."
         raise Malformed(Problem("resource-type", text))
@@ -218,9 +220,9 @@ def posted_from(resource: Json) -> Posted:
     if problems:
         raise Malformed(*problems)
     (response,) = (
-        Placed(each["resource"], f"{at}.resource") for each, at in entries if each["name"] == RESPONSE
+        ResourceAt(each["resource"], f"{at}.resource") for each, at in entries if each["name"] == RESPONSE
     )
-    return Posted(response.resource, response.at, tuple(_data(entries)))
+    return AssessInput(response.resource, response.at, tuple(_data(entries)))
 
 
 def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
@@ -275,18 +277,18 @@ def _data_faults(resource: Json, at: str) -> Iterator[Problem]:
         yield Problem("parameter", f"Parameter {DATA}: expected an Observation, or a Bundle of them.", at)
 
 
-def _unpacked(resource: Json, at: str) -> Iterator[Placed]:
+def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
     """Yields the resource itself, or what a Bundle holds; an entry without resource yields an empty one."""
     if resource.get("resourceType") != "Bundle":
-        yield Placed(resource, at)
+        yield ResourceAt(resource, at)
         return
     entries = resource.get("entry")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         inner = entry.get("resource") if isinstance(entry, dict) else None
-        yield Placed(inner if isinstance(inner, dict) else {}, f"{at}.entry[{index}].resource")
+        yield ResourceAt(inner if isinstance(inner, dict) else {}, f"{at}.entry[{index}].resource")
 
 
-def _data(entries: list[tuple[Any, str]]) -> Iterator[Placed]:
+def _data(entries: list[tuple[Any, str]]) -> Iterator[ResourceAt]:
     for each, at in entries:
         if each["name"] == DATA:
             yield from _unpacked(each["resource"], f"{at}.resource")

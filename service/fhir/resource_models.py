@@ -6,15 +6,14 @@ through what our own check refuses. They are a second opinion on published resou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
+from service.fhir.json import Json
 
-def faults_in(resource: Mapping[str, Any]) -> tuple[str, ...]:
+
+def faults_in(resource: Json) -> tuple[str, ...]:
     """Returns a line per fault, `element: what is wrong`; empty when the models accept the resource.
 
     Args:

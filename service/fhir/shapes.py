@@ -17,14 +17,13 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from service.fhir.dates import compare, is_date_time
+from service.fhir.json import Json
 from service.fhir.primitives import PRIMITIVES
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
 # Invariants of R4 that the tables cannot say, as plain functions of one object each.
 #
 # Source: StructureDefinitions of R4 4.0.1; each text names its constraint.
-
-Members = Mapping[str, Any]
 
 
 class Fault(NamedTuple):
@@ -42,48 +41,48 @@ def _unless(holds: object, expected: str) -> Faults:
     return () if holds else (Fault("invariant", expected),)
 
 
-def has_value(members: Members) -> bool:
+def has_value(members: Json) -> bool:
     """True where some value[x] stands in an answer, a parameter or an extension."""
     return any(name[:5] == "value" or name[:6] == "_value" for name in members)
 
 
-def _resource(resource: Members) -> Faults:
+def _resource(resource: Json) -> Faults:
     if "implicitRules" not in resource and "_implicitRules" not in resource:
         return ()
     return (Fault("implicit-rules", "no implicit rules, since none are understood", "implicitRules"),)
 
 
-def _item(item: Members) -> Faults:
+def _item(item: Json) -> Faults:
     return _unless(
         "answer" not in item or "item" not in item, "either answers or nested items, not both (qrs-1)"
     )
 
 
-def _extension(extension: Members) -> Faults:
+def _extension(extension: Json) -> Faults:
     one = has_value(extension) != ("extension" in extension)
     return _unless(one, "either a value or nested extensions (ext-1)")
 
 
-def _quantity(quantity: Members) -> Faults:
+def _quantity(quantity: Json) -> Faults:
     return _unless("code" not in quantity or "system" in quantity, "a system beside the unit's code (qty-3)")
 
 
-def _attachment(attachment: Members) -> Faults:
+def _attachment(attachment: Json) -> Faults:
     described = "data" not in attachment or "contentType" in attachment
     return _unless(described, "a contentType beside the data (att-1)")
 
 
-def _contact_point(contact: Members) -> Faults:
+def _contact_point(contact: Json) -> Faults:
     return _unless("value" not in contact or "system" in contact, "a system beside the value (cpt-2)")
 
 
-def _ratio(ratio: Members) -> Faults:
+def _ratio(ratio: Json) -> Faults:
     together = ("numerator" in ratio) == ("denominator" in ratio)
     filled = "numerator" in ratio or "extension" in ratio
     return _unless(together and filled, "numerator and denominator, or an extension (rat-1)")
 
 
-def _period(period: Members) -> Faults:
+def _period(period: Json) -> Faults:
     start, end = period.get("start"), period.get("end")
     if not isinstance(start, str) or not isinstance(end, str):
         return ()
@@ -91,7 +90,7 @@ def _period(period: Members) -> Faults:
     return _unless(not backwards, "a start that is not after the end (per-1)")
 
 
-def _range(interval: Members) -> Faults:
+def _range(interval: Json) -> Faults:
     low, high = _measured(interval.get("low")), _measured(interval.get("high"))
     if low is None or high is None or low[1] != high[1]:
         return ()
@@ -106,20 +105,20 @@ def _measured(quantity: object) -> tuple[Decimal, object] | None:
     return Decimal(value), quantity.get("code") if isinstance(quantity, dict) else None
 
 
-def _measurement(observation: Members) -> Faults:
+def _measurement(observation: Json) -> Faults:
     one = "dataAbsentReason" not in observation or not has_value(observation)
     return _unless(one, "no dataAbsentReason beside a value (obs-6)")
 
 
-def _observation(observation: Members) -> Faults:
+def _observation(observation: Json) -> Faults:
     return _resource(observation) + _measurement(observation)
 
 
-def _reference_range(reference_range: Members) -> Faults:
+def _reference_range(reference_range: Json) -> Faults:
     return _unless(reference_range.keys() & {"low", "high", "text"}, "low, high or text (obs-3)")
 
 
-INVARIANTS: Final[Mapping[str, Callable[[Members], Faults]]] = MappingProxyType(
+INVARIANTS: Final[Mapping[str, Callable[[Json], Faults]]] = MappingProxyType(
     {
         "Bundle": _resource,
         "QuestionnaireResponse": _resource,
@@ -155,7 +154,7 @@ _ANY: Final = (
 _RESOURCES = ("QuestionnaireResponse", "Observation", "Bundle")
 
 
-Rule = Callable[[Mapping[str, Any]], Faults]
+Rule = Callable[[Json], Faults]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from service.errors import Problem
-from service.fhir.json import Place, expression, is_name, shown
+from service.fhir.json import Json, Place, expression, is_name, relative_path
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
@@ -19,7 +19,7 @@ _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
 _CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
 
 
-def check_structure(resource: Mapping[str, Any], resource_type: str, at: str) -> tuple[Problem, ...]:
+def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Problem, ...]:
     """Returns every structural fault of `resource`, the outermost first.
 
     Args:
@@ -38,11 +38,11 @@ class _Check:
     def __init__(self, root: str) -> None:
         self._root = root
         self._problems: list[Problem] = []
-        self._pending: list[tuple[Mapping[str, Any], str, Place]] = []
+        self._pending: list[tuple[Json, str, Place]] = []
         self._local: list[tuple[str, Place]] = []
         self._contained: dict[str, Place] = {}
 
-    def run(self, resource: Mapping[str, Any], resource_type: str) -> list[Problem]:
+    def run(self, resource: Json, resource_type: str) -> list[Problem]:
         """Returns the faults."""
         tables, pending = shapes(), self._pending
         pending.append((resource, resource_type, None))
@@ -56,7 +56,7 @@ class _Check:
         self._references()
         return self._problems
 
-    def _members(self, value: Mapping[str, Any], elements: Mapping[str, Element], place: Place) -> None:
+    def _members(self, value: Json, elements: Mapping[str, Element], place: Place) -> None:
         for name, member in value.items():
             element = elements.get(name)
             if element is None:
@@ -89,7 +89,7 @@ class _Check:
             elif element.accepts is not None and not element.accepts(member):
                 self._wrong(element, here)
 
-    def _whole(self, value: Mapping[str, Any], shape: Shape, place: Place) -> None:
+    def _whole(self, value: Json, shape: Shape, place: Place) -> None:
         for name, names in shape.required:
             if names.isdisjoint(value):
                 self._report("missing", place, f"the element {name}, which is required")
@@ -115,7 +115,7 @@ class _Check:
         else:
             self._report("unknown-property", place, "only properties that R4 defines")
 
-    def _resource(self, member: Mapping[str, Any], place: Place) -> None:
+    def _resource(self, member: Json, place: Place) -> None:
         """A contained resource; of a type that is not read here only what must not be missed is checked."""
         named = member.get("resourceType")
         if not isinstance(named, str):
@@ -132,7 +132,7 @@ class _Check:
         if isinstance(meta, dict) and not _NOT_CONTAINED.isdisjoint(meta):
             self._report("contained", place, "no version, date or security label in meta (dom-4, dom-5)")
 
-    def _scan(self, value: Mapping[str, Any], place: Place) -> None:
+    def _scan(self, value: Json, place: Place) -> None:
         """Looks through a resource of another type for what changes the meaning, and for local references."""
         for name, member in value.items():
             if name in _CHANGES_MEANING:
@@ -157,11 +157,11 @@ class _Check:
                 self._report("contained", place, "to be referred to from this resource (dom-3)")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
-        text = f"{shown(self._root, place)}: expected {expected}."
+        text = f"{relative_path(self._root, place)}: expected {expected}."
         self._problems.append(Problem(kind, text, expression(self._root, place)))
 
 
-def check_response(resource: Mapping[str, Any], at: str = "QuestionnaireResponse") -> tuple[Problem, ...]:
+def check_response(resource: Json, at: str = "QuestionnaireResponse") -> tuple[Problem, ...]:
     """Returns every structural fault; an empty tuple when the resource is R4.
 
     Args:

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.fhir.header import carried
-
-Json = dict[str, Any]
+from service.fhir.json import Json, MutableJson
+from service.fhir.response_context import portable_reference
 
 _SERVICE: Final = {"display": "Questionnaire guidance service"}
 _NOT_STATED: Final = {"display": "Not stated in the response"}
@@ -52,7 +51,7 @@ def provenance(step: Step, resource: Mapping[str, Any]) -> Json:
         resource: the response; its author and source are named as they stand there.
     """
     activity = ("UPDATE", "revise") if step.before else ("CREATE", "create")
-    document: Json = {
+    document: MutableJson = {
         "resourceType": "Provenance",
         "text": _text("A response was stored, with the result that the guidance makes of it."),
         "target": [{"reference": target} for target in (step.response, step.risk) if target],
@@ -69,7 +68,7 @@ def provenance(step: Step, resource: Mapping[str, Any]) -> Json:
 def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
     """Returns the AuditEvent of a stored version, without id; arguments as `provenance` has them."""
     code, action = ("update", "U") if step.before else ("create", "C")
-    subject = carried(resource.get("subject"))
+    subject = portable_reference(resource.get("subject"))
     return {
         "resourceType": "AuditEvent",
         "text": _text("A response was received and stored."),
@@ -91,8 +90,8 @@ _PATIENT: Final = {"system": _ROLE, "code": "1", "display": "Patient"}
 
 
 def _agents(resource: Mapping[str, Any]) -> Iterator[Json]:
-    author = carried(resource.get("author"))
-    source = carried(resource.get("source"))
+    author = portable_reference(resource.get("author"))
+    source = portable_reference(resource.get("source"))
     if author is None and source is None:
         yield _agent("author", "Author", _NOT_STATED)
     if author is not None:

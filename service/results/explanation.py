@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from service.datatypes.answers import Answer, Answers, Coding, Quantity
+from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
 from service.results.wording import is_assessable
-
-Json = dict[str, Any]
 
 
 def explained(guidance: Guidance, result: Result, answers: Answers) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from html import escape
-from typing import Any
 
 import orjson
 
 from service.datatypes.answers import Coding
 from service.fhir import definitions
 from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.model import Comparison, Contradiction, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
@@ -43,9 +43,6 @@ def array(members: Iterable[bytes]) -> bytes:
 def ends(length: int) -> list[tuple[int, int]]:
     """Returns every interval of a ladder as (at least, at most)."""
     return [(least, most) for least in range(length) for most in range(least, length)]
-
-
-Json = dict[str, Any]
 
 
 def part(url: str, kind: str, value: object) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -14,12 +14,13 @@ from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValues
 from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.fhir.header import DATA_ABSENT_REASON, ResponseHeader
+from service.fhir.json import Json, MutableJson
+from service.fhir.response_context import DATA_ABSENT_REASON, ResponseContext
 from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome, Rule
 from service.guidance.result import Interval, Result, Risk
 from service.results import wording
-from service.results.extensions import Extensions, Json, array, coded, coding, ends, in_json, part
+from service.results.extensions import Extensions, array, coded, coding, ends, in_json, part
 from service.results.narrative import Narrative
 from service.results.wording import IF_UNCHANGED, level_words, patient_summary
 
@@ -100,7 +101,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-# Writes a result as a RiskAssessment of R4; the same result and header give the same bytes.
+# Writes a result as a RiskAssessment of R4; the same result and context give the same bytes.
 #
 # Source: https://hl7.org/fhir/R4/riskassessment.html
 
@@ -132,7 +133,7 @@ class Renderer:
     def render(
         self,
         result: Result,
-        header: ResponseHeader,
+        context: ResponseContext,
         chart: ChartValues = _NO_CHART,
         problems: Sequence[Problem] = (),
     ) -> bytes:
@@ -140,13 +141,13 @@ class Renderer:
 
         Args:
             result: what the guidance makes of the answers.
-            header: who and what the response is about.
+            context: who and what the response is about.
             chart: values from the chart that count beside the answers; they become `basis`.
             problems: warnings about the response; they become notes.
         """
         listed = [risk for risk in result.risks if risk.listed]
-        is_final = result.settled and header.status in _COMPLETE
-        document: dict[str, Any] = {
+        is_final = result.settled and context.status in _COMPLETE
+        document: MutableJson = {
             "resourceType": "RiskAssessment",
             "text": {
                 "status": "generated",
@@ -157,11 +158,11 @@ class Renderer:
             "status": "final" if is_final else "preliminary",
             "method": self._method,
             "code": self._code,
-            "subject": header.subject or _NOBODY,
-            "encounter": header.encounter,
-            "occurrenceDateTime": header.authored,
+            "subject": context.subject or _NOBODY,
+            "encounter": context.encounter,
+            "occurrenceDateTime": context.authored,
             "performer": _ASSESSOR,
-            "basis": [_response_reference(header), *chart.basis],
+            "basis": [_response_reference(context), *chart.basis],
             "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
             "mitigation": patient_summary(self._guidance, result),
             "note": [self._intended, *map(_note, self._remarks(result, problems))],
@@ -222,14 +223,14 @@ def _code(identity: Identity) -> Json:
     return {"coding": [coded(identity.code, identity.code_display)], "text": identity.code_display}
 
 
-def _response_reference(header: ResponseHeader) -> Json:
+def _response_reference(context: ResponseContext) -> Json:
     """The response by its id, else by its identifier, else in words."""
-    if header.id is not None:
-        return {"reference": f"QuestionnaireResponse/{header.id}"}
-    if header.identifier is not None:
-        return {"type": "QuestionnaireResponse", "identifier": header.identifier}
-    when = f", written {header.authored}" if header.authored is not None else ""
-    return {"type": "QuestionnaireResponse", "display": f"Response to {header.questionnaire}{when}"}
+    if context.id is not None:
+        return {"reference": f"QuestionnaireResponse/{context.id}"}
+    if context.identifier is not None:
+        return {"type": "QuestionnaireResponse", "identifier": context.identifier}
+    when = f", written {context.authored}" if context.authored is not None else ""
+    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
 
 
 # A RiskAssessment for files and terminals: with line breaks, or in a Bundle with what it stands on.
@@ -240,12 +241,12 @@ def indented(resource: bytes) -> str:
     return msgspec.json.format(resource, indent=2).decode() + "\n"
 
 
-def collection(risk: bytes, header: ResponseHeader) -> str:
+def collection(risk: bytes, context: ResponseContext) -> str:
     """Returns a Bundle of type collection with the RiskAssessment, indented.
 
     Its fullUrl is made from its content and the response's id, so the same result has the same name.
     """
-    name = uuid5(NAMESPACE_URL, f"{header.id or ''}\n{risk.decode()}")
+    name = uuid5(NAMESPACE_URL, f"{context.id or ''}\n{risk.decode()}")
     entry = {"fullUrl": name.urn, "resource": orjson.Fragment(risk)}
     return indented(orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": [entry]}))
 
@@ -279,9 +280,9 @@ def withdrawn(risk: bytes, status: str) -> bytes:
     Source:
         R4 RiskAssessment.status; observation-status.
     """
-    before: dict[str, Any] = orjson.loads(risk)
+    before: MutableJson = orjson.loads(risk)
     words = _WORDS[status]
-    document: dict[str, Any] = {name: before[name] for name in _KEPT if name in before}
+    document: MutableJson = {name: before[name] for name in _KEPT if name in before}
     document |= {
         "text": {
             "status": "generated",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from service.fhir.dates import stretch
+from service.fhir.dates import time_range
 from service.search.bundle import searchset
 from service.search.entries import entries_of
 from service.search.query import Query
@@ -46,6 +46,6 @@ class PublishedResources:
 
 def _draft(artifact: Artifact, base: str) -> Draft:
     """Returns the resource as a record; one that has no date counts as last changed in 1970."""
-    updated = stretch(artifact.resource.get("meta", {}).get("lastUpdated", ""))
+    updated = time_range(artifact.resource.get("meta", {}).get("lastUpdated", ""))
     entries = entries_of(artifact.resource, base)
     return Draft(artifact.type, artifact.id, updated[0] if updated else 0, artifact.body, entries)

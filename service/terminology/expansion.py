@@ -20,13 +20,13 @@ import msgspec
 
 from service.errors import NotScorable, Problem
 from service.fhir.extensions import text
+from service.fhir.json import Json
 from service.terminology.value_sets import Member, Members, Resource, ValueSets
 
 # Which codes of a value set an expansion shows, and how: chosen, named, and one below the other.
 #
 # Source: FHIR R4 valueset.html (expansion.contains); parameters of OperationDefinition ValueSet-expand.
 
-Json = dict[str, Any]
 
 _WORD: Final = re.compile(r"\w+")
 _LANGUAGES: Final = ("", "urn:ietf:bcp:47")

@@ -176,9 +176,7 @@ def _invariants(bundle: Mapping[str, Any], entries: list[Any]) -> Iterator[Probl
             yield Problem("missing", "entry: expected the element request (bdl-3).", here)
         for name, key in _NOT_HERE:
             if name in entry:
-                yield Problem(
-                    "invariant", f"{name}: expected none in a Bundle of this type ({key}).", here
-                )
+                yield Problem("invariant", f"{name}: expected none in a Bundle of this type ({key}).", here)
         if "fullUrl" in entry:
             yield from _full_url_faults(entry["fullUrl"], urls, f"{here}.fullUrl")
             yield from _type_faults(entry, f"{here}.fullUrl")

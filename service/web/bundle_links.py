@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
-from service.fhir.json import Place, expression, shown
+from service.fhir.json import Place, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import is_narrative
@@ -250,5 +250,5 @@ def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Pro
 def _problem(entry: Entry, link: Link, expected: str) -> Problem:
     root = f"{entry.place}.resource"
     return Problem(
-        "bundle-reference", f"{shown(root, link.place)}: {expected}.", expression(root, link.place)
+        "bundle-reference", f"{relative_path(root, link.place)}: {expected}.", expression(root, link.place)
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
-from service.fhir.json import expression, shown
+from service.fhir.json import MutableJson, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.structure import check_response
 from service.records import RESPONSE, Unit
@@ -38,7 +38,7 @@ from service.web.bundle_links import LinkReplacement, Target, limited_to_two, li
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
-from service.web.reply import NO_STORE, STATUS_LINES, Json, Reply, Version
+from service.web.reply import NO_STORE, STATUS_LINES, Reply, Version
 from service.web.request import FORM
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _dependencies(entry: Entry, targets: Mapping[str, Target]) -> Iterator[Probl
     for link in links_in(resource or {}):
         if relinked(link, targets, root) != link.text:
             expected = "expected no link to another entry; a transaction replaces such links"
-            text = f"{shown(here, link.place)}: {expected}."
+            text = f"{relative_path(here, link.place)}: {expected}."
             yield Problem("bundle-reference", text, expression(here, link.place))
 
 
@@ -349,7 +349,7 @@ class ResponseEntries:
     def __init__(self, deployment: Deployment) -> None:
         self._base = deployment.base
         self._left = deployment.bundle_answer_bytes
-        self._entries: dict[str, Json] = {}
+        self._entries: dict[str, MutableJson] = {}
         self._named: set[tuple[str, str]] = set()
 
     def check_room(self) -> None:
@@ -362,8 +362,8 @@ class ResponseEntries:
         """Takes the answer to an entry."""
         body = b"" if entry.method == "HEAD" else reply.body
         self._left -= len(body)
-        response: Json = {"status": STATUS_LINES[reply.status], **_response_of(reply.version)}
-        answer: Json = {"response": response}
+        response: MutableJson = {"status": STATUS_LINES[reply.status], **_response_of(reply.version)}
+        answer: MutableJson = {"response": response}
         if body and _is_outcome(entry, reply):
             response["outcome"] = orjson.Fragment(body)
         elif body:
@@ -377,7 +377,7 @@ class ResponseEntries:
             kind: `batch` or `transaction`.
             entries: of the request, each of them answered.
         """
-        bundle: Json = {"resourceType": "Bundle", "type": f"{kind}-response"}
+        bundle: MutableJson = {"resourceType": "Bundle", "type": f"{kind}-response"}
         if entries:
             bundle["entry"] = [self._entries[entry.place] for entry in entries]
         return orjson.dumps(bundle)
@@ -394,7 +394,7 @@ class ResponseEntries:
         return {"fullUrl": f"{self._base}/{found[1]}"}
 
 
-def _links_of(version: Version) -> Json:
+def _links_of(version: Version) -> MutableJson:
     """Returns the link from a response to its result as a link of the entry."""
     return {"link": [{"relation": "related", "url": version.related}]} if version.related else {}
 

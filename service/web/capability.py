@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
+from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.reply import Json
 from service.web.routing import Route
 
 SOFTWARE: Final = "Questionnaire guidance service"
@@ -47,7 +47,7 @@ _STORED: Final = "vread"
 
 def capability_statement(
     routes: Sequence[Route], deployment: Deployment, definitions: Mapping[str, str]
-) -> Json:
+) -> MutableJson:
     """Returns the CapabilityStatement.
 
     Args:
@@ -57,7 +57,7 @@ def capability_statement(
     """
     kinds = dict.fromkeys(route.resource for route in routes if route.resource)
     system = [code for route in routes if route.path == BASE_PATH for code in route.interactions]
-    rest: Json = {
+    rest: MutableJson = {
         "mode": "server",
         "documentation": DEVIATIONS,
         "security": {"cors": bool(deployment.origins)},
@@ -90,11 +90,11 @@ def _narrative() -> str:
 
 def _resource(
     kind: str, routes: Sequence[Route], definitions: Mapping[str, str], deployment: Deployment
-) -> Json:
+) -> MutableJson:
     """Returns what is offered on one type of resource, by its routes."""
     interactions = list(dict.fromkeys(code for route in routes for code in route.interactions))
     operations = dict.fromkeys(route.operation for route in routes if route.operation)
-    resource: Json = {"type": kind}
+    resource: MutableJson = {"type": kind}
     if interactions:
         resource |= _interactions(interactions)
     if "search-type" in interactions:
@@ -104,7 +104,7 @@ def _resource(
     return resource
 
 
-def _interactions(codes: Sequence[str]) -> Json:
+def _interactions(codes: Sequence[str]) -> MutableJson:
     is_written = "update" in codes
     return {
         "interaction": [{"code": code} for code in codes],
@@ -118,7 +118,7 @@ def _interactions(codes: Sequence[str]) -> Json:
     }
 
 
-def _search(kind: str, deployment: Deployment) -> Json:
+def _search(kind: str, deployment: Deployment) -> MutableJson:
     found = {
         "searchInclude": list(includes_of(kind)),
         "searchRevInclude": list(revincludes_of(kind)),

@@ -8,9 +8,9 @@ from urllib.parse import urljoin
 
 from service.errors import Problem
 from service.fhir.definitions import AS_WRITTEN, Canonicals
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits, MutableJson
 from service.fhir.outcome import operation_outcome
-from service.web.reply import Header, Json
+from service.web.reply import Header
 
 BASE_PATH = "/fhir"
 """Where the FHIR API stands on this server; a proxy may show it under another path."""
@@ -36,7 +36,7 @@ class Deployment:
     base: str = ""
     canonicals: Canonicals = AS_WRITTEN
     origins: frozenset[str] = frozenset()
-    body: Limits = field(default_factory=Limits)
+    body: BodyLimits = field(default_factory=BodyLimits)
     bundle_entries: int = 100
     bundle_answer_bytes: int = 16 * 1024 * 1024
 
@@ -58,6 +58,6 @@ class Deployment:
         """
         return (_NOSNIFF, _TLS_ONLY) if self.base.startswith("https://") else (_NOSNIFF,)
 
-    def outcome(self, problems: Sequence[Problem]) -> Json:
+    def outcome(self, problems: Sequence[Problem]) -> MutableJson:
         """Returns the OperationOutcome of the problems."""
         return operation_outcome(problems, self.canonicals)

@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import orjson
 
+from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
 from service.web.capability import DATE
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.descriptions import EXPAND, SEARCH, FollowUp
 from service.web.negotiation import FHIR_JSON, JSON
 from service.web.operations import EXPAND_INPUTS
-from service.web.reply import Json
 from service.web.request import FORM
 from service.web.routing import FhirId, Route
 
@@ -36,13 +36,13 @@ STORE_AWAY: Final = 503
 _SHARED: Final = Path(__file__).with_name("openapi.json")
 _VARIABLE: Final = re.compile(r"<id:([a-z]+)>")
 _TEXT: Final = {"type": "string"}
-_INPUT_SCHEMAS: Final[Mapping[str, Json]] = {
+_INPUT_SCHEMAS: Final[Mapping[str, MutableJson]] = {
     "integer": _TEXT | {"pattern": "^(-?[0-9]{1,10})?$"},
     "boolean": _TEXT | {"enum": ["", "true", "false"]},
 }
 
 
-def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str = "") -> Json:
+def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str = "") -> MutableJson:
     """Returns the document as plain values.
 
     Args:
@@ -54,7 +54,7 @@ def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str 
     stored = frozenset(route.resource for route in routes if "vread" in route.interactions)
     prefix = deployment.base.removeprefix(deployment.server)
     writer = _Operations(prefix, stored, _examples(form) if form else {})
-    paths: Json = {}
+    paths: MutableJson = {}
     for path in dict.fromkeys(route.path for route in routes):
         of_path = sorted((route for route in routes if route.path == path), key=lambda route: route.method)
         # Where a proxy shows the FHIR base as the root of the host, nobody reaches the front page behind it.
@@ -88,13 +88,13 @@ class _Operations:
             path = self.prefix + path.removeprefix(BASE_PATH)
         return _VARIABLE.sub(r"{\1}", path) or "/"
 
-    def path_item(self, routes: Sequence[Route]) -> Json:
+    def path_item(self, routes: Sequence[Route]) -> MutableJson:
         """Returns the path item of the routes of one path: its variables, and an operation per method."""
         variables = [_path_parameter(name) for name in _VARIABLE.findall(routes[0].path)]
         operations = {route.method.lower(): self._operation(route) for route in routes}
         return ({"parameters": variables} if variables else {}) | operations
 
-    def _operation(self, route: Route) -> Json:
+    def _operation(self, route: Route) -> MutableJson:
         what = route.description
         operation = {
             "operationId": _operation_id(route.method, self.public_path(route.path)),
@@ -105,7 +105,7 @@ class _Operations:
         }
         return operation | ({"requestBody": self._body(route)} if what.body else {})
 
-    def _responses(self, route: Route) -> Json:
+    def _responses(self, route: Route) -> MutableJson:
         statuses = {*route.description.refusals, *ALWAYS}
         if route.interactions and (route.resource in self.stored or "transaction" in route.interactions):
             statuses.add(STORE_AWAY)
@@ -114,7 +114,7 @@ class _Operations:
         answers = {status: _success(status, route) | links for status in route.description.successes}
         return {str(status): response for status, response in sorted((found | answers).items())}
 
-    def _links(self, route: Route) -> Json:
+    def _links(self, route: Route) -> MutableJson:
         path = f"{self.prefix}/{route.resource}"
         links = {}
         for following in route.description.follow_ups:
@@ -122,13 +122,13 @@ class _Operations:
             links[operation_id] = _link(following, operation_id)
         return {"links": links} if links else {}
 
-    def _body(self, route: Route) -> Json:
+    def _body(self, route: Route) -> MutableJson:
         what = route.description
         if what.body == "form":
             schema = {"type": "object", "properties": dict(_form_properties(route.resource))}
             return {"required": True, "content": {FORM: {"schema": schema}}}
         name = _named(what.body, route)
-        media: Json = {"schema": _reference("schemas", name)}
+        media: MutableJson = {"schema": _reference("schemas", name)}
         if name in self.examples:
             media["example"] = self.examples[name]
         return {"required": what.body_required, "content": {FHIR_JSON: media, JSON: media}}
@@ -138,25 +138,25 @@ def _named(text: str, route: Route) -> str:
     return text.replace("{type}", route.resource)
 
 
-def _refusal(status: int) -> Json:
+def _refusal(status: int) -> MutableJson:
     """Returns the response object of a refusal, which is the same wherever it is answered."""
     names = ("X-Request-Id", "Retry-After") if status == STORE_AWAY else ("X-Request-Id",)
     content = {FHIR_JSON: {"schema": _reference("schemas", "OperationOutcome")}}
     return {"description": HTTPStatus(status).phrase, "headers": _headers(names), "content": content}
 
 
-def _success(status: int, route: Route) -> Json:
+def _success(status: int, route: Route) -> MutableJson:
     what = route.description
     names = ("X-Request-Id", *what.successes[status])
-    answer: Json = {"description": HTTPStatus(status).phrase, "headers": _headers(names)}
+    answer: MutableJson = {"description": HTTPStatus(status).phrase, "headers": _headers(names)}
     if status == HTTPStatus.NOT_MODIFIED:
         return answer
     media = {"schema": _reference("schemas", _named(what.answer, route))}
-    content: Json = {JSON: media} if what.is_plain else {FHIR_JSON: media, JSON: media}
+    content: MutableJson = {JSON: media} if what.is_plain else {FHIR_JSON: media, JSON: media}
     return answer | {"content": content | {media_type: {"schema": _TEXT} for media_type in what.also}}
 
 
-def _link(following: FollowUp, operation_id: str) -> Json:
+def _link(following: FollowUp, operation_id: str) -> MutableJson:
     link = {"operationId": operation_id, "parameters": following.parameters}
     return link | ({"requestBody": following.body} if following.body else {})
 
@@ -165,20 +165,20 @@ def _operation_id(method: str, path: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", f"{method.lower()}{path}").strip("-")
 
 
-def _headers(names: Iterable[str]) -> Json:
+def _headers(names: Iterable[str]) -> MutableJson:
     return {name: _reference("headers", name) for name in names}
 
 
-def _reference(part: str, name: str) -> Json:
+def _reference(part: str, name: str) -> MutableJson:
     return {"$ref": f"#/components/{part}/{name}"}
 
 
-def _path_parameter(name: str) -> Json:
+def _path_parameter(name: str) -> MutableJson:
     schema = _TEXT | {"pattern": f"^{FhirId.regex}$"}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _parameters(route: Route) -> Iterator[Json]:
+def _parameters(route: Route) -> Iterator[MutableJson]:
     offered = {"_include": includes_of(route.resource), "_revinclude": revincludes_of(route.resource)}
     for name in route.description.parameters:
         if offered.get(name, True):
@@ -190,7 +190,7 @@ def _parameters(route: Route) -> Iterator[Json]:
         yield from _inputs(is_url_required=not _VARIABLE.search(route.path))
 
 
-def _inputs(*, is_url_required: bool) -> Iterator[Json]:
+def _inputs(*, is_url_required: bool) -> Iterator[MutableJson]:
     for declared in EXPAND_INPUTS:
         yield {
             "name": declared.name,
@@ -200,7 +200,7 @@ def _inputs(*, is_url_required: bool) -> Iterator[Json]:
         }
 
 
-def _form_properties(kind: str) -> Iterator[tuple[str, Json]]:
+def _form_properties(kind: str) -> Iterator[tuple[str, MutableJson]]:
     for search in parameters_of(kind).values():
         yield search.name, _TEXT | {"description": _documented(search)}
 
@@ -211,7 +211,7 @@ def _documented(parameter: SearchParameter) -> str:
     return f"{parameter.documentation} Modifiers: {modifiers}." if modifiers else parameter.documentation
 
 
-def _components(shared: Json, routes: Sequence[Route]) -> Json:
+def _components(shared: MutableJson, routes: Sequence[Route]) -> MutableJson:
     """Returns what the paths refer to: parts that are written down, and parts that follow from the routes."""
     names = dict.fromkeys(_named(route.description.answer, route) for route in routes)
     refused = {status for route in routes for status in route.description.refusals} | {*ALWAYS, STORE_AWAY}
@@ -222,12 +222,12 @@ def _components(shared: Json, routes: Sequence[Route]) -> Json:
     return shared | {"schemas": schemas, "responses": responses}
 
 
-def _resource(name: str) -> Json:
+def _resource(name: str) -> MutableJson:
     properties = {"resourceType": {"const": name}}
     return {"type": "object", "required": ["resourceType"], "properties": properties}
 
 
-def _examples(form: str) -> Json:
+def _examples(form: str) -> MutableJson:
     """Returns a response that has just been begun, and a batch, by the name of each schema that they fit."""
     response = {"resourceType": "QuestionnaireResponse", "questionnaire": form, "status": "in-progress"}
     request = {"request": {"method": "GET", "url": "metadata"}}

@@ -13,11 +13,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from service.errors import Malformed, NotFound, Problem
-from service.fhir.json import read
-from service.fhir.parameters import Given, Input, Values, given_in_parameters, given_in_query, values_of
+from service.fhir.json import MutableJson, read
+from service.fhir.parameters import (
+    Input,
+    SentParameter,
+    Values,
+    parameters_in_body,
+    parameters_in_query,
+    values_of,
+)
 from service.questionnaire import Wanted, expanded
 from service.web.conditional import conditional
-from service.web.reply import NO_STORE, REVALIDATE, VARY, Json, Reply, Version, json_reply
+from service.web.reply import NO_STORE, REVALIDATE, VARY, Reply, Version, json_reply
 
 if TYPE_CHECKING:
     from service.assess import Assessor
@@ -111,19 +118,19 @@ class Expansions:
             NotScorable: the value set cannot be expanded, or not as it is asked for.
             NotFound: there is no such value set.
         """
-        reply = self._expansion(request, given_in_query(request.query()))
+        reply = self._expansion(request, parameters_in_query(request.query()))
         return conditional(request, reply, Version(f'W/"{sha256(reply.body).hexdigest()[:32]}"'))
 
     def expand_posted(self, request: Request) -> Reply:
         """Returns the same for Parameters in the body, or in the query string, or both."""
         body = request.body(self._limits.body_bytes)
-        given = given_in_query(request.query())
+        given = parameters_in_query(request.query())
         if body:
             request.check_body_type()
-            given += given_in_parameters(read(body, self._limits))
+            given += parameters_in_body(read(body, self._limits))
         return self._expansion(request, given)
 
-    def _expansion(self, request: Request, given: list[Given]) -> Reply:
+    def _expansion(self, request: Request, given: list[SentParameter]) -> Reply:
         content_type = request.answer_type()
         values = values_of(given, EXPAND_INPUTS, EXPAND_REFUSED)
         body = expanded(self._value_sets, self._named(request.args.get("id"), values), _wanted(values))
@@ -231,10 +238,10 @@ def _unversioned(pinned: Iterable[tuple[str, str]]) -> Iterator[Problem]:
             yield Problem("parameter", f"Parameter {name}: expected system|version.")
 
 
-def _as_repeated(values: Values) -> Iterator[Json]:
+def _as_repeated(values: Values) -> Iterator[MutableJson]:
     """Yields the parameters as an expansion repeats them, in the order of their declaration."""
     for declared in EXPAND_INPUTS:
-        kind = "uri" if declared.type == "canonical" else declared.type
+        datatype = "uri" if declared.type == "canonical" else declared.type
         for value in values.get(declared.name, ()):
             if declared.name not in ("url", "valueSetVersion"):
                 yield {"name": declared.name, f"value{datatype[0].upper()}{datatype[1:]}": value}

@@ -10,7 +10,6 @@ import msgspec
 import orjson
 
 Header = tuple[str, str]
-Json = dict[str, Any]
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 NO_STORE: Header = ("Cache-Control", "no-store")

@@ -16,10 +16,11 @@ from urllib.parse import urlencode
 import orjson
 
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
+from service.fhir.json import MutableJson
 from service.records import RISK, Stored, instant
 from service.search import condition_from, query_from, searchset, subset
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
-from service.web.reply import NO_STORE, VARY, Header, Json, Reply, Version, json_reply
+from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
 from service.web.request import LAYOUT, is_strict, search_parameters, wanted_return
 
 if TYPE_CHECKING:
@@ -210,9 +211,9 @@ def _moment(value: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _history_bundle(found: History, place: str, wanted: _WantedPage) -> Json:
+def _history_bundle(found: History, place: str, wanted: _WantedPage) -> MutableJson:
     records = [record for record in found.records if record.updated >= wanted.since] if wanted.count else []
-    bundle: Json = {"resourceType": "Bundle", "type": "history"}
+    bundle: MutableJson = {"resourceType": "Bundle", "type": "history"}
     if not wanted.since:
         bundle["total"] = found.total
     bundle["link"] = [{"relation": "self", "url": _history_link(place, wanted.used)}]
@@ -222,7 +223,7 @@ def _history_bundle(found: History, place: str, wanted: _WantedPage) -> Json:
     return bundle | {"entry": [_history_entry(record, place) for record in records]} if records else bundle
 
 
-def _history_entry(record: Record, place: str) -> Json:
+def _history_entry(record: Record, place: str) -> MutableJson:
     created = record.version == 1
     return {
         "fullUrl": place,

@@ -18,7 +18,7 @@ from marshmallow import Schema, ValidationError, fields
 
 from service import catalogue, check
 from service.assess import Assessor
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.guidance import schema as grammar
 from service.settings import Settings
 
@@ -217,7 +217,7 @@ def assessor_with(example: Path, conditions: list[str]) -> Assessor:
             when = when if when.startswith("{") else f"{{{when}}}"
             keys = f"kind: recorded, means: Tried., when: {when}, sources: [S001]"
             findings.write(f"- {{finding: tried-{index}, {keys}}}\n")
-    return Assessor(catalogue.read(example / "questionnaires", example / "mappings"), Limits())
+    return Assessor(catalogue.read(example / "questionnaires", example / "mappings"), BodyLimits())
 
 
 def states(assessor: Assessor, example: Path, letters: Any) -> dict[str, str]:

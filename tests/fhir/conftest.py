@@ -9,7 +9,7 @@ import pytest
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
-from service.fhir.header import ResponseHeader
+from service.fhir.response_context import ResponseContext
 from service.guidance import model
 from service.guidance.conditions import Named
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
@@ -229,8 +229,8 @@ def troubled(make_result: Callable[..., Result]) -> Result:
 
 
 @pytest.fixture
-def make_header() -> Callable[..., ResponseHeader]:
-    def make(**more: Any) -> ResponseHeader:
+def make_context() -> Callable[..., ResponseContext]:
+    def make(**more: Any) -> ResponseContext:
         stated: dict[str, Any] = {
             "id": "r1",
             "identifier": {"system": f"{BASE}/responses", "value": "1"},
@@ -240,7 +240,7 @@ def make_header() -> Callable[..., ResponseHeader]:
             "encounter": {"reference": "Encounter/e1"},
             "authored": "2026-01-05T10:00:00+01:00",
         }
-        return ResponseHeader(**(stated | more))
+        return ResponseContext(**(stated | more))
 
     return make
 

@@ -17,8 +17,8 @@ from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Option
 from service.errors import ServiceError
 from service.fhir.accept import Decode, decoder
-from service.fhir.header import header_from_accepted, header_from_resource
-from service.fhir.json import Limits, read
+from service.fhir.json import BodyLimits, read
+from service.fhir.response_context import context_from_accepted, context_from_resource
 from service.fhir.structure import check_response
 
 UCUM = "http://unitsofmeasure.org"
@@ -39,11 +39,11 @@ def check_sound(decode: Decode, data: bytes) -> bool:
     response = decode(data)
     if response is None:
         return False
-    resource = read(data, Limits(depth=32))
+    resource = read(data, BodyLimits(depth=32))
     assert check_response(resource) == ()
     plain = msgspec.to_builtins(response, builtin_types=(Decimal,))
     assert str(sorted_deeply(plain)) == str(sorted_deeply(with_decimals(resource)))
-    assert header_from_accepted(response) == header_from_resource(resource)
+    assert context_from_accepted(response) == context_from_resource(resource)
     return True
 
 

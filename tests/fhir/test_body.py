@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
-from service.fhir.json import NUMBER_CHARACTERS, STRING_CHARACTERS, Limits, read, read_published
+from service.fhir.json import NUMBER_CHARACTERS, STRING_CHARACTERS, BodyLimits, read, read_published
 
-LARGE = Limits(body_bytes=64 * 1024 * 1024)
+LARGE = BodyLimits(body_bytes=64 * 1024 * 1024)
 
 
-def refused(data: bytes, limits: Limits = LARGE) -> tuple[type[ServiceError], list[Problem]]:
+def refused(data: bytes, limits: BodyLimits = LARGE) -> tuple[type[ServiceError], list[Problem]]:
     with pytest.raises(ServiceError) as caught:
         read(data, limits)
     return type(caught.value), list(caught.value.problems)
@@ -209,9 +209,9 @@ def test_rb09_every_fault_is_reported_at_once():
 
 
 def test_rb10_a_body_over_the_limit_is_too_large():
-    error, problems = refused(b'{"a":"bcd"}', Limits(body_bytes=10))
+    error, problems = refused(b'{"a":"bcd"}', BodyLimits(body_bytes=10))
     assert (error, problems[0].kind) == (TooLarge, "body-size")
-    assert read(b'{"a":"bc"}', Limits(body_bytes=10))
+    assert read(b'{"a":"bc"}', BodyLimits(body_bytes=10))
 
 
 def test_rb10_a_string_over_the_limit_of_r4_is_too_large():

@@ -7,7 +7,7 @@ import pytest
 
 from service.datatypes.answers import Quantity
 from service.fhir.chart import ChartValues, chart_values
-from service.fhir.parameters import Placed, Posted
+from service.fhir.parameters import AssessInput, ResourceAt
 
 PATIENT = {"reference": "Patient/p1"}
 LOINC = "http://loinc.org"
@@ -27,14 +27,14 @@ def crp(value: Any = 12, **more: Any) -> dict[str, Any]:
     return {name: each for name, each in (stated | more).items() if each is not None}
 
 
-def posted(*observations: dict[str, Any], subject: Any = PATIENT) -> Posted:
+def posted(*observations: dict[str, Any], subject: Any = PATIENT) -> AssessInput:
     response = {"resourceType": "QuestionnaireResponse", "status": "completed", "subject": subject}
     if subject is None:
         del response["subject"]
     data = tuple(
-        Placed(each, f"Parameters.parameter[{n}].resource") for n, each in enumerate(observations, 1)
+        ResourceAt(each, f"Parameters.parameter[{n}].resource") for n, each in enumerate(observations, 1)
     )
-    return Posted(response, "Parameters.parameter[0].resource", data)
+    return AssessInput(response, "Parameters.parameter[0].resource", data)
 
 
 def found(form: Any, *observations: dict[str, Any], **more: Any) -> ChartValues:

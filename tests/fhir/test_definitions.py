@@ -50,10 +50,12 @@ def test_every_file_is_named_for_its_resource():
         assert each.resource["status"] == "active"
 
 
-def test_every_extension_is_written_as_it_is_defined(renderer, make_header, make_result, unsettled, troubled):
+def test_every_extension_is_written_as_it_is_defined(
+    renderer, make_context, make_result, unsettled, troubled
+):
     seen: set[str] = set()
     for result in (make_result(), unsettled, troubled):
-        risk = json.loads(renderer.render(result, make_header()))
+        risk = json.loads(renderer.render(result, make_context()))
         placed = [("RiskAssessment", each) for each in risk["extension"]]
         placed += [("RiskAssessment.method", each) for each in risk["method"]["extension"]]
         placed += [
@@ -96,12 +98,12 @@ def test_the_operation_has_the_parameters_that_are_read():
 
 
 def test_a_second_opinion_finds_no_fault_in_a_definition_or_a_result(
-    renderer, make_header, make_result, troubled
+    renderer, make_context, make_result, troubled
 ):
     for each in own_definitions():
         assert faults_in(each.resource) == ()
     for result in (make_result(), troubled):
-        assert faults_in(json.loads(renderer.render(result, make_header()))) == ()
+        assert faults_in(json.loads(renderer.render(result, make_context()))) == ()
 
 
 def test_the_second_opinion_names_element_and_fault():

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from service.errors import Malformed, NotScorable
-from service.fhir.parameters import MOST, Input, given_in_parameters, given_in_query, values_of
+from service.fhir.parameters import MOST_PARAMETERS, Input, parameters_in_body, parameters_in_query, values_of
 
 DECLARED = (
     Input("url", "uri"),
@@ -18,12 +18,12 @@ DECLARED = (
 
 
 def in_query(*pairs):
-    return values_of(given_in_query(pairs), DECLARED, {"date"})
+    return values_of(parameters_in_query(pairs), DECLARED, {"date"})
 
 
 def in_body(*entries):
     resource = {"resourceType": "Parameters", "parameter": list(entries)}
-    return values_of(given_in_parameters(resource), DECLARED, {"date"})
+    return values_of(parameters_in_body(resource), DECLARED, {"date"})
 
 
 def test_a_query_string_has_values_of_the_declared_types():
@@ -71,7 +71,7 @@ def test_a_parameter_without_a_value_is_not_stated():
     "resource", [{"resourceType": "Parameters"}, {"resourceType": "Parameters", "id": "x"}]
 )
 def test_there_may_be_no_parameter(resource):
-    assert given_in_parameters(resource) == []
+    assert parameters_in_body(resource) == []
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_op05_what_is_declared_but_not_supported_is_refused_by_name():
 
 def test_a_body_holds_as_many_parameters_as_a_query_string_and_no_more():
     entry = {"name": "words", "valueString": "a"}
-    assert len(in_body(*[entry] * MOST)["words"]) == MOST
+    assert len(in_body(*[entry] * MOST_PARAMETERS)["words"]) == MOST_PARAMETERS
     with pytest.raises(Malformed, match="at most 100 parameters"):
-        in_body(*[entry] * (MOST + 1))
+        in_body(*[entry] * (MOST_PARAMETERS + 1))
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_a_body_holds_as_many_parameters_as_a_query_string_and_no_more():
 )
 def test_another_body_is_refused(resource):
     with pytest.raises(Malformed):
-        given_in_parameters(resource)
+        parameters_in_body(resource)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.errors import Malformed
-from service.fhir.parameters import posted_from
+from service.fhir.parameters import assess_input
 
 RESPONSE = {"resourceType": "QuestionnaireResponse", "status": "completed"}
 OBSERVATION = {"resourceType": "Observation", "id": "o1"}
@@ -23,24 +23,24 @@ def data(*resources: Any, **bundle: Any) -> dict[str, Any]:
 
 def refused(body: dict[str, Any]) -> list[tuple[str, str, str]]:
     with pytest.raises(Malformed) as caught:
-        posted_from(body)
+        assess_input(body)
     return [(each.kind, each.text, each.expression) for each in caught.value.problems]
 
 
 def test_op03_a_bare_response_is_what_was_sent():
-    posted = posted_from(RESPONSE)
+    posted = assess_input(RESPONSE)
     assert (posted.response, posted.at, posted.data) == (RESPONSE, "QuestionnaireResponse", ())
 
 
 def test_op03_parameters_may_hold_only_the_response():
-    posted = posted_from(parameters(MAIN, id="p", meta={"versionId": "1"}, language="en"))
+    posted = assess_input(parameters(MAIN, id="p", meta={"versionId": "1"}, language="en"))
     assert (posted.response, posted.at, posted.data) == (RESPONSE, "Parameters.parameter[0].resource", ())
 
 
 def test_chart_data_is_found_in_observations_and_bundles():
     other = {"resourceType": "Observation", "id": "o2"}
     body = parameters({"name": "data", "resource": OBSERVATION}, MAIN, data(other, OBSERVATION), data())
-    posted = posted_from(body)
+    posted = assess_input(body)
     assert posted.at == "Parameters.parameter[1].resource"
     assert [(each.resource["id"], each.at) for each in posted.data] == [
         ("o1", "Parameters.parameter[0].resource"),

@@ -19,12 +19,12 @@ CRP = {"reference": "Observation/o1"}
 
 
 @pytest.fixture
-def render(renderer, make_header):
-    """Renders a result; keywords change the header."""
+def render(renderer, make_context):
+    """Renders a result; keywords change the context."""
 
-    def rendered(result: Any, chart: ChartValues = NO_CHART, problems: Any = (), **header: Any) -> Any:
+    def rendered(result: Any, chart: ChartValues = NO_CHART, problems: Any = (), **context: Any) -> Any:
         return json.loads(
-            renderer.render(result, make_header(**header), chart, problems), parse_float=Decimal
+            renderer.render(result, make_context(**context), chart, problems), parse_float=Decimal
         )
 
     return rendered
@@ -139,9 +139,9 @@ def test_iv17_the_performer_is_the_contained_device_with_its_version(render, mak
     assert (device["resourceType"], device["version"][0]["value"]) == ("Device", "1.2.0")
 
 
-def test_iv16_no_probability_is_ever_written(renderer, make_header, make_result, unsettled, troubled):
+def test_iv16_no_probability_is_ever_written(renderer, make_context, make_result, unsettled, troubled):
     for result in (make_result(), unsettled, troubled):
-        risk = json.loads(renderer.render(result, make_header()))
+        risk = json.loads(renderer.render(result, make_context()))
         assert all(not name.startswith("probability") for each in risk["prediction"] for name in each)
 
 
@@ -256,8 +256,8 @@ def test_contradictions_ignored_answers_and_scores_are_reported(render, troubled
     assert union([risk]) == [[]]
 
 
-def test_a_score_keeps_its_digits(renderer, make_header, troubled):
-    assert b'"url":"at-most","valueDecimal":3.0}' in renderer.render(troubled, make_header())
+def test_a_score_keeps_its_digits(renderer, make_context, troubled):
+    assert b'"url":"at-most","valueDecimal":3.0}' in renderer.render(troubled, make_context())
 
 
 def test_warnings_about_the_response_become_notes(render, make_result, union):
@@ -294,7 +294,7 @@ def test_iv17_nobody_named_is_said_and_not_invented(render, make_result, union):
 
 
 @pytest.mark.parametrize(
-    ("header", "reference"),
+    ("context", "reference"),
     [
         ({}, {"reference": "QuestionnaireResponse/r1"}),
         (
@@ -314,24 +314,24 @@ def test_iv17_nobody_named_is_said_and_not_invented(render, make_result, union):
         ),
     ],
 )
-def test_iv17_the_basis_names_the_response_as_well_as_it_can(render, make_result, header, reference, union):
-    risk = render(make_result(), **header)
+def test_iv17_the_basis_names_the_response_as_well_as_it_can(render, make_result, context, reference, union):
+    risk = render(make_result(), **context)
     assert risk["basis"] == [reference]
     assert union([risk]) == [[]]
 
 
 def test_op06_the_same_result_gives_the_same_bytes(
-    guidance, renderer, make_header, make_result, unsettled, troubled
+    guidance, renderer, make_context, make_result, unsettled, troubled
 ):
     again = type(renderer)(guidance)
     for result in (make_result(), unsettled, troubled):
-        assert again.render(result, make_header()) == renderer.render(result, make_header())
+        assert again.render(result, make_context()) == renderer.render(result, make_context())
 
 
-def test_a_code_without_display_is_written_without_one(guidance, make_header, make_result, renderer, union):
+def test_a_code_without_display_is_written_without_one(guidance, make_context, make_result, renderer, union):
     identity = replace(guidance.written.identity, code_display="")
     written = replace(guidance.written, identity=identity)
     bare = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
-    risk = json.loads(type(renderer)(bare).render(make_result(), make_header()))
+    risk = json.loads(type(renderer)(bare).render(make_result(), make_context()))
     assert risk["code"] == {"coding": [{"system": "http://snomed.info/sct", "code": "1"}]}
     assert union([risk]) == [[]]

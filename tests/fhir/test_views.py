@@ -77,17 +77,17 @@ def test_explain_shows_the_answers_as_they_were_read(guidance, troubled, answers
 
 
 def test_iv20_a_bundle_holds_the_assessment_under_a_name_made_from_its_content(
-    renderer, make_header, make_result, troubled, union
+    renderer, make_context, make_result, troubled, union
 ):
-    risk = renderer.render(make_result(), make_header())
-    text = collection(risk, make_header())
+    risk = renderer.render(make_result(), make_context())
+    text = collection(risk, make_context())
     bundle = json.loads(text)
     assert (bundle["type"], bundle["entry"][0]["resource"]) == ("collection", json.loads(risk))
-    assert text == collection(risk, make_header())
+    assert text == collection(risk, make_context())
     assert text.count("\n") > 50
     names = {
-        json.loads(collection(each, make_header(id=name)))["entry"][0]["fullUrl"]
-        for each in (risk, renderer.render(troubled, make_header()))
+        json.loads(collection(each, make_context(id=name)))["entry"][0]["fullUrl"]
+        for each in (risk, renderer.render(troubled, make_context()))
         for name in ("r1", None)
     }
     assert len(names) == 4

@@ -9,7 +9,7 @@ import pytest
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.storage import migrate, open_store
 
@@ -20,7 +20,7 @@ SECOND = 1_000_000
 
 @pytest.fixture(scope="session")
 def assessor(root) -> Assessor:
-    return Assessor(catalogue.read(root / "questionnaires", root / "mappings"), Limits())
+    return Assessor(catalogue.read(root / "questionnaires", root / "mappings"), BodyLimits())
 
 
 @pytest.fixture

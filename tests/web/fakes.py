@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 from service.errors import Malformed, Problem
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.web.application import Application
 from service.web.deployment import Deployment
 from service.web.routes import Parts, all_routes
 
 BASE = "https://fhir.example.org/r4"
 LIMIT = 4096
-DEPLOYMENT = Deployment(BASE, body=Limits(LIMIT, 64), bundle_entries=5)
+DEPLOYMENT = Deployment(BASE, body=BodyLimits(LIMIT, 64), bundle_entries=5)
 FHIR = "application/fhir+json"
 
 

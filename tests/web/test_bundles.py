@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from service import app
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.settings import ROOT, Settings
 from service.web.access import Access
 from service.web.application import Application
@@ -27,7 +27,7 @@ FHIR = {"Content-Type": "application/fhir+json"}
 SYSTEM = "https://ehr.example.org/answers"
 SAMPLE = orjson.loads((ROOT / "samples" / "plain-eyelid.json").read_bytes())
 OPEN = orjson.loads((ROOT / "samples" / "empty.json").read_bytes())
-DEPLOYMENT = Deployment(BASE, body=Limits(200_000, 64), bundle_entries=20, bundle_answer_bytes=1000)
+DEPLOYMENT = Deployment(BASE, body=BodyLimits(200_000, 64), bundle_entries=20, bundle_answer_bytes=1000)
 
 
 @pytest.fixture(scope="module")

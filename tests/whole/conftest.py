@@ -10,7 +10,7 @@ import pytest
 from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.validate import Validator
 
 Json = dict[str, Any]
@@ -30,12 +30,12 @@ def pair(served: Catalogue) -> Pair:
 
 @pytest.fixture(scope="session")
 def assessor(served: Catalogue) -> Assessor:
-    return Assessor(served, Limits(body_bytes=64 * 1024 * 1024))
+    return Assessor(served, BodyLimits(body_bytes=64 * 1024 * 1024))
 
 
 @pytest.fixture(scope="session")
 def validator(served: Catalogue) -> Validator:
-    return Validator(served, Limits())
+    return Validator(served, BodyLimits())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from service.assess import Assessor
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -261,7 +261,7 @@ def test_the_same_response_gives_the_same_bytes_by_either_way_in(
         assert accepted is not None
         assert accepted.answers == full.answers
         written = [
-            each.pair.renderer.render(each.result(), each.header, each.chart, each.problems)
+            each.pair.renderer.render(each.result(), each.context, each.chart, each.problems)
             for each in (accepted, full)
         ]
         assert written[0] == written[1] == assessor.assess_body(data).body
@@ -313,6 +313,6 @@ def test_not_a_response_at_all_is_malformed(assessor: Assessor) -> None:
 
 
 def test_a_body_over_the_limit_is_too_large(served, sample: Sample) -> None:
-    small = Assessor(served, Limits(body_bytes=100))
+    small = Assessor(served, BodyLimits(body_bytes=100))
     with pytest.raises(TooLarge):
         small.assess_body(orjson.dumps(sample("plain-eyelid")))

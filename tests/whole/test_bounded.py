@@ -18,7 +18,7 @@ from service import sandbox as module
 from service.catalogue import Catalogue
 from service.errors import NotScorable
 from service.fhir import extensions
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.questionnaire import carries_code, validate
 from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
 from service.validate import Validator
@@ -84,7 +84,7 @@ def files_and_children() -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def strict(served: Catalogue) -> Validator:
-    return Validator(served, Limits(), BOUNDS)
+    return Validator(served, BodyLimits(), BOUNDS)
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +239,7 @@ def test_no_more_children_than_places(served: Catalogue, monkeypatch: pytest.Mon
     bounds = replace(BOUNDS, place_s=0.0)
     with pytest.raises(NoPlace):
         bounded(lambda: b"", bounds)
-    (problem,) = Validator(served, Limits(), bounds).validated(orjson.dumps(long_expression()))
+    (problem,) = Validator(served, BodyLimits(), bounds).validated(orjson.dumps(long_expression()))
     assert (problem.kind, "try again" in problem.text) == ("too-costly", True)
 
 

@@ -17,7 +17,7 @@ from service.app import create_app
 from service.assess import OUTPUTS, Assessor
 from service.catalogue import Catalogue
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Canonicals
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 from service.records import KINDS
 from service.settings import Settings, from_environment
 from service.validate import Validator
@@ -94,7 +94,7 @@ def test_a_search_finds_a_resource_by_its_own_canonical(client: FlaskClient) -> 
 def test_a_response_that_names_the_own_canonical_is_scored(
     moved: Catalogue, assessor: Assessor, root: Path
 ) -> None:
-    here = Assessor(moved, Limits())
+    here = Assessor(moved, BodyLimits())
     for path in sorted(each for each in (root / "samples").glob("*.json") if "." not in each.stem):
         document = restated(orjson.loads(path.read_bytes()))
         for output in OUTPUTS:
@@ -260,7 +260,7 @@ def test_a_form_that_a_caller_sends_along_is_never_restated(
         "contained": [form],
         "item": [{"linkId": "1", "answer": [{"valueString": f"{DOMAIN}/said"}]}],
     }
-    problems = Validator(moved, Limits()).validated(orjson.dumps(response))
+    problems = Validator(moved, BodyLimits()).validated(orjson.dumps(response))
     assert not [each for each in problems if each.severity == "error"]
 
 

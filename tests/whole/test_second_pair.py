@@ -8,7 +8,7 @@ import pytest
 
 from service import catalogue
 from service.assess import Assessor
-from service.fhir.json import Limits
+from service.fhir.json import BodyLimits
 
 ITEMS = ("tense", "rushed", "sleep-work", "short-temper", "no-break", "concentration", "drained")
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/workday-strain|2.1.0"
@@ -19,7 +19,7 @@ WORDS = ("never", "some-days", "most-days", "every-day")
 @pytest.fixture(scope="module")
 def assessor(root: Path) -> Assessor:
     folder = root / "tests" / "second_pair"
-    return Assessor(catalogue.read(folder / "questionnaires", folder / "mappings"), Limits())
+    return Assessor(catalogue.read(folder / "questionnaires", folder / "mappings"), BodyLimits())
 
 
 def response(points: list[int | None], status: str = "completed") -> bytes:

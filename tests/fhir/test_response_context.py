@@ -2,7 +2,12 @@
 
 import pytest
 
-from service.fhir.header import DATA_ABSENT_REASON, carried, carried_identifier, header_from_resource
+from service.fhir.response_context import (
+    DATA_ABSENT_REASON,
+    context_from_resource,
+    portable_identifier,
+    portable_reference,
+)
 
 DECLINED = {"url": DATA_ABSENT_REASON, "valueCode": "asked-declined"}
 
@@ -30,7 +35,7 @@ DECLINED = {"url": DATA_ABSENT_REASON, "valueCode": "asked-declined"}
     ],
 )
 def test_of_a_reference_only_what_can_stand_elsewhere_is_carried(reference, kept):
-    assert carried(reference) == kept
+    assert portable_reference(reference) == kept
 
 
 @pytest.mark.parametrize(
@@ -46,18 +51,18 @@ def test_of_a_reference_only_what_can_stand_elsewhere_is_carried(reference, kept
     ],
 )
 def test_of_an_identifier_use_system_and_value_are_carried(identifier, kept):
-    assert carried_identifier(identifier) == kept
+    assert portable_identifier(identifier) == kept
 
 
 def test_what_a_response_does_not_state_is_none():
-    header = header_from_resource({"resourceType": "QuestionnaireResponse", "status": "completed"})
-    assert header.status == "completed"
+    context = context_from_resource({"resourceType": "QuestionnaireResponse", "status": "completed"})
+    assert context.status == "completed"
     stated = (
-        header.id,
-        header.identifier,
-        header.questionnaire,
-        header.subject,
-        header.encounter,
-        header.authored,
+        context.id,
+        context.identifier,
+        context.questionnaire,
+        context.subject,
+        context.encounter,
+        context.authored,
     )
     assert stated == (None,) * 6

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
 from service.fhir.accept import AcceptedResponse, Identifier, Reference
+from service.fhir.json import Json, MutableJson
 
 DATA_ABSENT_REASON: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
-Json = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
-class ResponseHeader:
+class ResponseContext:
     """The part of a response that its result repeats, as plain JSON values; None is not stated.
 
     References and identifiers are cut to what can stand in another resource: reference, type,
@@ -33,9 +31,9 @@ class ResponseHeader:
     authored: str | None
 
 
-def header_from_accepted(response: AcceptedResponse) -> ResponseHeader:
+def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
     """Returns the header of a response that the accept path has read."""
-    return ResponseHeader(
+    return ResponseContext(
         id=response.id if response.id is not UNSET else None,
         identifier=_accepted_identifier(response.identifier),
         questionnaire=response.questionnaire if response.questionnaire is not UNSET else None,
@@ -46,27 +44,27 @@ def header_from_accepted(response: AcceptedResponse) -> ResponseHeader:
     )
 
 
-def header_from_resource(response: Json) -> ResponseHeader:
+def context_from_resource(response: Json) -> ResponseContext:
     """Returns the header of a response that `response.check` has found sound."""
-    return ResponseHeader(
+    return ResponseContext(
         id=response.get("id"),
-        identifier=carried_identifier(response.get("identifier")),
+        identifier=portable_identifier(response.get("identifier")),
         questionnaire=response.get("questionnaire"),
         status=response["status"],
-        subject=carried(response.get("subject")),
-        encounter=carried(response.get("encounter")),
+        subject=portable_reference(response.get("subject")),
+        encounter=portable_reference(response.get("encounter")),
         authored=response.get("authored"),
     )
 
 
-def carried(reference: Json | None) -> Json | None:
+def portable_reference(reference: Json | None) -> Json | None:
     """Returns of a reference what can stand in another resource, or None where nothing can."""
     if reference is None:
         return None
     kept = {name: reference[name] for name in ("reference", "type", "display") if name in reference}
     if kept.get("reference", "").startswith("#"):
         del kept["reference"]
-    identifier = carried_identifier(reference.get("identifier"))
+    identifier = portable_identifier(reference.get("identifier"))
     if identifier is not None:
         kept["identifier"] = identifier
     if kept.keys() & {"reference", "identifier", "display"}:
@@ -74,7 +72,7 @@ def carried(reference: Json | None) -> Json | None:
     return _absent(reference)
 
 
-def carried_identifier(identifier: Json | None) -> Json | None:
+def portable_identifier(identifier: Json | None) -> Json | None:
     """Returns use, system and value of an identifier, or None where it has no value."""
     if identifier is None or "value" not in identifier:
         return None
@@ -90,7 +88,7 @@ def _absent(reference: Json) -> Json | None:
 def _accepted_reference(reference: Reference | UnsetType) -> Json | None:
     if reference is UNSET:
         return None
-    kept: dict[str, Any] = {}
+    kept: MutableJson = {}
     if reference.reference is not UNSET:
         kept["reference"] = reference.reference
     if reference.type is not UNSET:
@@ -105,7 +103,7 @@ def _accepted_reference(reference: Reference | UnsetType) -> Json | None:
 def _accepted_identifier(identifier: Identifier | UnsetType) -> Json | None:
     if identifier is UNSET:
         return None
-    kept: dict[str, Any] = {}
+    kept: MutableJson = {}
     if identifier.use is not UNSET:
         kept["use"] = identifier.use
     if identifier.system is not UNSET:
