@@ -153,21 +153,21 @@ class Assessor:
 
     def scored(self, data: bytes) -> Scored:
         """Reads and checks a body in full; raises as `assess_body` does."""
-        posted = assess_input(read(data, self._limits))
-        _refuse_errors(Malformed, check_structure(posted.response, posted.at))
-        _refuse_subset(posted.response)
-        _refuse_status(posted.response)
-        return self._scored(posted)
+        sent = assess_input(read(data, self._limits))
+        _refuse_errors(Malformed, check_structure(sent.response, sent.at))
+        _refuse_subset(sent.response)
+        _refuse_status(sent.response)
+        return self._scored(sent)
 
-    def _scored(self, posted: AssessInput) -> Scored:
-        pair = self._catalogue.find(posted.response.get("questionnaire"))
-        checked = pair.compiled.check(posted.response)
-        chart = chart_values(posted, pair.guidance.form)
-        problems = (*(_placed(problem, posted.at) for problem in checked.problems), *chart.problems)
+    def _scored(self, sent: AssessInput) -> Scored:
+        pair = self._catalogue.find(sent.response.get("questionnaire"))
+        checked = pair.compiled.check(sent.response)
+        chart = chart_values(sent, pair.guidance.form)
+        problems = (*(_placed(problem, sent.at) for problem in checked.problems), *chart.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
-        answers = replace(checked.answers, chart=chart.given, closed=closed)
-        return Scored(pair, context_from_resource(posted.response), answers, chart, problems)
+        answers = replace(checked.answers, chart=chart.answers, closed=closed)
+        return Scored(pair, context_from_resource(sent.response), answers, chart, problems)
 
     def _response(self, data: bytes) -> Json:
         """Returns a body that is a QuestionnaireResponse of R4, whatever it answers."""

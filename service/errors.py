@@ -14,7 +14,7 @@
       GuidanceError         a questionnaire or a mapping file is wrong
 
 An error knows neither HTTP status nor issue-type code: `web/problems.py` maps class to
-status, `fhir/outcome.py` maps kind to code, and a test proves both maps total.
+status, the published CodeSystem `problem-kind` maps kind to code, and tests prove both maps total.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The fast way in: proves in C that a body is a common, valid QuestionnaireResponse, or says nothing at all.
+"""The accept path: reads a common, valid QuestionnaireResponse typed, in C, or says nothing at all.
 
-`decode` returns a struct only for bodies in which `body.read` and `response.check` find no problem.
-None never means an error: the full path decides, and finds the words.
+`decode` returns a struct only for a body in which `json.read` and `structure.check_response` find no
+problem. None never means an error: the full path decides, and finds the words.
 
-How the proof goes, for what typed decoding alone does not see:
+What typed decoding alone does not see is proved in these ways:
 
 - No backslash in the body, so every string is written with exactly two quotation marks.
 - The struct is written again. A property that stood twice, or a number sent as text, has left quotation
@@ -51,7 +51,7 @@ _MINUS_ZERO = re.compile(rb":[ \t\r\n]*-0[^.0-9]")
 
 
 class _Struct(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What all structs have in common: a property that is not declared takes the full path."""
+    """A struct in which a property that is not declared is refused, so that the full path takes it."""
 
 
 class Identifier(_Struct, kw_only=True):
@@ -81,7 +81,7 @@ class Quantity(_Struct, kw_only=True):
 
 
 class ResponseMeta(_Struct, kw_only=True):
-    """Meta; read over, since a result repeats nothing of it."""
+    """Meta; it is only checked, since a result repeats nothing of it."""
 
     versionId: _Id | UnsetType = UNSET  # noqa: N815 - FHIR's name
     lastUpdated: _Instant | UnsetType = UNSET  # noqa: N815 - FHIR's name
@@ -119,7 +119,9 @@ def decoder(forms: Iterable[Form]) -> Decode:
         forms: questionnaires; their systems and codes are looked up in C while reading, so nothing of
             a coding has to be checked as text.
     """
-    codings = [option.coding for form in forms for each in form.questions.values() for option in each.options]
+    codings = [
+        option.coding for form in forms for question in form.questions.values() for option in question.options
+    ]
     systems = {coding.system for coding in codings if is_uri(coding.system)}
     codes = {coding.code for coding in codings if is_code(coding.code)}
     read = msgspec.json.Decoder(_response(_coding(systems, codes))).decode
@@ -186,12 +188,14 @@ def _response(coding: Any) -> Any:
 
 def _struct(name: str, **types: Any) -> Any:
     """Returns a struct with these properties, in this order; those that may be unset are unset at first."""
-    fields = [(each, kind, UNSET) if _may_be_unset(kind) else (each, kind) for each, kind in types.items()]
+    fields = [
+        (field, type_, UNSET) if _may_be_unset(type_) else (field, type_) for field, type_ in types.items()
+    ]
     return msgspec.defstruct(name, fields, bases=(_Struct,), kw_only=True)
 
 
-def _may_be_unset(kind: Any) -> bool:
-    return kind is UnsetType or UnsetType in get_args(kind)
+def _may_be_unset(type_: Any) -> bool:
+    return type_ is UnsetType or UnsetType in get_args(type_)
 
 
 def _is_proved(response: AcceptedResponse, data: bytes, written: bytes) -> bool:
@@ -205,16 +209,16 @@ def _is_proved(response: AcceptedResponse, data: bytes, written: bytes) -> bool:
 
 
 def _has(written: bytes, part: bytes) -> bool:
-    """Searches from the end, which takes half as long as from the start in CPython."""
+    """Returns whether a part is in the text; in CPython a search from the end takes half as long."""
     return written.rfind(part) >= 0
 
 
 def _stands_alone(response: AcceptedResponse) -> bool:
-    """False where something refers to a contained resource."""
+    """Returns whether nothing refers to a contained resource."""
     if response.questionnaire is not UNSET and response.questionnaire.startswith("#"):
         return False
     references = (response.subject, response.encounter, response.author, response.source)
-    return all(each is UNSET or not _is_local(each) for each in references)
+    return all(reference is UNSET or not _is_local(reference) for reference in references)
 
 
 def _is_local(reference: Reference) -> bool:
@@ -222,7 +226,7 @@ def _is_local(reference: Reference) -> bool:
 
 
 def _decimals_are_plain(written: bytes) -> bool:
-    """False for numbers that the full path may refuse, and for those that are written in another way."""
+    """Returns whether no number is one that the full path may refuse, or is written in another way."""
     for name in _DECIMALS:
         place = written.rfind(name)
         while place >= 0:

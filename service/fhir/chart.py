@@ -1,4 +1,4 @@
-"""Reads Observations as answers: what the chart says where the person was not asked or did not answer."""
+"""Chart data: Observations as answers, where the person was not asked or did not answer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,19 @@ _USED = frozenset({"final", "amended", "corrected"})
 _VOID = frozenset({"entered-in-error", "cancelled"})
 _LONG_AGO: Final = -(2**63)
 
-Given = Mapping[str, tuple[Answer, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class ChartValues:
     """Values from the chart.
 
     Args:
-        given: answers by linkId, one each: the newest.
+        answers: by linkId, one for each: the newest.
         sources: Reference to the Observation of each, by linkId.
         unusable: linkIds for which the chart has something that is no usable value: unknown, not absent.
         problems: errors (another patient, not R4) and, as information, what was left out and why.
     """
 
-    given: Given = field(default_factory=dict)
+    answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
     sources: Mapping[str, Json] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     unusable: frozenset[str] = frozenset()
@@ -44,7 +42,7 @@ class ChartValues:
     @property
     def basis(self) -> tuple[Json, ...]:
         """References to the Observations, each once, in form order."""
-        return tuple({id(each): each for each in self.sources.values()}.values())
+        return tuple({id(source): source for source in self.sources.values()}.values())
 
 
 class _Value(NamedTuple):
@@ -57,50 +55,50 @@ class _Value(NamedTuple):
     codes: tuple[Coding, ...]
 
 
-def chart_values(posted: AssessInput, form: Form) -> ChartValues:
+def chart_values(sent: AssessInput, form: Form) -> ChartValues:
     """Returns the newest usable value for each question that an Observation's code names.
 
     Args:
-        posted: the response, which tells whose chart it must be, and the Observations.
+        sent: the response, which tells whose chart it must be, and the Observations.
         form: questions are matched by their codes; the unit is left to the guidance to compare.
     """
-    if not posted.data:
+    if not sent.data:
         return ChartValues()
     problems: list[Problem] = []
     left_out: set[Coding] = set()
-    values = list(_values(posted, problems, left_out))
+    values = list(_values(sent, problems, left_out))
     asked = {code for question in form.questions.values() for code in question.codes}
     problems += (
         _left_out(at, "no question has its code") for value, at in values if asked.isdisjoint(value.codes)
     )
     newest = dict(_newest([value for value, _ in values], form))
-    given = {link: (_answer(form.questions[link], found.value),) for link, found in newest.items()}
+    answers = {link: (_answer(form.questions[link], found.value),) for link, found in newest.items()}
     sources = {link: found.source for link, found in newest.items()}
     unusable = {link for link, question in form.questions.items() if not left_out.isdisjoint(question.codes)}
-    return ChartValues(given, sources, tuple(problems), frozenset(unusable - newest.keys()))
+    return ChartValues(answers, sources, tuple(problems), frozenset(unusable - newest.keys()))
 
 
 def _values(
-    posted: AssessInput, problems: list[Problem], left_out: set[Coding]
+    sent: AssessInput, problems: list[Problem], left_out: set[Coding]
 ) -> Iterator[tuple[_Value, str]]:
     """Yields usable values with their places; adds faults, and the codes of what says too little to use."""
-    subject = posted.response.get("subject")
-    for each in posted.data:
-        faults = check_structure(each.resource, "Observation", each.at)
+    subject = sent.response.get("subject")
+    for observation in sent.data:
+        faults = check_structure(observation.resource, "Observation", observation.at)
         problems += faults
         if faults:
             continue
-        if _is_another(each.resource.get("subject"), subject):
+        if _is_another(observation.resource.get("subject"), subject):
             text = "subject: expected the subject of the response, named in the same way."
-            problems.append(Problem("chart-subject", text, f"{each.at}.subject"))
+            problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
-        reason = _unusable(each.resource)
+        reason = _unusable(observation.resource)
         if reason:
-            problems.append(_left_out(each.at, reason))
-            if each.resource["status"] not in _VOID:
-                left_out.update(_codings(each.resource))
+            problems.append(_left_out(observation.at, reason))
+            if observation.resource["status"] not in _VOID:
+                left_out.update(_codings(observation.resource))
         else:
-            yield _value(each), each.at
+            yield _value(observation), observation.at
 
 
 def _left_out(at: str, reason: str) -> Problem:
@@ -121,12 +119,12 @@ def _unusable(observation: Json) -> str:
     return ""
 
 
-def _value(placed: ResourceAt) -> _Value:
-    observation = placed.resource
+def _value(sent: ResourceAt) -> _Value:
+    observation = sent.resource
     quantity = observation["valueQuantity"]
     return _Value(
         _effective(observation),
-        (str(observation.get("issued", "")), str(observation.get("id", placed.at))),
+        (str(observation.get("issued", "")), str(observation.get("id", sent.at))),
         Quantity(Decimal(quantity["value"]), quantity["code"]),
         _source(observation),
         _codings(observation),
@@ -135,7 +133,7 @@ def _value(placed: ResourceAt) -> _Value:
 
 def _codings(observation: Json) -> tuple[Coding, ...]:
     codings = observation["code"].get("coding", ())
-    return tuple(Coding(each.get("system", ""), each.get("code", "")) for each in codings)
+    return tuple(Coding(coding.get("system", ""), coding.get("code", "")) for coding in codings)
 
 
 def _source(observation: Json) -> Json:
@@ -176,7 +174,7 @@ def _answer(question: Question, value: Quantity) -> Answer:
 
 
 def _is_another(subject: Json | None, expected: Json | None) -> bool:
-    """True where both name somebody and they are not provably the same."""
+    """Returns whether both name somebody and they are not provably the same."""
     if subject is None or expected is None:
         return False
     ours, theirs = subject.get("reference"), expected.get("reference")
@@ -191,8 +189,8 @@ def _is_another(subject: Json | None, expected: Json | None) -> bool:
 
 
 def _is_same(one: str, other: str) -> bool:
-    """Compares references without version; a relative one matches the end of an absolute one."""
-    one, other = (each.partition("/_history/")[0] for each in (one, other))
+    """Returns whether references agree, versions aside; a relative one matches the end of an absolute one."""
+    one, other = (reference.partition("/_history/")[0] for reference in (one, other))
     short, long = sorted((one, other), key=len)
     return long == short or (":" not in short and not short.startswith("#") and long.endswith(f"/{short}"))
 

@@ -1,4 +1,9 @@
-"""The definitions that the service publishes about itself: extensions, operations, kinds of problem."""
+"""What the service publishes about itself: its definitions, their canonical urls, and how they are served.
+
+The files in `definitions/` define extensions, operations, a search parameter and the kinds of problem.
+Files and constants name the domain that is reserved for examples. Whoever owns a domain sets it as
+`SERVICE_CANONICAL_BASE`, and everything that is read or written names that one instead.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +17,9 @@ import msgspec
 
 from service.fhir.json import Json, MutableJson, read_published
 
-# The canonical urls of what this service defines itself, and the domain that they begin with.
-#
-# Files and constants name the domain that is reserved for examples. Whoever owns a domain sets it as
-# `SERVICE_CANONICAL_BASE`, and everything that is read or written names that one instead.
-
 Value = TypeVar("Value")
+
+FOLDER: Final = Path(__file__).with_name("definitions")
 
 DOMAIN: Final = "https://guidance.example.org"
 """What the canonical urls in our files and in the constants below begin with: reserved for examples."""
@@ -62,9 +64,9 @@ class Canonicals:
         if isinstance(value, str):
             return value.replace(f"{DOMAIN}/", f"{self.domain}/")
         if isinstance(value, list):
-            return [self._restated(each) for each in value]
+            return [self._restated(entry) for entry in value]
         if isinstance(value, dict):
-            return {name: self._restated(each) for name, each in value.items()}
+            return {name: self._restated(member) for name, member in value.items()}
         return value
 
 
@@ -72,12 +74,9 @@ AS_WRITTEN: Final = Canonicals()
 """Those of our files as they stand: nothing is restated."""
 
 
-# A published resource, ready to be served: its bytes, and the tag that changes with them.
-
-
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A published resource.
+    """A published resource, ready to be served: its bytes, and the entity tag that changes with them.
 
     Args:
         type: resourceType.
@@ -128,9 +127,6 @@ def _with_meta(resource: Json, version_id: str) -> MutableJson:
 def _json(resource: Json) -> bytes:
     """Returns JSON in which numbers keep their digits."""
     return msgspec.json.Encoder(decimal_format="number").encode(resource)
-
-
-FOLDER = Path(__file__).with_name("definitions")
 
 
 def own_definitions(canonicals: Canonicals = AS_WRITTEN) -> Iterator[Artifact]:

@@ -1,7 +1,10 @@
 """Reads bytes as one FHIR resource in JSON, strictly, in linear time and without recursion in our own code.
 
+What JSON allows and FHIR does not (a property twice, something empty, a null that stands for nothing)
+is found by a walk through the decoded body. Each fault names its place as FHIRPath.
+
 Source: FHIR R4 json.html (UTF-8; property names unique; nothing empty, nothing null except beside
-a `_` twin; decimals keep their digits), RFC 8259, conformance checks RB01-RB10.
+a `_` sibling; decimals keep their digits); RFC 8259.
 """
 
 from __future__ import annotations
@@ -20,179 +23,16 @@ Json = Mapping[str, Any]
 """A JSON object that is read; its whole numbers are int, all others Decimal."""
 
 MutableJson = dict[str, Any]
-"""A JSON object that is being written."""
-
-# Where a value stands in a resource: a chain, written as FHIRPath only when a fault is reported.
-
-Place = tuple[Any, str, int | None] | None
-"""Parent place, element name, index in its array; None is the resource itself."""
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
-_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
-
-
-def root_of(resource: Json) -> str:
-    """Returns the resource type as the root of paths, or `Resource` where it names none."""
-    named = resource.get("resourceType")
-    return named if isinstance(named, str) and _TYPE.fullmatch(named) else "Resource"
-
-
-def is_name(name: str) -> bool:
-    """True for a name that may be shown: it could be an element's name and nothing else."""
-    return _NAME.fullmatch(name.removeprefix("_")) is not None
-
-
-def expression(root: str, place: Place) -> str:
-    """Returns FHIRPath with indices, such as `QuestionnaireResponse.item[2].answer[0]`.
-
-    The path stops above a name that could not be an element's name.
-    """
-    steps: list[str] = []
-    while place is not None:
-        place, name, index = place
-        if not is_name(name):
-            steps.clear()
-            continue
-        step = name.removeprefix("_")
-        steps.append(step if index is None else f"{step}[{index}]")
-    return ".".join([root, *reversed(steps)])
-
-
-def relative_path(root: str, place: Place) -> str:
-    """Returns the path for a person: without the resource type, or its name for the resource itself."""
-    whole = expression(root, place)
-    return whole.removeprefix(f"{root}.")
-
-
-# Goes through a decoded body with its own stack and collects what FHIR JSON does not allow.
-#
-# Source: FHIR R4 json.html (nothing empty, nothing null except beside a `_` twin).
+"""A JSON object that may still change: it was just read, or is being written."""
 
 STRING_CHARACTERS: Final = 1024 * 1024
 """The longest string that R4 allows."""
-
-_PLAIN = frozenset({bool, int, Decimal})
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-
-
-class Refused(NamedTuple):
-    """Stands in the decoded tree where a value cannot be taken; the walk reports it with its path."""
-
-    kind: str
-    expected: str
-
-
-class Repeated(MutableJson):
-    """An object in which a property name stands twice."""
-
-
-def problems_in(resource: MutableJson, *, suspicious: bool) -> tuple[list[Problem], int]:
-    """Returns the faults of a decoded body, and how many properties it has.
-
-    Args:
-        resource: may hold `Refused` and `Repeated` in the places of what JSON allows and FHIR does not.
-        suspicious: whether strings can be over-long or have characters that only escapes can bring.
-    """
-    walk = _Walk(root_of(resource), suspicious=suspicious)
-    names = walk.run(resource)
-    return walk.problems, names
-
-
-class _Walk:
-    """One walk; `root` is the resource type, for paths."""
-
-    def __init__(self, root: str, *, suspicious: bool) -> None:
-        self.problems: list[Problem] = []
-        self._root = root
-        self._suspicious = suspicious
-        self._stack: list[tuple[MutableJson, Place]] = []
-
-    def run(self, resource: MutableJson) -> int:
-        """Returns how many properties were seen."""
-        names, stack, suspicious = 0, self._stack, self._suspicious
-        stack.append((resource, None))
-        while stack:
-            members, place = stack.pop()
-            names += len(members)
-            if not members or type(members) is Repeated:
-                self._object(members, place)
-            for name, value in members.items():
-                kind = type(value)
-                if kind is str:
-                    if not value or suspicious:
-                        self._string(value, (place, name, None))
-                elif kind is dict:
-                    stack.append((value, (place, name, None)))
-                elif kind is list:
-                    self._array(value, members, place, name)
-                elif kind not in _PLAIN:
-                    self._value(value, (place, name, None))
-        return names
-
-    def _object(self, members: MutableJson, place: Place) -> None:
-        if members:
-            self._report("repeated-property", place, "each property name once in an object")
-        else:
-            self._report("empty", place, "an object with at least one property")
-
-    def _array(self, values: list[Any], members: Json, place: Place, name: str) -> None:
-        if not values:
-            self._report("empty", (place, name, None), "an array with at least one entry")
-        for index, value in enumerate(values):
-            kind = type(value)
-            if kind is dict:
-                self._stack.append((value, (place, name, index)))
-            elif kind is str:
-                self._string(value, (place, name, index))
-            elif kind is list:
-                self._report("json-shape", (place, name, index), "no array directly inside an array")
-                self._array_inside(value, (place, name, index))
-            elif value is None and _has_twin(members, name, index):
-                continue
-            elif kind not in _PLAIN:
-                self._value(value, (place, name, index))
-
-    def _array_inside(self, values: list[Any], place: Place) -> None:
-        """Counts the properties in an array that should not be there, so that the count stays true."""
-        pending = list(values)
-        while pending:
-            value = pending.pop()
-            if type(value) is list:
-                pending.extend(value)
-            elif isinstance(value, dict):
-                self._stack.append((value, place))
-
-    def _value(self, value: object, place: Place) -> None:
-        if isinstance(value, dict):
-            self._stack.append((value, place))
-        elif isinstance(value, Refused):
-            self._report(value.kind, place, value.expected)
-        else:
-            self._report("null", place, "a value, or no property at all (never null)")
-
-    def _string(self, value: str, place: Place) -> None:
-        if not value:
-            self._report("empty", place, "a string that is not empty, or no property at all")
-        elif len(value) > STRING_CHARACTERS:
-            self._report("string-size", place, f"a string of at most {STRING_CHARACTERS} characters")
-        elif _FORBIDDEN.search(value):
-            self._report("character", place, "text without control characters or half surrogates")
-
-    def _report(self, kind: str, place: Place, expected: str) -> None:
-        text = f"{relative_path(self._root, place)}: expected {expected}."
-        self.problems.append(Problem(kind, text, expression(self._root, place)))
-
-
-def _has_twin(members: Json, name: str, index: int) -> bool:
-    twin = members.get(name[1:] if name.startswith("_") else f"_{name}")
-    return isinstance(twin, list) and index < len(twin) and twin[index] is not None and is_name(name)
-
 
 NUMBER_CHARACTERS: Final = 40
 """The longest number that is read; R4 asks for 18 digits at least."""
 
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_NOT_BRACKETS = bytes(each for each in range(256) if each not in b"[]{}")
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _ONE_SHAPE = bytes.maketrans(b"[]", b"{}")
 _OPENING = ord("{")
 _WIDE_EXPONENT = re.compile(r"[eE][+-]?[0-9]{3}")
@@ -230,7 +70,7 @@ def read(data: bytes, limits: BodyLimits) -> MutableJson:
     skeleton = _without_strings(data)
     _check_depth(skeleton, limits.depth)
     resource = _parsed(text)
-    problems, names = problems_in(resource, suspicious="\\" in text or len(text) > STRING_CHARACTERS)
+    problems, names = problems_in(resource, check_strings="\\" in text or len(text) > STRING_CHARACTERS)
     if names != skeleton.count(b":"):
         problems += _repeated(text)
     if problems:
@@ -283,7 +123,7 @@ def _check_depth(skeleton: bytes, limit: int) -> None:
 
 
 def _depth(brackets: bytes) -> int:
-    return max(accumulate(1 if each == _OPENING else -1 for each in brackets), default=0)
+    return max(accumulate(1 if bracket == _OPENING else -1 for bracket in brackets), default=0)
 
 
 def _parsed(text: str) -> MutableJson:
@@ -328,5 +168,171 @@ def _pairs(pairs: list[tuple[str, Any]]) -> MutableJson:
 
 def _repeated(text: str) -> list[Problem]:
     """Returns a problem for each object that states a property twice; only run when there is one."""
-    problems, _ = problems_in(_decoder(_pairs).decode(text), suspicious=False)
+    problems, _ = problems_in(_decoder(_pairs).decode(text), check_strings=False)
     return [problem for problem in problems if problem.kind == "repeated-property"]
+
+
+# Where a value stands in a resource: a chain, written as FHIRPath only when a fault is reported.
+
+Place = tuple[Any, str, int | None] | None
+"""Parent place, element name, index in its array; None is the resource itself."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
+
+
+def root_of(resource: Json) -> str:
+    """Returns the resource type as the root of paths, or `Resource` where it names none."""
+    named = resource.get("resourceType")
+    return named if isinstance(named, str) and _TYPE.fullmatch(named) else "Resource"
+
+
+def is_name(name: str) -> bool:
+    """Returns whether a name may be repeated in an answer: it could be an element's name and nothing else."""
+    return _NAME.fullmatch(name.removeprefix("_")) is not None
+
+
+def expression(root: str, place: Place) -> str:
+    """Returns FHIRPath with indices, such as `QuestionnaireResponse.item[2].answer[0]`.
+
+    The path stops above a name that could not be an element's name.
+    """
+    steps: list[str] = []
+    while place is not None:
+        place, name, index = place
+        if not is_name(name):
+            steps.clear()
+            continue
+        step = name.removeprefix("_")
+        steps.append(step if index is None else f"{step}[{index}]")
+    return ".".join([root, *reversed(steps)])
+
+
+def relative_path(root: str, place: Place) -> str:
+    """Returns the path below the resource, for a person to read; for the resource itself, its type."""
+    whole = expression(root, place)
+    return whole.removeprefix(f"{root}.")
+
+
+# The walk through a decoded body, with its own stack.
+
+_PLAIN = frozenset({bool, int, Decimal})
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+
+
+class Refused(NamedTuple):
+    """Stands in the decoded tree where a value cannot be taken; the walk reports it with its path."""
+
+    kind: str
+    expected: str
+
+
+class Repeated(MutableJson):
+    """A decoded object in which a property name stood twice."""
+
+
+def problems_in(resource: MutableJson, *, check_strings: bool) -> tuple[list[Problem], int]:
+    """Returns the faults of a decoded body, and how many properties it has.
+
+    Args:
+        resource: may hold `Refused` and `Repeated` in the places of what JSON allows and FHIR does not.
+        check_strings: whether strings can be too long, or have characters that only escapes can bring.
+    """
+    walk = _Walk(root_of(resource), check_strings=check_strings)
+    names = walk.run(resource)
+    return walk.problems, names
+
+
+class _Walk:
+    """One walk through one resource.
+
+    Args:
+        root: the resource type, with which paths begin.
+        check_strings: as `problems_in` has it.
+    """
+
+    def __init__(self, root: str, *, check_strings: bool) -> None:
+        self.problems: list[Problem] = []
+        self._root = root
+        self._check_strings = check_strings
+        self._stack: list[tuple[MutableJson, Place]] = []
+
+    def run(self, resource: MutableJson) -> int:
+        """Returns how many properties were seen."""
+        names, stack, check_strings = 0, self._stack, self._check_strings
+        stack.append((resource, None))
+        while stack:
+            members, place = stack.pop()
+            names += len(members)
+            if not members or type(members) is Repeated:
+                self._object(members, place)
+            for name, value in members.items():
+                kind = type(value)
+                if kind is str:
+                    if not value or check_strings:
+                        self._string(value, (place, name, None))
+                elif kind is dict:
+                    stack.append((value, (place, name, None)))
+                elif kind is list:
+                    self._array(value, members, place, name)
+                elif kind not in _PLAIN:
+                    self._value(value, (place, name, None))
+        return names
+
+    def _object(self, members: MutableJson, place: Place) -> None:
+        if members:
+            self._report("repeated-property", place, "each property name once in an object")
+        else:
+            self._report("empty", place, "an object with at least one property")
+
+    def _array(self, values: list[Any], members: Json, place: Place, name: str) -> None:
+        if not values:
+            self._report("empty", (place, name, None), "an array with at least one entry")
+        for index, value in enumerate(values):
+            kind = type(value)
+            if kind is dict:
+                self._stack.append((value, (place, name, index)))
+            elif kind is str:
+                self._string(value, (place, name, index))
+            elif kind is list:
+                self._report("json-shape", (place, name, index), "no array directly inside an array")
+                self._array_inside(value, (place, name, index))
+            elif value is None and _has_sibling(members, name, index):
+                continue
+            elif kind not in _PLAIN:
+                self._value(value, (place, name, index))
+
+    def _array_inside(self, values: list[Any], place: Place) -> None:
+        """Looks through an array inside an array too, so that the count of properties stays true."""
+        pending = list(values)
+        while pending:
+            value = pending.pop()
+            if type(value) is list:
+                pending.extend(value)
+            elif isinstance(value, dict):
+                self._stack.append((value, place))
+
+    def _value(self, value: object, place: Place) -> None:
+        if isinstance(value, dict):
+            self._stack.append((value, place))
+        elif isinstance(value, Refused):
+            self._report(value.kind, place, value.expected)
+        else:
+            self._report("null", place, "a value, or no property at all (never null)")
+
+    def _string(self, value: str, place: Place) -> None:
+        if not value:
+            self._report("empty", place, "a string that is not empty, or no property at all")
+        elif len(value) > STRING_CHARACTERS:
+            self._report("string-size", place, f"a string of at most {STRING_CHARACTERS} characters")
+        elif _FORBIDDEN.search(value):
+            self._report("character", place, "text without control characters or half surrogates")
+
+    def _report(self, kind: str, place: Place, expected: str) -> None:
+        text = f"{relative_path(self._root, place)}: expected {expected}."
+        self.problems.append(Problem(kind, text, expression(self._root, place)))
+
+
+def _has_sibling(members: Json, name: str, index: int) -> bool:
+    sibling = members.get(name[1:] if name.startswith("_") else f"_{name}")
+    return isinstance(sibling, list) and index < len(sibling) and sibling[index] is not None and is_name(name)

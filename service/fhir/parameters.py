@@ -1,6 +1,11 @@
-"""Reads what `$assess` is sent: a QuestionnaireResponse, or Parameters with one and with chart data.
+"""Parameters of operations: the inputs that an operation declares, and the body that `$assess` is sent.
 
-Source: R4 operations.html; OperationDefinition QuestionnaireResponse-assess in `definitions/`.
+The inputs of `$expand` and its like are primitive values, in a query string or in a Parameters
+resource; they are read by their declaration. `$assess` takes a QuestionnaireResponse, or Parameters
+that hold one and chart data.
+
+Source: R4 operations.html#request, parameters.html; OperationDefinition QuestionnaireResponse-assess
+in `definitions/`.
 """
 
 from __future__ import annotations
@@ -16,10 +21,6 @@ from service.errors import Malformed, NotScorable, Problem
 from service.fhir.json import Json
 from service.fhir.primitives import PRIMITIVES
 
-# Reads the input parameters of an operation, from a query string or from Parameters, by their declaration.
-#
-# Source: R4 operations.html#request; parameters.html.
-
 Values = Mapping[str, tuple[Any, ...]]
 
 EVERYWHERE: Final = frozenset(("_format", "_pretty", "_summary", "_elements"))
@@ -27,6 +28,8 @@ EVERYWHERE: Final = frozenset(("_format", "_pretty", "_summary", "_elements"))
 
 MOST_PARAMETERS: Final = 100
 """The most parameters in a body, as many as in a query string."""
+
+# The inputs that an operation declares.
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _WHOLE: Final = re.compile(r"-?[0-9]{1,10}", re.ASCII)
@@ -53,9 +56,13 @@ class Input:
 
 
 class SentParameter(NamedTuple):
-    """A parameter as it was sent: its name, the element that holds its value, the value, and its FHIRPath.
+    """A parameter as it was sent.
 
-    In a query string there is neither an element nor a FHIRPath. A value of None cannot be read.
+    Args:
+        name: of the parameter; empty where it has none that can be read.
+        element: that holds its value, such as `valueUri`; empty in a query string.
+        value: as it stands there; None cannot be read.
+        at: FHIRPath of the parameter; empty in a query string.
     """
 
     name: str
@@ -70,7 +77,7 @@ def parameters_in_query(pairs: Iterable[tuple[str, str]]) -> list[SentParameter]
 
 
 def parameters_in_body(resource: Json) -> list[SentParameter]:
-    """Returns the parameters in a body that `body.read` has read.
+    """Returns the parameters in a body that `json.read` has read.
 
     Raises:
         Malformed: it is no Parameters resource, or holds too many.
@@ -85,16 +92,16 @@ def parameters_in_body(resource: Json) -> list[SentParameter]:
         raise Malformed(
             Problem("parameter", f"Parameters: expected at most {MOST_PARAMETERS} parameters.", _ROOT)
         )
-    return [_entry(each, f"{_ROOT}.parameter[{index}]") for index, each in enumerate(entries)]
+    return [_sent(entry, f"{_ROOT}.parameter[{index}]") for index, entry in enumerate(entries)]
 
 
 def values_of(
-    given: Sequence[SentParameter], declared: Iterable[Input], refused: AbstractSet[str] = frozenset()
+    sent: Sequence[SentParameter], declared: Iterable[Input], refused: AbstractSet[str] = frozenset()
 ) -> Values:
     """Returns the values of the parameters that were sent, by name, in order.
 
     Args:
-        given: what was sent.
+        sent: what was sent.
         declared: what the operation takes.
         refused: names of parameters that R4 declares and that are not supported.
 
@@ -102,20 +109,21 @@ def values_of(
         Malformed: parameters that are unknown, repeated or of the wrong type; each is named.
         NotScorable: parameters that are not supported.
     """
-    known = {each.name: each for each in declared}
-    problems = [*_unknown(given, {*known, *refused}), *_repeated(given, known), *_wrong(given, known)]
+    known = {declaration.name: declaration for declaration in declared}
+    problems = [*_unknown(sent, {*known, *refused}), *_repeated(sent, known), *_wrong(sent, known)]
     if problems:
         raise Malformed(*problems)
-    not_supported = [_not_supported(each) for each in given if each.name in refused]
+    not_supported = [_not_supported(parameter) for parameter in sent if parameter.name in refused]
     if not_supported:
         raise NotScorable(*not_supported)
     values: dict[str, tuple[Any, ...]] = {}
-    for each in given:
-        values[each.name] = (*values.get(each.name, ()), _read(each, known[each.name].type))
+    for parameter in sent:
+        value = _value(parameter, known[parameter.name].type)
+        values[parameter.name] = (*values.get(parameter.name, ()), value)
     return values
 
 
-def _entry(entry: object, at: str) -> SentParameter:
+def _sent(entry: object, at: str) -> SentParameter:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return SentParameter("", "", None, at)
     elements = [name for name in entry if name not in _BESIDE]
@@ -123,55 +131,59 @@ def _entry(entry: object, at: str) -> SentParameter:
     return SentParameter(entry["name"], elements[0] if elements else "none", value, at)
 
 
-def _unknown(given: Sequence[SentParameter], names: AbstractSet[str]) -> Iterator[Problem]:
-    for each in given:
-        if each.name not in names:
+def _unknown(sent: Sequence[SentParameter], names: AbstractSet[str]) -> Iterator[Problem]:
+    for parameter in sent:
+        if parameter.name not in names:
             expected = ", ".join(sorted(names))
-            yield Problem("parameter", f"{_shown(each.name)}: expected one of {expected}.", each.at)
+            yield Problem("parameter", f"{_label(parameter.name)}: expected one of {expected}.", parameter.at)
 
 
-def _shown(name: str) -> str:
-    return f"Parameter {name}" if _NAME.fullmatch(name) else "Parameter without a proper name"
+def _label(name: object) -> str:
+    is_name = isinstance(name, str) and _NAME.fullmatch(name)
+    return f"Parameter {name}" if is_name else "Parameter without a proper name"
 
 
-def _repeated(given: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
+def _repeated(sent: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
     seen: set[str] = set()
-    for each in given:
-        if each.name in seen and each.name in known and not known[each.name].repeats:
-            yield Problem("parameter", f"Parameter {each.name}: expected at most once.", each.at)
-        seen.add(each.name)
+    for parameter in sent:
+        if parameter.name in seen and parameter.name in known and not known[parameter.name].repeats:
+            yield Problem("parameter", f"Parameter {parameter.name}: expected at most once.", parameter.at)
+        seen.add(parameter.name)
 
 
-def _wrong(given: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
-    for each in given:
-        datatype = known[each.name].type if each.name in known else ""
-        if datatype and not _is(datatype, _read(each, datatype)):
-            text = f"Parameter {each.name}: expected {datatype}, {PRIMITIVES[datatype].expected}."
-            yield Problem("parameter", text, each.at)
+def _wrong(sent: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
+    for parameter in sent:
+        datatype = known[parameter.name].type if parameter.name in known else ""
+        if datatype and not _is(datatype, _value(parameter, datatype)):
+            text = f"Parameter {parameter.name}: expected {datatype}, {PRIMITIVES[datatype].expected}."
+            yield Problem("parameter", text, parameter.at)
 
 
-def _is(kind: str, value: object) -> bool:
-    primitive = PRIMITIVES[kind]
+def _is(datatype: str, value: object) -> bool:
+    primitive = PRIMITIVES[datatype]
     return type(value) in primitive.kinds and (primitive.accepts is None or bool(primitive.accepts(value)))
 
 
-def _read(given: SentParameter, kind: str) -> object:
+def _value(parameter: SentParameter, datatype: str) -> object:
     """Returns the value, as JSON has it where it came in a query string; None where it cannot be one."""
-    if given.element:
-        elements = _URLS if kind in ("uri", "canonical") else (f"value{kind[0].upper()}{kind[1:]}",)
-        return given.value if given.element in elements else None
-    text = str(given.value)
-    if kind == "boolean":
+    if parameter.element:
+        own = f"value{datatype[0].upper()}{datatype[1:]}"
+        elements = _URLS if datatype in ("uri", "canonical") else (own,)
+        return parameter.value if parameter.element in elements else None
+    text = str(parameter.value)
+    if datatype == "boolean":
         return _TRUTH.get(text)
-    if kind == "integer":
+    if datatype == "integer":
         return int(text) if _WHOLE.fullmatch(text) else None
     return text
 
 
-def _not_supported(given: SentParameter) -> Problem:
-    text = f"Parameter {given.name}: it is not supported here. Expected: the operation without it."
-    return Problem("parameter-unsupported", text, given.at)
+def _not_supported(parameter: SentParameter) -> Problem:
+    text = f"Parameter {parameter.name}: it is not supported here. Expected: the operation without it."
+    return Problem("parameter-unsupported", text, parameter.at)
 
+
+# What `$assess` is sent.
 
 RESPONSE: Final = "questionnaire-response"
 DATA: Final = "data"
@@ -203,7 +215,7 @@ class AssessInput:
 
 
 def assess_input(resource: Json) -> AssessInput:
-    """Returns the response and the chart data in a body that `body.read` has read.
+    """Returns the response and the chart data in a body that `json.read` has read.
 
     Raises:
         Malformed: another resource; or Parameters with a parameter missing, repeated, unknown or of the
@@ -220,15 +232,15 @@ def assess_input(resource: Json) -> AssessInput:
     if problems:
         raise Malformed(*problems)
     (response,) = (
-        ResourceAt(each["resource"], f"{at}.resource") for each, at in entries if each["name"] == RESPONSE
+        ResourceAt(entry["resource"], f"{at}.resource") for entry, at in entries if entry["name"] == RESPONSE
     )
     return AssessInput(response.resource, response.at, tuple(_data(entries)))
 
 
 def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
     parameters = resource.get("parameter")
-    for index, each in enumerate(parameters if isinstance(parameters, list) else ()):
-        yield each, f"{_ROOT}.parameter[{index}]"
+    for index, entry in enumerate(parameters if isinstance(parameters, list) else ()):
+        yield entry, f"{_ROOT}.parameter[{index}]"
 
 
 def _head_faults(resource: Json) -> Iterator[Problem]:
@@ -241,28 +253,22 @@ def _head_faults(resource: Json) -> Iterator[Problem]:
 
 
 def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
-    for each, at in entries:
-        name = each.get("name") if isinstance(each, dict) else None
+    for entry, at in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
         if name not in (RESPONSE, DATA):
-            text = f"{_named(name)}: expected a parameter named {RESPONSE} or {DATA}."
+            text = f"{_label(name)}: expected a parameter named {RESPONSE} or {DATA}."
             yield Problem("parameter", text, at)
-        elif not each.keys() <= _MEMBERS or not isinstance(each.get("resource"), dict):
+        elif not entry.keys() <= _MEMBERS or not isinstance(entry.get("resource"), dict):
             yield Problem("parameter", f"Parameter {name}: expected a resource and nothing else.", at)
         elif name == DATA:
-            yield from _data_faults(each["resource"], f"{at}.resource")
-
-
-def _named(name: object) -> str:
-    return (
-        f"Parameter {name}"
-        if isinstance(name, str) and _NAME.fullmatch(name)
-        else "Parameter without a proper name"
-    )
+            yield from _data_faults(entry["resource"], f"{at}.resource")
 
 
 def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
     names = Counter(
-        each.get("name") for each, _ in entries if isinstance(each, dict) and type(each.get("name")) is str
+        entry.get("name")
+        for entry, _ in entries
+        if isinstance(entry, dict) and type(entry.get("name")) is str
     )
     if entries and names[RESPONSE] != 1:
         found = "is missing" if names[RESPONSE] == 0 else "stands more than once"
@@ -270,10 +276,10 @@ def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
 
 
 def _data_faults(resource: Json, at: str) -> Iterator[Problem]:
-    placed = list(_unpacked(resource, at))
-    if placed and all(each.resource.get("resourceType") == "Observation" for each in placed):
+    observations = list(_unpacked(resource, at))
+    if observations and all(found.resource.get("resourceType") == "Observation" for found in observations):
         return
-    if placed or resource.get("resourceType") != "Bundle" or "entry" in resource:
+    if observations or resource.get("resourceType") != "Bundle" or "entry" in resource:
         yield Problem("parameter", f"Parameter {DATA}: expected an Observation, or a Bundle of them.", at)
 
 
@@ -289,6 +295,6 @@ def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
 
 
 def _data(entries: list[tuple[Any, str]]) -> Iterator[ResourceAt]:
-    for each, at in entries:
-        if each["name"] == DATA:
-            yield from _unpacked(each["resource"], f"{at}.resource")
+    for entry, at in entries:
+        if entry["name"] == DATA:
+            yield from _unpacked(entry["resource"], f"{at}.resource")

@@ -1,6 +1,6 @@
 """The lexical forms of the R4 primitive datatypes.
 
-Nothing is coerced: "3" is no integer, 1.0 is no integer, "true" is no boolean.
+Nothing is coerced: "3" is no integer, 1.0 is no integer, "true" is no boolean. Dates are read by `dates`.
 
 Source: https://hl7.org/fhir/R4/datatypes.html
 """
@@ -44,12 +44,12 @@ class Primitive(NamedTuple):
 
 
 def is_uri(text: str) -> bool:
-    """True for text without blanks."""
+    """Returns whether a text is a uri: it has no blanks."""
     return _uri.fullmatch(text) is not None
 
 
 def is_code(text: str) -> bool:
-    """True for text with no blank at either end and no two together."""
+    """Returns whether a text is a code: no blank at either end and no two together."""
     return _code.fullmatch(text) is not None
 
 

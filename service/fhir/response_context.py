@@ -1,4 +1,7 @@
-"""What of a response its result repeats: who it is about, where it comes from, when it was written."""
+"""What a result repeats of its response: its id, whom it is about, where and when it was written.
+
+A response comes typed from the accept path or as plain JSON from the full path; both give the same context.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ DATA_ABSENT_REASON: Final = "http://hl7.org/fhir/StructureDefinition/data-absent
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext:
-    """The part of a response that its result repeats, as plain JSON values; None is not stated.
+    """What a result repeats of its response, as plain JSON values; None where the response does not state it.
 
     References and identifiers are cut to what can stand in another resource: reference, type,
     identifier (use, system, value) and display, or the reason why there is none. A reference to a
@@ -32,7 +35,7 @@ class ResponseContext:
 
 
 def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
-    """Returns the header of a response that the accept path has read."""
+    """Returns the context of a response that the accept path has read."""
     return ResponseContext(
         id=response.id if response.id is not UNSET else None,
         identifier=_accepted_identifier(response.identifier),
@@ -45,7 +48,7 @@ def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
 
 
 def context_from_resource(response: Json) -> ResponseContext:
-    """Returns the header of a response that `response.check` has found sound."""
+    """Returns the context of a response in which `structure.check_response` has found no problem."""
     return ResponseContext(
         id=response.get("id"),
         identifier=portable_identifier(response.get("identifier")),
@@ -61,15 +64,15 @@ def portable_reference(reference: Json | None) -> Json | None:
     """Returns of a reference what can stand in another resource, or None where nothing can."""
     if reference is None:
         return None
-    kept = {name: reference[name] for name in ("reference", "type", "display") if name in reference}
-    if kept.get("reference", "").startswith("#"):
-        del kept["reference"]
+    copied = {name: reference[name] for name in ("reference", "type", "display") if name in reference}
+    if copied.get("reference", "").startswith("#"):
+        del copied["reference"]
     identifier = portable_identifier(reference.get("identifier"))
     if identifier is not None:
-        kept["identifier"] = identifier
-    if kept.keys() & {"reference", "identifier", "display"}:
-        return kept
-    return _absent(reference)
+        copied["identifier"] = identifier
+    if copied.keys() & {"reference", "identifier", "display"}:
+        return copied
+    return _absent_reason(reference)
 
 
 def portable_identifier(identifier: Json | None) -> Json | None:
@@ -79,33 +82,37 @@ def portable_identifier(identifier: Json | None) -> Json | None:
     return {name: identifier[name] for name in ("use", "system", "value") if name in identifier}
 
 
-def _absent(reference: Json) -> Json | None:
-    reasons = [each for each in reference.get("extension", ()) if each.get("url") == DATA_ABSENT_REASON]
-    codes = [each["valueCode"] for each in reasons if "valueCode" in each]
-    return {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": codes[0]}]} if codes else None
+def _absent_reason(reference: Json) -> Json | None:
+    reasons = (
+        extension.get("valueCode")
+        for extension in reference.get("extension", ())
+        if extension.get("url") == DATA_ABSENT_REASON
+    )
+    reason = next((code for code in reasons if code is not None), None)
+    return {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": reason}]} if reason else None
 
 
 def _accepted_reference(reference: Reference | UnsetType) -> Json | None:
     if reference is UNSET:
         return None
-    kept: MutableJson = {}
+    copied: MutableJson = {}
     if reference.reference is not UNSET:
-        kept["reference"] = reference.reference
+        copied["reference"] = reference.reference
     if reference.type is not UNSET:
-        kept["type"] = reference.type
+        copied["type"] = reference.type
     if reference.display is not UNSET:
-        kept["display"] = reference.display
+        copied["display"] = reference.display
     if reference.identifier is not UNSET:
-        kept["identifier"] = _accepted_identifier(reference.identifier)
-    return kept if len(kept) > ("type" in kept) else None
+        copied["identifier"] = _accepted_identifier(reference.identifier)
+    return copied if len(copied) > ("type" in copied) else None
 
 
 def _accepted_identifier(identifier: Identifier | UnsetType) -> Json | None:
     if identifier is UNSET:
         return None
-    kept: MutableJson = {}
+    copied: MutableJson = {}
     if identifier.use is not UNSET:
-        kept["use"] = identifier.use
+        copied["use"] = identifier.use
     if identifier.system is not UNSET:
-        kept["system"] = identifier.system
-    return kept | {"value": identifier.value}
+        copied["system"] = identifier.system
+    return copied | {"value": identifier.value}

@@ -1,4 +1,8 @@
-"""Checks that a body is a QuestionnaireResponse of R4, whatever questionnaire it answers."""
+"""Checks a decoded resource against the shapes of R4: properties, datatypes, choices, codes, invariants.
+
+It is R4 that is checked here, whatever questionnaire a response answers. Every fault is collected
+with its FHIRPath, in one pass without recursion, linear in the size of the body.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,26 @@ from service.fhir.json import Json, Place, expression, is_name, relative_path
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
-# Checks a decoded resource against the tables of R4: properties, datatypes, choices, codes, invariants.
-#
-# Every fault is collected with its FHIRPath, in one pass without recursion, linear in the size of the body.
-
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
 _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
 _CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
+
+
+def check_response(resource: Json, at: str = "QuestionnaireResponse") -> tuple[Problem, ...]:
+    """Returns every structural fault; an empty tuple when the resource is R4.
+
+    Args:
+        resource: an object that `json.read` has read (nothing empty, no name twice).
+        at: FHIRPath of the response in the body, where it is not the body itself.
+    """
+    return check_structure(resource, "QuestionnaireResponse", at)
 
 
 def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Problem, ...]:
     """Returns every structural fault of `resource`, the outermost first.
 
     Args:
-        resource: an object that `body.read` has read, or a resource inside one.
+        resource: an object that `json.read` has read, or a resource inside one.
         resource_type: `QuestionnaireResponse`, `Observation` or `Bundle`.
         at: FHIRPath of the resource in the body; paths of faults go on from there.
     """
@@ -33,7 +43,11 @@ def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Proble
 
 
 class _Check:
-    """One pass over one resource."""
+    """One pass over one resource.
+
+    Args:
+        root: FHIRPath of the resource.
+    """
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -52,7 +66,7 @@ class _Check:
                 self._scan(value, place)
             else:
                 self._members(value, shape.elements, place)
-                self._whole(value, shape, place)
+                self._as_a_whole(value, shape, place)
         self._references()
         return self._problems
 
@@ -79,7 +93,7 @@ class _Check:
         for index, member in enumerate(members):
             here = (place, element.name, index)
             if member is None:
-                continue  # body.read has seen its twin
+                continue  # json.read has seen its sibling
             if type(member) not in element.types:
                 self._wrong(element, here)
             elif element.shape == "Resource":
@@ -89,13 +103,13 @@ class _Check:
             elif element.accepts is not None and not element.accepts(member):
                 self._wrong(element, here)
 
-    def _whole(self, value: Json, shape: Shape, place: Place) -> None:
+    def _as_a_whole(self, value: Json, shape: Shape, place: Place) -> None:
         for name, names in shape.required:
             if names.isdisjoint(value):
                 self._report("missing", place, f"the element {name}, which is required")
         if len(value) > 1:
             for name, names in shape.choices:
-                if len({each.removeprefix("_") for each in names & value.keys()}) > 1:
+                if len({present.removeprefix("_") for present in names & value.keys()}) > 1:
                     self._report("choice", (place, name, None), f"only one {name}[x]")
         if shape.rule is not None:
             for fault in shape.rule(value):
@@ -116,7 +130,7 @@ class _Check:
             self._report("unknown-property", place, "only properties that R4 defines")
 
     def _resource(self, member: Json, place: Place) -> None:
-        """A contained resource; of a type that is not read here only what must not be missed is checked."""
+        """Checks a contained resource; of a type that is not read here, only what must not be missed."""
         named = member.get("resourceType")
         if not isinstance(named, str):
             self._report("resource-type", place, "a resource with a resourceType")
@@ -140,14 +154,14 @@ class _Check:
                 self._report("modifier-extension", here, "nothing that changes the meaning")
             if name == "div" and isinstance(member, str) and not is_narrative(member):
                 self._report("narrative", (place, name, None), NARRATIVE_EXPECTED)
-            for index, each in enumerate(member) if type(member) is list else ((None, member),):
-                if isinstance(each, dict):
-                    self._pending.append((each, "Resource", (place, name, index)))
-                elif type(each) is str and each[:1] == "#":
-                    self._local.append((each, (place, name, index)))
+            for index, entry in enumerate(member) if type(member) is list else ((None, member),):
+                if isinstance(entry, dict):
+                    self._pending.append((entry, "Resource", (place, name, index)))
+                elif type(entry) is str and entry[:1] == "#":
+                    self._local.append((entry, (place, name, index)))
 
     def _references(self) -> None:
-        """ref-1 and dom-3: every local reference has its resource, and the other way round."""
+        """Checks that every local reference has its resource, and the other way round (ref-1, dom-3)."""
         for target, place in self._local:
             if target != "#" and target not in self._contained:
                 self._report("reference", place, "a reference to a resource contained here (ref-1)")
@@ -159,13 +173,3 @@ class _Check:
     def _report(self, kind: str, place: Place, expected: str) -> None:
         text = f"{relative_path(self._root, place)}: expected {expected}."
         self._problems.append(Problem(kind, text, expression(self._root, place)))
-
-
-def check_response(resource: Json, at: str = "QuestionnaireResponse") -> tuple[Problem, ...]:
-    """Returns every structural fault; an empty tuple when the resource is R4.
-
-    Args:
-        resource: an object that `body.read` has read (nothing empty, no name twice).
-        at: FHIRPath of the response in the body, where it is not the body itself.
-    """
-    return check_structure(resource, "QuestionnaireResponse", at)

@@ -30,7 +30,7 @@ NARRATIVE_EXPECTED: Final = "one XHTML div that says something, with elements of
 
 
 def is_narrative(div: str) -> bool:
-    """True where `div` may be shown as it is: no script, no foreign element, not blank."""
+    """Returns whether `div` may be shown as it is: no script, no foreign element, not blank."""
     reader = _Reader()
     try:
         reader.read(div)

@@ -42,13 +42,13 @@ def found(form: Any, *observations: dict[str, Any], **more: Any) -> ChartValues:
 
 
 def value(form: Any, *observations: dict[str, Any]) -> Any:
-    return found(form, *observations).given["crp"][0].value
+    return found(form, *observations).answers["crp"][0].value
 
 
 def test_a_value_is_found_by_the_code_of_its_question(form):
     chart = found(form, crp(Decimal("12.0")))
-    assert chart.given == {"crp": (Quantity(Decimal("12.0"), "mg/L"),)}
-    assert str(chart.given["crp"][0].value) == "12.0"
+    assert chart.answers == {"crp": (Quantity(Decimal("12.0"), "mg/L"),)}
+    assert str(chart.answers["crp"][0].value) == "12.0"
     assert chart.basis == ({"reference": "Observation/o1"},)
     assert chart.problems == ()
 
@@ -56,7 +56,7 @@ def test_a_value_is_found_by_the_code_of_its_question(form):
 def test_a_question_for_a_number_gets_the_number(form):
     code = {"coding": [{"system": "urn:x", "code": "2746-6"}, {"system": LOINC, "code": "2746-6"}]}
     chart = found(form, crp(Decimal("7.40"), code=code))
-    assert str(chart.given["ph"]) == "(Decimal('7.40'),)"
+    assert str(chart.answers["ph"]) == "(Decimal('7.40'),)"
 
 
 def test_without_chart_data_nothing_is_found(form):
@@ -108,7 +108,7 @@ def test_a_value_without_a_date_or_with_a_vaguer_one_is_older(form, date):
 )
 def test_what_gives_no_value_is_left_out_and_said(form, more, reason):
     chart = found(form, crp(**more))
-    assert (chart.given, chart.basis) == ({}, ())
+    assert (chart.answers, chart.basis) == ({}, ())
     ((kind, severity, text, at),) = [(p.kind, p.severity, p.text, p.expression) for p in chart.problems]
     assert (kind, severity, at) == ("chart-ignored", "information", "Parameters.parameter[1].resource")
     assert reason in text
@@ -137,7 +137,7 @@ def test_what_gives_no_value_is_left_out_and_said(form, more, reason):
 def test_a_value_that_is_not_provably_about_the_same_person_is_an_error(form, theirs, ours):
     contained = [{"resourceType": "Patient", "id": "p1"}] if theirs.get("reference") == "#p1" else None
     chart = found(form, crp(subject=theirs, contained=contained), subject=ours)
-    assert chart.given == {}
+    assert chart.answers == {}
     assert [(p.kind, p.severity) for p in chart.problems] == [("chart-subject", "error")]
 
 
@@ -159,12 +159,12 @@ def test_a_value_that_is_not_provably_about_the_same_person_is_an_error(form, th
 )
 def test_a_value_about_the_same_person_or_nobody_named_counts(form, theirs, ours):
     chart = found(form, crp(subject=theirs), subject=ours)
-    assert (list(chart.given), chart.problems) == (["crp"], ())
+    assert (list(chart.answers), chart.problems) == (["crp"], ())
 
 
 def test_an_observation_that_is_not_r4_is_an_error_with_its_path(form):
     chart = found(form, crp(valueString="x"), crp(status="done"), crp(dataAbsentReason={"text": "x"}))
-    assert chart.given == {}
+    assert chart.answers == {}
     assert [(p.kind, p.expression) for p in chart.problems] == [
         ("choice", "Parameters.parameter[1].resource.value"),
         ("code", "Parameters.parameter[2].resource.status"),
@@ -200,7 +200,7 @@ def test_the_basis_names_an_observation_as_well_as_it_can(form, more, reference)
 def test_an_observation_that_answers_two_questions_is_named_once(form):
     code = {"coding": [{"system": LOINC, "code": "1988-5"}, {"system": LOINC, "code": "2746-6"}]}
     chart = found(form, crp(code=code))
-    assert (sorted(chart.given), len(chart.basis)) == (["crp", "ph"], 1)
+    assert (sorted(chart.answers), len(chart.basis)) == (["crp", "ph"], 1)
 
 
 def test_what_gives_no_usable_value_leaves_its_question_unknown(form):
