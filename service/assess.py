@@ -1,8 +1,8 @@
 """The product on one screen: read, check, evaluate, write.
 
-Two ways through, one meaning. The *accept path* proves that a common body is plainly valid and
-reads it typed; whatever it cannot prove goes the *full way*, which finds the words for every
-fault. Tests hold the two together: what the accept path takes, the full way takes too, and both
+Two paths, one meaning. The *accept path* proves that a common body is plainly valid and
+reads it typed; whatever it cannot prove takes the *full path*, which finds the words for every
+fault. Tests hold the two together: what the accept path takes, the full path takes too, and both
 give the same bytes.
 """
 
@@ -60,7 +60,7 @@ class Scored:
     """A scored response before it is written.
 
     Args:
-        context: what of the response its results repeat.
+        context: what the result repeats of the response.
         chart: chart values used, and where they came from.
         problems: warnings; a response with errors is never scored.
     """
@@ -163,7 +163,7 @@ class Assessor:
         pair = self._catalogue.find(sent.response.get("questionnaire"))
         checked = pair.compiled.check(sent.response)
         chart = chart_values(sent, pair.guidance.form)
-        problems = (*(_placed(problem, sent.at) for problem in checked.problems), *chart.problems)
+        problems = (*(_located(problem, sent.at) for problem in checked.problems), *chart.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
         answers = replace(checked.answers, chart=chart.answers, closed=closed)
@@ -185,7 +185,7 @@ class Assessor:
         return Judged(None, "", _WITHDRAWN[response["status"]])
 
 
-def _placed(problem: Problem, at: str) -> Problem:
+def _located(problem: Problem, at: str) -> Problem:
     """Returns the problem with its place in the body that was sent, which may be Parameters."""
     return replace(problem, expression=problem.expression.replace("QuestionnaireResponse", at, 1))
 
@@ -196,7 +196,7 @@ def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Pr
 
 
 def _refuse_subset(response: Json) -> None:
-    """Answers that were left out of a page (`_summary`, `_elements`) are not answers that were not given.
+    """Refuses a part of a response (`_summary`, `_elements`): what it leaves out may have been answered.
 
     Source: R4 search.html#elements; the tag SUBSETTED is there so that nobody takes a part for the whole.
     """

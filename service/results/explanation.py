@@ -1,4 +1,4 @@
-"""Everything that a result says, as plain JSON: for people who argue with the rules."""
+"""The explanation: everything that a result says, as plain JSON, for people who argue with the rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def explained(guidance: Guidance, result: Result, answers: Answers) -> str:
 
 
 def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
-    """Returns the same as plain values; numbers are int or Decimal."""
+    """Returns what `explained` writes, as plain values; numbers are int or Decimal."""
     identity = guidance.written.identity
     ladder = [tier.code for tier in result.tiers]
     return {
@@ -32,18 +32,19 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
         },
         "settled": result.settled,
         "tier": {**_interval(result.tier, ladder), "assessable": is_assessable(result.tier)},
-        "reasons": [_fired(each) for each in result.fired],
-        "risks": [_risk(each) for each in result.risks],
+        "reasons": [_fired(fired) for fired in result.fired],
+        "risks": [_risk(risk) for risk in result.risks],
         "open": [
-            {"linkId": each.link_id, "moves": list(each.moves), "red-flag": each.red_flag}
-            for each in result.open
+            {"linkId": question.link_id, "moves": list(question.moves), "red-flag": question.red_flag}
+            for question in result.open
         ],
         "contradictions": [
-            {"code": each.name, "between": list(each.names)} for each in result.contradictions
+            {"code": contradiction.name, "between": list(contradiction.names)}
+            for contradiction in result.contradictions
         ],
-        "tables": [_table(each) for each in result.tables],
-        "scores": [_score(each) for each in result.totals],
-        "advice": [{"name": each.name, "group": each.group} for each in result.advice],
+        "tables": [_table(tally) for tally in result.tables],
+        "scores": [_score(total) for total in result.totals],
+        "advice": [{"name": advice.name, "group": advice.group} for advice in result.advice],
         "ignored": list(result.ignored),
         "findings": dict(result.findings),
         "answers": _answers(answers),
@@ -77,7 +78,7 @@ def _risk(risk: Risk) -> Json:
         "outcome": risk.outcome.code,
         **_interval(risk.level, risk.outcome.levels),
         "listed": risk.listed,
-        "reasons": [_fired(each) for each in risk.fired],
+        "reasons": [_fired(fired) for fired in risk.fired],
     }
 
 
@@ -112,7 +113,7 @@ def _answers(answers: Answers) -> Json:
 
 
 def _values(answers: Mapping[str, tuple[Answer, ...]]) -> Json:
-    return {link: [_value(each) for each in given] for link, given in answers.items()}
+    return {link: [_value(value) for value in values] for link, values in answers.items()}
 
 
 def _value(answer: Answer) -> object:

@@ -1,4 +1,8 @@
-"""Our extensions on RiskAssessment, built from parts that are written as JSON once at start."""
+"""Our extensions on RiskAssessment, and how results are written: from parts that are JSON already.
+
+All that never changes about a guidance is written as JSON once, at start; a result only chooses and
+joins. The functions at the top serve the narrative and the predictions too.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,6 @@ from service.guidance import Guidance
 from service.guidance.model import Comparison, Contradiction, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
 from service.results.wording import SIDES, is_assessable
-
-# Text as it stands inside JSON, made once: what is joined on the request path needs no escaping there.
 
 
 def in_json(text: str) -> bytes:
@@ -40,14 +42,14 @@ def array(members: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(members)
 
 
-def ends(length: int) -> list[tuple[int, int]]:
+def intervals(length: int) -> list[tuple[int, int]]:
     """Returns every interval of a ladder as (at least, at most)."""
     return [(least, most) for least in range(length) for most in range(least, length)]
 
 
-def part(url: str, kind: str, value: object) -> Json:
-    """Returns an extension with a value: `part("rule", "Code", "x")` has `valueCode`."""
-    return {"url": url, f"value{kind}": value}
+def extension(url: str, datatype: str, value: object) -> Json:
+    """Returns an extension with a value: `extension("rule", "Code", "x")` has `valueCode`."""
+    return {"url": url, f"value{datatype}": value}
 
 
 def coding(system: str, code: str, display: str) -> Json:
@@ -74,25 +76,31 @@ class Extensions:
         written = guidance.written
         self._urls = urls
         self._system = written.identity.terminology
-        self._tiers = {pair: self._tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
+        tiers = written.tiers
+        self._tiers = {pair: self._tier(tiers, Interval(*pair)) for pair in intervals(len(tiers))}
         reason = urls.restated(definitions.REASON)
         self._rules = {rule.name: _reason(reason, rule) for rule in written.rules}
-        self._answers = {link: _json(part("answer", "String", link)) for link in guidance.form.questions}
+        self._answers = {link: _json(extension("answer", "String", link)) for link in guidance.form.questions}
         ignored = urls.restated(definitions.IGNORED_ANSWER)
-        self._ignored = {link: _json(part(ignored, "String", link)) for link in guidance.form.questions}
+        self._ignored = {link: _json(extension(ignored, "String", link)) for link in guidance.form.questions}
         self._levels = {
             (outcome.code, pair): self._level(written.ladder(outcome), Interval(*pair))
             for outcome in written.outcomes
-            for pair in ends(len(outcome.levels))
+            for pair in intervals(len(outcome.levels))
         }
         table = urls.restated(definitions.COMPARISON)
-        self._tables = {each.name: _Table(table, each, written) for each in written.comparisons}
+        self._tables = {
+            comparison.name: _Table(table, comparison, written) for comparison in written.comparisons
+        }
         asked = urls.restated(definitions.OPEN_QUESTION)
         self._questions = {
-            link: _asked(asked, link, each.text) for link, each in guidance.form.questions.items()
+            link: _asked(asked, link, question.text) for link, question in guidance.form.questions.items()
         }
         clash = urls.restated(definitions.CONTRADICTION)
-        self._contradictions = {each.name: _contradiction(clash, each) for each in guidance.contradictions}
+        self._contradictions = {
+            contradiction.name: _contradiction(clash, contradiction)
+            for contradiction in guidance.contradictions
+        }
         self._score = urls.restated(definitions.SCORE)
 
     def of_result(self, result: Result) -> list[bytes]:
@@ -101,8 +109,8 @@ class Extensions:
             self._tiers[result.tier],
             *[self.reason(fired, wording=True) for fired in result.fired],
             *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
-            *[_open_question(self._questions[each.link_id], each) for each in result.open],
-            *[self._contradictions[each.name] for each in result.contradictions],
+            *[_open_question(self._questions[question.link_id], question) for question in result.open],
+            *[self._contradictions[contradiction.name] for contradiction in result.contradictions],
             *[self._ignored[link] for link in result.ignored if link in self._ignored],
             *[_score(self._score, total) for total in result.totals],
         ]
@@ -123,27 +131,29 @@ class Extensions:
             {
                 "url": self._urls.restated(definitions.ASSESSMENT_TIER),
                 "extension": [
-                    part("at-least", "Coding", least),
-                    part("at-most", "Coding", most),
-                    part("settled", "Boolean", tier.settled),
-                    part("assessable", "Boolean", is_assessable(tier)),
+                    extension("at-least", "Coding", least),
+                    extension("at-most", "Coding", most),
+                    extension("settled", "Boolean", tier.settled),
+                    extension("assessable", "Boolean", is_assessable(tier)),
                 ],
             }
         )
 
     def _level(self, ladder: tuple[Level, ...], level: Interval) -> bytes:
-        reached = [ladder[rank] for rank in level]
-        codings = [coded(each.coding or Coding(self._system, each.code), each.display) for each in reached]
+        codings = [self._level_coding(ladder[end]) for end in level]
         return _json(
             {
                 "url": self._urls.restated(definitions.LEVEL_INTERVAL),
                 "extension": [
-                    part("at-least", "Coding", codings[0]),
-                    part("at-most", "Coding", codings[1]),
-                    part("settled", "Boolean", level.settled),
+                    extension("at-least", "Coding", codings[0]),
+                    extension("at-most", "Coding", codings[1]),
+                    extension("settled", "Boolean", level.settled),
                 ],
             }
         )
+
+    def _level_coding(self, level: Level) -> Json:
+        return coded(level.coding or Coding(self._system, level.code), level.display)
 
 
 def _json(value: object) -> bytes:
@@ -152,48 +162,49 @@ def _json(value: object) -> bytes:
 
 def _reason(url: str, rule: Rule) -> tuple[bytes, bytes, bytes]:
     """Returns what comes before the answers, what comes after them, and the same with the wording."""
-    first = [part("rule", "Code", rule.name)]
+    first = [extension("rule", "Code", rule.name)]
     if rule.kind:
-        first.append(part("kind", "Code", rule.kind))
+        first.append(extension("kind", "Code", rule.kind))
     if rule.tier:
-        first.append(part("tier", "Code", rule.tier))
+        first.append(extension("tier", "Code", rule.tier))
     if rule.priority:
-        first.append(part("priority", "Code", rule.priority))
-    last = [*[part("statement", "Code", each) for each in rule.sources], part("origin", "Code", rule.origin)]
+        first.append(extension("priority", "Code", rule.priority))
+    last = [extension("statement", "Code", statement) for statement in rule.sources]
+    last.append(extension("origin", "Code", rule.origin))
     said = rule.says.clinician or rule.says.patient
-    wording = [*last, part("wording", "String", said)] if said else last
+    wording = [*last, extension("wording", "String", said)] if said else last
     begun = _json({"url": url, "extension": first})[:-2]
     return begun, _json(last)[1:-1], _json(wording)[1:-1]
 
 
 def _asked(url: str, link: str, text: str) -> bytes:
     """Returns an open question up to what it moves, which depends on the result."""
-    parts = [part("linkId", "String", link), *([part("text", "String", text)] if text else [])]
+    parts = [extension("linkId", "String", link), *([extension("text", "String", text)] if text else [])]
     return _json({"url": url, "extension": parts})[:-2]
 
 
 def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
-    moves = [part("moves", "Code", each) for each in question.moves]
-    return begun + b"," + _json([*moves, part("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
+    moves = [extension("moves", "Code", moved) for moved in question.moves]
+    return begun + b"," + _json([*moves, extension("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
 
 
 def _contradiction(url: str, contradiction: Contradiction) -> bytes:
-    parts = [part("code", "Code", contradiction.name)]
-    parts += [part("between", "String", each) for each in contradiction.names]
+    parts = [extension("code", "Code", contradiction.name)]
+    parts += [extension("between", "String", link) for link in contradiction.names]
     said = contradiction.says.clinician or contradiction.says.patient
-    parts += [part("wording", "String", said)] if said else []
+    parts += [extension("wording", "String", said)] if said else []
     return _json({"url": url, "extension": parts})
 
 
 def _score(url: str, total: Total) -> bytes:
     parts = [
-        part("code", "Code", total.score.name),
-        part("display", "String", total.score.display),
-        part("at-least", "Decimal", _number(total.at_least)),
-        part("at-most", "Decimal", _number(total.at_most)),
-        part("band-at-least", "Code", total.bands[0]),
-        part("band-at-most", "Code", total.bands[1]),
-        part("answered", "UnsignedInt", total.answered),
+        extension("code", "Code", total.score.name),
+        extension("display", "String", total.score.display),
+        extension("at-least", "Decimal", _number(total.at_least)),
+        extension("at-most", "Decimal", _number(total.at_most)),
+        extension("band-at-least", "Code", total.bands[0]),
+        extension("band-at-most", "Code", total.bands[1]),
+        extension("answered", "UnsignedInt", total.answered),
     ]
     return _json({"url": url, "extension": parts})
 
@@ -207,10 +218,10 @@ class _Table:
 
     def __init__(self, url: str, table: Comparison, written: Written) -> None:
         titles = [
-            part("table", "Code", table.name),
-            part("title", "String", table.title),
-            part("left", "String", written.heading(table.left)),
-            part("right", "String", written.heading(table.right)),
+            extension("table", "Code", table.name),
+            extension("title", "String", table.title),
+            extension("left", "String", written.heading(table.left)),
+            extension("right", "String", written.heading(table.right)),
         ]
         self._begun = _json({"url": url, "extension": titles})[:-2]
         self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]
@@ -229,4 +240,5 @@ _COUNTS = b",".join(
 
 
 def _row(name: str, side: str) -> bytes:
-    return _json({"url": "row", "extension": [part("code", "Code", name), part("side", "Code", side)]})
+    cells = [extension("code", "Code", name), extension("side", "Code", side)]
+    return _json({"url": "row", "extension": cells})

@@ -12,9 +12,9 @@ from service.guidance import Guidance
 from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
 from service.results import wording
-from service.results.extensions import element, ends, in_json, in_xhtml
+from service.results.extensions import element, in_json, in_xhtml, intervals
 
-_SHOWN = 4
+_MOST_ANSWERS = 4
 """How many answers a reason spells out; the extension `reason` names all of them."""
 
 _DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
@@ -38,23 +38,23 @@ class Narrative:
         written, questions = guidance.written, guidance.form.questions
         self._begin = b'"' + in_json(_DIV) + element("h2", written.identity.title)
         self._end = _ending(written.identity)
-        self._questions = {link: in_xhtml(each.text or link) for link, each in questions.items()}
-        self._ignored = {link: element("li", each.text or link) for link, each in questions.items()}
-        self._tiers = {pair: _tier(written.tiers, Interval(*pair)) for pair in ends(len(written.tiers))}
+        self._questions = {link: in_xhtml(question.text or link) for link, question in questions.items()}
+        self._ignored = {link: element("li", question.text or link) for link, question in questions.items()}
+        self._tiers = {pair: _tier(written.tiers, Interval(*pair)) for pair in intervals(len(written.tiers))}
         self._rules = {rule.name: _rule(rule) for rule in written.rules}
-        self._patient = {each.name: element("li", each.says.patient) for each in written.advice}
-        self._clinician = {each.name: element("li", each.says.clinician) for each in written.advice}
+        self._patient = {advice.name: element("li", advice.says.patient) for advice in written.advice}
+        self._clinician = {advice.name: element("li", advice.says.clinician) for advice in written.advice}
         self._contradictions = {
-            each.name: element("li", each.says.clinician or each.says.patient)
-            for each in guidance.contradictions
+            contradiction.name: element("li", contradiction.says.clinician or contradiction.says.patient)
+            for contradiction in guidance.contradictions
         }
         self._tables = {table.name: _Table(table, written) for table in written.comparisons}
         self._levels = {
-            (each.code, pair): _level(each, written.ladder(each), Interval(*pair))
-            for each in written.outcomes
-            for pair in ends(len(each.levels))
+            (outcome.code, pair): _level(outcome, written.ladder(outcome), Interval(*pair))
+            for outcome in written.outcomes
+            for pair in intervals(len(outcome.levels))
         }
-        self._moved = {each.code: in_xhtml(each.display) for each in written.outcomes} | {
+        self._moved = {outcome.code: in_xhtml(outcome.display) for outcome in written.outcomes} | {
             "tier": b"step of care"
         }
 
@@ -66,28 +66,28 @@ class Narrative:
             listed: its outcomes that a report names.
             problems: warnings about the response.
         """
-        contradictions = [self._contradictions[each.name] for each in result.contradictions]
+        contradictions = [self._contradictions[contradiction.name] for contradiction in result.contradictions]
         ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
         parts = (
             self._begin,
             self._tiers[result.tier],
             _SETTLED if result.settled else _UNSETTLED,
             _listed(_CONTRADICTORY, contradictions),
-            _numbered(_OPEN, [self._open(each) for each in result.open]),
-            _listed(_WHY, [b"<li>" + self._reason(each) + b"</li>" for each in result.fired]),
-            _listed(_PATTERNS, [self._risk(each) for each in listed]),
-            *[self._tables[each.comparison.name].filled(each) for each in result.tables],
-            _listed(_SCORES, [_score(each) for each in result.totals]),
+            _numbered(_OPEN, [self._open(question) for question in result.open]),
+            _listed(_WHY, [b"<li>" + self._reason(fired) + b"</li>" for fired in result.fired]),
+            _listed(_PATTERNS, [self._risk(risk) for risk in listed]),
+            *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
+            _listed(_SCORES, [_score(total) for total in result.totals]),
             _listed(_IGNORED, ignored),
-            _listed(_REMARKS, [element("li", each.text) for each in problems]),
-            _listed(_PATIENT, [self._patient[each.name] for each in result.advice]),
-            _listed(_CLINICIAN, [self._clinician[each.name] for each in result.advice]),
+            _listed(_REMARKS, [element("li", problem.text) for problem in problems]),
+            _listed(_PATIENT, [self._patient[advice.name] for advice in result.advice]),
+            _listed(_CLINICIAN, [self._clinician[advice.name] for advice in result.advice]),
             self._end,
         )
         return b"".join(parts)
 
     def _open(self, question: OpenQuestion) -> bytes:
-        moves = b", ".join([self._moved[each] for each in question.moves if each in self._moved])
+        moves = b", ".join([self._moved[moved] for moved in question.moves if moved in self._moved])
         flag = b" <i>(Red flag. Can change: " if question.red_flag else b" <i>(Can change: "
         return b"".join((b"<li>", self._questions[question.link_id], flag, moves, b")</i></li>"))
 
@@ -96,10 +96,10 @@ class Narrative:
         answers = fired.answers
         if not answers:
             return said + cited
-        shown = b"; ".join([self._questions[link] for link in answers[:_SHOWN]])
-        more = len(answers) - _SHOWN
+        named = b"; ".join([self._questions[link] for link in answers[:_MOST_ANSWERS]])
+        more = len(answers) - _MOST_ANSWERS
         rest = b"; and %d more. " % more if more > 0 else b". "
-        return b"".join((said, b"Answers to: ", shown, rest, cited))
+        return b"".join((said, b"Answers to: ", named, rest, cited))
 
     def _risk(self, risk: Risk) -> bytes:
         begun = self._levels[risk.outcome.code, risk.level]
@@ -135,7 +135,7 @@ def _numbered(heading: bytes, entries: list[bytes]) -> bytes:
 
 
 def _tier(tiers: tuple[Tier, ...], tier: Interval) -> bytes:
-    """The step of care; what it means is said only of a settled one, or while nothing can be said."""
+    """Returns the step of care; what it means is said only of a settled one, or while nothing can be said."""
     known = tiers[tier.at_least]
     heading = in_xhtml(wording.tier_heading(tiers, tier))
     is_open = wording.is_assessable(tier) and not tier.settled
@@ -167,8 +167,8 @@ def _row(feature: str, state: str) -> bytes:
 
 def _score(total: Total) -> bytes:
     least, most = format(total.at_least, "f"), format(total.at_most, "f")
-    shown = {band.name: band.display for band in total.score.bands}
-    bands = " to ".join(dict.fromkeys(shown.get(each, each) for each in total.bands))
+    displays = {band.name: band.display for band in total.score.bands}
+    bands = " to ".join(dict.fromkeys(displays.get(band, band) for band in total.bands))
     value = least if least == most else f"between {least} and {most}"
     answered = f"{total.answered} of {len(total.score.items)} questions answered"
     return element("li", f"{total.score.display}: {value} ({bands}); {answered}.")

@@ -1,4 +1,10 @@
-"""The RiskAssessment of a response that no longer stands: what it was about, and nothing to act on."""
+"""The RiskAssessment of R4: a result as it is sent and stored, as a file shows it, and as it is withdrawn.
+
+The same result and the same context of a response give the same bytes. The source of the guidance
+gives no likelihoods, so `prediction.probability[x]` is never written.
+
+Source: https://hl7.org/fhir/R4/riskassessment.html
+"""
 
 from __future__ import annotations
 
@@ -20,26 +26,152 @@ from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome, Rule
 from service.guidance.result import Interval, Result, Risk
 from service.results import wording
-from service.results.extensions import Extensions, array, coded, coding, ends, in_json, part
+from service.results.extensions import Extensions, array, coded, coding, extension, in_json, intervals
 from service.results.narrative import Narrative
 from service.results.wording import IF_UNCHANGED, level_words, patient_summary
 
-# RiskAssessment.prediction: one per listed outcome, in words and codes, never a probability.
-#
-# Source: https://hl7.org/fhir/R4/riskassessment.html; the source of the guidance gives no likelihoods,
-# so `probability[x]` is never written.
+_COMPLETE: Final = frozenset({"completed", "amended"})
+_ASSESSOR: Final = {"reference": "#assessor"}
+_NOBODY: Final = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
+_NO_CHART: Final = ChartValues()
+
+
+class Renderer:
+    """Writes the results of one guidance; what never changes is written once, at start.
+
+    Args:
+        guidance: whose results are written.
+        urls: the canonical urls of what this service defines itself.
+    """
+
+    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
+        identity = guidance.written.identity
+        self._guidance = guidance
+        self._contained = _fragment([_device(identity)])
+        self._method = _fragment(_method(identity, urls))
+        self._code = _fragment(_code(identity))
+        self._intended = _fragment(_note(f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"))
+        self._extensions = Extensions(guidance, urls)
+        self._predictions = Predictions(guidance, self._extensions)
+        self._narrative = Narrative(guidance)
+
+    def render(
+        self,
+        result: Result,
+        context: ResponseContext,
+        chart: ChartValues = _NO_CHART,
+        problems: Sequence[Problem] = (),
+    ) -> bytes:
+        """Returns the RiskAssessment.
+
+        Args:
+            result: what the guidance makes of the answers.
+            context: whom and what the response is about.
+            chart: values from the chart that count beside the answers; they become `basis`.
+            problems: warnings about the response; they become notes.
+        """
+        listed = [risk for risk in result.risks if risk.listed]
+        is_final = result.settled and context.status in _COMPLETE
+        document: MutableJson = {
+            "resourceType": "RiskAssessment",
+            "text": {
+                "status": "generated",
+                "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
+            },
+            "contained": self._contained,
+            "extension": orjson.Fragment(array(self._extensions.of_result(result))),
+            "status": "final" if is_final else "preliminary",
+            "method": self._method,
+            "code": self._code,
+            "subject": context.subject or _NOBODY,
+            "encounter": context.encounter,
+            "occurrenceDateTime": context.authored,
+            "performer": _ASSESSOR,
+            "basis": [_response_reference(context), *chart.basis],
+            "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
+            "mitigation": patient_summary(self._guidance, result),
+            "note": [self._intended, *map(_note, self._remarks(result, problems))],
+        }
+        return orjson.dumps({name: value for name, value in document.items() if value is not None})
+
+    def _remarks(self, result: Result, problems: Sequence[Problem]) -> Iterator[str]:
+        if not wording.is_assessable(result.tier):
+            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
+        for contradiction in result.contradictions:
+            said = contradiction.says.clinician or contradiction.says.patient
+            yield f"Contradiction; the worse answer counts: {said}"
+        if result.ignored:
+            questions = self._guidance.form.questions
+            texts = (questions[link].text or link for link in result.ignored if link in questions)
+            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
+        for problem in problems:
+            yield problem.text
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))
+
+
+def _unless_empty(members: list[bytes]) -> orjson.Fragment | None:
+    return orjson.Fragment(array(members)) if members else None
+
+
+def _note(text: str) -> Json:
+    return {"text": text}
+
+
+def _device(identity: Identity) -> Json:
+    """Returns the assessor: this guidance in this version, whatever machine runs it."""
+    return {
+        "resourceType": "Device",
+        "id": "assessor",
+        "deviceName": [{"name": identity.title, "type": "model-name"}],
+        "type": {"text": "Clinical decision support software"},
+        "version": [{"type": {"text": "Guidance"}, "value": identity.version}],
+    }
+
+
+def _method(identity: Identity, urls: Canonicals) -> Json:
+    canonical = f"{identity.url}|{identity.version}"
+    return {
+        "extension": [
+            extension(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", canonical),
+            extension(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
+        ],
+        "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
+        "text": f"{canonical} (sha256 {identity.hash})",
+    }
+
+
+def _code(identity: Identity) -> Json:
+    if not identity.code_display:
+        return {"coding": [{"system": identity.code.system, "code": identity.code.code}]}
+    return {"coding": [coded(identity.code, identity.code_display)], "text": identity.code_display}
+
+
+def _response_reference(context: ResponseContext) -> Json:
+    """Returns a Reference to the response: by its id, else by its identifier, else in words."""
+    if context.id is not None:
+        return {"reference": f"QuestionnaireResponse/{context.id}"}
+    if context.identifier is not None:
+        return {"type": "QuestionnaireResponse", "identifier": context.identifier}
+    when = f", written {context.authored}" if context.authored is not None else ""
+    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
+
+
+# The predictions.
 
 
 class Predictions:
-    """Writes the predictions of one guidance's results."""
+    """Writes `prediction`, one per listed outcome, in words and codes, for one guidance's results."""
 
     def __init__(self, guidance: Guidance, extensions: Extensions) -> None:
         self._system = guidance.written.identity.terminology
         self._extensions = extensions
         self._begun = {
-            (each.code, pair): self._head(each, guidance.written.ladder(each), Interval(*pair))
-            for each in guidance.written.outcomes
-            for pair in ends(len(each.levels))
+            (outcome.code, pair): self._head(outcome, guidance.written.ladder(outcome), Interval(*pair))
+            for outcome in guidance.written.outcomes
+            for pair in intervals(len(outcome.levels))
         }
         self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
         self._links = {link: in_json(link) for link in guidance.form.questions}
@@ -78,7 +210,7 @@ class Predictions:
 
     def _outcome(self, outcome: Outcome) -> Json:
         codings = [coding(self._system, outcome.code, outcome.display)]
-        codings += [{"system": each.system, "code": each.code} for each in outcome.codes]
+        codings += [{"system": known.system, "code": known.code} for known in outcome.codes]
         return {"coding": codings, "text": outcome.display}
 
     def _level(self, ladder: tuple[Level, ...], level: Interval) -> Json:
@@ -101,139 +233,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-# Writes a result as a RiskAssessment of R4; the same result and context give the same bytes.
-#
-# Source: https://hl7.org/fhir/R4/riskassessment.html
-
-_COMPLETE: Final = frozenset({"completed", "amended"})
-_ASSESSOR: Final = {"reference": "#assessor"}
-_NOBODY: Final = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
-_NO_CHART: Final = ChartValues()
-
-
-class Renderer:
-    """Writes the results of one guidance; what never changes is written once, at start.
-
-    Args:
-        guidance: whose results are written.
-        urls: the canonical urls of what this service defines itself.
-    """
-
-    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
-        identity = guidance.written.identity
-        self._guidance = guidance
-        self._contained = _fragment([_device(identity)])
-        self._method = _fragment(_method(identity, urls))
-        self._code = _fragment(_code(identity))
-        self._intended = _fragment(_note(f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"))
-        self._extensions = Extensions(guidance, urls)
-        self._predictions = Predictions(guidance, self._extensions)
-        self._narrative = Narrative(guidance)
-
-    def render(
-        self,
-        result: Result,
-        context: ResponseContext,
-        chart: ChartValues = _NO_CHART,
-        problems: Sequence[Problem] = (),
-    ) -> bytes:
-        """Returns the RiskAssessment.
-
-        Args:
-            result: what the guidance makes of the answers.
-            context: who and what the response is about.
-            chart: values from the chart that count beside the answers; they become `basis`.
-            problems: warnings about the response; they become notes.
-        """
-        listed = [risk for risk in result.risks if risk.listed]
-        is_final = result.settled and context.status in _COMPLETE
-        document: MutableJson = {
-            "resourceType": "RiskAssessment",
-            "text": {
-                "status": "generated",
-                "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
-            },
-            "contained": self._contained,
-            "extension": orjson.Fragment(array(self._extensions.of_result(result))),
-            "status": "final" if is_final else "preliminary",
-            "method": self._method,
-            "code": self._code,
-            "subject": context.subject or _NOBODY,
-            "encounter": context.encounter,
-            "occurrenceDateTime": context.authored,
-            "performer": _ASSESSOR,
-            "basis": [_response_reference(context), *chart.basis],
-            "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
-            "mitigation": patient_summary(self._guidance, result),
-            "note": [self._intended, *map(_note, self._remarks(result, problems))],
-        }
-        return orjson.dumps({name: value for name, value in document.items() if value is not None})
-
-    def _remarks(self, result: Result, problems: Sequence[Problem]) -> Iterator[str]:
-        if not wording.is_assessable(result.tier):
-            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
-        for each in result.contradictions:
-            yield f"Contradiction; the worse answer counts: {each.says.clinician or each.says.patient}"
-        if result.ignored:
-            questions = self._guidance.form.questions
-            texts = (questions[link].text or link for link in result.ignored if link in questions)
-            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
-        for problem in problems:
-            yield problem.text
-
-
-def _fragment(value: object) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps(value))
-
-
-def _unless_empty(members: list[bytes]) -> orjson.Fragment | None:
-    return orjson.Fragment(array(members)) if members else None
-
-
-def _note(text: str) -> Json:
-    return {"text": text}
-
-
-def _device(identity: Identity) -> Json:
-    """The assessor is this guidance in this version, whatever machine runs it."""
-    return {
-        "resourceType": "Device",
-        "id": "assessor",
-        "deviceName": [{"name": identity.title, "type": "model-name"}],
-        "type": {"text": "Clinical decision support software"},
-        "version": [{"type": {"text": "Guidance"}, "value": identity.version}],
-    }
-
-
-def _method(identity: Identity, urls: Canonicals) -> Json:
-    canonical = f"{identity.url}|{identity.version}"
-    return {
-        "extension": [
-            part(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", canonical),
-            part(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
-        ],
-        "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
-        "text": f"{canonical} (sha256 {identity.hash})",
-    }
-
-
-def _code(identity: Identity) -> Json:
-    if not identity.code_display:
-        return {"coding": [{"system": identity.code.system, "code": identity.code.code}]}
-    return {"coding": [coded(identity.code, identity.code_display)], "text": identity.code_display}
-
-
-def _response_reference(context: ResponseContext) -> Json:
-    """The response by its id, else by its identifier, else in words."""
-    if context.id is not None:
-        return {"reference": f"QuestionnaireResponse/{context.id}"}
-    if context.identifier is not None:
-        return {"type": "QuestionnaireResponse", "identifier": context.identifier}
-    when = f", written {context.authored}" if context.authored is not None else ""
-    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
-
-
-# A RiskAssessment for files and terminals: with line breaks, or in a Bundle with what it stands on.
+# For files and terminals.
 
 
 def indented(resource: bytes) -> str:
@@ -250,6 +250,8 @@ def collection(risk: bytes, context: ResponseContext) -> str:
     entry = {"fullUrl": name.urn, "resource": orjson.Fragment(risk)}
     return indented(orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": [entry]}))
 
+
+# When the response is withdrawn.
 
 _KEPT: Final = (
     "resourceType",

@@ -1,4 +1,4 @@
-"""The result as plain text for the patient."""
+"""The words of a result: what the service adds to the words of the guidance, and the text for the patient."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Final
 from service.guidance import Guidance
 from service.guidance.model import Level, Tier
 from service.guidance.result import Interval, Result
-
-# The few sentences that the service itself says around the words of the guidance.
 
 NOT_ASSESSABLE: Final = "Not assessable yet"
 ASK_FIRST: Final = "Questions that are still open, in the order in which they should be asked"
@@ -30,7 +28,7 @@ SIDES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def is_assessable(tier: Interval) -> bool:
-    """False while all that is known is the lowest step and open questions could raise it."""
+    """Returns whether more is known than the lowest step, or no open question could raise it."""
     return tier.settled or tier.at_least > 0
 
 
@@ -83,12 +81,12 @@ def patient_summary(guidance: Guidance, result: Result) -> str:
         lines = [f"{tier.display if assessable else NOT_ASSESSABLE}. {tier.target}.", tier.says.patient]
     else:
         lines = [f"{_SO_FAR}: {tier.display}. {tier.target}.", _PRELIMINARY]
-    lines += [each.says.patient for each in result.contradictions]
+    lines += [contradiction.says.patient for contradiction in result.contradictions]
     if result.open and not result.tier.settled:
         lines.append(_OPEN)
-        lines += _numbered([guidance.form.questions[each.link_id].text for each in result.open])
-    lines += _listed(_WHY, [each.rule.says.patient for each in result.fired])
-    lines += _listed(_ADVICE, [each.says.patient for each in result.advice])
+        lines += _numbered([guidance.form.questions[question.link_id].text for question in result.open])
+    lines += _listed(_WHY, [fired.rule.says.patient for fired in result.fired])
+    lines += _listed(_ADVICE, [advice.says.patient for advice in result.advice])
     return "\n".join([line for line in lines if line])
 
 
