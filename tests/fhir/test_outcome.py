@@ -91,7 +91,8 @@ def kinds_in(node: ast.AST) -> Iterator[str]:
         yields = (inner for inner in ast.walk(node) if isinstance(inner, ast.Yield))
         yield from (text for inner in yields for text in texts(inner.value))
     elif isinstance(node, ast.Assign) and is_kind(node.targets[0]):
-        yield from texts(node.value)
+        # What begins with a capital is a kind of resource.
+        yield from (text for text in texts(node.value) if not text[:1].isupper())
 
 
 def nodes() -> Iterator[ast.AST]:
