@@ -1,7 +1,7 @@
-"""Concepts of a code system that is at hand, whole or filtered.
+"""Code systems: their concepts, whole or filtered, what is known of a concept, and its weight.
 
 Source: FHIR R4 codesystem.html; filter operators of valueset-filter-operator.html; properties of
-concept-properties.
+concept-properties; http://hl7.org/fhir/StructureDefinition/itemWeight (replaces ordinalValue, FHIR-28611).
 """
 
 from __future__ import annotations
@@ -12,11 +12,79 @@ from typing import Any, Final, NamedTuple
 
 from service.fhir.extensions import ITEM_WEIGHT, OLD_ORDINAL_VALUES, ORDINAL_VALUE, mappings, text, values
 
-# The weight of an option: itemWeight, else ordinalValue, else the names it had before.
-#
-# Source: http://hl7.org/fhir/StructureDefinition/itemWeight (replaces ordinalValue, FHIR-28611).
+Concept = Mapping[str, Any]
+Filter = Mapping[str, Any]
 
-_BY_PREFERENCE = (ITEM_WEIGHT, ORDINAL_VALUE, *OLD_ORDINAL_VALUES)
+_HIERARCHY_OPERATORS: Final = ("is-a", "descendent-of", "is-not-a", "in")
+_INACTIVE_STATUSES: Final = ("inactive", "retired")
+_WEIGHT_EXTENSIONS: Final = (ITEM_WEIGHT, ORDINAL_VALUE, *OLD_ORDINAL_VALUES)
+"""By preference."""
+
+
+class ConceptInTree(NamedTuple):
+    """A concept, and the codes that it stands below, the nearest last."""
+
+    concept: Concept
+    ancestors: tuple[str, ...] = ()
+
+
+def concepts_of(code_system: Mapping[str, Any]) -> Iterator[ConceptInTree]:
+    """Yields every concept of a code system, in its order, parents before their children."""
+    pending = [ConceptInTree(concept) for concept in mappings(code_system.get("concept"))][::-1]
+    while pending:
+        concept, ancestors = found = pending.pop()
+        yield found
+        path = (*ancestors, text(concept.get("code")))
+        pending.extend([ConceptInTree(child, path) for child in mappings(concept.get("concept"))][::-1])
+
+
+def filtered_concepts(
+    code_system: Mapping[str, Any], filters: Sequence[Filter]
+) -> list[ConceptInTree] | None:
+    """Returns the concepts that pass all filters, or None where a filter is not understood."""
+    found = list(concepts_of(code_system))
+    for filter_ in filters:
+        name, operator, value = (text(filter_.get(key)) for key in ("property", "op", "value"))
+        if name in ("concept", "code") and operator in _HIERARCHY_OPERATORS:
+            found = [candidate for candidate in found if _passes(operator, value, candidate)]
+        elif operator == "=":
+            found = [candidate for candidate in found if _property(candidate.concept, name) == value]
+        else:
+            return None
+    return found
+
+
+def _passes(operator: str, value: str, candidate: ConceptInTree) -> bool:
+    code, ancestors = text(candidate.concept.get("code")), candidate.ancestors
+    if operator == "in":
+        return code in {part.strip() for part in value.split(",")}
+    if operator == "is-a":
+        return code == value or value in ancestors
+    if operator == "descendent-of":
+        return value in ancestors
+    return code != value and value not in ancestors
+
+
+def is_abstract(concept: Concept) -> bool:
+    """Whether the concept only groups others and cannot be chosen itself."""
+    return _property(concept, "notSelectable") == "true"
+
+
+def is_inactive(concept: Concept) -> bool:
+    """Whether the code system no longer uses the concept."""
+    return _property(concept, "inactive") == "true" or _property(concept, "status") in _INACTIVE_STATUSES
+
+
+def _property(concept: Concept, name: str) -> str | None:
+    for entry in mappings(concept.get("property")):
+        if entry.get("code") == name:
+            return next((_as_text(value) for key, value in entry.items() if key.startswith("value")), None)
+    return None
+
+
+def _as_text(value: object) -> str:
+    """Returns the value of a property as filters write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def weight(*elements: Mapping[str, Any]) -> Decimal | None:
@@ -30,80 +98,10 @@ def weights_disagree(*elements: Mapping[str, Any]) -> bool:
 
 
 def _weights(elements: tuple[Mapping[str, Any], ...]) -> Iterator[Decimal]:
-    for url in _BY_PREFERENCE:
+    for url in _WEIGHT_EXTENSIONS:
         for element in elements:
             for found in values(element, url):
                 if isinstance(found, int | Decimal) and not isinstance(found, bool):
                     yield Decimal(found)
                 elif isinstance(found, float):
                     yield Decimal(str(found))
-
-
-Concept = Mapping[str, Any]
-
-_INACTIVE: Final = ("inactive", "retired")
-_OPERATORS: Final = ("is-a", "descendent-of", "is-not-a", "in")
-
-
-class Placed(NamedTuple):
-    """A concept, and the codes that it stands below, the nearest last."""
-
-    concept: Concept
-    above: tuple[str, ...] = ()
-
-
-def filtered(resource: Mapping[str, Any], filters: Sequence[Mapping[str, Any]]) -> list[Placed] | None:
-    """Returns the concepts that pass all filters, or None where a filter is not understood."""
-    found = list(concepts_of(resource))
-    for one in filters:
-        operator, value = text(one.get("op")), text(one.get("value"))
-        if one.get("property") in ("concept", "code") and operator in _OPERATORS:
-            found = [placed for placed in found if _passes(operator, value, placed)]
-        elif operator == "=":
-            found = [each for each in found if _property(each.concept, text(one.get("property"))) == value]
-        else:
-            return None
-    return found
-
-
-def concepts_of(resource: Mapping[str, Any]) -> Iterator[Placed]:
-    """Yields every concept of a code system, in its order, parents before what stands below them."""
-    pending = [Placed(concept) for concept in mappings(resource.get("concept"))][::-1]
-    while pending:
-        concept, above = placed = pending.pop()
-        yield placed
-        below = (*above, text(concept.get("code")))
-        pending.extend([Placed(child, below) for child in mappings(concept.get("concept"))][::-1])
-
-
-def is_abstract(concept: Concept) -> bool:
-    """Whether the concept only leads to others: nobody may choose it."""
-    return _property(concept, "notSelectable") == "true"
-
-
-def is_inactive(concept: Concept) -> bool:
-    """Whether the code system has given the concept up."""
-    return _property(concept, "inactive") == "true" or _property(concept, "status") in _INACTIVE
-
-
-def _passes(operator: str, value: str, placed: Placed) -> bool:
-    code, above = text(placed.concept.get("code")), placed.above
-    if operator == "in":
-        return code in {part.strip() for part in value.split(",")}
-    if operator == "is-a":
-        return code == value or value in above
-    if operator == "descendent-of":
-        return value in above
-    return code != value and value not in above
-
-
-def _property(concept: Concept, name: str) -> str | None:
-    for one in mappings(concept.get("property")):
-        if one.get("code") == name:
-            return next((_written(found) for key, found in one.items() if key.startswith("value")), None)
-    return None
-
-
-def _written(value: object) -> str:
-    """Returns the value of a property as filters write it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -22,7 +22,7 @@ from service.fhir.parameters import (
     parameters_in_query,
     values_of,
 )
-from service.questionnaire import Wanted, expanded
+from service.terminology import ExpansionParameters, expand
 from service.web.conditional import conditional
 from service.web.reply import NO_STORE, REVALIDATE, VARY, Reply, Version, json_reply
 
@@ -133,7 +133,9 @@ class Expansions:
     def _expansion(self, request: Request, given: list[SentParameter]) -> Reply:
         content_type = request.answer_type()
         values = values_of(given, EXPAND_INPUTS, EXPAND_REFUSED)
-        body = expanded(self._value_sets, self._named(request.args.get("id"), values), _wanted(values))
+        body = expand(
+            self._value_sets, self._named(request.args.get("id"), values), _expansion_parameters(values)
+        )
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
 
     def _named(self, id_: str | None, values: Values) -> Mapping[str, Any]:
@@ -198,7 +200,7 @@ def _canonical(values: Values) -> str:
     return f"{url}|{asked}" if asked else url
 
 
-def _wanted(values: Values) -> Wanted:
+def _expansion_parameters(values: Values) -> ExpansionParameters:
     """Returns how to expand, by the parameters of the operation.
 
     Raises:
@@ -209,20 +211,20 @@ def _wanted(values: Values) -> Wanted:
     if problems:
         raise Malformed(*problems)
     single = {name: given[0] for name, given in values.items()}
-    return Wanted(
+    return ExpansionParameters(
         filter=single.get("filter", ""),
         offset=single.get("offset", 0),
         count=single.get("count"),
         active_only=single.get("activeOnly", False),
-        flat=single.get("excludeNested", False),
-        selectable_only=single.get("excludeNotForUI", False),
-        definition=single.get("includeDefinition", False),
-        designations=single.get("includeDesignations", "designation" in values),
+        exclude_nested=single.get("excludeNested", False),
+        exclude_not_for_ui=single.get("excludeNotForUI", False),
+        include_definition=single.get("includeDefinition", False),
+        include_designations=single.get("includeDesignations", "designation" in values),
         designation=values.get("designation", ()),
-        language=single.get("displayLanguage", ""),
-        without=values.get("exclude-system", ()),
-        pinned=pinned,
-        asked=tuple(_as_repeated(values)),
+        display_language=single.get("displayLanguage", ""),
+        exclude_system=values.get("exclude-system", ()),
+        system_versions=pinned,
+        stated=tuple(_as_repeated(values)),
     )
 
 

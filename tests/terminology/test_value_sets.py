@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.datatypes.answers import Coding
-from service.terminology.value_sets import ValueSets, fixed_resource, value_sets_from
+from service.terminology.value_sets import ValueSets, r4_resource, value_sets_from
 
 SYSTEM = {
     "resourceType": "CodeSystem",
@@ -180,9 +180,9 @@ def test_the_fixed_value_sets_of_r4_have_their_codes(name: str, count: int) -> N
 
 
 def test_a_fixed_value_set_of_another_version_is_not_found() -> None:
-    assert fixed_resource("http://hl7.org/fhir/ValueSet/administrative-gender|5.0.0") is None
-    assert fixed_resource("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1") is not None
-    assert fixed_resource("http://nowhere") is None
+    assert r4_resource("http://hl7.org/fhir/ValueSet/administrative-gender|5.0.0") is None
+    assert r4_resource("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1") is not None
+    assert r4_resource("http://nowhere") is None
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_code_that_only_leads_to_others_is_no_answer() -> None:
     known = value_sets_from([grouped, resource]).members("http://vs")
     assert known is not None
     assert list(known.choices) == [Coding("http://s", "leaf")]
-    assert list(known.found) == [Coding("http://s", "group"), Coding("http://s", "leaf")]
+    assert list(known.by_coding) == [Coding("http://s", "group"), Coding("http://s", "leaf")]
 
 
 def test_inactive_codes_are_outside_where_the_value_set_says_so() -> None:

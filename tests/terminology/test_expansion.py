@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.errors import NotScorable
-from service.questionnaire import Wanted, expanded, value_sets_from
-from service.terminology.expansion import MOST
+from service.terminology import ExpansionParameters, expand, value_sets_from
+from service.terminology.expansion import MAX_CODES
 
 Json = dict[str, Any]
 
@@ -54,10 +54,14 @@ def value_set(*includes: Json, **more: Any) -> Json:
     return {"resourceType": "ValueSet", "id": "vs", "url": "http://vs", "compose": compose} | more
 
 
-def expand(*includes: Json, wanted: Wanted | None = None, **more: Any) -> Json:
+def answer(*includes: Json, parameters: ExpansionParameters | None = None, **more: Any) -> Json:
     resource = value_set(*(includes or (WHOLE,)), **more)
     document: Json = json.loads(
-        expanded(value_sets_from([SYSTEM, resource]), resource, Wanted() if wanted is None else wanted)
+        expand(
+            value_sets_from([SYSTEM, resource]),
+            resource,
+            ExpansionParameters() if parameters is None else parameters,
+        )
     )
     return document
 
@@ -65,40 +69,41 @@ def expand(*includes: Json, wanted: Wanted | None = None, **more: Any) -> Json:
 def codes(contains: list[Json]) -> list[Any]:
     """Codes in order; a code with others below it is a pair."""
     return [
-        (each["code"], codes(each["contains"])) if "contains" in each else each["code"] for each in contains
+        (entry["code"], codes(entry["contains"])) if "contains" in entry else entry["code"]
+        for entry in contains
     ]
 
 
-def shown(wanted: Wanted, *includes: Json, **more: Any) -> list[Any]:
-    return codes(expand(*includes, wanted=wanted, **more)["expansion"].get("contains", []))
+def shown(parameters: ExpansionParameters, *includes: Json, **more: Any) -> list[Any]:
+    return codes(answer(*includes, parameters=parameters, **more)["expansion"].get("contains", []))
 
 
 FLAT = ["all", "top", "group", "leaf", "old", "gone"]
 
 
 def test_codes_stand_below_each_other_as_in_their_code_system() -> None:
-    assert shown(Wanted()) == ["all", ("top", [("group", ["leaf"]), "old", "gone"])]
+    assert shown(ExpansionParameters()) == ["all", ("top", [("group", ["leaf"]), "old", "gone"])]
 
 
 def test_without_nesting_every_code_stands_alone_in_the_same_order() -> None:
-    assert shown(Wanted(flat=True)) == FLAT
+    assert shown(ExpansionParameters(exclude_nested=True)) == FLAT
 
 
 def test_a_code_whose_parent_is_left_out_stands_below_the_next_one_above() -> None:
-    assert shown(Wanted(selectable_only=True)) == [("top", ["leaf", "old", "gone"])]
+    assert shown(ExpansionParameters(exclude_not_for_ui=True)) == [("top", ["leaf", "old", "gone"])]
 
 
 def test_inactive_codes_are_left_out_where_that_is_asked() -> None:
-    assert shown(Wanted(active_only=True)) == ["all", ("top", [("group", ["leaf"])])]
+    assert shown(ExpansionParameters(active_only=True)) == ["all", ("top", [("group", ["leaf"])])]
 
 
 def test_inactive_codes_are_left_out_where_the_value_set_says_so() -> None:
-    assert "old" not in shown(Wanted(flat=True), compose={"inactive": False})
-    assert "old" in shown(Wanted(flat=True), compose={"inactive": True})
+    assert "old" not in shown(ExpansionParameters(exclude_nested=True), compose={"inactive": False})
+    assert "old" in shown(ExpansionParameters(exclude_nested=True), compose={"inactive": True})
 
 
 def test_every_code_says_what_is_known_of_it_and_nothing_else() -> None:
-    everything = expand(wanted=Wanted(flat=True))["expansion"]["contains"]
+    everything = answer(parameters=ExpansionParameters(exclude_nested=True))["expansion"]["contains"]
     assert everything[0] == {
         "system": "http://s",
         "abstract": True,
@@ -118,14 +123,14 @@ def test_every_code_says_what_is_known_of_it_and_nothing_else() -> None:
 
 def test_codes_that_a_value_set_lists_are_named_as_it_says_or_as_the_code_system_does() -> None:
     listed = {"system": "http://s", "concept": [{"code": "leaf"}, {"code": "top", "display": "Mine"}]}
-    (leaf, top) = expand(listed)["expansion"]["contains"]
+    (leaf, top) = answer(listed)["expansion"]["contains"]
     assert (leaf["display"], top["display"]) == ("Muscle", "Mine")
     assert leaf["version"] == "3"
 
 
 def test_codes_of_a_system_that_is_not_at_hand_can_be_listed() -> None:
     listed = {"system": "http://elsewhere", "version": "7", "concept": [{"code": "x", "display": "X"}]}
-    assert expand(listed)["expansion"]["contains"] == [
+    assert answer(listed)["expansion"]["contains"] == [
         {"system": "http://elsewhere", "version": "7", "code": "x", "display": "X"}
     ]
 
@@ -144,17 +149,17 @@ def test_codes_of_a_system_that_is_not_at_hand_can_be_listed() -> None:
     ],
 )
 def test_every_word_of_a_filter_begins_a_word_of_display_or_code(words: str, found: list[str]) -> None:
-    assert shown(Wanted(filter=words, flat=True)) == found
+    assert shown(ExpansionParameters(filter=words, exclude_nested=True)) == found
 
 
 def test_a_filter_knows_neither_case_nor_accents_and_reads_the_display_that_is_shown() -> None:
-    assert shown(Wanted(filter="EEN", flat=True, language="nl")) == ["leaf"]
-    assert shown(Wanted(filter="een", flat=True)) == []
+    assert shown(ExpansionParameters(filter="EEN", exclude_nested=True, display_language="nl")) == ["leaf"]
+    assert shown(ExpansionParameters(filter="een", exclude_nested=True)) == []
 
 
 def test_a_code_that_is_a_sign_is_found_by_it() -> None:
     listed = {"system": "http://unitsofmeasure.org", "concept": [{"code": "%"}, {"code": "g"}]}
-    assert shown(Wanted(filter="%"), listed) == ["%"]
+    assert shown(ExpansionParameters(filter="%"), listed) == ["%"]
 
 
 @pytest.mark.parametrize(
@@ -164,80 +169,91 @@ def test_a_code_that_is_a_sign_is_found_by_it() -> None:
 def test_the_display_is_in_the_language_that_is_asked_for_if_there_is_one(
     language: str, display: str
 ) -> None:
-    (leaf,) = expand(wanted=Wanted(filter="leaf", active_only=True, flat=True, language=language))[
-        "expansion"
-    ]["contains"]
+    (leaf,) = answer(
+        parameters=ExpansionParameters(
+            filter="leaf", active_only=True, exclude_nested=True, display_language=language
+        )
+    )["expansion"]["contains"]
     assert leaf["display"] == display
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("parameters", "found"),
     [
-        (Wanted(), None),
-        (Wanted(designations=True), [DUTCH, FORMAL]),
-        (Wanted(designations=True, designation=("urn:ietf:bcp:47|nl",)), [DUTCH]),
-        (Wanted(designations=True, designation=("nl",)), [DUTCH]),
-        (Wanted(designations=True, designation=("http://uses|formal",)), [FORMAL]),
-        (Wanted(designations=True, designation=("http://uses|formal", "nl")), [DUTCH, FORMAL]),
-        (Wanted(designations=True, designation=("http://uses|nl",)), None),
+        (ExpansionParameters(), None),
+        (ExpansionParameters(include_designations=True), [DUTCH, FORMAL]),
+        (ExpansionParameters(include_designations=True, designation=("urn:ietf:bcp:47|nl",)), [DUTCH]),
+        (ExpansionParameters(include_designations=True, designation=("nl",)), [DUTCH]),
+        (ExpansionParameters(include_designations=True, designation=("http://uses|formal",)), [FORMAL]),
+        (
+            ExpansionParameters(include_designations=True, designation=("http://uses|formal", "nl")),
+            [DUTCH, FORMAL],
+        ),
+        (ExpansionParameters(include_designations=True, designation=("http://uses|nl",)), None),
     ],
 )
-def test_further_names_are_shown_where_they_are_asked_for(wanted: Wanted, found: list[Json] | None) -> None:
+def test_further_names_are_shown_where_they_are_asked_for(
+    parameters: ExpansionParameters, found: list[Json] | None
+) -> None:
     listed = {"system": "http://s", "concept": [{"code": "leaf"}]}
-    (leaf,) = expand(listed, wanted=wanted)["expansion"]["contains"]
+    (leaf,) = answer(listed, parameters=parameters)["expansion"]["contains"]
     assert leaf.get("designation") == found
 
 
 def test_a_code_system_can_be_left_out_in_all_versions_or_in_one() -> None:
     other = {"system": "http://elsewhere", "concept": [{"code": "x"}]}
-    assert shown(Wanted(without=("http://s",)), WHOLE, other) == ["x"]
-    assert shown(Wanted(without=("http://s|3",)), WHOLE, other) == ["x"]
-    assert "top" in shown(Wanted(without=("http://s|2",), flat=True), WHOLE, other)
+    assert shown(ExpansionParameters(exclude_system=("http://s",)), WHOLE, other) == ["x"]
+    assert shown(ExpansionParameters(exclude_system=("http://s|3",)), WHOLE, other) == ["x"]
+    assert "top" in shown(
+        ExpansionParameters(exclude_system=("http://s|2",), exclude_nested=True), WHOLE, other
+    )
 
 
 @pytest.mark.parametrize("pin", ["http://s|3", "http://unused|1"])
 def test_a_version_that_is_held_may_be_demanded(pin: str) -> None:
-    assert shown(Wanted(flat=True, pinned=(("system-version", pin),))) == FLAT
+    assert shown(ExpansionParameters(exclude_nested=True, system_versions=(("system-version", pin),))) == FLAT
 
 
 def test_a_version_that_is_not_held_cannot_be_expanded() -> None:
     with pytest.raises(NotScorable, match="Parameter force-system-version: expected a version that") as error:
-        expand(
-            wanted=Wanted(pinned=(("system-version", "http://s|3"), ("force-system-version", "http://s|4")))
+        answer(
+            parameters=ExpansionParameters(
+                system_versions=(("system-version", "http://s|3"), ("force-system-version", "http://s|4"))
+            )
         )
-    assert [each.kind for each in error.value.problems] == ["parameter-unsupported"]
+    assert [problem.kind for problem in error.value.problems] == ["parameter-unsupported"]
 
 
 def test_an_expansion_counts_its_codes_and_names_what_it_was_made_of() -> None:
-    asked = ({"name": "filter", "valueString": "leaf"},)
-    expansion = expand(wanted=Wanted(filter="leaf", asked=asked))["expansion"]
+    stated = ({"name": "filter", "valueString": "leaf"},)
+    expansion = answer(parameters=ExpansionParameters(filter="leaf", stated=stated))["expansion"]
     assert list(expansion) == ["identifier", "timestamp", "total", "parameter", "contains"]
     assert expansion["total"] == 2
-    assert expansion["parameter"] == [*asked, {"name": "version", "valueUri": "http://s|3"}]
+    assert expansion["parameter"] == [*stated, {"name": "version", "valueUri": "http://s|3"}]
 
 
 def test_the_value_set_is_named_without_its_definition_unless_that_is_asked_for() -> None:
     more = {"status": "active", "title": "T", "immutable": True, "meta": {"versionId": "1"}}
-    short = expand(**more)
-    long = expand(wanted=Wanted(definition=True), **more)
+    short = answer(**more)
+    long = answer(parameters=ExpansionParameters(include_definition=True), **more)
     assert short.keys() == {"resourceType", "url", "status", "title", "expansion"}
     assert long.keys() == {*short.keys(), "compose", "immutable"}
     assert (short["status"], short["title"]) == ("active", "T")
 
 
 def test_a_value_set_without_a_status_gets_one_that_claims_nothing() -> None:
-    assert expand()["status"] == "unknown"
+    assert answer()["status"] == "unknown"
 
 
-def page(offset: int, count: int) -> Wanted:
-    asked = ({"name": "offset", "valueInteger": offset}, {"name": "count", "valueInteger": count})
-    return Wanted(flat=True, offset=offset, count=count, asked=asked)
+def page(offset: int, count: int) -> ExpansionParameters:
+    stated = ({"name": "offset", "valueInteger": offset}, {"name": "count", "valueInteger": count})
+    return ExpansionParameters(exclude_nested=True, offset=offset, count=count, stated=stated)
 
 
 def test_pages_are_parts_of_the_same_expansion() -> None:
-    whole = expand(wanted=Wanted(flat=True))["expansion"]
-    pages = [expand(wanted=page(at, 4))["expansion"] for at in (0, 4, 8)]
-    assert [each for page in pages for each in page.get("contains", [])] == whole["contains"]
+    whole = answer(parameters=ExpansionParameters(exclude_nested=True))["expansion"]
+    pages = [answer(parameters=page(at, 4))["expansion"] for at in (0, 4, 8)]
+    assert [entry for page in pages for entry in page.get("contains", [])] == whole["contains"]
     assert [page["offset"] for page in pages] == [0, 4, 8]
     assert {page["total"] for page in pages} == {whole["total"]} == {6}
     assert len({page["identifier"] for page in (*pages, whole)}) == 1
@@ -245,45 +261,52 @@ def test_pages_are_parts_of_the_same_expansion() -> None:
 
 
 def test_an_offset_alone_shows_the_rest() -> None:
-    expansion = expand(wanted=Wanted(flat=True, offset=5))["expansion"]
+    expansion = answer(parameters=ExpansionParameters(exclude_nested=True, offset=5))["expansion"]
     assert (codes(expansion["contains"]), expansion["offset"]) == (["gone"], 5)
 
 
 def test_what_is_nested_has_no_pages() -> None:
-    expansion = expand(wanted=Wanted(offset=1, count=1))["expansion"]
+    expansion = answer(parameters=ExpansionParameters(offset=1, count=1))["expansion"]
     assert codes(expansion["contains"]) == ["all", ("top", [("group", ["leaf"]), "old", "gone"])]
     assert "offset" not in expansion
 
 
 @pytest.mark.parametrize("flat", [True, False])
 def test_a_count_of_zero_asks_how_many_there_are(flat: bool) -> None:
-    expansion = expand(wanted=Wanted(flat=flat, count=0))["expansion"]
+    expansion = answer(parameters=ExpansionParameters(exclude_nested=flat, count=0))["expansion"]
     assert expansion["total"] == 6
     assert expansion.keys() & {"contains", "offset"} == set()
 
 
 def test_an_expansion_of_nothing_says_so() -> None:
-    expansion = expand(wanted=Wanted(filter="nothing"))["expansion"]
+    expansion = answer(parameters=ExpansionParameters(filter="nothing"))["expansion"]
     assert (expansion["total"], "contains" in expansion) == (0, False)
 
 
 def numbered(many: int) -> Json:
-    return {"system": "http://numbers", "concept": [{"code": str(each)} for each in range(many)]}
+    return {"system": "http://numbers", "concept": [{"code": str(number)} for number in range(many)]}
 
 
 def test_more_codes_than_one_answer_holds_come_in_pages() -> None:
-    assert expand(numbered(MOST))["expansion"]["total"] == MOST
+    assert answer(numbered(MAX_CODES))["expansion"]["total"] == MAX_CODES
     with pytest.raises(NotScorable) as error:
-        expand(numbered(MOST + 1))
-    assert [each.kind for each in error.value.problems] == ["expansion-size"]
-    page = expand(numbered(MOST + 1), wanted=Wanted(count=MOST + 1))["expansion"]
-    assert (len(page["contains"]), page["total"]) == (MOST, MOST + 1)
-    assert len(expand(numbered(MOST + 1), wanted=Wanted(offset=MOST))["expansion"]["contains"]) == 1
+        answer(numbered(MAX_CODES + 1))
+    assert [problem.kind for problem in error.value.problems] == ["expansion-size"]
+    page = answer(numbered(MAX_CODES + 1), parameters=ExpansionParameters(count=MAX_CODES + 1))["expansion"]
+    assert (len(page["contains"]), page["total"]) == (MAX_CODES, MAX_CODES + 1)
+    assert (
+        len(
+            answer(numbered(MAX_CODES + 1), parameters=ExpansionParameters(offset=MAX_CODES))["expansion"][
+                "contains"
+            ]
+        )
+        == 1
+    )
 
 
 def test_a_hierarchy_with_more_codes_than_one_answer_holds_is_refused() -> None:
     with pytest.raises(NotScorable, match="excludeNested = true"):
-        expand(WHOLE, numbered(MOST), wanted=Wanted(count=5))
+        answer(WHOLE, numbered(MAX_CODES), parameters=ExpansionParameters(count=5))
 
 
 @pytest.mark.parametrize(
@@ -300,8 +323,8 @@ def test_a_hierarchy_with_more_codes_than_one_answer_holds_is_refused() -> None:
 )
 def test_a_value_set_that_cannot_be_listed_has_no_expansion(include: Json, reason: str) -> None:
     with pytest.raises(NotScorable, match=reason) as error:
-        expand(include)
-    assert [each.kind for each in error.value.problems] == ["value-set-unreachable"]
+        answer(include)
+    assert [problem.kind for problem in error.value.problems] == ["value-set-unreachable"]
 
 
 @pytest.mark.parametrize(
@@ -313,15 +336,17 @@ def test_a_value_set_that_cannot_be_listed_has_no_expansion(include: Json, reaso
     ],
 )
 def test_filters_of_the_value_set_are_applied(filter_: Json, found: list[str]) -> None:
-    assert shown(Wanted(flat=True), {"system": "http://s", "filter": [filter_]}) == found
+    assert (
+        shown(ExpansionParameters(exclude_nested=True), {"system": "http://s", "filter": [filter_]}) == found
+    )
 
 
 def test_value_sets_are_taken_in_and_taken_out() -> None:
     inner = value_set({"system": "http://s", "concept": [{"code": "leaf"}]}) | {"url": "http://inner"}
     outer = value_set(WHOLE, compose={"exclude": [{"valueSet": ["http://inner"]}]})
     known = value_sets_from([SYSTEM, inner, outer])
-    document = json.loads(expanded(known, outer, Wanted(flat=True)))
-    assert codes(document["expansion"]["contains"]) == [each for each in FLAT if each != "leaf"]
+    document = json.loads(expand(known, outer, ExpansionParameters(exclude_nested=True)))
+    assert codes(document["expansion"]["contains"]) == [code for code in FLAT if code != "leaf"]
 
 
 def test_an_expansion_that_the_value_set_carries_is_shown_nested_as_it_stands() -> None:
@@ -340,7 +365,7 @@ def test_an_expansion_that_the_value_set_carries_is_shown_nested_as_it_stands() 
             },
         ]
     }
-    document = expand(expansion=carried, wanted=Wanted(designations=True))
+    document = answer(expansion=carried, parameters=ExpansionParameters(include_designations=True))
     contains = document["expansion"]["contains"]
     assert codes(contains) == ["a", ("b", ["c"]), "d"]
     assert contains[1]["abstract"] is True
@@ -362,30 +387,30 @@ def test_an_expansion_that_the_value_set_carries_is_shown_nested_as_it_stands() 
 def test_op06_the_timestamp_is_the_newest_date_of_what_the_expansion_is_made_of(
     date: str | None, timestamp: str
 ) -> None:
-    assert expand(**({} if date is None else {"date": date}))["expansion"]["timestamp"] == timestamp
+    assert answer(**({} if date is None else {"date": date}))["expansion"]["timestamp"] == timestamp
 
 
 def test_op06_what_is_of_r4_and_states_no_date_is_as_old_as_r4() -> None:
     known = value_sets_from([])
     gender = known.value_set("http://hl7.org/fhir/ValueSet/administrative-gender")
     assert gender is not None
-    document = json.loads(expanded(known, gender, Wanted()))
+    document = json.loads(expand(known, gender, ExpansionParameters()))
     assert document["expansion"]["timestamp"] == "2019-11-01T09:29:23+11:00"
     assert codes(document["expansion"]["contains"]) == ["male", "female", "other", "unknown"]
 
 
 def test_op06_the_same_request_gives_the_same_bytes_and_another_content_another_identifier() -> None:
-    asked = ({"name": "activeOnly", "valueBoolean": False},)
+    stated = ({"name": "activeOnly", "valueBoolean": False},)
     one, same, other, more = (
-        expand(),
-        expand(),
-        expand(wanted=Wanted(active_only=True)),
-        expand(wanted=Wanted(asked=asked)),
+        answer(),
+        answer(),
+        answer(parameters=ExpansionParameters(active_only=True)),
+        answer(parameters=ExpansionParameters(stated=stated)),
     )
     assert one == same
-    identifiers = {each["expansion"]["identifier"] for each in (one, other, more)}
+    identifiers = {document["expansion"]["identifier"] for document in (one, other, more)}
     assert len(identifiers) == 3
-    assert all(each.startswith("urn:uuid:") for each in identifiers)
+    assert all(identifier.startswith("urn:uuid:") for identifier in identifiers)
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -395,17 +420,21 @@ def test_numbers_keep_their_digits() -> None:
         "concept": [{"code": "a", "designation": [{"value": "A", "extension": [weighed]}]}],
     }
     resource = value_set(listed)
-    body = expanded(value_sets_from([resource]), resource, Wanted(designations=True))
+    body = expand(value_sets_from([resource]), resource, ExpansionParameters(include_designations=True))
     assert b'"valueDecimal":1.50' in body
 
 
 def test_every_expansion_is_valid_r4(union: Any) -> None:
-    every = Wanted(designations=True, definition=True, asked=({"name": "activeOnly", "valueBoolean": False},))
+    every = ExpansionParameters(
+        include_designations=True,
+        include_definition=True,
+        stated=({"name": "activeOnly", "valueBoolean": False},),
+    )
     documents = [
-        expand(status="active"),
-        expand(wanted=every),
-        expand(wanted=Wanted(flat=True, offset=2, count=2)),
-        expand(wanted=Wanted(count=0)),
-        expand(wanted=Wanted(filter="nothing")),
+        answer(status="active"),
+        answer(parameters=every),
+        answer(parameters=ExpansionParameters(exclude_nested=True, offset=2, count=2)),
+        answer(parameters=ExpansionParameters(count=0)),
+        answer(parameters=ExpansionParameters(filter="nothing")),
     ]
     assert union(documents) == [[]] * len(documents)
