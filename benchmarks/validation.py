@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from service.fhir.accept import decoder
-from service.questionnaire import compile_leniently, validate, value_sets_from
-from service.questionnaire.compiled import Compiled
+from service.questionnaire import Compiled, compile_leniently, validate
+from service.terminology import value_sets_from
 
 SYSTEM = "https://forms.example.org/CodeSystem/answers"
 URL = "https://forms.example.org/Questionnaire/bench"

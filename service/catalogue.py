@@ -19,8 +19,9 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.result import Result
 from service.mapping_files import read_documents
-from service.questionnaire import Compiled, ValueSets, compile_questionnaire, value_sets_from
+from service.questionnaire import Compiled, compile_questionnaire
 from service.results.risk_assessment import Renderer
+from service.terminology import ValueSets, value_sets_from
 
 Key = tuple[str, str]
 """Resource type and id."""

@@ -17,8 +17,7 @@ from service.guidance import Guidance
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
 from service.guidance.model import Statement, Written
 from service.questionnaire import Compiled
-from service.questionnaire.items import Condition as EnableWhen
-from service.questionnaire.items import Item
+from service.questionnaire.items import EnableWhen, Item
 from service.settings import Settings
 
 SOUND, FAULTY = 0, 1
@@ -126,9 +125,9 @@ def asked_when(compiled: Compiled) -> AskedWhen:
 
 
 def _conditions(compiled: Compiled, item: Item) -> Iterator[Condition]:
-    if item.conditions:
-        word = "any" if item.any_condition else "all"
-        yield Group(word, tuple(_condition(compiled, when) for when in item.conditions))
+    if item.enable_when:
+        word = "any" if item.enable_any else "all"
+        yield Group(word, tuple(_condition(compiled, when) for when in item.enable_when))
     if item.parent is not None:
         yield from _conditions(compiled, compiled.items[item.parent])
 

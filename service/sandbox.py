@@ -1,9 +1,10 @@
-"""Work on what anybody may send, done in a process of its own that may not take much time or memory.
+"""Limits on work that anybody may ask for: a time limit within this process, and a child with limits.
 
-A hook or a timer cannot stop a long call into C, and no Python code can give memory back for sure;
-the kernel can do both. The child is a fork of this process: it has all data at hand, sends bytes
-back, and ends without a trace. The waiting is done with `select.poll`, `threading` and nothing else
-that blocks, so that under gevent, which replaces both, other requests are served meanwhile.
+`time_limit` stops Python code. It cannot stop a long call into C, and no Python code can give memory
+back for sure; the kernel can do both. `run_limited` therefore works in a fork of this process: it has
+all data at hand, sends bytes back, and ends without a trace. The waiting is done with `select.poll`,
+`threading` and nothing else that blocks, so that under gevent, which replaces both, other requests are
+served meanwhile.
 """
 
 from __future__ import annotations
@@ -14,93 +15,119 @@ import posix
 import resource
 import select
 import signal
+import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import NoReturn
 
-MOST = 4
+MAX_CHILDREN = 4
 """Children of one process at a time."""
 
 _END = b"\n"
-_STATUS = Path("/proc/self/statm")
+_MEMORY_IN_PAGES = Path("/proc/self/statm")
+
+
+@contextmanager
+def time_limit(seconds: float, raising: type[Exception]) -> Iterator[None]:
+    """Stops the Python code of this block, once the time is up, by raising an error in the midst of it.
+
+    It hooks function calls, so it works in any thread, needs no signal, and cannot stop a single
+    long call into C. Blocks may be nested; while an inner one runs, its own limit holds.
+    """
+    deadline = monotonic() + seconds
+
+    def tick(_: FrameType, event: str, __: object) -> None:  # pragma: no cover - never traced itself
+        if event == "call" and monotonic() > deadline:
+            sys.setprofile(None)
+            raise raising("it took too long")
+
+    before = sys.getprofile()
+    sys.setprofile(tick)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one piece of work may take.
+class SandboxLimits:
+    """What one piece of work in a child may take.
 
     Args:
         cpu_s: seconds of processor time. wall_s: seconds until the child is killed.
         memory_bytes: beside what this process has mapped already. result_bytes: longest result.
-        place_s: seconds to wait for a place among the children.
+        wait_s: seconds to wait until fewer than MAX_CHILDREN are at work.
     """
 
     cpu_s: int = 2
     wall_s: float = 3.0
     memory_bytes: int = 512 * 1024 * 1024
     result_bytes: int = 16 * 1024 * 1024
-    place_s: float = 1.0
+    wait_s: float = 1.0
 
 
-class OutOfBounds(Exception):
-    """The work did not end within its bounds, or broke down."""
+class LimitExceeded(Exception):
+    """The work did not end within its limits, or broke down."""
 
 
-class NoPlace(Exception):
+class SandboxBusy(Exception):
     """As many children as there may be are at work."""
 
 
-def bounded(work: Callable[[], bytes], bounds: Bounds) -> bytes:
+def run_limited(work: Callable[[], bytes], limits: SandboxLimits) -> bytes:
     """Returns the result of the work, which sees this process as it is and cannot change it.
 
     Raises:
-        OutOfBounds, NoPlace: see there.
+        LimitExceeded: the work did not end within its limits, or broke down.
+        SandboxBusy: too many children are at work, and none ended while this waited.
     """
-    if not _places().acquire(timeout=bounds.place_s):
-        raise NoPlace
+    if not _free_children().acquire(timeout=limits.wait_s):
+        raise SandboxBusy
     try:
-        return _result(work, bounds)
+        return _result(work, limits)
     finally:
-        _places().release()
+        _free_children().release()
 
 
 @cache
-def _places() -> threading.BoundedSemaphore:
+def _free_children() -> threading.BoundedSemaphore:
     """Made on first use: by then gevent has replaced what it is made of."""
-    return threading.BoundedSemaphore(MOST)
+    return threading.BoundedSemaphore(MAX_CHILDREN)
 
 
-def _result(work: Callable[[], bytes], bounds: Bounds) -> bytes:
+def _result(work: Callable[[], bytes], limits: SandboxLimits) -> bytes:
     try:
-        child, pipe = _forked(work, bounds)
+        child, pipe = _fork(work, limits)
     except OSError as fault:
-        raise OutOfBounds from fault
+        raise LimitExceeded from fault
     sent = None
     try:
-        sent = _received(pipe, bounds.wall_s, bounds.result_bytes)
+        sent = _received(pipe, limits.wall_s, limits.result_bytes)
     finally:
         _end(child, pipe, kill=sent is None)
     if sent is None or not sent.endswith(_END):
-        raise OutOfBounds
+        raise LimitExceeded
     return sent.removesuffix(_END)
 
 
-def _forked(work: Callable[[], bytes], bounds: Bounds) -> tuple[int, int]:
-    """Returns the process id of the child and the pipe that it writes to.
+def _fork(work: Callable[[], bytes], limits: SandboxLimits) -> tuple[int, int]:
+    """Forks the child; returns its process id and the pipe that it writes to.
 
-    No signal arrives between the fork and the moment when the child has put off our ways with them.
+    Signals are blocked from before the fork until the child has reset its handlers, so that no signal
+    finds the parent's handlers in the child.
     """
     reading, writing = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         child = posix.fork()
         if child == 0:  # pragma: no cover - the child is not measured
-            _work(work, bounds, writing, before)
+            _work_in_child(work, limits, writing, before)
     except OSError:
         os.close(reading)
         raise
@@ -110,13 +137,13 @@ def _forked(work: Callable[[], bytes], bounds: Bounds) -> tuple[int, int]:
     return child, reading
 
 
-def _received(pipe: int, seconds: float, most: int) -> bytes | None:
+def _received(pipe: int, seconds: float, max_bytes: int) -> bytes | None:
     """Returns what comes before the pipe is closed, or None where that takes too long or is too much."""
     deadline = monotonic() + seconds
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     found = bytearray()
-    while (left := deadline - monotonic()) > 0 and len(found) <= most:
+    while (left := deadline - monotonic()) > 0 and len(found) <= max_bytes:
         if poll.poll(left * 1000):
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
@@ -141,14 +168,17 @@ def _end(child: int, pipe: int, *, kill: bool) -> None:
             posix.waitpid(child, 0)
 
 
-def _work(  # pragma: no cover - runs in the child
-    work: Callable[[], bytes], bounds: Bounds, pipe: int, mask: set[signal.Signals | int]
+# What runs in the child.
+
+
+def _work_in_child(  # pragma: no cover - runs in the child
+    work: Callable[[], bytes], limits: SandboxLimits, pipe: int, mask: set[signal.Signals | int]
 ) -> NoReturn:
-    """Does the work as a process that has nothing of ours but its memory; never returns."""
+    """Does the work in a process that shares only memory with its parent; never returns."""
     try:
         gc.freeze()  # nothing of the parent, such as a suspended greenlet, is taken down here
-        _take_leave(pipe, mask)
-        _limit(bounds)
+        _detach(pipe, mask)
+        _set_limits(limits)
         left = memoryview(work() + _END)
         while left:
             left = left[os.write(pipe, left) :]
@@ -157,26 +187,26 @@ def _work(  # pragma: no cover - runs in the child
     os._exit(0)
 
 
-def _take_leave(pipe: int, mask: set[signal.Signals | int]) -> None:  # pragma: no cover - runs in the child
+def _detach(pipe: int, mask: set[signal.Signals | int]) -> None:  # pragma: no cover - runs in the child
     """Drops connections, listening sockets and signal handlers; only the pipe and 0 to 2 stay open."""
     signal.set_wakeup_fd(-1)
-    for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError):  # the C library keeps some to itself
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.closerange(3, pipe)
     os.closerange(pipe + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _limit(bounds: Bounds) -> None:  # pragma: no cover - runs in the child
+def _set_limits(limits: SandboxLimits) -> None:  # pragma: no cover - runs in the child
     """Sets the limits; the alarm ends a child whose parent is no more."""
-    signal.setitimer(signal.ITIMER_REAL, bounds.wall_s + 1.0)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_s + 1.0)
     os.nice(10)
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_CPU, bounds.cpu_s)
-    if _STATUS.exists():
-        mapped = int(_STATUS.read_text().split()[0]) * resource.getpagesize()
-        _lower(resource.RLIMIT_AS, mapped + bounds.memory_bytes)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s)
+    if _MEMORY_IN_PAGES.exists():
+        mapped = int(_MEMORY_IN_PAGES.read_text().split()[0]) * resource.getpagesize()
+        _lower(resource.RLIMIT_AS, mapped + limits.memory_bytes)
 
 
 def _lower(kind: int, to: int) -> None:  # pragma: no cover - runs in the child

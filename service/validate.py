@@ -1,8 +1,8 @@
-"""Validation as a product of its own: any QuestionnaireResponse against any Questionnaire, every fault."""
+"""Validation as a product of its own: any QuestionnaireResponse against any Questionnaire, every problem."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -10,26 +10,44 @@ import orjson
 
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
+from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, read
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
-from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
+from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limited
 
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
 MODES: Final = ("create", "update", "profile")
 
+_FOUND_BY_STRUCTURE: Final = frozenset(
+    (
+        "answer-empty",
+        "answer-format",
+        "answer-several-values",
+        "answer-type",
+        "item-nesting",
+        "link-id-missing",
+        "malformed",
+        "response-status",
+        "response-type",
+    )
+)
+"""Kinds that the check of the structure reports as well, at the same place."""
+
 
 class Validator:
-    """Finds every fault of a response: its structure as R4, then its answers against the Questionnaire.
+    """Finds every problem of a response: its structure as R4, then its answers against the Questionnaire.
 
-    A form that comes with the response and has expressions or patterns is checked in a process of
-    its own, within `bounds`; that it cannot be checked so is a problem like any other.
+    A Questionnaire that comes with the response and has expressions or patterns is checked in a process of
+    its own, within `sandbox`; that it cannot be checked so is a problem like any other.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: BodyLimits, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, limits: BodyLimits, sandbox: SandboxLimits | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._limits = limits
-        self._bounds = bounds or Bounds()
+        self._sandbox = sandbox or SandboxLimits()
         load_engine()  # here, once: not in the children that check forms of callers, each time
 
     def validated(
@@ -49,11 +67,11 @@ class Validator:
             R4 OperationDefinition Resource-validate.
         """
         body = read(data, self._limits)
-        asked = [("profile", profile), ("mode", mode)]
+        parameters = [("profile", profile), ("mode", mode)]
         if body.get("resourceType") == "Parameters":
-            body, more = _from_parameters(body)
-            asked += more
-        _refuse(asked)
+            body, further = _from_parameters(body)
+            parameters += further
+        _check_parameters(parameters)
         return self.problems(body)
 
     def processed(self, data: bytes, slug: str | None = None) -> tuple[Problem, ...]:
@@ -72,21 +90,22 @@ class Validator:
         """
         body = read(data, self._limits)
         if body.get("resourceType") == "Parameters":
-            body = _only(body, "in")
+            body = _resource_in(body, "in")
         problems = (*self._misaddressed(body, slug), *self.problems(body))
-        if any(each.severity in ("error", "fatal") for each in problems):
+        if any(problem.severity in ("error", "fatal") for problem in problems):
             raise NotScorable(*problems)
         return problems
 
     def problems(self, response: Json, form: Compiled | None = None) -> tuple[Problem, ...]:
         """Returns everything that is wrong with a decoded body, its structure first."""
         structure = check_structure(response, "QuestionnaireResponse")
-        if any(each.kind == "resource-type" for each in structure):
+        if any(problem.kind == "resource-type" for problem in structure):
             return structure
-        known = self._catalogue
-        check = partial(validate, response, form, known.value_sets, forms=known.questionnaires.values())
-        answers = _apart(check, self._bounds) if form is None and carries_code(response) else check()
-        return tuple(_once((*structure, *answers)))
+        value_sets, known = self._catalogue.value_sets, self._catalogue.questionnaires.values()
+        check = partial(validate, response, form, value_sets, known=known)
+        in_sandbox = form is None and carries_code(response)
+        answers = _checked_in_sandbox(check, self._sandbox) if in_sandbox else check()
+        return tuple(_without_repetitions((*structure, *answers)))
 
     def read_response(self, data: bytes) -> dict[str, Any]:
         """Returns a response as strict JSON; raises Malformed and TooLarge."""
@@ -101,7 +120,7 @@ class Validator:
         try:
             resource = read(data, self._limits)
         except Malformed as refused:
-            raise GuidanceError([each.text for each in refused.problems]) from refused
+            raise GuidanceError([problem.text for problem in refused.problems]) from refused
         if resource.get("resourceType") != "Questionnaire":
             raise GuidanceError(["resourceType: expected Questionnaire."])
         return compile_leniently(self._catalogue.canonicals.restated(resource), self._catalogue.value_sets)
@@ -116,67 +135,51 @@ class Validator:
             yield Problem("canonical-mismatch", text, "QuestionnaireResponse.questionnaire")
 
 
-def _apart(check: Callable[[], tuple[Problem, ...]], bounds: Bounds) -> tuple[Problem, ...]:
+def _checked_in_sandbox(
+    check: Callable[[], tuple[Problem, ...]], limits: SandboxLimits
+) -> tuple[Problem, ...]:
     """Returns the problems that a check finds in a process of its own, or the one that it cannot."""
     try:
-        found = bounded(lambda: orjson.dumps(check()), bounds)
-    except OutOfBounds:
-        limits = f"{bounds.cpu_s} s and {bounds.memory_bytes >> 20} MiB"
-        words = f"Expected a contained Questionnaire that can be checked within {limits}."
-    except NoPlace:
+        found = run_limited(lambda: orjson.dumps(check()), limits)
+    except LimitExceeded:
+        allowed = f"{limits.cpu_s} s and {limits.memory_bytes >> 20} MiB"
+        words = f"Expected a contained Questionnaire that can be checked within {allowed}."
+    except SandboxBusy:
         words = "Expected fewer contained Questionnaires with expressions at a time: please try again."
     else:
-        return tuple(Problem(**each) for each in orjson.loads(found))
+        return tuple(Problem(**problem) for problem in orjson.loads(found))
     return (Problem("too-costly", words, "QuestionnaireResponse.contained"),)
 
 
-def _once(problems: tuple[Problem, ...]) -> Iterator[Problem]:
-    """Where structure and answers find the same kind of fault at the same place, the first is enough."""
+def _without_repetitions(problems: tuple[Problem, ...]) -> Iterator[Problem]:
+    """Yields problems; what structure and answers both find at the same place, once."""
     seen: set[str] = set()
-    for each in problems:
-        place = each.expression
-        if each.kind in _ALSO_STRUCTURE and place in seen:
+    for problem in problems:
+        if problem.kind in _FOUND_BY_STRUCTURE and problem.expression in seen:
             continue
-        seen.add(place)
-        yield each
+        seen.add(problem.expression)
+        yield problem
 
 
-_ALSO_STRUCTURE: Final = frozenset(
-    (
-        "answer-empty",
-        "answer-format",
-        "answer-several-values",
-        "answer-type",
-        "item-nesting",
-        "link-id-missing",
-        "malformed",
-        "response-status",
-        "response-type",
-    )
-)
+# The parameters of the operations.
 
 
-def _entries(parameters: Json) -> list[Json]:
-    found = parameters.get("parameter")
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+def _from_parameters(parameters: Json) -> tuple[dict[str, Any], list[tuple[str, str | None]]]:
+    resource = _resource_in(parameters, "resource", frozenset(("mode", "profile")))
+    elements = {"mode": "valueCode", "profile": "valueUri"}
+    named = [(str(entry.get("name")), entry) for entry in mappings(parameters.get("parameter"))]
+    return resource, [(name, _text(entry, elements[name])) for name, entry in named if name in elements]
 
 
-def _only(parameters: Json, name: str, allowed: frozenset[str] = frozenset()) -> dict[str, Any]:
-    entries = _entries(parameters)
-    unknown = [each for each in entries if each.get("name") not in {name, *allowed}]
-    found = [each.get("resource") for each in entries if each.get("name") == name]
+def _resource_in(parameters: Json, name: str, allowed: frozenset[str] = frozenset()) -> dict[str, Any]:
+    entries = list(mappings(parameters.get("parameter")))
+    unknown = [entry for entry in entries if entry.get("name") not in {name, *allowed}]
+    found = [entry.get("resource") for entry in entries if entry.get("name") == name]
     if unknown or len(found) != 1 or not isinstance(found[0], dict):
         expected = ", ".join((name, *sorted(allowed)))
         text = f"Expected exactly one parameter {name} with a resource, and none but: {expected}."
         raise Malformed(Problem("parameter", text, "Parameters.parameter"))
     return found[0]
-
-
-def _from_parameters(parameters: Json) -> tuple[dict[str, Any], list[tuple[str, str | None]]]:
-    resource = _only(parameters, "resource", frozenset(("mode", "profile")))
-    named = {"mode": "valueCode", "profile": "valueUri"}
-    entries = [each for each in _entries(parameters) if each.get("name") in named]
-    return resource, [(str(each["name"]), _text(each, named[str(each["name"])])) for each in entries]
 
 
 def _text(entry: Json, element: str) -> str:
@@ -187,8 +190,8 @@ def _text(entry: Json, element: str) -> str:
     return value
 
 
-def _refuse(asked: list[tuple[str, str | None]]) -> None:
-    for name, value in asked:
+def _check_parameters(parameters: list[tuple[str, str | None]]) -> None:
+    for name, value in parameters:
         if name == "mode" and value is not None and value not in MODES:
             raise Malformed(Problem("parameter", f"Parameter mode: expected one of {', '.join(MODES)}."))
         if name == "profile" and value is not None and value.partition("|")[0] != R4_PROFILE:

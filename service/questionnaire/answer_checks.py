@@ -1,11 +1,19 @@
-"""Each answer of an enabled question against its options and limits."""
+"""Each answer of an enabled question against its options, its limits and the rules of its type.
+
+`limit_faults` is shared: the accept path asks it whether there is any fault at all.
+
+Source: FHIR R4 Questionnaire.item.maxLength; extensions minLength, minValue, maxValue, maxDecimalPlaces,
+questionnaire-unitOption, mimeType, maxSize (whose megabyte is taken as 1,048,576 bytes) and
+questionnaire-referenceResource; SDC minQuantity, maxQuantity; FHIR R4 Attachment (att-1: data needs a
+contentType); references.html (literal references, contained resources).
+"""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
@@ -15,27 +23,129 @@ from typing import Any
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
 from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
 from service.fhir.outcome import severity
 from service.fhir.primitives import ID
-from service.questionnaire.items import Item, Limits, Options
-from service.questionnaire.pairing import Given, Occurrence
-from service.questionnaire.pattern import Patience, PatternInvalid, PatternTooSlow
-from service.questionnaire.values import order
+from service.questionnaire.items import AnswerLimits, Item, Options
+from service.questionnaire.pairing import Occurrence, ResponseAnswer
+from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
+from service.questionnaire.problems import problem
+from service.questionnaire.values import compare_answers
 
-# Whether one typed answer keeps to the limits of its question; every fault, in words.
-#
-# Both paths use this: the fast one asks only whether there is any fault at all.
-#
-# Source: FHIR R4 Questionnaire.item.maxLength; extensions minLength, minValue, maxValue,
-# maxDecimalPlaces, questionnaire-unitOption; SDC minQuantity, maxQuantity.
-
-LimitFault = tuple[str, str]
+Fault = tuple[str, str]
 """Kind, and what was expected."""
 
-_TEXTS = frozenset({"string", "text", "url", "open-choice"})
+OptionFault = tuple[str, str, str]
+"""Kind, expectation, severity."""
+
+_WITH_LENGTH = frozenset({"string", "text", "url", "open-choice"})
+_WITHOUT_TEXT = frozenset({"attachment", "reference"})
+
+_ABSOLUTE_URL = re.compile(
+    r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,31}:\S+|(?!urn:)[A-Za-z][A-Za-z0-9+.-]*:(?://[^\s/?#]+\S*|(?!//)\S+)"
+)
+_LITERAL_REFERENCE = re.compile(
+    rf"(?:https?://[^\s?#|]+/)?(?P<type>[A-Z][A-Za-z]{{1,63}})/{ID}(?:/_history/{ID})?"
+)
+_URN_REFERENCE = re.compile(
+    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+)"
+)
+_URL_REFERENCE = re.compile(r"https?://\S+")
 
 
-def limit_faults(item: Item, answer: Answer, unit_system: str = "") -> Iterator[LimitFault]:
+@dataclass(frozen=True, slots=True)
+class AnswerContext:
+    """What the answers of one response share: the response itself, and the time left for slow patterns."""
+
+    response: Json
+    patterns: PatternBudget = field(default_factory=PatternBudget)
+
+
+def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[Problem]:
+    """Yields every problem of the answers of one enabled occurrence."""
+    item = occurrence.item
+    for found in occurrence.response_answers:
+        if found.answer is None:
+            continue
+        for kind, expected, level in _faults(item, found, found.answer, context):
+            yield Problem(kind, f"{item.label}: expected {expected}.", found.path, level)
+    if item.options is not None and len(occurrence.response_answers) > 1:
+        yield from _problems_together(occurrence, item.options)
+
+
+def _faults(
+    item: Item, found: ResponseAnswer, answer: Answer, context: AnswerContext
+) -> Iterator[OptionFault]:
+    if item.options is not None:
+        yield from _option_faults(item.options, answer)
+    limits, value = item.limits, found.value
+    faults = chain(
+        limit_faults(item, answer, _unit_system(answer, value)),
+        _pattern_faults(item, answer, context.patterns),
+        _url_faults(item, answer),
+        _attachment_faults(limits, value) if item.type == "attachment" else (),
+        _reference_faults(limits, value, context.response) if item.type == "reference" else (),
+    )
+    for kind, expected in faults:
+        yield kind, expected, severity(kind)
+
+
+def _unit_system(answer: Answer, value: Any) -> str:
+    return text(value.get("system")) if isinstance(answer, Quantity) else ""
+
+
+def _option_faults(options: Options, answer: Answer) -> Iterator[OptionFault]:
+    if answer in options.choices or (options.open and isinstance(answer, str)):
+        return
+    named = f"the value set {options.value_set}"
+    if options.unreachable:
+        level = "warning" if options.open else "error"
+        yield "value-set-unreachable", f"{named} to be at hand; the answer could not be checked", level
+    elif isinstance(answer, Coding) and answer.system in options.uncertain:
+        yield "value-set-uncertain", f"an answer of {named}, whose codes are not all listed here", "warning"
+    else:
+        expected = f"one of {named}" if options.value_set else "one of the options, by system and code"
+        yield "answer-option", expected, severity("answer-option")
+
+
+def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Problem]:
+    """Yields options that are given twice, or together with one that excludes every other."""
+    label = occurrence.item.label
+    seen: set[Answer] = set()
+    for found in occurrence.response_answers:
+        if found.answer is None:
+            continue
+        if found.answer in seen and found.answer in options.choices:
+            yield problem("answer-duplicate", f"{label}: expected each option once.", found.path)
+        seen.add(found.answer)
+        choice = options.choices.get(found.answer)
+        if choice is not None and choice.exclusive:
+            words = f"{label}: expected this option alone, because it excludes every other."
+            yield problem("answer-exclusive", words, found.path)
+
+
+def _pattern_faults(item: Item, answer: Answer, patterns: PatternBudget) -> Iterator[Fault]:
+    pattern = item.limits.pattern
+    if not pattern or item.type in _WITHOUT_TEXT or isinstance(answer, bool | Coding | Quantity):
+        return
+    try:
+        if not patterns.matches(pattern, str(answer)):
+            yield "pattern", f"a text that matches {pattern}"
+    except PatternTooSlow:
+        yield "pattern-time", "a text on which the regular expression of the form comes to an end"
+    except PatternInvalid:
+        return
+
+
+def _url_faults(item: Item, answer: Answer) -> Iterator[Fault]:
+    if item.type == "url" and isinstance(answer, str) and not _ABSOLUTE_URL.fullmatch(answer):
+        yield "url-syntax", "an absolute url, such as https://example.org, or a urn"
+
+
+# Limits on length, range, decimal places and unit.
+
+
+def limit_faults(item: Item, answer: Answer, unit_system: str = "") -> Iterator[Fault]:
     """Yields (kind, expectation) for every limit that the answer passes.
 
     Args:
@@ -44,21 +154,26 @@ def limit_faults(item: Item, answer: Answer, unit_system: str = "") -> Iterator[
     limits = item.limits
     if isinstance(answer, Quantity):
         yield from _unit_faults(limits, answer.unit, unit_system)
-        yield from _range_faults(answer, limits.low_quantity, limits.high_quantity)
+        yield from _range_faults(answer, limits.min_quantity, limits.max_quantity)
         yield from _number_faults(limits, answer.value)
     elif isinstance(answer, str):
         yield from _length_faults(item, answer)
-        yield from _range_faults(answer, limits.low, limits.high)
+        yield from _range_faults(answer, limits.min_value, limits.max_value)
     elif isinstance(answer, Decimal):
-        yield from _range_faults(answer, limits.low, limits.high)
-        yield from _places_faults(limits, answer)
+        yield from _range_faults(answer, limits.min_value, limits.max_value)
+        yield from _decimal_places_faults(limits, answer)
     elif isinstance(answer, int) and not isinstance(answer, bool):
-        yield from _range_faults(answer, limits.low, limits.high)
+        yield from _range_faults(answer, limits.min_value, limits.max_value)
 
 
-def _length_faults(item: Item, answer: str) -> Iterator[LimitFault]:
+def plain_number(limit: Answer | None) -> int | Decimal | None:
+    """Returns a limit that is a number without a unit, else None."""
+    return limit if isinstance(limit, int | Decimal) and not isinstance(limit, bool) else None
+
+
+def _length_faults(item: Item, answer: str) -> Iterator[Fault]:
     limits = item.limits
-    if item.type not in _TEXTS:
+    if item.type not in _WITH_LENGTH:
         return
     if limits.max_length is not None and len(answer) > limits.max_length:
         yield "too-long", f"at most {limits.max_length} characters"
@@ -66,39 +181,40 @@ def _length_faults(item: Item, answer: str) -> Iterator[LimitFault]:
         yield "too-short", f"at least {limits.min_length} characters"
 
 
-def _range_faults(answer: Answer, low: Answer | None, high: Answer | None) -> Iterator[LimitFault]:
+def _range_faults(answer: Answer, low: Answer | None, high: Answer | None) -> Iterator[Fault]:
     if low is not None:
-        found = order(answer, low)
+        found = compare_answers(answer, low)
         if found is None:
-            yield "not-comparable", f"a value that can be compared with the minimum {written(low)}"
+            yield "not-comparable", f"a value that can be compared with the minimum {_written(low)}"
         elif found < 0:
-            yield "below-minimum", f"at least {written(low)}"
+            yield "below-minimum", f"at least {_written(low)}"
     if high is not None:
-        found = order(answer, high)
+        found = compare_answers(answer, high)
         if found is None:
-            yield "not-comparable", f"a value that can be compared with the maximum {written(high)}"
+            yield "not-comparable", f"a value that can be compared with the maximum {_written(high)}"
         elif found > 0:
-            yield "above-maximum", f"at most {written(high)}"
+            yield "above-maximum", f"at most {_written(high)}"
 
 
-def _number_faults(limits: Limits, value: Decimal) -> Iterator[LimitFault]:
+def _written(limit: Answer) -> str:
+    """Returns a limit as people read it: a quantity with its unit."""
+    return f"{limit.value} {limit.unit}".strip() if isinstance(limit, Quantity) else str(limit)
+
+
+def _number_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fault]:
     """Plain numbers as limits of a quantity hold for its value, in whatever unit it has."""
-    yield from _range_faults(value, _plain(limits.low), _plain(limits.high))
-    yield from _places_faults(limits, value)
+    yield from _range_faults(value, plain_number(limits.min_value), plain_number(limits.max_value))
+    yield from _decimal_places_faults(limits, value)
 
 
-def _plain(limit: Answer | None) -> Answer | None:
-    return limit if isinstance(limit, int | Decimal) and not isinstance(limit, bool) else None
-
-
-def _places_faults(limits: Limits, value: Decimal) -> Iterator[LimitFault]:
-    places = limits.decimal_places
+def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fault]:
+    places = limits.max_decimal_places
     exponent = value.as_tuple().exponent
     if places is not None and isinstance(exponent, int) and -exponent > places:
         yield "decimal-places", f"at most {places} decimal places"
 
 
-def _unit_faults(limits: Limits, code: str, system: str) -> Iterator[LimitFault]:
+def _unit_faults(limits: AnswerLimits, code: str, system: str) -> Iterator[Fault]:
     if not limits.units or limits.open_units:
         return
     expected = "one of the units " + ", ".join(unit.code for unit in limits.units)
@@ -108,20 +224,11 @@ def _unit_faults(limits: Limits, code: str, system: str) -> Iterator[LimitFault]
         yield "unit-option", expected
 
 
-def written(limit: Answer) -> str:
-    """A limit as people read it: a quantity with its unit."""
-    return f"{limit.value} {limit.unit}".strip() if isinstance(limit, Quantity) else str(limit)
-
-
 # Attachments: type, size, and whether size, hash and data agree.
-#
-# Source: FHIR R4 Attachment (att-1: data needs a contentType); extensions mimeType and maxSize,
-# whose megabyte is taken as 1,048,576 bytes.
 
 
-def attachment_faults(limits: Limits, attachment: Mapping[str, Any]) -> Iterator[LimitFault]:
-    """Yields (kind, expectation) for every fault of one Attachment."""
-    yield from _type_faults(limits, attachment)
+def _attachment_faults(limits: AnswerLimits, attachment: Json) -> Iterator[Fault]:
+    yield from _content_type_faults(limits, attachment)
     data = _data(attachment)
     if data is None and "data" in attachment:
         yield "attachment-data", "data in base64"
@@ -133,7 +240,7 @@ def attachment_faults(limits: Limits, attachment: Mapping[str, Any]) -> Iterator
     yield from _size_faults(limits, len(data) if data is not None else stated)
 
 
-def _type_faults(limits: Limits, attachment: Mapping[str, Any]) -> Iterator[LimitFault]:
+def _content_type_faults(limits: AnswerLimits, attachment: Json) -> Iterator[Fault]:
     type_ = text(attachment.get("contentType")).partition(";")[0].strip().lower()
     permitted = ", ".join(limits.mime_types)
     if not type_:
@@ -149,7 +256,7 @@ def _is_of(type_: str, allowed: str) -> bool:
     return type_ == allowed or (allowed.endswith("/*") and type_.startswith(allowed[:-1])) or allowed == "*/*"
 
 
-def _data(attachment: Mapping[str, Any]) -> bytes | None:
+def _data(attachment: Json) -> bytes | None:
     data = attachment.get("data")
     if not isinstance(data, str):
         return None
@@ -159,7 +266,7 @@ def _data(attachment: Mapping[str, Any]) -> bytes | None:
         return None
 
 
-def _agreement_faults(attachment: Mapping[str, Any], stated: int | None, data: bytes) -> Iterator[LimitFault]:
+def _agreement_faults(attachment: Json, stated: int | None, data: bytes) -> Iterator[Fault]:
     if stated is not None and stated != len(data):
         yield "attachment-size-mismatch", "size to be the number of bytes of the data"
     hash_ = attachment.get("hash")
@@ -167,7 +274,7 @@ def _agreement_faults(attachment: Mapping[str, Any], stated: int | None, data: b
         yield "attachment-hash-mismatch", "hash to be the SHA-1 of the data, in base64"
 
 
-def _size_faults(limits: Limits, size: int | None) -> Iterator[LimitFault]:
+def _size_faults(limits: AnswerLimits, size: int | None) -> Iterator[Fault]:
     if limits.max_bytes is None:
         return
     if size is None:
@@ -177,137 +284,31 @@ def _size_faults(limits: Limits, size: int | None) -> Iterator[LimitFault]:
 
 
 # References: how they are written, and whether they lead to a type that the question permits.
-#
-# Source: FHIR R4 references.html (literal references, contained resources); extension
-# questionnaire-referenceResource.
-
-_LITERAL = re.compile(rf"(?:https?://[^\s?#|]+/)?(?P<type>[A-Z][A-Za-z]{{1,63}})/{ID}(?:/_history/{ID})?")
-_URN = re.compile(
-    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+)"
-)
-_OTHER_URL = re.compile(r"https?://\S+")
 
 
-def reference_faults(
-    limits: Limits, reference: Mapping[str, Any], response: Mapping[str, Any]
-) -> Iterator[LimitFault]:
+def _reference_faults(limits: AnswerLimits, reference: Json, response: Json) -> Iterator[Fault]:
     """Yields (kind, expectation) for every fault of one Reference.
 
     Args:
         response: the whole response, in which `#id` must be contained.
     """
-    literal, named = text(reference.get("reference")), text(reference.get("type"))
-    target = named
+    literal, type_ = text(reference.get("reference")), text(reference.get("type"))
     if literal.startswith("#"):
         contained = _contained(literal[1:], response)
         if contained is None:
             yield "reference-contained", "a reference to a resource that the response contains"
             return
-        target = text(contained.get("resourceType"))
+        type_ = text(contained.get("resourceType"))
     elif literal:
-        match = _LITERAL.fullmatch(literal)
-        if match is None and not _URN.fullmatch(literal) and not _OTHER_URL.fullmatch(literal):
+        match = _LITERAL_REFERENCE.fullmatch(literal)
+        if match is None and not _URN_REFERENCE.fullmatch(literal) and not _URL_REFERENCE.fullmatch(literal):
             yield "reference-syntax", "a reference such as Patient/1, an absolute url, a urn or #id"
             return
-        target = match["type"] if match is not None else named
-    if limits.targets and target and target not in limits.targets:
-        yield "reference-type", "a reference to " + " or ".join(limits.targets)
+        type_ = match["type"] if match is not None else type_
+    if limits.reference_types and type_ and type_ not in limits.reference_types:
+        yield "reference-type", "a reference to " + " or ".join(limits.reference_types)
 
 
-def _contained(id_: str, response: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((one for one in mappings(response.get("contained")) if one.get("id") == id_), None)
-
-
-_URL = re.compile(
-    r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,31}:\S+|(?!urn:)[A-Za-z][A-Za-z0-9+.-]*:(?://[^\s/?#]+\S*|(?!//)\S+)"
-)
-
-_WITHOUT_TEXT = frozenset({"attachment", "reference"})
-
-AnswerFault = tuple[str, str, str]
-"""Kind, expectation, severity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the answers of one response have in common: the response itself, and patience with patterns."""
-
-    response: Mapping[str, Any]
-    patience: Patience = field(default_factory=Patience)
-
-
-def answer_problems(here: Occurrence, setting: Setting) -> Iterator[Problem]:
-    """Yields every fault of the answers of one enabled occurrence."""
-    item = here.item
-    for given in here.given:
-        if given.answer is None:
-            continue
-        for kind, expected, level in _faults(item, given, given.answer, setting):
-            yield Problem(kind, f"{item.label}: expected {expected}.", given.path, level)
-    if item.options is not None and len(here.given) > 1:
-        yield from _together(here, item.options)
-
-
-def _faults(item: Item, given: Given, answer: Answer, setting: Setting) -> Iterator[AnswerFault]:
-    if item.options is not None:
-        yield from _option_faults(item.options, answer)
-    plain = chain(
-        limit_faults(item, answer, _unit_system(answer, given.value)),
-        _pattern_faults(item, answer, setting.patience),
-        _url_faults(item, answer),
-        attachment_faults(item.limits, given.value) if item.type == "attachment" else (),
-        reference_faults(item.limits, given.value, setting.response) if item.type == "reference" else (),
-    )
-    for kind, expected in plain:
-        yield kind, expected, severity(kind)
-
-
-def _pattern_faults(item: Item, answer: Answer, patience: Patience) -> Iterator[tuple[str, str]]:
-    pattern = item.limits.pattern
-    if not pattern or item.type in _WITHOUT_TEXT or isinstance(answer, bool | Coding | Quantity):
-        return
-    try:
-        if not patience.fits(pattern, str(answer)):
-            yield "pattern", f"a text that matches {pattern}"
-    except PatternTooSlow:
-        yield "pattern-time", "a text on which the regular expression of the form comes to an end"
-    except PatternInvalid:
-        return
-
-
-def _url_faults(item: Item, answer: Answer) -> Iterator[tuple[str, str]]:
-    if item.type == "url" and isinstance(answer, str) and not _URL.fullmatch(answer):
-        yield "url-syntax", "an absolute url, such as https://example.org, or a urn"
-
-
-def _unit_system(answer: Answer, value: Any) -> str:
-    return text(value.get("system")) if isinstance(answer, Quantity) else ""
-
-
-def _option_faults(options: Options, answer: Answer) -> Iterator[AnswerFault]:
-    if answer in options.choices or (options.open and isinstance(answer, str)):
-        return
-    named = f"the value set {options.value_set}"
-    if options.unreachable:
-        level = "warning" if options.open else "error"
-        yield "value-set-unreachable", f"{named} to be at hand; the answer could not be checked", level
-    elif isinstance(answer, Coding) and answer.system in options.uncertain:
-        yield "value-set-uncertain", f"an answer of {named}, whose codes are not all listed here", "warning"
-    else:
-        expected = f"one of {named}" if options.value_set else "one of the options, by system and code"
-        yield "answer-option", expected, severity("answer-option")
-
-
-def _together(here: Occurrence, options: Options) -> Iterator[Problem]:
-    seen: set[Answer] = set()
-    for given in here.given:
-        if given.answer is None:
-            continue
-        if given.answer in seen and given.answer in options.choices:
-            text_ = f"{here.item.label}: expected each option once."
-            yield Problem("answer-duplicate", text_, given.path, severity("answer-duplicate"))
-        seen.add(given.answer)
-        choice = options.choices.get(given.answer)
-        if choice is not None and choice.exclusive:
-            text_ = f"{here.item.label}: expected this option alone, because it excludes every other."
-            yield Problem("answer-exclusive", text_, given.path, severity("answer-exclusive"))
+def _contained(id_: str, response: Json) -> Json | None:
+    found = mappings(response.get("contained"))
+    return next((resource for resource in found if resource.get("id") == id_), None)

@@ -1,11 +1,13 @@
-"""Which form a response answers: by `url|version`, by url, or contained in the response itself.
+"""A Questionnaire compiled once, and which one a response answers.
+
+A response names its Questionnaire by `url|version`, by url, or contains it.
 
 Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -14,18 +16,18 @@ from service.datatypes.answers import Answer, Answers, Coding
 from service.datatypes.form import Form, Option, Question
 from service.errors import GuidanceError, Problem
 from service.fhir.extensions import mappings, text
-from service.fhir.outcome import severity
-from service.questionnaire.accept import Plans, accept, plans_of
-from service.questionnaire.check import Checked, Rules, check
-from service.questionnaire.enable_when import Gates, gates_of, sequence
-from service.questionnaire.expressions import logic_of
+from service.fhir.json import Json
+from service.questionnaire.accept import AcceptTable, accept, compile_accept
+from service.questionnaire.check import Checked, CheckTable, check
+from service.questionnaire.enable_when import EnableWhenTable, compile_enable_when, evaluation_order
+from service.questionnaire.expressions import compile_expressions
 from service.questionnaire.items import Item, items_of
-from service.questionnaire.lint import lint_with
+from service.questionnaire.lint import lint_items
+from service.questionnaire.problems import problem
 from service.terminology.value_sets import ValueSets
 
-# A Questionnaire compiled once: tables that answer every later question about a response.
-
 _NO_CHART: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
+_CANONICAL = "QuestionnaireResponse.questionnaire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,14 @@ class Compiled:
         lint: what is wrong with the Questionnaire itself, warnings included.
     """
 
-    resource: Mapping[str, Any] = field(repr=False)
+    resource: Json = field(repr=False)
     canonical: str
     form: Form
     items: Mapping[str, Item]
     lint: tuple[Problem, ...]
-    _rules: Rules = field(repr=False)
-    _gates: Gates = field(repr=False)
-    _plans: Plans | None = field(repr=False)
+    _check_table: CheckTable = field(repr=False)
+    _enable_when: EnableWhenTable = field(repr=False)
+    _accept_table: AcceptTable | None = field(repr=False)
 
     def accept(self, items: Sequence[Any], complete: bool) -> Answers | None:  # noqa: FBT001 - a shared contract
         """Returns the answers of a response that is plainly valid, else None; see `accept.py`.
@@ -56,16 +58,18 @@ class Compiled:
             items: typed structs with the attributes that FHIR names; unset ones are `msgspec.UNSET`.
             complete: the status of the response demands that it is complete (completed, amended).
         """
-        return accept(self._plans, self._gates, items, complete=complete) if self._plans is not None else None
+        return (
+            accept(self._accept_table, items, complete=complete) if self._accept_table is not None else None
+        )
 
-    def check(self, response: Mapping[str, Any], status: str | None = None) -> Checked:
+    def check(self, response: Json, status: str | None = None) -> Checked:
         """Checks a parsed response in full; never raises for what the response contains.
 
         Args:
             response: QuestionnaireResponse with int or Decimal numbers, of any shape.
-            status: decides which faults count; the response's own status where it is not given.
+            status: decides which problems count; the response's own status where it is not given.
         """
-        return check(self._rules, response, text(response.get("status")) if status is None else status)
+        return check(self._check_table, response, text(response.get("status")) if status is None else status)
 
     def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
         """Returns linkIds of items that are enabled by these answers, and of those closed for certain.
@@ -74,10 +78,10 @@ class Compiled:
         """
         true = known = 0
         for link, answers in given.items():
-            true_here, known_here = self._gates.bits(link, answers)
+            true_here, known_here = self._enable_when.evaluate(link, answers)
             true, known = true | true_here, known | known_here
-        disabled, closed = self._gates.states(true, known)
-        return frozenset(self.items) - self._gates.named(disabled), closed
+        disabled, closed = self._enable_when.disabled_and_closed(true, known)
+        return frozenset(self.items) - self._enable_when.links_of(disabled), closed
 
     def answers_of(
         self, given: Mapping[str, tuple[Answer, ...]], *, chart: Mapping[str, tuple[Answer, ...]] = _NO_CHART
@@ -96,54 +100,52 @@ class Compiled:
         )
 
 
-def compile_questionnaire(resource: Mapping[str, Any], value_sets: ValueSets) -> Compiled:
+def compile_questionnaire(resource: Json, value_sets: ValueSets) -> Compiled:
     """Compiles a Questionnaire that is fit to be served.
 
     Raises:
         GuidanceError: the lint found errors; a line each, naming place and expectation.
     """
     compiled = compile_leniently(resource, value_sets)
-    faults = [
-        f"{problem.expression}: {problem.text}" for problem in compiled.lint if problem.severity == "error"
-    ]
+    faults = [f"{found.expression}: {found.text}" for found in compiled.lint if found.severity == "error"]
     if faults:
         raise GuidanceError(faults)
     return compiled
 
 
-def compile_leniently(resource: Mapping[str, Any], value_sets: ValueSets) -> Compiled:
+def compile_leniently(resource: Json, value_sets: ValueSets) -> Compiled:
     """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`."""
     items = MappingProxyType(items_of(resource, value_sets))
-    ordered, circular = sequence(items)
-    gates = gates_of(items, ordered)
+    ordered, circular = evaluation_order(items)
+    enable_when = compile_enable_when(items, ordered)
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
-    logic = logic_of(resource, items)
+    expressions = compile_expressions(resource, items)
     return Compiled(
         resource=resource,
         canonical=canonical,
         form=Form(canonical, MappingProxyType(dict(_questions(items)))),
         items=items,
-        lint=lint_with(resource, items, circular),
-        _rules=Rules(items, top, ordered, logic),
-        _gates=gates,
-        _plans=plans_of(items, gates) if logic is None else None,
+        lint=lint_items(resource, items, circular),
+        _check_table=CheckTable(items, top, ordered, expressions),
+        _enable_when=enable_when,
+        _accept_table=compile_accept(items, enable_when) if expressions is None else None,
     )
 
 
-def _questions(items: Mapping[str, Item]) -> Iterable[tuple[str, Question]]:
+def _questions(items: Mapping[str, Item]) -> Iterator[tuple[str, Question]]:
     for item in items.values():
         if item.answerable:
-            yield item.link_id, _question(item, _gating(item, items))
+            yield item.link_id, _question(item, _deciding_questions(item, items))
 
 
-def _gating(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
-    """The questions that the item's own conditions and those of its parents read, in order."""
-    found: dict[str, None] = {}
-    at: Item | None = item
-    while at is not None:
-        found.update(dict.fromkeys(each.question for each in at.conditions if each.question in items))
-        at = items.get(at.parent) if at.parent is not None else None
+def _deciding_questions(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
+    """Returns the questions that the item's own conditions and those of its parents read, in order."""
+    found: set[str] = set()
+    current: Item | None = item
+    while current is not None:
+        found.update(condition.question for condition in current.enable_when if condition.question in items)
+        current = items.get(current.parent) if current.parent is not None else None
     return tuple(sorted(found, key=lambda link: items[link].order))
 
 
@@ -166,47 +168,50 @@ def _question(item: Item, gates: tuple[str, ...]) -> Question:
     )
 
 
-_PLACE = "QuestionnaireResponse.questionnaire"
+# Which Questionnaire a response answers.
 
 
-def find_form(
-    response: Mapping[str, Any], forms: Iterable[Compiled], value_sets: ValueSets
+def find_questionnaire(
+    response: Json, known: Iterable[Compiled], value_sets: ValueSets
 ) -> Compiled | Problem:
-    """Returns the form that a response names, or the problem that there is none.
+    """Returns the Questionnaire that a response names, or the problem that there is none.
 
     A contained Questionnaire (`#id`) is compiled here. A bare url stands for the only known version;
     where there are several, it is the active one, if only one is active.
     """
     canonical = text(response.get("questionnaire"))
     if not canonical:
-        return _problem("canonical-missing", "Expected: questionnaire, the url|version of a Questionnaire.")
+        words = "Expected: questionnaire, the url|version of a Questionnaire."
+        return problem("canonical-missing", words, _CANONICAL)
     if canonical.startswith("#"):
         return _contained(canonical[1:], response, value_sets)
     url, _, version = canonical.partition("|")
-    same_url = [form for form in forms if text(form.resource.get("url")) == url]
+    same_url = [compiled for compiled in known if text(compiled.resource.get("url")) == url]
     if not same_url:
-        return _problem("canonical-unknown", "Expected: the url of a Questionnaire that is known here.")
-    found = [form for form in same_url if version in ("", text(form.resource.get("version")))]
+        words = "Expected: the url of a Questionnaire that is known here."
+        return problem("canonical-unknown", words, _CANONICAL)
+    return _in_version(version, same_url)
+
+
+def _in_version(version: str, same_url: Sequence[Compiled]) -> Compiled | Problem:
+    found = [compiled for compiled in same_url if version in ("", text(compiled.resource.get("version")))]
     if not found:
-        known = ", ".join(sorted(form.canonical for form in same_url))
-        return _problem("canonical-mismatch", f"Expected a version that is known here: {known}.")
+        versions = ", ".join(sorted(compiled.canonical for compiled in same_url))
+        words = f"Expected a version that is known here: {versions}."
+        return problem("canonical-mismatch", words, _CANONICAL)
     if len(found) > 1:
-        found = [form for form in found if form.resource.get("status") == "active"]
+        found = [compiled for compiled in found if compiled.resource.get("status") == "active"]
     if len(found) != 1:
-        return _problem(
-            "canonical-mismatch", "Expected questionnaire with a version: several are known here."
-        )
+        words = "Expected questionnaire with a version: several are known here."
+        return problem("canonical-mismatch", words, _CANONICAL)
     return found[0]
 
 
-def _contained(id_: str, response: Mapping[str, Any], value_sets: ValueSets) -> Compiled | Problem:
+def _contained(id_: str, response: Json, value_sets: ValueSets) -> Compiled | Problem:
     """A contained Questionnaire sees the value sets that the response contains beside it."""
     contained = list(mappings(response.get("contained")))
     for resource in contained:
         if resource.get("resourceType") == "Questionnaire" and resource.get("id") == id_:
             return compile_leniently(resource, value_sets.with_resources(contained))
-    return _problem("canonical-unknown", "Expected: #id of a Questionnaire that the response contains.")
-
-
-def _problem(kind: str, words: str) -> Problem:
-    return Problem(kind, words, _PLACE, severity(kind))
+    words = "Expected: #id of a Questionnaire that the response contains."
+    return problem("canonical-unknown", words, _CANONICAL)

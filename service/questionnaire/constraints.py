@@ -1,6 +1,6 @@
-"""What expressions demand of a response: constraints, calculated values, fixed initial values.
+"""What a Questionnaire demands beyond single answers: constraints, calculated and fixed initial values.
 
-A constraint that is true is satisfied. One that is false is a fault of the severity that its
+A constraint that is true is satisfied. One that is false is a problem of the severity that its
 author gave it. An empty result is neither: it is reported as information, because answers
 that it reads are missing.
 
@@ -15,85 +15,88 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
-from service.fhir.outcome import severity
-from service.questionnaire.expressions import Constraint, Evaluation
-from service.questionnaire.pairing import Occurrence, Paired, elements_of
-from service.questionnaire.values import READERS, NotWellFormed, same
+from service.questionnaire.expressions import Constraint, Evaluation, path_and_label
+from service.questionnaire.pairing import Occurrence, PairedResponse, value_elements
+from service.questionnaire.problems import problem
+from service.questionnaire.values import READERS, NotWellFormed, answers_equal
 
 
-def rule_problems(evaluation: Evaluation, laid: Paired) -> Iterator[Problem]:
+def constraint_problems(evaluation: Evaluation, paired: PairedResponse) -> Iterator[Problem]:
     """Yields what expressions find wrong; only items that are enabled are looked at."""
-    logic = evaluation.logic
-    yield from _constraints(evaluation, None, logic.constraints.get(None, ()))
-    for link in {**logic.constraints, **logic.calculated, **logic.initial}:
-        for here in laid.by_link[link] if link is not None else ():
-            if not here.enabled:
+    expressions = evaluation.expressions
+    yield from _constraints(evaluation, None, expressions.constraints.get(None, ()))
+    for link in {**expressions.constraints, **expressions.calculated, **expressions.initial}:
+        for occurrence in paired.by_link[link] if link is not None else ():
+            if not occurrence.enabled:
                 continue
-            if here.present:
-                yield from _constraints(evaluation, here, logic.constraints.get(link, ()))
-            yield from _calculated(evaluation, here)
-            yield from _initial_expression(evaluation, here)
+            if occurrence.present:
+                yield from _constraints(evaluation, occurrence, expressions.constraints.get(link, ()))
+            yield from _calculated(evaluation, occurrence)
+            yield from _initial_expression(evaluation, occurrence)
 
 
 def initial_problems(occurrences: Iterable[Occurrence]) -> Iterator[Problem]:
     """Yields read-only items whose answers differ from the initial values of the form."""
-    for here in occurrences:
-        item = here.item
-        if (
-            item.read_only
-            and item.initial
-            and here.enabled
-            and here.given
-            and not _equal(here.answers, item.initial)
-        ):
-            yield _problem(
-                "initial-differs", here, "expected the initial value, because the item is read-only"
-            )
+    for occurrence in occurrences:
+        item = occurrence.item
+        is_fixed = item.read_only and item.initial and occurrence.enabled
+        if is_fixed and occurrence.response_answers and not _equal(occurrence.answers, item.initial):
+            yield _initial_differs(occurrence)
 
 
 def _constraints(
-    evaluation: Evaluation, here: Occurrence | None, rules: Sequence[Constraint]
+    evaluation: Evaluation, occurrence: Occurrence | None, constraints: Sequence[Constraint]
 ) -> Iterator[Problem]:
-    path, label = (here.path, f"{here.item.label}: ") if here is not None else ("QuestionnaireResponse", "")
-    for rule in rules:
+    path, label = path_and_label(occurrence)
+    for constraint in constraints:
         before = len(evaluation.problems)
-        truth = evaluation.truth(rule.expression, here)
-        words = rule.human or "a rule of the form must hold"
-        key = f" ({rule.key})" if rule.key else ""
+        truth = evaluation.truth(constraint.expression, occurrence)
+        words = constraint.human or "a rule of the form must hold"
+        key = f" ({constraint.key})" if constraint.key else ""
         if truth is False:
-            yield Problem("constraint", f"{label}{words}{key}", path, rule.severity)
+            yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity)
         elif truth is None and len(evaluation.problems) == before and not evaluation.out_of_time:
             undecided = f"{label}not decided, because answers that it reads are missing: {words}{key}"
-            yield Problem("constraint-undecided", undecided, path, severity("constraint-undecided"))
+            yield problem("constraint-undecided", undecided, path)
 
 
-def _calculated(evaluation: Evaluation, here: Occurrence) -> Iterator[Problem]:
-    expression = evaluation.logic.calculated.get(here.item.link_id)
-    expected = _answers(here, evaluation.values(expression, here)) if expression is not None else None
+def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
+    expression = evaluation.expressions.calculated.get(occurrence.item.link_id)
+    if expression is None:
+        return
+    expected = _answers(occurrence, evaluation.values(expression, occurrence))
     if not expected:
         return
-    if not here.given:
-        yield _problem("calculated-missing", here, "expected the calculated value to be in the response")
-    elif not _equal(here.answers, expected):
-        yield _problem("calculated-differs", here, "expected the value that the form calculates")
+    label = occurrence.item.label
+    if not occurrence.response_answers:
+        words = f"{label}: expected the calculated value to be in the response."
+        yield problem("calculated-missing", words, occurrence.path)
+    elif not _equal(occurrence.answers, expected):
+        words = f"{label}: expected the value that the form calculates."
+        yield problem("calculated-differs", words, occurrence.path)
 
 
-def _initial_expression(evaluation: Evaluation, here: Occurrence) -> Iterator[Problem]:
-    expression = evaluation.logic.initial.get(here.item.link_id)
-    if expression is None or not here.item.read_only or not here.given:
+def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
+    expression = evaluation.expressions.initial.get(occurrence.item.link_id)
+    if expression is None or not occurrence.item.read_only or not occurrence.response_answers:
         return
-    expected = _answers(here, evaluation.values(expression, here))
-    if expected and not _equal(here.answers, expected):
-        yield _problem("initial-differs", here, "expected the initial value, because the item is read-only")
+    expected = _answers(occurrence, evaluation.values(expression, occurrence))
+    if expected and not _equal(occurrence.answers, expected):
+        yield _initial_differs(occurrence)
 
 
-def _answers(here: Occurrence, values: list[Any] | None) -> tuple[Answer, ...] | None:
-    """Results of an expression in the type of the item; None where they do not fit it."""
+def _initial_differs(occurrence: Occurrence) -> Problem:
+    words = f"{occurrence.item.label}: expected the initial value, because the item is read-only."
+    return problem("initial-differs", words, occurrence.path)
+
+
+def _answers(occurrence: Occurrence, values: list[Any] | None) -> tuple[Answer, ...] | None:
+    """Returns the results of an expression in the type of the item; None where they do not fit it."""
     found = []
     for value in values or ():
-        for name in elements_of(here.item):
+        for element in value_elements(occurrence.item):
             try:
-                found.append(READERS[name](value))
+                found.append(READERS[element](value))
                 break
             except NotWellFormed:
                 continue
@@ -101,9 +104,10 @@ def _answers(here: Occurrence, values: list[Any] | None) -> tuple[Answer, ...] |
 
 
 def _equal(given: Sequence[Answer], expected: Sequence[Answer]) -> bool:
+    """Whether both have the same answers, in whatever order."""
     left = list(expected)
     for answer in given:
-        match = next((one for one in left if _alike(answer, one)), None)
+        match = next((candidate for candidate in left if _alike(answer, candidate)), None)
         if match is None:
             return False
         left.remove(match)
@@ -112,9 +116,5 @@ def _equal(given: Sequence[Answer], expected: Sequence[Answer]) -> bool:
 
 def _alike(a: Answer, b: Answer) -> bool:
     if isinstance(a, Coding | Quantity) or isinstance(b, Coding | Quantity):
-        return same(a, b) is True
-    return a == b or same(a, b) is True
-
-
-def _problem(kind: str, here: Occurrence, expected: str) -> Problem:
-    return Problem(kind, f"{here.item.label}: {expected}.", here.path, severity(kind))
+        return answers_equal(a, b) is True
+    return a == b or answers_equal(a, b) is True

@@ -1,14 +1,19 @@
-"""Which items are enabled, and which are closed for certain, by bits: two integers in, two out.
+"""enableWhen: which items are enabled, and which are disabled whatever is still answered.
 
 An item is *enabled* as FHIR says, from the answers that are there. It is *closed for certain* only
-if no completion of the unanswered questions could open it (Kleene's three values): an unanswered
+if no completion of the unanswered questions could enable it (Kleene's three values): an unanswered
 question leaves a condition unknown, unless that question is itself closed. Answers of disabled
 items count for nothing.
 
-Bit positions: items by their order, conditions by their place in `Gates.conditions`. This
-works where every item occurs at most once; `occurrences.py` does the same for repeating groups.
+There are two ways to the same result. `EnableWhenTable` works on bits, two integers in and two out,
+where every item occurs at most once: the accept path and the guidance use it. `set_enabled` works on
+the occurrences of a paired response, repeating groups included: the full check uses it. Both evaluate
+a single condition with `holds`.
 
-Source: FHIR R4 Questionnaire.item.enableWhen; SDC validation rules.
+Source: FHIR R4 Questionnaire.item.enableWhen and enableWhen.question; SDC validation rules;
+http://hl7.org/fhir/R4/valueset-questionnaire-enable-operator.html: a condition holds when *at least
+one* answer stands in the named relation to the expected one; `exists` compares whether there is an
+answer at all. The order of evaluation is Kahn's algorithm, https://doi.org/10.1145/368996.369025
 """
 
 from __future__ import annotations
@@ -18,54 +23,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.datatypes.answers import Answer
-from service.questionnaire.items import DISPLAY, Condition, Item
-from service.questionnaire.values import order, same
+from service.questionnaire.items import DISPLAY, EnableWhen, Item
+from service.questionnaire.pairing import Container, Occurrence, PairedResponse
+from service.questionnaire.values import answers_equal, compare_answers
 
-# An order of items in which every question comes before the items that it gates.
-#
-# Source: Kahn's algorithm; https://doi.org/10.1145/368996.369025
-
-
-def sequence(items: Mapping[str, Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Returns all items with parents and triggers first, and the linkIds whose conditions run in a circle.
-
-    A trigger that stands inside a gated group depends on that group as well. Items in a circle
-    follow at the end in document order.
-    """
-    waiting = {link: _needs(item, items) for link, item in items.items()}
-    followers: dict[str, list[str]] = {link: [] for link in items}
-    for link, needs in waiting.items():
-        for need in needs:
-            followers[need].append(link)
-    open_ = {link: len(needs) for link, needs in waiting.items()}
-    ready = [link for link, count in open_.items() if count == 0][::-1]
-    ordered: list[Item] = []
-    while ready:
-        link = ready.pop()
-        ordered.append(items[link])
-        for follower in reversed(followers[link]):
-            open_[follower] -= 1
-            if open_[follower] == 0:
-                ready.append(follower)
-    placed = {item.link_id for item in ordered}
-    circular = tuple(link for link in items if link not in placed)
-    return (*ordered, *(items[link] for link in circular)), circular
-
-
-def _needs(item: Item, items: Mapping[str, Item]) -> set[str]:
-    needs = {condition.question for condition in item.conditions if condition.question in items}
-    if item.parent is not None:
-        needs.add(item.parent)
-    return needs - {item.link_id}
-
-
-# One enableWhen condition against the answers of its question.
-#
-# Source: http://hl7.org/fhir/R4/valueset-questionnaire-enable-operator.html: a condition holds when
-# *at least one* answer stands in the named relation to the expected one; `exists` compares
-# whether there is an answer at all.
-
-_ORDERED: Mapping[str, Callable[[int], bool]] = {
+_COMPARISONS: Mapping[str, Callable[[int], bool]] = {
     ">": lambda sign: sign > 0,
     "<": lambda sign: sign < 0,
     ">=": lambda sign: sign >= 0,
@@ -74,12 +36,10 @@ _ORDERED: Mapping[str, Callable[[int], bool]] = {
 _TEXTS = frozenset({"string", "text", "url"})
 
 
-def wants_silence(condition: Condition) -> bool:
-    """Whether the condition holds exactly when its question has no answer."""
-    return condition.operator == "exists" and condition.expected is False
+# One condition.
 
 
-def holds(condition: Condition, answers: Sequence[Answer], type_: str) -> bool | None:
+def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool | None:
     """Whether the condition holds for these answers of a question of this item type.
 
     Returns:
@@ -87,74 +47,128 @@ def holds(condition: Condition, answers: Sequence[Answer], type_: str) -> bool |
     """
     if condition.operator == "exists":
         return (len(answers) > 0) is condition.expected
-    verdicts = [_relation(condition, answer, type_) for answer in answers]
+    verdicts = [_compares(condition, answer, type_) for answer in answers]
     if True in verdicts:
         return True
     return None if None in verdicts else False
 
 
-def _relation(condition: Condition, answer: Answer, type_: str) -> bool | None:
+def holds_unanswered(condition: EnableWhen) -> bool:
+    """Whether the condition holds exactly when its question has no answer."""
+    return condition.operator == "exists" and condition.expected is False
+
+
+def _compares(condition: EnableWhen, answer: Answer, type_: str) -> bool | None:
     expected, operator = condition.expected, condition.operator
     if operator in ("=", "!="):
-        equal = answer == expected if type_ in _TEXTS else same(answer, expected)
+        equal = answer == expected if type_ in _TEXTS else answers_equal(answer, expected)
         return equal if equal is None or operator == "=" else not equal
     if type_ in _TEXTS and isinstance(answer, str) and isinstance(expected, str):
-        return _ORDERED[operator]((answer > expected) - (answer < expected))
-    sign = order(answer, expected)
-    return None if sign is None else _ORDERED[operator](sign)
+        return _COMPARISONS[operator]((answer > expected) - (answer < expected))
+    sign = compare_answers(answer, expected)
+    return None if sign is None else _COMPARISONS[operator](sign)
+
+
+# The order of evaluation.
+
+
+def evaluation_order(items: Mapping[str, Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Returns all items, each after its parent and the questions it depends on, and the linkIds in circles.
+
+    A question that stands inside a conditional group depends on that group as well. Items whose
+    conditions run in a circle follow at the end in document order.
+    """
+    needs = {link: needed_links(item) & items.keys() for link, item in items.items()}
+    dependents: dict[str, list[str]] = {link: [] for link in items}
+    for link, needed in needs.items():
+        for other in needed:
+            dependents[other].append(link)
+    missing = {link: len(needed) for link, needed in needs.items()}
+    ready = [link for link, count in missing.items() if count == 0][::-1]
+    ordered: list[Item] = []
+    while ready:
+        link = ready.pop()
+        ordered.append(items[link])
+        for dependent in reversed(dependents[link]):
+            missing[dependent] -= 1
+            if missing[dependent] == 0:
+                ready.append(dependent)
+    reached = {item.link_id for item in ordered}
+    circular = tuple(link for link in items if link not in reached)
+    return (*ordered, *(items[link] for link in circular)), circular
+
+
+def needed_links(item: Item) -> set[str]:
+    """Returns linkIds of what decides whether the item is enabled: its parent and the questions it names."""
+    needed = {condition.question for condition in item.enable_when}
+    if item.parent is not None:
+        needed.add(item.parent)
+    return needed - {item.link_id}
+
+
+# By bits, where every item occurs at most once. Items are numbered by their order. Conditions are
+# numbered by the order of their questions, so those that read a subtree are a contiguous run of bits.
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ConditionalItem:
     """An item with conditions, in bits.
 
     Args:
         item: bit of the item; `subtree`: bits of the item and all below it.
-        mask: its conditions. `any`: one of them is enough.
-        asked: conditions that other gates put to items of the subtree, without `silent`.
-        silent: the same for conditions that hold when there is no answer.
+        conditions: bits of its conditions. `any`: one of them is enough.
+        reading: conditions of other items that read questions of the subtree, without `reading_unanswered`.
+        reading_unanswered: the same for conditions that hold when there is no answer.
+        links: linkIds of the subtree, without display items.
     """
 
     item: int
     subtree: int
-    mask: int
+    conditions: int
     any: bool
-    asked: int
-    silent: int
+    reading: int
+    reading_unanswered: int
     links: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What conditions ask of one question: (condition, its bit) each."""
+class ReadQuestion:
+    """A question that conditions read: its item type, and (condition, its bit) each."""
 
     type: str
-    pairs: tuple[tuple[Condition, int], ...]
+    conditions: tuple[tuple[EnableWhen, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
-    """All gates in an order in which triggers and parents come first; `silent`: all silent conditions."""
+class EnableWhenTable:
+    """All conditions of a Questionnaire, in bits.
 
-    gates: tuple[Gate, ...]
-    asked: Mapping[str, Asked]
-    silent: int
+    Args:
+        conditional: items with conditions, each after what it depends on.
+        by_question: by linkId of the question that conditions read.
+        unanswered: conditions that hold when there is no answer.
+        links: linkIds of all items, by order.
+    """
+
+    conditional: tuple[ConditionalItem, ...]
+    by_question: Mapping[str, ReadQuestion]
+    unanswered: int
     links: tuple[str, ...]
 
-    def bits(self, question: str, answers: Sequence[Answer]) -> tuple[int, int]:
+    def evaluate(self, question: str, answers: Sequence[Answer]) -> tuple[int, int]:
         """Returns bits of the conditions that hold for these answers, and of those that are known."""
-        asked = self.asked.get(question)
-        if asked is None:
+        read = self.by_question.get(question)
+        if read is None:
             return 0, 0
         true = known = 0
-        for condition, bit in asked.pairs:
-            verdict = holds(condition, answers, asked.type)
+        for condition, bit in read.conditions:
+            verdict = holds(condition, answers, read.type)
             if verdict is not None:
                 known |= bit
                 true |= bit if verdict else 0
         return true, known
 
-    def states(self, true: int, known: int) -> tuple[int, frozenset[str]]:
+    def disabled_and_closed(self, true: int, known: int) -> tuple[int, frozenset[str]]:
         """Returns bits of the disabled items, and the linkIds of the items closed for certain.
 
         Args:
@@ -162,79 +176,199 @@ class Gates:
             known: conditions whose question is answered in a comparable way.
         """
         yes, no = true & known, known & ~true
-        true = yes | (self.silent & ~known)
+        true = yes | (self.unanswered & ~known)
         disabled = closed = 0
         links: list[frozenset[str]] = []
-        for gate in self.gates:
-            if closed & gate.item:
+        for entry in self.conditional:
+            if closed & entry.item:
                 continue
-            on = true & gate.mask if gate.any else not gate.mask & ~true
-            if on and not disabled & gate.item:
-                if self.silent and not _is_sure(gate, yes):
-                    no &= ~gate.silent
-                    yes &= ~(gate.asked | gate.silent)
+            holds_now = true & entry.conditions if entry.any else not entry.conditions & ~true
+            if holds_now and not disabled & entry.item:
+                if self.unanswered and not _is_certain(entry, yes):
+                    no &= ~entry.reading_unanswered
+                    yes &= ~(entry.reading | entry.reading_unanswered)
                 continue
-            disabled |= gate.subtree
-            true = (true | gate.silent) & ~gate.asked
-            if not gate.mask & ~no if gate.any else no & gate.mask:
-                closed |= gate.subtree
-                links.append(gate.links)
-                no = (no | gate.asked) & ~gate.silent
-                yes = (yes | gate.silent) & ~gate.asked
+            disabled |= entry.subtree
+            true = (true | entry.reading_unanswered) & ~entry.reading
+            if not entry.conditions & ~no if entry.any else no & entry.conditions:
+                closed |= entry.subtree
+                links.append(entry.links)
+                no = (no | entry.reading) & ~entry.reading_unanswered
+                yes = (yes | entry.reading_unanswered) & ~entry.reading
             else:
-                no &= ~(gate.asked | gate.silent)
-                yes &= ~(gate.asked | gate.silent)
+                no &= ~(entry.reading | entry.reading_unanswered)
+                yes &= ~(entry.reading | entry.reading_unanswered)
         return disabled, frozenset().union(*links)
 
-    def named(self, bits: int) -> frozenset[str]:
-        """Returns the linkIds of item bits."""
+    def links_of(self, bits: int) -> frozenset[str]:
+        """Returns the linkIds of items given as bits."""
         return frozenset(link for order, link in enumerate(self.links) if bits >> order & 1)
 
 
-def _is_sure(gate: Gate, yes: int) -> bool:
-    """Whether the gate stays open whatever is still answered."""
-    return bool(yes & gate.mask) if gate.any else not gate.mask & ~yes
+def _is_certain(entry: ConditionalItem, yes: int) -> bool:
+    """Whether the item stays enabled whatever is still answered."""
+    return bool(yes & entry.conditions) if entry.any else not entry.conditions & ~yes
 
 
-def gates_of(items: Mapping[str, Item], ordered: Iterable[Item]) -> Gates:
-    """Compiles enableWhen to bits; `ordered` has triggers and parents before what depends on them.
-
-    Conditions are numbered by the order of their questions, so those asked of a subtree are a
-    contiguous run of bits.
-    """
+def compile_enable_when(items: Mapping[str, Item], ordered: Iterable[Item]) -> EnableWhenTable:
+    """Compiles all conditions to bits; `ordered` has every item after what it depends on."""
     conditions = sorted(
-        {c for item in items.values() for c in item.conditions}, key=lambda c: _order(c, items)
+        {condition for item in items.values() for condition in item.enable_when},
+        key=lambda condition: _question_order(condition, items),
     )
-    numbered = {condition: 1 << place for place, condition in enumerate(conditions)}
-    places = [_order(condition, items) for condition in conditions]
-    silent = sum(bit for condition, bit in numbered.items() if wants_silence(condition))
+    bits = {condition: 1 << position for position, condition in enumerate(conditions)}
+    question_orders = [_question_order(condition, items) for condition in conditions]
+    unanswered = sum(bit for condition, bit in bits.items() if holds_unanswered(condition))
     links = tuple("" if item.type == DISPLAY else link for link, item in items.items())
-    asked: dict[str, list[tuple[Condition, int]]] = {}
-    for condition, bit in numbered.items():
-        asked.setdefault(condition.question, []).append((condition, bit))
-    return Gates(
-        gates=tuple(_gate(item, links, numbered, places, silent) for item in ordered if item.conditions),
-        asked={link: Asked(items[link].type, tuple(pairs)) for link, pairs in asked.items() if link in items},
-        silent=silent,
+    return EnableWhenTable(
+        conditional=tuple(
+            _conditional_item(item, links, bits, question_orders, unanswered)
+            for item in ordered
+            if item.enable_when
+        ),
+        by_question=_read_questions(items, bits),
+        unanswered=unanswered,
         links=tuple(items),
     )
 
 
-def _order(condition: Condition, items: Mapping[str, Item]) -> int:
+def _question_order(condition: EnableWhen, items: Mapping[str, Item]) -> int:
     item = items.get(condition.question)
     return item.order if item is not None else len(items)
 
 
-def _gate(
-    item: Item, links: tuple[str, ...], numbered: Mapping[Condition, int], places: Sequence[int], silent: int
-) -> Gate:
-    within = (1 << bisect_left(places, item.end)) - (1 << bisect_left(places, item.order))
-    return Gate(
+def _read_questions(items: Mapping[str, Item], bits: Mapping[EnableWhen, int]) -> dict[str, ReadQuestion]:
+    by_question: dict[str, list[tuple[EnableWhen, int]]] = {}
+    for condition, bit in bits.items():
+        by_question.setdefault(condition.question, []).append((condition, bit))
+    return {
+        link: ReadQuestion(items[link].type, tuple(conditions))
+        for link, conditions in by_question.items()
+        if link in items
+    }
+
+
+def _conditional_item(
+    item: Item,
+    links: tuple[str, ...],
+    bits: Mapping[EnableWhen, int],
+    question_orders: Sequence[int],
+    unanswered: int,
+) -> ConditionalItem:
+    first, end = bisect_left(question_orders, item.order), bisect_left(question_orders, item.end)
+    reading = (1 << end) - (1 << first)
+    return ConditionalItem(
         item=1 << item.order,
         subtree=(1 << item.end) - (1 << item.order),
-        mask=sum({numbered[condition] for condition in item.conditions}),
-        any=item.any_condition,
-        asked=within & ~silent,
-        silent=within & silent,
+        conditions=sum({bits[condition] for condition in item.enable_when}),
+        any=item.enable_any,
+        reading=reading & ~unanswered,
+        reading_unanswered=reading & unanswered,
         links=frozenset(links[item.order : item.end]) - {""},
     )
+
+
+# By occurrences, where items occur several times. Where the question of a condition occurs several
+# times, the nearest one counts: first an ancestor, then the last one before, then the first one after.
+
+ExpressionHolds = Callable[[Occurrence], bool]
+"""Whether the enableWhenExpression of an occurrence holds; empty and false are both False."""
+
+_Verdict = tuple[bool, int]
+"""Whether something holds now, and 1, -1 or 0 as it is true, false or undecided for good."""
+
+
+def set_enabled(
+    paired: PairedResponse,
+    items: Mapping[str, Item],
+    ordered: Iterable[Item],
+    expression_holds: ExpressionHolds,
+) -> None:
+    """Sets `enabled` and `certain` of every occurrence.
+
+    Args:
+        ordered: all items, each after its parent and the questions it depends on.
+    """
+    for item in ordered:
+        for occurrence in paired.by_link[item.link_id]:
+            occurrence.enabled, occurrence.certain = _state(occurrence, items, paired, expression_holds)
+
+
+def _state(
+    occurrence: Occurrence,
+    items: Mapping[str, Item],
+    paired: PairedResponse,
+    expression_holds: ExpressionHolds,
+) -> _Verdict:
+    item, owner = occurrence.item, occurrence.container.owner
+    enabled, certain = True, 1
+    if item.enable_when:
+        verdicts = [_verdict(condition, occurrence, items, paired) for condition in item.enable_when]
+        enabled = (any if item.enable_any else all)(verdict[0] for verdict in verdicts)
+        certain = (max if item.enable_any else min)(verdict[1] for verdict in verdicts)
+    if item.enable_expression:
+        enabled, certain = enabled and expression_holds(occurrence), min(certain, 0)
+    if owner is not None:
+        enabled, certain = enabled and owner.enabled, min(certain, owner.certain)
+    return enabled, certain
+
+
+def _verdict(
+    condition: EnableWhen, occurrence: Occurrence, items: Mapping[str, Item], paired: PairedResponse
+) -> _Verdict:
+    unanswered = holds_unanswered(condition)
+    question = items.get(condition.question)
+    found, may_multiply = _nearest(question, occurrence, paired) if question is not None else (None, False)
+    if question is None or found is None:
+        return unanswered, 0
+    answers = found.answers if found.enabled else ()
+    verdict = holds(condition, answers, question.type)
+    if found.certain < 0:
+        return verdict is True, _sign(truth=unanswered)
+    if not answers or verdict is None or may_multiply or (found.certain == 0 and verdict is not unanswered):
+        return verdict is True, 0
+    return verdict, _sign(truth=verdict)
+
+
+def _sign(*, truth: bool) -> int:
+    return 1 if truth else -1
+
+
+def _nearest(
+    question: Item, occurrence: Occurrence, paired: PairedResponse
+) -> tuple[Occurrence | None, bool]:
+    """Returns the nearest occurrence of a question, and whether further ones could come nearer."""
+    found = paired.by_link[question.link_id]
+    if len(found) == 1 and found[0].container is occurrence.container:
+        return found[0], False
+    container = occurrence.container
+    while container.owner is not None and not _contains(container.owner.item, question):
+        container = container.owner.container
+    owner = container.owner
+    if owner is not None and owner.item is question:
+        return owner, False
+    first, end = (owner.position, owner.end) if owner is not None else (0, paired.count + 1)
+    low, high = (bisect_left(found, position, key=_position) for position in (first, end))
+    before = bisect_left(found, occurrence.position, low, high, key=_position)
+    if low == high:
+        return None, False
+    nearest = found[before - 1] if before > low else found[before]
+    return nearest, _repeats_between(container, nearest)
+
+
+def _position(occurrence: Occurrence) -> int:
+    return occurrence.position
+
+
+def _contains(item: Item, other: Item) -> bool:
+    return item.order <= other.order < item.end
+
+
+def _repeats_between(container: Container, occurrence: Occurrence) -> bool:
+    """Whether an item repeats on the way from a container down to an occurrence in it."""
+    owner = occurrence.container.owner
+    while owner is not None and owner is not container.owner:
+        if owner.item.repeats:
+            return True
+        owner = owner.container.owner
+    return False

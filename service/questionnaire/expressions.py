@@ -1,28 +1,27 @@
-"""Evaluates the expressions of a form on one response, within one budget of time.
+"""The FHIRPath expressions of a Questionnaire: found, parsed once, and evaluated on a response.
 
-Variables are evaluated on first use, once per occurrence of the item that declares them, and are
-seen by that item and everything below it. What reads a launch context (`%patient`) or a query
-cannot be evaluated from a response alone: that is said, as information, and never guessed.
+All expressions of one response share one budget of time. Variables are evaluated on first use, once
+per occurrence of the item that declares them, and are seen by that item and everything below it. What
+reads a launch context (`%patient`) or a query cannot be evaluated from a response alone: that is said,
+as information, and never guessed.
 
-Source: SDC expressions page (variables, %resource, %context, %questionnaire, %qitem).
+Source: SDC expressions page (variables, %resource, %context, %questionnaire, %qitem); extensions
+variable, targetConstraint, questionnaire-constraint, enableWhenExpression, calculatedExpression,
+initialExpression.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
-from types import FrameType
 from typing import Any
 
 from service.datatypes.answers import Answer, Coding
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import text
-from service.fhir.outcome import severity
 from service.questionnaire.fhirpath import (
     Expression,
     NotAtHand,
@@ -31,41 +30,16 @@ from service.questionnaire.fhirpath import (
     OutOfTime,
     data_of,
     item_node,
-    parsed,
+    parse_expression,
 )
 from service.questionnaire.items import Item
-from service.questionnaire.pairing import Occurrence, Paired
+from service.questionnaire.pairing import Occurrence, PairedResponse
+from service.questionnaire.problems import problem
+from service.sandbox import time_limit
 from service.terminology.code_systems import weight
 
-# A limit on the time that Python code may take, for forms and expressions that anybody may send.
-
-
-@contextmanager
-def time_limit(seconds: float, raising: type[Exception]) -> Iterator[None]:
-    """Stops the Python code of this block, once the time is up, by raising an error in the midst of it.
-
-    It hooks function calls, so it works in any thread, needs no signal, and cannot stop a single
-    long call into C. Blocks may be nested; while an inner one runs, its own limit holds.
-    """
-    deadline = monotonic() + seconds
-
-    def tick(_: FrameType, event: str, __: object) -> None:  # pragma: no cover - never traced itself
-        if event == "call" and monotonic() > deadline:
-            sys.setprofile(None)
-            raise raising("it took too long")
-
-    before = sys.getprofile()
-    sys.setprofile(tick)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
-
-
-# Every expression that a Questionnaire declares, wherever it stands and whatever it is for.
-#
-# Source: SDC extensions variable, targetConstraint, questionnaire-constraint, enableWhenExpression,
-# calculatedExpression, initialExpression.
+TIME_LIMIT_S = 5.0
+"""Time for all expressions of one response together."""
 
 VARIABLE = "variable"
 CONSTRAINT = "constraint"
@@ -73,17 +47,21 @@ ENABLE_WHEN = "enableWhenExpression"
 CALCULATED = "calculatedExpression"
 INITIAL = "initialExpression"
 
-_PLAIN = {
+FHIRPATH = "text/fhirpath"
+
+_ROLES = {
     ext.VARIABLE: VARIABLE,
     ext.ENABLE_WHEN_EXPRESSION: ENABLE_WHEN,
     ext.CALCULATED_EXPRESSION: CALCULATED,
     ext.INITIAL_EXPRESSION: INITIAL,
 }
-FHIRPATH = "text/fhirpath"
+
+
+# Every expression that a Questionnaire declares, wherever it stands and whatever it is for.
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredExpression:
     """One expression as it stands in the Questionnaire.
 
     Args:
@@ -102,53 +80,52 @@ class Declared:
     human: str = ""
 
 
-def declared(resource: Mapping[str, Any], items: Mapping[str, Item]) -> Iterator[Declared]:
+def declared_expressions(
+    resource: Mapping[str, Any], items: Mapping[str, Item]
+) -> Iterator[DeclaredExpression]:
     """Yields all expressions, those of the root first, then item by item in document order."""
-    yield from _of_element(None, "Questionnaire", resource)
+    yield from _declared_by(None, "Questionnaire", resource)
     for item in items.values():
-        yield from _of_element(item.link_id, item.path, item.source)
+        yield from _declared_by(item.link_id, item.path, item.source)
 
 
-def _of_element(link: str | None, path: str, source: Mapping[str, Any]) -> Iterator[Declared]:
-    for url, role in _PLAIN.items():
-        for found in ext.values(source, url):
-            yield _plain(link, path, role, found if isinstance(found, Mapping) else {})
-    for extension in ext.extensions(source, ext.CONSTRAINT):
-        yield _constraint(link, path, extension)
-    for extension in ext.extensions(source, ext.TARGET_CONSTRAINT):
-        yield _constraint(link, path, extension)
+def _declared_by(link: str | None, path: str, source: Mapping[str, Any]) -> Iterator[DeclaredExpression]:
+    for url, role in _ROLES.items():
+        for value in ext.values(source, url):
+            yield _declared(link, path, role, value if isinstance(value, Mapping) else {})
+    for url in (ext.CONSTRAINT, ext.TARGET_CONSTRAINT):
+        for extension in ext.extensions(source, url):
+            yield _declared_constraint(link, path, extension)
 
 
-def _plain(link: str | None, path: str, role: str, source: Mapping[str, Any]) -> Declared:
-    language = ext.text(source.get("language"))
-    return Declared(
-        link, path, role, language, ext.text(source.get("expression")), ext.text(source.get("name"))
-    )
+def _declared(link: str | None, path: str, role: str, value: Mapping[str, Any]) -> DeclaredExpression:
+    language, expression, name = (text(value.get(key)) for key in ("language", "expression", "name"))
+    return DeclaredExpression(link, path, role, language, expression, name)
 
 
-def _constraint(link: str | None, path: str, extension: Mapping[str, Any]) -> Declared:
+def _declared_constraint(link: str | None, path: str, extension: Mapping[str, Any]) -> DeclaredExpression:
     """The older form has its expression as a string, the newer one as an Expression."""
     found = ext.value(extension, "expression")
     typed = found if isinstance(found, Mapping) else {"language": FHIRPATH, "expression": found}
-    severity = ext.text(ext.value(extension, "severity"))
-    return Declared(
+    severity = text(ext.value(extension, "severity"))
+    return DeclaredExpression(
         link,
         path,
         CONSTRAINT,
-        ext.text(typed.get("language")),
-        ext.text(typed.get("expression")),
-        ext.text(ext.value(extension, "key")),
+        text(typed.get("language")),
+        text(typed.get("expression")),
+        text(ext.value(extension, "key")),
         severity if severity in ("error", "warning") else "error",
-        ext.text(ext.value(extension, "human")),
+        text(ext.value(extension, "human")),
     )
 
 
-# The expressions of one Questionnaire, parsed once and sorted by what they are for.
+# The same, parsed once and sorted by what they are for.
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A rule that must be true; `key` and `human` are the author's name and words for it."""
+    """A condition that must be true; `key` and `human` are the author's name and words for it."""
 
     key: str
     severity: str
@@ -157,8 +134,8 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
-class Logic:
-    """What is evaluated of a form, by linkId; None stands for the whole form.
+class FormExpressions:
+    """What is evaluated of a Questionnaire, by linkId; None stands for the whole Questionnaire.
 
     Args:
         resource: the Questionnaire, for `%questionnaire`.
@@ -169,174 +146,179 @@ class Logic:
     resource: Mapping[str, Any] = field(repr=False)
     variables: Mapping[str | None, tuple[tuple[str, Expression], ...]]
     constraints: Mapping[str | None, tuple[Constraint, ...]]
-    enabling: Mapping[str | None, Expression]
+    enable_when: Mapping[str | None, Expression]
     calculated: Mapping[str | None, Expression]
     initial: Mapping[str | None, Expression]
     weights: Mapping[Answer, Decimal]
 
 
-def logic_of(resource: Mapping[str, Any], items: Mapping[str, Item]) -> Logic | None:
+_Parsed = list[tuple[DeclaredExpression, Expression]]
+
+
+def compile_expressions(resource: Mapping[str, Any], items: Mapping[str, Item]) -> FormExpressions | None:
     """Returns the form's expressions, or None where it has none that a check must evaluate.
 
     Expressions that do not parse, or are in another language, are left out; the lint names them.
     """
-    readable = [
-        (one, expression) for one in declared(resource, items) if (expression := _parsed(one)) is not None
+    parsed = [
+        (declared, expression)
+        for declared in declared_expressions(resource, items)
+        if (expression := _parsed(declared)) is not None
     ]
-    if not any(one.role != VARIABLE for one, _ in readable):
+    if not any(declared.role != VARIABLE for declared, _ in parsed):
         return None
-    return Logic(
+    return FormExpressions(
         resource=resource,
-        variables=_variables(readable),
-        constraints=_constraints(readable),
-        enabling={one.link: expression for one, expression in readable if one.role == ENABLE_WHEN},
-        calculated={one.link: expression for one, expression in readable if one.role == CALCULATED},
-        initial={one.link: expression for one, expression in readable if one.role == INITIAL},
+        variables=_variables(parsed),
+        constraints=_constraints(parsed),
+        enable_when=_of_role(ENABLE_WHEN, parsed),
+        calculated=_of_role(CALCULATED, parsed),
+        initial=_of_role(INITIAL, parsed),
         weights=_weights(items),
     )
 
 
-def _parsed(one: Declared) -> Expression | None:
+def _parsed(declared: DeclaredExpression) -> Expression | None:
     try:
-        return parsed(one.text) if one.language == FHIRPATH else None
+        return parse_expression(declared.text) if declared.language == FHIRPATH else None
     except NotParsed:
         return None
 
 
-_Readable = list[tuple[Declared, Expression]]
+def _of_role(role: str, parsed: _Parsed) -> dict[str | None, Expression]:
+    return {declared.link: expression for declared, expression in parsed if declared.role == role}
 
 
-def _variables(readable: _Readable) -> dict[str | None, tuple[tuple[str, Expression], ...]]:
+def _variables(parsed: _Parsed) -> dict[str | None, tuple[tuple[str, Expression], ...]]:
     found: dict[str | None, tuple[tuple[str, Expression], ...]] = {}
-    for one, expression in readable:
-        if one.role == VARIABLE:
-            found[one.link] = (*found.get(one.link, ()), (one.name, expression))
+    for declared, expression in parsed:
+        if declared.role == VARIABLE:
+            found[declared.link] = (*found.get(declared.link, ()), (declared.name, expression))
     return found
 
 
-def _constraints(readable: _Readable) -> dict[str | None, tuple[Constraint, ...]]:
+def _constraints(parsed: _Parsed) -> dict[str | None, tuple[Constraint, ...]]:
     found: dict[str | None, tuple[Constraint, ...]] = {}
-    for one, expression in readable:
-        if one.role == CONSTRAINT:
-            rule = Constraint(one.name, one.severity, one.human, expression)
-            found[one.link] = (*found.get(one.link, ()), rule)
+    for declared, expression in parsed:
+        if declared.role == CONSTRAINT:
+            constraint = Constraint(declared.name, declared.severity, declared.human, expression)
+            found[declared.link] = (*found.get(declared.link, ()), constraint)
     return found
 
 
 def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
-    seen: dict[Answer, set[Decimal]] = {}
+    found: dict[Answer, set[Decimal]] = {}
     for item in items.values():
         for answer, choice in item.options.choices.items() if item.options is not None else ():
             if choice.weight is not None:
-                seen.setdefault(answer, set()).add(choice.weight)
-    return {answer: next(iter(found)) for answer, found in seen.items() if len(found) == 1}
+                found.setdefault(answer, set()).add(choice.weight)
+    return {answer: next(iter(weights)) for answer, weights in found.items() if len(weights) == 1}
 
 
-SECONDS = 5.0
-"""Time for all expressions of one response together."""
+# Evaluated on one response.
 
 
 class Evaluation:
-    """The expressions of one form on one response; collects what could not be evaluated.
+    """The expressions of one Questionnaire on one response; collects what could not be evaluated.
 
     Once `out_of_time`, nothing is evaluated any more, and every result is None.
     """
 
-    def __init__(self, logic: Logic, response: Mapping[str, Any], laid: Paired) -> None:
-        self.logic = logic
+    def __init__(
+        self, expressions: FormExpressions, response: Mapping[str, Any], paired: PairedResponse
+    ) -> None:
+        self.expressions = expressions
         self.response = response
         self.problems: list[Problem] = []
-        self._deadline = monotonic() + SECONDS
         self.out_of_time = False
-        self._scoped: dict[int, dict[str, Any]] = {}
+        self._deadline = monotonic() + TIME_LIMIT_S
+        self._variables_by_occurrence: dict[int, dict[str, Any]] = {}
         self._weights = {
-            id(given.value): options.choices[given.answer].weight
-            for one in laid.occurrences()
-            if (options := one.item.options) is not None
-            for given in one.given
-            if given.answer is not None and given.answer in options.choices
+            id(found.value): options.choices[found.answer].weight
+            for occurrence in paired.occurrences()
+            if (options := occurrence.item.options) is not None
+            for found in occurrence.response_answers
+            if found.answer is not None and found.answer in options.choices
         }
 
-    def values(self, expression: Expression, here: Occurrence | None) -> list[Any] | None:
+    def values(self, expression: Expression, occurrence: Occurrence | None) -> list[Any] | None:
         """Returns the JSON values of an expression, or None where it could not be evaluated.
 
         Args:
-            here: the occurrence whose expression it is; None for the whole form.
+            occurrence: whose expression it is; None for the whole Questionnaire.
         """
         if self.out_of_time:
             return None
-        path, label = (
-            (here.path, f"{here.item.label}: ") if here is not None else ("QuestionnaireResponse", "")
-        )
         try:
-            return [data_of(node) for node in self._nodes(expression, here, self._variables(here))]
+            variables = self._variables_seen_by(occurrence)
+            return [data_of(node) for node in self._nodes(expression, occurrence, variables)]
         except OutOfTime as fault:
             self.out_of_time = True
-            self._report(
-                "expression-time",
-                path,
-                f"{label}expected expressions that end within {SECONDS:g} s: {fault}.",
-            )
+            words = f"expected expressions that end within {TIME_LIMIT_S:g} s: {fault}."
+            self._report("expression-time", occurrence, words)
         except NotAtHand as fault:
-            self._report("expression-unavailable", path, f"{label}an expression was not evaluated: {fault}.")
+            self._report("expression-unavailable", occurrence, f"an expression was not evaluated: {fault}.")
         except NotEvaluated as fault:
-            self._report("expression-failed", path, f"{label}an expression of the form failed: {fault}.")
+            self._report("expression-failed", occurrence, f"an expression of the form failed: {fault}.")
         return None
 
-    def truth(self, expression: Expression, here: Occurrence | None) -> bool | None:
+    def truth(self, expression: Expression, occurrence: Occurrence | None) -> bool | None:
         """Returns the truth of an expression, None where it is empty or could not be evaluated."""
-        values = self.values(expression, here)
+        values = self.values(expression, occurrence)
         if not values:
             return None
         return values[0] if len(values) == 1 and isinstance(values[0], bool) else len(values) == 1 or None
 
-    def _report(self, kind: str, path: str, words: str) -> None:
-        self.problems.append(Problem(kind, words, path, severity(kind)))
+    def _report(self, kind: str, occurrence: Occurrence | None, words: str) -> None:
+        path, label = path_and_label(occurrence)
+        self.problems.append(problem(kind, f"{label}{words}", path))
 
     def _nodes(
-        self, expression: Expression, here: Occurrence | None, variables: Mapping[str, Any]
+        self, expression: Expression, occurrence: Occurrence | None, variables: Mapping[str, Any]
     ) -> list[Any]:
-        focus = _focus(here) if here is not None else self.response
+        focus = _focus(occurrence) if occurrence is not None else self.response
         known = {
             **variables,
             "resource": self.response,
             "rootResource": self.response,
-            "questionnaire": self.logic.resource,
+            "questionnaire": self.expressions.resource,
             "context": focus,
-            "qitem": here.item.source if here is not None else [],
+            "qitem": occurrence.item.source if occurrence is not None else [],
         }
         with time_limit(max(0.0, self._deadline - monotonic()), OutOfTime):
-            return expression.nodes(focus, known, self._weigh)
+            return expression.nodes(focus, known, self._weight)
 
-    def _variables(self, here: Occurrence | None) -> dict[str, Any]:
-        """Variables seen from an occurrence, evaluated from the root down."""
-        chain: list[Occurrence | None] = [None]
-        above: list[Occurrence | None] = []
-        while here is not None:
-            above.append(here)
-            here = here.scope.owner
+    def _variables_seen_by(self, occurrence: Occurrence | None) -> dict[str, Any]:
+        """Returns the variables seen from an occurrence, evaluated from the root down."""
+        owners: list[Occurrence | None] = []
+        while occurrence is not None:
+            owners.append(occurrence)
+            occurrence = occurrence.container.owner
+        owners.append(None)
         known: dict[str, Any] = {}
-        for place in chain + above[::-1]:
-            link = place.item.link_id if place is not None else None
-            if link in self.logic.variables:
-                known = self._declared(place, link, known)
+        for owner in reversed(owners):
+            link = owner.item.link_id if owner is not None else None
+            if link in self.expressions.variables:
+                known = self._variables_declared_by(owner, link, known)
         return known
 
-    def _declared(self, place: Occurrence | None, link: str | None, known: dict[str, Any]) -> dict[str, Any]:
-        if id(place) not in self._scoped:
-            scoped = dict(known)
-            for name, expression in self.logic.variables[link]:
+    def _variables_declared_by(
+        self, owner: Occurrence | None, link: str | None, known: dict[str, Any]
+    ) -> dict[str, Any]:
+        if id(owner) not in self._variables_by_occurrence:
+            variables = dict(known)
+            for name, expression in self.expressions.variables[link]:
                 try:
-                    scoped[name] = self._nodes(expression, place, scoped)
+                    variables[name] = self._nodes(expression, owner, variables)
                 except OutOfTime:
                     raise
                 except NotEvaluated:
-                    scoped.pop(name, None)
-            self._scoped[id(place)] = scoped
-        return self._scoped[id(place)]
+                    variables.pop(name, None)
+            self._variables_by_occurrence[id(owner)] = variables
+        return self._variables_by_occurrence[id(owner)]
 
-    def _weigh(self, value: Any) -> Decimal | None:
-        """The weight of an answer: on the answer itself, else on the option of its question."""
+    def _weight(self, value: Any) -> Decimal | None:
+        """Returns the weight of an answer: on the answer itself, else on the option of its question."""
         if not isinstance(value, Mapping):
             return None
         inner = next((found for key, found in value.items() if key.startswith("value")), value)
@@ -345,8 +327,16 @@ class Evaluation:
             return own
         if id(inner) in self._weights:
             return self._weights[id(inner)]
-        return self.logic.weights.get(Coding(text(inner.get("system")), text(inner.get("code"))))
+        return self.expressions.weights.get(Coding(text(inner.get("system")), text(inner.get("code"))))
 
 
-def _focus(here: Occurrence) -> Any:
-    return item_node(here.source if here.source is not None else {"linkId": here.item.link_id})
+def path_and_label(occurrence: Occurrence | None) -> tuple[str, str]:
+    """Returns where a problem with an expression stands, and how its message begins."""
+    if occurrence is None:
+        return "QuestionnaireResponse", ""
+    return occurrence.path, f"{occurrence.item.label}: "
+
+
+def _focus(occurrence: Occurrence) -> Any:
+    link_id = occurrence.item.link_id
+    return item_node(occurrence.source if occurrence.source is not None else {"linkId": link_id})

@@ -1,26 +1,25 @@
-"""Reads the items of a Questionnaire, whatever shape they are in, into compiled items.
+"""The items of a Questionnaire: what each asks, what an answer must keep to, and when it is enabled.
 
-What is wrong with a Questionnaire is said by the lint; reading never raises. An item without
-linkId, or with a linkId that was read before, is left out with everything below it.
+Reading never raises, whatever shape the resource is in: what is wrong with it, the lint says. An item
+without linkId, or with a linkId that was read before, is left out with everything below it.
 
-Source: FHIR R4 Questionnaire; SDC extensions named in `extensions.py`.
+Source: FHIR R4 Questionnaire.item (answerOption, answerValueSet, maxLength, enableWhen); the core and
+SDC extensions named in `fhir/extensions.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.fhir import extensions as ext
-from service.fhir.extensions import OPTION_EXCLUSIVE, mappings, text, value
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
 from service.questionnaire.values import answer_in
 from service.terminology.code_systems import weight
 from service.terminology.value_sets import Choice, ValueSets
-
-# One item of a compiled Questionnaire: what it asks and what an answer must keep to.
 
 GROUP = "group"
 DISPLAY = "display"
@@ -46,11 +45,14 @@ TYPES = frozenset(
 )
 """FHIR R4 item-type, without the abstract `question`."""
 
-COMPLETE = frozenset({"completed", "amended"})
-"""Statuses in which a response must be complete."""
-
 OPERATORS = ("exists", "=", "!=", ">", "<", ">=", "<=")
 """Operators of enableWhen."""
+
+MAX_DEPTH = 64
+"""Levels of items that are read; HL7's own forms stay under ten."""
+
+_BYTES_PER_MEGABYTE = 1024 * 1024
+_UCUM = "http://unitsofmeasure.org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Options:
 
     Args:
         choices: by answer; a coding is found by system and code.
-        types: element names that may carry an answer, such as `valueCoding`.
+        elements: names of the elements that may carry an answer, such as `valueCoding`.
         open: an answer outside `choices` is allowed (open-choice).
         value_set: canonical of the answerValueSet, or empty.
         uncertain: code systems of which some unlisted codes may belong to the value set.
@@ -67,7 +69,7 @@ class Options:
     """
 
     choices: Mapping[Answer, Choice]
-    types: tuple[str, ...] = ("valueCoding",)
+    elements: tuple[str, ...] = ("valueCoding",)
     open: bool = False
     value_set: str = ""
     uncertain: frozenset[str] = frozenset()
@@ -75,26 +77,33 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits on one answer; None where there is none. `low` and `high` are both included."""
+class AnswerLimits:
+    """Limits on one answer, named as FHIR names them; None where there is none. Both ends are included.
+
+    Args:
+        pattern: the regular expression of the extension `regex`.
+        units: units that a quantity may have. open_units: it may have others as well.
+        max_bytes: maxSize in bytes.
+        reference_types: types of resources that a reference may lead to.
+    """
 
     min_length: int | None = None
     max_length: int | None = None
-    low: Answer | None = None
-    high: Answer | None = None
-    low_quantity: Quantity | None = None
-    high_quantity: Quantity | None = None
-    decimal_places: int | None = None
+    min_value: Answer | None = None
+    max_value: Answer | None = None
+    min_quantity: Quantity | None = None
+    max_quantity: Quantity | None = None
+    max_decimal_places: int | None = None
     pattern: str = ""
     units: tuple[Coding, ...] = ()
     open_units: bool = False
     mime_types: tuple[str, ...] = ()
     max_bytes: int | None = None
-    targets: tuple[str, ...] = ()
+    reference_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class EnableWhen:
     """One enableWhen: `question operator expected`. For `exists` the expected answer is a bool."""
 
     question: str
@@ -110,12 +119,12 @@ class Item:
         parent: linkId of the item it stands under, or None at the top.
         order: position in the whole questionnaire, from 0, parents before children.
         end: one more than the order of its last descendant.
+        min_occurs, max_occurs: how many answers (or occurrences, for a group) there must be at least,
+            when it is there at all, and at most; `max_occurs` None means any number.
+        enable_when: conditions; all must hold, or with `enable_any` (enableBehavior) one of them.
         initial: initial answers, and options that are selected at first.
         translations: the text in other languages.
-        low, high: how many answers (or occurrences, for a group) there must be at least, when it is
-            there at all, and at most; `high` None means any number.
-        conditions: enableWhen; all must hold unless `any_condition`.
-        source: the item as published, for expressions and definitions.
+        source: the item as published, for expressions and the lint.
     """
 
     link_id: str
@@ -128,18 +137,18 @@ class Item:
     required: bool = False
     repeats: bool = False
     read_only: bool = False
-    low: int = 0
-    high: int | None = 1
+    min_occurs: int = 0
+    max_occurs: int | None = 1
     options: Options | None = None
-    limits: Limits = Limits()
-    conditions: tuple[Condition, ...] = ()
-    any_condition: bool = False
+    limits: AnswerLimits = AnswerLimits()
+    enable_when: tuple[EnableWhen, ...] = ()
+    enable_any: bool = False
     enable_expression: str = ""
     children: tuple[str, ...] = ()
     codes: tuple[Coding, ...] = ()
     initial: tuple[Answer, ...] = ()
     translations: frozenset[str] = frozenset()
-    source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    source: Json = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def answerable(self) -> bool:
@@ -152,182 +161,42 @@ class Item:
         return f"“{self.text}”" if self.text else f"item {self.link_id}"
 
 
-# The answers that a question permits, from answerOption or answerValueSet.
-#
-# Source: FHIR R4 Questionnaire.item.answerOption, answerValueSet; type open-choice.
-
-
-def options_of(
-    source: Mapping[str, Any], value_sets: ValueSets, contained: Sequence[Mapping[str, Any]]
-) -> Options | None:
-    """Returns what may be answered, or None where the item does not limit its answers to a list."""
-    open_ = source.get("type") == "open-choice"
-    if isinstance(source.get("answerOption"), list):
-        return _listed(source, open_=open_)
-    canonical = text(source.get("answerValueSet"))
-    return _from_value_set(canonical, value_sets, contained, open_=open_) if canonical else None
-
-
-def _listed(source: Mapping[str, Any], *, open_: bool) -> Options:
-    choices: dict[Answer, Choice] = {}
-    types: dict[str, None] = {}
-    for option in mappings(source.get("answerOption")):
-        found = answer_in(option, "value")
-        if found is not None:
-            types[found[0]] = None
-            choices[found[1]] = _choice(option, found[1])
-    if open_:
-        types.setdefault("valueString")
-    return Options(choices, tuple(types) or ("valueCoding",), open_)
-
-
-def _choice(option: Mapping[str, Any], answer: Answer) -> Choice:
-    coding = option.get("valueCoding") if isinstance(answer, Coding) else None
-    coding = coding if isinstance(coding, Mapping) else {}
-    return Choice(
-        answer,
-        text(coding.get("display")) if isinstance(answer, Coding) else str(answer),
-        weight(option, coding),
-        exclusive=value(option, OPTION_EXCLUSIVE) is True,
-    )
-
-
-def _from_value_set(
-    canonical: str, value_sets: ValueSets, contained: Sequence[Mapping[str, Any]], *, open_: bool
-) -> Options:
-    types = ("valueCoding", "valueString") if open_ else ("valueCoding",)
-    members = value_sets.members(canonical, contained)
-    if members is None:
-        return Options({}, types, open_, canonical, unreachable=True)
-    return Options(members.choices, types, open_, canonical, members.uncertain)
-
-
-# Reads the limits on an answer from an item's core fields and extensions.
-#
-# Source: FHIR R4 Questionnaire.item.maxLength and the extensions named in `extensions.py`.
-
-_BYTES_PER_MEGABYTE = 1024 * 1024
-_UCUM = "http://unitsofmeasure.org"
-
-
-def limits_of(
-    source: Mapping[str, Any], value_sets: ValueSets, contained: Sequence[Mapping[str, Any]]
-) -> Limits:
-    """Returns every limit of one item; what cannot be read is left to the lint."""
-    units, open_units = _units(source, value_sets, contained)
-    low, high = _typed(source, ext.MIN_VALUE), _typed(source, ext.MAX_VALUE)
-    return Limits(
-        min_length=_whole(ext.value(source, ext.MIN_LENGTH)),
-        max_length=_whole(source.get("maxLength")),
-        low=low,
-        high=high,
-        low_quantity=_quantity(source, ext.MIN_QUANTITY, low),
-        high_quantity=_quantity(source, ext.MAX_QUANTITY, high),
-        decimal_places=_whole(ext.value(source, ext.MAX_DECIMAL_PLACES)),
-        pattern=ext.text(ext.value(source, ext.REGEX)),
-        units=units,
-        open_units=open_units,
-        mime_types=tuple(found for found in ext.values(source, ext.MIME_TYPE) if isinstance(found, str)),
-        max_bytes=_bytes(ext.value(source, ext.MAX_SIZE)),
-        targets=tuple(
-            found for found in ext.values(source, ext.REFERENCE_RESOURCE) if isinstance(found, str)
-        ),
-    )
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _typed(source: Mapping[str, Any], url: str) -> Answer | None:
-    for extension in ext.extensions(source, url):
-        found = answer_in(extension, "value")
-        if found is not None:
-            return found[1]
-    return None
-
-
-def _quantity(source: Mapping[str, Any], url: str, plain: Answer | None) -> Quantity | None:
-    for found in (_typed(source, url), plain):
-        if isinstance(found, Quantity):
-            return found
-    return None
-
-
-def _bytes(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | float):
-        return None
-    return int(Decimal(str(value)) * _BYTES_PER_MEGABYTE)
-
-
-def _units(
-    source: Mapping[str, Any], value_sets: ValueSets, contained: Sequence[Mapping[str, Any]]
-) -> tuple[tuple[Coding, ...], bool]:
-    """Units that a quantity may have; the second part is True where there may be others.
-
-    The extension `questionnaire-unit` names the usual unit and forbids no other.
-    """
-    listed = [*_codings(source, ext.UNIT_OPTION)]
-    canonical = ext.text(ext.value(source, ext.UNIT_VALUE_SET))
-    if canonical:
-        members = value_sets.members(canonical, contained)
-        if members is None or members.uncertain:
-            return tuple(listed), True
-        listed.extend(answer for answer in members.choices if isinstance(answer, Coding))
-    if listed or source.get("type") != "quantity":
-        return tuple(dict.fromkeys(listed)), False
-    return tuple(_codings(source, ext.UNIT)), True
-
-
-def _codings(source: Mapping[str, Any], url: str) -> Iterator[Coding]:
-    for found in ext.values(source, url):
-        if isinstance(found, Mapping) and ext.text(found.get("code")):
-            yield Coding(ext.text(found.get("system")) or _UCUM, ext.text(found.get("code")))
-
-
-DEEPEST = 64
-"""Levels of items that are read; HL7's own forms stay under ten."""
-
-
-def items_of(resource: Mapping[str, Any], value_sets: ValueSets) -> dict[str, Item]:
+def items_of(resource: Json, value_sets: ValueSets) -> dict[str, Item]:
     """Returns all items by linkId, in document order, parents before children."""
-    reading = _Reading(value_sets, list(ext.mappings(resource.get("contained"))))
-    reading.read(resource, parent=None, path="Questionnaire", depth=0)
-    return reading.items
+    reader = _ItemReader(value_sets.with_resources(mappings(resource.get("contained"))))
+    reader.read_children(resource, parent=None, path="Questionnaire", depth=0)
+    return reader.items
 
 
-class _Reading:
+class _ItemReader:
     """One pass over the items, counting their order."""
 
-    def __init__(self, value_sets: ValueSets, contained: list[Mapping[str, Any]]) -> None:
+    def __init__(self, value_sets: ValueSets) -> None:
         self.value_sets = value_sets
-        self.contained = contained
         self.items: dict[str, Item] = {}
 
-    def read(
-        self, source: Mapping[str, Any], *, parent: str | None, path: str, depth: int
-    ) -> tuple[str, ...]:
-        """Reads the children of `source` and returns their linkIds."""
+    def read_children(self, source: Json, *, parent: str | None, path: str, depth: int) -> tuple[str, ...]:
+        """Reads the items below `source` and returns their linkIds."""
         children: list[str] = []
         listed = source.get("item")
-        for index, child in enumerate(listed if isinstance(listed, list) and depth < DEEPEST else []):
-            link = ext.text(child.get("linkId")) if isinstance(child, Mapping) else ""
+        for index, child in enumerate(listed if isinstance(listed, list) and depth < MAX_DEPTH else []):
+            link = text(child.get("linkId")) if isinstance(child, Mapping) else ""
             if not link or link in self.items:
                 continue
             children.append(link)
             here = f"{path}.item[{index}]"
             self.items[link] = self._item(child, link, parent=parent, path=here)
-            below = self.read(child, parent=link, path=here, depth=depth + 1)
+            below = self.read_children(child, parent=link, path=here, depth=depth + 1)
             self.items[link] = replace(self.items[link], children=below, end=len(self.items))
         return tuple(children)
 
-    def _item(self, source: Mapping[str, Any], link: str, *, parent: str | None, path: str) -> Item:
-        low, high = _occurs(source)
+    def _item(self, source: Json, link: str, *, parent: str | None, path: str) -> Item:
+        min_occurs, max_occurs = _occurs(source)
         order = len(self.items)
         return Item(
             link_id=link,
-            text=ext.text(source.get("text")),
-            type=ext.text(source.get("type")),
+            text=text(source.get("text")),
+            type=text(source.get("type")),
             parent=parent,
             order=order,
             end=order + 1,
@@ -335,13 +204,13 @@ class _Reading:
             required=source.get("required") is True,
             repeats=source.get("repeats") is True,
             read_only=source.get("readOnly") is True,
-            low=low,
-            high=high,
-            options=options_of(source, self.value_sets, self.contained),
-            limits=limits_of(source, self.value_sets, self.contained),
-            conditions=_conditions(source),
-            any_condition=source.get("enableBehavior") == "any",
-            enable_expression=_expression(source, ext.ENABLE_WHEN_EXPRESSION),
+            min_occurs=min_occurs,
+            max_occurs=max_occurs,
+            options=_options(source, self.value_sets),
+            limits=_limits(source, self.value_sets),
+            enable_when=_enable_when(source),
+            enable_any=source.get("enableBehavior") == "any",
+            enable_expression=_enable_expression(source),
             codes=_codes(source),
             initial=_initial(source),
             translations=_translations(source),
@@ -349,7 +218,7 @@ class _Reading:
         )
 
 
-def _occurs(source: Mapping[str, Any]) -> tuple[int, int | None]:
+def _occurs(source: Json) -> tuple[int, int | None]:
     low = _count(ext.value(source, ext.MIN_OCCURS))
     high = _count(ext.value(source, ext.MAX_OCCURS))
     if source.get("repeats") is not True:
@@ -361,39 +230,153 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _conditions(source: Mapping[str, Any]) -> tuple[Condition, ...]:
-    """The conditions that can be evaluated; the lint names the others."""
+def _enable_when(source: Json) -> tuple[EnableWhen, ...]:
+    """Returns the conditions that can be evaluated; the lint names the others."""
     found = []
-    for one in ext.mappings(source.get("enableWhen")):
-        question, operator, expected = (
-            ext.text(one.get("question")),
-            one.get("operator"),
-            answer_in(one, "answer"),
-        )
+    for condition in mappings(source.get("enableWhen")):
+        question, operator = text(condition.get("question")), condition.get("operator")
+        expected = answer_in(condition, "answer")
         if expected is not None and question and operator in OPERATORS:
-            found.append(Condition(question, operator, expected[1]))
+            found.append(EnableWhen(question, operator, expected[1]))
     return tuple(found)
 
 
-def _expression(source: Mapping[str, Any], url: str) -> str:
-    found = ext.value(source, url)
-    return ext.text(found.get("expression")) if isinstance(found, Mapping) else ""
+def _enable_expression(source: Json) -> str:
+    found = ext.value(source, ext.ENABLE_WHEN_EXPRESSION)
+    return text(found.get("expression")) if isinstance(found, Mapping) else ""
 
 
-def _codes(source: Mapping[str, Any]) -> tuple[Coding, ...]:
+def _codes(source: Json) -> tuple[Coding, ...]:
     return tuple(
-        Coding(ext.text(code.get("system")), ext.text(code.get("code")))
-        for code in ext.mappings(source.get("code"))
+        Coding(text(code.get("system")), text(code.get("code"))) for code in mappings(source.get("code"))
     )
 
 
-def _initial(source: Mapping[str, Any]) -> tuple[Answer, ...]:
-    selected = (one for one in ext.mappings(source.get("answerOption")) if one.get("initialSelected") is True)
-    found = (answer_in(one, "value") for one in (*ext.mappings(source.get("initial")), *selected))
-    return tuple(one[1] for one in found if one is not None)
+def _initial(source: Json) -> tuple[Answer, ...]:
+    options = mappings(source.get("answerOption"))
+    selected = (option for option in options if option.get("initialSelected") is True)
+    found = (answer_in(element, "value") for element in (*mappings(source.get("initial")), *selected))
+    return tuple(named[1] for named in found if named is not None)
 
 
-def _translations(source: Mapping[str, Any]) -> frozenset[str]:
+def _translations(source: Json) -> frozenset[str]:
     beside = source.get("_text")
     extensions = ext.extensions(beside, ext.TRANSLATION) if isinstance(beside, Mapping) else ()
-    return frozenset(ext.text(ext.value(extension, "content")) for extension in extensions)
+    return frozenset(text(ext.value(extension, "content")) for extension in extensions)
+
+
+# The permitted answers, from answerOption or answerValueSet.
+
+
+def _options(source: Json, value_sets: ValueSets) -> Options | None:
+    """Returns what may be answered, or None where the item does not limit its answers to a list."""
+    open_ = source.get("type") == "open-choice"
+    if isinstance(source.get("answerOption"), list):
+        return _options_listed(source, open_=open_)
+    canonical = text(source.get("answerValueSet"))
+    return _options_of_value_set(canonical, value_sets, open_=open_) if canonical else None
+
+
+def _options_listed(source: Json, *, open_: bool) -> Options:
+    choices: dict[Answer, Choice] = {}
+    elements: dict[str, None] = {}
+    for option in mappings(source.get("answerOption")):
+        found = answer_in(option, "value")
+        if found is not None:
+            element, answer = found
+            elements[element] = None
+            choices[answer] = _choice(option, answer)
+    if open_:
+        elements.setdefault("valueString")
+    return Options(choices, tuple(elements) or ("valueCoding",), open_)
+
+
+def _choice(option: Json, answer: Answer) -> Choice:
+    coding = option.get("valueCoding") if isinstance(answer, Coding) else None
+    coding = coding if isinstance(coding, Mapping) else {}
+    return Choice(
+        answer,
+        text(coding.get("display")) if isinstance(answer, Coding) else str(answer),
+        weight(option, coding),
+        exclusive=ext.value(option, ext.OPTION_EXCLUSIVE) is True,
+    )
+
+
+def _options_of_value_set(canonical: str, value_sets: ValueSets, *, open_: bool) -> Options:
+    elements = ("valueCoding", "valueString") if open_ else ("valueCoding",)
+    members = value_sets.members(canonical)
+    if members is None:
+        return Options({}, elements, open_, canonical, unreachable=True)
+    return Options(members.choices, elements, open_, canonical, members.uncertain)
+
+
+# The limits on an answer, from core elements and extensions.
+
+
+def _limits(source: Json, value_sets: ValueSets) -> AnswerLimits:
+    """Returns every limit of one item; what cannot be read is left to the lint."""
+    units, open_units = _units(source, value_sets)
+    low, high = _answer_in_extension(source, ext.MIN_VALUE), _answer_in_extension(source, ext.MAX_VALUE)
+    return AnswerLimits(
+        min_length=_count(ext.value(source, ext.MIN_LENGTH)),
+        max_length=_count(source.get("maxLength")),
+        min_value=low,
+        max_value=high,
+        min_quantity=_quantity(source, ext.MIN_QUANTITY, low),
+        max_quantity=_quantity(source, ext.MAX_QUANTITY, high),
+        max_decimal_places=_count(ext.value(source, ext.MAX_DECIMAL_PLACES)),
+        pattern=text(ext.value(source, ext.REGEX)),
+        units=units,
+        open_units=open_units,
+        mime_types=_texts(source, ext.MIME_TYPE),
+        max_bytes=_bytes(ext.value(source, ext.MAX_SIZE)),
+        reference_types=_texts(source, ext.REFERENCE_RESOURCE),
+    )
+
+
+def _answer_in_extension(source: Json, url: str) -> Answer | None:
+    for extension in ext.extensions(source, url):
+        found = answer_in(extension, "value")
+        if found is not None:
+            return found[1]
+    return None
+
+
+def _quantity(source: Json, url: str, limit: Answer | None) -> Quantity | None:
+    for found in (_answer_in_extension(source, url), limit):
+        if isinstance(found, Quantity):
+            return found
+    return None
+
+
+def _texts(source: Json, url: str) -> tuple[str, ...]:
+    return tuple(found for found in ext.values(source, url) if isinstance(found, str))
+
+
+def _bytes(megabytes: object) -> int | None:
+    if isinstance(megabytes, bool) or not isinstance(megabytes, int | Decimal | float):
+        return None
+    return int(Decimal(str(megabytes)) * _BYTES_PER_MEGABYTE)
+
+
+def _units(source: Json, value_sets: ValueSets) -> tuple[tuple[Coding, ...], bool]:
+    """Returns units that a quantity may have, and whether there may be others.
+
+    The extension `questionnaire-unit` names the usual unit and forbids no other.
+    """
+    listed = [*_unit_codings(source, ext.UNIT_OPTION)]
+    canonical = text(ext.value(source, ext.UNIT_VALUE_SET))
+    if canonical:
+        members = value_sets.members(canonical)
+        if members is None or members.uncertain:
+            return tuple(listed), True
+        listed.extend(answer for answer in members.choices if isinstance(answer, Coding))
+    if listed or source.get("type") != "quantity":
+        return tuple(dict.fromkeys(listed)), False
+    return tuple(_unit_codings(source, ext.UNIT)), True
+
+
+def _unit_codings(source: Json, url: str) -> Iterator[Coding]:
+    for found in ext.values(source, url):
+        if isinstance(found, Mapping) and text(found.get("code")):
+            yield Coding(text(found.get("system")) or _UCUM, text(found.get("code")))

@@ -1,6 +1,8 @@
-"""What is wrong with a Questionnaire itself: every fault, with its place.
+"""What is wrong with a Questionnaire itself: every problem, with its place.
 
-Source: FHIR R4 Questionnaire, invariants que-0 to que-13; SDC profiles for expressions.
+Source: FHIR R4 Questionnaire, invariants que-0 to que-13 (StructureDefinition 4.0.1), enableWhen,
+answerOption; questionnaire-enable-operator; extensions minValue, maxValue, minLength, regex, minOccurs,
+maxOccurs, itemWeight and ordinalValue; SDC minQuantity and the SDC expressions page.
 """
 
 from __future__ import annotations
@@ -9,98 +11,191 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
 from service.fhir import extensions as ext
-from service.fhir.extensions import ANSWER_EXPRESSION, mappings, text, value
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
 from service.fhir.outcome import severity
-from service.questionnaire.enable_when import sequence
-from service.questionnaire.expressions import CALCULATED, CONSTRAINT, FHIRPATH, VARIABLE, Declared, declared
-from service.questionnaire.fhirpath import NotParsed, parsed
-from service.questionnaire.items import DEEPEST, DISPLAY, GROUP, OPERATORS, TYPES, Item, items_of
-from service.questionnaire.pattern import PatternInvalid, compiled
-from service.questionnaire.values import ELEMENTS, answer_in, order
+from service.questionnaire.enable_when import evaluation_order, needed_links
+from service.questionnaire.expressions import (
+    CALCULATED,
+    CONSTRAINT,
+    FHIRPATH,
+    VARIABLE,
+    DeclaredExpression,
+    declared_expressions,
+)
+from service.questionnaire.fhirpath import NotParsed, parse_expression
+from service.questionnaire.items import DISPLAY, GROUP, MAX_DEPTH, OPERATORS, TYPES, Item, items_of
+from service.questionnaire.pattern import PatternInvalid, compile_pattern
+from service.questionnaire.values import ELEMENTS, answer_in, compare_answers
 from service.terminology.code_systems import weights_disagree
 from service.terminology.value_sets import ValueSets
 
-# How the lint words a fault.
+_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
+_STATUSES = frozenset({"draft", "active", "retired", "unknown"})
+_CHOICES = ("choice", "open-choice")
+_NUMBERS = frozenset({"integer", "decimal", "quantity"})
+_ORDERED = frozenset(["integer", "decimal", "date", "dateTime", "time", "string", "text", "quantity"])
+_WITH_OPTIONS = frozenset(
+    {"choice", "open-choice", "decimal", "integer", "date", "dateTime", "time", "string", "quantity"}
+)
+_WITH_LENGTH = frozenset(["boolean", "decimal", "integer", "string", "text", "url", "open-choice"])
+_OPTION_ELEMENTS = (
+    "valueInteger",
+    "valueDate",
+    "valueTime",
+    "valueString",
+    "valueCoding",
+    "valueReference",
+)
 
 
-def problem(kind: str, path: str, expected: str, level: str = "") -> Problem:
-    """Returns a fault of the Questionnaire at a FHIRPath; `level` overrides the usual severity."""
+def lint(resource: Json, value_sets: ValueSets | None = None) -> tuple[Problem, ...]:
+    """Returns every problem of a Questionnaire of any shape; never raises for what it contains."""
+    items = items_of(resource, value_sets or ValueSets())
+    return lint_items(resource, items, evaluation_order(items)[1])
+
+
+def lint_items(resource: Json, items: Mapping[str, Item], circular: tuple[str, ...]) -> tuple[Problem, ...]:
+    """Returns every problem of a Questionnaire whose items have been read.
+
+    Args:
+        circular: linkIds whose conditions depend on each other, or on such items.
+    """
+    return (
+        *_identity_problems(resource),
+        *_item_problems(resource),
+        *_condition_problems(items, circular),
+        *_expression_problems(resource, items),
+    )
+
+
+def _identity_problems(resource: Json) -> Iterator[Problem]:
+    if resource.get("resourceType") != "Questionnaire":
+        yield _problem("lint-identity", "Questionnaire", "expected resourceType Questionnaire")
+    if ":" not in text(resource.get("url")):
+        yield _problem("lint-identity", "Questionnaire.url", "expected an absolute url", "warning")
+    if not text(resource.get("version")):
+        yield _problem("lint-identity", "Questionnaire.version", "expected a version", "warning")
+    if text(resource.get("status")) not in _STATUSES:
+        yield _problem(
+            "lint-identity", "Questionnaire.status", f"expected one of {', '.join(sorted(_STATUSES))}"
+        )
+    name = resource.get("name")
+    if name is not None and not _NAME.fullmatch(text(name)):
+        yield _problem("que-0", "Questionnaire.name", "expected a name that can be an identifier")
+
+
+def _item_problems(resource: Json) -> Iterator[Problem]:
+    """Yields problems of all items as they stand, unreadable ones included."""
+    seen: dict[str, str] = {}
+    pending: list[tuple[object, str, int]] = [(resource, "Questionnaire", 0)]
+    while pending:
+        source, path, depth = pending.pop()
+        if not isinstance(source, Mapping):
+            yield _problem("lint-shape", path, "expected an object")
+            continue
+        if depth > MAX_DEPTH:
+            yield _problem("lint-deep", path, f"expected at most {MAX_DEPTH} levels of items")
+            continue
+        if depth > 0:
+            yield from _item(source, path, seen)
+        children = source.get("item", [])
+        if not isinstance(children, list):
+            yield _problem("lint-shape", f"{path}.item", "expected an array")
+            continue
+        below = [(child, f"{path}.item[{index}]", depth + 1) for index, child in enumerate(children)]
+        pending.extend(reversed(below))
+
+
+def _item(source: Json, path: str, seen: dict[str, str]) -> Iterator[Problem]:
+    link = text(source.get("linkId"))
+    if not link:
+        yield _problem("lint-link-id", path, "expected a linkId; the item and all below it are left out")
+    elif link in seen:
+        yield _problem("que-2", path, f"expected a linkId of its own; {link} stands at {seen[link]} as well")
+    seen.setdefault(link, path)
+    if text(source.get("type")) not in TYPES:
+        yield _problem("lint-type", path, f"expected a type, one of {', '.join(sorted(TYPES))}")
+    yield from _invariant_problems(source, path)
+    yield from _option_problems(source, path)
+    yield from _limit_problems(source, path)
+
+
+def _problem(kind: str, path: str, expected: str, level: str = "") -> Problem:
+    """Returns a problem of the Questionnaire; `level` overrides the severity that its kind usually has."""
     return Problem(kind, f"{expected[:1].upper()}{expected[1:]}.", path, level or severity(kind))
 
 
-# Faults of enableWhen: what it names, how it compares, and whether it runs in a circle.
-#
-# Source: FHIR R4 Questionnaire.item.enableWhen; que-7; questionnaire-enable-operator.
-
-_ORDERED = frozenset(["integer", "decimal", "date", "dateTime", "time", "string", "text", "quantity"])
+# enableWhen: what it names, how it compares, and whether it runs in a circle.
 
 
-def condition_problems(items: Mapping[str, Item], circular: tuple[str, ...]) -> Iterator[Problem]:
-    """Yields faults of all conditions."""
+def _condition_problems(items: Mapping[str, Item], circular: tuple[str, ...]) -> Iterator[Problem]:
+    """Yields problems of all conditions."""
     for item in items.values():
         conditions = list(mappings(item.source.get("enableWhen")))
         if conditions and item.enable_expression:
-            yield problem(
+            yield _problem(
                 "enable-when-both", item.path, "expected enableWhen or enableWhenExpression, not both"
             )
-        for index, one in enumerate(conditions):
-            yield from _of_condition(one, f"{item.path}.enableWhen[{index}]", item, items)
+        for index, condition in enumerate(conditions):
+            yield from _problems_of_condition(condition, f"{item.path}.enableWhen[{index}]", item, items)
     for link in _in_circles(circular, items):
-        yield problem(
+        yield _problem(
             "enable-when-cycle",
             items[link].path,
             f"{items[link].label}: expected conditions that do not run in a circle",
         )
 
 
-def _of_condition(
-    source: Mapping[str, Any], path: str, item: Item, items: Mapping[str, Item]
+def _problems_of_condition(
+    source: Json, path: str, item: Item, items: Mapping[str, Item]
 ) -> Iterator[Problem]:
-    trigger = items.get(text(source.get("question")))
-    if trigger is None:
-        yield problem("enable-when-unknown", path, "expected question to be the linkId of a question")
+    question = items.get(text(source.get("question")))
+    if question is None:
+        yield _problem("enable-when-unknown", path, "expected question to be the linkId of a question")
         return
-    if not trigger.answerable or trigger is item:
-        yield problem(
+    if not question.answerable or question is item:
+        yield _problem(
             "enable-when-trigger", path, "expected question to be another item that can be answered"
         )
         return
-    if trigger.order > item.order:
-        yield problem(
-            "enable-when-later", path, f"expected a question that comes before; {trigger.label} comes later"
+    if question.order > item.order:
+        yield _problem(
+            "enable-when-later", path, f"expected a question that comes before; {question.label} comes later"
         )
-    yield from _comparison_problems(source, path, trigger)
+    yield from _comparison_problems(source, path, question)
 
 
-def _comparison_problems(source: Mapping[str, Any], path: str, trigger: Item) -> Iterator[Problem]:
+def _comparison_problems(source: Json, path: str, question: Item) -> Iterator[Problem]:
     operator, found = text(source.get("operator")), answer_in(source, "answer")
     if operator not in OPERATORS:
-        yield problem("enable-when-operator", path, f"expected operator to be one of {', '.join(OPERATORS)}")
+        yield _problem("enable-when-operator", path, f"expected operator to be one of {', '.join(OPERATORS)}")
     elif operator == "exists":
         if found is None or found[0] != "valueBoolean":
-            yield problem("que-7", path, "expected answerBoolean beside operator exists")
+            yield _problem("que-7", path, "expected answerBoolean beside operator exists")
         return
-    elif operator not in ("=", "!=") and trigger.type not in _ORDERED:
-        yield problem("enable-when-operator", path, f"expected = or != for a question of type {trigger.type}")
+    elif operator not in ("=", "!=") and question.type not in _ORDERED:
+        yield _problem(
+            "enable-when-operator", path, f"expected = or != for a question of type {question.type}"
+        )
     if found is None:
-        yield problem("enable-when-answer", path, "expected answer[x]")
-    elif not _is_possible(trigger, *found):
-        yield problem("enable-when-answer", path, f"expected an answer that {trigger.label} can have")
+        yield _problem("enable-when-answer", path, "expected answer[x]")
+    elif not _is_possible(question, *found):
+        yield _problem("enable-when-answer", path, f"expected an answer that {question.label} can have")
 
 
-def _is_possible(trigger: Item, name: str, answer: Answer) -> bool:
-    options = trigger.options
+def _is_possible(question: Item, name: str, answer: Answer) -> bool:
+    options = question.options
     if options is None:
         numbers = {"valueInteger", "valueDecimal"}
-        return name in ELEMENTS.get(trigger.type, ()) or (
-            trigger.type in ("decimal", "integer") and name in numbers
+        return name in ELEMENTS.get(question.type, ()) or (
+            question.type in ("decimal", "integer") and name in numbers
         )
-    if name not in options.types:
+    if name not in options.elements:
         return False
     if options.unreachable or (isinstance(answer, Coding) and answer.system in options.uncertain):
         return True
@@ -108,9 +203,9 @@ def _is_possible(trigger: Item, name: str, answer: Answer) -> bool:
 
 
 def _in_circles(circular: tuple[str, ...], items: Mapping[str, Item]) -> list[str]:
-    """Leaves out items that only depend on a circle and are not part of one."""
+    """Returns the items that are part of a circle, without those that only depend on one."""
     among = set(circular)
-    needs = {link: _needs(items[link]) & among for link in circular}
+    needs = {link: needed_links(items[link]) & among for link in circular}
     needed = Counter(link for found in needs.values() for link in found)
     outside = [link for link in circular if needed[link] == 0]
     left = set(among)
@@ -124,77 +219,58 @@ def _in_circles(circular: tuple[str, ...], items: Mapping[str, Item]) -> list[st
     return [link for link in circular if link in left]
 
 
-def _needs(item: Item) -> set[str]:
-    return {*(condition.question for condition in item.conditions), item.parent or ""} - {item.link_id}
+# Expressions that do not parse, or that cannot be evaluated here.
 
 
-# Expressions of a Questionnaire that do not parse, or that cannot be evaluated here.
-#
-# Source: SDC expressions page; FHIRPath N1 grammar.
-
-
-def expression_problems(resource: Mapping[str, Any], items: Mapping[str, Item]) -> Iterator[Problem]:
-    """Yields faults of all expressions."""
-    for one in declared(resource, items):
-        if one.language != FHIRPATH:
-            what = f"expected an expression in {FHIRPATH}; {one.role} is not evaluated here"
-            yield problem("expression-language", one.path, what)
+def _expression_problems(resource: Json, items: Mapping[str, Item]) -> Iterator[Problem]:
+    """Yields problems of all expressions."""
+    for declared in declared_expressions(resource, items):
+        if declared.language != FHIRPATH:
+            what = f"expected an expression in {FHIRPATH}; {declared.role} is not evaluated here"
+            yield _problem("expression-language", declared.path, what)
         else:
-            yield from _of_expression(one)
-        if (
-            one.role == CALCULATED
-            and one.link is not None
-            and items[one.link].source.get("initial") is not None
-        ):
-            yield problem(
-                "calculated-initial", one.path, "expected no initial value beside calculatedExpression"
-            )
+            yield from _problems_of_expression(declared)
+        item = items[declared.link] if declared.link is not None else None
+        if item is not None and declared.role == CALCULATED and item.source.get("initial") is not None:
+            what = "expected no initial value beside calculatedExpression"
+            yield _problem("calculated-initial", declared.path, what)
 
 
-def _of_expression(one: Declared) -> Iterator[Problem]:
+def _problems_of_expression(declared: DeclaredExpression) -> Iterator[Problem]:
     try:
-        parsed(one.text)
+        parse_expression(declared.text)
     except NotParsed as fault:
-        yield problem("expression-invalid", one.path, f"{one.role}: expected {fault}")
-    if one.role == VARIABLE and not one.name:
-        yield problem("expression-invalid", one.path, "variable: expected a name")
-    if one.role == CONSTRAINT and not one.human:
-        yield problem(
-            "expression-invalid", one.path, "constraint: expected words for people (human)", "warning"
-        )
+        yield _problem("expression-invalid", declared.path, f"{declared.role}: expected {fault}")
+    if declared.role == VARIABLE and not declared.name:
+        yield _problem("expression-invalid", declared.path, "variable: expected a name")
+    if declared.role == CONSTRAINT and not declared.human:
+        what = "constraint: expected words for people (human)"
+        yield _problem("expression-invalid", declared.path, what, "warning")
 
 
-# The invariants que-1 to que-13 of one item, as far as they need nothing but the item.
-#
-# que-2 (unique linkIds) and que-7 (exists takes a boolean) are checked with the items they concern.
-#
-# Source: FHIR R4 Questionnaire StructureDefinition 4.0.1, Questionnaire.item constraints.
-
-_WITH_OPTIONS = frozenset(
-    {"choice", "open-choice", "decimal", "integer", "date", "dateTime", "time", "string", "quantity"}
-)
-_WITH_LENGTH = frozenset(["boolean", "decimal", "integer", "string", "text", "url", "open-choice"])
+# The invariants of one item, as far as they need nothing but the item. que-2 (unique linkIds) and que-7
+# (exists takes a boolean) are checked with the items they concern.
 
 
-def invariant_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _invariant_problems(source: Json, path: str) -> Iterator[Problem]:
     """Yields the invariants that an item breaks."""
     type_ = text(source.get("type"))
-    yield from _of_type(source, type_, path)
+    yield from _type_problems(source, type_, path)
     if type_ == DISPLAY:
-        yield from _of_display(source, path)
+        yield from _display_problems(source, path)
     initial = source.get("initial")
     if initial is not None and type_ in (GROUP, DISPLAY):
-        yield problem("que-8", path, "expected no initial value on a group or display item")
+        yield _problem("que-8", path, "expected no initial value on a group or display item")
     if source.get("answerOption") is not None and initial is not None:
-        yield problem(
+        yield _problem(
             "que-11", path, "expected initialSelected on an option, not initial beside answerOption"
         )
     if isinstance(initial, list) and len(initial) > 1 and source.get("repeats") is not True:
-        yield problem("que-13", path, "expected one initial value, because the question does not repeat")
+        yield _problem("que-13", path, "expected one initial value, because the question does not repeat")
     conditions = source.get("enableWhen")
     count = len(conditions) if isinstance(conditions, list) else 0
     if count > 1 and source.get("enableBehavior") not in ("all", "any"):
-        yield problem(
+        yield _problem(
             "que-12",
             path,
             "expected enableBehavior (all or any) beside several enableWhen",
@@ -202,82 +278,80 @@ def invariant_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem
         )
 
 
-def _of_type(source: Mapping[str, Any], type_: str, path: str) -> Iterator[Problem]:
+def _type_problems(source: Json, type_: str, path: str) -> Iterator[Problem]:
     children = source.get("item")
     options, value_set = source.get("answerOption"), source.get("answerValueSet")
     if type_ == GROUP and not children:
-        yield problem("que-1", path, "expected items in a group")
+        yield _problem("que-1", path, "expected items in a group")
     if type_ == DISPLAY and children:
-        yield problem("que-1", path, "expected no items below a display item")
+        yield _problem("que-1", path, "expected no items below a display item")
     if options is not None and value_set is not None:
-        yield problem("que-4", path, "expected answerOption or answerValueSet, not both")
+        yield _problem("que-4", path, "expected answerOption or answerValueSet, not both")
     if (options is not None or value_set is not None) and type_ not in _WITH_OPTIONS:
-        yield problem("que-5", path, f"expected no list of answers on an item of type {type_ or 'none'}")
+        yield _problem("que-5", path, f"expected no list of answers on an item of type {type_ or 'none'}")
     if source.get("maxLength") is not None and type_ not in _WITH_LENGTH:
-        yield problem("que-10", path, f"expected no maxLength on an item of type {type_ or 'none'}")
+        yield _problem("que-10", path, f"expected no maxLength on an item of type {type_ or 'none'}")
 
 
-def _of_display(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _display_problems(source: Json, path: str) -> Iterator[Problem]:
     if source.get("code") is not None:
-        yield problem("que-3", path, "expected no code on a display item")
+        yield _problem("que-3", path, "expected no code on a display item")
     if source.get("required") is not None or source.get("repeats") is not None:
-        yield problem("que-6", path, "expected neither required nor repeats on a display item")
+        yield _problem("que-6", path, "expected neither required nor repeats on a display item")
     if source.get("readOnly") is not None:
-        yield problem("que-9", path, "expected no readOnly on a display item")
+        yield _problem("que-9", path, "expected no readOnly on a display item")
 
 
 # Limits that cannot be met, or that do not fit the type of their item.
-#
-# Source: extensions minValue, maxValue, minLength, regex, minOccurs, maxOccurs; SDC minQuantity.
-
-_NUMBERS = frozenset({"integer", "decimal", "quantity"})
 
 
-def limit_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """Yields faults of the limits of one item."""
+def _limit_problems(source: Json, path: str) -> Iterator[Problem]:
+    """Yields problems of the limits of one item."""
     yield from _occurrence_problems(source, path)
     yield from _pattern_problems(source, path)
     yield from _range_problems(source, path, ext.MIN_VALUE, ext.MAX_VALUE)
     yield from _range_problems(source, path, ext.MIN_QUANTITY, ext.MAX_QUANTITY)
     low, high = ext.value(source, ext.MIN_LENGTH), source.get("maxLength")
     if isinstance(low, int) and isinstance(high, int) and low > high:
-        yield problem("limit-contradiction", path, "expected minLength to be at most maxLength")
+        yield _problem("limit-contradiction", path, "expected minLength to be at most maxLength")
 
 
-def _occurrence_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _occurrence_problems(source: Json, path: str) -> Iterator[Problem]:
     low, high = ext.value(source, ext.MIN_OCCURS), ext.value(source, ext.MAX_OCCURS)
     if isinstance(low, int) and isinstance(high, int) and low > high:
-        yield problem("limit-contradiction", path, "expected minOccurs to be at most maxOccurs")
+        yield _problem("limit-contradiction", path, "expected minOccurs to be at most maxOccurs")
     if isinstance(low, int) and low > 0 and source.get("required") is not True:
-        yield problem("occurs-required", path, "expected required: true beside minOccurs")
+        yield _problem("occurs-required", path, "expected required: true beside minOccurs")
     several = any(isinstance(count, int) and count > 1 for count in (low, high))
     if several and source.get("repeats") is not True:
-        yield problem("occurs-required", path, "expected repeats: true beside minOccurs or maxOccurs above 1")
+        yield _problem(
+            "occurs-required", path, "expected repeats: true beside minOccurs or maxOccurs above 1"
+        )
 
 
-def _pattern_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    pattern = ext.text(ext.value(source, ext.REGEX))
+def _pattern_problems(source: Json, path: str) -> Iterator[Problem]:
+    pattern = text(ext.value(source, ext.REGEX))
     if not pattern:
         return
     try:
-        compiled(pattern)
+        compile_pattern(pattern)
     except PatternInvalid as fault:
-        yield problem("pattern-invalid", path, f"expected {fault}")
+        yield _problem("pattern-invalid", path, f"expected {fault}")
 
 
-def _range_problems(source: Mapping[str, Any], path: str, low_url: str, high_url: str) -> Iterator[Problem]:
+def _range_problems(source: Json, path: str, low_url: str, high_url: str) -> Iterator[Problem]:
     ends: list[Answer] = []
     for url in (low_url, high_url):
         for extension in ext.extensions(source, url):
             found = answer_in(extension, "value")
-            if found is None or not _fits(ext.text(source.get("type")), *found):
-                yield problem(
+            if found is None or not _fits(text(source.get("type")), *found):
+                yield _problem(
                     "limit-value", path, f"expected {url.rpartition('/')[2]} in the type of the item"
                 )
             else:
                 ends.append(found[1])
-    if len(ends) == 2 and (order(ends[0], ends[1]) or 0) > 0:
-        yield problem("limit-contradiction", path, "expected the minimum to be at most the maximum")
+    if len(ends) == 2 and (compare_answers(ends[0], ends[1]) or 0) > 0:
+        yield _problem("limit-contradiction", path, "expected the minimum to be at most the maximum")
 
 
 def _fits(type_: str, name: str, limit: Answer) -> bool:
@@ -286,118 +360,36 @@ def _fits(type_: str, name: str, limit: Answer) -> bool:
     return name in ELEMENTS.get(type_, ()) or (type_ == "dateTime" and name == "valueDate")
 
 
-# Faults in the answers that an item lists.
-#
-# Source: FHIR R4 Questionnaire.item.answerOption; extensions itemWeight and ordinalValue.
-
-_PERMITTED = ("valueInteger", "valueDate", "valueTime", "valueString", "valueCoding", "valueReference")
+# The answers that an item lists.
 
 
-def option_problems(source: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """Yields faults of the options of one item."""
+def _option_problems(source: Json, path: str) -> Iterator[Problem]:
+    """Yields problems of the options of one item."""
     type_ = text(source.get("type"))
     listed = source.get("answerOption")
-    if type_ in ("choice", "open-choice"):
-        known = listed or source.get("answerValueSet") or value(source, ANSWER_EXPRESSION)
+    if type_ in _CHOICES:
+        known = listed or source.get("answerValueSet") or ext.value(source, ext.ANSWER_EXPRESSION)
         if not known:
-            yield problem("options-missing", path, "expected answerOption or answerValueSet on a choice")
+            yield _problem("options-missing", path, "expected answerOption or answerValueSet on a choice")
     seen: set[Answer] = set()
     for index, option in enumerate(mappings(listed)):
-        yield from _of_option(option, type_, f"{path}.answerOption[{index}]", seen)
+        yield from _problems_of_option(option, type_, f"{path}.answerOption[{index}]", seen)
 
 
-def _of_option(option: Mapping[str, Any], type_: str, path: str, seen: set[Answer]) -> Iterator[Problem]:
+def _problems_of_option(option: Json, type_: str, path: str, seen: set[Answer]) -> Iterator[Problem]:
     coding = option.get("valueCoding")
     found = answer_in(option, "value")
     if found is None:
-        yield problem("option-code", path, "expected a value; a Coding with a code")
+        yield _problem("option-code", path, "expected a value; a Coding with a code")
         return
     name, answer = found
-    allowed = _PERMITTED if type_ in ("choice", "open-choice") else ELEMENTS.get(type_, ())
+    allowed = _OPTION_ELEMENTS if type_ in _CHOICES else ELEMENTS.get(type_, ())
     if name not in allowed:
-        yield problem("option-type", path, f"expected {' or '.join(allowed) or 'no option'}")
+        yield _problem("option-type", path, f"expected {' or '.join(allowed) or 'no option'}")
     if answer in seen:
-        yield problem("option-duplicate", path, "expected each option once")
+        yield _problem("option-duplicate", path, "expected each option once")
     seen.add(answer)
     if weights_disagree(option, coding if isinstance(coding, Mapping) else {}):
-        yield problem(
+        yield _problem(
             "weight-disagreement", path, "expected itemWeight and ordinalValue to be the same number"
         )
-
-
-_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
-_STATUSES = frozenset({"draft", "active", "retired", "unknown"})
-
-
-def lint(resource: Mapping[str, Any], value_sets: ValueSets | None = None) -> tuple[Problem, ...]:
-    """Returns every fault of a Questionnaire of any shape; never raises for what it contains."""
-    items = items_of(resource, value_sets or ValueSets())
-    return lint_with(resource, items, sequence(items)[1])
-
-
-def lint_with(
-    resource: Mapping[str, Any], items: Mapping[str, Item], circular: tuple[str, ...]
-) -> tuple[Problem, ...]:
-    """Returns every fault of a Questionnaire whose items have been read.
-
-    Args:
-        circular: linkIds whose conditions depend on each other, or on such items.
-    """
-    return (
-        *_identity_problems(resource),
-        *_item_problems(resource),
-        *condition_problems(items, circular),
-        *expression_problems(resource, items),
-    )
-
-
-def _identity_problems(resource: Mapping[str, Any]) -> Iterator[Problem]:
-    if resource.get("resourceType") != "Questionnaire":
-        yield problem("lint-identity", "Questionnaire", "expected resourceType Questionnaire")
-    if ":" not in text(resource.get("url")):
-        yield problem("lint-identity", "Questionnaire.url", "expected an absolute url", "warning")
-    if not text(resource.get("version")):
-        yield problem("lint-identity", "Questionnaire.version", "expected a version", "warning")
-    if text(resource.get("status")) not in _STATUSES:
-        yield problem(
-            "lint-identity", "Questionnaire.status", f"expected one of {', '.join(sorted(_STATUSES))}"
-        )
-    name = resource.get("name")
-    if name is not None and not _NAME.fullmatch(text(name)):
-        yield problem("que-0", "Questionnaire.name", "expected a name that can be an identifier")
-
-
-def _item_problems(resource: Mapping[str, Any]) -> Iterator[Problem]:
-    """Walks the items as they stand, unreadable ones included."""
-    seen: dict[str, str] = {}
-    pending: list[tuple[object, str, int]] = [(resource, "Questionnaire", 0)]
-    while pending:
-        source, path, depth = pending.pop()
-        if not isinstance(source, Mapping):
-            yield problem("lint-shape", path, "expected an object")
-            continue
-        if depth > DEEPEST:
-            yield problem("lint-deep", path, f"expected at most {DEEPEST} levels of items")
-            continue
-        if depth > 0:
-            yield from _one(source, path, seen)
-        children = source.get("item", [])
-        if not isinstance(children, list):
-            yield problem("lint-shape", f"{path}.item", "expected an array")
-            continue
-        below = [(child, f"{path}.item[{index}]", depth + 1) for index, child in enumerate(children)]
-        pending.extend(reversed(below))
-
-
-def _one(source: Mapping[str, Any], path: str, seen: dict[str, str]) -> Iterator[Problem]:
-    link = text(source.get("linkId"))
-    if not link:
-        yield problem("lint-link-id", path, "expected a linkId; the item and all below it are left out")
-    elif link in seen:
-        yield problem("que-2", path, f"expected a linkId of its own; {link} stands at {seen[link]} as well")
-    seen.setdefault(link, path)
-    if text(source.get("type")) not in TYPES:
-        yield problem("lint-type", path, f"expected a type, one of {', '.join(sorted(TYPES))}")
-    yield from invariant_problems(source, path)
-    yield from option_problems(source, path)
-    yield from limit_problems(source, path)

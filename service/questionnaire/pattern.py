@@ -14,8 +14,8 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]
 
-SECONDS = 0.1
-LONGEST = 2_000
+TIME_LIMIT_S = 0.1
+MAX_LENGTH = 2_000
 """Characters of a pattern."""
 
 
@@ -28,14 +28,14 @@ class PatternTooSlow(Exception):
 
 
 @lru_cache(maxsize=512)
-def compiled(pattern: str) -> Any:
+def compile_pattern(pattern: str) -> Any:
     """Compiles a pattern.
 
     Raises:
         PatternInvalid: it is too long or not a regular expression.
     """
-    if len(pattern) > LONGEST:
-        raise PatternInvalid(f"a pattern of at most {LONGEST} characters")
+    if len(pattern) > MAX_LENGTH:
+        raise PatternInvalid(f"a pattern of at most {MAX_LENGTH} characters")
     try:
         return regex.compile(pattern, regex.DOTALL)
     except (regex.error, RecursionError, OverflowError) as fault:
@@ -43,16 +43,17 @@ def compiled(pattern: str) -> Any:
 
 
 @dataclass(slots=True)
-class Patience:
+class PatternBudget:
     """How many patterns may still take too long in one response, before none is tried any more."""
 
     left: int = 5
 
-    def fits(self, pattern: str, text: str) -> bool:
+    def matches(self, pattern: str, text: str) -> bool:
         """Whether the whole text matches.
 
         Raises:
-            PatternInvalid, PatternTooSlow: see there.
+            PatternInvalid: the pattern cannot be used.
+            PatternTooSlow: it takes too long, or too many have done so before.
         """
         if self.left == 0:
             raise PatternTooSlow
@@ -67,23 +68,25 @@ def matches(pattern: str, text: str, *, whole: bool) -> bool:
     """Whether the pattern matches all of the text (`whole`), or somewhere in it.
 
     Raises:
-        PatternInvalid, PatternTooSlow: see there.
+        PatternInvalid: the pattern cannot be used.
+        PatternTooSlow: it takes too long on this text.
     """
-    found = compiled(pattern)
+    found = compile_pattern(pattern)
     try:
-        return (found.fullmatch if whole else found.search)(text, timeout=SECONDS) is not None
+        return (found.fullmatch if whole else found.search)(text, timeout=TIME_LIMIT_S) is not None
     except TimeoutError as fault:
         raise PatternTooSlow from fault
 
 
-def replaced(pattern: str, by: str, text: str) -> str:
+def replace_matches(pattern: str, by: str, text: str) -> str:
     """Returns the text with every match replaced; `$1` stands for the first group.
 
     Raises:
-        PatternInvalid, PatternTooSlow: see there.
+        PatternInvalid: the pattern cannot be used.
+        PatternTooSlow: it takes too long on this text.
     """
     template = regex.sub(r"\$(\d+)", r"\\\1", by)
     try:
-        return str(compiled(pattern).sub(template, text, timeout=SECONDS))
+        return str(compile_pattern(pattern).sub(template, text, timeout=TIME_LIMIT_S))
     except TimeoutError as fault:
         raise PatternTooSlow from fault

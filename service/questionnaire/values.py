@@ -155,7 +155,7 @@ def answer_in(element: Mapping[str, Any], prefix: str) -> tuple[str, Answer] | N
     return None
 
 
-def order(a: Answer, b: Answer) -> int | None:
+def compare_answers(a: Answer, b: Answer) -> int | None:
     """Returns -1, 0 or 1 as `a` is less than, equal to or greater than `b`; None if that is not known.
 
     Quantities are compared after exact conversion of `b`, dates and times on the digits that
@@ -179,11 +179,11 @@ def _in_unit(quantity: Quantity, unit: str) -> Fraction | None:
     return converted(quantity.value, quantity.unit, unit)
 
 
-def same(a: Answer, b: Answer) -> bool | None:
+def answers_equal(a: Answer, b: Answer) -> bool | None:
     """Whether two answers are equal; None if units or precision do not allow to tell."""
     if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, Coding) or isinstance(b, Coding):
         return type(a) is type(b) and a == b
-    found = order(a, b)
+    found = compare_answers(a, b)
     if found is None:
         return None if type(a) is type(b) else False
     return found == 0

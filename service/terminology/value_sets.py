@@ -94,14 +94,13 @@ class ValueSets:
     sets: Mapping[str, Resource] = field(default_factory=dict)
     systems: Mapping[str, Resource] = field(default_factory=dict)
 
-    def members(self, canonical: str, contained: Iterable[Resource] = ()) -> Members | None:
+    def members(self, canonical: str) -> Members | None:
         """Returns the codes of a value set, or None where it, or a part of it, is not known here.
 
         Args:
             canonical: `url`, `url|version` or `#id` of a contained resource.
-            contained: resources contained in the Questionnaire.
         """
-        return _Expansion(self.with_resources(contained)).of_canonical(canonical, 0)
+        return _Expansion(self).of_canonical(canonical, 0)
 
     def members_of(self, value_set: Resource) -> Members | None:
         """Returns the codes of a ValueSet resource; None as `members` does."""

@@ -11,7 +11,8 @@ from fhir.resources.R4B.parameters import Parameters
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
 from service.datatypes.answers import Answers
-from service.questionnaire import Compiled, compile_questionnaire, value_sets_from
+from service.questionnaire import Compiled, compile_questionnaire
+from service.terminology import value_sets_from
 
 Json = dict[str, Any]
 Given = dict[str, list[Json]]

@@ -13,7 +13,8 @@ from service import check
 from service.guidance import load
 from service.guidance.conditions import Answered, Group, Is, Measured, Switch
 from service.proofs import prove
-from service.questionnaire import compile_questionnaire, value_sets_from
+from service.questionnaire import compile_questionnaire
+from service.terminology import value_sets_from
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,7 +21,8 @@ import yaml
 from msgspec import UNSET, UnsetType
 
 from service.fhir import extensions as ext
-from service.questionnaire import Compiled, compile_leniently, value_sets_from
+from service.questionnaire import Compiled, compile_leniently
+from service.terminology import value_sets_from
 
 FOLDER = Path(__file__).parent
 CANONICAL = "https://forms.example.org/Questionnaire/small|1"

@@ -9,7 +9,7 @@ import small_forms
 from small_forms import FOLDER, compiled, copied, form, load, response, shown, structs
 
 from service.questionnaire import lint, validate
-from service.questionnaire.items import COMPLETE
+from service.questionnaire.problems import COMPLETE
 
 FILES = sorted(path.name for path in (FOLDER / "corpus").glob("*.yaml"))
 

@@ -10,7 +10,6 @@ import pytest
 from small_forms import compiled, copied, form, response, shown
 
 from service.questionnaire import expressions, validate, validation
-from service.questionnaire.expressions import time_limit
 from service.questionnaire.fhirpath import (
     NotAtHand,
     NotEvaluated,
@@ -18,10 +17,17 @@ from service.questionnaire.fhirpath import (
     OutOfTime,
     data_of,
     item_node,
-    parsed,
+    parse_expression,
 )
-from service.questionnaire.pattern import Patience, PatternInvalid, PatternTooSlow, matches, replaced
-from service.questionnaire.pattern import compiled as compiled_pattern
+from service.questionnaire.pattern import (
+    PatternBudget,
+    PatternInvalid,
+    PatternTooSlow,
+    compile_pattern,
+    matches,
+    replace_matches,
+)
+from service.sandbox import time_limit
 
 RESPONSE = {
     "resourceType": "QuestionnaireResponse",
@@ -36,7 +42,7 @@ LONG = ",".join(str(number) for number in range(40))
 
 
 def values(text: str, focus: Any = RESPONSE, **variables: Any) -> list[Any]:
-    return [data_of(node) for node in parsed(text).nodes(focus, variables, lambda _: None)]
+    return [data_of(node) for node in parse_expression(text).nodes(focus, variables, lambda _: None)]
 
 
 @pytest.mark.parametrize(
@@ -70,17 +76,17 @@ def test_an_expression_has_the_value_that_the_specification_gives_it(text: str, 
 )
 def test_text_that_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(NotParsed):
-        parsed(text)
+        parse_expression(text)
 
 
 def test_a_function_that_does_not_exist_is_named() -> None:
     with pytest.raises(NotParsed, match=r"blah\(\)"):
-        parsed("item.blah()")
+        parse_expression("item.blah()")
 
 
 def test_an_expression_that_is_nested_too_deep_is_refused() -> None:
     with pytest.raises(NotParsed):
-        parsed("(" * 400 + "1" + ")" * 400)
+        parse_expression("(" * 400 + "1" + ")" * 400)
 
 
 def test_a_variable_that_is_not_at_hand_is_named() -> None:
@@ -114,22 +120,22 @@ def test_a_pattern_that_takes_too_long_is_stopped() -> None:
 
 def test_a_replacement_that_takes_too_long_is_stopped() -> None:
     with pytest.raises(PatternTooSlow):
-        replaced(SLOW, "x", LONG)
+        replace_matches(SLOW, "x", LONG)
 
 
-def test_patience_with_patterns_comes_to_an_end() -> None:
-    patience = Patience(left=1)
-    assert patience.fits("[0-9,]+", LONG)
+def test_after_too_many_slow_patterns_none_is_tried() -> None:
+    budget = PatternBudget(left=1)
+    assert budget.matches("[0-9,]+", LONG)
     with pytest.raises(PatternTooSlow):
-        patience.fits(SLOW, LONG)
+        budget.matches(SLOW, LONG)
     with pytest.raises(PatternTooSlow):
-        patience.fits("[0-9,]+", LONG)
+        budget.matches("[0-9,]+", LONG)
 
 
 @pytest.mark.parametrize("pattern", ["(", "a{999999999999}", "x" * 2_001, "[z-a]"])
 def test_a_pattern_that_cannot_be_used_is_refused(pattern: str) -> None:
     with pytest.raises(PatternInvalid):
-        compiled_pattern(pattern)
+        compile_pattern(pattern)
 
 
 def test_a_text_on_which_a_pattern_takes_too_long_is_a_warning() -> None:
@@ -167,7 +173,7 @@ def test_time_that_runs_out_inside_the_engine_is_told_apart_from_a_failure() -> 
         raise OutOfTime("it took too long")
 
     with pytest.raises(OutOfTime):
-        parsed("item.answer.value.weight()").nodes(RESPONSE, {}, weigh)
+        parse_expression("item.answer.value.weight()").nodes(RESPONSE, {}, weigh)
 
 
 def test_a_text_has_no_weight() -> None:
@@ -176,7 +182,7 @@ def test_a_text_has_no_weight() -> None:
 
 
 def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "SECONDS", 0.0)
+    monkeypatch.setattr(expressions, "TIME_LIMIT_S", 0.0)
     rules = [{"that": "item.exists()", "key": f"k{n}"} for n in range(3)]
     questionnaire = form({"id": "a"}, constraint=rules)
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == [
@@ -185,7 +191,7 @@ def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: py
 
 
 def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "SECONDS", 0.0)
+    monkeypatch.setattr(expressions, "TIME_LIMIT_S", 0.0)
     questionnaire = form({"id": "a", "enable": "false"}, {"id": "b", "enable": "false"})
     checked = compiled(questionnaire).check(copied(response(questionnaire, {"a": "x", "b": "y"})))
     assert set(checked.answers.given) == {"a", "b"}
@@ -193,7 +199,7 @@ def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest
 
 
 def test_a_contained_form_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "SECONDS", 0.0)
+    monkeypatch.setattr(validation, "TIME_LIMIT_S", 0.0)
     contained = form({"id": "a"}) | {"id": "q"}
     sent = response(contained, {"a": "x"}, questionnaire="#q", contained=[contained])
     assert shown(validate(copied(sent))) == ["too-costly .contained"]

@@ -10,8 +10,9 @@ from small_forms import CANONICAL, SYSTEM, compiled, copied, form, item, respons
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.errors import GuidanceError
-from service.questionnaire import ValueSets, compile_questionnaire, validate, value_sets_from
-from service.questionnaire.values import order, same
+from service.questionnaire import compile_questionnaire, validate
+from service.questionnaire.values import answers_equal, compare_answers
+from service.terminology import ValueSets, value_sets_from
 
 URL = CANONICAL.partition("|")[0]
 
@@ -312,7 +313,7 @@ def test_a_response_without_canonical_and_form_is_reported() -> None:
 def test_a_bare_url_stands_for_the_only_active_version() -> None:
     versions = [compiled(form({"id": "a", "type": kind}, version=v, status=s)) for v, s, kind in _VERSIONS]
     sent = copied(response(versions[1].resource, {"a": 5}, questionnaire=URL))
-    assert shown(validate(sent, forms=versions)) == ["~canonical-unversioned .questionnaire"]
+    assert shown(validate(sent, known=versions)) == ["~canonical-unversioned .questionnaire"]
 
 
 _VERSIONS = [("1", "retired", "string"), ("2", "active", "integer"), ("3", "draft", "string")]
@@ -321,13 +322,13 @@ _VERSIONS = [("1", "retired", "string"), ("2", "active", "integer"), ("3", "draf
 def test_a_bare_url_of_two_active_versions_is_not_guessed() -> None:
     versions = [compiled(form({"id": "a"}, version=v)) for v in ("1", "2")]
     sent = copied(response(versions[0].resource, {}, questionnaire=URL))
-    assert shown(validate(sent, forms=versions)) == ["canonical-mismatch .questionnaire"]
+    assert shown(validate(sent, known=versions)) == ["canonical-mismatch .questionnaire"]
 
 
 def test_a_bare_url_of_one_version_is_that_version_whatever_its_status() -> None:
     only = compiled(form({"id": "a"}, status="draft"))
     sent = copied(response(only.resource, {}, questionnaire=URL))
-    assert shown(validate(sent, forms=[only])) == [
+    assert shown(validate(sent, known=[only])) == [
         "~canonical-unversioned .questionnaire",
         "~form-status .questionnaire",
     ]
@@ -412,8 +413,8 @@ def test_a_weight_that_is_no_number_is_none() -> None:
     ],
 )
 def test_values_are_ordered_only_where_an_order_is_known(a: Any, b: Any, expected: int | None) -> None:
-    assert order(a, b) == expected
-    assert order(b, a) == (None if expected is None else -expected)
+    assert compare_answers(a, b) == expected
+    assert compare_answers(b, a) == (None if expected is None else -expected)
 
 
 @pytest.mark.parametrize(
@@ -421,7 +422,7 @@ def test_values_are_ordered_only_where_an_order_is_known(a: Any, b: Any, expecte
     [(5, "5", False), ("2024", "2024-01", None), (True, 1, False), (0, Decimal(0), True)],
 )
 def test_values_of_different_types_are_not_the_same(a: Any, b: Any, expected: bool | None) -> None:
-    assert same(a, b) is expected
+    assert answers_equal(a, b) is expected
 
 
 @pytest.mark.parametrize("operator", ["", "~", None, 5, ["="]])

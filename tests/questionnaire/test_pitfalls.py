@@ -137,9 +137,9 @@ def test_the_version_of_the_form_that_was_answered_is_honoured() -> None:
     url = "https://forms.example.org/Questionnaire/small"
     for version, expected in (("1", []), ("2", ["above-maximum .item[0].answer[0]"])):
         sent = copied(response(old.resource, {"a": 6}, questionnaire=f"{url}|{version}"))
-        assert shown(validate(sent, forms=[old, new])) == expected
+        assert shown(validate(sent, known=[old, new])) == expected
     unknown = copied(response(old.resource, {"a": 6}, questionnaire=f"{url}|3"))
-    assert shown(validate(unknown, forms=[old, new])) == ["canonical-mismatch .questionnaire"]
+    assert shown(validate(unknown, known=[old, new])) == ["canonical-mismatch .questionnaire"]
 
 
 @pytest.mark.parametrize("old", [True, False])

@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 
 from service import catalogue
 from service.datatypes.answers import Coding
-from service.questionnaire import compile_leniently, value_sets_from
+from service.questionnaire import compile_leniently
 from service.settings import Settings
+from service.terminology import value_sets_from
 from service.web.application import Application
 from service.web.capability import capability_statement
 from service.web.operations import EXPAND_INPUTS, EXPAND_REFUSED, Expansions

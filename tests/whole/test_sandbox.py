@@ -1,4 +1,4 @@
-"""Forms that come with a response: what they run, runs in a process of its own, within bounds."""
+"""Questionnaires that come with a response: what they run, runs in a process of its own, within limits."""
 
 import os
 import resource
@@ -6,6 +6,7 @@ import select
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -14,18 +15,18 @@ import orjson
 import pytest
 from served import answer_from, get, post, serving
 
-from service import sandbox as module
+from service import sandbox
 from service.catalogue import Catalogue
 from service.errors import NotScorable
 from service.fhir import extensions
 from service.fhir.json import BodyLimits
 from service.questionnaire import carries_code, validate
-from service.sandbox import Bounds, NoPlace, OutOfBounds, bounded
+from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limited
 from service.validate import Validator
 
 Json = dict[str, Any]
 
-BOUNDS = Bounds(cpu_s=1, wall_s=2.0, memory_bytes=256 * 1024 * 1024)
+LIMITS = SandboxLimits(cpu_s=1, wall_s=2.0, memory_bytes=256 * 1024 * 1024)
 MIB = 1024
 """In the unit of ru_maxrss, which is KiB."""
 
@@ -41,7 +42,7 @@ def question(link: str, *extensions_of_it: Json) -> Json:
 
 
 def response(items: list[Json], **form: Any) -> Json:
-    answers = [{"linkId": each["linkId"], "answer": [{"valueString": "x"}]} for each in items]
+    answers = [{"linkId": item["linkId"], "answer": [{"valueString": "x"}]} for item in items]
     contained = {"resourceType": "Questionnaire", "id": "q", "status": "active", "item": items, **form}
     return {
         "resourceType": "QuestionnaireResponse",
@@ -59,7 +60,7 @@ def long_expression() -> Json:
 def many_patterns() -> Json:
     patterns = (f"(?:x{{{number + 900}}}y?){{900}}" for number in range(300))
     found = ({"url": extensions.REGEX, "valueString": pattern} for pattern in patterns)
-    return response([question(f"a{number}", each) for number, each in enumerate(found)])
+    return response([question(f"a{number}", pattern) for number, pattern in enumerate(found)])
 
 
 def doubling_variables() -> Json:
@@ -84,7 +85,7 @@ def files_and_children() -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def strict(served: Catalogue) -> Validator:
-    return Validator(served, BodyLimits(), BOUNDS)
+    return Validator(served, BodyLimits(), LIMITS)
 
 
 @pytest.fixture(autouse=True)
@@ -114,19 +115,19 @@ def test_a_hostile_form_costs_one_problem_and_no_memory(
 def test_a_response_with_a_hostile_form_is_not_processed(strict: Validator) -> None:
     with pytest.raises(NotScorable) as refused:
         strict.processed(orjson.dumps(doubling_variables()))
-    assert "too-costly" in {each.kind for each in refused.value.problems}
+    assert "too-costly" in {problem.kind for problem in refused.value.problems}
 
 
 def test_a_harmless_form_has_the_same_problems_as_in_process(strict: Validator) -> None:
     found = strict.validated(orjson.dumps(harmless()))
     assert found == validate(harmless())
-    assert {"pattern", "disabled-item"} <= {each.kind for each in found}
+    assert {"pattern", "disabled-item"} <= {problem.kind for problem in found}
 
 
 def test_a_form_without_expressions_or_patterns_stays_in_process(
     strict: Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.validate.bounded", None)
+    monkeypatch.setattr("service.validate.run_limited", None)
     assert strict.validated(orjson.dumps(response([question("a")]))) == validate(response([question("a")]))
 
 
@@ -152,45 +153,47 @@ def test_whatever_is_evaluated_or_compiled_is_seen_at_any_depth(url: str) -> Non
 def test_only_carried_code_is_evaluated_or_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Extensions with other urls are not run, so that a form with them may stay in process."""
     run: list[str] = []
-    for place in ("logic.parsed", "lint_expressions.parsed", "pattern.compiled", "lint_limits.compiled"):
-        monkeypatch.setattr(f"service.questionnaire.{place}", run.append)
+    parsing, compiling = "parse_expression", "compile_pattern"
+    evaluating = (("expressions", parsing), ("lint", parsing), ("pattern", compiling), ("lint", compiling))
+    for module, function in evaluating:
+        monkeypatch.setattr(import_module(f"service.questionnaire.{module}"), function, run.append)
     known = [url for url in vars(extensions).values() if isinstance(url, str) and url.startswith("http")]
     silent = [url for url in known if not carries_code(response([question("a", {"url": url})]))]
     assert len(silent) > 10
     values = ({"valueString": "x"}, {"valueExpression": {"language": "text/fhirpath", "expression": "1"}})
     for value in values:
-        each = [{"url": url, **value} for url in silent]
-        validate(response([question("a", *each)], extension=each))
+        unread = [{"url": url, **value} for url in silent]
+        validate(response([question("a", *unread)], extension=unread))
     assert run == []
 
 
 def test_the_result_of_the_child_arrives_whole() -> None:
     result = bytes(range(256)) * 4096
-    assert bounded(lambda: result, BOUNDS) == result
+    assert run_limited(lambda: result, LIMITS) == result
 
 
-def test_a_child_that_runs_out_of_memory_is_out_of_bounds() -> None:
-    with pytest.raises(OutOfBounds):
-        bounded(lambda: bytes(64 * 1024 * 1024)[:1], replace(BOUNDS, memory_bytes=1024 * 1024))
+def test_a_child_that_runs_out_of_memory_is_beyond_its_limits() -> None:
+    with pytest.raises(LimitExceeded):
+        run_limited(lambda: bytes(64 * 1024 * 1024)[:1], replace(LIMITS, memory_bytes=1024 * 1024))
 
 
-def test_a_child_that_computes_for_too_long_is_out_of_bounds() -> None:
+def test_a_child_that_computes_for_too_long_is_beyond_its_limits() -> None:
     def work() -> bytes:
-        while process_time() < 2 * BOUNDS.cpu_s:
+        while process_time() < 2 * LIMITS.cpu_s:
             pass
         return b"late"
 
-    with pytest.raises(OutOfBounds):
-        bounded(work, replace(BOUNDS, wall_s=30.0))
+    with pytest.raises(LimitExceeded):
+        run_limited(work, replace(LIMITS, wall_s=30.0))
 
 
-def test_a_child_that_is_killed_half_way_is_out_of_bounds() -> None:
+def test_a_child_that_is_killed_half_way_is_beyond_its_limits() -> None:
     def work() -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)
         return b""
 
-    with pytest.raises(OutOfBounds):
-        bounded(work, BOUNDS)
+    with pytest.raises(LimitExceeded):
+        run_limited(work, LIMITS)
 
 
 def test_a_child_that_is_late_is_killed(tmp_path: Path) -> None:
@@ -202,16 +205,16 @@ def test_a_child_that_is_late_is_killed(tmp_path: Path) -> None:
         trace.touch()
         return b""
 
-    with pytest.raises(OutOfBounds):
-        bounded(work, replace(BOUNDS, wall_s=0.1))
+    with pytest.raises(LimitExceeded):
+        run_limited(work, replace(LIMITS, wall_s=0.1))
     assert not trace.exists()
 
 
-def test_a_child_that_fails_or_sends_too_much_is_out_of_bounds() -> None:
-    with pytest.raises(OutOfBounds):
-        bounded(lambda: bytes(1 // 0), BOUNDS)
-    with pytest.raises(OutOfBounds):
-        bounded(lambda: bytes(200_000), replace(BOUNDS, result_bytes=1000))
+def test_a_child_that_fails_or_sends_too_much_is_beyond_its_limits() -> None:
+    with pytest.raises(LimitExceeded):
+        run_limited(lambda: bytes(1 // 0), LIMITS)
+    with pytest.raises(LimitExceeded):
+        run_limited(lambda: bytes(200_000), replace(LIMITS, result_bytes=1000))
 
 
 def test_a_child_has_no_file_of_ours_and_no_signal_handler() -> None:
@@ -220,26 +223,26 @@ def test_a_child_has_no_file_of_ours_and_no_signal_handler() -> None:
         return orjson.dumps([files_and_children()[0], ways == {signal.SIG_DFL}])
 
     standard_streams_the_pipe_and_the_folder = 5
-    assert orjson.loads(bounded(work, BOUNDS)) == [standard_streams_the_pipe_and_the_folder, True]
+    assert orjson.loads(run_limited(work, LIMITS)) == [standard_streams_the_pipe_and_the_folder, True]
 
 
-def test_without_a_process_to_be_had_the_work_is_out_of_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_process_to_be_had_the_work_is_beyond_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError
 
-    monkeypatch.setattr(module.posix, "fork", refused)
-    with pytest.raises(OutOfBounds):
-        bounded(lambda: b"", BOUNDS)
+    monkeypatch.setattr(sandbox.posix, "fork", refused)
+    with pytest.raises(LimitExceeded):
+        run_limited(lambda: b"", LIMITS)
 
 
 def test_no_more_children_than_places(served: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = module.threading.BoundedSemaphore(1)
+    taken = sandbox.threading.BoundedSemaphore(1)
     taken.acquire()
-    monkeypatch.setattr(module, "_places", lambda: taken)
-    bounds = replace(BOUNDS, place_s=0.0)
-    with pytest.raises(NoPlace):
-        bounded(lambda: b"", bounds)
-    (problem,) = Validator(served, BodyLimits(), bounds).validated(orjson.dumps(long_expression()))
+    monkeypatch.setattr(sandbox, "_free_children", lambda: taken)
+    limits = replace(LIMITS, wait_s=0.0)
+    with pytest.raises(SandboxBusy):
+        run_limited(lambda: b"", limits)
+    (problem,) = Validator(served, BodyLimits(), limits).validated(orjson.dumps(long_expression()))
     assert (problem.kind, "try again" in problem.text) == ("too-costly", True)
 
 
@@ -251,5 +254,5 @@ def test_the_server_serves_others_while_a_hostile_form_is_checked() -> None:
         assert select.select([hostile], [], [], 0)[0] == [], "the hostile form is still being checked"
         answer = answer_from(hostile)
         assert answer.status == 200
-        assert [each["code"] for each in answer.document["issue"]] == ["too-costly"]
+        assert [issue["code"] for issue in answer.document["issue"]] == ["too-costly"]
         assert server.ask(get("/healthz")).status == 200

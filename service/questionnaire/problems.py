@@ -1,4 +1,4 @@
-"""Which problems count, and how much, given the status of the response.
+"""The problems of a response: how severe each is, and which count, given the status of the response.
 
 How severe a kind of problem usually is, the CodeSystem says that the service publishes.
 
@@ -14,9 +14,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from service.errors import Problem
-from service.questionnaire.items import COMPLETE
+from service.fhir.outcome import severity
 
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
+
+COMPLETE = frozenset({"completed", "amended"})
+"""Statuses in which a response must be complete."""
 
 _OF_COMPLETENESS = frozenset({"required", "too-few", "calculated-missing"})
 _OF_STRUCTURE = frozenset(
@@ -44,27 +47,32 @@ _OF_STRUCTURE = frozenset(
 )
 
 
-def applying(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
+def problem(kind: str, text: str, path: str) -> Problem:
+    """Returns a problem at a FHIRPath, with the severity that its kind usually has."""
+    return Problem(kind, text, path, severity(kind))
+
+
+def problems_for_status(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
     """Returns the problems that count for a response of this status.
 
     An unknown status counts as completed, so that a misspelt one hides nothing.
     """
     if status == "entered-in-error":
-        return tuple(problem for problem in problems if problem.kind in _OF_STRUCTURE)
+        return tuple(found for found in problems if found.kind in _OF_STRUCTURE)
     if status in ("in-progress", "stopped"):
-        return tuple(_lenient(problem) for problem in problems if problem.kind not in _OF_COMPLETENESS)
+        return tuple(_lenient(found) for found in problems if found.kind not in _OF_COMPLETENESS)
     return tuple(problems)
 
 
-def _lenient(problem: Problem) -> Problem:
+def _lenient(found: Problem) -> Problem:
     """Constraints must hold before a response counts as complete; until then they are a warning."""
-    return replace(problem, severity="warning") if problem.kind == "constraint" else problem
+    return replace(found, severity="warning") if found.kind == "constraint" else found
 
 
-def strictly(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
+def disabled_items_as_errors(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
     """Returns the problems with answers of disabled items raised to errors where the response is complete."""
     raised = status in COMPLETE
     return tuple(
-        replace(problem, severity="error") if raised and problem.kind == "disabled-item" else problem
-        for problem in problems
+        replace(found, severity="error") if raised and found.kind == "disabled-item" else found
+        for found in problems
     )
