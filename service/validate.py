@@ -10,7 +10,7 @@ import orjson
 
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
-from service.fhir.extensions import mappings
+from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, read
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
@@ -131,8 +131,8 @@ class Validator:
         form = self._catalogue.artifacts[("Questionnaire", slug)]
         named = str(response.get("questionnaire", ""))
         if named not in (form.url, f"{form.url}|{form.version}"):
-            text = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
-            yield Problem("canonical-mismatch", text, "QuestionnaireResponse.questionnaire")
+            words = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
+            yield Problem("canonical-mismatch", words, "QuestionnaireResponse.questionnaire")
 
 
 def _checked_in_sandbox(
@@ -167,26 +167,26 @@ def _without_repetitions(problems: tuple[Problem, ...]) -> Iterator[Problem]:
 def _from_parameters(parameters: Json) -> tuple[dict[str, Any], list[tuple[str, str | None]]]:
     resource = _resource_in(parameters, "resource", frozenset(("mode", "profile")))
     elements = {"mode": "valueCode", "profile": "valueUri"}
-    named = [(str(entry.get("name")), entry) for entry in mappings(parameters.get("parameter"))]
+    named = [(text(entry.get("name")), entry) for entry in mappings(parameters.get("parameter"))]
     return resource, [(name, _text(entry, elements[name])) for name, entry in named if name in elements]
 
 
 def _resource_in(parameters: Json, name: str, allowed: frozenset[str] = frozenset()) -> dict[str, Any]:
     entries = list(mappings(parameters.get("parameter")))
-    unknown = [entry for entry in entries if entry.get("name") not in {name, *allowed}]
+    unknown = [entry for entry in entries if text(entry.get("name")) not in {name, *allowed}]
     found = [entry.get("resource") for entry in entries if entry.get("name") == name]
     if unknown or len(found) != 1 or not isinstance(found[0], dict):
         expected = ", ".join((name, *sorted(allowed)))
-        text = f"Expected exactly one parameter {name} with a resource, and none but: {expected}."
-        raise Malformed(Problem("parameter", text, "Parameters.parameter"))
+        words = f"Expected exactly one parameter {name} with a resource, and none but: {expected}."
+        raise Malformed(Problem("parameter", words, "Parameters.parameter"))
     return found[0]
 
 
 def _text(entry: Json, element: str) -> str:
     value = entry.get(element, entry.get("valueCanonical"))
     if not isinstance(value, str):
-        text = f"Parameter {entry['name']}: expected {element}."
-        raise Malformed(Problem("parameter", text, "Parameters.parameter"))
+        words = f"Parameter {entry['name']}: expected {element}."
+        raise Malformed(Problem("parameter", words, "Parameters.parameter"))
     return value
 
 
@@ -195,5 +195,5 @@ def _check_parameters(parameters: list[tuple[str, str | None]]) -> None:
         if name == "mode" and value is not None and value not in MODES:
             raise Malformed(Problem("parameter", f"Parameter mode: expected one of {', '.join(MODES)}."))
         if name == "profile" and value is not None and value.partition("|")[0] != R4_PROFILE:
-            text = f"Parameter profile: that profile is not known here. Expected: {R4_PROFILE}."
-            raise NotScorable(Problem("profile-unknown", text))
+            words = f"Parameter profile: that profile is not known here. Expected: {R4_PROFILE}."
+            raise NotScorable(Problem("profile-unknown", words))

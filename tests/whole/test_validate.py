@@ -89,12 +89,18 @@ def test_an_unknown_profile_is_an_error_not_a_silent_pass(validator: Validator, 
         parameters(
             resource={"resource": {"resourceType": "QuestionnaireResponse"}}, mode={"valueCode": "delete"}
         ),
+        orjson.dumps(
+            {
+                "resourceType": "Parameters",
+                "parameter": [{"name": ["resource"], "resource": {"resourceType": "QuestionnaireResponse"}}],
+            }
+        ),
     ],
 )
 def test_wrong_parameters_are_named(body: bytes, validator: Validator) -> None:
     with pytest.raises(Malformed) as refused:
         validator.validated(body)
-    assert [each.kind for each in refused.value.problems] in (["parameter"], ["empty"])
+    assert [problem.kind for problem in refused.value.problems] in (["parameter"], ["empty"])
 
 
 def test_a_processed_response_may_carry_warnings_but_no_error(validator: Validator, sample: Sample) -> None:
@@ -105,7 +111,7 @@ def test_a_processed_response_may_carry_warnings_but_no_error(validator: Validat
     )
     with pytest.raises(NotScorable) as refused:
         validator.processed(orjson.dumps(sample("contradictory")))
-    assert [each.kind for each in refused.value.problems] == ["disabled-item"]
+    assert [problem.kind for problem in refused.value.problems] == ["disabled-item"]
 
 
 def test_a_response_to_process_must_name_its_form(validator: Validator, sample: Sample) -> None:
@@ -113,14 +119,14 @@ def test_a_response_to_process_must_name_its_form(validator: Validator, sample: 
     del response["questionnaire"]
     with pytest.raises(NotScorable) as refused:
         validator.processed(orjson.dumps(response))
-    assert "canonical-missing" in {each.kind for each in refused.value.problems}
+    assert "canonical-missing" in {problem.kind for problem in refused.value.problems}
 
 
 def test_a_response_sent_to_another_form_is_refused(validator: Validator, sample: Sample) -> None:
     response = sample("plain-eyelid") | {"questionnaire": "https://other.example.org/Questionnaire/x|1"}
     with pytest.raises(NotScorable) as refused:
         validator.processed(orjson.dumps(response), "muscle-twitching")
-    assert "canonical-mismatch" in {each.kind for each in refused.value.problems}
+    assert "canonical-mismatch" in {problem.kind for problem in refused.value.problems}
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[Json]:
@@ -130,7 +136,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[Json]:
 def test_the_command_prints_an_outcome_for_each_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = root / "samples"
     assert main(["validate", str(samples / "plain-eyelid.json"), str(samples / "partial.json")]) == 0
-    assert [each["resourceType"] for each in lines(capsys)] == ["OperationOutcome", "OperationOutcome"]
+    assert [outcome["resourceType"] for outcome in lines(capsys)] == ["OperationOutcome", "OperationOutcome"]
     assert main(["validate", str(samples / "contradictory.json"), str(samples / "plain-eyelid.json")]) == 1
     first, second = lines(capsys)
     assert first["issue"][0]["severity"] == "error"
@@ -147,7 +153,9 @@ def test_the_command_validates_against_any_form(tmp_path: Path, capsys: pytest.C
     broken.write_text("{")
     main(["validate", "--questionnaire", str(form), str(response), str(broken)])
     first, second = lines(capsys)
-    assert not [each for each in first["issue"] if each["details"]["coding"][0]["code"].startswith("answer")]
+    assert not [
+        issue for issue in first["issue"] if issue["details"]["coding"][0]["code"].startswith("answer")
+    ]
     assert second["issue"][0]["severity"] == "error"
 
 
@@ -156,7 +164,7 @@ def test_the_command_says_when_it_cannot_run(
 ) -> None:
     missing, sound = str(tmp_path / "missing.json"), str(root / "samples" / "plain-eyelid.json")
     assert main(["validate", missing, sound]) == 2
-    assert [each["resourceType"] for each in lines(capsys)] == ["OperationOutcome"]
+    assert [outcome["resourceType"] for outcome in lines(capsys)] == ["OperationOutcome"]
     form = tmp_path / "q.json"
     form.write_text('{"resourceType":"Patient"}')
     assert main(["validate", "--questionnaire", str(form), "samples/plain-eyelid.json"]) == 2
