@@ -20,7 +20,7 @@ def choice(id_: str, when: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def closed_by(given: dict[str, Any], *items: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Enabled and closed items by bits, which the walk over occurrences must agree with."""
+    """Returns enabled and closed items by bits, which the walk over occurrences must agree with."""
     known = compiled(form(*items))
     enabled, closed = known.enabled(given)
     sent = copied(
@@ -32,7 +32,7 @@ def closed_by(given: dict[str, Any], *items: dict[str, Any]) -> tuple[set[str], 
     return set(enabled), set(closed)
 
 
-def test_an_open_trigger_leaves_its_question_disabled_but_not_closed() -> None:
+def test_an_unanswered_question_leaves_what_depends_on_it_disabled_but_not_closed() -> None:
     assert closed_by({}, choice("t"), choice("a", ["t", "=", "x"])) == ({"t"}, set())
 
 
@@ -40,12 +40,12 @@ def test_an_answer_that_rules_it_out_closes_a_question() -> None:
     assert closed_by({"t": (Y,)}, choice("t"), choice("a", ["t", "=", "x"])) == ({"t"}, {"a"})
 
 
-def test_what_hangs_on_a_closed_question_is_closed() -> None:
+def test_what_depends_on_a_closed_question_is_closed() -> None:
     items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "=", "x"]))
     assert closed_by({"t": (Y,)}, *items) == ({"t"}, {"a", "b"})
 
 
-def test_what_hangs_on_an_open_question_is_not_closed() -> None:
+def test_what_depends_on_an_unanswered_question_is_not_closed() -> None:
     items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "=", "x"]))
     assert closed_by({"t": (X,)}, *items) == ({"t", "a"}, set())
 
@@ -58,7 +58,7 @@ def test_a_closed_group_closes_everything_in_it() -> None:
     assert closed_by({"t": (Y,)}, *items) == ({"t"}, {"g", "a", "b"})
 
 
-def test_silence_is_certain_only_when_the_question_is_closed() -> None:
+def test_that_there_is_no_answer_is_certain_only_when_the_question_is_closed() -> None:
     items = (choice("t"), choice("a", ["t", "=", "x"]), choice("b", ["a", "exists", False]))
     assert closed_by({"t": (Y,)}, *items) == ({"t", "b"}, {"a"})
     assert closed_by({}, *items) == ({"t", "b"}, set())
@@ -82,7 +82,7 @@ def test_an_answer_in_a_group_that_may_yet_open_closes_nothing() -> None:
     assert closed_by({"t": (Y,)}, *items) == ({"u"}, set())
 
 
-def test_one_open_condition_of_any_keeps_a_question_from_being_closed() -> None:
+def test_one_undecided_condition_of_any_keeps_a_question_from_being_closed() -> None:
     items = (choice("t"), choice("u"), choice("a", [["t", "=", "x"], ["u", "=", "x"]], enableBehavior="any"))
     assert closed_by({"t": (Y,)}, *items) == ({"t", "u"}, set())
     assert closed_by({"t": (Y,), "u": (Y,)}, *items) == ({"t", "u"}, {"a"})
@@ -152,36 +152,36 @@ def forms(draw: st.DrawFn) -> list[dict[str, Any]]:
         )
     if draw(st.booleans()):
         cut = draw(st.integers(1, 4))
-        gate = draw(_conditions(order[:cut]))
-        items = [*items[:cut], {"id": "g", "items": items[cut:]} | ({"when": gate} if gate else {})]
+        condition = draw(_conditions(order[:cut]))
+        items = [*items[:cut], {"id": "g", "items": items[cut:]} | ({"when": condition} if condition else {})]
     if draw(st.booleans()):
         items.reverse()
     return items
 
 
 @st.composite
-def _conditions(draw: st.DrawFn, triggers: list[str]) -> list[list[Any]] | None:
-    if not triggers:
+def _conditions(draw: st.DrawFn, questions: list[str]) -> list[list[Any]] | None:
+    if not questions:
         return None
-    one = st.tuples(
-        st.sampled_from(triggers),
+    condition = st.tuples(
+        st.sampled_from(questions),
         st.sampled_from([("=", "x"), ("!=", "x"), ("=", "y"), ("exists", True), ("exists", False)]),
     )
-    found = draw(st.lists(one, max_size=2))
-    return [[trigger, *rest] for trigger, rest in found] or None
+    found = draw(st.lists(condition, max_size=2))
+    return [[question, *rest] for question, rest in found] or None
 
 
 def plainly_enabled(items: list[dict[str, Any]], given: dict[str, str]) -> set[str]:
     """The rules of FHIR, read off the page: no bits, no order, no third value."""
     by_id: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {}
-    for one in items:
-        by_id[one["id"]] = (one, None)
-        by_id |= {inner["id"]: (inner, one) for inner in one.get("items", [])}
+    for item in items:
+        by_id[item["id"]] = (item, None)
+        by_id |= {inner["id"]: (inner, item) for inner in item.get("items", [])}
 
     def enabled(id_: str) -> bool:
-        one, parent = by_id[id_]
-        verdicts = [holds(*condition) for condition in one.get("when") or []]
-        combine = any if one.get("enableBehavior") == "any" and len(verdicts) > 1 else all
+        item, parent = by_id[id_]
+        verdicts = [holds(*condition) for condition in item.get("when") or []]
+        combine = any if item.get("enableBehavior") == "any" and len(verdicts) > 1 else all
         return combine(verdicts) and (parent is None or enabled(parent["id"]))
 
     def holds(question: str, operator: str, expected: Any) -> bool:
@@ -235,9 +235,9 @@ def test_bits_and_occurrences_agree(items: list[dict[str, Any]], said: dict[str,
 
 def _nested(items: list[dict[str, Any]], said: dict[str, str]) -> dict[str, Any]:
     given = {}
-    for one in items:
-        if "items" in one:
-            given[one["id"]] = _nested(one["items"], said)
-        elif one["id"] in said:
-            given[one["id"]] = said[one["id"]]
+    for item in items:
+        if "items" in item:
+            given[item["id"]] = _nested(item["items"], said)
+        elif item["id"] in said:
+            given[item["id"]] = said[item["id"]]
     return given
