@@ -20,6 +20,7 @@ import msgspec
 import yaml
 from msgspec import UNSET, UnsetType
 
+from service.errors import Problem
 from service.fhir import extensions as ext
 from service.questionnaire import Compiled, compile_leniently
 from service.terminology import value_sets_from
@@ -85,7 +86,7 @@ def form(*items: Mapping[str, Any], **root: Any) -> dict[str, Any]:
     url, _, version = CANONICAL.partition("|")
     rules = {key: root.pop(key) for key in ("constraint", "variable") if key in root}
     resource = {"resourceType": "Questionnaire", "url": url, "version": version, "status": "active"}
-    resource |= {"item": [item(one) for one in items]} | root
+    resource |= {"item": [item(notation) for notation in items]} | root
     extensions = list(_expressions(rules))
     return resource | ({"extension": extensions} if extensions else {})
 
@@ -99,21 +100,21 @@ def item(short: Mapping[str, Any]) -> dict[str, Any]:
     written["text"] = short.get("text", f"Question {short['id']}?")
     written |= {key: short[key] for key in _PLAIN if key in short}
     if "options" in short:
-        written["answerOption"] = [_option(one) for one in short["options"]]
+        written["answerOption"] = [_option(option) for option in short["options"]]
     if "set" in short:
         written["answerValueSet"] = short["set"]
     if "when" in short:
         conditions = short["when"] if isinstance(short["when"][0], list) else [short["when"]]
-        written["enableWhen"] = [_condition(*one) for one in conditions]
+        written["enableWhen"] = [_condition(*condition) for condition in conditions]
         if len(conditions) > 1:
             written.setdefault("enableBehavior", "all")
     if "initial" in short:
-        written["initial"] = [answer(type_, one) for one in _listed(short["initial"])]
+        written["initial"] = [answer(type_, value) for value in _listed(short["initial"])]
     extensions = [*_limits(short, type_), *_expressions(short)]
     if extensions:
         written["extension"] = extensions
     if "items" in short:
-        written["item"] = [item(one) for one in short["items"]]
+        written["item"] = [item(inner) for inner in short["items"]]
     return written | short.get("raw", {})
 
 
@@ -193,7 +194,7 @@ def _expressions(short: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if key in short:
             yield {"url": url, "valueExpression": {"language": "text/fhirpath", "expression": short[key]}}
     if "constraint" in short:
-        yield from (_constraint(one) for one in _listed(short["constraint"]))
+        yield from (_constraint(constraint) for constraint in _listed(short["constraint"]))
 
 
 def _constraint(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,11 +256,11 @@ def _content(source: Mapping[str, Any], given: Any) -> dict[str, Any]:
         items = list(_answered(source["item"], given))
         return {"item": items} if items else {}
     answers = []
-    for one in _listed(given):
-        written = answer(source["type"], one)
-        if isinstance(one, Mapping) and "items" in one:
-            inside = list(_answered(source["item"], one["items"]))
-            written = {key: value for key, value in written.items() if key.startswith("value")} | {
+    for value in _listed(given):
+        written = answer(source["type"], value)
+        if isinstance(value, Mapping) and "items" in value:
+            inside = list(_answered(source["item"], value["items"]))
+            written = {key: found for key, found in written.items() if key.startswith("value")} | {
                 "item": inside
             }
         answers.append(written)
@@ -278,10 +279,11 @@ def compiled(questionnaire: Mapping[str, Any], *resources: Mapping[str, Any]) ->
 def shown(problems: Any) -> list[str]:
     """Problems as the corpus writes them: `~` marks a warning, `?` information, `-` the response itself."""
     marks = {"error": "", "warning": "~", "information": "?"}
-    return sorted(
-        f"{marks[one.severity]}{one.kind} {one.expression.removeprefix('QuestionnaireResponse') or '-'}"
-        for one in problems
-    )
+    return sorted(f"{marks[problem.severity]}{problem.kind} {_path(problem)}" for problem in problems)
+
+
+def _path(problem: Problem) -> str:
+    return problem.expression.removeprefix("QuestionnaireResponse") or "-"
 
 
 class Coding(msgspec.Struct):
@@ -339,13 +341,13 @@ def structs(resource: Mapping[str, Any]) -> list[ItemStruct] | None:
 
 
 def _has_one_value(items: list[dict[str, Any]]) -> bool:
-    for one in items:
-        for given in one.get("answer", [{"value": 0}]):
-            if sum(key.startswith("value") for key in given) != 1 or not _has_one_value(
-                given.get("item", [])
+    for item in items:
+        for answer in item.get("answer", [{"value": 0}]):
+            if sum(key.startswith("value") for key in answer) != 1 or not _has_one_value(
+                answer.get("item", [])
             ):
                 return False
-        if one.get("answer") == [] or one.get("item") == [] or not _has_one_value(one.get("item", [])):
+        if item.get("answer") == [] or item.get("item") == [] or not _has_one_value(item.get("item", [])):
             return False
     return True
 

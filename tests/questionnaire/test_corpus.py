@@ -84,9 +84,9 @@ def test_exactly_the_faults_of_the_form_are_found(group: Any, faults: Any) -> No
     written = copied(resource)
     for key in [key for key, value in written.items() if value is None]:
         del written[key]
-    for one in written["item"]:
-        for key in [key for key, value in one.items() if value is None]:
-            del one[key]
+    for item in written["item"]:
+        for key in [key for key, value in item.items() if value is None]:
+            del item[key]
     found = [fault.replace("Questionnaire", "", 1) for fault in shown(lint(written))]
     assert sorted(f"{fault}-" if fault.endswith(" ") else fault for fault in found) == sorted(faults)
 

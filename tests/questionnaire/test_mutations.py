@@ -72,16 +72,18 @@ def whole_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
 def valid_answers(draw: st.DrawFn, items: list[dict[str, Any]], trigger: str) -> dict[str, Any]:
     """Answers that break no rule; what is disabled by the trigger stays empty."""
     given: dict[str, Any] = {}
-    for one in items:
-        if one.get("when") and one["when"][2] != trigger:
+    for notation in items:
+        if notation.get("when") and notation["when"][2] != trigger:
             continue
-        if "items" in one:
-            given[one["id"]] = draw(valid_answers(one["items"], trigger))
-        elif one["id"] == "t":
+        if "items" in notation:
+            given[notation["id"]] = draw(valid_answers(notation["items"], trigger))
+        elif notation["id"] == "t":
             given["t"] = trigger
-        elif one.get("required") or draw(st.booleans()):
-            count = draw(st.integers(1, one.get("high", 1)))
-            given[one["id"]] = draw(st.lists(_answer(one), min_size=count, max_size=count, unique_by=str))
+        elif notation.get("required") or draw(st.booleans()):
+            count = draw(st.integers(1, notation.get("high", 1)))
+            given[notation["id"]] = draw(
+                st.lists(_answer(notation), min_size=count, max_size=count, unique_by=str)
+            )
     return given
 
 
@@ -111,7 +113,7 @@ def places(items: list[Any], path: str) -> Iterator[tuple[list[Any], int, str]]:
 
 def mutations(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
     """Every single fault that can be planted in this response."""
-    forms = {one["linkId"]: one for one in _flat(questionnaire["item"])}
+    forms = {source["linkId"]: source for source in _flat(questionnaire["item"])}
     for steps, one in _located(sent):
         path = _path(steps)
         source = forms[one["linkId"]]
@@ -133,16 +135,16 @@ def mutations(questionnaire: dict[str, Any], sent: Response, trigger: str) -> It
 
 
 def _flat(items: list[Any]) -> Iterator[Any]:
-    for one in items:
-        yield one
-        yield from _flat(one.get("item", []))
+    for source in items:
+        yield source
+        yield from _flat(source.get("item", []))
 
 
 def _located(sent: Response) -> Iterator[tuple[tuple[int, ...], Any]]:
     def walk(items: list[Any], above: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Any]]:
-        for index, one in enumerate(items):
-            yield (*above, index), one
-            yield from walk(one.get("item", []), (*above, index))
+        for index, source in enumerate(items):
+            yield (*above, index), source
+            yield from walk(source.get("item", []), (*above, index))
 
     return walk(sent["item"], ())
 
@@ -186,14 +188,21 @@ def _doubled(steps: tuple[int, ...], source: dict[str, Any], path: str) -> Itera
 
 
 def _extended(steps: tuple[int, ...], source: dict[str, Any]) -> Callable[[Response], None]:
-    high = next((one["valueInteger"] for one in source.get("extension", []) if "maxOccurs" in one["url"]), 1)
+    high = next(
+        (
+            extension["valueInteger"]
+            for extension in source.get("extension", [])
+            if "maxOccurs" in extension["url"]
+        ),
+        1,
+    )
 
     def plant(sent: Response) -> None:
         answers = _at(sent, steps)["answer"]
         spare = answers * 3
         if source["type"] in ("choice", "open-choice"):
             codes = [{"valueCoding": {"system": SYSTEM, "code": code}} for code in ("red", "green", "blue")]
-            spare = [one for one in codes if one not in answers]
+            spare = [code for code in codes if code not in answers]
         answers.extend(copy.deepcopy(spare[: high + 1 - len(answers)]))
 
     return plant
@@ -204,9 +213,9 @@ def _wrong_values(
 ) -> Iterator[tuple[str, dict[str, Any], str]]:
     type_ = source["type"]
     limits = {
-        one["url"].rpartition("/")[2]: value
-        for one in source.get("extension", [])
-        for key, value in one.items()
+        extension["url"].rpartition("/")[2]: value
+        for extension in source.get("extension", [])
+        for key, value in extension.items()
         if key != "url"
     }
     yield "another type", {"valueAttachment": {"url": "https://x.example.org"}}, "answer-type"
@@ -244,14 +253,14 @@ def _wrong_values(
 
 def _disabled(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
     """An answer for a question behind the other answer of the trigger, put where it belongs."""
-    order = [one["linkId"] for one in questionnaire["item"]]
-    for one in questionnaire["item"]:
-        (condition,) = one.get("enableWhen", [{}])
+    order = [source["linkId"] for source in questionnaire["item"]]
+    for source in questionnaire["item"]:
+        (condition,) = source.get("enableWhen", [{}])
         code = condition.get("answerCoding", {}).get("code", trigger)
-        if code == trigger or one["type"] != "boolean":
+        if code == trigger or source["type"] != "boolean":
             continue
-        before = sum(order.index(there["linkId"]) < order.index(one["linkId"]) for there in sent["item"])
-        extra = {"linkId": one["linkId"], "answer": [{"valueBoolean": False}]}
+        before = sum(order.index(there["linkId"]) < order.index(source["linkId"]) for there in sent["item"])
+        extra = {"linkId": source["linkId"], "answer": [{"valueBoolean": False}]}
         yield (
             "an answer that is not asked",
             lambda sent, at=before, new=extra: sent["item"].insert(at, new),
@@ -278,7 +287,7 @@ def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data
     if accepted is not None:
         assert accepted == checked.answers
     elif typed is not None:
-        slow = {"url", "open-choice"} & {one["type"] for one in _flat(questionnaire["item"])}
+        slow = {"url", "open-choice"} & {source["type"] for source in _flat(questionnaire["item"])}
         assert slow, "a plain valid response must take the fast path"
 
 
@@ -302,7 +311,11 @@ def test_exactly_the_planted_fault_is_found(data: st.DataObject) -> None:
 
 def _consequences(name: str, fault: str, found: list[str]) -> list[str]:
     """An item under a wrong name is also missing under its own; nothing else follows from one fault."""
-    missing = [one for one in found if one.startswith("required ")] if name == "an unknown linkId" else []
+    missing = (
+        [problem for problem in found if problem.startswith("required ")]
+        if name == "an unknown linkId"
+        else []
+    )
     return sorted([fault, *missing])
 
 

@@ -196,7 +196,7 @@ def test_weights_are_read_under_all_their_names_and_in_both_places(url: str, pla
     option = {"valueCoding": {"system": SYSTEM, "code": "x"}}
     (option if place == "option" else option["valueCoding"])["extension"] = weight  # type: ignore[index]
     questionnaire = form({"id": "a", "type": "choice", "raw": {"answerOption": [option]}})
-    assert [one.weight for one in compiled(questionnaire).form.questions["a"].options] == [Decimal(0)]
+    assert [option.weight for option in compiled(questionnaire).form.questions["a"].options] == [Decimal(0)]
 
 
 def test_item_weight_is_preferred_and_disagreement_is_said() -> None:

@@ -34,7 +34,7 @@ def test_a_valid_response_has_no_problem(validator: Validator, sample: Sample) -
 def test_every_fault_is_reported_not_the_first(validator: Validator, sample: Sample) -> None:
     response = sample("plain-eyelid") | {"status": "done"}
     response["item"][0]["linkId"] = "no-such-question"
-    kinds = {each.kind for each in validator.validated(orjson.dumps(response))}
+    kinds = {problem.kind for problem in validator.validated(orjson.dumps(response))}
     assert {"code", "item-unknown"} <= kinds
 
 
@@ -52,9 +52,11 @@ def test_a_response_may_carry_its_form(validator: Validator) -> None:
         "item": [{"linkId": "n", "answer": [{"valueString": "three"}]}],
     }
     problems = validator.validated(orjson.dumps(response))
-    assert "answer-type" in {each.kind for each in problems}
+    assert "answer-type" in {problem.kind for problem in problems}
     response["item"] = [{"linkId": "n", "answer": [{"valueInteger": 3}]}]
-    assert [each for each in validator.validated(orjson.dumps(response)) if each.severity == "error"] == []
+    assert [
+        problem for problem in validator.validated(orjson.dumps(response)) if problem.severity == "error"
+    ] == []
 
 
 def test_parameters_may_hold_the_resource(validator: Validator, sample: Sample) -> None:
