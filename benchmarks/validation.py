@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from service.fhir.accept import decoder
-from service.questionnaire import Compiled, compile_leniently, validate
+from service.questionnaire import CompiledQuestionnaire, compile_leniently, validate
 from service.terminology import value_sets_from
 
 SYSTEM = "https://forms.example.org/CodeSystem/answers"
@@ -108,7 +108,7 @@ def measure(count: int) -> tuple[float, ...]:
     """Returns microseconds of loads, fast path (0 where there is none), check, validate and compiling."""
     questionnaire = form(count)
     data = orjson.dumps(response(questionnaire))
-    known: Compiled = compile_leniently(questionnaire, value_sets_from([]))
+    known: CompiledQuestionnaire = compile_leniently(questionnaire, value_sets_from([]))
     parsed = json.loads(data, parse_float=Decimal)
     problems = validate(parsed, known)
     if problems:

@@ -23,11 +23,11 @@ from service.fhir.parameters import AssessInput, assess_input
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
 from service.guidance.result import Result
+from service.questionnaire import COMPLETE_STATUSES
 from service.results.explanation import explained
 from service.results.risk_assessment import collection, indented
 from service.results.wording import patient_text
 
-COMPLETE = frozenset(("completed", "amended"))
 OUTPUTS = ("risk", "bundle", "explain", "text")
 
 _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
@@ -146,7 +146,7 @@ class Assessor:
         pair = self._catalogue.pairs.get(response.questionnaire)
         if pair is None or not pair.is_active or response.item is UNSET:
             return None
-        answers = pair.compiled.accept(response.item, response.status in COMPLETE)
+        answers = pair.compiled.accept(response.item, response.status in COMPLETE_STATUSES)
         if answers is None:
             return None
         return Scored(pair, context_from_accepted(response), answers, _NO_CHART, ())

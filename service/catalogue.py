@@ -19,7 +19,7 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.result import Result
 from service.mapping_files import read_documents
-from service.questionnaire import Compiled, compile_questionnaire
+from service.questionnaire import CompiledQuestionnaire, compile_questionnaire
 from service.results.risk_assessment import Renderer
 from service.terminology import ValueSets, value_sets_from
 
@@ -31,7 +31,7 @@ Key = tuple[str, str]
 class Pair:
     """A questionnaire, the guidance that scores it, and the writer of its results."""
 
-    compiled: Compiled
+    compiled: CompiledQuestionnaire
     guidance: Guidance
     renderer: Renderer
 
@@ -56,7 +56,7 @@ class Catalogue:
 
     artifacts: Mapping[Key, Artifact]
     value_sets: ValueSets
-    questionnaires: Mapping[str, Compiled]
+    questionnaires: Mapping[str, CompiledQuestionnaire]
     pairs: Mapping[str, Pair]
     unversioned: Mapping[str, str]
     canonicals: Canonicals = AS_WRITTEN
@@ -129,8 +129,8 @@ def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dic
 
 def _compiled(
     resources: list[tuple[Path, dict[str, Any]]], value_sets: ValueSets
-) -> tuple[dict[str, Compiled], list[str]]:
-    compiled: dict[str, Compiled] = {}
+) -> tuple[dict[str, CompiledQuestionnaire], list[str]]:
+    compiled: dict[str, CompiledQuestionnaire] = {}
     faults: list[str] = []
     for path, resource in resources:
         if resource.get("resourceType") != "Questionnaire":
@@ -147,7 +147,7 @@ def _compiled(
 
 
 def _pairs(
-    compiled: Mapping[str, Compiled], mappings: Path, canonicals: Canonicals
+    compiled: Mapping[str, CompiledQuestionnaire], mappings: Path, canonicals: Canonicals
 ) -> tuple[dict[str, Pair], list[str]]:
     pairs: dict[str, Pair] = {}
     faults: list[str] = []
@@ -165,7 +165,7 @@ def _pairs(
     return pairs, faults
 
 
-def _pair(folder: Path, compiled: Mapping[str, Compiled], canonicals: Canonicals) -> Pair:
+def _pair(folder: Path, compiled: Mapping[str, CompiledQuestionnaire], canonicals: Canonicals) -> Pair:
     written = read_documents(folder)
     documents = canonicals.restated(written)
     canonical = _canonical_of(documents)
@@ -188,12 +188,12 @@ def _canonical_of(documents: Mapping[str, object]) -> str:
     return str(guidance.get("questionnaire")) if isinstance(guidance, Mapping) else ""
 
 
-def failures(case: Case, guidance: Guidance, form: Compiled) -> tuple[str, ...]:
+def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tuple[str, ...]:
     """Returns what a worked case expects and does not get, in words."""
     return case.faults(outcome_of(case, guidance, form))
 
 
-def outcome_of(case: Case, guidance: Guidance, form: Compiled) -> Result:
+def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Result:
     """Returns the result of a worked case, hidden questions treated as in a real response."""
     return guidance.evaluate(form.answers_of(case.answers, chart=case.chart))
 

@@ -16,7 +16,7 @@ from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
 from service.guidance.model import Statement, Written
-from service.questionnaire import Compiled
+from service.questionnaire import CompiledQuestionnaire
 from service.questionnaire.items import EnableWhen, Item
 from service.settings import Settings
 
@@ -111,7 +111,7 @@ def proof_report(guidance: Guidance, asked: AskedWhen) -> tuple[tuple[str, ...],
     return report.lines, not report.failed
 
 
-def asked_when(compiled: Compiled) -> AskedWhen:
+def asked_when(compiled: CompiledQuestionnaire) -> AskedWhen:
     """Returns by linkId when a question is asked, for each with a condition of its own or of a parent.
 
     The conditions are those of the guidance, so that the proofs know nothing of the questionnaire.
@@ -124,7 +124,7 @@ def asked_when(compiled: Compiled) -> AskedWhen:
     return asked
 
 
-def _conditions(compiled: Compiled, item: Item) -> Iterator[Condition]:
+def _conditions(compiled: CompiledQuestionnaire, item: Item) -> Iterator[Condition]:
     if item.enable_when:
         word = "any" if item.enable_any else "all"
         yield Group(word, tuple(_condition(compiled, when) for when in item.enable_when))
@@ -132,7 +132,7 @@ def _conditions(compiled: Compiled, item: Item) -> Iterator[Condition]:
         yield from _conditions(compiled, compiled.items[item.parent])
 
 
-def _condition(compiled: Compiled, when: EnableWhen) -> Condition:
+def _condition(compiled: CompiledQuestionnaire, when: EnableWhen) -> Condition:
     answered = Answered(when.question)
     if when.operator == "exists":
         return answered if when.expected is True else Group("not", (answered,))

@@ -22,7 +22,7 @@ from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
-from service.questionnaire import Compiled
+from service.questionnaire import CompiledQuestionnaire
 from service.settings import ROOT, Settings, from_environment
 from service.validate import Validator
 
@@ -147,7 +147,7 @@ def _console() -> retention.Console:
     return retention.Console(settings=settings, out=sys.stdout.buffer, notes=sys.stderr, now=now)
 
 
-def _validated(validator: Validator, file: str, form: Compiled | None, urls: Canonicals) -> int:
+def _validated(validator: Validator, file: str, form: CompiledQuestionnaire | None, urls: Canonicals) -> int:
     """Prints the outcome of one file; one that cannot be read does not keep the others from being checked."""
     try:
         data = _read(file)
@@ -156,7 +156,7 @@ def _validated(validator: Validator, file: str, form: Compiled | None, urls: Can
     return DONE if _print_outcome(_problems(validator, data, form), urls) else REFUSED
 
 
-def _problems(validator: Validator, data: bytes, form: Compiled | None) -> Sequence[Problem]:
+def _problems(validator: Validator, data: bytes, form: CompiledQuestionnaire | None) -> Sequence[Problem]:
     try:
         return validator.problems(validator.read_response(data), form)
     except ServiceError as error:

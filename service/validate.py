@@ -13,7 +13,13 @@ from service.errors import GuidanceError, Malformed, NotScorable, Problem
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, read
 from service.fhir.structure import check_response as check_structure
-from service.questionnaire import Compiled, carries_code, compile_leniently, load_engine, validate
+from service.questionnaire import (
+    CompiledQuestionnaire,
+    carries_code,
+    compile_leniently,
+    load_engine,
+    validate,
+)
 from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limited
 
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
@@ -96,7 +102,7 @@ class Validator:
             raise NotScorable(*problems)
         return problems
 
-    def problems(self, response: Json, form: Compiled | None = None) -> tuple[Problem, ...]:
+    def problems(self, response: Json, form: CompiledQuestionnaire | None = None) -> tuple[Problem, ...]:
         """Returns everything that is wrong with a decoded body, its structure first."""
         structure = check_structure(response, "QuestionnaireResponse")
         if any(problem.kind == "resource-type" for problem in structure):
@@ -111,7 +117,7 @@ class Validator:
         """Returns a response as strict JSON; raises Malformed and TooLarge."""
         return read(data, self._limits)
 
-    def read_form(self, data: bytes) -> Compiled:
+    def read_form(self, data: bytes) -> CompiledQuestionnaire:
         """Returns a Questionnaire to validate against; its own faults stand under `lint`.
 
         Raises:

@@ -2,18 +2,20 @@
 
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import (
-    Compiled,
+    CompiledQuestionnaire,
     compile_leniently,
     compile_questionnaire,
     find_questionnaire,
 )
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.lint import lint
+from service.questionnaire.problems import COMPLETE_STATUSES
 from service.questionnaire.validation import carries_code, validate
 
 __all__ = [
+    "COMPLETE_STATUSES",
     "Checked",
-    "Compiled",
+    "CompiledQuestionnaire",
     "carries_code",
     "compile_leniently",
     "compile_questionnaire",

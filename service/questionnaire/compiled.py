@@ -31,7 +31,7 @@ _CANONICAL = "QuestionnaireResponse.questionnaire"
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class CompiledQuestionnaire:
     """A compiled Questionnaire.
 
     Args:
@@ -100,7 +100,7 @@ class Compiled:
         )
 
 
-def compile_questionnaire(resource: Json, value_sets: ValueSets) -> Compiled:
+def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:
     """Compiles a Questionnaire that is fit to be served.
 
     Raises:
@@ -113,7 +113,7 @@ def compile_questionnaire(resource: Json, value_sets: ValueSets) -> Compiled:
     return compiled
 
 
-def compile_leniently(resource: Json, value_sets: ValueSets) -> Compiled:
+def compile_leniently(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:
     """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`."""
     items = MappingProxyType(items_of(resource, value_sets))
     ordered, circular = evaluation_order(items)
@@ -121,7 +121,7 @@ def compile_leniently(resource: Json, value_sets: ValueSets) -> Compiled:
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
     expressions = compile_expressions(resource, items)
-    return Compiled(
+    return CompiledQuestionnaire(
         resource=resource,
         canonical=canonical,
         form=Form(canonical, MappingProxyType(dict(_questions(items)))),
@@ -172,8 +172,8 @@ def _question(item: Item, gates: tuple[str, ...]) -> Question:
 
 
 def find_questionnaire(
-    response: Json, known: Iterable[Compiled], value_sets: ValueSets
-) -> Compiled | Problem:
+    response: Json, known: Iterable[CompiledQuestionnaire], value_sets: ValueSets
+) -> CompiledQuestionnaire | Problem:
     """Returns the Questionnaire that a response names, or the problem that there is none.
 
     A contained Questionnaire (`#id`) is compiled here. A bare url stands for the only known version;
@@ -193,7 +193,7 @@ def find_questionnaire(
     return _in_version(version, same_url)
 
 
-def _in_version(version: str, same_url: Sequence[Compiled]) -> Compiled | Problem:
+def _in_version(version: str, same_url: Sequence[CompiledQuestionnaire]) -> CompiledQuestionnaire | Problem:
     found = [compiled for compiled in same_url if version in ("", text(compiled.resource.get("version")))]
     if not found:
         versions = ", ".join(sorted(compiled.canonical for compiled in same_url))
@@ -207,7 +207,7 @@ def _in_version(version: str, same_url: Sequence[Compiled]) -> Compiled | Proble
     return found[0]
 
 
-def _contained(id_: str, response: Json, value_sets: ValueSets) -> Compiled | Problem:
+def _contained(id_: str, response: Json, value_sets: ValueSets) -> CompiledQuestionnaire | Problem:
     """A contained Questionnaire sees the value sets that the response contains beside it."""
     contained = list(mappings(response.get("contained")))
     for resource in contained:

@@ -18,7 +18,7 @@ from service.fhir.outcome import severity
 
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
 
-COMPLETE = frozenset({"completed", "amended"})
+COMPLETE_STATUSES = frozenset({"completed", "amended"})
 """Statuses in which a response must be complete."""
 
 _OF_COMPLETENESS = frozenset({"required", "too-few", "calculated-missing"})
@@ -71,7 +71,7 @@ def _lenient(found: Problem) -> Problem:
 
 def disabled_items_as_errors(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:
     """Returns the problems with answers of disabled items raised to errors where the response is complete."""
-    raised = status in COMPLETE
+    raised = status in COMPLETE_STATUSES
     return tuple(
         replace(found, severity="error") if raised and found.kind == "disabled-item" else found
         for found in problems

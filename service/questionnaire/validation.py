@@ -17,7 +17,7 @@ from service.fhir import extensions as ext
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
-from service.questionnaire.compiled import Compiled, compile_leniently, find_questionnaire
+from service.questionnaire.compiled import CompiledQuestionnaire, compile_leniently, find_questionnaire
 from service.questionnaire.problems import STATUSES, disabled_items_as_errors, problem, problems_for_status
 from service.questionnaire.values import compare_answers
 from service.sandbox import time_limit
@@ -42,10 +42,10 @@ _EVALUATED: Final = frozenset(
 
 def validate(
     response: Json,
-    questionnaire: Json | Compiled | None = None,
+    questionnaire: Json | CompiledQuestionnaire | None = None,
     value_sets: ValueSets | None = None,
     *,
-    known: Iterable[Compiled] = (),
+    known: Iterable[CompiledQuestionnaire] = (),
 ) -> tuple[Problem, ...]:
     """Returns everything that is wrong with a response, its structure first; never raises for its content.
 
@@ -87,18 +87,18 @@ def _within_time(response: Json, value_sets: ValueSets) -> tuple[Problem, ...]:
 
 def _compiled(
     response: Json,
-    questionnaire: Json | Compiled | None,
+    questionnaire: Json | CompiledQuestionnaire | None,
     value_sets: ValueSets,
-    known: Iterable[Compiled],
-) -> Compiled | Problem:
+    known: Iterable[CompiledQuestionnaire],
+) -> CompiledQuestionnaire | Problem:
     if questionnaire is None:
         return find_questionnaire(response, known, value_sets)
-    if isinstance(questionnaire, Compiled):
+    if isinstance(questionnaire, CompiledQuestionnaire):
         return questionnaire
     return compile_leniently(questionnaire, value_sets)
 
 
-def _validated(response: Json, compiled: Compiled | Problem) -> tuple[Problem, ...]:
+def _validated(response: Json, compiled: CompiledQuestionnaire | Problem) -> tuple[Problem, ...]:
     status = text(response.get("status"))
     if isinstance(compiled, Problem):
         return problems_for_status((*_response_problems(response), compiled), status)
@@ -111,7 +111,7 @@ def _validated(response: Json, compiled: Compiled | Problem) -> tuple[Problem, .
     )
 
 
-def _lint_as_warnings(compiled: Compiled) -> Iterator[Problem]:
+def _lint_as_warnings(compiled: CompiledQuestionnaire) -> Iterator[Problem]:
     """Errors of the Questionnaire: not the response's fault, but what they touch was not checked."""
     return (replace(found, severity="warning") for found in compiled.lint if found.severity == "error")
 
@@ -149,7 +149,7 @@ def _response_problems(response: Json) -> Iterator[Problem]:
         yield problem("response-status", words, "QuestionnaireResponse.status")
 
 
-def _questionnaire_problems(response: Json, compiled: Compiled) -> Iterator[Problem]:
+def _questionnaire_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
     """Yields where the response and its Questionnaire do not go together."""
     yield from _canonical_problems(response, compiled)
     status = text(compiled.resource.get("status"))
@@ -161,7 +161,7 @@ def _questionnaire_problems(response: Json, compiled: Compiled) -> Iterator[Prob
         yield from _period_problems(period, authored)
 
 
-def _canonical_problems(response: Json, compiled: Compiled) -> Iterator[Problem]:
+def _canonical_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
     path = "QuestionnaireResponse.questionnaire"
     named, _, version = text(response.get("questionnaire")).partition("|")
     url, known_version = text(compiled.resource.get("url")), text(compiled.resource.get("version"))

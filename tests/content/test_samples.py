@@ -11,7 +11,7 @@ from fhir.resources.R4B.parameters import Parameters
 from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
 from service.datatypes.answers import Answers
-from service.questionnaire import Compiled, compile_questionnaire
+from service.questionnaire import CompiledQuestionnaire, compile_questionnaire
 from service.terminology import value_sets_from
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ PLAIN_EYELID_MEETS = 29
 
 
 @pytest.fixture(scope="module")
-def compiled(questionnaire: Json, terminology: dict[str, Json]) -> Compiled:
+def compiled(questionnaire: Json, terminology: dict[str, Json]) -> CompiledQuestionnaire:
     return compile_questionnaire(questionnaire, value_sets_from(terminology.values()))
 
 
@@ -82,12 +82,12 @@ def exact(node: Any) -> Any:
     return Decimal(str(node)) if isinstance(node, float) else node
 
 
-def answers_of(compiled: Compiled, response: Json) -> Answers:
+def answers_of(compiled: CompiledQuestionnaire, response: Json) -> Answers:
     """The answers of a response as the service reads them."""
     return compiled.check(exact(response)).answers
 
 
-def errors(compiled: Compiled, response: Json) -> list[str]:
+def errors(compiled: CompiledQuestionnaire, response: Json) -> list[str]:
     """What the service objects to in a response, warnings and notes left out."""
     problems = compiled.check(exact(response)).problems
     return [problem.text for problem in problems if problem.severity in ("fatal", "error")]
@@ -125,7 +125,7 @@ def test_items_stand_where_the_questionnaire_has_them_with_the_same_text(
 
 @pytest.mark.parametrize("name", OBEDIENT)
 def test_the_service_finds_no_error_in_the_sample(
-    name: str, responses: dict[str, Json], compiled: Compiled
+    name: str, responses: dict[str, Json], compiled: CompiledQuestionnaire
 ) -> None:
     assert errors(compiled, responses[name]) == []
 
@@ -156,7 +156,10 @@ def test_completed_samples_answer_every_required_question(
 
 
 def test_the_service_opens_the_same_questions_as_a_plain_reading_does(
-    responses: dict[str, Json], questionnaire: Json, questions: dict[str, Json], compiled: Compiled
+    responses: dict[str, Json],
+    questionnaire: Json,
+    questions: dict[str, Json],
+    compiled: CompiledQuestionnaire,
 ) -> None:
     for response in responses.values():
         shown, _ = compiled.enabled(everything(answers_of(compiled, response)))
@@ -192,7 +195,7 @@ def test_every_question_is_met_by_somebody(
 
 
 def test_the_contradictory_sample_gives_an_answer_that_its_own_answers_hide(
-    responses: dict[str, Json], compiled: Compiled
+    responses: dict[str, Json], compiled: CompiledQuestionnaire
 ) -> None:
     answers = answers_of(compiled, responses["contradictory"])
     assert dict(answers.ignored) == {"cramp-severity": (8,)}

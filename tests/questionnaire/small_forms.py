@@ -22,7 +22,7 @@ from msgspec import UNSET, UnsetType
 
 from service.errors import Problem
 from service.fhir import extensions as ext
-from service.questionnaire import Compiled, compile_leniently
+from service.questionnaire import CompiledQuestionnaire, compile_leniently
 from service.terminology import value_sets_from
 
 FOLDER = Path(__file__).parent
@@ -271,7 +271,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def compiled(questionnaire: Mapping[str, Any], *resources: Mapping[str, Any]) -> Compiled:
+def compiled(questionnaire: Mapping[str, Any], *resources: Mapping[str, Any]) -> CompiledQuestionnaire:
     """Compiles a form, with value sets beside it."""
     return compile_leniently(questionnaire, value_sets_from(resources))
 
