@@ -136,10 +136,10 @@ def compile_leniently(resource: Json, value_sets: ValueSets) -> CompiledQuestion
 def _questions(items: Mapping[str, Item]) -> Iterator[tuple[str, Question]]:
     for item in items.values():
         if item.answerable:
-            yield item.link_id, _question(item, _deciding_questions(item, items))
+            yield item.link_id, _question(item, _enabled_by(item, items))
 
 
-def _deciding_questions(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
+def _enabled_by(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
     """Returns the questions that the item's own conditions and those of its parents read, in order."""
     found: set[str] = set()
     current: Item | None = item
@@ -149,7 +149,7 @@ def _deciding_questions(item: Item, items: Mapping[str, Item]) -> tuple[str, ...
     return tuple(sorted(found, key=lambda link: items[link].order))
 
 
-def _question(item: Item, gates: tuple[str, ...]) -> Question:
+def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
     choices = item.options.choices.values() if item.options is not None else ()
     return Question(
         link_id=item.link_id,
@@ -164,7 +164,7 @@ def _question(item: Item, gates: tuple[str, ...]) -> Question:
         codes=item.codes,
         units=tuple(unit.code for unit in item.limits.units),
         repeats=item.repeats,
-        enabled_by=gates,
+        enabled_by=enabled_by,
     )
 
 

@@ -63,7 +63,7 @@ def test_exactly_the_faults_of_the_row_are_found(group: Any, given: Any, faults:
 
 
 @pytest.mark.parametrize(("group", "given", "faults"), rows())
-def test_the_fast_path_takes_only_what_the_full_path_finds_faultless(
+def test_the_accept_path_takes_only_what_the_full_check_finds_faultless(
     group: Any, given: Any, faults: Any
 ) -> None:
     questionnaire, sent = parts(group, given)

@@ -141,7 +141,7 @@ _NAMES = [f"q{n}" for n in range(5)]
 
 @st.composite
 def forms(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Five questions, some in a gated group; conditions read any question that is not below them."""
+    """Five questions, some in a conditional group; conditions read any question that is not below them."""
     order = draw(st.permutations(_NAMES))
     items = []
     for place, name in enumerate(order):

@@ -288,7 +288,7 @@ def test_a_constraint_with_one_result_that_is_no_boolean_is_true() -> None:
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == []
 
 
-def test_a_form_with_expressions_never_takes_the_fast_path() -> None:
+def test_a_form_with_expressions_never_takes_the_accept_path() -> None:
     known = compiled(form({"id": "a"}, constraint={"that": "true"}))
     assert known.accept([], complete=False) is None
 

@@ -106,7 +106,7 @@ def test_answers_are_typed_and_in_order() -> None:
         {"id": "a", "type": "dateTime"},
     ],
 )
-def test_the_fast_path_takes_plain_answers_of_every_common_type(short: dict[str, Any]) -> None:
+def test_the_accept_path_takes_plain_answers_of_every_common_type(short: dict[str, Any]) -> None:
     answer = {"choice": "x", "boolean": False, "integer": 0, "decimal": Decimal("0.50"), "quantity": "1 wk"}
     answer |= {"date": "2020-01-01", "string": "abc", "time": "10:00:00", "dateTime": "2020-01-01T10:00:00Z"}
     questionnaire = form(short)
@@ -141,7 +141,7 @@ def test_the_fast_path_takes_plain_answers_of_every_common_type(short: dict[str,
         ({"id": "a", "type": "string", "readOnly": True, "initial": "b"}, "a"),
     ],
 )
-def test_the_fast_path_leaves_every_fault_to_the_full_path(short: dict[str, Any], answer: Any) -> None:
+def test_the_accept_path_leaves_every_fault_to_the_full_check(short: dict[str, Any], answer: Any) -> None:
     questionnaire = form(short)
     sent = copied(response(questionnaire, {"a": answer}))
     known = compiled(questionnaire)
@@ -184,7 +184,7 @@ def test_the_fast_path_leaves_every_fault_to_the_full_path(short: dict[str, Any]
         [{"linkId": "a", "answer": [{"valueBoolean": True}]}],
     ],
 )
-def test_the_fast_path_takes_no_response_of_a_wrong_shape(items: list[dict[str, Any]]) -> None:
+def test_the_accept_path_takes_no_response_of_a_wrong_shape(items: list[dict[str, Any]]) -> None:
     questionnaire = form(
         {"id": "a", "options": ["x"]}, {"id": "g", "items": [{"id": "b"}]}, {"id": "d", "type": "display"}
     )
@@ -239,7 +239,7 @@ def test_both_paths_demand_the_same_of_a_complete_response(change: dict[str, Any
     assert known.check(sent, "in-progress").problems == ()
 
 
-def test_a_limit_that_is_endless_in_another_unit_is_rounded_inward_on_the_fast_path() -> None:
+def test_a_limit_that_is_endless_in_another_unit_is_rounded_inward_on_the_accept_path() -> None:
     questionnaire = form({"id": "a", "type": "quantity", "units": ["mo"], "min": "1 wk", "max": "2 wk"})
     known = compiled(questionnaire)
     week = Decimal(7) / Decimal("30.4375")
@@ -256,7 +256,7 @@ def test_a_limit_that_is_endless_in_another_unit_is_rounded_inward_on_the_fast_p
             assert known.check(sent).problems == ()
 
 
-def test_the_fast_path_takes_items_inside_an_answer() -> None:
+def test_the_accept_path_takes_items_inside_an_answer() -> None:
     questionnaire = form(
         {"id": "a", "options": ["x"], "items": [{"id": "b", "required": True}]},
         {"id": "c", "items": [{"id": "d"}]},

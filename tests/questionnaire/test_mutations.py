@@ -69,16 +69,16 @@ def whole_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @st.composite
-def valid_answers(draw: st.DrawFn, items: list[dict[str, Any]], trigger: str) -> dict[str, Any]:
-    """Answers that break no rule; what is disabled by the trigger stays empty."""
+def valid_answers(draw: st.DrawFn, items: list[dict[str, Any]], chosen: str) -> dict[str, Any]:
+    """Answers that break no rule; what the answer to t disables stays empty."""
     given: dict[str, Any] = {}
     for notation in items:
-        if notation.get("when") and notation["when"][2] != trigger:
+        if notation.get("when") and notation["when"][2] != chosen:
             continue
         if "items" in notation:
-            given[notation["id"]] = draw(valid_answers(notation["items"], trigger))
+            given[notation["id"]] = draw(valid_answers(notation["items"], chosen))
         elif notation["id"] == "t":
-            given["t"] = trigger
+            given["t"] = chosen
         elif notation.get("required") or draw(st.booleans()):
             count = draw(st.integers(1, notation.get("high", 1)))
             given[notation["id"]] = draw(
@@ -111,7 +111,7 @@ def places(items: list[Any], path: str) -> Iterator[tuple[list[Any], int, str]]:
         yield from places(one.get("item", []), here)
 
 
-def mutations(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
+def mutations(questionnaire: dict[str, Any], sent: Response, chosen: str) -> Iterator[Mutation]:
     """Every single fault that can be planted in this response."""
     forms = {source["linkId"]: source for source in _flat(questionnaire["item"])}
     for steps, one in _located(sent):
@@ -129,7 +129,7 @@ def mutations(questionnaire: dict[str, Any], sent: Response, trigger: str) -> It
             yield "one answer too many", _extended(steps, source), f"too-many {path}"
         if source.get("required") and "answer" in one:
             yield "no answer to a required question", _removed(steps), f"required {_parent(steps)}"
-    yield from _disabled(questionnaire, sent, trigger)
+    yield from _disabled(questionnaire, sent, chosen)
     if len(sent["item"]) > 1:
         yield "another order", _moved_last, f"item-order .item[{len(sent['item']) - 1}]"
 
@@ -251,13 +251,13 @@ def _wrong_values(
         yield "a url with a blank", {"valueUri": "https://example.org/a b"}, "url-syntax"
 
 
-def _disabled(questionnaire: dict[str, Any], sent: Response, trigger: str) -> Iterator[Mutation]:
-    """An answer for a question behind the other answer of the trigger, put where it belongs."""
+def _disabled(questionnaire: dict[str, Any], sent: Response, chosen: str) -> Iterator[Mutation]:
+    """An answer for a question that the other answer to t would enable, put where it belongs."""
     order = [source["linkId"] for source in questionnaire["item"]]
     for source in questionnaire["item"]:
         (condition,) = source.get("enableWhen", [{}])
-        code = condition.get("answerCoding", {}).get("code", trigger)
-        if code == trigger or source["type"] != "boolean":
+        code = condition.get("answerCoding", {}).get("code", chosen)
+        if code == chosen or source["type"] != "boolean":
             continue
         before = sum(order.index(there["linkId"]) < order.index(source["linkId"]) for there in sent["item"])
         extra = {"linkId": source["linkId"], "answer": [{"valueBoolean": False}]}
@@ -275,9 +275,9 @@ def _moved_last(sent: Response) -> None:
 @settings(max_examples=100)
 @given(st.data())
 def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data: st.DataObject) -> None:
-    items, trigger = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
+    items, chosen = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
     questionnaire = copied(form(*items))
-    sent = copied(response(questionnaire, data.draw(valid_answers(items, trigger))))
+    sent = copied(response(questionnaire, data.draw(valid_answers(items, chosen))))
     known = compiled(questionnaire)
     assert shown(known.lint) == []
     checked = known.check(sent)
@@ -288,16 +288,16 @@ def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data
         assert accepted == checked.answers
     elif typed is not None:
         slow = {"url", "open-choice"} & {source["type"] for source in _flat(questionnaire["item"])}
-        assert slow, "a plain valid response must take the fast path"
+        assert slow, "a plain valid response must take the accept path"
 
 
 @settings(max_examples=200)
 @given(st.data())
 def test_exactly_the_planted_fault_is_found(data: st.DataObject) -> None:
-    items, trigger = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
+    items, chosen = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
     questionnaire = copied(form(*items))
-    sent = copied(response(questionnaire, data.draw(valid_answers(items, trigger))))
-    planted = list(mutations(questionnaire, sent, trigger))
+    sent = copied(response(questionnaire, data.draw(valid_answers(items, chosen))))
+    planted = list(mutations(questionnaire, sent, chosen))
     name, plant, fault = data.draw(st.sampled_from(planted), label="fault")
     broken = copy.deepcopy(sent)
     plant(broken)

@@ -249,8 +249,8 @@ def test_a_missing_question_mark_is_a_warning_with_both_texts() -> None:
 
 
 def test_a_form_with_forty_conditions_on_one_question_is_no_slower_than_it_must_be() -> None:
-    gated = [{"id": f"q{n}", "type": "integer", "when": ["t", ">", n]} for n in range(40)]
-    enabled, closed = compiled(form({"id": "t", "type": "integer"}, *gated)).enabled({"t": (20,)})
+    conditional = [{"id": f"q{n}", "type": "integer", "when": ["t", ">", n]} for n in range(40)]
+    enabled, closed = compiled(form({"id": "t", "type": "integer"}, *conditional)).enabled({"t": (20,)})
     assert (len(enabled), len(closed)) == (21, 20)
 
 

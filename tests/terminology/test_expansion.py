@@ -350,7 +350,7 @@ def test_value_sets_are_taken_in_and_taken_out() -> None:
 
 
 def test_an_expansion_that_the_value_set_carries_is_shown_nested_as_it_stands() -> None:
-    carried = {
+    stated = {
         "contains": [
             {"display": "A heading", "abstract": True, "contains": [{"system": "http://t", "code": "a"}]},
             {
@@ -365,7 +365,7 @@ def test_an_expansion_that_the_value_set_carries_is_shown_nested_as_it_stands() 
             },
         ]
     }
-    document = answer(expansion=carried, parameters=ExpansionParameters(include_designations=True))
+    document = answer(expansion=stated, parameters=ExpansionParameters(include_designations=True))
     contains = document["expansion"]["contains"]
     assert codes(contains) == ["a", ("b", ["c"]), "d"]
     assert contains[1]["abstract"] is True

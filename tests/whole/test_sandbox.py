@@ -158,12 +158,12 @@ def test_only_carried_code_is_evaluated_or_compiled(monkeypatch: pytest.MonkeyPa
     for module, function in evaluating:
         monkeypatch.setattr(import_module(f"service.questionnaire.{module}"), function, run.append)
     known = [url for url in vars(extensions).values() if isinstance(url, str) and url.startswith("http")]
-    silent = [url for url in known if not carries_code(response([question("a", {"url": url})]))]
-    assert len(silent) > 10
+    ignored = [url for url in known if not carries_code(response([question("a", {"url": url})]))]
+    assert len(ignored) > 10
     values = ({"valueString": "x"}, {"valueExpression": {"language": "text/fhirpath", "expression": "1"}})
     for value in values:
-        unread = [{"url": url, **value} for url in silent]
-        validate(response([question("a", *unread)], extension=unread))
+        listed = [{"url": url, **value} for url in ignored]
+        validate(response([question("a", *listed)], extension=listed))
     assert run == []
 
 
