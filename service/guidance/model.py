@@ -8,7 +8,7 @@ Nothing here is computed from a response.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +103,7 @@ class Outcome:
     Args:
         levels: the codes of its levels, lowest first; the position of a level is its rank.
         listed_from: the level from which a report names the outcome; empty where it always does.
+        lowest_listed: the rank of that level.
     """
 
     code: str
@@ -114,10 +115,12 @@ class Outcome:
     origin: Origin
     sources: tuple[str, ...]
 
-    @property
-    def lowest_listed(self) -> int:
-        """The rank of the lowest level with which a report names the outcome."""
-        return self.levels.index(self.listed_from) if self.listed_from else 0
+    lowest_listed: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Looks the rank up once: every result of every response asks for it."""
+        known = self.listed_from in self.levels  # unless the names are still to be checked
+        object.__setattr__(self, "lowest_listed", self.levels.index(self.listed_from) if known else 0)
 
 
 @dataclass(frozen=True, slots=True)
