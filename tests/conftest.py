@@ -12,8 +12,8 @@ from hypothesis import settings
 from service import catalogue
 from service.settings import Settings
 
-# tests/validators/plugin.py: the fixture `union`; tests/storage/stores.py: stores on SQLite and PostgreSQL
-pytest_plugins = ["plugin", "stores"]
+# Of tests/support: the fixture `union`, and stores on SQLite and PostgreSQL.
+pytest_plugins = ["validator_fixtures", "store_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import requests
-from plugin import INSTALL, refuse
-from served import serving
+from gunicorn_server import serving
+from validator_fixtures import INSTALL, refuse
 
 ORIGIN = "https://app.example.org"
 SYSTEM = "https://guidance.example.org/fhir/identifier/questionnaire-response"

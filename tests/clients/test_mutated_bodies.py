@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from random import Random
 
-import mutations
+import json_mutations
 import orjson
 import pytest
 
@@ -80,7 +80,7 @@ def send_mutated(client, requests, random, count):
     statuses = {}
     for _ in range(count):
         method, path, body = random.choice(requests)
-        data = mutations.mutated(body, random)
+        data = json_mutations.mutated(body, random)
         headers = {"Content-Type": FHIR} | random.choice(HEADERS)
         answer = client.open(path, method=method, data=data, headers=headers)
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1

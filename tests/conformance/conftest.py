@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ehr import BASE, ORIGIN, PUBLISHED, STORED, Answer, Ehr, Json, result_of, through
-from probes import instances
-from running import new_database
-from sent import identified, new_value, response
+from capability_probes import instances
+from fhir_client import BASE, ORIGIN, PUBLISHED, STORED, Answer, Ehr, Json, result_of, through
+from running_service import new_database
+from sample_responses import identified, new_value, response
 
 from benchmarks.local_postgresql import NoServer, Server, server
 from service import app as composition

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from bundled import TYPE, bundle, create, entry, id_in, statuses, urn
-from ehr import BASE, exact, issues_of
-from sent import SYSTEM, identified, new_patient, new_value, response, small
+from fhir_client import BASE, exact, issues_of
+from request_bundles import TYPE, bundle, create, entry, id_in, statuses, urn
+from sample_responses import SYSTEM, identified, new_patient, new_value, response, small
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])

@@ -3,9 +3,9 @@
 from itertools import permutations
 
 import pytest
-from bundled import TYPE, bundle, create, entry, statuses, urn
-from ehr import BASE, issues_of, matches
-from sent import SYSTEM, identified, new_patient, new_value, response, small
+from fhir_client import BASE, issues_of, matches
+from request_bundles import TYPE, bundle, create, entry, statuses, urn
+from sample_responses import SYSTEM, identified, new_patient, new_value, response, small
 
 
 def test_bu06_the_order_of_the_entries_changes_nothing(ehr):

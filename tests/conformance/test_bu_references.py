@@ -1,8 +1,8 @@
 """References between the entries of a transaction, check BU05."""
 
-from bundled import TYPE, bundle, create, entry, id_in, statuses, urn
-from ehr import BASE, matches
-from sent import SYSTEM, identified, new_patient, small
+from fhir_client import BASE, matches
+from request_bundles import TYPE, bundle, create, entry, id_in, statuses, urn
+from sample_responses import SYSTEM, identified, new_patient, small
 
 RELATED = "https://ehr.example.org/related"
 

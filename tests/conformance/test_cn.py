@@ -5,8 +5,8 @@ import json
 import zlib
 
 import pytest
-from ehr import FHIR, issues_of
-from sent import small
+from fhir_client import FHIR, issues_of
+from sample_responses import small
 
 TYPE = "QuestionnaireResponse"
 HAPI = (

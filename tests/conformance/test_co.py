@@ -1,8 +1,8 @@
 """Calls from browser apps of other origins, checks CO01 to CO05 and CS06."""
 
 import pytest
-from ehr import ORIGIN, break_route
-from sent import response
+from fhir_client import ORIGIN, break_route
+from sample_responses import response
 
 TYPE = "QuestionnaireResponse"
 SENT = ("authorization", "content-type", "prefer", "if-none-exist", "if-match", "x-request-id")

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from checks import DEVIATIONS, GROUPS, LEFT_OUT, every
+from conformance_checks import DEVIATIONS, GROUPS, LEFT_OUT, every
 
 TESTS = Path(__file__).resolve().parents[1]
 _NAMED = re.compile(r"(?<![A-Za-z0-9])([A-Z]{2}|[a-z]{2})(\d{2})(?![0-9A-Za-z])")

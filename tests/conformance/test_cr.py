@@ -5,8 +5,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
-from ehr import BASE, exact, issues_of, result_of
-from sent import SYSTEM, new_patient, new_value, response, small
+from fhir_client import BASE, exact, issues_of, result_of
+from sample_responses import SYSTEM, new_patient, new_value, response, small
 
 TYPE = "QuestionnaireResponse"
 

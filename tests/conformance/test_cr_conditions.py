@@ -1,8 +1,8 @@
 """Conditional creates, checks CR07 to CR11."""
 
 import pytest
-from ehr import BASE, codes_of, issues_of, path_of
-from sent import SYSTEM, identified, new_value, small
+from fhir_client import BASE, codes_of, issues_of, path_of
+from sample_responses import SYSTEM, identified, new_value, small
 
 TYPE = "QuestionnaireResponse"
 

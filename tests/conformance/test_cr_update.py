@@ -1,8 +1,8 @@
 """Updates, versions and the verbs that are not offered, checks CR12 to CR15."""
 
 import pytest
-from ehr import PUBLISHED, STORED, issues_of, matches, result_of
-from sent import answered, response, small
+from fhir_client import PUBLISHED, STORED, issues_of, matches, result_of
+from sample_responses import answered, response, small
 
 TYPE = "QuestionnaireResponse"
 

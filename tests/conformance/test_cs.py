@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from ehr import BASE, FHIR, through
-from probes import Declared
-from sent import SECOND
+from capability_probes import Declared
+from fhir_client import BASE, FHIR, through
+from sample_responses import SECOND
 
 from service.app import create_app
 from service.settings import Settings

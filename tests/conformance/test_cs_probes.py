@@ -1,8 +1,7 @@
 """The CapabilityStatement against what the service does, both ways, check CS03."""
 
 import pytest
-from ehr import FHIR
-from probes import (
+from capability_probes import (
     OPERATIONS,
     RESPONSE,
     TYPES,
@@ -11,7 +10,8 @@ from probes import (
     works_on_system,
     works_on_type,
 )
-from sent import SYSTEM, identified, new_value, response, small
+from fhir_client import FHIR
+from sample_responses import SYSTEM, identified, new_value, response, small
 
 SERVICES = pytest.mark.parametrize("service", ["ehr", "stateless"])
 

@@ -3,8 +3,7 @@
 import re
 
 import pytest
-from ehr import PUBLISHED, STORED, included, issues_of, matches, names_used
-from probes import (
+from capability_probes import (
     RESPONSE,
     Declared,
     element_of,
@@ -12,6 +11,7 @@ from probes import (
     search_values,
     values_at,
 )
+from fhir_client import PUBLISHED, STORED, included, issues_of, matches, names_used
 
 STRICT = "handling=strict"
 SERVICES = pytest.mark.parametrize("service", ["ehr", "stateless"])

@@ -4,8 +4,8 @@ import gzip
 import re
 
 import pytest
-from ehr import BASE, FHIR, break_route, codes_of, issues_of
-from sent import answered, new_value, response, small
+from fhir_client import BASE, FHIR, break_route, codes_of, issues_of
+from sample_responses import answered, new_value, response, small
 
 TYPE = "QuestionnaireResponse"
 ASSESS = f"{TYPE}/$assess"

@@ -1,8 +1,8 @@
 """Everything that is emitted is valid R4 by the union of validators, checks IV19 and IV20."""
 
 import pytest
-from ehr import BASE, PUBLISHED, STORED, result_of
-from sent import identified, new_patient, new_value, response, small
+from fhir_client import BASE, PUBLISHED, STORED, result_of
+from sample_responses import identified, new_patient, new_value, response, small
 
 TYPE = "QuestionnaireResponse"
 SAMPLES = ("contradictory", "partial", "professional-with-labs")

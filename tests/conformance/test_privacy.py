@@ -4,8 +4,8 @@ import io
 import logging
 
 import pytest
-from ehr import BASE, break_route
-from sent import SYSTEM, answered, identified, new_value, response, small
+from fhir_client import BASE, break_route
+from sample_responses import SYSTEM, answered, identified, new_value, response, small
 
 from service.web.logs import JsonLines
 

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from ehr import FHIR, ORIGIN, PATIENCE_S, issues_of, matches
-from running import running
-from sent import SYSTEM, identified, new_value, strain
-from served import post
+from fhir_client import FHIR, ORIGIN, PATIENCE_S, issues_of, matches
+from gunicorn_server import post
+from running_service import running
+from sample_responses import SYSTEM, identified, new_value, strain
 
 TYPE = "QuestionnaireResponse"
 MANY = 20

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ehr import ORIGIN, PATIENCE_S, issues_of, path_of
-from running import running
-from sent import SYSTEM, new_value, strain
+from fhir_client import ORIGIN, PATIENCE_S, issues_of, path_of
+from running_service import running
+from sample_responses import SYSTEM, new_value, strain
 
 TYPE = "QuestionnaireResponse"
 MANY = 20

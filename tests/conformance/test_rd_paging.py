@@ -3,8 +3,8 @@
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from ehr import issues_of, link, matches, used
-from sent import new_patient, small
+from fhir_client import issues_of, link, matches, used
+from sample_responses import new_patient, small
 
 COUNT = 5
 

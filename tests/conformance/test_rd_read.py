@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
-from ehr import PUBLISHED, STORED, issues_of, path_of
+from fhir_client import PUBLISHED, STORED, issues_of, path_of
 
 EVERY = (*PUBLISHED, *STORED)
 ILL_FORMED = ("bad_id!", "x" * 65, "..", "%00", "%ff", "a%2Fb")

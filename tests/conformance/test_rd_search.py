@@ -3,8 +3,8 @@
 from urllib.parse import quote
 
 import pytest
-from ehr import BASE, included, issues_of, link, matches, names_used, used
-from sent import CANONICAL, new_patient, response, small
+from fhir_client import BASE, included, issues_of, link, matches, names_used, used
+from sample_responses import CANONICAL, new_patient, response, small
 
 STRICT = "handling=strict"
 

@@ -3,8 +3,8 @@
 from urllib.parse import quote
 
 import pytest
-from ehr import issues_of, link, matches, names_used, used
-from sent import CANONICAL, SYSTEM, identified, new_patient, new_value, response, small
+from fhir_client import issues_of, link, matches, names_used, used
+from sample_responses import CANONICAL, SYSTEM, identified, new_patient, new_value, response, small
 
 STRICT = "handling=strict"
 STATUSES = "http://hl7.org/fhir/questionnaire-answers-status"

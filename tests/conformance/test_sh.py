@@ -4,8 +4,8 @@ import json
 import logging
 
 import pytest
-from ehr import BASE, FHIR, PUBLISHED, issues_of, path_of, result_of
-from sent import SECOND, answered, new_patient, response, small
+from fhir_client import BASE, FHIR, PUBLISHED, issues_of, path_of, result_of
+from sample_responses import SECOND, answered, new_patient, response, small
 
 from service.app import create_app
 from service.settings import Settings

@@ -5,10 +5,10 @@ import socket
 import time
 
 import pytest
-from ehr import BASE, ORIGIN
-from running import running
-from sent import strain
-from served import answer_from, get, post
+from fhir_client import BASE, ORIGIN
+from gunicorn_server import answer_from, get, post
+from running_service import running
+from sample_responses import strain
 
 TYPE = "QuestionnaireResponse"
 LIMIT = 1_048_576

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from ehr import issues_of, matches, result_of
-from sent import SYSTEM, answered, identified, new_value, response, sample, small
+from fhir_client import issues_of, matches, result_of
+from sample_responses import SYSTEM, answered, identified, new_value, response, sample, small
 
 TYPE = "QuestionnaireResponse"
 SAMPLES = (

@@ -17,7 +17,7 @@ ROUNDS = 5
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request):
-    """A store with its schema; sqlite_url and postgresql_url stand in tests/storage/stores.py."""
+    """A store with its schema; sqlite_url and postgresql_url stand in tests/support/store_fixtures.py."""
     return request.getfixturevalue(f"{request.param}_url")
 
 

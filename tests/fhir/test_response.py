@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin import FOLDER, make_ready
+from validator_fixtures import FOLDER, make_ready
 
 from service.fhir.shapes import shape_of, shapes
 from service.fhir.structure import check_response

@@ -8,8 +8,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from ehr import BASE, Ehr, through
-from stores import new_database
+from fhir_client import BASE, Ehr, through
+from store_fixtures import new_database
 
 from service import app, cli
 from service.settings import ROOT, Settings

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ehr import BASE, STORED
+from fhir_client import BASE, STORED
 
 FOUR = dict.fromkeys(STORED, 1)
 TWICE = dict.fromkeys(STORED, 2)

@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from ehr import BASE, STORED
+from fhir_client import BASE, STORED
 
 from service.retention import commands, erasure
 from service.retention.commands import Console

@@ -5,7 +5,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from ehr import BASE
+from fhir_client import BASE
 
 FOUR = {"QuestionnaireResponse": 1, "RiskAssessment": 1, "Provenance": 1, "AuditEvent": 1}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from stores import PATIENT
+from store_fixtures import PATIENT
 
 from service.storage import Criterion, Draft, Search, TokenIs, check
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 import pytest
-from good_resources import RESOURCES
+from valid_resources import RESOURCES
 
 REMOVED = object()
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import fakes
 import orjson
 import pytest
-from served import answer_from, get, post, serving
+from gunicorn_server import answer_from, get, post, serving
 
 EVIL = "evil.example"
 APP = "https://app.example.org"

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from served import PATIENCE_S, answer_from, get, post, serving, started
+from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started
 
 HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
 

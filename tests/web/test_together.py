@@ -4,7 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from served import get, post, serving
+from gunicorn_server import get, post, serving
 
 from service.settings import ROOT
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from served import answer_from, get, post, serving
+from gunicorn_server import answer_from, get, post, serving
 
 from service import sandbox
 from service.catalogue import Catalogue

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ehr import STORED, Ehr, Json
-from sent import identified, new_value, response, small
+from fhir_client import STORED, Ehr, Json
+from sample_responses import identified, new_value, response, small
 
 TYPES = """
 Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent

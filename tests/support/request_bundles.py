@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
-from ehr import path_of
-from sent import small
+from fhir_client import path_of
+from sample_responses import small
 
 TYPE = "QuestionnaireResponse"
 

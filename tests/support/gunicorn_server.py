@@ -106,7 +106,7 @@ def started(
     given = {"DRAIN_S": "0", **settings}
     environment = {**os.environ, **{f"SERVICE_{name}": text for name, text in given.items()}}
     command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"]
-    command += ["--bind", f"127.0.0.1:{port}", "--pythonpath", "tests/web", *options, app]
+    command += ["--bind", f"127.0.0.1:{port}", "--pythonpath", "tests/support", *options, app]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from union import FOLDER, Judge, opened
+from fhir_validators import FOLDER, Judge, opened
 
 INSTALLED = FOLDER / "node_modules/.package-lock.json"  # npm writes it last
 CONSEQUENCE = "NO RESOURCE IS VALIDATED (Debian: apt-get install nodejs npm)"
