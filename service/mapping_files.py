@@ -74,15 +74,13 @@ def value_from(text: str, name: str) -> object:
         GuidanceError: `name: line n: what was expected`.
     """
     try:
-        _refuse_references(text)
+        _refuse_what_is_not_plain(text)
         node = yaml.compose(text, Loader=_Loader)
-        return None if node is None else _value(node, 0)
+        return None if node is None else _value(node)
     except _Refused as refused:
         raise GuidanceError([f"{name}: line {refused.line}: {refused}"]) from refused
     except yaml.YAMLError as error:
         raise GuidanceError([f"{name}: {_place(error)}not YAML: {_problem(error)}"]) from error
-    except RecursionError as error:
-        raise GuidanceError([f"{name}: expected at most {_DEEPEST} levels"]) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,36 +102,38 @@ def _problem(error: yaml.YAMLError) -> str:
     return known or "expected printable characters only"
 
 
-def _refuse_references(text: str) -> None:
+def _refuse_what_is_not_plain(text: str) -> None:
+    """Refuses references, tags and deep nesting before anything is built of the text."""
+    depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = getattr(event.start_mark, "line", 0) + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _Refused(line, "expected no anchor (&) and no alias (*)")
         if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
             raise _Refused(line, "expected no tag (!)")
+        if isinstance(event, yaml.NodeEvent) and depth > _DEEPEST:
+            raise _Refused(line, f"expected at most {_DEEPEST} levels")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
 
 
-def _value(node: yaml.Node, depth: int) -> Any:
-    line = node.start_mark.line + 1
-    if depth > _DEEPEST:
-        raise _Refused(line, f"expected at most {_DEEPEST} levels")
+def _value(node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, depth)
+        return _mapping(node)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(item, depth + 1) for item in node.value]
+        return [_value(item) for item in node.value]
     return _scalar(node)
 
 
-def _mapping(node: yaml.MappingNode, depth: int) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
-        key = _value(key_node, depth + 1)
+        key = _value(key_node)
         if not isinstance(key, str):
             raise _Refused(line, "expected text as a key; put it in quotes")
         if key in values:
             raise _Refused(line, f"expected each key once; {key} stands here again")
-        values[key] = _value(value_node, depth + 1)
+        values[key] = _value(value_node)
     return values
 
 

@@ -61,7 +61,7 @@ def test_a_decimal_number_keeps_its_digits():
         ("a: 1\n--- \nb: 2", "file.yaml: line 2: not YAML: but found another document"),
         ("a: \x07", "file.yaml: not YAML: expected printable characters only"),
         ("[" * 70 + "]" * 70, "file.yaml: line 1: expected at most 64 levels"),
-        ("[" * 3000 + "]" * 3000, "file.yaml: expected at most 64 levels"),
+        ("[" * 3000 + "]" * 3000, "file.yaml: line 1: expected at most 64 levels"),
     ],
 )
 def test_what_mapping_files_do_not_use_is_refused_with_its_line(text: str, fault: str) -> None:
