@@ -124,13 +124,20 @@ def test_px05_mixed_requests_at_once_get_what_they_get_one_by_one(ehr):
         lambda: ehr.get("metadata", accept="image/png"),
         lambda: ehr.post(f"{TYPE}/$assess", second, x_request_id="theirs"),
         lambda: ehr.post(f"{TYPE}/$assess", first, prefer="return=minimal"),
+        lambda: ehr.post(f"{TYPE}/$assess?_format=xml", first),
+        lambda: ehr.post(f"{TYPE}/$assess?_format=application/json&_pretty=true", second),
         lambda: ehr.post(TYPE, b"{", origin="https://stranger.example.org"),
     ]
     alone = [seen(call()) for call in calls]
-    together = at_once(lambda place: [seen(call()) for call in calls[place % 8 :] + calls[: place % 8]], 16)
+    together = at_once(lambda place: [seen(call()) for call in turned(calls, place)], 16)
     for place, answers in enumerate(together):
-        turned = alone[place % 8 :] + alone[: place % 8]
-        assert answers == turned
+        assert answers == turned(alone, place)
+
+
+def turned(listed, place):
+    """Returns the same in another order for each caller."""
+    start = place % len(listed)
+    return listed[start:] + listed[:start]
 
 
 def seen(answer):
@@ -140,6 +147,13 @@ def seen(answer):
         answer.data,
         sorted((name, value) for name, value in answer.headers.items() if name not in own),
     )
+
+
+def test_px05_every_answer_has_a_number_of_its_own(ehr):
+    asked = lambda _: [ehr.get("metadata", x_request_id="same").headers for _ in range(10)]  # noqa: E731
+    headers = [each for some in at_once(asked, 8) for each in some]
+    assert len({each["X-Request-Id"] for each in headers}) == 80
+    assert {each["X-Correlation-Id"] for each in headers} == {"same"}
 
 
 def test_px05_every_page_of_every_caller_is_its_own(ehr):

