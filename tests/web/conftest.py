@@ -24,18 +24,27 @@ def artifacts() -> list[Any]:
     return fakes.artifacts()
 
 
-@pytest.fixture
-def assessor() -> fakes.FakeAssessor:
+@pytest.fixture(scope="session")
+def fake_assessor() -> fakes.FakeAssessor:
+    """Belongs to the one application of all tests; a test takes it as `assessor`."""
     return fakes.FakeAssessor()
 
 
-@pytest.fixture
-def application(assessor: Any) -> Application:
-    return fakes.composed(assessor)
+@pytest.fixture(scope="session")
+def application(fake_assessor: fakes.FakeAssessor) -> Application:
+    return fakes.composed(fake_assessor)
 
 
 @pytest.fixture
-def client(application: Application) -> FlaskClient:
+def assessor(fake_assessor: fakes.FakeAssessor) -> fakes.FakeAssessor:
+    """Has seen nothing yet, and does not fail."""
+    fake_assessor.raises = None
+    fake_assessor.seen.clear()
+    return fake_assessor
+
+
+@pytest.fixture
+def client(application: Application, assessor: fakes.FakeAssessor) -> FlaskClient:
     return application.test_client()
 
 

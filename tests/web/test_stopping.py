@@ -16,6 +16,7 @@ def until(condition):
     limit = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < limit
+        time.sleep(0.02)  # leaves the processor to the server
 
 
 def is_not_ready(server):
