@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import small_forms
-from small_forms import FOLDER, compiled, copied, form, load, response, shown, structs
+from small_forms import CORPUS, compiled, copied, form, load, response, shown, structs
 
 from service.questionnaire import lint, validate
 from service.questionnaire.problems import COMPLETE_STATUSES
 
-FILES = sorted(path.name for path in (FOLDER / "corpus").glob("*.yaml"))
+FILES = sorted(path.name for path in CORPUS.glob("*.yaml"))
 
 
 def rows() -> list[Any]:

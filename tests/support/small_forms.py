@@ -25,7 +25,7 @@ from service.fhir import extensions as ext
 from service.questionnaire import CompiledQuestionnaire, compile_leniently
 from service.terminology import value_sets_from
 
-FOLDER = Path(__file__).parent
+CORPUS = Path(__file__).resolve().parents[1] / "questionnaire" / "corpus"
 CANONICAL = "https://forms.example.org/Questionnaire/small|1"
 SYSTEM = "https://forms.example.org/CodeSystem/answers"
 UCUM = "http://unitsofmeasure.org"
@@ -78,7 +78,7 @@ Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.
 @cache
 def load(name: str) -> Any:
     """Reads one YAML file of the corpus."""
-    return yaml.load((FOLDER / "corpus" / name).read_text("utf-8"), Loader)
+    return yaml.load((CORPUS / name).read_text("utf-8"), Loader)
 
 
 def form(*items: Mapping[str, Any], **root: Any) -> dict[str, Any]:

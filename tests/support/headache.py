@@ -11,7 +11,7 @@ from service.datatypes.form import Form, Option, Question
 from service.guidance import Guidance, load
 from service.mapping_files import read_documents
 
-FOLDER = Path(__file__).resolve().parent / "fixture"
+FOLDER = Path(__file__).resolve().parents[1] / "guidance" / "fixture"
 SYSTEM = "https://guidance.example.org/fhir/CodeSystem/desk-answers"
 LOINC = "http://loinc.org"
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/desk|1.0.0"
