@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.datatypes.answers import Coding
@@ -355,7 +356,7 @@ def edited(response: dict[str, Any], number: int, action: str, name: str, junk: 
         container[name] = junk if action == "add" else deepcopy(container[key])
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(EDITS)
 def test_no_change_of_a_value_makes_it_unsound(decode, edits):
     response = deepcopy(SAMPLE)
@@ -406,7 +407,7 @@ SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(st.integers(0, 2000), st.integers(0, 40), SNIPPETS, st.booleans())
 @example(0, 0, b" ", False)
 def test_no_change_of_the_bytes_makes_it_unsound(decode, start, length, snippet, copy):
@@ -416,7 +417,7 @@ def test_no_change_of_the_bytes_makes_it_unsound(decode, start, length, snippet,
     check_sound(decode, body[:start] + inserted + body[start + (0 if copy else length) :])
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 60))
 def test_no_piece_moved_to_another_place_makes_it_unsound(decode, source, target, length):
     body = written(SAMPLE)

@@ -6,7 +6,8 @@ from typing import Any
 
 import headache
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from reference_evaluator import Reference
 
@@ -28,7 +29,7 @@ def responses(draw: st.DrawFn) -> Answers:
     return headache.respond(raw, chart=chart if draw(st.booleans()) else {})
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(responses())
 def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answers) -> None:
     guidance, documents = _loaded()
@@ -51,7 +52,7 @@ def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answ
     assert [tally.state for tally in result.tables[0].rows] == [reference.row(row) for row in table["rows"]]
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(responses(), st.randoms(use_true_random=False))
 def test_every_completion_lands_inside_the_interval(answers: Answers, chance: random.Random) -> None:
     guidance, _ = _loaded()
@@ -68,7 +69,7 @@ def test_every_completion_lands_inside_the_interval(answers: Answers, chance: ra
         }
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(responses(), st.randoms(use_true_random=False))
 def test_only_open_questions_that_are_listed_can_move_the_result(
     answers: Answers, chance: random.Random

@@ -6,7 +6,8 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from small_forms import SYSTEM, compiled, copied, form, response
 
@@ -200,7 +201,7 @@ def typed(said: dict[str, str]) -> dict[str, tuple[Coding, ...]]:
     return {name: (Coding(SYSTEM, code),) for name, code in said.items()}
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(forms(), answers)
 def test_enabled_is_what_fhir_says(items: list[dict[str, Any]], said: dict[str, str]) -> None:
     enabled, closed = compiled(form(*items)).enabled(typed(said))
@@ -208,7 +209,7 @@ def test_enabled_is_what_fhir_says(items: list[dict[str, Any]], said: dict[str, 
     assert not enabled & closed
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(forms(), answers)
 def test_no_completion_opens_what_is_closed_for_certain(
     items: list[dict[str, Any]], said: dict[str, str]
@@ -222,7 +223,7 @@ def test_no_completion_opens_what_is_closed_for_certain(
         assert not closed & plainly_enabled(items, completed)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(forms(), answers)
 def test_bits_and_occurrences_agree(items: list[dict[str, Any]], said: dict[str, str]) -> None:
     known = compiled(form(*items))

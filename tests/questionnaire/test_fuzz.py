@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from small_forms import compiled, copied, form, load, response
 
@@ -68,7 +69,7 @@ def forms() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 PAIRS = forms()
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(objects, objects)
 def test_any_object_against_any_object_is_answered(
     sent: dict[str, Any], questionnaire: dict[str, Any]
@@ -76,7 +77,7 @@ def test_any_object_against_any_object_is_answered(
     _answered(sent, questionnaire)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@examples(200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_response_and_a_form_with_parts_replaced_are_answered(data: st.DataObject) -> None:
     questionnaire, sent = copy.deepcopy(data.draw(st.sampled_from(PAIRS)))

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from small_forms import SYSTEM, UCUM, compiled, copied, form, response, shown, structs
 
@@ -272,7 +273,7 @@ def _moved_last(sent: Response) -> None:
     sent["item"].append(sent["item"].pop(0))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data())
 def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data: st.DataObject) -> None:
     items, chosen = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
@@ -291,7 +292,7 @@ def test_a_valid_response_has_no_fault_and_both_paths_read_the_same_answers(data
         assert slow, "a plain valid response must take the accept path"
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.data())
 def test_exactly_the_planted_fault_is_found(data: st.DataObject) -> None:
     items, chosen = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from reference_search import ReferenceSearch
 
@@ -143,7 +144,7 @@ def drafts_of(content):
     return [Draft("A", of_id, updated, b"{}", found) for of_id, (updated, found) in content.items()]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(content=contents, asked=st.lists(searches, min_size=5, max_size=12))
 def test_rd18_a_store_has_the_pages_of_the_reference(stored, content, asked):
     drafts = drafts_of(content)

@@ -3,7 +3,8 @@
 import fakes
 import orjson
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.settings import ROOT
@@ -63,7 +64,7 @@ def changed(node, path, change):
     return copy
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]),
     path=st.sampled_from(PATHS) | st.text(max_size=30).map(lambda text: "/fhir/" + text),
@@ -80,7 +81,7 @@ def test_any_request_gets_an_answer_that_a_client_can_read(faked, method, path, 
         assert orjson.loads(answer.data)["resourceType"] == "OperationOutcome"
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     place=st.sampled_from(PLACES),
     change=st.none()
@@ -97,7 +98,7 @@ def test_any_change_of_a_response_is_assessed_or_refused(real, place, change):
     assert orjson.loads(answer.data)["resourceType"] == expected
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(cut=st.integers(0, 7000), noise=st.binary(min_size=1, max_size=4))
 def test_any_broken_bytes_are_assessed_or_refused(real, cut, noise):
     body = orjson.dumps(SAMPLE)
