@@ -31,13 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says what was skipped in one line for each reason."""
+    """Says what was skipped in one line for each reason; scripts/test adds up what its parts skipped."""
     reports = terminalreporter.stats.get("skipped", [])
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
-    if reasons:
+    lines = [f"{count:5} {reason}\n" for reason, count in reasons.most_common()]
+    if folder := os.environ.get("TESTS_SKIPPED_DIR"):
+        Path(folder, str(os.getpid())).write_text("".join(lines), encoding="utf-8")
+    elif lines:
         terminalreporter.section("skipped")
-    for reason, count in reasons.most_common():
-        terminalreporter.write_line(f"{count:5} {reason}")
+        terminalreporter.write("".join(lines))
 
 
 @pytest.fixture(scope="session", autouse=True)
