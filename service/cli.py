@@ -37,7 +37,11 @@ def run() -> NoReturn:
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
-        return int(program.main([*arguments], "python -m service", standalone_mode=False) or DONE)
+        # Not by `program.main`, which ends the process where a reader of the output stops reading.
+        with program.make_context("python -m service", [*arguments]) as context:
+            return int(program.invoke(context) or DONE)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.UsageError as error:
         if error.ctx is not None:
             click.echo(error.ctx.get_usage(), err=True)
