@@ -26,7 +26,7 @@ from service.validate import Validator
 
 Json = dict[str, Any]
 
-LIMITS = SandboxLimits(cpu_s=1, wall_s=2.0, memory_bytes=256 * 1024 * 1024)
+LIMITS = SandboxLimits(cpu_s=1, wall_s=60.0, memory_bytes=256 * 1024 * 1024)
 MIB = 1024
 """In the unit of ru_maxrss, which is KiB."""
 
