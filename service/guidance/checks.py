@@ -28,7 +28,7 @@ from service.guidance.conditions import (
     Switch,
     walk,
 )
-from service.guidance.model import Outcome, Parameter, Promise, Rule, Score, Written
+from service.guidance.model import Outcome, Parameter, Rule, Score, Written
 from service.guidance.options import CHOICES, NUMBERS, PLAIN, ZERO, Weights, codings_of, units_of, weights_of
 from service.guidance.schema import fault_line
 
@@ -108,17 +108,15 @@ def _duplicates(written: Written) -> Iterator[Fault]:
     yield from _twice("guidance.yaml", ("tiers",), (tier.code for tier in written.tiers))
     yield from _twice("guidance.yaml", ("outcomes",), (outcome.code for outcome in written.outcomes))
     yield from _twice("guidance.yaml", ("promises",), (promise.name for promise in written.promises))
-    yield from _twice(
-        "guidance.yaml", ("exceptions",), (exception.finding for exception in written.exceptions)
-    )
+    exceptions = [exception.finding for exception in written.exceptions]
+    yield from _twice("guidance.yaml", ("exceptions",), exceptions)
     yield from _twice("sources.yaml", (), (statement.id for statement in written.statements))
     yield from _twice("findings.yaml", (), (finding.name for finding in written.findings))
     yield from _twice("rules.yaml", (), (rule.name for rule in written.rules))
     yield from _twice("comparisons.yaml", (), (comparison.name for comparison in written.comparisons))
     yield from _twice("advice.yaml", (), (advice.name for advice in written.advice))
-    yield from _twice(
-        "contradictions.yaml", (), (contradiction.name for contradiction in written.contradictions)
-    )
+    contradictions = [contradiction.name for contradiction in written.contradictions]
+    yield from _twice("contradictions.yaml", (), contradictions)
     yield from _twice("scores.yaml", (), (score.name for score in written.scores))
 
 
@@ -143,11 +141,8 @@ def _codes(written: Written) -> Iterator[tuple[str, Place, str]]:
 
 def _questionnaire(written: Written, form: Form) -> Iterator[Fault]:
     if written.identity.questionnaire != form.canonical:
-        yield (
-            "guidance.yaml",
-            ("questionnaire",),
-            f"expected the canonical of its questionnaire, {form.canonical}",
-        )
+        expected = f"expected the canonical of its questionnaire, {form.canonical}"
+        yield "guidance.yaml", ("questionnaire",), expected
 
 
 def _outcome(outcome: Outcome, levels: Collection[str]) -> Iterator[Fault]:
@@ -166,11 +161,8 @@ def _unused_levels(written: Written) -> Iterator[Fault]:
     used = {level for outcome in written.outcomes for level in outcome.levels}
     for level in written.levels:
         if level not in used:
-            yield (
-                "guidance.yaml",
-                ("levels", level),
-                "is used by no outcome; expected a use, or to be left out",
-            )
+            expected = "is used by no outcome; expected a use, or to be left out"
+            yield "guidance.yaml", ("levels", level), expected
 
 
 def _kinds(written: Written) -> Iterator[Fault]:
@@ -189,13 +181,10 @@ def _promises(written: Written) -> Iterator[Fault]:
         if promise.tier and promise.tier not in tiers:
             key = "tier" if promise.form == "only-if" else "tier-at-least"
             yield "guidance.yaml", ("promises", promise.name, key), _unknown(promise.tier, tiers)
-        yield from _promised_kinds(promise, written.kinds)
-
-
-def _promised_kinds(promise: Promise, kinds: Collection[str]) -> Iterator[Fault]:
-    for index, kind in enumerate(promise.kinds):
-        if kind not in kinds:
-            yield "guidance.yaml", ("promises", promise.name, promise.form, index), _unknown(kind, kinds)
+        for index, kind in enumerate(promise.kinds):
+            if kind not in written.kinds:
+                place = ("promises", promise.name, promise.form, index)
+                yield "guidance.yaml", place, _unknown(kind, written.kinds)
 
 
 def _exceptions(written: Written) -> Iterator[Fault]:
@@ -207,11 +196,8 @@ def _exceptions(written: Written) -> Iterator[Fault]:
             yield "guidance.yaml", (*place, "finding"), "expected the name of a finding"
         for index, rule in enumerate(exception.cancels):
             if rule not in rules:
-                yield (
-                    "guidance.yaml",
-                    (*place, "cancels", index),
-                    "expected the name of a rule that fires a tier",
-                )
+                expected = "expected the name of a rule that fires a tier"
+                yield "guidance.yaml", (*place, "cancels", index), expected
 
 
 def _tables(written: Written) -> Iterator[Fault]:
@@ -228,11 +214,8 @@ def _worse(written: Written) -> Iterator[Fault]:
     for contradiction in written.contradictions:
         for index, name in enumerate(contradiction.worse):
             if name not in findings:
-                yield (
-                    "contradictions.yaml",
-                    (contradiction.name, "worse", index),
-                    "expected the name of a finding",
-                )
+                place = (contradiction.name, "worse", index)
+                yield "contradictions.yaml", place, "expected the name of a finding"
 
 
 # Units: a parameter must be comparable with what the question can answer, and the other way round.
@@ -296,14 +279,15 @@ def _named(condition: Named, written: Written) -> Expected:
 def _answer(condition: Is | Answered | Measured, written: Written, form: Form) -> Expected:
     question = form.questions.get(condition.link_id)
     if question is None:
-        yield (
-            ("answer",),
-            f"expected the linkId of a question; {condition.link_id} is not in the questionnaire",
-        )
+        yield ("answer",), _not_in_the_questionnaire(condition.link_id)
     elif isinstance(condition, Is):
         yield from _options(condition, question, written)
     elif isinstance(condition, Measured):
         yield from _measured(condition, question, written)
+
+
+def _not_in_the_questionnaire(link_id: str) -> str:
+    return f"expected the linkId of a question; {link_id} is not in the questionnaire"
 
 
 def _options(condition: Is, question: Question, written: Written) -> Expected:
@@ -322,16 +306,18 @@ def _options(condition: Is, question: Question, written: Written) -> Expected:
 
 def _measured(condition: Measured, question: Question, written: Written) -> Expected:
     if question.type not in NUMBERS:
-        yield (
-            (condition.comparison,),
-            f"expected a question for a number; this one is of type {question.type}",
-        )
+        expected = f"expected a question for a number; this one is of type {question.type}"
+        yield (condition.comparison,), expected
     for name in condition.parameters:
-        yield from _parameter(name, COMPARISONS[condition.comparison], (condition.comparison,), written)
+        yield from _compared(name, condition.comparison, written)
     known = [written.parameters[name] for name in condition.parameters if name in written.parameters]
     numbers = [parameter for parameter in known if not isinstance(parameter.value, bool)]
     for expected in _unit_faults(question, numbers):
         yield (condition.comparison,), expected
+
+
+def _compared(name: str, comparison: str, written: Written) -> Expected:
+    return _parameter(name, COMPARISONS[comparison], (comparison,), written)
 
 
 def _parameter(name: str, edge: str, keys: Place, written: Written) -> Expected:
@@ -339,10 +325,8 @@ def _parameter(name: str, edge: str, keys: Place, written: Written) -> Expected:
     if parameter is None:
         yield (*keys, "parameter"), f"expected a parameter of guidance.yaml; {name} is not one"
     elif parameter.edge != edge:
-        yield (
-            (*keys, "parameter"),
-            f"expected a parameter with the edge {edge}; that of {name} is {parameter.edge}",
-        )
+        expected = f"expected a parameter with the edge {edge}; that of {name} is {parameter.edge}"
+        yield (*keys, "parameter"), expected
 
 
 def _score(condition: InBand | Scored, written: Written) -> Expected:
@@ -354,9 +338,7 @@ def _score(condition: InBand | Scored, written: Written) -> Expected:
             if band not in bands[condition.score]:
                 yield ("band",), _unknown(band, bands[condition.score])
     if isinstance(condition, Scored):
-        yield from _parameter(
-            condition.parameter, COMPARISONS[condition.comparison], (condition.comparison,), written
-        )
+        yield from _compared(condition.parameter, condition.comparison, written)
 
 
 def _result(condition: AtTier | AtLevel, written: Written) -> Expected:
@@ -380,10 +362,8 @@ def _group(group: Group, written: Written) -> Expected:
     yield from _parameter(group.parameter, "at least", ("at-least",), written)
     parameter = written.parameters.get(group.parameter)
     if parameter is not None and not _is_count(parameter, len(group.parts)):
-        yield (
-            ("at-least", "parameter"),
-            f"expected a whole number from 1 to {len(group.parts)} in {parameter.name}",
-        )
+        expected = f"expected a whole number from 1 to {len(group.parts)} in {parameter.name}"
+        yield ("at-least", "parameter"), expected
 
 
 def _is_count(parameter: Parameter, parts: int) -> bool:
@@ -421,11 +401,8 @@ def _unreached_tiers(written: Written) -> Iterator[Fault]:
     reached = {rule.tier for rule in written.rules}
     for tier in written.tiers[1:]:
         if tier.code not in reached:
-            yield (
-                "guidance.yaml",
-                ("tiers", tier.code),
-                "no rule fires it; expected one for every tier but the lowest",
-            )
+            expected = "no rule fires it; expected one for every tier but the lowest"
+            yield "guidance.yaml", ("tiers", tier.code), expected
 
 
 def _decision_list(outcome: Outcome, rules: list[Rule]) -> Iterator[Fault]:
@@ -435,19 +412,13 @@ def _decision_list(outcome: Outcome, rules: list[Rule]) -> Iterator[Fault]:
         yield *where, f"expected the last rule of the outcome {outcome.code} to say otherwise: true"
     for rule in rules[:-1]:
         if rule.when is None:
-            yield (
-                "rules.yaml",
-                (rule.name, "otherwise"),
-                f"expected only in the last rule of the outcome {outcome.code}",
-            )
+            expected = f"expected only in the last rule of the outcome {outcome.code}"
+            yield "rules.yaml", (rule.name, "otherwise"), expected
     fired = {rule.level for rule in rules}
     for index, level in enumerate(outcome.levels):
         if level not in fired:
-            yield (
-                "guidance.yaml",
-                (*place, "levels", index),
-                f"no rule fires {level}; expected one for every level",
-            )
+            expected = f"no rule fires {level}; expected one for every level"
+            yield "guidance.yaml", (*place, "levels", index), expected
 
 
 # Scores: every question has weights, and the bands cover every possible sum once.
@@ -472,7 +443,7 @@ def _item_faults(score: Score, form: Form) -> Iterator[Fault]:
         question = form.questions.get(link_id)
         place = (score.name, "sum-of", index)
         if question is None:
-            yield _FILE, place, f"expected the linkId of a question; {link_id} is not in the questionnaire"
+            yield _FILE, place, _not_in_the_questionnaire(link_id)
         elif not any(option.weight is not None for option in question.options):
             yield _FILE, place, "expected a question whose options have weights (itemWeight or ordinalValue)"
         elif link_id in score.items[:index]:
@@ -486,11 +457,8 @@ def _end_faults(score: Score, written: Written) -> Iterator[Fault]:
             if isinstance(end, str) and (
                 parameter is None or isinstance(parameter.value, bool) or not _is_plain(parameter)
             ):
-                yield (
-                    _FILE,
-                    (score.name, "bands", band.name, key),
-                    "expected a parameter that is a plain number",
-                )
+                place = (score.name, "bands", band.name, key)
+                yield _FILE, place, "expected a parameter that is a plain number"
 
 
 def _repeated_bands(score: Score) -> Iterator[Fault]:
@@ -546,11 +514,8 @@ def _score_unit_faults(written: Written) -> Iterator[Fault]:
         for inner, part in walk(condition, place):
             parameter = written.parameters.get(part.parameter) if isinstance(part, Scored) else None
             if parameter is not None and not _is_plain(parameter):
-                yield (
-                    file,
-                    inner,
-                    f"expected a plain number; the unit of {parameter.name} is {parameter.unit}",
-                )
+                expected = f"expected a plain number; the unit of {parameter.name} is {parameter.unit}"
+                yield file, inner, expected
 
 
 # Use: findings do not go in circles, everything written is used, every statement is accounted for.
@@ -567,16 +532,14 @@ def _use_faults(written: Written) -> Iterator[Fault]:
     yield from _statements(written)
 
 
-def _citations(written: Written) -> Iterator[tuple[str, tuple[str | int, ...], tuple[str, ...]]]:
+def _citations(written: Written) -> Iterator[tuple[str, Place, tuple[str, ...]]]:
     """Yields the statements that each entry cites, with the file and the place of the entry."""
-    yield from (
-        ("guidance.yaml", ("parameters", parameter.name), parameter.sources)
-        for parameter in written.parameters.values()
-    )
-    yield from (("guidance.yaml", ("tiers", tier.code), tier.sources) for tier in written.tiers)
-    yield from (
-        ("guidance.yaml", ("outcomes", outcome.code), outcome.sources) for outcome in written.outcomes
-    )
+    for parameter in written.parameters.values():
+        yield "guidance.yaml", ("parameters", parameter.name), parameter.sources
+    for tier in written.tiers:
+        yield "guidance.yaml", ("tiers", tier.code), tier.sources
+    for outcome in written.outcomes:
+        yield "guidance.yaml", ("outcomes", outcome.code), outcome.sources
     yield from (("findings.yaml", (finding.name,), finding.sources) for finding in written.findings)
     yield from (("rules.yaml", (rule.name,), rule.sources) for rule in written.rules)
     yield from (("advice.yaml", (advice.name,), advice.sources) for advice in written.advice)
@@ -593,15 +556,12 @@ def _circles(written: Written) -> Iterator[Fault]:
     for start in reads:
         circle = _circle(start, reads, done)
         if circle:
-            yield (
-                "findings.yaml",
-                (circle[0], "when"),
-                f"goes in a circle: {' -> '.join(circle)}; expected none",
-            )
+            expected = f"goes in a circle: {' -> '.join(circle)}; expected none"
+            yield "findings.yaml", (circle[0], "when"), expected
 
 
 def _circle(start: str, reads: dict[str, list[str]], done: set[str]) -> list[str]:
-    """A circle that can be reached from `start` and holds no finding that is already done; else empty."""
+    """Returns a circle that `start` reaches, without any finding that is done already; else nothing."""
     path: list[str] = []
     waiting = [iter([start])]
     while waiting:
@@ -634,13 +594,8 @@ def _unused_findings(written: Written) -> Iterator[Fault]:
 
 def _unused_parameters(written: Written) -> Iterator[Fault]:
     used = {name for _, _, condition in written.conditions() for name in _parameters(condition)}
-    used |= {
-        end
-        for score in written.scores
-        for band in score.bands
-        for end in (band.low, band.high)
-        if isinstance(end, str)
-    }
+    bands = [band for score in written.scores for band in score.bands]
+    used |= {end for band in bands for end in (band.low, band.high) if isinstance(end, str)}
     for name in written.parameters:
         if name not in used:
             yield "guidance.yaml", ("parameters", name), "nothing reads it; expected a use, or to be left out"
@@ -661,11 +616,8 @@ def _statements(written: Written) -> Iterator[Fault]:
         for index, source in enumerate(sources):
             cited.add(source)
             if source not in listed:
-                yield (
-                    file,
-                    (*place, "sources", index),
-                    f"expected a statement of sources.yaml; {source} is not listed",
-                )
+                expected = f"expected a statement of sources.yaml; {source} is not listed"
+                yield file, (*place, "sources", index), expected
     for statement in written.statements:
         if statement.id in cited and statement.unused:
             yield "sources.yaml", (statement.id, "unused"), "is cited; expected no reason why it is unused"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from service.datatypes.answers import Coding
 from service.guidance.conditions import (
@@ -37,7 +37,13 @@ _MISSING: dict[str, Any] = {"required": "is missing; expected it here", "null": 
 
 
 class Shape(Schema):
-    """A mapping with exactly the keys that are declared; the message of an unknown key lists them."""
+    """A mapping with exactly the keys that are declared; the message of an unknown key lists them.
+
+    An entry becomes what `makes` says, by default a dict. A field has the name of the member that it
+    fills, and as `data_key` the key of the file where that is another.
+    """
+
+    makes: ClassVar[type[Any]] = dict
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -48,13 +54,25 @@ class Shape(Schema):
             "type": f"expected a mapping with the keys: {known}",
         }
 
+    @post_load
+    def _made(self, data: dict[str, Any], **_: Any) -> Any:
+        return self.makes(**self._members(data))
+
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Returns the members of what is made, from the values of an entry by field."""
+        return data
+
 
 class Part(fields.Nested):
-    """A mapping inside a mapping, or with `many` a list of them."""
+    """A mapping inside a mapping, or with `many` a list of them, which loads to a tuple."""
 
     def __init__(self, shape: type[Shape], **options: Any) -> None:
         messages = {**_MISSING, "type": "expected a list of mappings"}
         super().__init__(shape, error_messages=messages, **options)
+
+    def _deserialize(self, *arguments: Any, **options: Any) -> Any:
+        loaded = super()._deserialize(*arguments, **options)
+        return tuple(loaded) if self.many else loaded
 
 
 class Strict(fields.Field[T]):
@@ -219,22 +237,21 @@ class Sourced(Shape):
             raise ValidationError("expected at least one statement, or origin: project", "sources")
 
 
-class CodingShape(Shape):
-    """`{system, code, display}`; the display is for the reader of the file and is optional."""
+class CodeShape(Shape):
+    """`{system, code, display}`; the display is optional."""
 
     system = Text(required=True)
     code = Word(required=True)
-    display = Text()
+    display = Text(load_default="")
 
 
-def coding_from(data: Mapping[str, str]) -> Coding:
-    """Returns the coding of a loaded `CodingShape`."""
-    return Coding(data["system"], data["code"])
+class CodingShape(CodeShape):
+    """A coding, whose display is for the reader of the file only."""
 
+    makes = Coding
 
-def codings_from(data: Any) -> tuple[Coding, ...]:
-    """Returns the codings of a list of loaded `CodingShape`s; absent is none."""
-    return tuple(coding_from(entry) for entry in data or ())
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {"system": data["system"], "code": data["code"]}
 
 
 # Conditions.

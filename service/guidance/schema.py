@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, post_load, validates_schema
+from marshmallow import Schema, ValidationError, validates_schema
 
+from service.datatypes.answers import Coding
 from service.errors import GuidanceError
 from service.guidance.conditions import Place
 from service.guidance.fields import (
     Anything,
     ByName,
     Choice,
+    CodeShape,
     CodingShape,
     ConditionField,
     ListOf,
@@ -32,8 +34,6 @@ from service.guidance.fields import (
     Text,
     TrueOrFalse,
     Word,
-    coding_from,
-    codings_from,
 )
 from service.guidance.model import (
     Advice,
@@ -64,58 +64,66 @@ from service.guidance.model import (
 GROUPS = ("safety", "self-care", "work-up", "come-back", "information")
 
 
+class Worded(Shape):
+    """An entry with words for the patient, the clinician or both."""
+
+    @validates_schema
+    def _says_something(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not data["patient"] and not data["clinician"]:
+            raise ValidationError("expected words for the patient, the clinician or both", "patient")
+
+
+class SaysShape(Worded):
+    """Words for one or both readers."""
+
+    makes = Says
+
+    patient = Text(load_default="")
+    clinician = Text(load_default="")
+
+
+class ReadersShape(SaysShape):
+    """Words for both readers."""
+
+    patient = Text(required=True)
+    clinician = Text(required=True)
+
+
+class Saying(Worded):
+    """An entry that has its words beside its other keys; they become one member, `says`."""
+
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        says = Says(data.pop("patient"), data.pop("clinician"))
+        return {**super()._members(data), "says": says}
+
+
 class StatementShape(Shape):
     """One statement of the source, in our words."""
 
-    statement = StatementId(required=True)
+    makes = Statement
+
+    id = StatementId(required=True, data_key="statement")
     section = Text(required=True)
     where = Text(required=True)
     claim = Text(required=True)
     kind = Text(required=True)
     unused = Text(load_default="")
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Statement:
-        return Statement(id=data["statement"], **{key: data[key] for key in data if key != "statement"})
-
 
 class FindingShape(Sourced):
     """One finding."""
 
-    finding = Name(required=True)
+    makes = Finding
+
+    name = Name(required=True, data_key="finding")
     kind = Name(required=True)
     means = Text(required=True)
     when = ConditionField(required=True)
-    not_sure = Choice("present", "unknown", load_default="unknown", data_key="not-sure")
+    unsure_present = Choice("present", "unknown", load_default="unknown", data_key="not-sure")
     codes = Part(CodingShape, many=True, load_default=())
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Finding:
-        return Finding(
-            name=data["finding"],
-            kind=data["kind"],
-            means=data["means"],
-            when=data["when"],
-            unsure_present=data["not_sure"] == "present",
-            codes=codings_from(data["codes"]),
-            origin=data["origin"],
-            sources=data["sources"],
-        )
-
-
-class SaysShape(Shape):
-    """Words for one or both readers."""
-
-    patient = Text(load_default="")
-    clinician = Text(load_default="")
-
-    @validates_schema
-    def _says_something(self, data: Mapping[str, Any], **_: Any) -> None:
-        _somebody_reads(data)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Says:
-        return Says(**data)
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "unsure_present": data["unsure_present"] == "present"}
 
 
 class RiskShape(Shape):
@@ -128,7 +136,9 @@ class RiskShape(Shape):
 class RuleShape(Sourced):
     """One rule: a condition or `otherwise`, and a tier or a risk."""
 
-    rule = Name(required=True)
+    makes = Rule
+
+    name = Name(required=True, data_key="rule")
     kind = Name(load_default="")
     when = ConditionField(load_default=None)
     otherwise = OnlyTrue(load_default=False)
@@ -143,73 +153,48 @@ class RuleShape(Sourced):
         if faults:
             raise ValidationError(faults)
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Rule:
-        risk = data["risk"] or {"outcome": "", "level": ""}
-        kept = ("kind", "when", "tier", "priority", "says", "origin", "sources")
-        return Rule(name=data["rule"], **risk, **{key: data[key] for key in kept})
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        del data["otherwise"]
+        risk = data.pop("risk") or {"outcome": "", "level": ""}
+        return {**data, **risk}
 
 
-def _rule_faults(data: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    faults: list[tuple[str, list[str]]] = []
+def _rule_faults(data: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if (data["when"] is None) != data["otherwise"]:
-        faults.append(("when", ["expected either a condition here or otherwise: true"]))
+        yield "when", ["expected either a condition here or otherwise: true"]
     if (data["tier"] == "") == (data["risk"] is None):
-        faults.append(("tier", ["expected either a tier or a risk: {outcome, level}"]))
+        yield "tier", ["expected either a tier or a risk: {outcome, level}"]
     elif data["risk"] is None and data["otherwise"]:
-        faults.append(("otherwise", ["expected a condition; only a rule for a risk may say otherwise"]))
+        yield "otherwise", ["expected a condition; only a rule for a risk may say otherwise"]
     elif data["risk"] is None and not data["kind"]:
-        faults.append(("kind", ["is missing; expected a kind for a rule that fires a tier"]))
+        yield "kind", ["is missing; expected a kind for a rule that fires a tier"]
     elif data["risk"] is not None and data["priority"]:
-        faults.append(("priority", ["expected only in a rule that fires a tier"]))
-    return faults
+        yield "priority", ["expected only in a rule that fires a tier"]
 
 
-class AdviceShape(Sourced):
+class AdviceShape(Saying, Sourced):
     """One piece of advice."""
 
-    advice = Name(required=True)
+    makes = Advice
+
+    name = Name(required=True, data_key="advice")
     group = Choice(*GROUPS, required=True)
     when = ConditionField(extra=True, load_default=None)
     patient = Text(load_default="")
     clinician = Text(load_default="")
     codes = Part(CodingShape, many=True, load_default=())
 
-    @validates_schema
-    def _says_something(self, data: Mapping[str, Any], **_: Any) -> None:
-        _somebody_reads(data)
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Advice:
-        return Advice(
-            name=data["advice"],
-            group=data["group"],
-            when=data["when"],
-            says=Says(data["patient"], data["clinician"]),
-            codes=codings_from(data["codes"]),
-            origin=data["origin"],
-            sources=data["sources"],
-        )
-
-
-class ContradictionShape(Shape):
+class ContradictionShape(Saying):
     """Answers that cannot all be true."""
 
-    contradiction = Name(required=True)
+    makes = Contradiction
+
+    name = Name(required=True, data_key="contradiction")
     between = ListOf(ConditionField(), required=True)
     worse = ListOf(Name(), required=True)
     patient = Text(required=True)
     clinician = Text(required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Contradiction:
-        says = Says(data["patient"], data["clinician"])
-        return Contradiction(data["contradiction"], data["between"], data["worse"], says)
-
-
-def _somebody_reads(data: Mapping[str, Any]) -> None:
-    if not data["patient"] and not data["clinician"]:
-        raise ValidationError("expected words for the patient, the clinician or both", "patient")
 
 
 # The shapes of comparisons.yaml, scores.yaml and cases.yaml.
@@ -218,35 +203,33 @@ def _somebody_reads(data: Mapping[str, Any]) -> None:
 class HeadShape(Shape):
     """The head of a column."""
 
+    makes = Head
+
     outcome = Name(load_default="")
     label = Text(load_default="")
 
     @validates_schema
-    def _is_one(self, data: Mapping[str, Any], **_: Any) -> None:
+    def _is_outcome_or_label(self, data: Mapping[str, Any], **_: Any) -> None:
         if (data["outcome"] == "") == (data["label"] == ""):
             raise ValidationError("expected either an outcome or a label", "outcome")
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Head:
-        return Head(**data)
 
 
 class SideShape(Shape):
     """One side of a row."""
 
+    makes = Side
+
     says = Text(required=True)
     when = ConditionField(load_default=None)
     sources = ListOf(StatementId(), required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Side:
-        return Side(**data)
 
 
 class RowShape(Shape):
     """One row; it can match on at least one side, or says why it only informs."""
 
-    row = Name(required=True)
+    makes = Row
+
+    name = Name(required=True, data_key="row")
     feature = Text(required=True)
     left = Part(SideShape, required=True)
     right = Part(SideShape, required=True)
@@ -260,23 +243,17 @@ class RowShape(Shape):
         if not matches and not data["informs_only"]:
             raise ValidationError("expected a condition on one side or both, or informs-only: reason", "left")
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Row:
-        return Row(name=data["row"], **{key: data[key] for key in data if key != "row"})
-
 
 class TableShape(Shape):
     """One table."""
 
-    comparison = Name(required=True)
+    makes = Comparison
+
+    name = Name(required=True, data_key="comparison")
     title = Text(required=True)
     left = Part(HeadShape, required=True)
     right = Part(HeadShape, required=True)
     rows = Part(RowShape, many=True, required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Comparison:
-        return Comparison(data["comparison"], data["title"], data["left"], data["right"], tuple(data["rows"]))
 
 
 class EndField(Number):
@@ -296,40 +273,31 @@ class EndField(Number):
 class BandShape(Shape):
     """One band of a score; both ends are included."""
 
-    band = Name(required=True)
+    makes = ScoreBand
+
+    name = Name(required=True, data_key="band")
     low = EndField(required=True, data_key="from")
     high = EndField(required=True, data_key="to")
     display = Text(required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> ScoreBand:
-        return ScoreBand(data["band"], data["low"], data["high"], data["display"])
 
 
 class ScoreShape(Sourced):
     """One score."""
 
-    score = Name(required=True)
+    makes = Score
+
+    name = Name(required=True, data_key="score")
     display = Text(required=True)
     items = ListOf(Word(), required=True, data_key="sum-of")
     bands = Part(BandShape, many=True, required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Score:
-        return Score(
-            name=data["score"],
-            display=data["display"],
-            items=data["items"],
-            bands=tuple(data["bands"]),
-            origin=data["origin"],
-            sources=data["sources"],
-        )
 
 
 class CaseShape(Shape):
     """One worked case; what its answers and expectations mean is read by `cases.py`."""
 
-    case = Name(required=True)
+    makes = CaseEntry
+
+    name = Name(required=True, data_key="case")
     about = Text(required=True)
     like = Name(load_default="")
     status = Choice("completed", "in-progress", "amended", load_default="completed")
@@ -337,16 +305,10 @@ class CaseShape(Shape):
     chart = ByName(keys=Word(), values=Anything(), load_default=dict)
     expect = ByName(keys=Name(), values=Anything(), required=True)
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> CaseEntry:
-        return CaseEntry(name=data["case"], **{key: data[key] for key in data if key != "case"})
-
 
 # The shape of guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
 
 EDGES = ("more than", "at least", "less than", "at most", "switch")
-NAMES = ("promise", "tier", "outcome", "finding")
-"""Keys whose value names an entry of a list in this file."""
 
 
 class SourceShape(Shape):
@@ -364,17 +326,6 @@ class ReviewShape(Shape):
     state = Text(required=True)
     by = Text(load_default="")
     on = Text(load_default="")
-
-
-class ReadersShape(Shape):
-    """Words for the two readers."""
-
-    patient = Text(required=True)
-    clinician = Text(required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Says:
-        return Says(**data)
 
 
 class ParameterShape(Sourced):
@@ -402,10 +353,10 @@ class LevelShape(Shape):
     coding = Part(CodingShape, load_default=None)
 
 
-class TierShape(Sourced):
+class TierShape(Saying, Sourced):
     """One step of the triage ladder; its rank is its position in the list."""
 
-    tier = Name(required=True)
+    code = Name(required=True, data_key="tier")
     display = Text(required=True)
     target = Text(required=True)
     patient = Text(required=True)
@@ -426,29 +377,18 @@ class ListedField(Strict[str]):
         return "" if value == "always" else str(value["from"])
 
 
-class OutcomeShape(Sourced):
+class OutcomeShape(Saying, Sourced):
     """One outcome and its ladder of levels."""
 
-    outcome = Name(required=True)
+    makes = Outcome
+
+    code = Name(required=True, data_key="outcome")
     display = Text(required=True)
     codes = Part(CodingShape, many=True, load_default=())
     levels = ListOf(Name(), required=True)
-    listed = ListedField(required=True)
+    listed_from = ListedField(required=True, data_key="listed")
     patient = Text(required=True)
     clinician = Text(required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Outcome:
-        return Outcome(
-            code=data["outcome"],
-            display=data["display"],
-            codes=codings_from(data["codes"]),
-            levels=data["levels"],
-            listed_from=data["listed"],
-            says=Says(data["patient"], data["clinician"]),
-            origin=data["origin"],
-            sources=data["sources"],
-        )
 
 
 class KindShape(Shape):
@@ -460,18 +400,18 @@ class KindShape(Shape):
 class ExceptionShape(Shape):
     """A finding that may cancel rules."""
 
+    makes = CancelledRules
+
     finding = Name(required=True)
     cancels = ListOf(Name(), required=True)
-
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> CancelledRules:
-        return CancelledRules(**data)
 
 
 class PromiseShape(Shape):
     """What must hold for every response: one of four forms, told apart by their keys."""
 
-    promise = Name(required=True)
+    makes = Promise
+
+    name = Name(required=True, data_key="promise")
     when = ConditionField(load_default=None)
     only_if = ConditionField(load_default=None, data_key="only-if")
     tier = Name(load_default="")
@@ -485,15 +425,14 @@ class PromiseShape(Shape):
             forms = "when and tier-at-least, tier and only-if, never-changes-tier, never-lowers-tier"
             raise ValidationError(f"expected one of these forms: {forms}", "promise")
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> Promise:
-        return Promise(
-            name=data["promise"],
-            form=_form(data),
-            tier=data["tier"] or data["tier_at_least"],
-            when=data["when"] or data["only_if"],
-            kinds=data["never_changes_tier"] or data["never_lowers_tier"],
-        )
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "name": data["name"],
+            "form": _form(data),
+            "tier": data["tier"] or data["tier_at_least"],
+            "when": data["when"] or data["only_if"],
+            "kinds": data["never_changes_tier"] or data["never_lowers_tier"],
+        }
 
 
 _FORMS = {
@@ -505,20 +444,20 @@ _FORMS = {
 
 
 def _form(data: Mapping[str, Any]) -> str:
-    filled = frozenset(key for key, value in data.items() if key != "promise" and value not in ("", (), None))
+    filled = frozenset(key for key, value in data.items() if key != "name" and value not in ("", (), None))
     return _FORMS.get(filled, "")
 
 
 class GuidanceShape(Shape):
-    """guidance.yaml."""
+    """guidance.yaml; makes the members of `Written` that stand in this file."""
 
-    guidance = Text(required=True)
+    url = Text(required=True, data_key="guidance")
     version = Text(required=True)
     title = Text(required=True)
     status = Choice("draft", "active", "retired", required=True)
     date = Text(required=True)
     questionnaire = Text(required=True)
-    code = Part(CodingShape, required=True)
+    code = Part(CodeShape, required=True)
     source = Part(SourceShape, required=True)
     review = Part(ReviewShape, required=True)
     intended_use = Part(ReadersShape, required=True, data_key="intended-use")
@@ -532,54 +471,36 @@ class GuidanceShape(Shape):
     exceptions = Part(ExceptionShape, many=True, load_default=())
     promises = Part(PromiseShape, many=True, load_default=())
 
-    @post_load
-    def _made(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
-        """Returns those members of `Written` that stand in this file."""
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
             "identity": _identity(data),
             "words": data["words"],
             "parameters": {name: Parameter(name=name, **entry) for name, entry in data["parameters"].items()},
-            "tiers": tuple(_tier(rank, entry) for rank, entry in enumerate(data["tiers"])),
-            "levels": {code: _level(code, entry) for code, entry in data["levels"].items()},
-            "outcomes": tuple(data["outcomes"]),
+            "tiers": tuple(Tier(rank=rank, **entry) for rank, entry in enumerate(data["tiers"])),
+            "levels": {code: Level(code=code, **entry) for code, entry in data["levels"].items()},
+            "outcomes": data["outcomes"],
             "kinds": {name: kind["red_flag"] for name, kind in data["kinds"].items()},
-            "exceptions": tuple(data["exceptions"]),
-            "promises": tuple(data["promises"]),
+            "exceptions": data["exceptions"],
+            "promises": data["promises"],
         }
 
 
+_AS_WRITTEN = ("url", "version", "title", "status", "date", "questionnaire", "intended_use", "terminology")
+"""Members of `Identity` that are what the file says."""
+
+
 def _identity(data: Mapping[str, Any]) -> Identity:
-    source, review = data["source"], data["review"]
-    reviewed = (review["state"], _after("by", review["by"]), _after("on", review["on"]))
+    source, review, code = data["source"], data["review"], data["code"]
+    reviewed = [review["state"], *(f"{word} {review[word]}" for word in ("by", "on") if review[word])]
     return Identity(
-        slug=data["guidance"].rstrip("/").rpartition("/")[2],
-        url=data["guidance"],
-        version=data["version"],
+        **{name: data[name] for name in _AS_WRITTEN},
+        slug=data["url"].rstrip("/").rpartition("/")[2],
         hash="",
-        title=data["title"],
-        status=data["status"],
-        date=data["date"],
-        questionnaire=data["questionnaire"],
-        code=coding_from(data["code"]),
-        code_display=data["code"].get("display", ""),
-        intended_use=data["intended_use"],
-        review=" ".join(filter(None, reviewed)),
+        code=Coding(code["system"], code["code"]),
+        code_display=code["display"],
+        review=" ".join(reviewed),
         source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
-        terminology=data["terminology"],
     )
-
-
-def _after(word: str, text: str) -> str:
-    return f"{word} {text}" if text else ""
-
-
-def _tier(rank: int, data: Mapping[str, Any]) -> Tier:
-    says = Says(data["patient"], data["clinician"])
-    return Tier(data["tier"], rank, data["display"], data["target"], says, data["origin"], data["sources"])
-
-
-def _level(code: str, data: Mapping[str, Any]) -> Level:
-    return Level(code, data["display"], coding_from(data["coding"]) if data["coding"] else None)
 
 
 # All files together, and the lines in which their faults are reported.
