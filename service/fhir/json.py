@@ -210,8 +210,12 @@ def expression(root: str, place: Place) -> str:
 
 def relative_path(root: str, place: Place) -> str:
     """Returns the path below the resource, for a person to read; for the resource itself, its type."""
-    whole = expression(root, place)
-    return whole.removeprefix(f"{root}.")
+    return expression(root, place).removeprefix(f"{root}.")
+
+
+def problem_at(root: str, place: Place, kind: str, expected: str) -> Problem:
+    """Returns the problem of an element that is not as `expected`."""
+    return Problem(kind, f"{relative_path(root, place)}: expected {expected}.", expression(root, place))
 
 
 # The walk through a decoded body, with its own stack.
@@ -329,8 +333,7 @@ class _Walk:
             self._report("character", place, "text without control characters or half surrogates")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
-        text = f"{relative_path(self._root, place)}: expected {expected}."
-        self.problems.append(Problem(kind, text, expression(self._root, place)))
+        self.problems.append(problem_at(self._root, place, kind, expected))
 
 
 def _has_sibling(members: Json, name: str, index: int) -> bool:

@@ -95,24 +95,16 @@ def _absent_reason(reference: Json) -> Json | None:
 def _accepted_reference(reference: Reference | UnsetType) -> Json | None:
     if reference is UNSET:
         return None
-    copied: MutableJson = {}
-    if reference.reference is not UNSET:
-        copied["reference"] = reference.reference
-    if reference.type is not UNSET:
-        copied["type"] = reference.type
-    if reference.display is not UNSET:
-        copied["display"] = reference.display
+    copied = _stated(reference, ("reference", "type", "display"))
     if reference.identifier is not UNSET:
         copied["identifier"] = _accepted_identifier(reference.identifier)
     return copied if len(copied) > ("type" in copied) else None
 
 
 def _accepted_identifier(identifier: Identifier | UnsetType) -> Json | None:
-    if identifier is UNSET:
-        return None
-    copied: MutableJson = {}
-    if identifier.use is not UNSET:
-        copied["use"] = identifier.use
-    if identifier.system is not UNSET:
-        copied["system"] = identifier.system
-    return copied | {"value": identifier.value}
+    return None if identifier is UNSET else _stated(identifier, ("use", "system", "value"))
+
+
+def _stated(element: Reference | Identifier, names: tuple[str, ...]) -> MutableJson:
+    """Returns those of the properties that the element states, in this order."""
+    return {name: value for name in names if (value := getattr(element, name)) is not UNSET}

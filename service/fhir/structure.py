@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from service.errors import Problem
-from service.fhir.json import Json, Place, expression, is_name, relative_path
+from service.fhir.json import Json, Place, is_name, problem_at
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
@@ -120,11 +120,10 @@ class _Check:
         self._report(element.fault, place, element.expected)
 
     def _unknown(self, name: str, place: Place) -> None:
+        here = (place, name, None)
         if name == "modifierExtension":
-            here = (place, name, None)
             self._report("modifier-extension", here, "no modifier extension, since none is understood")
         elif is_name(name):
-            here = (place, name, None)
             self._report("unknown-property", here, "only properties that R4 defines; this is not one")
         else:
             self._report("unknown-property", place, "only properties that R4 defines")
@@ -171,5 +170,4 @@ class _Check:
                 self._report("contained", place, "to be referred to from this resource (dom-3)")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
-        text = f"{relative_path(self._root, place)}: expected {expected}."
-        self._problems.append(Problem(kind, text, expression(self._root, place)))
+        self._problems.append(problem_at(self._root, place, kind, expected))

@@ -57,14 +57,10 @@ def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:
     waiting = [link_id for link_id in tables if link_id in asked]
     while waiting:
         deciding = [link_id for link_id in _links(asked[waiting.pop()]) if link_id not in tables]
-        tables |= {link_id: _unread(guidance, link_id) for link_id in deciding}
+        for link_id in deciding:  # no condition of the guidance reads it
+            tables[link_id] = AnswerTable(guidance.form.questions[link_id], 0, (), guidance.written)
         waiting += [link_id for link_id in deciding if link_id in asked]
     return {link_id: _space(link_id, table) for link_id, table in tables.items()}
-
-
-def _unread(guidance: Guidance, link_id: str) -> AnswerTable:
-    """Returns the table of a question that no condition of the guidance reads."""
-    return AnswerTable(guidance.form.questions[link_id], 0, (), guidance.written)
 
 
 def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: AskedWhen) -> Iterator[z3.BoolRef]:

@@ -15,7 +15,7 @@ from service.guidance import Guidance
 from service.guidance.answer_tables import BEYOND, ScoreTable
 from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
-from service.proofs.answer_space import AnswerSpace, PossibleAnswer, rules_of, spaces_of
+from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
 
 
 class Value(NamedTuple):
@@ -69,10 +69,7 @@ class Encoding:
 
     def _value(self, index: int, values: list[Value]) -> Value:
         value = self._derived(self.nodes[index], index, values)
-        force = self.forces.get(index)
-        if force is None:
-            return value
-        return Value(z3.Or(value.present, force.present), z3.Or(value.possible, force.possible))
+        return _either(value, self.forces[index]) if index in self.forces else value
 
     def _derived(self, node: Node, index: int, values: list[Value]) -> Value:
         if not node.parts:
@@ -103,7 +100,8 @@ class Encoding:
             return _in_band(test, self._table(test.score), *self.totals[test.score])
         if isinstance(test, Scored):
             parameter = self.guidance.written.parameters[test.parameter]
-            ends = [_beyond(parameter.edge, end, str(parameter.value)) for end in self.totals[test.score]]
+            threshold = z3.RealVal(str(parameter.value))
+            ends = [BEYOND[parameter.edge](end, threshold) for end in self.totals[test.score]]
             return Value(z3.And(ends), z3.Or(ends))
         return ABSENT
 
@@ -117,11 +115,7 @@ class Encoding:
         for contradiction, node in zip(contradictions, self.guidance.graph.contradictions, strict=True):
             for name in contradiction.worse:
                 finding = self.guidance.graph.findings[name]
-                known = forces.get(finding, ABSENT)
-                value = unforced[node]
-                forces[finding] = Value(
-                    z3.Or(known.present, value.present), z3.Or(known.possible, value.possible)
-                )
+                forces[finding] = _either(forces.get(finding, ABSENT), unforced[node])
         return forces
 
     def _named(self, index: int, value: Value) -> Value:
@@ -131,22 +125,26 @@ class Encoding:
         return named
 
 
+def _either(one: Value, other: Value) -> Value:
+    return Value(z3.Or(one.present, other.present), z3.Or(one.possible, other.possible))
+
+
 def _total(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> tuple[z3.ArithRef, z3.ArithRef]:
     """Returns the least and the most that a score can be."""
     lows, highs = [z3.RealVal(0)], [z3.RealVal(0)]
     for weights in table.weights:
         space = spaces[weights.link_id]
         unweighted = [answer.holds for answer in space.answers if answer.weight is None]
-        weighted = [_added(answer) for answer in space.answers if answer.weight is not None]
+        weighted = [
+            z3.If(answer.holds, z3.RealVal(str(answer.weight)), z3.RealVal(0))
+            for answer in space.answers
+            if answer.weight is not None
+        ]
         unknown = z3.Or([space.open, *unweighted])
         known = z3.Sum([z3.RealVal(0), *weighted])
         lows.append(z3.If(unknown, z3.RealVal(str(weights.least)), known))
         highs.append(z3.If(unknown, z3.RealVal(str(weights.most)), known))
     return z3.Sum(lows), z3.Sum(highs)
-
-
-def _added(answer: PossibleAnswer) -> z3.ArithRef:
-    return z3.If(answer.holds, z3.RealVal(str(answer.weight)), z3.RealVal(0))
 
 
 def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:
@@ -158,7 +156,3 @@ def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRe
         from_above = TRUE if place == len(bands) - 1 else low < z3.RealVal(str(table.floors[place + 1]))
         (inside if band.name in test.bands else outside).append(z3.And(from_below, from_above))
     return Value(z3.Not(z3.Or(outside)), z3.Or(inside))
-
-
-def _beyond(edge: str, value: z3.ArithRef, threshold: str) -> z3.BoolRef:
-    return BEYOND[edge](value, z3.RealVal(threshold))

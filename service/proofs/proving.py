@@ -83,6 +83,12 @@ class _TierEnds:
         """Whether the upper end of the tier is this rank or higher."""
         return self._any(rank, 1)
 
+    def beside(self, other: _TierEnds) -> Iterator[tuple[z3.BoolRef, z3.BoolRef]]:
+        """Yields for every rank and end of the tier: whether it is reached here, and in the other."""
+        for rank in range(1, len(self.ranks)):
+            yield self.at_least(rank), other.at_least(rank)
+            yield self.at_most(rank), other.at_most(rank)
+
     def settled_at(self, rank: int) -> z3.BoolRef:
         """Whether both ends of the tier are this rank."""
         return z3.And(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
@@ -160,18 +166,9 @@ def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iter
         changed = encoding.with_finding(node, PRESENT)
         without = exceptions.get(finding, ())
         before, after = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
-        lowered = [
-            z3.And(lower, z3.Not(upper))
-            for rank in _ranks(encoding)
-            for lower, upper in (
-                (before.at_least(rank), after.at_least(rank)),
-                (before.at_most(rank), after.at_most(rank)),
-            )
-        ]
-        absent = z3.Not(encoding.values[node].possible)
-        yield _impossible(
-            encoding, f"{name}: {finding} never lowers the tier", z3.And(absent, z3.Or(lowered))
-        )
+        lowered = [z3.And(reached, z3.Not(kept)) for reached, kept in before.beside(after)]
+        broken = z3.And(z3.Not(encoding.values[node].possible), z3.Or(lowered))
+        yield _impossible(encoding, f"{name}: {finding} never lowers the tier", broken)
 
 
 def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
@@ -179,14 +176,7 @@ def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
     for finding, node in _findings_of(encoding, promise.kinds):
         present = _TierEnds(encoding, encoding.with_finding(node, PRESENT))
         absent = _TierEnds(encoding, encoding.with_finding(node, ABSENT))
-        differs = [
-            z3.Xor(with_it, without_it)
-            for rank in _ranks(encoding)
-            for with_it, without_it in (
-                (present.at_least(rank), absent.at_least(rank)),
-                (present.at_most(rank), absent.at_most(rank)),
-            )
-        ]
+        differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
         yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
 
 
@@ -194,10 +184,6 @@ def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[s
     for finding in encoding.guidance.written.findings:
         if finding.kind in kinds:
             yield finding.name, encoding.guidance.graph.findings[finding.name]
-
-
-def _ranks(encoding: Encoding) -> range:
-    return range(1, len(encoding.guidance.written.tiers))
 
 
 # Reach: some complete response ends at every tier and level, and no rule is always overruled.
