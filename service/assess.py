@@ -74,8 +74,7 @@ class Scored:
     @property
     def guidance(self) -> str:
         """The `url|version` of the guidance."""
-        identity = self.pair.guidance.written.identity
-        return f"{identity.url}|{identity.version}"
+        return self.pair.guidance.written.identity.canonical
 
     def result(self) -> Result:
         """Returns what the guidance makes of the answers."""

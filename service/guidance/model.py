@@ -27,6 +27,11 @@ class Says:
     patient: str
     clinician: str
 
+    @property
+    def to_clinician(self) -> str:
+        """What a clinician reads: their own words, else those for the patient."""
+        return self.clinician or self.patient
+
 
 # guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
 
@@ -55,6 +60,11 @@ class Identity:
     review: str
     source_note: str
     terminology: str
+
+    @property
+    def canonical(self) -> str:
+        """The `url|version` of the guidance."""
+        return f"{self.url}|{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from service.datatypes.answers import Answer, Answers, Coding, Quantity
+from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
@@ -25,7 +25,7 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
     ladder = [tier.code for tier in result.tiers]
     return {
         "guidance": {
-            "canonical": f"{identity.url}|{identity.version}",
+            "canonical": identity.canonical,
             "hash": identity.hash,
             "questionnaire": identity.questionnaire,
             "review": identity.review,
@@ -47,7 +47,12 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
         "advice": [{"name": advice.name, "group": advice.group} for advice in result.advice],
         "ignored": list(result.ignored),
         "findings": dict(result.findings),
-        "answers": _answers(answers),
+        "answers": {
+            "given": _values(answers.given),
+            "chart": _values(answers.chart),
+            "ignored": _values(answers.ignored),
+            "closed": sorted(answers.closed),
+        },
     }
 
 
@@ -69,7 +74,7 @@ def _fired(fired: Fired) -> Json:
         "answers": list(fired.answers),
         "statements": list(rule.sources),
         "origin": rule.origin,
-        "says": rule.says.clinician or rule.says.patient,
+        "says": rule.says.to_clinician,
     }
 
 
@@ -103,16 +108,7 @@ def _score(total: Total) -> Json:
     }
 
 
-def _answers(answers: Answers) -> Json:
-    return {
-        "given": _values(answers.given),
-        "chart": _values(answers.chart),
-        "ignored": _values(answers.ignored),
-        "closed": sorted(answers.closed),
-    }
-
-
-def _values(answers: Mapping[str, tuple[Answer, ...]]) -> Json:
+def _values(answers: AnswersByLink) -> Json:
     return {link: [_value(value) for value in values] for link, values in answers.items()}
 
 

@@ -6,7 +6,7 @@ joins. The functions at the top serve the narrative and the predictions too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from html import escape
 
@@ -42,9 +42,9 @@ def array(members: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(members)
 
 
-def intervals(length: int) -> list[tuple[int, int]]:
-    """Returns every interval of a ladder as (at least, at most)."""
-    return [(least, most) for least in range(length) for most in range(least, length)]
+def intervals(length: int) -> list[Interval]:
+    """Returns every interval of a ladder of this length."""
+    return [Interval(least, most) for least in range(length) for most in range(least, length)]
 
 
 def extension(url: str, datatype: str, value: object) -> Json:
@@ -62,6 +62,22 @@ def coded(known: Coding, display: str) -> Json:
     return coding(known.system, known.code, display)
 
 
+def level_coding(level: Level, system: str) -> Json:
+    """Returns the Coding of a level: its risk-probability code, else its own code in `system`."""
+    return coded(level.coding or Coding(system, level.code), level.display)
+
+
+def by_level(
+    written: Written, write: Callable[[Outcome, tuple[Level, ...], Interval], bytes]
+) -> dict[tuple[str, Interval], bytes]:
+    """Returns what `write` makes of every outcome, its ladder and an interval in that."""
+    return {
+        (outcome.code, level): write(outcome, written.ladder(outcome), level)
+        for outcome in written.outcomes
+        for level in intervals(len(outcome.levels))
+    }
+
+
 class Extensions:
     """Writes the extensions of one guidance's results; everything static is JSON already.
 
@@ -77,17 +93,13 @@ class Extensions:
         self._urls = urls
         self._system = written.identity.terminology
         tiers = written.tiers
-        self._tiers = {pair: self._tier(tiers, Interval(*pair)) for pair in intervals(len(tiers))}
+        self._tiers = {tier: self._tier(tiers, tier) for tier in intervals(len(tiers))}
         reason = urls.restated(definitions.REASON)
         self._rules = {rule.name: _reason(reason, rule) for rule in written.rules}
         self._answers = {link: _json(extension("answer", "String", link)) for link in guidance.form.questions}
         ignored = urls.restated(definitions.IGNORED_ANSWER)
         self._ignored = {link: _json(extension(ignored, "String", link)) for link in guidance.form.questions}
-        self._levels = {
-            (outcome.code, pair): self._level(written.ladder(outcome), Interval(*pair))
-            for outcome in written.outcomes
-            for pair in intervals(len(outcome.levels))
-        }
+        self._levels = by_level(written, self._level)
         table = urls.restated(definitions.COMPARISON)
         self._tables = {
             comparison.name: _Table(table, comparison, written) for comparison in written.comparisons
@@ -139,8 +151,8 @@ class Extensions:
             }
         )
 
-    def _level(self, ladder: tuple[Level, ...], level: Interval) -> bytes:
-        codings = [self._level_coding(ladder[end]) for end in level]
+    def _level(self, _: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
+        codings = [level_coding(ladder[end], self._system) for end in level]
         return _json(
             {
                 "url": self._urls.restated(definitions.LEVEL_INTERVAL),
@@ -151,9 +163,6 @@ class Extensions:
                 ],
             }
         )
-
-    def _level_coding(self, level: Level) -> Json:
-        return coded(level.coding or Coding(self._system, level.code), level.display)
 
 
 def _json(value: object) -> bytes:
@@ -171,7 +180,7 @@ def _reason(url: str, rule: Rule) -> tuple[bytes, bytes, bytes]:
         first.append(extension("priority", "Code", rule.priority))
     last = [extension("statement", "Code", statement) for statement in rule.sources]
     last.append(extension("origin", "Code", rule.origin))
-    said = rule.says.clinician or rule.says.patient
+    said = rule.says.to_clinician
     wording = [*last, extension("wording", "String", said)] if said else last
     begun = _json({"url": url, "extension": first})[:-2]
     return begun, _json(last)[1:-1], _json(wording)[1:-1]
@@ -191,7 +200,7 @@ def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
 def _contradiction(url: str, contradiction: Contradiction) -> bytes:
     parts = [extension("code", "Code", contradiction.name)]
     parts += [extension("between", "String", link) for link in contradiction.names]
-    said = contradiction.says.clinician or contradiction.says.patient
+    said = contradiction.says.to_clinician
     parts += [extension("wording", "String", said)] if said else []
     return _json({"url": url, "extension": parts})
 

@@ -12,7 +12,7 @@ from service.guidance import Guidance
 from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
 from service.results import wording
-from service.results.extensions import element, in_json, in_xhtml, intervals
+from service.results.extensions import by_level, element, in_json, in_xhtml, intervals
 
 _MOST_ANSWERS = 4
 """How many answers a reason spells out; the extension `reason` names all of them."""
@@ -40,20 +40,16 @@ class Narrative:
         self._end = _ending(written.identity)
         self._questions = {link: in_xhtml(question.text or link) for link, question in questions.items()}
         self._ignored = {link: element("li", question.text or link) for link, question in questions.items()}
-        self._tiers = {pair: _tier(written.tiers, Interval(*pair)) for pair in intervals(len(written.tiers))}
+        self._tiers = {tier: _tier(written.tiers, tier) for tier in intervals(len(written.tiers))}
         self._rules = {rule.name: _rule(rule) for rule in written.rules}
         self._patient = {advice.name: element("li", advice.says.patient) for advice in written.advice}
         self._clinician = {advice.name: element("li", advice.says.clinician) for advice in written.advice}
         self._contradictions = {
-            contradiction.name: element("li", contradiction.says.clinician or contradiction.says.patient)
+            contradiction.name: element("li", contradiction.says.to_clinician)
             for contradiction in guidance.contradictions
         }
         self._tables = {table.name: _Table(table, written) for table in written.comparisons}
-        self._levels = {
-            (outcome.code, pair): _level(outcome, written.ladder(outcome), Interval(*pair))
-            for outcome in written.outcomes
-            for pair in intervals(len(outcome.levels))
-        }
+        self._levels = by_level(written, _level)
         self._moved = {outcome.code: in_xhtml(outcome.display) for outcome in written.outcomes} | {
             "tier": b"step of care"
         }
@@ -152,7 +148,7 @@ def _rule(rule: Rule) -> tuple[bytes, bytes]:
     """Returns what a rule says, and where it comes from."""
     statements = f"Statements: {', '.join(rule.sources)}. " if rule.sources else ""
     ours = "Choice of this project. " if rule.origin == "project" else ""
-    said = in_xhtml(rule.says.clinician or rule.says.patient)
+    said = in_xhtml(rule.says.to_clinician)
     return said + b" <i>(", in_xhtml(f"{statements}{ours}Rule: {rule.name}") + b")</i>"
 
 
@@ -176,7 +172,7 @@ def _score(total: Total) -> bytes:
 
 def _ending(identity: Identity) -> bytes:
     said = identity.intended_use
-    named = f"Guidance: {identity.url}|{identity.version}, hash {identity.hash}. Review: {identity.review}."
+    named = f"Guidance: {identity.canonical}, hash {identity.hash}. Review: {identity.review}."
     note = in_xhtml(f"{named} Source: {identity.source_note}")
     use = element("h3", wording.INTENDED_USE) + element("p", said.clinician) + element("p", said.patient)
     return use + b'<p><i>%b</i></p></div>"' % note

@@ -15,7 +15,6 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 import orjson
 
-from service.datatypes.answers import Coding
 from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValues
@@ -26,7 +25,16 @@ from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome, Rule
 from service.guidance.result import Interval, Result, Risk
 from service.results import wording
-from service.results.extensions import Extensions, array, coded, coding, extension, in_json, intervals
+from service.results.extensions import (
+    Extensions,
+    array,
+    by_level,
+    coded,
+    coding,
+    extension,
+    in_json,
+    level_coding,
+)
 from service.results.narrative import Narrative
 from service.results.wording import IF_UNCHANGED, level_words, patient_summary
 
@@ -50,7 +58,7 @@ class Renderer:
         self._contained = _fragment([_device(identity)])
         self._method = _fragment(_method(identity, urls))
         self._code = _fragment(_code(identity))
-        self._intended = _fragment(_note(f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"))
+        self._intended = _fragment({"text": f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"})
         self._extensions = Extensions(guidance, urls)
         self._predictions = Predictions(guidance, self._extensions)
         self._narrative = Narrative(guidance)
@@ -90,7 +98,7 @@ class Renderer:
             "basis": [_response_reference(context), *chart.basis],
             "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
             "mitigation": patient_summary(self._guidance, result),
-            "note": [self._intended, *map(_note, self._remarks(result, problems))],
+            "note": [self._intended, *({"text": remark} for remark in self._remarks(result, problems))],
         }
         return orjson.dumps({name: value for name, value in document.items() if value is not None})
 
@@ -98,8 +106,7 @@ class Renderer:
         if not wording.is_assessable(result.tier):
             yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
         for contradiction in result.contradictions:
-            said = contradiction.says.clinician or contradiction.says.patient
-            yield f"Contradiction; the worse answer counts: {said}"
+            yield f"Contradiction; the worse answer counts: {contradiction.says.to_clinician}"
         if result.ignored:
             questions = self._guidance.form.questions
             texts = (questions[link].text or link for link in result.ignored if link in questions)
@@ -116,10 +123,6 @@ def _unless_empty(members: list[bytes]) -> orjson.Fragment | None:
     return orjson.Fragment(array(members)) if members else None
 
 
-def _note(text: str) -> Json:
-    return {"text": text}
-
-
 def _device(identity: Identity) -> Json:
     """Returns the assessor: this guidance in this version, whatever machine runs it."""
     return {
@@ -132,14 +135,13 @@ def _device(identity: Identity) -> Json:
 
 
 def _method(identity: Identity, urls: Canonicals) -> Json:
-    canonical = f"{identity.url}|{identity.version}"
     return {
         "extension": [
-            extension(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", canonical),
+            extension(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", identity.canonical),
             extension(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
         ],
         "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
-        "text": f"{canonical} (sha256 {identity.hash})",
+        "text": f"{identity.canonical} (sha256 {identity.hash})",
     }
 
 
@@ -168,11 +170,7 @@ class Predictions:
     def __init__(self, guidance: Guidance, extensions: Extensions) -> None:
         self._system = guidance.written.identity.terminology
         self._extensions = extensions
-        self._begun = {
-            (outcome.code, pair): self._head(outcome, guidance.written.ladder(outcome), Interval(*pair))
-            for outcome in guidance.written.outcomes
-            for pair in intervals(len(outcome.levels))
-        }
+        self._begun = by_level(guidance.written, self._head)
         self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
         self._links = {link: in_json(link) for link in guidance.form.questions}
 
@@ -218,15 +216,13 @@ class Predictions:
         if not level.settled:
             return {"text": words}
         known = ladder[level.at_least]
-        code = known.coding or Coding(self._system, known.code)
-        return {"coding": [coded(code, known.display)], "text": words}
+        return {"coding": [level_coding(known, self._system)], "text": words}
 
 
 def _said(rule: Rule) -> tuple[bytes, bytes]:
     """Returns a rule's wording with its name, and the sentence that cites its statements."""
-    wording = rule.says.clinician or rule.says.patient
     cited = f" Statements: {', '.join(rule.sources)}." if rule.sources else ""
-    return in_json(f"{wording} Rule: {rule.name}.".strip()), in_json(cited)
+    return in_json(f"{rule.says.to_clinician} Rule: {rule.name}.".strip()), in_json(cited)
 
 
 def _sentence(text: str) -> str:
