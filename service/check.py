@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +14,7 @@ from service.errors import GuidanceError
 from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
-from service.guidance.model import Statement, Written
+from service.guidance.model import Written
 from service.questionnaire import CompiledQuestionnaire
 from service.questionnaire.items import EnableWhen, Item
 from service.settings import Settings
@@ -51,7 +50,7 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     """Prints what was found in one pair, and returns whether every proof succeeded."""
     guidance = pair.guidance
     print(f"{canonical}: {len(pair.compiled.items)} items", file=out)
-    print(f"  {coverage(guidance.written).line}", file=out)
+    print(f"  {coverage(guidance.written)}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
     lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
@@ -73,28 +72,16 @@ def type_faults(folder: Path) -> Iterator[str]:
 # How far the guidance covers its source: which statements are used, which are not and why.
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Statements of the source that entries cite, and those that are listed with a reason why not."""
+def coverage(written: Written) -> str:
+    """Returns in one line how many statements entries cite, and how many say why nothing cites them.
 
-    used: tuple[Statement, ...]
-    listed: tuple[Statement, ...]
-
-    @property
-    def line(self) -> str:
-        """The report in one line."""
-        accounted = len(self.used) + len(self.listed)
-        return (
-            f"{accounted} of {accounted} statements accounted for: "
-            f"{len(self.used)} used, {len(self.listed)} listed with a reason"
-        )
-
-
-def coverage(written: Written) -> Coverage:
-    """Returns the coverage of a loaded guidance; loading refuses any statement that is neither or both."""
-    return Coverage(
-        used=tuple(statement for statement in written.statements if not statement.unused),
-        listed=tuple(statement for statement in written.statements if statement.unused),
+    Loading refuses any statement that is neither or both.
+    """
+    accounted = len(written.statements)
+    listed = sum(1 for statement in written.statements if statement.unused)
+    return (
+        f"{accounted} of {accounted} statements accounted for: "
+        f"{accounted - listed} used, {listed} listed with a reason"
     )
 
 

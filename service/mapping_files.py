@@ -80,7 +80,7 @@ def value_from(text: str, name: str) -> object:
     except _Refused as refused:
         raise GuidanceError([f"{name}: line {refused.line}: {refused}"]) from refused
     except yaml.YAMLError as error:
-        raise GuidanceError([f"{name}: {_place(error)}not YAML: {_problem(error)}"]) from error
+        raise GuidanceError([f"{name}: {_not_yaml(error)}"]) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -92,14 +92,10 @@ for _tag, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, list(_first))
 
 
-def _place(error: yaml.YAMLError) -> str:
-    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    return "" if mark is None else f"line {mark.line + 1}: "
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    known = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
-    return known or "expected printable characters only"
+def _not_yaml(error: yaml.YAMLError) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = "" if mark is None else f"line {mark.line + 1}: "
+    return f"{place}not YAML: {problem or 'expected printable characters only'}"
 
 
 def _refuse_what_is_not_plain(text: str) -> None:

@@ -32,17 +32,8 @@ BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol")
 """Base units. Anything else that is not defined below is unknown, never a number."""
 
 ARBITRARY = (
-    "[IU]",
-    "[arb'U]",
-    "[USP'U]",
-    "[CFU]",
-    "[PFU]",
-    "[Amb'a'1'U]",
-    "[EU]",
-    "[ELU]",
-    "[GPL'U]",
-    "[MPL'U]",
-)
+    "[IU]", "[arb'U]", "[USP'U]", "[CFU]", "[PFU]", "[Amb'a'1'U]", "[EU]", "[ELU]", "[GPL'U]", "[MPL'U]",
+)  # fmt: skip
 """Units defined by a procedure: comparable with themselves only."""
 
 PREFIXES: Mapping[str, int] = MappingProxyType(

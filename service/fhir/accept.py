@@ -26,19 +26,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.datatypes.form import Form
 from service.fhir.dates import CERTAIN_DATE, CERTAIN_DATE_TIME, CERTAIN_INSTANT, CERTAIN_TIME
-from service.fhir.primitives import ID, is_code, is_uri
+from service.fhir.primitives import ID, INTEGERS, is_code, is_uri
 
 _LARGEST: Final = 256 * 1024
 """Bodies over this size (bytes) take the full path, so no string here comes near the limit of R4."""
 _LEVELS: Final = 5
 
-_LEAST, _MOST = -(2**31), 2**31 - 1
-
 _Text = Annotated[str, Meta(min_length=1)]
 _Uri = Annotated[str, Meta(pattern=r"\A[^ ]+\Z")]
 _Code = Annotated[str, Meta(pattern=r"\A[^ ]+(?: [^ ]+)*\Z")]
 _Id = Annotated[str, Meta(pattern=rf"\A{ID}\Z")]
-_Integer = Annotated[int, Meta(ge=_LEAST, le=_MOST)]
+_Integer = Annotated[int, Meta(ge=INTEGERS.start, lt=INTEGERS.stop)]
 _Date = Annotated[str, Meta(pattern=CERTAIN_DATE)]
 _DateTime = Annotated[str, Meta(pattern=CERTAIN_DATE_TIME)]
 _Instant = Annotated[str, Meta(pattern=CERTAIN_INSTANT)]
@@ -189,13 +187,10 @@ def _response(coding: Any) -> Any:
 def _struct(name: str, **types: Any) -> Any:
     """Returns a struct with these properties, in this order; those that may be unset are unset at first."""
     fields = [
-        (field, type_, UNSET) if _may_be_unset(type_) else (field, type_) for field, type_ in types.items()
+        (field, type_, UNSET) if UnsetType in (type_, *get_args(type_)) else (field, type_)
+        for field, type_ in types.items()
     ]
     return msgspec.defstruct(name, fields, bases=(_Struct,), kw_only=True)
-
-
-def _may_be_unset(type_: Any) -> bool:
-    return type_ is UnsetType or UnsetType in get_args(type_)
 
 
 def _is_proved(response: AcceptedResponse, data: bytes, written: bytes) -> bool:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity
-from service.datatypes.form import Form, Question
+from service.datatypes.form import Form
 from service.errors import Problem
 from service.fhir.dates import time_range
 from service.fhir.json import Json
@@ -72,7 +72,10 @@ def chart_values(sent: AssessInput, form: Form) -> ChartValues:
         _left_out(at, "no question has its code") for value, at in values if asked.isdisjoint(value.codes)
     )
     newest = dict(_newest([value for value, _ in values], form))
-    answers = {link: (_answer(form.questions[link], found.value),) for link, found in newest.items()}
+    answers: dict[str, tuple[Answer, ...]] = {
+        link: (found.value if form.questions[link].type == "quantity" else found.value.value,)
+        for link, found in newest.items()
+    }
     sources = {link: found.source for link, found in newest.items()}
     unusable = {link for link, question in form.questions.items() if not left_out.isdisjoint(question.codes)}
     return ChartValues(answers, sources, tuple(problems), frozenset(unusable - newest.keys()))
@@ -167,10 +170,6 @@ def _newest(values: list[_Value], form: Form) -> Iterator[tuple[str, _Value]]:
         fitting = [value for value in values if not frozenset(question.codes).isdisjoint(value.codes)]
         if fitting:
             yield link, max(fitting, key=lambda value: (value.when, value.key))
-
-
-def _answer(question: Question, value: Quantity) -> Answer:
-    return value if question.type == "quantity" else value.value
 
 
 def _is_another(subject: Json | None, expected: Json | None) -> bool:

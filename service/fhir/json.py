@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge
 
@@ -74,7 +74,8 @@ def read(data: bytes, limits: BodyLimits) -> MutableJson:
     if names != skeleton.count(b":"):
         problems += _repeated(text)
     if problems:
-        _refuse(problems)
+        sizes_only = all(problem.kind == "string-size" for problem in problems)
+        raise (TooLarge if sizes_only else Malformed)(*problems)
     return resource
 
 
@@ -88,11 +89,6 @@ def read_published(data: bytes) -> MutableJson:
         return read(data, BodyLimits(body_bytes=len(data)))
     except ServiceError as refused:
         raise ValueError("\n".join(problem.text for problem in refused.problems)) from refused
-
-
-def _refuse(problems: list[Problem]) -> NoReturn:
-    sizes_only = all(problem.kind == "string-size" for problem in problems)
-    raise (TooLarge if sizes_only else Malformed)(*problems)
 
 
 def _decoded(data: bytes) -> str:

@@ -18,7 +18,8 @@ from service.fhir.dates import is_date, is_date_time, is_instant, is_time
 ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 """Pattern of the id of a resource."""
 
-_LEAST, _MOST = -(2**31), 2**31 - 1
+INTEGERS: Final = range(-(2**31), 2**31)
+"""The whole numbers that an integer can be."""
 
 _id = re.compile(ID)
 _uri = re.compile(r"[^ \t\r\n]*+")
@@ -59,18 +60,7 @@ def _is_base64(text: str) -> bool:
 
 _TEXT = frozenset({str})
 _WHOLE = frozenset({int})
-
-
-def _is_integer(value: int) -> bool:
-    return _LEAST <= value <= _MOST
-
-
-def _is_unsigned(value: int) -> bool:
-    return 0 <= value <= _MOST
-
-
-def _is_positive(value: int) -> bool:
-    return 1 <= value <= _MOST
+_POSITIVE, _UNSIGNED = range(1, INTEGERS.stop), range(INTEGERS.stop)
 
 
 PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType(
@@ -85,14 +75,14 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType(
         "id": Primitive(_TEXT, _id.fullmatch, "1 to 64 of letters, digits, - and ."),
         "instant": Primitive(_TEXT, is_instant, "a date with time and zone"),
         "integer": Primitive(
-            _WHOLE, _is_integer, "a whole number of 32 bits (no text, fraction or exponent)"
+            _WHOLE, INTEGERS.__contains__, "a whole number of 32 bits (no text, fraction or exponent)"
         ),
         "markdown": Primitive(_TEXT, None, "text"),
         "oid": Primitive(_TEXT, _oid.fullmatch, "an OID as urn:oid:..."),
-        "positiveInt": Primitive(_WHOLE, _is_positive, "a whole number from 1 to 2147483647"),
+        "positiveInt": Primitive(_WHOLE, _POSITIVE.__contains__, "a whole number from 1 to 2147483647"),
         "string": Primitive(_TEXT, None, "text"),
         "time": Primitive(_TEXT, is_time, "a time as hh:mm:ss"),
-        "unsignedInt": Primitive(_WHOLE, _is_unsigned, "a whole number from 0 to 2147483647"),
+        "unsignedInt": Primitive(_WHOLE, _UNSIGNED.__contains__, "a whole number from 0 to 2147483647"),
         "uri": Primitive(_TEXT, _uri.fullmatch, "a uri without blanks"),
         "url": Primitive(_TEXT, _uri.fullmatch, "a url without blanks"),
         "uuid": Primitive(_TEXT, _uuid.fullmatch, "a UUID as urn:uuid:..."),

@@ -170,6 +170,16 @@ def _unless(holds: object, expected: str) -> Faults:
     return () if holds else (Fault("invariant", expected),)
 
 
+def _rule(holds: Callable[[Json], object], expected: str) -> Rule:
+    """Returns the invariant that `holds` of every object of a type."""
+    return lambda element: _unless(holds(element), expected)
+
+
+def _beside(name: str, other: str, expected: str) -> Rule:
+    """Returns the invariant that `name` never stands without `other`."""
+    return _rule(lambda element: name not in element or other in element, expected)
+
+
 def has_value(members: Json) -> bool:
     """Returns whether some value[x] stands in an answer, a parameter or an extension."""
     return any(name[:5] == "value" or name[:6] == "_value" for name in members)
@@ -179,30 +189,6 @@ def _resource(resource: Json) -> Faults:
     if "implicitRules" not in resource and "_implicitRules" not in resource:
         return ()
     return (Fault("implicit-rules", "no implicit rules, since none are understood", "implicitRules"),)
-
-
-def _item(item: Json) -> Faults:
-    return _unless(
-        "answer" not in item or "item" not in item, "either answers or nested items, not both (qrs-1)"
-    )
-
-
-def _extension(extension: Json) -> Faults:
-    one = has_value(extension) != ("extension" in extension)
-    return _unless(one, "either a value or nested extensions (ext-1)")
-
-
-def _quantity(quantity: Json) -> Faults:
-    return _unless("code" not in quantity or "system" in quantity, "a system beside the unit's code (qty-3)")
-
-
-def _attachment(attachment: Json) -> Faults:
-    described = "data" not in attachment or "contentType" in attachment
-    return _unless(described, "a contentType beside the data (att-1)")
-
-
-def _contact_point(contact: Json) -> Faults:
-    return _unless("value" not in contact or "system" in contact, "a system beside the value (cpt-2)")
 
 
 def _ratio(ratio: Json) -> Faults:
@@ -234,35 +220,32 @@ def _measured(quantity: object) -> tuple[Decimal, object] | None:
     return Decimal(value), quantity.get("code") if isinstance(quantity, dict) else None
 
 
-def _measurement(observation: Json) -> Faults:
-    one = "dataAbsentReason" not in observation or not has_value(observation)
-    return _unless(one, "no dataAbsentReason beside a value (obs-6)")
-
-
-def _observation(observation: Json) -> Faults:
-    return _resource(observation) + _measurement(observation)
-
-
-def _reference_range(reference_range: Json) -> Faults:
-    return _unless(reference_range.keys() & {"low", "high", "text"}, "low, high or text (obs-3)")
-
+_QUANTITY = _beside("code", "system", "a system beside the unit's code (qty-3)")
+_MEASUREMENT = _rule(
+    lambda element: "dataAbsentReason" not in element or not has_value(element),
+    "no dataAbsentReason beside a value (obs-6)",
+)
 
 INVARIANTS: Final[Mapping[str, Callable[[Json], Faults]]] = MappingProxyType(
     {
         "Bundle": _resource,
         "QuestionnaireResponse": _resource,
-        "QuestionnaireResponse.item": _item,
-        "Observation": _observation,
-        "Observation.component": _measurement,
-        "Observation.referenceRange": _reference_range,
-        "Extension": _extension,
-        "Quantity": _quantity,
-        "Age": _quantity,
-        "Count": _quantity,
-        "Distance": _quantity,
-        "Duration": _quantity,
-        "Attachment": _attachment,
-        "ContactPoint": _contact_point,
+        "QuestionnaireResponse.item": _rule(
+            lambda item: "answer" not in item or "item" not in item,
+            "either answers or nested items, not both (qrs-1)",
+        ),
+        "Observation": lambda observation: _resource(observation) + _MEASUREMENT(observation),
+        "Observation.component": _MEASUREMENT,
+        "Observation.referenceRange": _rule(
+            lambda interval: interval.keys() & {"low", "high", "text"}, "low, high or text (obs-3)"
+        ),
+        "Extension": _rule(
+            lambda extension: has_value(extension) != ("extension" in extension),
+            "either a value or nested extensions (ext-1)",
+        ),
+        **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), _QUANTITY),
+        "Attachment": _beside("data", "contentType", "a contentType beside the data (att-1)"),
+        "ContactPoint": _beside("value", "system", "a system beside the value (cpt-2)"),
         "Ratio": _ratio,
         "Period": _period,
         "Range": _range,

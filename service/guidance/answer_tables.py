@@ -133,13 +133,10 @@ class AnswerTable(dict[Answer, int]):
             if self.question.type not in ("choice", "boolean"):
                 yield "any answer", None, self._otherwise
             return
-        for unit in self._units():
+        for unit in units_of(self.question) or self._scales:
             scale = self.scale(unit)
             for words, mask in zip(scale.words(unit), scale.masks, strict=True):
                 yield words, None, mask
-
-    def _units(self) -> Iterable[str]:
-        return units_of(self.question) or self._scales
 
     def _measured(self, number: int | Decimal, unit: str) -> int:
         scale = self._scales.get(unit)

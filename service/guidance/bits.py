@@ -26,10 +26,7 @@ STATES = ("absent", "impossible", "unknown", "present")
 
 def certain(nodes: Iterable[int]) -> int:
     """Returns the mask of the *present for certain* bits of these nodes; shift left by one for *possible*."""
-    mask = 0
-    for node in nodes:
-        mask |= 1 << 2 * node
-    return mask
+    return union(1 << 2 * node for node in nodes)
 
 
 def positions(mask: int) -> list[int]:

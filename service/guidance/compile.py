@@ -109,10 +109,7 @@ class _Source:
 
     def questions(self, link_ids: Iterable[str]) -> int:
         """Returns the mask of these questions."""
-        mask = 0
-        for link_id in link_ids:
-            mask |= 1 << self.places[link_id]
-        return mask
+        return union(1 << self.places[link_id] for link_id in link_ids)
 
 
 def _source_of(checked: Checked, graph: Graph) -> _Source:
@@ -252,9 +249,7 @@ def _node_support(graph: Graph, index: int, reads: list[int]) -> NodeSupport:
     word = graph.nodes[index].word
     through = _through_any(graph, index)
     parts = through if word in ("atom", "any") else list(graph.nodes[index].parts)
-    absence = 0
-    for below in graph.below(parts) if word == "none" else ():
-        absence |= reads[below]
+    absence = union(reads[below] for below in graph.below(parts)) if word == "none" else 0
     steps = [part for part in through if graph.nodes[part].word in STEPS] if word != "none" else []
     return NodeSupport(
         plain=word in ("atom", "any") and not steps,
@@ -284,9 +279,7 @@ def _red_flags(source: _Source, reads: list[int]) -> int:
     kinds = {kind for kind, is_red_flag in written.kinds.items() if is_red_flag}
     flags = [graph.findings[finding.name] for finding in written.findings if finding.kind in kinds]
     flags += [graph.rules[rule.name] for rule in written.rules if rule.kind in kinds]
-    mask = 0
-    for node in graph.below(flags):
-        mask |= reads[node]
+    mask = union(reads[node] for node in graph.below(flags))
     for link_id in reversed(list(source.places)):
         if mask >> source.places[link_id] & 1:
             mask |= source.questions(source.form.questions[link_id].enabled_by)
@@ -303,16 +296,15 @@ def _comparison_table(source: _Source, comparison: Comparison) -> ComparisonTabl
         comparison=comparison,
         start=2 * nodes[0] if nodes else 0,
         mask=both(certain(range(len(nodes)))),
-        pairs=tuple(_states(rows[place : place + 2]) for place in range(0, len(rows), 2)),
+        pairs=tuple(
+            tuple(_state(rows[place : place + 2], bits) for bits in range(256))
+            for place in range(0, len(rows), 2)
+        ),
     )
 
 
-def _states(rows: tuple[Row, ...]) -> tuple[RowStates, ...]:
-    """Returns the states by byte; each row has two bits for its left side, then two for its right."""
-    return tuple(_state(rows, bits) for bits in range(256))
-
-
 def _state(rows: tuple[Row, ...], bits: int) -> RowStates:
+    """Returns what a byte says: of each row two bits for its left side, then two for its right."""
     words = [
         "informs-only" if row.informs_only else _word(bits >> 4 * place & 15)
         for place, row in enumerate(rows)

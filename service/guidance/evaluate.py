@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from service.datatypes.answers import Answers
-from service.guidance.bits import STATES, positions, run
+from service.guidance.bits import STATES, positions, run, union
 from service.guidance.model import Advice, Contradiction
 from service.guidance.reasons import Reasons, chosen, open_questions
 from service.guidance.result import Fired, Interval, Result, Risk, Tally
@@ -161,18 +161,13 @@ def _advice(compiled: Compiled, bits: int, tier: Interval, levels: list[Interval
 
 def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ...]:
     """Returns those that authors wrote, then answers that do not fit and that none of those reads."""
-    read = 0
-    for table in state.holds:
-        read |= table.reads
+    read = union([table.reads for table in state.holds])
     unfit = [compiled.unfit[link] for link in state.counted if not compiled.bit_of[link] & read]
     return (*[table.contradiction for table in state.holds], *unfit)
 
 
 def _ignored(compiled: Compiled, state: State, answers: Answers) -> tuple[str, ...]:
     """Returns the answers that did not count: a contradiction that holds counts the ones it reads."""
-    counted = 0
-    for table in state.holds:
-        counted |= table.reads
-    for link_id in state.counted:
-        counted |= compiled.bit_of[link_id]
+    counted = union([table.reads for table in state.holds])
+    counted |= union([compiled.bit_of[link_id] for link_id in state.counted])
     return tuple(link_id for link_id in answers.ignored if not compiled.bit_of.get(link_id, 0) & counted)

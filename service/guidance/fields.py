@@ -268,7 +268,6 @@ class _Entry(NamedTuple):
     readers: Readers
 
 
-_GROUPS = ("any", "all", "none")
 _EXPECTED = "expected the name of a finding, or a mapping that starts with one of: "
 
 
@@ -440,13 +439,9 @@ def _only(value: Mapping[str, Any], *words: str) -> None:
 _READERS: Readers = {
     "answer": _answer,
     "score": _score,
-    **dict.fromkeys(_GROUPS, _group),
+    **dict.fromkeys(("any", "all", "none"), _group),
     "not": _not,
     "at-least": _at_least,
     "parameter": _switch,
 }
-_RESULT_READERS: Readers = {
-    "tier-at-least": _at_tier,
-    "tier-at-most": _at_tier,
-    "level": _at_level,
-}
+_RESULT_READERS: Readers = {"tier-at-least": _at_tier, "tier-at-most": _at_tier, "level": _at_level}

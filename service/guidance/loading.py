@@ -68,14 +68,10 @@ def load(
     """
     checked = Checked(written_from(documents), form)
     graph = graph_from(checked)
-    written = _identified(checked.written, slug, documents if hashed is None else hashed)
+    identity = checked.written.identity
+    digest = _hash_of(documents if hashed is None else hashed)
+    written = replace(checked.written, identity=replace(identity, slug=slug or identity.slug, hash=digest))
     return Guidance(written, form, checked.cases, graph, compiled_from(checked, graph))
-
-
-def _identified(written: Written, slug: str, documents: Mapping[str, object]) -> Written:
-    """Returns the guidance with its slug and with the hash over its documents."""
-    identity = replace(written.identity, slug=slug or written.identity.slug, hash=_hash_of(documents))
-    return replace(written, identity=identity)
 
 
 def _hash_of(documents: Mapping[str, object]) -> str:

@@ -281,7 +281,9 @@ class Contradiction:
     @property
     def names(self) -> tuple[str, ...]:
         """The finding or the linkId that each side reads."""
-        return tuple(map(_name_read, self.between))
+        return tuple(
+            part.finding if isinstance(part, Named) else "".join(links_of(part, {})) for part in self.between
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +412,3 @@ def _unfit(question: Question) -> Contradiction:
     )
     says = Says(patient, clinician)
     return Contradiction(f"unfit-{question.link_id}", (Answered(question.link_id),), (), says)
-
-
-def _name_read(condition: Condition) -> str:
-    return condition.finding if isinstance(condition, Named) else "".join(links_of(condition, {}))

@@ -191,7 +191,8 @@ def open_questions(
     undecided = Undecided(compiled, state)
     moves: dict[int, list[str]] = {}
     for target, rules in _movers(compiled, state, tier, levels):
-        for place in positions(_askable(compiled, state, _asked(undecided, rules))):
+        deciding = union([undecided.of(table.node) for table in rules])
+        for place in positions(_askable(compiled, state, deciding)):
             moves.setdefault(place, []).append(target)
     flags = compiled.support.red_flags
     ordered = sorted(moves, key=lambda place: (not flags >> place & 1, place))
@@ -236,13 +237,6 @@ def _level_movers(outcome: OutcomeTable, state: State) -> list[RuleTable]:
 
 def _undecided(rules: tuple[RuleTable, ...], state: State) -> list[RuleTable]:
     return [table for table in rules if state.bits >> 2 * table.node & 3 == UNKNOWN]
-
-
-def _asked(undecided: Undecided, rules: list[RuleTable]) -> int:
-    mask = 0
-    for table in rules:
-        mask |= undecided.of(table.node)
-    return mask
 
 
 def _askable(compiled: Compiled, state: State, mask: int) -> int:

@@ -46,7 +46,8 @@ class Encoding:
         self.solver = z3.Solver()
         self.solver.add(*rules_of(self.spaces, guidance, asked or {}))
         self.full = z3.And([z3.Not(space.open) for space in self.spaces.values()])
-        self.totals = {table.score.name: _total(table, self.spaces) for table in guidance.compiled.scores}
+        self.scores = {table.score.name: table for table in guidance.compiled.scores}
+        self.totals = {name: _total(table, self.spaces) for name, table in self.scores.items()}
         self.forces: dict[int, Value] = {}
         unforced: list[Value] = []
         for index in range(len(self.nodes)):
@@ -97,16 +98,13 @@ class Encoding:
             space = self.spaces[test.link_id]
             return Value(space.sets(2 * index), space.sets(2 * index + 1))
         if isinstance(test, InBand):
-            return _in_band(test, self._table(test.score), *self.totals[test.score])
+            return _in_band(test, self.scores[test.score], *self.totals[test.score])
         if isinstance(test, Scored):
             parameter = self.guidance.written.parameters[test.parameter]
             threshold = z3.RealVal(str(parameter.value))
             ends = [BEYOND[parameter.edge](end, threshold) for end in self.totals[test.score]]
             return Value(z3.And(ends), z3.Or(ends))
         return ABSENT
-
-    def _table(self, name: str) -> ScoreTable:
-        return next(table for table in self.guidance.compiled.scores if table.score.name == name)
 
     def _forces(self, unforced: list[Value]) -> dict[int, Value]:
         """Returns by finding what contradictions force it to be."""

@@ -96,9 +96,10 @@ class Extensions:
         self._tiers = {tier: self._tier(tiers, tier) for tier in intervals(len(tiers))}
         reason = urls.restated(definitions.REASON)
         self._rules = {rule.name: _reason(reason, rule) for rule in written.rules}
-        self._answers = {link: _json(extension("answer", "String", link)) for link in guidance.form.questions}
+        links = guidance.form.questions
+        self._answers = {link: orjson.dumps(extension("answer", "String", link)) for link in links}
         ignored = urls.restated(definitions.IGNORED_ANSWER)
-        self._ignored = {link: _json(extension(ignored, "String", link)) for link in guidance.form.questions}
+        self._ignored = {link: orjson.dumps(extension(ignored, "String", link)) for link in links}
         self._levels = by_level(written, self._level)
         table = urls.restated(definitions.COMPARISON)
         self._tables = {
@@ -139,62 +140,46 @@ class Extensions:
 
     def _tier(self, tiers: tuple[Tier, ...], tier: Interval) -> bytes:
         least, most = (coding(self._system, tiers[rank].code, tiers[rank].display) for rank in tier)
-        return _json(
-            {
-                "url": self._urls.restated(definitions.ASSESSMENT_TIER),
-                "extension": [
-                    extension("at-least", "Coding", least),
-                    extension("at-most", "Coding", most),
-                    extension("settled", "Boolean", tier.settled),
-                    extension("assessable", "Boolean", is_assessable(tier)),
-                ],
-            }
-        )
+        parts = _ends(least, most, settled=tier.settled)
+        parts.append(extension("assessable", "Boolean", is_assessable(tier)))
+        return orjson.dumps({"url": self._urls.restated(definitions.ASSESSMENT_TIER), "extension": parts})
 
     def _level(self, _: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
-        codings = [level_coding(ladder[end], self._system) for end in level]
-        return _json(
-            {
-                "url": self._urls.restated(definitions.LEVEL_INTERVAL),
-                "extension": [
-                    extension("at-least", "Coding", codings[0]),
-                    extension("at-most", "Coding", codings[1]),
-                    extension("settled", "Boolean", level.settled),
-                ],
-            }
-        )
+        least, most = (level_coding(ladder[end], self._system) for end in level)
+        parts = _ends(least, most, settled=level.settled)
+        return orjson.dumps({"url": self._urls.restated(definitions.LEVEL_INTERVAL), "extension": parts})
 
 
-def _json(value: object) -> bytes:
-    return orjson.dumps(value)
+def _ends(least: Json, most: Json, *, settled: bool) -> list[Json]:
+    return [
+        extension("at-least", "Coding", least),
+        extension("at-most", "Coding", most),
+        extension("settled", "Boolean", settled),
+    ]
 
 
 def _reason(url: str, rule: Rule) -> tuple[bytes, bytes, bytes]:
     """Returns what comes before the answers, what comes after them, and the same with the wording."""
-    first = [extension("rule", "Code", rule.name)]
-    if rule.kind:
-        first.append(extension("kind", "Code", rule.kind))
-    if rule.tier:
-        first.append(extension("tier", "Code", rule.tier))
-    if rule.priority:
-        first.append(extension("priority", "Code", rule.priority))
+    codes = {"rule": rule.name, "kind": rule.kind, "tier": rule.tier, "priority": rule.priority}
+    first = [extension(name, "Code", code) for name, code in codes.items() if code]
     last = [extension("statement", "Code", statement) for statement in rule.sources]
     last.append(extension("origin", "Code", rule.origin))
     said = rule.says.to_clinician
     wording = [*last, extension("wording", "String", said)] if said else last
-    begun = _json({"url": url, "extension": first})[:-2]
-    return begun, _json(last)[1:-1], _json(wording)[1:-1]
+    begun = orjson.dumps({"url": url, "extension": first})[:-2]
+    return begun, orjson.dumps(last)[1:-1], orjson.dumps(wording)[1:-1]
 
 
 def _asked(url: str, link: str, text: str) -> bytes:
     """Returns an open question up to what it moves, which depends on the result."""
     parts = [extension("linkId", "String", link), *([extension("text", "String", text)] if text else [])]
-    return _json({"url": url, "extension": parts})[:-2]
+    return orjson.dumps({"url": url, "extension": parts})[:-2]
 
 
 def _open_question(begun: bytes, question: OpenQuestion) -> bytes:
-    moves = [extension("moves", "Code", moved) for moved in question.moves]
-    return begun + b"," + _json([*moves, extension("red-flag", "Boolean", question.red_flag)])[1:] + b"}"
+    parts = [extension("moves", "Code", moved) for moved in question.moves]
+    parts.append(extension("red-flag", "Boolean", question.red_flag))
+    return begun + b"," + orjson.dumps(parts)[1:] + b"}"
 
 
 def _contradiction(url: str, contradiction: Contradiction) -> bytes:
@@ -202,7 +187,7 @@ def _contradiction(url: str, contradiction: Contradiction) -> bytes:
     parts += [extension("between", "String", link) for link in contradiction.names]
     said = contradiction.says.to_clinician
     parts += [extension("wording", "String", said)] if said else []
-    return _json({"url": url, "extension": parts})
+    return orjson.dumps({"url": url, "extension": parts})
 
 
 def _score(url: str, total: Total) -> bytes:
@@ -215,7 +200,7 @@ def _score(url: str, total: Total) -> bytes:
         extension("band-at-most", "Code", total.bands[1]),
         extension("answered", "UnsignedInt", total.answered),
     ]
-    return _json({"url": url, "extension": parts})
+    return orjson.dumps({"url": url, "extension": parts})
 
 
 def _number(value: Decimal) -> orjson.Fragment:
@@ -232,7 +217,7 @@ class _Table:
             extension("left", "String", written.heading(table.left)),
             extension("right", "String", written.heading(table.right)),
         ]
-        self._begun = _json({"url": url, "extension": titles})[:-2]
+        self._begun = orjson.dumps({"url": url, "extension": titles})[:-2]
         self._rows = [{state: _row(row.name, state) for state in SIDES} for row in table.rows]
 
     def filled(self, tally: Tally) -> bytes:
@@ -250,4 +235,4 @@ _COUNTS = b",".join(
 
 def _row(name: str, side: str) -> bytes:
     cells = [extension("code", "Code", name), extension("side", "Code", side)]
-    return _json({"url": "row", "extension": cells})
+    return orjson.dumps({"url": "row", "extension": cells})

@@ -18,17 +18,8 @@ _MOST_ANSWERS = 4
 """How many answers a reason spells out; the extension `reason` names all of them."""
 
 _DIV = '<div xmlns="http://www.w3.org/1999/xhtml">'
-_SETTLED = element("p", "No open question can change this result.")
-_UNSETTLED = element("p", "Open questions can change this result.")
-_CONTRADICTORY = element("h3", "Contradictions; the worse answer counts")
 _OPEN = element("h3", wording.ASK_FIRST)
-_WHY = element("h3", "Why this step")
-_PATTERNS = element("h3", "Patterns; no probability is given")
-_SCORES = element("h3", "Scores")
 _IGNORED = element("h3", wording.IGNORED)
-_REMARKS = element("h3", "Remarks on the response")
-_PATIENT = element("h3", "Advice for the patient")
-_CLINICIAN = element("h3", "For the clinician")
 
 
 class Narrative:
@@ -63,21 +54,26 @@ class Narrative:
             problems: warnings about the response.
         """
         contradictions = [self._contradictions[contradiction.name] for contradiction in result.contradictions]
+        to_patient = [self._patient[advice.name] for advice in result.advice]
+        to_clinician = [self._clinician[advice.name] for advice in result.advice]
         ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
+        reasons = [b"<li>" + self._reason(fired) + b"</li>" for fired in result.fired]
+        remarks = [element("li", problem.text) for problem in problems]
         parts = (
             self._begin,
             self._tiers[result.tier],
-            _SETTLED if result.settled else _UNSETTLED,
-            _listed(_CONTRADICTORY, contradictions),
+            b"<p>No open question" if result.settled else b"<p>Open questions",
+            b" can change this result.</p>",
+            _listed(b"<h3>Contradictions; the worse answer counts</h3>", contradictions),
             _numbered(_OPEN, [self._open(question) for question in result.open]),
-            _listed(_WHY, [b"<li>" + self._reason(fired) + b"</li>" for fired in result.fired]),
-            _listed(_PATTERNS, [self._risk(risk) for risk in listed]),
+            _listed(b"<h3>Why this step</h3>", reasons),
+            _listed(b"<h3>Patterns; no probability is given</h3>", [self._risk(risk) for risk in listed]),
             *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
-            _listed(_SCORES, [_score(total) for total in result.totals]),
+            _listed(b"<h3>Scores</h3>", [_score(total) for total in result.totals]),
             _listed(_IGNORED, ignored),
-            _listed(_REMARKS, [element("li", problem.text) for problem in problems]),
-            _listed(_PATIENT, [self._patient[advice.name] for advice in result.advice]),
-            _listed(_CLINICIAN, [self._clinician[advice.name] for advice in result.advice]),
+            _listed(b"<h3>Remarks on the response</h3>", remarks),
+            _listed(b"<h3>Advice for the patient</h3>", to_patient),
+            _listed(b"<h3>For the clinician</h3>", to_clinician),
             self._end,
         )
         return b"".join(parts)

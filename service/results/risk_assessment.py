@@ -79,6 +79,7 @@ class Renderer:
             problems: warnings about the response; they become notes.
         """
         listed = [risk for risk in result.risks if risk.listed]
+        predictions = map(self._predictions.prediction, listed)
         is_final = result.settled and context.status in _COMPLETE
         document: MutableJson = {
             "resourceType": "RiskAssessment",
@@ -96,7 +97,7 @@ class Renderer:
             "occurrenceDateTime": context.authored,
             "performer": _ASSESSOR,
             "basis": [_response_reference(context), *chart.basis],
-            "prediction": _unless_empty([self._predictions.prediction(risk) for risk in listed]),
+            "prediction": orjson.Fragment(array(predictions)) if listed else None,
             "mitigation": patient_summary(self._guidance, result),
             "note": [self._intended, *({"text": remark} for remark in self._remarks(result, problems))],
         }
@@ -117,10 +118,6 @@ class Renderer:
 
 def _fragment(value: object) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps(value))
-
-
-def _unless_empty(members: list[bytes]) -> orjson.Fragment | None:
-    return orjson.Fragment(array(members)) if members else None
 
 
 def _device(identity: Identity) -> Json:
@@ -190,15 +187,13 @@ class Predictions:
         said, cited = self._rules[deciding.rule.name]
         if not deciding.answers:
             return said + cited
-        return b"%b Answers: %b.%b" % (
-            said,
-            b", ".join([self._links[link] for link in deciding.answers]),
-            cited,
-        )
+        answers = b", ".join([self._links[link] for link in deciding.answers])
+        return b"%b Answers: %b.%b" % (said, answers, cited)
 
     def _head(self, outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
         """Returns a prediction from its outcome to the words that say whether its level is settled."""
-        open_end = "" if level.settled else f"{_sentence(level_words(ladder, level))} {IF_UNCHANGED}"
+        words = level_words(ladder, level)
+        open_end = "" if level.settled else f"{words[:1].upper()}{words[1:]}. {IF_UNCHANGED}"
         members = {
             "outcome": self._outcome(outcome),
             "qualitativeRisk": self._level(ladder, level),
@@ -223,10 +218,6 @@ def _said(rule: Rule) -> tuple[bytes, bytes]:
     """Returns a rule's wording with its name, and the sentence that cites its statements."""
     cited = f" Statements: {', '.join(rule.sources)}." if rule.sources else ""
     return in_json(f"{rule.says.to_clinician} Rule: {rule.name}.".strip()), in_json(cited)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 # For files and terminals.

@@ -63,10 +63,6 @@ _PRELIMINARY = (
     "This is the least that we advise from what is known so far. Some questions are still open, and "
     "their answers could make it more urgent."
 )
-_SO_FAR = "Not settled yet. So far"
-_OPEN = "Questions that are still open, in this order:"
-_WHY = "Why:"
-_ADVICE = "What you can do:"
 
 
 def patient_summary(guidance: Guidance, result: Result) -> str:
@@ -80,18 +76,15 @@ def patient_summary(guidance: Guidance, result: Result) -> str:
     if result.tier.settled or not assessable:
         lines = [f"{tier.display if assessable else NOT_ASSESSABLE}. {tier.target}.", tier.says.patient]
     else:
-        lines = [f"{_SO_FAR}: {tier.display}. {tier.target}.", _PRELIMINARY]
+        lines = [f"Not settled yet. So far: {tier.display}. {tier.target}.", _PRELIMINARY]
     lines += [contradiction.says.patient for contradiction in result.contradictions]
     if result.open and not result.tier.settled:
-        lines.append(_OPEN)
-        lines += _numbered([guidance.form.questions[question.link_id].text for question in result.open])
-    lines += _listed(_WHY, [fired.rule.says.patient for fired in result.fired])
-    lines += _listed(_ADVICE, [advice.says.patient for advice in result.advice])
+        texts = [guidance.form.questions[question.link_id].text for question in result.open]
+        lines.append("Questions that are still open, in this order:")
+        lines += [f"{number}. {text}" for number, text in enumerate(texts, 1)]
+    lines += _listed("Why:", [fired.rule.says.patient for fired in result.fired])
+    lines += _listed("What you can do:", [advice.says.patient for advice in result.advice])
     return "\n".join([line for line in lines if line])
-
-
-def _numbered(texts: list[str]) -> list[str]:
-    return [f"{number}. {text}" for number, text in enumerate(texts, 1)]
 
 
 def _listed(heading: str, texts: list[str]) -> list[str]:
