@@ -44,11 +44,7 @@ RISK_ASSESSMENT_BASIS: Final = f"{BASE}/SearchParameter/RiskAssessment-basis"
 
 @dataclass(frozen=True, slots=True)
 class Canonicals:
-    """Canonical urls of one deployment.
-
-    Args:
-        domain: what they begin with, without a slash at its end.
-    """
+    """Canonical urls of one deployment; they begin with `domain`, which has no slash at its end."""
 
     domain: str = DOMAIN
 

@@ -244,12 +244,7 @@ def problems_in(resource: MutableJson, *, check_strings: bool) -> tuple[list[Pro
 
 
 class _Walk:
-    """One walk through one resource.
-
-    Args:
-        root: the resource type, with which paths begin.
-        check_strings: as `problems_in` has it.
-    """
+    """One walk through one resource; `root` is its type, with which paths begin."""
 
     def __init__(self, root: str, *, check_strings: bool) -> None:
         self.problems: list[Problem] = []

@@ -42,13 +42,7 @@ _URLS: Final = ("valueUri", "valueCanonical", "valueUrl")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A parameter as the operation declares it.
-
-    Args:
-        name: of the parameter.
-        type: primitive datatype of R4.
-        repeats: whether it may stand more than once.
-    """
+    """A parameter as the operation declares it; `type` is a primitive datatype of R4."""
 
     name: str
     type: str
@@ -59,7 +53,7 @@ class SentParameter(NamedTuple):
     """A parameter as it was sent.
 
     Args:
-        name: of the parameter; empty where it has none that can be read.
+        name: empty where it has none that can be read.
         element: that holds its value, such as `valueUri`; empty in a query string.
         value: as it stands there; None cannot be read.
         at: FHIRPath of the parameter; empty in a query string.

@@ -43,11 +43,7 @@ def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Proble
 
 
 class _Check:
-    """One pass over one resource.
-
-    Args:
-        root: FHIRPath of the resource.
-    """
+    """One pass over one resource; `root` is its FHIRPath."""
 
     def __init__(self, root: str) -> None:
         self._root = root

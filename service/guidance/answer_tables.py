@@ -30,7 +30,6 @@ from service.guidance.graph import Atom
 from service.guidance.model import Score, Written
 from service.guidance.options import (
     CHOICES,
-    NUMBERS,
     PLAIN,
     ZERO,
     Weights,
@@ -195,8 +194,6 @@ def _cut(test: Measured, sets: int, written: Written) -> Cut:
 def _by_answer(
     question: Question, tests: tuple[tuple[Atom, Is, int], ...], answered: int, words: Mapping[str, str]
 ) -> dict[Answer, int]:
-    if question.type in NUMBERS:
-        return {}
     if question.type == "boolean":
         return {
             value: answered | union(both(sets) for _, test, sets in tests if value in test.words)

@@ -176,8 +176,7 @@ class Statement:
 class Finding:
     """A named clinical finding: present, absent or unknown for any response.
 
-    Args:
-        unsure_present: whether an answer of not sure counts as present.
+    `unsure_present`: whether an answer of not sure counts as present.
     """
 
     name: str
@@ -254,10 +253,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One piece of advice; `group` is self-care, work-up, come-back, safety or information.
+    """One piece of advice; general advice, which is always shown, has no condition (`when`).
 
-    Args:
-        when: None for general advice, which is always shown.
+    `group` is self-care, work-up, come-back, safety or information.
     """
 
     name: str

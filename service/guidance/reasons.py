@@ -214,10 +214,8 @@ def _movers(
 ) -> Iterator[tuple[str, list[RuleTable]]]:
     """Yields what is not settled, with the undecided rules that could move it."""
     if not tier.settled:
-        yield (
-            TIER,
-            [table for table in _undecided(compiled.block.tier_rules, state) if table.rank > tier.at_least],
-        )
+        rules = _undecided(compiled.block.tier_rules, state)
+        yield TIER, [table for table in rules if table.rank > tier.at_least]
     for outcome, level in zip(compiled.outcomes, levels, strict=True):
         if not level.settled:
             yield outcome.outcome.code, _level_movers(outcome, state)

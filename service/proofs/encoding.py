@@ -123,8 +123,8 @@ class Encoding:
         return named
 
 
-def _either(one: Value, other: Value) -> Value:
-    return Value(z3.Or(one.present, other.present), z3.Or(one.possible, other.possible))
+def _either(first: Value, second: Value) -> Value:
+    return Value(z3.Or(first.present, second.present), z3.Or(first.possible, second.possible))
 
 
 def _total(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> tuple[z3.ArithRef, z3.ArithRef]:

@@ -62,11 +62,7 @@ class Report:
 
 
 class _TierEnds:
-    """Both ends of the tier, for given values of the nodes.
-
-    Args:
-        without: names of rules that are left aside.
-    """
+    """Both ends of the tier, for these values of the nodes; rules named in `without` are left aside."""
 
     def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
         guidance = encoding.guidance

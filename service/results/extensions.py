@@ -12,7 +12,6 @@ from html import escape
 
 import orjson
 
-from service.datatypes.answers import Coding
 from service.fhir import definitions
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.json import Json
@@ -57,14 +56,9 @@ def coding(system: str, code: str, display: str) -> Json:
     return {"system": system, "code": code, "display": display}
 
 
-def coded(known: Coding, display: str) -> Json:
-    """Returns a Coding of the guidance as FHIR."""
-    return coding(known.system, known.code, display)
-
-
 def level_coding(level: Level, system: str) -> Json:
     """Returns the Coding of a level: its risk-probability code, else its own code in `system`."""
-    return coded(level.coding or Coding(system, level.code), level.display)
+    return coding(*(level.coding or (system, level.code)), level.display)
 
 
 def by_level(
@@ -81,11 +75,7 @@ def by_level(
 class Extensions:
     """Writes the extensions of one guidance's results; everything static is JSON already.
 
-    Each method returns the bytes of one extension.
-
-    Args:
-        guidance: whose results they describe.
-        urls: the canonical urls of the extensions.
+    Each method returns the bytes of one extension; `urls` are the canonical urls of all of them.
     """
 
     def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:

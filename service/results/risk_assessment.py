@@ -29,7 +29,6 @@ from service.results.extensions import (
     Extensions,
     array,
     by_level,
-    coded,
     coding,
     extension,
     in_json,
@@ -145,7 +144,7 @@ def _method(identity: Identity, urls: Canonicals) -> Json:
 def _code(identity: Identity) -> Json:
     if not identity.code_display:
         return {"coding": [{"system": identity.code.system, "code": identity.code.code}]}
-    return {"coding": [coded(identity.code, identity.code_display)], "text": identity.code_display}
+    return {"coding": [coding(*identity.code, identity.code_display)], "text": identity.code_display}
 
 
 def _response_reference(context: ResponseContext) -> Json:

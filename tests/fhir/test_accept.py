@@ -51,16 +51,16 @@ def check_sound(decode: Decode, data: bytes) -> bool:
 def with_decimals(value: Any, name: str = "") -> Any:
     """The full path reads 2 as int; where FHIR has a decimal, the accept path reads it as Decimal."""
     if isinstance(value, dict):
-        return {key: with_decimals(each, key) for key, each in value.items()}
+        return {key: with_decimals(member, key) for key, member in value.items()}
     if isinstance(value, list):
-        return [with_decimals(each, name) for each in value]
+        return [with_decimals(entry, name) for entry in value]
     return Decimal(value) if name in ("value", "valueDecimal") and type(value) is int else value
 
 
 def sorted_deeply(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: sorted_deeply(value[key]) for key in sorted(value)}
-    return [sorted_deeply(each) for each in value] if isinstance(value, list) else value
+    return [sorted_deeply(entry) for entry in value] if isinstance(value, list) else value
 
 
 def test_a_common_response_is_taken(decode, response):
@@ -82,7 +82,7 @@ def test_what_is_not_stated_is_unset(decode, response):
         accepted.authored,
         accepted.item[0].answer,
     )
-    assert all(each is msgspec.UNSET for each in unset)
+    assert all(value is msgspec.UNSET for value in unset)
 
 
 def test_a_response_without_identifier_has_a_header_without_one(decode, response):

@@ -36,7 +36,9 @@ def test_rb01_a_number_that_is_not_finite_is_refused(number):
 
 def test_rb02_a_property_that_stands_twice_is_refused_with_its_place():
     _, problems = refused(b'{"resourceType":"Basic","item":[{"a":1},{"status":"x","status":"y"}]}')
-    assert [(each.kind, each.expression) for each in problems] == [("repeated-property", "Basic.item[1]")]
+    assert [(problem.kind, problem.expression) for problem in problems] == [
+        ("repeated-property", "Basic.item[1]")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_rb04_bytes_that_are_not_utf_8_are_refused(text):
 def test_rb04_control_characters_and_half_surrogates_are_refused(escape):
     error, problems = refused(f'{{"a":[{{"b":"ok"}},{{"b":"{escape}"}}]}}'.encode())
     assert error is Malformed
-    assert [(each.kind, each.expression) for each in problems] == [("character", "Resource.a[1].b")]
+    assert [(problem.kind, problem.expression) for problem in problems] == [("character", "Resource.a[1].b")]
 
 
 def test_rb04_line_breaks_tabs_and_whole_surrogate_pairs_are_text():
@@ -194,7 +196,7 @@ def test_rb08_a_body_that_is_not_an_object_is_refused(body):
 )
 def test_rb09_nothing_is_empty_and_nothing_is_null(body, kind, expression):
     _, problems = refused(body)
-    assert {(each.kind, each.expression) for each in problems} >= {(kind, expression)}
+    assert {(problem.kind, problem.expression) for problem in problems} >= {(kind, expression)}
 
 
 def test_rb09_null_stands_beside_a_twin():
@@ -204,8 +206,8 @@ def test_rb09_null_stands_beside_a_twin():
 
 def test_rb09_every_fault_is_reported_at_once():
     _, problems = refused(b'{"a":"","b":null,"c":[],"d":{"e":NaN},"f":[1e999,""]}')
-    places = [each.expression for each in problems]
-    assert places == [f"Resource.{each}" for each in ("a", "b", "c", "f[0]", "f[1]", "d.e")]
+    places = [problem.expression for problem in problems]
+    assert places == [f"Resource.{path}" for path in ("a", "b", "c", "f[0]", "f[1]", "d.e")]
 
 
 def test_rb10_a_body_over_the_limit_is_too_large():
@@ -224,7 +226,7 @@ def test_rb10_a_string_over_the_limit_of_r4_is_too_large():
 def test_rb10_a_string_over_the_limit_beside_another_fault_is_malformed():
     error, problems = refused(b'{"a":"' + b"x" * (STRING_CHARACTERS + 1) + b'","b":null}')
     assert error is Malformed
-    assert {each.kind for each in problems} == {"string-size", "null"}
+    assert {problem.kind for problem in problems} == {"string-size", "null"}
 
 
 def test_rb10_100_000_answers_are_read():
@@ -244,8 +246,8 @@ def test_rb10_a_hostile_body_is_refused_in_linear_time(body):
 
 def test_a_name_that_could_be_anything_is_not_repeated():
     _, problems = refused(b'{"canary answer":null,"a":{"canary-\\ud800":null}}')
-    assert [each.expression for each in problems] == ["Resource", "Resource.a"]
-    assert all("canary" not in each.text for each in problems)
+    assert [problem.expression for problem in problems] == ["Resource", "Resource.a"]
+    assert all("canary" not in problem.text for problem in problems)
 
 
 def test_published_resources_are_read_by_the_same_rules():
@@ -259,7 +261,7 @@ JSON = st.recursive(
     | st.integers(-(10**9), 10**9)
     | st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
     lambda inner: (
-        st.lists(inner.filter(lambda each: type(each) is not list), min_size=1, max_size=4)
+        st.lists(inner.filter(lambda value: type(value) is not list), min_size=1, max_size=4)
         | st.dictionaries(st.text(min_size=1, max_size=8), inner, min_size=1, max_size=4)
     ),
     max_leaves=20,

@@ -32,7 +32,8 @@ def posted(*observations: dict[str, Any], subject: Any = PATIENT) -> AssessInput
     if subject is None:
         del response["subject"]
     data = tuple(
-        ResourceAt(each, f"Parameters.parameter[{n}].resource") for n, each in enumerate(observations, 1)
+        ResourceAt(observation, f"Parameters.parameter[{n}].resource")
+        for n, observation in enumerate(observations, 1)
     )
     return AssessInput(response, "Parameters.parameter[0].resource", data)
 

@@ -17,7 +17,7 @@ def narrative(guidance):
     written = Narrative(guidance)
 
     def div(result: Any, problems: Any = ()) -> str:
-        return json.loads(written.div(result, [each for each in result.risks if each.listed], problems))
+        return json.loads(written.div(result, [risk for risk in result.risks if risk.listed], problems))
 
     return div
 

@@ -42,7 +42,7 @@ def test_an_issue_says_what_where_and_which_kind(union):
 
 def test_without_a_problem_it_says_so(union):
     outcome = operation_outcome([])
-    assert [each["severity"] for each in outcome["issue"]] == ["information"]
+    assert [issue["severity"] for issue in outcome["issue"]] == ["information"]
     assert union([outcome]) == [[]]
 
 

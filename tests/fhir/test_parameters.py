@@ -17,14 +17,14 @@ def parameters(*members: Any, **more: Any) -> dict[str, Any]:
 
 
 def data(*resources: Any, **bundle: Any) -> dict[str, Any]:
-    entries = {"entry": [{"resource": each} for each in resources]} if resources else {}
+    entries = {"entry": [{"resource": resource} for resource in resources]} if resources else {}
     return {"name": "data", "resource": {"resourceType": "Bundle", "type": "collection", **entries, **bundle}}
 
 
 def refused(body: dict[str, Any]) -> list[tuple[str, str, str]]:
     with pytest.raises(Malformed) as caught:
         assess_input(body)
-    return [(each.kind, each.text, each.expression) for each in caught.value.problems]
+    return [(problem.kind, problem.text, problem.expression) for problem in caught.value.problems]
 
 
 def test_op03_a_bare_response_is_what_was_sent():
@@ -42,7 +42,7 @@ def test_chart_data_is_found_in_observations_and_bundles():
     body = parameters({"name": "data", "resource": OBSERVATION}, MAIN, data(other, OBSERVATION), data())
     posted = assess_input(body)
     assert posted.at == "Parameters.parameter[1].resource"
-    assert [(each.resource["id"], each.at) for each in posted.data] == [
+    assert [(sent.resource["id"], sent.at) for sent in posted.data] == [
         ("o1", "Parameters.parameter[0].resource"),
         ("o2", "Parameters.parameter[2].resource.entry[0].resource"),
         ("o1", "Parameters.parameter[2].resource.entry[1].resource"),

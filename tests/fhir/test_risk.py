@@ -32,16 +32,18 @@ def render(renderer, make_context):
 
 def extensions(element: dict[str, Any], url: str) -> list[dict[str, Any]]:
     """The parts of every extension of this url: name to value, or to a list where a part repeats."""
-    return [parts(each["extension"]) for each in element.get("extension", ()) if each["url"] == url]
+    return [
+        parts(extension["extension"]) for extension in element.get("extension", ()) if extension["url"] == url
+    ]
 
 
 def parts(members: list[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
-    for each in members:
+    for extension in members:
         (value,) = [
-            parts(held) if name == "extension" else held for name, held in each.items() if name != "url"
+            parts(held) if name == "extension" else held for name, held in extension.items() if name != "url"
         ]
-        found.setdefault(each["url"], []).append(value)
+        found.setdefault(extension["url"], []).append(value)
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
@@ -123,7 +125,7 @@ def test_iv17_the_method_names_guidance_version_and_hash(render, make_result, gu
         {"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}
     ]
     assert method["text"] == f"{identity.url}|1.2.0 (sha256 {identity.hash})"
-    assert {each["url"]: each for each in method["extension"]} == {
+    assert {extension["url"]: extension for extension in method["extension"]} == {
         definitions.GUIDANCE_CANONICAL: {
             "url": definitions.GUIDANCE_CANONICAL,
             "valueCanonical": f"{identity.url}|1.2.0",
@@ -142,13 +144,15 @@ def test_iv17_the_performer_is_the_contained_device_with_its_version(render, mak
 def test_iv16_no_probability_is_ever_written(renderer, make_context, make_result, unsettled, troubled):
     for result in (make_result(), unsettled, troubled):
         risk = json.loads(renderer.render(result, make_context()))
-        assert all(not name.startswith("probability") for each in risk["prediction"] for name in each)
+        assert all(
+            not name.startswith("probability") for prediction in risk["prediction"] for name in prediction
+        )
 
 
 def test_iv17_a_prediction_names_outcome_level_rule_answers_and_statements(render, make_result):
     (flu,) = render(make_result())["prediction"]
     assert flu["outcome"]["text"] == "Flu pattern"
-    assert [cut(each) for each in flu["outcome"]["coding"]] == [
+    assert [cut(coding) for coding in flu["outcome"]["coding"]] == [
         "https://example.org/fhir/CodeSystem/demo|flu",
         "http://snomed.info/sct|6142004",
     ]
@@ -170,7 +174,7 @@ def test_iv17_a_prediction_names_outcome_level_rule_answers_and_statements(rende
 
 def test_an_outcome_is_listed_from_its_level_on_and_may_have_a_code_of_our_own(render, troubled):
     _, other = render(troubled)["prediction"]
-    assert [cut(each) for each in other["qualitativeRisk"]["coding"]] == [
+    assert [cut(coding) for coding in other["qualitativeRisk"]["coding"]] == [
         "https://example.org/fhir/CodeSystem/demo|some"
     ]
     assert other["rationale"] == "Only you Rule: other-some. Answers: note. Statements: S1, S2."
@@ -233,7 +237,7 @@ def test_contradictions_ignored_answers_and_scores_are_reported(render, troubled
         "between": ["fever", "no-fever"],
         "wording": "Clinician: both cannot be",
     }
-    ignored = [each for each in risk["extension"] if each["url"] == definitions.IGNORED_ANSWER]
+    ignored = [extension for extension in risk["extension"] if extension["url"] == definitions.IGNORED_ANSWER]
     assert ignored == [{"url": definitions.IGNORED_ANSWER, "valueString": "pain"}]
     (score,) = extensions(risk, definitions.SCORE)
     assert score == {

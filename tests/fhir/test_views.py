@@ -55,7 +55,7 @@ def test_explain_has_every_part_of_the_result(guidance, troubled, answers):
     assert shown["contradictions"] == [{"code": "fever-and-none", "between": ["fever", "no-fever"]}]
     assert shown["tables"][0]["rows"]["row-2"] == "both"
     assert shown["scores"][0]["at-most"] == Decimal("3.0")
-    assert [each["name"] for each in shown["advice"]] == ["rest", "outlook", "film"]
+    assert [advice["name"] for advice in shown["advice"]] == ["rest", "outlook", "film"]
     assert shown["ignored"] == ["pain", "not-in-the-form"]
     assert shown["findings"] == {"fever": "present", "rash": "unknown"}
     assert shown["settled"] is False
