@@ -14,7 +14,7 @@ EXTENSIONS = {
     for name, value in vars(definitions).items()
     if name.isupper() and "/StructureDefinition/" in str(value)
 }
-DEFINED = {artifact.url: artifact for artifact in own_definitions()}
+DEFINED = {published.url: published for published in own_definitions()}
 
 
 def slices(url: str) -> dict[str, dict[str, Any]]:
@@ -44,10 +44,10 @@ def test_every_extension_that_is_written_is_defined_and_no_other():
 
 
 def test_every_file_is_named_for_its_resource():
-    for artifact in own_definitions():
-        assert (FOLDER / f"{artifact.type}-{artifact.id}.json").is_file()
-        assert artifact.url == f"{definitions.BASE}/{artifact.type}/{artifact.id}"
-        assert artifact.resource["status"] == "active"
+    for published in own_definitions():
+        assert (FOLDER / f"{published.type}-{published.id}.json").is_file()
+        assert published.url == f"{definitions.BASE}/{published.type}/{published.id}"
+        assert published.resource["status"] == "active"
 
 
 def test_every_extension_is_written_as_it_is_defined(
@@ -100,8 +100,8 @@ def test_the_operation_has_the_parameters_that_are_read():
 def test_a_second_opinion_finds_no_fault_in_a_definition_or_a_result(
     renderer, make_context, make_result, troubled
 ):
-    for artifact in own_definitions():
-        assert faults_in(artifact.resource) == ()
+    for published in own_definitions():
+        assert faults_in(published.resource) == ()
     for result in (make_result(), troubled):
         assert faults_in(json.loads(renderer.render(result, make_context()))) == ()
 
