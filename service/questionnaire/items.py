@@ -17,32 +17,13 @@ from service.datatypes.answers import Answer, Coding, Quantity
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
-from service.questionnaire.values import answer_in
+from service.questionnaire.values import ELEMENTS, answer_in
 from service.terminology.code_systems import weight
 from service.terminology.value_sets import Choice, ValueSets
 
 GROUP = "group"
 DISPLAY = "display"
-TYPES = frozenset(
-    {
-        "group",
-        "display",
-        "boolean",
-        "decimal",
-        "integer",
-        "date",
-        "dateTime",
-        "time",
-        "string",
-        "text",
-        "url",
-        "choice",
-        "open-choice",
-        "attachment",
-        "reference",
-        "quantity",
-    }
-)
+TYPES = frozenset({GROUP, DISPLAY, *ELEMENTS})
 """FHIR R4 item-type, without the abstract `question`."""
 
 OPERATORS = ("exists", "=", "!=", ">", "<", ">=", "<=")

@@ -72,22 +72,13 @@ def _text(value: object) -> str:
     return value
 
 
-def _date(value: object) -> str:
-    if not isinstance(value, str) or not is_date(value):
-        raise NotWellFormed("a date: YYYY, YYYY-MM or YYYY-MM-DD")
-    return value
+def _formatted(is_well_formed: Callable[[str], bool], expected: str) -> Callable[[object], Answer]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not is_well_formed(value):
+            raise NotWellFormed(expected)
+        return value
 
-
-def _date_time(value: object) -> str:
-    if not isinstance(value, str) or not is_date_time(value):
-        raise NotWellFormed("a date, or a date with a time (seconds) and a time zone")
-    return value
-
-
-def _time(value: object) -> str:
-    if not isinstance(value, str) or not is_time(value):
-        raise NotWellFormed("a time: hh:mm:ss")
-    return value
+    return read
 
 
 def _coding(value: object) -> Answer:
@@ -128,9 +119,9 @@ READERS: Mapping[str, Callable[[object], Answer]] = {
     "valueBoolean": _boolean,
     "valueDecimal": _decimal,
     "valueInteger": _integer,
-    "valueDate": _date,
-    "valueDateTime": _date_time,
-    "valueTime": _time,
+    "valueDate": _formatted(is_date, "a date: YYYY, YYYY-MM or YYYY-MM-DD"),
+    "valueDateTime": _formatted(is_date_time, "a date, or a date with a time (seconds) and a time zone"),
+    "valueTime": _formatted(is_time, "a time: hh:mm:ss"),
     "valueString": _text,
     "valueUri": _text,
     "valueCoding": _coding,

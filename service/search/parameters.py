@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -63,58 +63,40 @@ class Family:
 
     def token(self, name: str, documentation: str, *paths: str, system: str = "") -> SearchParameter:
         """Returns a parameter of codes."""
-        return self._of("token", name, documentation, paths, system=system)
+        return replace(self._of("token", name, documentation, *paths), system=system)
 
     def text(self, name: str, documentation: str, *paths: str) -> SearchParameter:
         """Returns a parameter of texts."""
-        return self._of("string", name, documentation, paths)
+        return self._of("string", name, documentation, *paths)
 
     def date(self, name: str, documentation: str, *paths: str) -> SearchParameter:
         """Returns a parameter of dates; they are documented alike."""
-        return self._of("date", name, f"{documentation} Without a zone it counts as UTC.", paths)
+        return self._of("date", name, f"{documentation} Without a zone it counts as UTC.", *paths)
 
     def uri(self, name: str, documentation: str, *paths: str) -> SearchParameter:
         """Returns a parameter of uris."""
-        return self._of("uri", name, documentation, paths)
+        return self._of("uri", name, documentation, *paths)
 
     def number(self, name: str, documentation: str, *paths: str) -> SearchParameter:
         """Returns a parameter of numbers."""
-        return self._of("number", name, documentation, paths)
+        return self._of("number", name, documentation, *paths)
 
     def reference(
         self, name: str, documentation: str, *paths: str, targets: str = "", only: str = ""
     ) -> SearchParameter:
         """Returns a parameter of references; `targets` has blanks between."""
-        return self._of("reference", name, documentation, paths, targets=tuple(targets.split()), only=only)
+        found = self._of("reference", name, documentation, *paths)
+        return replace(found, targets=tuple(targets.split()), only=only)
 
     def canonical_url(self, name: str, documentation: str, path: str, target: str) -> SearchParameter:
         """Returns a parameter of canonicals: with `|version` one version, without it all of them."""
-        return self._of("reference", name, documentation, (path,), targets=(target,), canonical=True)
+        found = self._of("reference", name, documentation, path)
+        return replace(found, targets=(target,), canonical=True, modifiers=("missing",))
 
-    def _of(
-        self,
-        kind: Kind,
-        name: str,
-        documentation: str,
-        paths: Iterable[str],
-        *,
-        targets: tuple[str, ...] = (),
-        system: str = "",
-        only: str = "",
-        canonical: bool = False,
-    ) -> SearchParameter:
-        return SearchParameter(
-            name,
-            kind,
-            f"{self.canonical}{name}",
-            documentation,
-            tuple(tuple(path.split(".")) for path in paths),
-            targets,
-            system,
-            only,
-            canonical,
-            ("missing",) if canonical else _MODIFIERS[kind],
-        )
+    def _of(self, kind: Kind, name: str, documentation: str, *paths: str) -> SearchParameter:
+        steps = tuple(tuple(path.split(".")) for path in paths)
+        definition = f"{self.canonical}{name}"
+        return SearchParameter(name, kind, definition, documentation, steps, modifiers=_MODIFIERS[kind])
 
 
 def family(prefix: str) -> Family:

@@ -28,10 +28,13 @@ class PublishedResources:
     Args:
         artifacts: resources of types that are searched.
         base: public FHIR base.
+
+    `artifacts` has each of them by type and id.
     """
 
     def __init__(self, artifacts: Iterable[Artifact], base: str) -> None:
-        self._store = store_in_memory([_draft(artifact, base) for artifact in artifacts])
+        self.artifacts = {(artifact.type, artifact.id): artifact for artifact in artifacts}
+        self._store = store_in_memory([_draft(artifact, base) for artifact in self.artifacts.values()])
         self._kept = lru_cache(_MOST_ANSWERS)(self._searched)
 
     def searchset(self, query: Query) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import Final
@@ -113,26 +113,26 @@ def query_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
     used_pairs = [pair for pair in pairs if pair[1] and pair[0] not in _ABOUT_FORMAT]
     faults: list[Problem] = []
     found = list(_criteria(kind, used_pairs, base, faults))
-    result = results_from(kind, [pair for pair in used_pairs if pair[0] in NAMES], strict=strict)
-    faults += result.faults
+    results = _Results(kind, used_pairs, strict=strict)
+    faults += dict.fromkeys(results.faults)
     faults += _unknown_parameters(kind, used_pairs, strict=strict)
     faults += _nobody_named(kind, pairs)
     if faults:
         raise Malformed(*faults)
     search = Search(
-        kind, tuple(criterion for _, criterion in found), result.sort, result.count, total=result.total
+        kind, tuple(criterion for _, criterion in found), results.sort, results.count, total=results.total
     )
     used = tuple(pair for pair, _ in found)
-    bound = (*used, *(pair for pair in result.used if pair[0] == "_sort"))
-    after = position_of(result.cursor, search, bound) if result.cursor else None
+    bound = (*used, *(pair for pair in results.used if pair[0] == "_sort"))
+    after = position_of(results.cursor, search, bound) if results.cursor else None
     return Query(
         base=base,
         search=replace(search, after=after),
-        used=(*used, *result.used),
+        used=(*used, *results.used),
         bound=bound,
-        cursor=result.cursor,
-        shape=result.shape,
-        includes=result.includes,
+        cursor=results.cursor,
+        shape=results.shape,
+        includes=results.includes,
     )
 
 
@@ -312,50 +312,39 @@ class Include:
     reverse: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What comes back of a search.
+class _Results:
+    """What comes back of a search; of most parameters the last value counts.
 
     Args:
-        count: longest page; 0 asks for the total alone.
-        sort: order of the matches.
-        total: whether they are counted.
-        shape: how much of each.
-        includes: what comes along.
-        cursor: where the page starts, as a link of the page before said; empty for the first.
-        used: the pairs that took part, as a link repeats them; without the cursor.
-        faults: what could not be read.
+        kind: type of resource.
+        pairs: of the query; those that do not say what comes back are passed over.
+        strict: refuse keys, elements and includes that are not known rather than leave them out.
     """
 
-    count: int
-    sort: tuple[Sort, ...]
-    total: bool
-    shape: Shape
-    includes: tuple[Include, ...]
-    cursor: str
-    used: tuple[tuple[str, str], ...]
-    faults: tuple[Problem, ...]
+    def __init__(self, kind: str, pairs: Pairs, *, strict: bool) -> None:
+        self._kind, self._strict = kind, strict
+        self._texts = {name: [value for other, value in pairs if other == name] for name in NAMES}
+        self.used: list[tuple[str, str]] = []  # what took part, as a link repeats it; without the cursor
+        self.faults: list[Problem] = []
+        self.sort, count, self.shape, total = self._sort(), self._count(), self._shape(), self._total()
+        self.includes = (
+            *self._includes("_include", includes_of(kind)),
+            *self._includes("_revinclude", revincludes_of(kind)),
+        )
+        total_only = ("_summary", "count") in self.used
+        self.count = 0 if total_only else count
+        self.total = total or total_only or count == 0
+        self.cursor = self._last("_cursor")
 
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the values of each parameter, and notes what took part and what was wrong."""
-
-    kind: str
-    strict: bool
-    texts: Mapping[str, Sequence[str]]
-    used: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[Problem] = field(default_factory=list)
-
-    def sort(self) -> tuple[Sort, ...]:
+    def _sort(self) -> tuple[Sort, ...]:
         chosen: dict[str, str] = {}
-        for key in (key for text in self.texts["_sort"] for key in text.split(",") if key):
+        for key in (key for text in self._texts["_sort"] for key in text.split(",") if key):
             if self._is_key(key):
                 chosen.setdefault(key.removeprefix("-"), key)
         self._note("_sort", ",".join(chosen.values()))
         return tuple(self._key(key) for key in chosen.values())
 
-    def count(self) -> int:
+    def _count(self) -> int:
         text = self._last("_count")
         if text and not _WHOLE.fullmatch(text):
             self._refuse("search-value", "_count", "a whole number up to nine digits")
@@ -364,12 +353,12 @@ class _Reader:
         self._note("_count", str(count) if text else "")
         return count
 
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         elements = self._elements()
         text = self._last("_summary")
         if text not in ("", "count", *_SUMMARIES):
             self._refuse("search-value", "_summary", "one of true, text, data, count, false")
-        if text == "text" and (self.texts["_include"] or self.texts["_revinclude"]):
+        if text == "text" and (self._texts["_include"] or self._texts["_revinclude"]):
             self._refuse(
                 "search-value", "_summary", "another value than text beside _include and _revinclude"
             )
@@ -378,15 +367,15 @@ class _Reader:
         self._note("_summary", text)
         return Shape(_SUMMARIES.get(text, ""))
 
-    def total(self) -> bool:
+    def _total(self) -> bool:
         text = self._last("_total")
         if text and text not in _TOTALS:
             self._refuse("search-value", "_total", "one of none, estimate, accurate")
         self._note("_total", text)
         return _TOTALS.get(text, True)
 
-    def includes(self, name: str, offered: Sequence[str]) -> Iterator[Include]:
-        for text in dict.fromkeys(self.texts[name]):
+    def _includes(self, name: str, offered: Sequence[str]) -> Iterator[Include]:
+        for text in dict.fromkeys(self._texts[name]):
             source, parameter, target = [*text.split(":", 2), "", ""][:3]
             if f"{source}:{parameter}" in offered:
                 self._note(name, text)
@@ -394,32 +383,29 @@ class _Reader:
             else:
                 self._left_out(name, f"one of {', '.join(offered)}" if offered else "nothing for this type")
 
-    def cursor(self) -> str:
-        return self._last("_cursor")
-
     def _elements(self) -> tuple[str, ...]:
-        names = [name.strip() for text in self.texts["_elements"] for name in text.split(",")]
-        known = tuple(dict.fromkeys(name for name in names if name in ELEMENTS[self.kind]))
+        names = [name.strip() for text in self._texts["_elements"] for name in text.split(",")]
+        known = tuple(dict.fromkeys(name for name in names if name in ELEMENTS[self._kind]))
         if set(names) - {*known, ""}:
             self._left_out("_elements", "names of elements of the resource itself")
         self._note("_elements", ",".join(known))
         return known
 
     def _is_key(self, text: str) -> bool:
-        known = text.removeprefix("-") in parameters_of(self.kind)
+        known = text.removeprefix("-") in parameters_of(self._kind)
         if not known:
-            self._left_out("_sort", f"names among {', '.join(parameters_of(self.kind))}")
+            self._left_out("_sort", f"names among {', '.join(parameters_of(self._kind))}")
         return known
 
     def _key(self, text: str) -> Sort:
         name, descending = text.removeprefix("-"), text.startswith("-")
         if name in _RECORD:
             return Sort(_RECORD[name].by, descending=descending)
-        by_range = parameters_of(self.kind)[name].type in _RANGES
+        by_range = parameters_of(self._kind)[name].type in _RANGES
         return Sort("range" if by_range else "text", name, descending)
 
     def _last(self, name: str) -> str:
-        return self.texts[name][-1] if self.texts[name] else ""
+        return self._texts[name][-1] if self._texts[name] else ""
 
     def _note(self, name: str, text: str) -> None:
         if text:
@@ -429,36 +415,8 @@ class _Reader:
         self.faults.append(Problem(kind, f"Parameter {name}: expected {expected}."))
 
     def _left_out(self, name: str, expected: str) -> None:
-        if self.strict:
+        if self._strict:
             self._refuse("search-parameter", name, expected)
-
-
-def results_from(kind: str, pairs: Pairs, *, strict: bool) -> Results:
-    """Returns what comes back of a search.
-
-    Args:
-        kind: type of resource.
-        pairs: those of the query whose names are in NAMES; of most names the last one counts.
-        strict: refuse keys, elements and includes that are not known rather than leave them out.
-    """
-    texts = {name: [value for other, value in pairs if other == name] for name in NAMES}
-    reader = _Reader(kind, strict, texts)
-    sort, count, shape, total = reader.sort(), reader.count(), reader.shape(), reader.total()
-    includes = (
-        *reader.includes("_include", includes_of(kind)),
-        *reader.includes("_revinclude", revincludes_of(kind)),
-    )
-    total_only = ("_summary", "count") in reader.used
-    return Results(
-        count=0 if total_only else count,
-        sort=sort,
-        total=total or total_only or count == 0,
-        shape=shape,
-        includes=includes,
-        cursor=reader.cursor(),
-        used=tuple(reader.used),
-        faults=tuple(dict.fromkeys(reader.faults)),
-    )
 
 
 # Names of parameters that must not be left out of a search: they were meant to narrow it to a person.

@@ -15,28 +15,16 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, Protocol
 
-# What can go wrong in a store. None of it repeats a value, a statement or an address.
-#
-#     StoreFault            the transaction is undone; nothing of it is stored
-#       StoreBusy           others hold the lock, or every connection is in use: the same again may succeed
-#       StoreUnavailable    the database cannot be reached, or its file is gone or damaged
-#         StoreFull         no space left
-#       VersionConflict     the record has another version than the one that was expected
-#       AlreadyExists       a record of this type and id is there already
-#       MultipleMatches     a conditional create found more than one record
-#       AppendOnly          records of this type are never changed
-#       UnknownRecord       there is no record to update
-#       BadPosition         the text does not name a position in the order of a search
-#
-# The faults that pass with time say after how many seconds the caller may try again.
+# What can go wrong in a store. No fault repeats a value, a statement or an address. Those that pass with
+# time say after how many seconds the caller may try again.
 
 
 class StoreFault(Exception):
-    """The store could not do what it was asked to do; the transaction is undone."""
+    """The store could not do what it was asked to do; the transaction is undone, nothing of it is stored."""
 
 
 class StoreUnavailable(StoreFault):
-    """The database cannot be reached or used; `retry_after_s` is a guess of when it can be."""
+    """The database cannot be reached, or its file is gone or damaged."""
 
     retry_after_s: int = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.errors import SettingsError
@@ -17,7 +17,6 @@ from service.storage.schema import METADATA, Migration
 from service.storage.sqlite import SqliteFile, SqliteInMemory, serialized
 from service.storage.store import SqlStore, Transaction
 
-NONE = "none"
 _EXPECTED = "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database."
 
 
@@ -34,7 +33,7 @@ def open_store(
     Raises:
         SettingsError: the URL is none of these; the URL itself is not repeated.
     """
-    database = _database(url, limits or StoreLimits())
+    database = _database(url, limits)
     return None if database is None else SqlStore(database, append_only)
 
 
@@ -69,7 +68,7 @@ def migrate(url: str, limits: StoreLimits | None = None) -> Migration | None:
         StartupError: the schema is newer than this program.
         StoreFault: the database cannot be reached or changed.
     """
-    database = _database(url, limits or StoreLimits())
+    database = _database(url, limits)
     if database is None:
         return None
     database.prepare()
@@ -84,24 +83,21 @@ def check(url: str, limits: StoreLimits | None = None) -> None:
         StartupError: the schema is older or newer, or there is none.
         StoreFault: the database cannot be reached.
     """
-    database = _database(url, limits or StoreLimits())
+    database = _database(url, limits)
     if database is not None:
         schema.check(database)
 
 
-def _database(url: str, limits: StoreLimits) -> Database | None:
-    if url == NONE:
+def _database(url: str, limits: StoreLimits | None) -> Database | None:
+    if url == "none":
         return None
-    parts = _parts(url)
+    limits = limits or StoreLimits()
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError([_EXPECTED]) from None
     if parts.drivername == "sqlite" and parts.database and not parts.query:
         return SqliteFile(Path(parts.database), limits)
     if parts.drivername in ("postgresql", "postgresql+psycopg"):
         return PostgreSql(parts, limits)
     raise SettingsError([_EXPECTED])
-
-
-def _parts(url: str) -> URL:
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError):
-        raise SettingsError([_EXPECTED]) from None

@@ -7,7 +7,7 @@ them; a database with another schema than this program needs is refused.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +25,7 @@ from sqlalchemy import (
     inspect,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 from service.errors import StartupError
 from service.storage.database import Database, translated
@@ -54,30 +55,22 @@ RECORD = Table(
     Index("record_current", "type", "updated", "id", sqlite_where=_CURRENT, postgresql_where=_CURRENT),
 )
 
-# The primary key of an entry is the whole entry: SQLite keeps the table in this order and nothing else.
-TEXT_ENTRY = Table(
-    "text_entry",
-    METADATA,
-    Column("parameter", _TEXT, primary_key=True),
-    Column("value", _TEXT, primary_key=True),
-    Column("system", _TEXT, primary_key=True),
-    Column("type", _TEXT, primary_key=True),  # late: erasure looks for a person whatever the type
-    Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE"), primary_key=True),
-    Index("text_entry_record", "record", "parameter"),
-    sqlite_with_rowid=False,
-)
 
-RANGE_ENTRY = Table(
-    "range_entry",
-    METADATA,
-    Column("type", _TEXT, primary_key=True),
-    Column("parameter", _TEXT, primary_key=True),
-    Column("low", BigInteger, primary_key=True),
-    Column("high", BigInteger, primary_key=True),
-    Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE"), primary_key=True),
-    Index("range_entry_record", "record", "parameter"),
-    sqlite_with_rowid=False,
-)
+def _entry_table(name: str, **columns: TypeEngine[Any]) -> Table:
+    """Returns a table whose primary key is the whole entry: SQLite keeps nothing else, in this order."""
+    return Table(
+        name,
+        METADATA,
+        *(Column(column, kind, primary_key=True) for column, kind in columns.items()),
+        Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE"), primary_key=True),
+        Index(f"{name}_record", "record", "parameter"),
+        sqlite_with_rowid=False,
+    )
+
+
+# The type comes last: erasure looks for a person whatever the type.
+TEXT_ENTRY = _entry_table("text_entry", parameter=_TEXT, value=_TEXT, system=_TEXT, type=_TEXT)
+RANGE_ENTRY = _entry_table("range_entry", type=_TEXT, parameter=_TEXT, low=BigInteger(), high=BigInteger())
 
 
 # Which schema a database has.

@@ -63,7 +63,7 @@ def bounded(text: str) -> str:
         return _MARK + sha256(data).hexdigest()
     if len(data) <= LONGEST:
         return text
-    return _beginning(data) + _MARK + sha256(data).hexdigest()
+    return data[:LONGEST].decode("utf-8", "ignore") + _MARK + sha256(data).hexdigest()
 
 
 def prefix(text: str) -> str:
@@ -79,10 +79,6 @@ def after(text: str) -> str | None:
         if point < 0x10FFFF:
             return text[:place] + chr(0xE000 if point == 0xD7FF else point + 1)
     return None
-
-
-def _beginning(data: bytes) -> str:
-    return data[:LONGEST].decode("utf-8", "ignore")
 
 
 def _is_well_formed(text: str) -> bool:
@@ -153,9 +149,7 @@ def _has_any(parameter: str) -> Condition:
 
 def _reads(value: Value) -> Condition:
     match value:
-        case TokenIs(code, system):
-            return _pair(code, system)
-        case ReferenceTo(code, system) | ReferenceToIdentifier(code, system):
+        case TokenIs(code, system) | ReferenceTo(code, system) | ReferenceToIdentifier(code, system):
             return _pair(code, system)
         case ReferenceToUrl(url):
             return _pair(url, "")
@@ -199,14 +193,9 @@ def _stands(low: ColumnElement[int], high: ColumnElement[int], to: RangeIs) -> C
     return conditions[to.comparison]
 
 
-VERSION_COLUMNS = (
-    RECORD.c.type,
-    RECORD.c.id,
-    RECORD.c.version,
-    RECORD.c.updated,
-    RECORD.c.deleted,
-    RECORD.c.body,
-)
+# What a search reads, in which order, and where it goes on.
+
+VERSION_COLUMNS = tuple(RECORD.c[name] for name in ("type", "id", "version", "updated", "deleted", "body"))
 # A bound value would hide from SQLite that the partial index fits.
 _ONE: ColumnElement[int] = literal_column("1")
 # An expression that is never null, and whether the largest comes first.

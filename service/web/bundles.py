@@ -1,6 +1,6 @@
 """Batches and transactions: several requests in one body, answered apart or all together.
 
-What is in them takes the way of any other request: each entry write one, and the router finds its view.
+What is in them takes the way of any other request: an entry becomes one, and the router finds its view.
 `bundle_entries` reads a Bundle, `bundle_links` replaces the links of a transaction.
 
 Source:
@@ -107,7 +107,7 @@ class Batch:
     request: Request
 
     def process(self, entries: Sequence[Entry], response_entries: ResponseEntries) -> None:
-        """ResponseEntries every entry; what goes wrong with one is its answer.
+        """Answers every entry; what goes wrong with one is its answer.
 
         Entries that depend on each other are refused: two that change one resource, and one that has a link
         to what another creates.
@@ -165,7 +165,7 @@ class Transaction:
     repository: Repository
 
     def process(self, entries: Sequence[Entry], response_entries: ResponseEntries) -> None:
-        """ResponseEntries every entry in one transaction of the store.
+        """Answers every entry in one transaction of the store.
 
         Raises:
             ServiceError: of the first entry that is refused; nothing is stored then. Each problem has its
@@ -228,7 +228,7 @@ def _all_structure(entry: Entry, entries: Sequence[Entry]) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """What an entry write; `new_id` is its id where that is made for it."""
+    """What an entry stores; `new_id` is its id where that is made for it."""
 
     target: Target
     new_id: str = ""

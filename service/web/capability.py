@@ -41,9 +41,6 @@ DEVIATIONS: Final = (
 )
 """Where this server chooses or differs; README says why."""
 
-_WRITTEN: Final = "create"
-_STORED: Final = "vread"
-
 
 def capability_statement(
     routes: Sequence[Route], deployment: Deployment, definitions: Mapping[str, str]
@@ -105,14 +102,14 @@ def _resource(
 
 
 def _interactions(codes: Sequence[str]) -> MutableJson:
-    is_written = "update" in codes
+    is_stored = "vread" in codes
     return {
         "interaction": [{"code": code} for code in codes],
-        "versioning": "versioned-update" if is_written else "versioned",
-        "readHistory": _STORED in codes,
+        "versioning": "versioned-update" if "update" in codes else "versioned",
+        "readHistory": is_stored,
         "updateCreate": False,
-        "conditionalCreate": _WRITTEN in codes,
-        "conditionalRead": "not-match" if _STORED in codes else "full-support",
+        "conditionalCreate": "create" in codes,
+        "conditionalRead": "not-match" if is_stored else "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
     }

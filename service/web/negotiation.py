@@ -17,19 +17,10 @@ FHIR_JSON = "application/fhir+json"
 JSON = "application/json"
 HTML = "text/html"
 
-_WRITTEN = {
-    FHIR_JSON: FHIR_JSON,
-    JSON: JSON,
-    "text/json": "text/json",
-    "application/json+fhir": "application/json+fhir",
-}
-_READ = frozenset((*_WRITTEN,))
-_FORMATS = {
-    "json": FHIR_JSON,
-    "application/fhir json": FHIR_JSON,
-    "application/json fhir": "application/json+fhir",
-    **_WRITTEN,
-}
+# Read and written alike; of those that a caller accepts equally, the first is chosen.
+_TYPES = (FHIR_JSON, JSON, "text/json", "application/json+fhir")
+# In a query string a plus sign that was not escaped arrives as a blank.
+_FORMATS = {"json": FHIR_JSON, **{media_type.replace("+", " "): media_type for media_type in _TYPES}}
 _CACHED = 512
 
 _PART = re.compile(r'(?:[^",]|"[^"]*")+')
@@ -95,21 +86,23 @@ def prefers_html(accept: str | None) -> bool:
 
 def _of_format(wanted: str) -> str | None:
     found = media_range(wanted)
-    return _FORMATS.get(found.essence) if found is not None and found.is_ours else None
+    if found is None or not found.is_ours:
+        return None
+    return found.essence if found.essence in _TYPES else _FORMATS.get(found.essence)
 
 
 @lru_cache(maxsize=_CACHED)
 def _is_read(content_type: str) -> bool:
     found = media_range(content_type)
-    return found is not None and found.essence in _READ and found.is_ours
+    return found is not None and found.essence in _TYPES and found.is_ours
 
 
 @lru_cache(maxsize=_CACHED)
 def _of_accept(accept: str) -> str | None:
     ranges = list(media_ranges(accept))
-    ranked = [(*_rank(offer, ranges), -place, offer) for place, offer in enumerate(_WRITTEN)]
+    ranked = [(*_rank(offer, ranges), -place, offer) for place, offer in enumerate(_TYPES)]
     quality, _, _, offer = max(ranked)
-    return _WRITTEN[offer] if quality > 0 else None
+    return offer if quality > 0 else None
 
 
 def _rank(offer: str, ranges: list[MediaRange]) -> tuple[float, int]:

@@ -125,7 +125,9 @@ class _Operations:
     def _body(self, route: Route) -> MutableJson:
         what = route.description
         if what.body == "form":
-            schema = {"type": "object", "properties": dict(_form_properties(route.resource))}
+            searches = parameters_of(route.resource).values()
+            properties = {search.name: _TEXT | {"description": _documented(search)} for search in searches}
+            schema = {"type": "object", "properties": properties}
             return {"required": True, "content": {FORM: {"schema": schema}}}
         name = _named(what.body, route)
         media: MutableJson = {"schema": _reference("schemas", name)}
@@ -198,11 +200,6 @@ def _inputs(*, is_url_required: bool) -> Iterator[MutableJson]:
             "required": is_url_required and declared.name == "url",
             "schema": _INPUT_SCHEMAS.get(declared.type, _TEXT),
         }
-
-
-def _form_properties(kind: str) -> Iterator[tuple[str, MutableJson]]:
-    for search in parameters_of(kind).values():
-        yield search.name, _TEXT | {"description": _documented(search)}
 
 
 def _documented(parameter: SearchParameter) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from service.errors import NotFound, Problem
-from service.search import PublishedResources, query_from, subset
+from service.search import query_from, subset
 from service.web.conditional import conditional
 from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
 from service.web.request import is_strict, search_parameters
 
 if TYPE_CHECKING:
-    from service.fhir.definitions import Artifact
+    from service.search import PublishedResources
     from service.web.deployment import Deployment
     from service.web.request import Request
 
@@ -55,27 +54,18 @@ class Document:
         return conditional(request, reply, self._version)
 
 
-class Published:
-    """Every published resource that is served, and the search over all of them."""
-
-    def __init__(self, artifacts: Iterable[Artifact], deployment: Deployment) -> None:
-        self.artifacts = {(each.type, each.id): each for each in artifacts if each.type in TYPES}
-        self.resources = PublishedResources(self.artifacts.values(), deployment.base)
-
-
 class PublishedType:
     """The views on the published resources of one type, which are the same for every type."""
 
-    def __init__(self, kind: str, published: Published, deployment: Deployment) -> None:
+    def __init__(self, kind: str, published: PublishedResources, deployment: Deployment) -> None:
         self.kind = kind
-        self._artifacts = {id_: each for (type_, id_), each in published.artifacts.items() if type_ == kind}
-        self._resources = published.resources
+        self._published = published
         self._deployment = deployment
 
     def read(self, request: Request) -> Reply:
         """Returns one resource, or the part of it that is wanted; raises NotFound, Malformed."""
         content_type = request.answer_type()
-        artifact = self._artifacts.get(request.args["id"])
+        artifact = self._published.artifacts.get((self.kind, request.args["id"]))
         if artifact is None:
             raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
         query = query_from(self.kind, request.query(), strict=is_strict(request), base=self._deployment.base)
@@ -89,5 +79,5 @@ class PublishedType:
         content_type = request.answer_type()
         pairs = search_parameters(request, self._deployment.body.body_bytes)
         query = query_from(self.kind, pairs, strict=is_strict(request), base=self._deployment.base)
-        body = self._resources.searchset(query)
+        body = self._published.searchset(query)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))

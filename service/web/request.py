@@ -70,12 +70,28 @@ class Request:
         return parameters(text.encode("latin-1")) if text else ()
 
     def check_body_type(self) -> None:
-        """Makes sure that the body is JSON, FHIR R4 and UTF-8 by its Content-Type; raises Unsupported."""
+        """Raises Unsupported unless the body is JSON, FHIR R4 and UTF-8 by its Content-Type."""
         check_body_type(self.environ.get("CONTENT_TYPE"))
 
     def body(self, limit: int) -> bytes:
-        """Returns the body, decompressed, of at most `limit` bytes; raises as read_body does."""
-        return read_body(self.environ, limit)
+        """Returns the whole body, decompressed.
+
+        Args:
+            limit: longest body in bytes, both as sent and decompressed.
+
+        Raises:
+            TooLarge: longer than the limit; a longer Content-Length is refused unread.
+            Malformed: shorter than announced, or not what its encoding says.
+            Unsupported: an encoding other than gzip.
+        """
+        data = _sent(self.environ, limit)
+        encoding = (self.header("CONTENT_ENCODING") or "").strip().lower()
+        if not encoding or encoding == "identity":
+            return data
+        if encoding in _GZIP:
+            return _decompressed(data, limit)
+        expected = "Expected: gzip or none."
+        raise Unsupported(Problem("content-encoding", f"The body's encoding is not read. {expected}"))
 
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""
@@ -123,31 +139,10 @@ def search_parameters(request: Request, limit: int) -> Query:
     content_type: str = request.environ.get("CONTENT_TYPE", "")
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
-    return (*request.query(), *parameters(read_body(request.environ, limit)))
+    return (*request.query(), *parameters(request.body(limit)))
 
 
 # The body: never more of it than the limit, decompressed if need be.
-
-
-def read_body(environ: Environ, limit: int) -> bytes:
-    """Returns the whole body, decompressed.
-
-    Args:
-        environ: the WSGI environment; its input ends where the body ends.
-        limit: longest body in bytes, both as sent and decompressed.
-
-    Raises:
-        TooLarge: longer than the limit; a longer Content-Length is refused unread.
-        Malformed: shorter than announced, or not what its encoding says.
-        Unsupported: an encoding other than gzip.
-    """
-    data = _sent(environ, limit)
-    encoding: str = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    if not encoding or encoding == "identity":
-        return data
-    if encoding in _GZIP:
-        return _decompressed(data, limit)
-    raise Unsupported(Problem("content-encoding", "The body's encoding is not read. Expected: gzip or none."))
 
 
 def _sent(environ: Environ, limit: int) -> bytes:

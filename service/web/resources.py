@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import orjson
 
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
+from service.fhir.dates import is_instant, time_range
 from service.fhir.json import MutableJson
 from service.records import RISK, Stored, instant
 from service.search import condition_from, query_from, searchset, subset
@@ -38,7 +38,6 @@ FOUND: Final = Problem(
 
 _LONGEST_PAGE: Final = 100
 _COUNT, _BEFORE, _SINCE = "_count", "_before", "_since"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 
 
@@ -201,14 +200,11 @@ def _whole(name: str, value: str) -> int:
 
 
 def _moment(value: str) -> int:
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - without a zone, refused below
-    if moment.tzinfo is None:
+    found = time_range(value) if is_instant(value) else None
+    if found is None:
         text = f"Parameter {_SINCE}: expected an instant with a time zone."
         raise Malformed(Problem("search-value", text))
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return found[0]
 
 
 def _history_bundle(found: History, place: str, wanted: _WantedPage) -> MutableJson:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from service.records import KINDS, RESPONSE, RISK
+from service.search import PublishedResources
 from service.web import descriptions as does
 from service.web.access import Access
 from service.web.bundles import Bundles
@@ -21,7 +22,7 @@ from service.web.health import Probes
 from service.web.negotiation import JSON
 from service.web.openapi import openapi_document
 from service.web.operations import Assessments, Expansions, Validations
-from service.web.published import TYPES, Document, Published, PublishedType
+from service.web.published import TYPES, Document, PublishedType
 from service.web.resources import StoredType
 from service.web.routing import Route, Router
 
@@ -94,11 +95,12 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
             yield from stored_routes(StoredType(kind, parts.repository, deployment))
     yield from assessment_routes(Assessments(parts.assessor, deployment))
     if parts.validator is not None:
-        forms = (each.id for each in parts.artifacts if each.type == "Questionnaire")
+        forms = (artifact.id for artifact in parts.artifacts if artifact.type == "Questionnaire")
         yield from validation_routes(Validations(parts.validator, forms, deployment))
     if parts.catalogue is not None:
         yield from expansion_routes(Expansions(parts.catalogue, deployment))
-    published = Published(parts.artifacts, deployment)
+    served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
+    published = PublishedResources(served, deployment.base)
     for kind in TYPES:
         yield from published_routes(PublishedType(kind, published, deployment))
 
@@ -157,11 +159,11 @@ def published_routes(views: PublishedType) -> Iterator[Route]:
 
 def _definitions(artifacts: Sequence[Artifact]) -> dict[str, str]:
     """Returns the canonical of the OperationDefinition by name of the operation."""
-    own = {each.resource["code"]: each.url for each in artifacts if each.type == "OperationDefinition"}
-    return STANDARD | own
+    own = (artifact for artifact in artifacts if artifact.type == "OperationDefinition")
+    return STANDARD | {definition.resource["code"]: definition.url for definition in own}
 
 
 def _example_form(artifacts: Sequence[Artifact]) -> str:
     """Returns the canonical `url|version` of a Questionnaire; empty where none is published."""
-    forms = (f"{each.url}|{each.version}" for each in artifacts if each.type == "Questionnaire")
-    return next(forms, "")
+    forms = (artifact for artifact in artifacts if artifact.type == "Questionnaire")
+    return next((f"{form.url}|{form.version}" for form in forms), "")
