@@ -41,13 +41,6 @@ class Content(NamedTuple):
     updated: int
 
 
-class Before(NamedTuple):
-    """What stands now; None where there is nothing."""
-
-    response: Record | None = None
-    risk: Record | None = None
-
-
 class Drafts(NamedTuple):
     """What is to be stored; `risk` is None where the response has no result and had none."""
 
@@ -56,7 +49,7 @@ class Drafts(NamedTuple):
     trail: tuple[Draft, Draft]
 
 
-def drafts_of(content: Content, before: Before, base: str) -> Drafts:
+def drafts_of(content: Content, base: str, *, before: Record | None, risk_before: Record | None) -> Drafts:
     """Returns the records of the next version.
 
     Every one of them is found by each person that the response is about: whoever is to be forgotten
@@ -64,20 +57,18 @@ def drafts_of(content: Content, before: Before, base: str) -> Drafts:
 
     Args:
         content: the response.
-        before: what stands now.
         base: public FHIR base, for references in the index.
+        before, risk_before: the current versions of the response and of its result; None where there is none.
     """
     recorded = instant(content.updated)
-    version = _next(before.response)
+    version, risk_version = _next(before), _next(risk_before)
     body = stamped(content.data, content.of_id, version, recorded)
     resource = _searched(RESPONSE, body)
-    risk = _risk(content, before.risk)
+    risk = _risk(content, risk_before)
     step = Step(
         response=_versioned(RESPONSE, content.of_id, version),
-        before=""
-        if before.response is None
-        else _versioned(RESPONSE, content.of_id, before.response.version),
-        risk="" if risk is None else _versioned(RISK, content.of_id, _next(before.risk)),
+        before="" if before is None else _versioned(RESPONSE, content.of_id, before.version),
+        risk="" if risk is None else _versioned(RISK, content.of_id, risk_version),
         guidance=content.judged.guidance,
         recorded=recorded,
     )
@@ -85,7 +76,7 @@ def drafts_of(content: Content, before: Before, base: str) -> Drafts:
     trail_id = f"{content.of_id}.{version}"
     return Drafts(
         new.draft(resource, body),
-        None if risk is None else new.of_risk(risk, content.of_id, _next(before.risk)),
+        None if risk is None else new.of_risk(risk, content.of_id, risk_version),
         (
             new.of_trail(provenance(step, resource), trail_id),
             new.of_trail(audit_event(step, resource), trail_id),

@@ -14,7 +14,7 @@ import msgspec
 
 from service.assess import Assessor
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
-from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Before, Content, drafts_of
+from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
 from service.records.meta import members
 from service.storage import (
     Draft,
@@ -216,8 +216,8 @@ class Repository:
 
     def _store_version(self, transaction: Writing, content: Content, current: Record | None) -> Stored:
         # What is new has no result yet, so the store is not asked for it.
-        before = Before(current, None if current is None else transaction.read(RISK, content.of_id))
-        drafts = drafts_of(content, before, self._base)
+        risk_before = None if current is None else transaction.read(RISK, content.of_id)
+        drafts = drafts_of(content, self._base, before=current, risk_before=risk_before)
         guidance = content.judged.guidance
         if current is None:
             new = [draft for draft in (drafts.response, drafts.risk, *drafts.trail) if draft is not None]
@@ -225,7 +225,7 @@ class Repository:
             risk = records[1] if drafts.risk else None
             return Stored(records[0], is_new=True, risk=risk, guidance=guidance)
         response = transaction.update(drafts.response, expected=current.version)
-        risk = None if drafts.risk is None else _create_or_update(transaction, drafts.risk, before.risk)
+        risk = None if drafts.risk is None else _create_or_update(transaction, drafts.risk, risk_before)
         transaction.create_all(drafts.trail)
         return Stored(response, is_new=True, risk=risk, guidance=guidance)
 

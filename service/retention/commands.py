@@ -23,6 +23,7 @@ from service.fhir.primitives import ID
 from service.records import APPEND_ONLY
 from service.retention import erasure
 from service.retention.erasure import Person, Selector, of_person, of_response, person_from
+from service.search import PERSON
 from service.settings import Settings
 from service.storage import Store, StoreFault, StoreLimits
 
@@ -98,7 +99,7 @@ def export(console: Console, named: Named, output: str | None = None) -> int:
     """
     person = _person(named, console.base)
     with _opened(console.settings) as store:
-        lines = erasure.export(store, person)
+        lines = store.export([PERSON], person)
         found = _written(lines, console.out) if output is None else _filed(lines, Path(output))
     if not found:
         console.notes.write("Nothing refers to this person.\n")

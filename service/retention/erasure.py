@@ -117,11 +117,6 @@ def _is_of(trail_id: str, of_id: str) -> bool:
     return trail_id.removeprefix(f"{of_id}.").isdecimal()
 
 
-def export(store: Store, person: Sequence[AnyReference]) -> Iterator[bytes]:
-    """Yields every version of every record that refers to the person, a line of NDJSON each."""
-    return store.export([PERSON], person)
-
-
 # Erasure of what is selected, and expiry of what is old.
 
 _DAY = 24 * 60 * 60 * 1_000_000  # microseconds

@@ -137,7 +137,10 @@ def query_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
 
 
 def condition_from(kind: str, text: str, *, base: str) -> Search:
-    """Returns the search of a conditional create; it must say something, and all of it must be understood.
+    """Returns the search of a conditional create, or of a conditional reference.
+
+    It must say something, and all of it must be understood. It returns at most two matches, which is enough
+    to tell whether there is none, one or several.
 
     Args:
         kind: type of resource.

@@ -31,7 +31,7 @@ from service.search import condition_from
 from service.web.bundle_entries import Entry
 
 if TYPE_CHECKING:
-    from service.storage import Record, Search, Writing
+    from service.storage import Record, Writing
 
 
 REFERENCE: Final = "reference"
@@ -161,11 +161,6 @@ def _members(value: Mapping[str, Any], shape: Shape | None, place: Place) -> Ite
             yield Link(value, name, category, (place, shown, None)), inner
 
 
-def limited_to_two(search: Search) -> Search:
-    """Returns a search that says whether there is none, one or several."""
-    return replace(search, limit=2, after=None, total=False)
-
-
 class LinkReplacement:
     """What links are replaced by in one transaction.
 
@@ -235,7 +230,7 @@ class LinkReplacement:
             search = condition_from(kind, query, base=self._base)
         except Malformed:
             return None
-        return self._writing.search(limited_to_two(search)).records
+        return self._writing.search(search).records
 
 
 def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Problem:

@@ -34,7 +34,7 @@ from service.web.bundle_entries import (
     in_processing_order,
     located,
 )
-from service.web.bundle_links import LinkReplacement, Target, limited_to_two, links_in, relinked, root_of
+from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
@@ -291,7 +291,7 @@ class Planner:
         condition = entry.headers.get("IF_NONE_EXIST")
         if condition is not None:
             with located(entry):
-                search = limited_to_two(condition_from(entry.path, condition, base=self.base))
+                search = condition_from(entry.path, condition, base=self.base)
             found = self.writing.claim(search).records
             if found:  # where there are several, the create is refused when its turn comes
                 return PlannedWrite(Target(f"{entry.path}/{found[0].id}", found[0].version))
