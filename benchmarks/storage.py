@@ -35,7 +35,8 @@ from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.search import query_from, searchset
 from service.settings import ROOT, Settings
-from service.storage import Store, migrate, open_store
+from service.storage.model import Store
+from service.storage.opening import migrate, open_store
 from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY
 
 SMALL = b'{"resourceType":"QuestionnaireResponse","id":"%032x","status":"completed"}'

@@ -12,7 +12,9 @@ from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.settings import Settings
 from service.settings import from_environment as settings_from
-from service.storage import Store, StoreFault, StoreLimits, migrate, open_store
+from service.storage.database import StoreLimits
+from service.storage.model import Store, StoreFault
+from service.storage.opening import migrate, open_store
 from service.validate import Validator
 from service.web.application import Application
 from service.web.deployment import Deployment

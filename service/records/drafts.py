@@ -17,7 +17,7 @@ from service.records.meta import instant, members, stamped
 from service.records.provenance import Step, audit_event, provenance
 from service.results.risk_assessment import withdrawn
 from service.search import elements_of, entries_of, person_entries
-from service.storage import Draft, Entry, Record
+from service.storage.model import Draft, Entry, Record
 
 RESPONSE: Final = "QuestionnaireResponse"
 RISK: Final = "RiskAssessment"

@@ -16,7 +16,7 @@ from service.assess import Assessor
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
 from service.records.meta import members
-from service.storage import (
+from service.storage.model import (
     Draft,
     History,
     MultipleMatches,

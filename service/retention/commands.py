@@ -17,7 +17,6 @@ from typing import BinaryIO, Final, TextIO
 
 import orjson
 
-from service import storage
 from service.errors import StartupError
 from service.fhir.primitives import ID
 from service.records import APPEND_ONLY
@@ -25,7 +24,9 @@ from service.retention import erasure
 from service.retention.erasure import Person, Selector, of_person, of_response, person_from
 from service.search import PERSON
 from service.settings import Settings
-from service.storage import Store, StoreFault, StoreLimits
+from service.storage import opening
+from service.storage.database import StoreLimits
+from service.storage.model import Store, StoreFault
 
 DONE, REFUSED = 0, 1
 
@@ -78,7 +79,7 @@ class Named:
 def migrate(console: Console) -> int:
     """Creates the tables of the store, or brings them up to date; raises as `translated` does."""
     with translated():
-        done = storage.migrate(console.settings.store, _limits(console.settings))
+        done = opening.migrate(console.settings.store, _limits(console.settings))
     if done is None:
         raise StartupError([_NO_STORE])
     was = "already" if done.before == done.after else f"now, and was {done.before or 'not there'} before"
@@ -169,8 +170,8 @@ def _selectors(named: Named, responses: Sequence[str], base: str) -> list[Select
 def _opened(settings: Settings) -> Iterator[Store]:
     limits = _limits(settings)
     with translated():
-        storage.check(settings.store, limits)
-        store = storage.open_store(settings.store, limits, append_only=APPEND_ONLY)
+        opening.check(settings.store, limits)
+        store = opening.open_store(settings.store, limits, append_only=APPEND_ONLY)
         if store is None:
             raise StartupError([_NO_STORE])
         try:

@@ -18,7 +18,7 @@ from service.errors import StartupError
 from service.fhir.primitives import ID
 from service.records import APPEND_ONLY, AUDIT, PROVENANCE, RESPONSE, RISK, instant, stamped
 from service.search import PERSON, entries_of, target_of
-from service.storage import (
+from service.storage.model import (
     AnyReference,
     Draft,
     Erasing,

@@ -12,7 +12,7 @@ from service.search.elements import Shape
 from service.search.entries import Target, target_of, values_at
 from service.search.parameters import parameters_of
 from service.search.query import Include, Query, cursor_of
-from service.storage import Criterion, IdIs, Page, Reading, Record, ReferenceTo, Search
+from service.storage.model import Criterion, IdIs, Page, Reading, Record, ReferenceTo, Search
 
 # What comes along with the matches of a search: what they refer to, and what refers to them.
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.parameters import SearchParameter, parameters_of
-from service.storage import Date, Entry, Number, Reference, String, Token, Uri
+from service.storage.model import Date, Entry, Number, Reference, String, Token, Uri
 
 # Texts of searches: what a backslash escapes, and what counts as the same letters.
 

@@ -13,7 +13,8 @@ from service.fhir.dates import time_range
 from service.search.bundle import searchset
 from service.search.entries import entries_of
 from service.search.query import Query
-from service.storage import Draft, store_in_memory
+from service.storage.model import Draft
+from service.storage.opening import store_in_memory
 
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact

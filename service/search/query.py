@@ -23,7 +23,7 @@ from service.search.elements import ELEMENTS, Shape, Summary
 from service.search.entries import split, unescaped
 from service.search.parameters import SearchParameter, includes_of, parameters_of, revincludes_of
 from service.search.values import EXPECTED, is_type, values_of
-from service.storage import (
+from service.storage.model import (
     AnyCriterion,
     BadPosition,
     Criterion,

@@ -11,7 +11,7 @@ from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.entries import TYPE, folded, split, target_of, unescaped
 from service.search.parameters import SearchParameter
-from service.storage import (
+from service.storage.model import (
     Comparison,
     RangeIs,
     ReferenceTo,

@@ -1,8 +1,7 @@
 """What a store is to the rooms above: records, what they are found by, searches, transactions, faults.
 
 A store keeps versioned records: bytes under a type and an id. Who stores a record says with index entries
-what it is found by; a search names criteria that are compared with them. To use a store, no other module of
-this room is needed.
+what it is found by; a search names criteria that are compared with them.
 """
 
 from __future__ import annotations

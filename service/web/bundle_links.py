@@ -31,7 +31,7 @@ from service.search import condition_from
 from service.web.bundle_entries import Entry
 
 if TYPE_CHECKING:
-    from service.storage import Record, Writing
+    from service.storage.model import Record, Writing
 
 
 REFERENCE: Final = "reference"

@@ -43,7 +43,7 @@ from service.web.request import FORM
 
 if TYPE_CHECKING:
     from service.records import Repository
-    from service.storage import Writing
+    from service.storage.model import Writing
     from service.web.request import Request
     from service.web.routing import Router
 

@@ -25,7 +25,7 @@ from service.web.request import LAYOUT, is_strict, search_parameters, wanted_ret
 
 if TYPE_CHECKING:
     from service.records import Repository
-    from service.storage import History, Record
+    from service.storage.model import History, Record
     from service.web.deployment import Deployment
     from service.web.request import Request
 

@@ -14,7 +14,7 @@ from benchmarks.local_postgresql import NoServer, Server, server
 from service import app as composition
 from service.app import create_app, store_from
 from service.settings import Settings
-from service.storage import Store
+from service.storage.model import Store
 from service.web.application import Application
 
 

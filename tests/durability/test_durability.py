@@ -10,7 +10,8 @@ from random import Random
 import pytest
 from outages import SAMPLE, Load, Service, running
 
-from service.storage import Search, open_store
+from service.storage.model import Search
+from service.storage.opening import open_store
 
 ROUNDS = 5
 

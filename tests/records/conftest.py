@@ -11,7 +11,7 @@ from service import catalogue
 from service.assess import Assessor
 from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
-from service.storage import migrate, open_store
+from service.storage.opening import migrate, open_store
 
 BASE = "https://fhir.example.org/r4"
 START = 1_795_000_000_000_000

@@ -9,7 +9,7 @@ from service.errors import Malformed, NotFound, NotScorable, PreconditionFailed,
 from service.records import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, Unit
 from service.records.repository import ordered_id
 from service.search import PERSON, condition_from
-from service.storage import (
+from service.storage.model import (
     AppendOnly,
     ReferenceTo,
     Search,

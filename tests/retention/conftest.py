@@ -13,7 +13,7 @@ from store_fixtures import new_database
 
 from service import app, cli
 from service.settings import ROOT, Settings
-from service.storage import open_store
+from service.storage.opening import open_store
 
 Json = dict[str, Any]
 _numbers = count(1)

@@ -5,7 +5,7 @@ import pytest
 from service import cli
 from service.errors import StartupError
 from service.retention.erasure import person_from
-from service.storage import ReferenceTo, ReferenceToIdentifier, ReferenceToUrl
+from service.storage.model import ReferenceTo, ReferenceToIdentifier, ReferenceToUrl
 from service.storage.schema import REVISION
 
 BASE = "https://fhir.example.org/r4"

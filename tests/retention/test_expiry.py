@@ -9,7 +9,7 @@ from fhir_client import BASE, STORED
 from service.retention import commands, erasure
 from service.retention.commands import Console
 from service.settings import Settings
-from service.storage import Draft
+from service.storage.model import Draft
 
 DAY = 24 * 60 * 60 * 1_000_000
 START = 1_700_000_000_000_000

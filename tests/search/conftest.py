@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from service.search import entries_of, query_from, searchset
-from service.storage import Draft, Reading, store_in_memory
+from service.storage.model import Draft, Reading
+from service.storage.opening import store_in_memory
 
 BASE = "https://fhir.example.org/r4"
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z

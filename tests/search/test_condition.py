@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import Malformed
 from service.search import condition_from
-from service.storage import Criterion, Search, TokenIs
+from service.storage.model import Criterion, Search, TokenIs
 
 BASE = "https://fhir.example.org/r4"
 QR = "QuestionnaireResponse"

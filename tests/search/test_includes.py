@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from service.search import bundle, entries_of, query_from, searchset
-from service.storage import Draft
+from service.storage.model import Draft
 
 BASE = "https://fhir.example.org/r4"
 QR = "QuestionnaireResponse"

@@ -4,7 +4,9 @@ import sys
 
 from gevent import monkey, spawn, wait
 
-from service.storage import Draft, StoreBusy, StoreLimits, open_store
+from service.storage.database import StoreLimits
+from service.storage.model import Draft, StoreBusy
+from service.storage.opening import open_store
 
 # As in production: the master imports the service and names the store, then the worker is patched.
 STORE, OTHER = (open_store(sys.argv[1], StoreLimits(lock_s=1)) for _ in range(2))

@@ -12,18 +12,9 @@ import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from service.storage import (
-    Criterion,
-    Draft,
-    Search,
-    StoreLimits,
-    Token,
-    TokenIs,
-    VersionConflict,
-    claim_one,
-    migrate,
-    open_store,
-)
+from service.storage.database import StoreLimits
+from service.storage.model import Criterion, Draft, Search, Token, TokenIs, VersionConflict, claim_one
+from service.storage.opening import migrate, open_store
 
 PATIENT = StoreLimits(connect_s=30, lock_s=30, statement_s=60, connections=6)
 URL, WORK, *REST = sys.argv[1:]

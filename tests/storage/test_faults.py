@@ -10,18 +10,17 @@ import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from service.storage import (
+from service.storage.database import StoreLimits, translated
+from service.storage.model import (
     Draft,
     RangeIs,
     StoreBusy,
     StoreFault,
     StoreFull,
-    StoreLimits,
     StoreUnavailable,
     Token,
     VersionConflict,
 )
-from service.storage.database import translated
 from service.storage.sql import _reads
 
 SECRET = "canary-4711"

@@ -12,7 +12,8 @@ from threading import Event, Thread
 import pytest
 from store_fixtures import PATIENT
 
-from service.storage import Criterion, Draft, Search, TokenIs, check
+from service.storage.model import Criterion, Draft, Search, TokenIs
+from service.storage.opening import check
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, THREADS = 4, 5

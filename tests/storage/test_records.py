@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from service.storage import (
+from service.storage.model import (
     AlreadyExists,
     AppendOnly,
     Criterion,

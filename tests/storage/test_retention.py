@@ -9,7 +9,9 @@ from random import Random
 import psycopg
 import pytest
 
-from service.storage import (
+from service.storage import store as retention_module
+from service.storage.database import StoreLimits
+from service.storage.model import (
     Criterion,
     Draft,
     Reference,
@@ -18,12 +20,10 @@ from service.storage import (
     ReferenceToUrl,
     Search,
     StoreBusy,
-    StoreLimits,
     StoreUnavailable,
     Token,
     TokenIs,
 )
-from service.storage import store as retention_module
 
 CANARY = "canary-30517"
 PARAMETERS = ("patient", "subject")

@@ -10,7 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
-from service.storage import StoreBusy, StoreLimits, StoreUnavailable, check, migrate, open_store
+from service.storage.database import StoreLimits
+from service.storage.model import StoreBusy, StoreUnavailable
+from service.storage.opening import check, migrate, open_store
 from service.storage.schema import _MIGRATIONS, METADATA, REVISION
 
 

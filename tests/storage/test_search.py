@@ -5,7 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from service.storage import (
+from service.storage import store as view_module
+from service.storage.model import (
+    HIGHEST,
+    LOWEST,
     BadPosition,
     Criterion,
     Date,
@@ -31,8 +34,6 @@ from service.storage import (
     encode_position,
     whole,
 )
-from service.storage import store as view_module
-from service.storage.model import HIGHEST, LOWEST
 
 LONG = "x" * 3000
 

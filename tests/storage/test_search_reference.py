@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from reference_search import ReferenceSearch
 
 from service.search.entries import folded
-from service.storage import (
+from service.storage.database import StoreLimits
+from service.storage.model import (
     Criterion,
     Date,
     Draft,
@@ -25,7 +26,6 @@ from service.storage import (
     ReferenceToUrl,
     Search,
     Sort,
-    StoreLimits,
     String,
     StringIs,
     Token,
@@ -35,9 +35,8 @@ from service.storage import (
     UriIs,
     decode_position,
     encode_position,
-    open_store,
-    store_in_memory,
 )
+from service.storage.opening import open_store, store_in_memory
 
 LONG = "x" * 800
 COMPARISONS = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.storage import (
+from service.storage.model import (
+    HIGHEST,
+    LOWEST,
     AnyCriterion,
     Criterion,
     Draft,
@@ -24,8 +26,9 @@ from service.storage import (
     UpdatedIs,
     UriIs,
     Value,
+    ranges,
+    texts,
 )
-from service.storage.model import HIGHEST, LOWEST, ranges, texts
 from service.storage.sql import bounded, prefix
 
 _URL, _IDENTIFIER = ":url", ":identifier"

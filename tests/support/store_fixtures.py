@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from benchmarks.local_postgresql import NoServer, Server, server
-from service.storage import Store, StoreLimits, migrate, open_store
+from service.storage.database import StoreLimits
+from service.storage.model import Store
+from service.storage.opening import migrate, open_store
 
 QUICK = StoreLimits(connect_s=2, lock_s=0.4, statement_s=5, connections=4)
 PATIENT = StoreLimits(lock_s=30)

@@ -121,7 +121,7 @@ def test_a_fault_never_repeats_the_value():
     ],
 )
 def test_a_store_of_each_kind_is_taken_and_opened(url):
-    from service.storage import open_store
+    from service.storage.opening import open_store
 
     assert from_environment({"SERVICE_STORE_URL": url}).store_url == url
     open_store(url)
