@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from service.datatypes.answers import Answer, Answers
 from service.errors import Problem
 from service.fhir.json import Json
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
 from service.questionnaire.constraints import constraint_problems, initial_problems
-from service.questionnaire.enable_when import ExpressionHolds, set_enabled
+from service.questionnaire.enable_when import set_enabled
 from service.questionnaire.expressions import Evaluation, FormExpressions
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.pairing import Container, Occurrence, PairedResponse, TooCostly, pair
@@ -57,7 +58,7 @@ def check(table: CheckTable, response: Json, status: str) -> Checked:
         return Checked((problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse"),), Answers({}))
     expressions = table.expressions
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
-    set_enabled(paired, table.items, table.ordered, _expression_holds(evaluation))
+    set_enabled(paired, table.items, table.ordered, partial(_expression_holds, evaluation))
     problems = [*_structure_problems(paired), *_number_problems(paired.top)]
     context = AnswerContext(response)
     for occurrence in paired.occurrences():
@@ -72,16 +73,11 @@ def check(table: CheckTable, response: Json, status: str) -> Checked:
     return Checked(problems_for_status(problems, status), _answers(paired))
 
 
-def _expression_holds(evaluation: Evaluation | None) -> ExpressionHolds:
+def _expression_holds(evaluation: Evaluation | None, occurrence: Occurrence) -> bool:
     """Decides enableWhenExpression; one that fails leaves its item enabled, and its failure is reported."""
-    if evaluation is None:
-        return lambda _: True
-    return lambda occurrence: _holds(evaluation, occurrence)
-
-
-def _holds(evaluation: Evaluation, occurrence: Occurrence) -> bool:
-    expression = evaluation.expressions.enable_when.get(occurrence.item.link_id)
-    if expression is None:
+    expressions = evaluation.expressions.enable_when if evaluation is not None else {}
+    expression = expressions.get(occurrence.item.link_id)
+    if evaluation is None or expression is None:
         return True
     before = len(evaluation.problems)
     truth = evaluation.truth(expression, occurrence)

@@ -15,7 +15,7 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
-from service.questionnaire.expressions import Constraint, Evaluation, path_and_label
+from service.questionnaire.expressions import Evaluation, ParsedExpression, path_and_label
 from service.questionnaire.pairing import Occurrence, PairedResponse, value_elements
 from service.questionnaire.problems import problem
 from service.questionnaire.values import READERS, NotWellFormed, answers_equal
@@ -45,14 +45,14 @@ def initial_problems(occurrences: Iterable[Occurrence]) -> Iterator[Problem]:
 
 
 def _constraints(
-    evaluation: Evaluation, occurrence: Occurrence | None, constraints: Sequence[Constraint]
+    evaluation: Evaluation, occurrence: Occurrence | None, constraints: Sequence[ParsedExpression]
 ) -> Iterator[Problem]:
     path, label = path_and_label(occurrence)
-    for constraint in constraints:
+    for constraint, expression in constraints:
         before = len(evaluation.problems)
-        truth = evaluation.truth(constraint.expression, occurrence)
+        truth = evaluation.truth(expression, occurrence)
         words = constraint.human or "a rule of the form must hold"
-        key = f" ({constraint.key})" if constraint.key else ""
+        key = f" ({constraint.name})" if constraint.name else ""
         if truth is False:
             yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity)
         elif truth is None and len(evaluation.problems) == before and not evaluation.out_of_time:

@@ -21,18 +21,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, ge, gt, le, lt
 
 from service.datatypes.answers import Answer
 from service.questionnaire.items import DISPLAY, EnableWhen, Item
 from service.questionnaire.pairing import Container, Occurrence, PairedResponse
 from service.questionnaire.values import answers_equal, compare_answers
 
-_COMPARISONS: Mapping[str, Callable[[int], bool]] = {
-    ">": lambda sign: sign > 0,
-    "<": lambda sign: sign < 0,
-    ">=": lambda sign: sign >= 0,
-    "<=": lambda sign: sign <= 0,
-}
+_COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le}
 _TEXTS = frozenset({"string", "text", "url"})
 
 
@@ -64,9 +60,9 @@ def _compares(condition: EnableWhen, answer: Answer, type_: str) -> bool | None:
         equal = answer == expected if type_ in _TEXTS else answers_equal(answer, expected)
         return equal if equal is None or operator == "=" else not equal
     if type_ in _TEXTS and isinstance(answer, str) and isinstance(expected, str):
-        return _COMPARISONS[operator]((answer > expected) - (answer < expected))
+        return _COMPARISONS[operator]((answer > expected) - (answer < expected), 0)
     sign = compare_answers(answer, expected)
-    return None if sign is None else _COMPARISONS[operator](sign)
+    return None if sign is None else _COMPARISONS[operator](sign, 0)
 
 
 # The order of evaluation.
@@ -348,16 +344,13 @@ def _nearest(
     if owner is not None and owner.item is question:
         return owner, False
     first, end = (owner.position, owner.end) if owner is not None else (0, paired.count + 1)
-    low, high = (bisect_left(found, position, key=_position) for position in (first, end))
-    before = bisect_left(found, occurrence.position, low, high, key=_position)
+    by_position = attrgetter("position")
+    low, high = (bisect_left(found, position, key=by_position) for position in (first, end))
+    before = bisect_left(found, occurrence.position, low, high, key=by_position)
     if low == high:
         return None, False
     nearest = found[before - 1] if before > low else found[before]
     return nearest, _repeats_between(container, nearest)
-
-
-def _position(occurrence: Occurrence) -> int:
-    return occurrence.position
 
 
 def _contains(item: Item, other: Item) -> bool:

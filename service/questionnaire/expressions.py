@@ -12,7 +12,7 @@ initialExpression.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
@@ -67,7 +67,7 @@ class DeclaredExpression:
     Args:
         link: linkId of its item, None at the root. path: where it stands.
         role: one of the constants above. name: variable name or key of a constraint.
-        severity, human: of a constraint.
+        severity, human: of a constraint: how bad it is where it does not hold, and the author's words for it.
     """
 
     link: str | None
@@ -78,6 +78,9 @@ class DeclaredExpression:
     name: str = ""
     severity: str = "error"
     human: str = ""
+
+
+ParsedExpression = tuple[DeclaredExpression, Expression]
 
 
 def declared_expressions(
@@ -124,35 +127,22 @@ def _declared_constraint(link: str | None, path: str, extension: Mapping[str, An
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
-    """A condition that must be true; `key` and `human` are the author's name and words for it."""
-
-    key: str
-    severity: str
-    human: str
-    expression: Expression
-
-
-@dataclass(frozen=True, slots=True)
 class FormExpressions:
     """What is evaluated of a Questionnaire, by linkId; None stands for the whole Questionnaire.
 
     Args:
         resource: the Questionnaire, for `%questionnaire`.
-        variables: in order, with their names.
+        variables: in order.
         weights: of options by answer, where all questions agree.
     """
 
     resource: Mapping[str, Any] = field(repr=False)
-    variables: Mapping[str | None, tuple[tuple[str, Expression], ...]]
-    constraints: Mapping[str | None, tuple[Constraint, ...]]
+    variables: Mapping[str | None, tuple[ParsedExpression, ...]]
+    constraints: Mapping[str | None, tuple[ParsedExpression, ...]]
     enable_when: Mapping[str | None, Expression]
     calculated: Mapping[str | None, Expression]
     initial: Mapping[str | None, Expression]
     weights: Mapping[Answer, Decimal]
-
-
-_Parsed = list[tuple[DeclaredExpression, Expression]]
 
 
 def compile_expressions(resource: Mapping[str, Any], items: Mapping[str, Item]) -> FormExpressions | None:
@@ -169,8 +159,8 @@ def compile_expressions(resource: Mapping[str, Any], items: Mapping[str, Item]) 
         return None
     return FormExpressions(
         resource=resource,
-        variables=_variables(parsed),
-        constraints=_constraints(parsed),
+        variables=_all_of_role(VARIABLE, parsed),
+        constraints=_all_of_role(CONSTRAINT, parsed),
         enable_when=_of_role(ENABLE_WHEN, parsed),
         calculated=_of_role(CALCULATED, parsed),
         initial=_of_role(INITIAL, parsed),
@@ -185,24 +175,17 @@ def _parsed(declared: DeclaredExpression) -> Expression | None:
         return None
 
 
-def _of_role(role: str, parsed: _Parsed) -> dict[str | None, Expression]:
+def _of_role(role: str, parsed: Iterable[ParsedExpression]) -> dict[str | None, Expression]:
     return {declared.link: expression for declared, expression in parsed if declared.role == role}
 
 
-def _variables(parsed: _Parsed) -> dict[str | None, tuple[tuple[str, Expression], ...]]:
-    found: dict[str | None, tuple[tuple[str, Expression], ...]] = {}
+def _all_of_role(
+    role: str, parsed: Iterable[ParsedExpression]
+) -> dict[str | None, tuple[ParsedExpression, ...]]:
+    found: dict[str | None, tuple[ParsedExpression, ...]] = {}
     for declared, expression in parsed:
-        if declared.role == VARIABLE:
-            found[declared.link] = (*found.get(declared.link, ()), (declared.name, expression))
-    return found
-
-
-def _constraints(parsed: _Parsed) -> dict[str | None, tuple[Constraint, ...]]:
-    found: dict[str | None, tuple[Constraint, ...]] = {}
-    for declared, expression in parsed:
-        if declared.role == CONSTRAINT:
-            constraint = Constraint(declared.name, declared.severity, declared.human, expression)
-            found[declared.link] = (*found.get(declared.link, ()), constraint)
+        if declared.role == role:
+            found[declared.link] = (*found.get(declared.link, ()), (declared, expression))
     return found
 
 
@@ -307,13 +290,13 @@ class Evaluation:
     ) -> dict[str, Any]:
         if id(owner) not in self._variables_by_occurrence:
             variables = dict(known)
-            for name, expression in self.expressions.variables[link]:
+            for declared, expression in self.expressions.variables[link]:
                 try:
-                    variables[name] = self._nodes(expression, owner, variables)
+                    variables[declared.name] = self._nodes(expression, owner, variables)
                 except OutOfTime:
                     raise
                 except NotEvaluated:
-                    variables.pop(name, None)
+                    variables.pop(declared.name, None)
             self._variables_by_occurrence[id(owner)] = variables
         return self._variables_by_occurrence[id(owner)]
 

@@ -43,14 +43,7 @@ _WITH_OPTIONS = frozenset(
     {"choice", "open-choice", "decimal", "integer", "date", "dateTime", "time", "string", "quantity"}
 )
 _WITH_LENGTH = frozenset(["boolean", "decimal", "integer", "string", "text", "url", "open-choice"])
-_OPTION_ELEMENTS = (
-    "valueInteger",
-    "valueDate",
-    "valueTime",
-    "valueString",
-    "valueCoding",
-    "valueReference",
-)
+_OPTION_ELEMENTS = ("valueInteger", "valueDate", "valueTime", "valueString", "valueCoding", "valueReference")
 
 
 def lint(resource: Json, value_sets: ValueSets | None = None) -> tuple[Problem, ...]:

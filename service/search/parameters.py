@@ -177,10 +177,7 @@ STORED: Final[Mapping[str, Mapping[str, SearchParameter]]] = {
         _RISK.reference("condition", "The condition assessed.", "condition", targets="Condition"),
         _CLINICAL.date("date", "When the answers were gathered.", "occurrenceDateTime"),
         _CLINICAL.reference(
-            "encounter",
-            "The encounter that it belongs to.",
-            "encounter",
-            targets="Encounter EpisodeOfCare",
+            "encounter", "The encounter that it belongs to.", "encounter", targets="Encounter EpisodeOfCare"
         ),
         _CLINICAL.token("identifier", "Business identifier.", "identifier"),
         _RISK.token("method", "The guidance that was applied.", "method"),

@@ -55,16 +55,7 @@ _TOO_LARGE: Final = Problem(
 _ABOUT_FORMAT: Final = ("_format", "_pretty")
 _MOST_PARAMETERS: Final = 100
 _PLAIN_NAME = re.compile(r"[A-Za-z_.:-]{1,40}")
-NAMES: Final = (
-    "_sort",
-    "_count",
-    "_summary",
-    "_elements",
-    "_total",
-    "_include",
-    "_revinclude",
-    "_cursor",
-)
+NAMES: Final = ("_sort", "_count", "_summary", "_elements", "_total", "_include", "_revinclude", "_cursor")
 """Parameters that say what comes back."""
 
 

@@ -9,19 +9,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    Select,
-    and_,
-    case,
-    func,
-    literal_column,
-    not_,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, not_, or_, select, true
 
 from service.storage.model import (
     HIGHEST,

@@ -85,10 +85,17 @@ class _Sqlite:
         return engine
 
     def _begin(self, connection: Connection) -> None:
-        deadline = time.monotonic() + self._limits.lock_s
-        for statement in connection.get_execution_options()["begin"]:
-            while not _done(connection.exec_driver_sql, statement):
+        self._execute(connection.exec_driver_sql, *connection.get_execution_options()["begin"])
+
+    def _execute(self, execute: Callable[[str], Any], *statements: str) -> None:
+        """Executes statements one after the other, each once others leave the lock that it needs."""
+        deadline = self._deadline()
+        for statement in statements:
+            while not _done(execute, statement):
                 _pause(deadline)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._limits.lock_s
 
 
 class SqliteFile(_Sqlite):
@@ -115,9 +122,7 @@ class SqliteFile(_Sqlite):
         engine = self.engine()
         try:
             with translated(), engine.execution_options(begin=()).connect() as connection:
-                deadline = time.monotonic() + self._limits.lock_s
-                while not _done(connection.exec_driver_sql, "PRAGMA journal_mode = WAL"):
-                    _pause(deadline)
+                self._execute(connection.exec_driver_sql, "PRAGMA journal_mode = WAL")
         finally:
             engine.dispose()
 
@@ -139,13 +144,10 @@ class SqliteFile(_Sqlite):
             run = connection.exec_driver_sql
             # Not in /var/tmp: what is left is as private as what goes, and that folder may be read-only.
             run(f"PRAGMA temp_store_directory = '{folder}'")
-            self._patiently(lambda: _done(run, "VACUUM"))
-            self._patiently(lambda: not run("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one())
-
-    def _patiently(self, attempt: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._limits.lock_s
-        while not attempt():
-            _pause(deadline)
+            self._execute(run, "VACUUM")
+            deadline = self._deadline()
+            while run("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one():
+                _pause(deadline)
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone is an error, not a new and empty store.
@@ -156,11 +158,10 @@ class SqliteFile(_Sqlite):
             isolation_level=None,
             check_same_thread=False,
         )
-        deadline = time.monotonic() + self._limits.lock_s
         try:
-            for statement in _SETTINGS:  # some read the file, which others may just recover or close
-                while not _done(connection.execute, statement):
-                    _pause(deadline)
+            self._execute(
+                connection.execute, *_SETTINGS
+            )  # some read the file, which others may just recover or close
         except BaseException:
             connection.close()
             raise

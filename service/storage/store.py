@@ -415,18 +415,21 @@ class SqlStore:
     def _connected(self) -> _Engines:
         """Returns the engines of this process: what a parent process has opened is left alone."""
         engines = self._engines
-        if engines is None or engines.process != os.getpid():
-            with self._lock:
-                engines = self._engines  # another thread may have been first
-                if engines is None or engines.process != os.getpid():
-                    self._engines = engines = self._made(engines)
-        return engines
+        if engines is not None and engines.process == os.getpid():
+            return engines
+        with self._lock:
+            return self._make()
 
-    def _made(self, inherited: _Engines | None) -> _Engines:
-        if inherited is not None:
-            inherited.engine.dispose(close=False)
+    def _make(self) -> _Engines:
+        engines = self._engines
+        if engines is not None:
+            if engines.process == os.getpid():
+                return engines  # another thread was first
+            engines.engine.dispose(close=False)
         engine = self._database.engine()
-        return _Engines(os.getpid(), engine, self._database.reader(engine), self._database.writer(engine))
+        made = _Engines(os.getpid(), engine, self._database.reader(engine), self._database.writer(engine))
+        self._engines = made
+        return made
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

@@ -88,10 +88,10 @@ def with_origin(headers: Sequence[Header], origin: str | None, origins: Abstract
         origin: the Origin header; `null` is what pages without an origin of their own send.
         origins: the registered origins; caches are told that the answer depends on who asks.
     """
-    varied = _varied(headers)
-    if origin in origins:
-        varied += (("Access-Control-Allow-Origin", str(origin)), EXPOSED)
-    return varied
+    others = [header for header in headers if header[0] != "Vary"]
+    varies = [value for name, value in headers if name == "Vary"]
+    varied = [*others, ("Vary", ", ".join((*varies, "Origin")))]
+    return [*varied, ("Access-Control-Allow-Origin", str(origin)), EXPOSED] if origin in origins else varied
 
 
 def is_preflight(environ: Mapping[str, Any]) -> bool:
@@ -119,10 +119,3 @@ def _allowed(requested: str) -> Iterable[str]:
     """Returns the usual headers and those requested, as far as they are names of headers."""
     names = (name.strip().lower() for name in requested.split(",")[:_MOST_REQUESTED_HEADERS])
     return dict.fromkeys((*_COMMON_HEADERS, *filter(_HEADER_NAME.fullmatch, names)))
-
-
-def _varied(headers: Sequence[Header]) -> list[Header]:
-    """Returns the headers with Origin among what the answer depends on, in one Vary."""
-    others = [header for header in headers if header[0] != "Vary"]
-    before = [header[1] for header in headers if header[0] == "Vary"]
-    return [*others, ("Vary", ", ".join((*before, "Origin")))]

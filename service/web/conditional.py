@@ -7,13 +7,12 @@ Source:
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from werkzeug.datastructures import ETags
 from werkzeug.http import http_date, parse_date, parse_etags, unquote_etag
 
 from service.errors import Malformed, Problem
-from service.fhir.dates import time_range
 from service.web.reply import Header, Reply, Version
 from service.web.request import Request
 
@@ -52,7 +51,7 @@ def http_date_of(instant: str) -> str:
     Raises:
         ValueError, OverflowError: the calendar of HTTP does not have it.
     """
-    return http_date(_seconds(instant))
+    return http_date(datetime.fromisoformat(instant).astimezone(UTC))
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
@@ -80,15 +79,7 @@ def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:
         is_listed = tags is not None and tags.contains_weak(unquote_etag(version.etag)[0])
         return is_listed or if_none_match.strip() == "*"
     since = _moment(request.header("IF_MODIFIED_SINCE")) if by_time and version.updated else None
-    return since is not None and since.timestamp() >= _seconds(version.updated)
-
-
-def _seconds(instant: str) -> int:
-    """Returns the whole seconds from 1970 UTC to a FHIR instant."""
-    found = time_range(instant)
-    if found is None:
-        raise ValueError("Expected a FHIR instant.")
-    return found[0] // 1_000_000
+    return since is not None and since >= datetime.fromisoformat(version.updated).replace(microsecond=0)
 
 
 def _tags(text: str) -> ETags | None:

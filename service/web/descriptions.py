@@ -188,11 +188,7 @@ PROCESS: Final = Description(
     "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422), _LAYOUT, "Input"
 )
 EXPAND: Final = Description(
-    "Lists the codes of a value set.",
-    "ValueSet",
-    _TAGGED,
-    (400, 404, 406, 422),
-    ("If-None-Match", *_LAYOUT),
+    "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *_LAYOUT)
 )
 EXPAND_POSTED: Final = Description(
     "Lists the codes of a value set.",
