@@ -74,7 +74,7 @@ def check(table: CheckTable, response: Json, status: str) -> Checked:
 
 
 def _expression_holds(evaluation: Evaluation | None, occurrence: Occurrence) -> bool:
-    """Decides enableWhenExpression; one that fails leaves its item enabled, and its failure is reported."""
+    """Returns what enableWhenExpression says; one that fails leaves its item enabled, and is reported."""
     expressions = evaluation.expressions.enable_when if evaluation is not None else {}
     expression = expressions.get(occurrence.item.link_id)
     if evaluation is None or expression is None:
@@ -179,7 +179,7 @@ def _below(occurrence: Occurrence) -> list[Problem]:
 
 
 def _can_be_answered(group: Occurrence) -> bool:
-    """Whether a group has any question; one that holds only texts cannot be demanded."""
+    """Returns whether a group has any question; one that holds only texts cannot be demanded."""
     return any(
         occurrences[0].item.answerable or _can_be_answered(occurrences[0])
         for container in group.containers

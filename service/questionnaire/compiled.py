@@ -208,7 +208,7 @@ def _in_version(version: str, same_url: Sequence[CompiledQuestionnaire]) -> Comp
 
 
 def _contained(id_: str, response: Json, value_sets: ValueSets) -> CompiledQuestionnaire | Problem:
-    """A contained Questionnaire sees the value sets that the response contains beside it."""
+    """Returns a contained Questionnaire, compiled with the value sets that the response contains too."""
     contained = list(mappings(response.get("contained")))
     for resource in contained:
         if resource.get("resourceType") == "Questionnaire" and resource.get("id") == id_:

@@ -104,7 +104,7 @@ def _answers(occurrence: Occurrence, values: list[Any] | None) -> tuple[Answer, 
 
 
 def _equal(given: Sequence[Answer], expected: Sequence[Answer]) -> bool:
-    """Whether both have the same answers, in whatever order."""
+    """Returns whether both have the same answers, in whatever order."""
     left = list(expected)
     for answer in given:
         match = next((candidate for candidate in left if _alike(answer, candidate)), None)

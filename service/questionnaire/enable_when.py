@@ -36,7 +36,7 @@ _TEXTS = frozenset({"string", "text", "url"})
 
 
 def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool | None:
-    """Whether the condition holds for these answers of a question of this item type.
+    """Returns whether the condition holds for these answers of a question of this item type.
 
     Returns:
         None where units or precision do not allow to tell. Without any answer it is never None.
@@ -50,7 +50,7 @@ def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool 
 
 
 def holds_unanswered(condition: EnableWhen) -> bool:
-    """Whether the condition holds exactly when its question has no answer."""
+    """Returns whether the condition holds exactly when its question has no answer."""
     return condition.operator == "exists" and condition.expected is False
 
 
@@ -202,7 +202,7 @@ class EnableWhenTable:
 
 
 def _is_certain(entry: ConditionalItem, yes: int) -> bool:
-    """Whether the item stays enabled whatever is still answered."""
+    """Returns whether the item stays enabled whatever is still answered."""
     return bool(yes & entry.conditions) if entry.any else not entry.conditions & ~yes
 
 
@@ -358,7 +358,7 @@ def _contains(item: Item, other: Item) -> bool:
 
 
 def _repeats_between(container: Container, occurrence: Occurrence) -> bool:
-    """Whether an item repeats on the way from a container down to an occurrence in it."""
+    """Returns whether an item repeats on the way from a container down to an occurrence in it."""
     owner = occurrence.container.owner
     while owner is not None and owner is not container.owner:
         if owner.item.repeats:

@@ -49,7 +49,7 @@ class PatternBudget:
     left: int = 5
 
     def matches(self, pattern: str, text: str) -> bool:
-        """Whether the whole text matches.
+        """Returns whether the whole text matches.
 
         Raises:
             PatternInvalid: the pattern cannot be used.
@@ -65,7 +65,7 @@ class PatternBudget:
 
 
 def matches(pattern: str, text: str, *, whole: bool) -> bool:
-    """Whether the pattern matches all of the text (`whole`), or somewhere in it.
+    """Returns whether the pattern matches all of the text (`whole`), or somewhere in it.
 
     Raises:
         PatternInvalid: the pattern cannot be used.

@@ -117,7 +117,7 @@ def _lint_as_warnings(compiled: CompiledQuestionnaire) -> Iterator[Problem]:
 
 
 def carries_code(response: Json) -> bool:
-    """Whether the response names a contained Questionnaire, and contains expressions or patterns.
+    """Returns whether the response names a contained Questionnaire, and contains expressions or patterns.
 
     It looks into every contained resource and at every depth, so it may say yes where nothing would be
     evaluated, but never no where something would be.

@@ -166,12 +166,12 @@ def compare_answers(a: Answer, b: Answer) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _in_unit(quantity: Quantity, unit: str) -> Fraction | None:
-    """Limits and expected answers come again and again, so their conversions are kept."""
+    """Converts a limit or an expected answer, which comes again and again, so the result is kept."""
     return converted(quantity.value, quantity.unit, unit)
 
 
 def answers_equal(a: Answer, b: Answer) -> bool | None:
-    """Whether two answers are equal; None if units or precision do not allow to tell."""
+    """Returns whether two answers are equal; None if units or precision do not allow to tell."""
     if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, Coding) or isinstance(b, Coding):
         return type(a) is type(b) and a == b
     found = compare_answers(a, b)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Final, cast
 
 from service.fhir.dates import time_range
@@ -27,9 +28,8 @@ from service.storage.model import (
 # Numbers as stretches: what is asked with two decimals is found wherever it rounds to them.
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
-_ROUNDED: Final = ("eq", "ne")
-_TENTH: Final = Decimal("0.1")
-_NONE: Final = 0  # no end of a stretch is open here
+# No end of a stretch is open here.
+_floor, _ceiling = partial(whole, otherwise=0, up=False), partial(whole, otherwise=0, up=True)
 
 
 def number_range(comparison: Comparison, text: str) -> RangeIs | None:
@@ -44,9 +44,9 @@ def number_range(comparison: Comparison, text: str) -> RangeIs | None:
         return None
     number = Decimal(text)
     if comparison == "ap":
-        tenth = abs(number) * _TENTH
+        tenth = abs(number) / 10
         return RangeIs(comparison, _floor(number - tenth), _ceiling(number + tenth))
-    half = _half_of_last_digit(number) if comparison in _ROUNDED else Decimal(0)
+    half = _half_of_last_digit(number) if comparison in ("eq", "ne") else Decimal(0)
     low = _floor(number - half)
     return RangeIs(comparison, low, max(low, _ceiling(number + half) - bool(half)))
 
@@ -55,14 +55,6 @@ def _half_of_last_digit(number: Decimal) -> Decimal:
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)  # noqa: S101 - neither infinite nor NaN
     return Decimal((0, (5,), exponent - 1))
-
-
-def _floor(number: Decimal) -> int:
-    return whole(number, _NONE, up=False)
-
-
-def _ceiling(number: Decimal) -> int:
-    return whole(number, _NONE, up=True)
 
 
 Values = tuple[Value, ...]

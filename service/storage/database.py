@@ -39,7 +39,7 @@ class Database(Protocol):
     """One kind of database."""
 
     probes: bool
-    """Returns whether a search must be told where to start, because the planner keeps no statistics."""
+    """Whether a search must be told where to start, because the planner keeps no statistics."""
 
     def prepare(self) -> None:
         """Makes what must be there before the first connection."""

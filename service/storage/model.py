@@ -226,7 +226,7 @@ class StringIs:
 
 @dataclass(frozen=True, slots=True)
 class RangeIs:
-    """A date or number that stands so to the stretch from `low` to `high`, both included.
+    """A date or number in this relation to the range from `low` to `high`, both included.
 
     Args:
         comparison: prefix of the search value.
@@ -278,7 +278,7 @@ class IdIs:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedIs:
-    """The moment of the last change stands in one of these ways to a stretch of time."""
+    """The moment of the last change is in one of these relations to a range of time."""
 
     any_of: tuple[RangeIs, ...]
 

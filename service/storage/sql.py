@@ -163,7 +163,10 @@ def _text(text: str, match: str) -> Condition:
 
 
 def _stands(low: ColumnElement[int], high: ColumnElement[int], to: RangeIs) -> Condition:
-    """FHIR R4 search.html 3.1.1.4.5: ge and le count a stretch that is contained too."""
+    """Returns the condition that a range is in the relation that is asked for; ge and le hold if contained.
+
+    Source: FHIR R4 search.html 3.1.1.4.5.
+    """
     # That the low end is not above `to.high` follows from containment; it bounds the walk of the index.
     start, end = (max(LOWEST, min(HIGHEST, end)) for end in (to.low, to.high))
     contained = and_(low >= start, low <= end, high <= end)

@@ -66,12 +66,12 @@ def _passes(operator: str, value: str, candidate: ConceptInTree) -> bool:
 
 
 def is_abstract(concept: Concept) -> bool:
-    """Whether the concept only groups others and cannot be chosen itself."""
+    """Returns whether the concept only groups others and cannot be chosen itself."""
     return _property(concept, "notSelectable") == "true"
 
 
 def is_inactive(concept: Concept) -> bool:
-    """Whether the code system no longer uses the concept."""
+    """Returns whether the code system no longer uses the concept."""
     return _property(concept, "inactive") == "true" or _property(concept, "status") in _INACTIVE_STATUSES
 
 
@@ -93,7 +93,7 @@ def weight(*elements: Mapping[str, Any]) -> Decimal | None:
 
 
 def weights_disagree(*elements: Mapping[str, Any]) -> bool:
-    """Whether the elements carry weights of different value."""
+    """Returns whether the elements carry weights of different value."""
     return len(set(_weights(elements))) > 1
 
 

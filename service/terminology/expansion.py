@@ -121,13 +121,13 @@ def _check_versions(members: Members, parameters: ExpansionParameters) -> None:
 
 
 def _is_other_version(canonical: str, member: Member) -> bool:
-    """Whether a member is of this code system, but not of this version of it."""
+    """Returns whether a member is of this code system, but not of this version of it."""
     is_of_system = _is_of_system(canonical.partition("|")[0], member)
     return is_of_system and not _is_of_system(canonical, member)
 
 
 def _is_of_system(canonical: str, member: Member) -> bool:
-    """Whether `url` or `url|version` is the code system of a member."""
+    """Returns whether `url` or `url|version` is the code system of a member."""
     url, _, version = canonical.partition("|")
     return member.coding.system == url and version in ("", member.version)
 
@@ -187,7 +187,7 @@ def _is_left_out(member: Member, parameters: ExpansionParameters) -> bool:
 
 
 def _matches(words: Sequence[str], code: _Code) -> bool:
-    """Whether each word begins a word of the name that is shown, or of the code."""
+    """Returns whether each word begins a word of the name that is shown, or of the code."""
     if not words:
         return True
     named = _folded(f"{code.element.get('display', '')} {code.member.coding.code}")
@@ -235,7 +235,7 @@ def _fits_token(designation: Json, token: str) -> bool:
 
 
 def _is_in_language(designation: Json, language: str) -> bool:
-    """Whether a designation is in a language, or in a regional form of it.
+    """Returns whether a designation is in a language, or in a regional form of it.
 
     Source: RFC 4647, section 3.3.1.
     """

@@ -192,7 +192,7 @@ def _full_url_faults(url: str, urls: Counter[str], here: str) -> Iterator[Proble
 
 
 def _type_faults(entry: Mapping[str, Any], here: str) -> Iterator[Problem]:
-    """A url that names another type would have references to that resource replaced by this one."""
+    """Yields a fault where the url names another type: references to that resource would lead to this one."""
     kind, named = entry.get("resource", {}).get("resourceType"), _RESTFUL.search(entry["fullUrl"])
     if named and isinstance(kind, str) and named[1] != kind:
         text = "fullUrl: expected a url whose type is that of the resource, or one such as urn:uuid:..."

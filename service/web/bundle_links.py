@@ -153,12 +153,12 @@ def _members(value: Mapping[str, Any], shape: Shape | None, place: Place) -> Ite
     for name, member in value.items():
         element = shape.elements.get(name) if shape is not None else None
         category, inner = _category(name, element), element.shape if element is not None else ""
-        shown = element.name if element is not None else name
+        name_in_path = element.name if element is not None else name
         if isinstance(member, list):
             for index in range(len(member)):
-                yield Link(member, index, category, (place, shown, index)), inner
+                yield Link(member, index, category, (place, name_in_path, index)), inner
         else:
-            yield Link(value, name, category, (place, shown, None)), inner
+            yield Link(value, name, category, (place, name_in_path, None)), inner
 
 
 class LinkReplacement:
@@ -216,7 +216,7 @@ class LinkReplacement:
         return text
 
     def _check_room(self, entry: Entry) -> None:
-        """Each different one is a search of its own, during which nobody else can write."""
+        """Raises TooLarge over the limit: each is a search of its own, during which nobody else can write."""
         if len(self._found) == MOST_SEARCHES:
             text = f"Expected at most {MOST_SEARCHES} different conditional references in a transaction."
             raise TooLarge(Problem("bundle-size", text, entry.place))

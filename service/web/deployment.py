@@ -49,9 +49,9 @@ class Deployment:
 
     @property
     def standing_headers(self) -> tuple[Header, ...]:
-        """What every answer carries: its type is not to be guessed; https, once used, is kept for a year.
+        """Headers of every answer: its media type is not to be guessed, and https is kept for a year.
 
-        Browsers heed the year only where they came by https.
+        Browsers heed the second only where they came by https.
 
         Source:
             RFC 6797, section 7.2: the header is left out of answers over plain http.
