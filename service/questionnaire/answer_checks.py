@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
 from itertools import chain
-from typing import Any
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
@@ -79,8 +78,9 @@ def _faults(
     if item.options is not None:
         yield from _option_faults(item.options, answer)
     limits, value = item.limits, found.value
+    unit_system = text(value.get("system")) if isinstance(answer, Quantity) else ""
     faults = chain(
-        limit_faults(item, answer, _unit_system(answer, value)),
+        limit_faults(item, answer, unit_system),
         _pattern_faults(item, answer, context.patterns),
         _url_faults(item, answer),
         _attachment_faults(limits, value) if item.type == "attachment" else (),
@@ -88,10 +88,6 @@ def _faults(
     )
     for kind, expected in faults:
         yield kind, expected, severity(kind)
-
-
-def _unit_system(answer: Answer, value: Any) -> str:
-    return text(value.get("system")) if isinstance(answer, Quantity) else ""
 
 
 def _option_faults(options: Options, answer: Answer) -> Iterator[OptionFault]:

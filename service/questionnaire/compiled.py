@@ -7,7 +7,7 @@ Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -121,22 +121,19 @@ def compile_leniently(resource: Json, value_sets: ValueSets) -> CompiledQuestion
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
     expressions = compile_expressions(resource, items)
+    questions = {
+        link: _question(item, _enabled_by(item, items)) for link, item in items.items() if item.answerable
+    }
     return CompiledQuestionnaire(
         resource=resource,
         canonical=canonical,
-        form=Form(canonical, MappingProxyType(dict(_questions(items)))),
+        form=Form(canonical, MappingProxyType(questions)),
         items=items,
         lint=lint_items(resource, items, circular),
         _check_table=CheckTable(items, top, ordered, expressions),
         _enable_when=enable_when,
         _accept_table=compile_accept(items, enable_when) if expressions is None else None,
     )
-
-
-def _questions(items: Mapping[str, Item]) -> Iterator[tuple[str, Question]]:
-    for item in items.values():
-        if item.answerable:
-            yield item.link_id, _question(item, _enabled_by(item, items))
 
 
 def _enabled_by(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:

@@ -110,11 +110,9 @@ def _families(view: Erasing, responses: Sequence[str], trail: Collection[str]) -
         yield RESPONSE, of_id
         yield RISK, of_id
         for kind in trail:
-            yield from (name for name in view.beginning(kind, f"{of_id}.") if _is_of(name[1], of_id))
-
-
-def _is_of(trail_id: str, of_id: str) -> bool:
-    return trail_id.removeprefix(f"{of_id}.").isdecimal()
+            for name in view.beginning(kind, f"{of_id}."):
+                if name[1].removeprefix(f"{of_id}.").isdecimal():
+                    yield name
 
 
 # Erasure of what is selected, and expiry of what is old.

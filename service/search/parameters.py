@@ -57,9 +57,9 @@ class SearchParameter:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The parameters whose canonicals begin alike, such as `clinical-patient` and `clinical-date`."""
+    """Standard parameters whose canonicals begin alike, such as `clinical-patient` and `clinical-date`."""
 
-    canonical: str
+    prefix: str
 
     def token(self, name: str, documentation: str, *paths: str, system: str = "") -> SearchParameter:
         """Returns a parameter of codes."""
@@ -95,13 +95,8 @@ class Family:
 
     def _of(self, kind: Kind, name: str, documentation: str, *paths: str) -> SearchParameter:
         steps = tuple(tuple(path.split(".")) for path in paths)
-        definition = f"{self.canonical}{name}"
+        definition = f"{R4}{self.prefix}-{name}"
         return SearchParameter(name, kind, definition, documentation, steps, modifiers=_MODIFIERS[kind])
-
-
-def family(prefix: str) -> Family:
-    """Returns the family of standard parameters with this prefix, such as `clinical`."""
-    return Family(f"{R4}{prefix}-")
 
 
 _EVERY: Final = (
@@ -122,11 +117,11 @@ def table(*parameters: SearchParameter) -> Mapping[str, SearchParameter]:
 
 # Search parameters of the types of resource that are stored.
 
-_CLINICAL = family("clinical")
-_RESPONSE = family("QuestionnaireResponse")
-_RISK = family("RiskAssessment")
-_PROVENANCE = family("Provenance")
-_AUDIT = family("AuditEvent")
+_CLINICAL = Family("clinical")
+_RESPONSE = Family("QuestionnaireResponse")
+_RISK = Family("RiskAssessment")
+_PROVENANCE = Family("Provenance")
+_AUDIT = Family("AuditEvent")
 
 _ACTORS = "Practitioner Organization Device Patient PractitionerRole RelatedPerson"
 _PATIENT = (
@@ -238,13 +233,13 @@ REVINCLUDES: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Search parameters of the types of resource that are published.
 
-_CONFORMANCE = family("conformance")
-_FORM = family("Questionnaire")
-_CODES = family("CodeSystem")
-_VALUES = family("ValueSet")
-_STRUCTURE = family("StructureDefinition")
-_OPERATION = family("OperationDefinition")
-_PARAMETER = family("SearchParameter")
+_CONFORMANCE = Family("conformance")
+_FORM = Family("Questionnaire")
+_CODES = Family("CodeSystem")
+_VALUES = Family("ValueSet")
+_STRUCTURE = Family("StructureDefinition")
+_OPERATION = Family("OperationDefinition")
+_PARAMETER = Family("SearchParameter")
 
 _STATUS = "http://hl7.org/fhir/publication-status"
 _RESOURCES = "http://hl7.org/fhir/resource-types"

@@ -25,10 +25,10 @@ from service.storage.model import (
     whole,
 )
 
-# Numbers as stretches: what is asked with two decimals is found wherever it rounds to them.
+# Numbers as ranges: what is asked with two decimals is found wherever it rounds to them.
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
-# No end of a stretch is open here.
+# No end of a range is open here.
 _floor, _ceiling = partial(whole, otherwise=0, up=False), partial(whole, otherwise=0, up=True)
 
 

@@ -115,7 +115,7 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A stretch of time in microseconds since 1970 UTC, both ends included; an open end is None."""
+    """A range of time in microseconds since 1970 UTC, both ends included; an open end is None."""
 
     parameter: str
     low: int | None
@@ -124,7 +124,7 @@ class Date:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A stretch of numbers, both ends included; an open end is None. Nine decimals are told apart."""
+    """A range of numbers, both ends included; an open end is None. Nine decimals are told apart."""
 
     parameter: str
     low: Decimal | None
@@ -146,7 +146,7 @@ def texts(entry: Entry) -> Iterator[tuple[str, str, str]]:
 
 
 def ranges(entry: Entry) -> Iterator[tuple[str, int, int]]:
-    """Yields (parameter, low, high) for the stretch that the entry covers, if it is one."""
+    """Yields (parameter, low, high) for the range that the entry covers, if it is one."""
     match entry:
         case Date(parameter, low, high):
             yield parameter, LOWEST if low is None else low, HIGHEST if high is None else high
@@ -249,7 +249,7 @@ class Criterion:
     """An entry of this parameter has one of these values; `negated`: no entry of it has.
 
     Raises:
-        ValueError: there is no value, or stretches stand beside texts.
+        ValueError: there is no value, or ranges stand beside texts.
     """
 
     parameter: str
@@ -258,7 +258,7 @@ class Criterion:
 
     def __post_init__(self) -> None:
         if len({isinstance(value, RangeIs) for value in self.any_of}) != 1:
-            raise ValueError("Expected one value or more, all of them stretches or none.")
+            raise ValueError("Expected one value or more, all of them ranges or none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +293,7 @@ class Sort:
     Args:
         by: `id` or `updated` of the record, `text` or `range` of an index entry.
         parameter: name of the search parameter, for `text` and `range`.
-        descending: largest first; of a stretch the end that comes first in this order counts.
+        descending: largest first; of a range the end that comes first in this order counts.
     """
 
     by: Literal["id", "updated", "text", "range"]

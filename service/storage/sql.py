@@ -84,8 +84,8 @@ def holds(criterion: AnyCriterion, of_type: str) -> Condition:
     match criterion:
         case IdIs(ids):
             return RECORD.c.id.in_([bounded(of_id) for of_id in ids])
-        case UpdatedIs(stretches):
-            return or_(*(_stands(RECORD.c.updated, RECORD.c.updated, stretch) for stretch in stretches))
+        case UpdatedIs(relations):
+            return or_(*(_stands(RECORD.c.updated, RECORD.c.updated, relation) for relation in relations))
         case Missing(parameter, missing):
             return not_(_has_any(parameter)) if missing else _has_any(parameter)
         case Criterion(negated=negated):  # pragma: no branch - there is no other kind

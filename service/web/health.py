@@ -15,8 +15,6 @@ from service.web.request import Request
 STOPPING: Final = "service.stopping"
 """What the WSGI environment calls the state of a process that is about to stop."""
 
-Check = Callable[[], None]
-
 
 class Probes:
     """The views of the two probes.
@@ -28,7 +26,7 @@ class Probes:
             stored. Only `ready` asks: a process is not started anew because its store is away.
     """
 
-    def __init__(self, check: Check | None = None) -> None:
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
         self._check = check
 
     def alive(self, _request: Request) -> Reply:

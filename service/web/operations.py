@@ -39,7 +39,6 @@ PROCESSED: Final = Problem(
     severity="information",
 )
 
-_VALUE_SET: Final = "ValueSet"
 _UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id.")
 
 
@@ -105,7 +104,7 @@ class Expansions:
         self._published = {
             artifact.id: artifact.resource
             for (kind, _), artifact in catalogue.artifacts.items()
-            if kind == _VALUE_SET
+            if kind == "ValueSet"
         }
         self._value_sets = catalogue.value_sets
         self._limits = deployment.body

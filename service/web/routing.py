@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import MethodNotAllowed
@@ -84,12 +83,8 @@ def _options(path: str, methods: Mapping[str, Route]) -> Route:
     """Returns the route that says which methods a path answers; public where all of them are."""
     allow = ", ".join(sorted({*methods, "OPTIONS"}))
     is_public = bool(methods) and all(route.access is Access.PUBLIC for route in methods.values())
-    view = partial(_allowed, Reply(204, b"", (("Allow", allow),)))
-    return Route("OPTIONS", path, view, Access.PUBLIC if is_public else Access.OPEN, ALLOWED_METHODS)
-
-
-def _allowed(reply: Reply, _request: Request) -> Reply:
-    return reply
+    reply, access = Reply(204, b"", (("Allow", allow),)), Access.PUBLIC if is_public else Access.OPEN
+    return Route("OPTIONS", path, lambda _request: reply, access, ALLOWED_METHODS)
 
 
 class Router:
