@@ -193,14 +193,14 @@ def _expected(error: click.UsageError) -> str:
         return f"Expected {_described(error.param)}."
     if isinstance(error, click.NoSuchOption):
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-        return f"Expected {' or '.join([*map(_described, options), '--help'])}."
+        return f"Expected {' or '.join(map(_described, options)) or 'no option'}, or --help."
     return "There are more arguments than expected."
 
 
 def _described(parameter: click.Parameter) -> str:
     if isinstance(parameter.type, click.Choice):
         return f"{parameter.opts[0]}, one of {', '.join(parameter.type.choices)}"
-    metavar = parameter.metavar or parameter.human_readable_name.upper()
+    metavar = (parameter.metavar or parameter.human_readable_name.upper()).removesuffix("...")
     if isinstance(parameter, click.Option):
         return parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {metavar}"
     return metavar

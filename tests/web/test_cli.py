@@ -101,9 +101,11 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
         ([], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
         (["canary"], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
         (["assess"], "FILE."),
+        (["validate"], "FILE."),
+        (["serve", "--canary"], "no option, or --help."),
         (["assess", "x", "--output", "canary"], "--output, one of risk, bundle, explain, text."),
-        (["assess", "x", "--canary"], "--output, one of risk, bundle, explain, text or --help."),
-        (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes or --help."),
+        (["assess", "x", "--canary"], "--output, one of risk, bundle, explain, text, or --help."),
+        (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes, or --help."),
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_told_by_what_was_expected(capsys, arguments, expected):
