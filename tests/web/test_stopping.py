@@ -1,11 +1,16 @@
 """The real server is told to stop: it says so first, and leaves nobody without an answer; check PX03."""
 
+import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import pytest
 from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started
 
 HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
@@ -33,8 +38,12 @@ def is_deaf(server):
 
 def has_its_handlers(worker):
     """Whether a worker catches SIGABRT, the last handler that it installs before it serves."""
-    status = Path(f"/proc/{worker}/status").read_text()
-    return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGABRT - 1) & 1
+    return catches(worker, signal.SIGABRT)
+
+
+def catches(process, number):
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (number - 1) & 1
 
 
 def test_a_server_that_is_told_to_stop_says_so_and_goes_on_serving_for_its_drain_time():
@@ -171,3 +180,18 @@ def test_a_server_that_nobody_has_connected_to_does_not_drain():
         until(lambda: len(server.workers()) == 2 and all(map(has_its_handlers, server.workers())))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("unshare"), reason="a namespace of processes needs root"
+)
+def test_the_first_process_of_a_container_ends_by_the_signal_that_comes_while_it_starts():
+    """The kernel drops a signal to process 1 for which it has no handler."""
+    command = ["unshare", "--fork", "--pid", sys.executable, "-m", "service", "check"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as outside:
+        children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children")
+        until(children.read_text)
+        first = int(children.read_text())
+        until(lambda: catches(first, signal.SIGTERM))
+        os.kill(first, signal.SIGTERM)
+        assert outside.wait(PATIENCE_S) == 128 + signal.SIGTERM
