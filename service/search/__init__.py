@@ -1,12 +1,13 @@
 """FHIR search: resources as index entries, parameters as criteria, pages as Bundles; no HTTP, no SQL."""
 
-from service.search.bundle import searchset, subset
+from service.search.bundle import searchset
 from service.search.entries import PERSON, entries_of, person_entries, target_of
 from service.search.parameters import SearchParameter, elements_of, includes_of, parameters_of, revincludes_of
 from service.search.published import PublishedResources
-from service.search.query import Query, condition_from, query_from
+from service.search.query import LAYOUT, Query, condition_from, query_from, shape_from
 
 __all__ = [
+    "LAYOUT",
     "PERSON",
     "PublishedResources",
     "Query",
@@ -20,6 +21,6 @@ __all__ = [
     "query_from",
     "revincludes_of",
     "searchset",
-    "subset",
+    "shape_from",
     "target_of",
 ]

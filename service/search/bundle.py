@@ -125,11 +125,6 @@ def searchset(query: Query, reading: Reading) -> bytes:
     return orjson.dumps(bundle | {"entry": entries} if entries else bundle)
 
 
-def subset(body: bytes, query: Query) -> bytes:
-    """Returns what the query wants of a resource that is read alone: `_summary`, `_elements`."""
-    return query.shape.applied(body)
-
-
 def _links(query: Query, page: Page) -> list[dict[str, str]]:
     here = (("_cursor", query.cursor),) if query.cursor else ()
     links = [{"relation": "self", "url": _url(query, here)}]

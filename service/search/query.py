@@ -2,7 +2,8 @@
 
 Parameters that are not known are left out, as FHIR asks, and stand in no link to the result; a caller
 who prefers strict handling has them refused. Those that were likely meant to name a person are always
-refused: left out, they would find everybody's.
+refused: left out, they would find everybody's. For the same reason a search among what is stored is
+refused where criteria were sent and none of them took effect.
 
 Source: FHIR R4 search.html
 """
@@ -21,7 +22,7 @@ from urllib.parse import parse_qsl
 from service.errors import Malformed, Problem
 from service.search.elements import ELEMENTS, Shape, Summary
 from service.search.entries import split, unescaped
-from service.search.parameters import SearchParameter, includes_of, parameters_of, revincludes_of
+from service.search.parameters import STORED, SearchParameter, includes_of, parameters_of, revincludes_of
 from service.search.values import EXPECTED, is_type, values_of
 from service.storage.model import (
     AnyCriterion,
@@ -52,11 +53,16 @@ _TOO_LARGE: Final = Problem(
     f"Expected at most {MOST_CRITERIA} parameters with at most {MOST_VALUES} values, "
     f"of which at most {MOST_CRITERIA} are neither codes nor references.",
 )
-_ABOUT_FORMAT: Final = ("_format", "_pretty")
+LAYOUT: Final = ("_format", "_pretty")
+"""Parameters that say how the answer is written."""
+
 _MOST_PARAMETERS: Final = 100
 _PLAIN_NAME = re.compile(r"[A-Za-z_.:-]{1,40}")
 NAMES: Final = ("_sort", "_count", "_summary", "_elements", "_total", "_include", "_revinclude", "_cursor")
 """Parameters that say what comes back."""
+
+_NO_CRITERIA: Final = frozenset((*NAMES, *LAYOUT, "_contained", "_containedType"))
+"""What narrows no search; the last two are R4's as well, and not offered here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Query:
     Args:
         base: public FHIR base.
         search: what the store is asked.
-        used: the pairs that took part, in order; links repeat them.
+        used: the pairs that took part, in order, and those about the form of the answer; links repeat them.
         bound: those of them that a cursor belongs to.
         cursor: where this page starts; empty for the first.
         shape: how much of each resource is wanted.
@@ -97,11 +103,30 @@ def query_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
         base: public FHIR base.
 
     Raises:
-        Malformed: names, modifiers or values that cannot be read, all of them.
+        Malformed: names, modifiers or values that cannot be read, all of them; or, among what is stored,
+            criteria of which none takes effect.
 
     Source: FHIR R4 search.html 3.1.1.3
     """
-    used_pairs = [pair for pair in pairs if pair[1] and pair[0] not in _ABOUT_FORMAT]
+    query = _understood(kind, pairs, strict=strict, base=base)
+    if kind in STORED and not query.search.criteria:
+        faults = list(_nothing_narrows(kind, pairs))
+        if faults:
+            raise Malformed(*faults)
+    return query
+
+
+def shape_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Shape:
+    """Returns how much is wanted of a resource that is read alone, where criteria narrow nothing.
+
+    Arguments and errors are those of `query_from`.
+    """
+    return _understood(kind, pairs, strict=strict, base=base).shape
+
+
+def _understood(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
+    """Returns the query as far as it is understood; raises Malformed where a part cannot be read."""
+    used_pairs = [pair for pair in pairs if pair[1] and pair[0] not in LAYOUT]
     faults: list[Problem] = []
     found = list(_criteria(kind, used_pairs, base, faults))
     results = _Results(kind, used_pairs, strict=strict)
@@ -119,12 +144,18 @@ def query_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
     return Query(
         base=base,
         search=replace(search, after=after),
-        used=(*used, *results.used),
+        used=(*used, *results.used, *_layout(pairs)),
         bound=bound,
         cursor=results.cursor,
         shape=results.shape,
         includes=results.includes,
     )
+
+
+def _layout(pairs: Pairs) -> Iterator[tuple[str, str]]:
+    """Yields what is said about the form of the answer: the next page is wanted in the same."""
+    last = dict(pairs)
+    return ((name, last[name]) for name in LAYOUT if last.get(name))
 
 
 def condition_from(kind: str, text: str, *, base: str) -> Search:
@@ -208,6 +239,25 @@ def _nobody_named(kind: str, pairs: Pairs) -> Iterator[Problem]:
             yield Problem("search-value", f"Parameter {name.partition(':')[0]}: expected a value.")
 
 
+def _nothing_narrows(kind: str, pairs: Pairs) -> Iterator[Problem]:
+    """Yields what is expected of each criterion that was sent, where none of them took effect.
+
+    R4 asks to leave out what is not known and what has no value. Where nothing else is left, a caller who
+    asked for one person's responses would get those of everybody.
+    """
+    known = parameters_of(kind)
+    alone = "nothing else narrows the search, which would find everybody's"
+    for name in dict.fromkeys(name for name, _ in pairs):
+        first = name.partition(":")[0]
+        if first in known:
+            yield Problem("search-value", f"Parameter {first}: expected a value: {alone}.")
+        elif first not in _NO_CRITERIA:
+            expected = f"Expected one of {', '.join(known)}."
+            yield Problem(
+                "search-parameter", f"{_parameter(name)} is not known here, and {alone}. {expected}"
+            )
+
+
 def _parameter(name: str) -> str:
     """Names a parameter in a fault, unless the name could hold something else, such as a value."""
     return f"Parameter {name}" if _PLAIN_NAME.fullmatch(name) else "A parameter"
@@ -219,7 +269,7 @@ _TRUTH = {"true": True, "false": False}
 
 
 def criterion_from(parameter: SearchParameter, modifier: str, text: str, base: str) -> AnyCriterion | None:
-    """Returns what one `name:modifier=value` of a query asks for; None where the value is empty.
+    """Returns what one `name:modifier=value` of a query asks for; None where the value is empty or blank.
 
     Args:
         parameter: the parameter that the name stands for.
@@ -231,7 +281,7 @@ def criterion_from(parameter: SearchParameter, modifier: str, text: str, base: s
         Malformed: the modifier or the value cannot be read.
     """
     _check_modifier(parameter, modifier)
-    alternatives = [part for part in split(text, ",") if part]
+    alternatives = [part for part in split(text, ",") if part.strip()]
     if not alternatives:
         return None
     if modifier == "missing":

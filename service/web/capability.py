@@ -17,7 +17,7 @@ from service.web.negotiation import FHIR_JSON
 from service.web.routing import Route
 
 SOFTWARE: Final = "Questionnaire guidance service"
-DATE: Final = "2026-11-22"
+DATE: Final = "2026-11-28"
 """Date of the last change to what the statement says; fixed, so that every worker sends the same bytes."""
 
 DEVIATIONS: Final = (
@@ -26,6 +26,8 @@ DEVIATIONS: Final = (
     "with Prefer: handling=strict it is refused. What looks like a misspelt or chained patient or subject, "
     "or is one without a value, is always refused, since leaving it out would return everybody's; "
     "so are _filter, _list, _query and _has. "
+    "So is a search on a stored type of which no criterion takes effect although one was sent: "
+    "each is unknown, or has no value. "
     "What is stored is 304 by If-None-Match alone; "
     "includes bring the current version, also where one is named; "
     "a response tagged SUBSETTED is refused; an update takes If-Match as its only condition. "

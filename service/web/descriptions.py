@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from service.search import LAYOUT
+
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
@@ -57,7 +59,6 @@ class Description:
     also: tuple[str, ...] = ()
 
 
-_LAYOUT: Final = ("_format", "_pretty")
 _PART: Final = ("_summary", "_elements")
 _CONDITIONS: Final = ("If-None-Match", "If-Modified-Since")
 _VALIDATORS: Final = ("ETag", "Last-Modified")
@@ -102,18 +103,18 @@ OPENAPI: Final = Description(
 # The whole FHIR API.
 
 BASE: Final = Description(
-    "Says where the CapabilityStatement is.", "OperationOutcome", _OK, (400, 406), _LAYOUT
+    "Says where the CapabilityStatement is.", "OperationOutcome", _OK, (400, 406), LAYOUT
 )
 BUNDLE: Final = Description(
     "Answers the requests of a Bundle.",
     "Bundle",
     _OK,
     (*_BODY, 404, 405, 412, 422),
-    ("Prefer", *_LAYOUT),
+    ("Prefer", *LAYOUT),
     "Requests",
 )
 METADATA: Final = Description(
-    "Says what is offered.", "CapabilityStatement", _TAGGED, (400, 406), ("If-None-Match", *_LAYOUT)
+    "Says what is offered.", "CapabilityStatement", _TAGGED, (400, 406), ("If-None-Match", *LAYOUT)
 )
 
 # Interactions with a type of resource.
@@ -123,7 +124,7 @@ SEARCH: Final = Description(
     "Bundle",
     _OK,
     (400, 406),
-    ("Prefer", *_LAYOUT, *_PART, "_count", "_sort", "_total", "_include", "_revinclude"),
+    ("Prefer", *LAYOUT, *_PART, "_count", "_sort", "_total", "_include", "_revinclude"),
     follow_ups=_TO_FIRST,
 )
 SEARCH_BY_FORM: Final = Description(
@@ -131,7 +132,7 @@ SEARCH_BY_FORM: Final = Description(
     "Bundle",
     _OK,
     _BODY,
-    ("Prefer", *_LAYOUT),
+    ("Prefer", *LAYOUT),
     "form",
     _TO_FIRST,
 )
@@ -140,19 +141,19 @@ CREATE: Final = Description(
     "{type}",
     {201: _CREATED, 200: _FOUND},
     (*_BODY, 412, 422),
-    ("Prefer", "If-None-Exist", *_LAYOUT),
+    ("Prefer", "If-None-Exist", *LAYOUT),
     "{type}",
     _TO_SAME,
 )
 READ: Final = Description(
-    "Reads a {type}.", "{type}", _READABLE, (400, 404, 406), ("Prefer", *_CONDITIONS, *_LAYOUT, *_PART)
+    "Reads a {type}.", "{type}", _READABLE, (400, 404, 406), ("Prefer", *_CONDITIONS, *LAYOUT, *_PART)
 )
 UPDATE: Final = Description(
     "Stores and assesses the next version of a {type}; its id is that of the path.",
     "{type}",
     {200: _FOUND},
     (*_BODY, 404, 412, 422),
-    ("Prefer", "If-Match", *_LAYOUT),
+    ("Prefer", "If-Match", *LAYOUT),
     "{type}",
 )
 HISTORY: Final = Description(
@@ -160,10 +161,10 @@ HISTORY: Final = Description(
     "Bundle",
     _OK,
     (400, 404, 406),
-    (*_LAYOUT, "_count", "_since", "_before"),
+    (*LAYOUT, "_count", "_since", "_before"),
 )
 READ_VERSION: Final = Description(
-    "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406), (*_CONDITIONS, *_LAYOUT)
+    "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406), (*_CONDITIONS, *LAYOUT)
 )
 
 # Operations.
@@ -173,7 +174,7 @@ ASSESS: Final = Description(
     "RiskAssessment",
     {200: ("X-Guidance",)},
     (*_BODY, 422),
-    _LAYOUT,
+    LAYOUT,
     "Input",
 )
 VALIDATE: Final = Description(
@@ -181,21 +182,21 @@ VALIDATE: Final = Description(
     "OperationOutcome",
     _OK,
     (*_BODY, 422),
-    ("mode", "profile", *_LAYOUT),
+    ("mode", "profile", *LAYOUT),
     "Any",
 )
 PROCESS: Final = Description(
-    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422), _LAYOUT, "Input"
+    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422), LAYOUT, "Input"
 )
 EXPAND: Final = Description(
-    "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *_LAYOUT)
+    "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)
 )
 EXPAND_POSTED: Final = Description(
     "Lists the codes of a value set.",
     "ValueSet",
     _OK,
     (*_BODY, 404, 422),
-    _LAYOUT,
+    LAYOUT,
     "Parameters",
     body_required=False,
 )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from flask import render_template
 
 from service.errors import Malformed, Problem
+from service.search import LAYOUT
 from service.web.capability import SOFTWARE
 from service.web.negotiation import HTML, JSON, prefers_html
 from service.web.reply import NO_STORE, REVALIDATE, VARY, Header, Reply, json_reply
-from service.web.request import LAYOUT
 
 if TYPE_CHECKING:
     from service.fhir.definitions import Artifact

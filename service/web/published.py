@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from service.errors import NotFound, Problem
-from service.search import query_from, subset
+from service.search import query_from, shape_from
 from service.web.conditional import conditional
 from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
 from service.web.request import is_strict, search_parameters
@@ -68,9 +68,8 @@ class PublishedType:
         artifact = self._published.artifacts.get((self.kind, request.args["id"]))
         if artifact is None:
             raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
-        query = query_from(self.kind, request.query(), strict=is_strict(request), base=self._deployment.base)
-        body = subset(artifact.body, query)
-        reply = Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
+        shape = shape_from(self.kind, request.query(), strict=is_strict(request), base=self._deployment.base)
+        reply = Reply(200, shape.applied(artifact.body), (("Content-Type", content_type), REVALIDATE, VARY))
         updated = artifact.resource.get("meta", {}).get("lastUpdated", "")
         return conditional(request, reply, Version(artifact.etag, updated))
 

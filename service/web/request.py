@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from gunicorn.http.errors import ParseException
 
 from service.errors import Malformed, Problem, TooLarge, Unsupported
+from service.search import LAYOUT
 from service.web.access import ANONYMOUS, Principal
 from service.web.negotiation import answer_type, check_body_type
 
@@ -29,8 +30,6 @@ Query = tuple[tuple[str, str], ...]
 
 MOST_PARAMETERS: Final = 100
 """Most parameters of a query string or a form."""
-LAYOUT: Final = frozenset(("_format", "_pretty"))
-"""Parameters that say how the answer is written, not what is looked for."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 _GZIP: Final = ("gzip", "x-gzip")
@@ -126,6 +125,8 @@ def parameters(text: bytes) -> Query:
 def search_parameters(request: Request, limit: int) -> Query:
     """Returns the pairs of the query string and, of a POST, of the form too.
 
+    How the answer is written is said in the query string alone, as R4 has it.
+
     Args:
         request: a GET, or a POST to `_search`.
         limit: longest form in bytes.
@@ -139,7 +140,8 @@ def search_parameters(request: Request, limit: int) -> Query:
     content_type: str = request.environ.get("CONTENT_TYPE", "")
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise Unsupported(Problem("content-type", f"Expected Content-Type: {FORM}."))
-    return (*request.query(), *parameters(request.body(limit)))
+    form = parameters(request.body(limit))
+    return (*request.query(), *(pair for pair in form if pair[0] not in LAYOUT))
 
 
 # The body: never more of it than the limit, decompressed if need be.

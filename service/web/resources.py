@@ -18,10 +18,10 @@ from service.errors import Malformed, NotFound, PreconditionFailed, Problem
 from service.fhir.dates import is_instant, time_range
 from service.fhir.json import MutableJson
 from service.records import RISK, Stored, instant
-from service.search import condition_from, query_from, searchset, subset
+from service.search import LAYOUT, condition_from, query_from, searchset, shape_from
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
-from service.web.request import LAYOUT, is_strict, search_parameters, wanted_return
+from service.web.request import is_strict, search_parameters, wanted_return
 
 if TYPE_CHECKING:
     from service.records import Repository
@@ -53,9 +53,9 @@ class StoredType:
 
     def read(self, request: Request) -> Reply:
         """Returns the current version; raises NotFound."""
-        query = query_from(self.kind, request.query(), strict=is_strict(request), base=self._base)
+        shape = shape_from(self.kind, request.query(), strict=is_strict(request), base=self._base)
         record = self._repository.read(self.kind, request.args["id"], request.unit)
-        return self._read(request, record, subset(record.body, query))
+        return self._read(request, record, shape.applied(record.body))
 
     def read_version(self, request: Request) -> Reply:
         """Returns one version; raises NotFound."""

@@ -60,6 +60,28 @@ def test_rd18_every_page_says_the_total_and_keeps_the_count(ehr, patient):
         assert following is None or ("_count", "2") in parse_qsl(urlsplit(following).query)
 
 
+@pytest.mark.parametrize("kind", ["QuestionnaireResponse", "CodeSystem"])
+@pytest.mark.parametrize("form", ["_format=json", "_format=application/json", "_pretty=true&_format=json"])
+def test_rd18_the_form_of_the_answer_stays_in_the_links(ehr, kind, form):
+    wanted = dict(parse_qsl(form))
+    answer = ehr.get(f"{kind}?_count=1&{form}", accept="application/xml")
+    content_type = answer.headers["Content-Type"]
+    for relation in ("self", "next"):
+        followed = link(answer.json, relation)
+        assert wanted.items() <= dict(parse_qsl(urlsplit(followed).query)).items()
+        page = ehr.get(followed, accept="application/xml")
+        assert (page.status, page.headers["Content-Type"]) == (200, content_type)
+        assert page.data.startswith(b"{\n") == ("_pretty" in wanted)
+
+
+def test_rd18_the_form_of_the_answer_is_said_in_the_url_of_a_form_search(ehr, patient):
+    """R4 http.html#search: `_format` is part of the url; in the form it says nothing and stays in no link."""
+    pairs = [("patient", patient), ("_count", "1"), ("_format", "xml")]
+    page = ehr.form("QuestionnaireResponse/_search?_format=json", pairs)
+    assert page.status == 200
+    assert dict(parse_qsl(urlsplit(link(page.json, "next")).query))["_format"] == "json"
+
+
 def test_rd18_what_is_created_meanwhile_does_not_shift_the_pages(ehr):
     patient = with_responses(ehr)
     first = ehr.search(pages_of(patient, "&_count=2&_sort=-authored"))

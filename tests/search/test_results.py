@@ -40,9 +40,11 @@ def pages(kept, url):
     ("asked", "used"),
     [
         ("", ""),
-        ("?foo=1&status=completed&_format=json&_pretty=true", "?status=completed"),
+        ("?foo=1&status=completed&bar=", "?status=completed"),
+        ("?_format=xml&_pretty=true&_format=json&_count=1", "?_count=1&_format=json&_pretty=true"),
+        ("?_format=&_pretty=", ""),
         ("?status=&status=completed", "?status=completed"),
-        ("?status=,", ""),
+        ("?status=,&authored=2026", "?authored=2026"),
         ("?_count=1000000", "?_count=100"),
         ("?_count=3&_count=4", "?_count=4"),
         ("?_sort=foo,-authored,authored,_id", "?_sort=-authored%2C_id"),
@@ -55,7 +57,7 @@ def pages(kept, url):
         ("?_total=none", "?_total=none"),
         ("?_include=RiskAssessment:basis", ""),
         ("?_revinclude=RiskAssessment:basis&_revinclude=x:y", "?_revinclude=RiskAssessment%3Abasis"),
-        ("?_type=Patient&author.name=x", ""),
+        ("?_type=Patient&author.name=x&status=completed", "?status=completed"),
         ("?identifier=a%7Cb+c%2B%C3%BC%5C,d", "?identifier=a%7Cb+c%2B%C3%BC%5C%2Cd"),
     ],
 )

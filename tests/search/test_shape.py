@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from service.fhir.definitions import own_definitions
-from service.search import query_from, subset
+from service.search import shape_from
 
 SUBSETTED = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 ALWAYS = ["resourceType", "id", "meta"]
@@ -76,8 +76,8 @@ def encoded(resource):
 
 def part(resource, query):
     pairs = [tuple(pair.split("=")) for pair in query.split("&")]
-    asked = query_from(resource["resourceType"], pairs, strict=False, base="")
-    return orjson.loads(subset(encoded(resource), asked))
+    shape = shape_from(resource["resourceType"], pairs, strict=False, base="")
+    return orjson.loads(shape.applied(encoded(resource)))
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_rd22_only_what_is_still_referred_to_stays_contained():
 
 
 def test_rd22_other_tags_and_the_digits_of_numbers_stay():
-    asked = query_from(QR, [("_elements", "item,extension")], strict=False, base="")
-    body = subset(encoded(RESPONSE), asked)
+    shape = shape_from(QR, [("_elements", "item,extension")], strict=False, base="")
+    body = shape.applied(encoded(RESPONSE))
     assert b'"valueDecimal":2.00' in body
     assert b'"valueDecimal":1.50' in body
     assert [each["code"] for each in orjson.loads(body)["meta"]["tag"]] == ["x", "SUBSETTED"]
@@ -139,7 +139,7 @@ def test_rd22_other_tags_and_the_digits_of_numbers_stay():
 def test_rd22_a_resource_stays_as_it_is_where_no_part_is_wanted(query):
     body = encoded(RESPONSE)
     pairs = [tuple(query.split("="))]
-    assert subset(body, query_from(QR, pairs, strict=False, base="")) is body
+    assert shape_from(QR, pairs, strict=False, base="").applied(body) is body
 
 
 def published():

@@ -41,7 +41,8 @@ def found(looking, response):
         ("identifier=urn:s|x|y\\,z\\$\\\\", "d"),
         ("identifier=x|y\\,z\\$\\\\", ""),
         ("identifier=urn:s|1,", "a"),
-        ("identifier=,", "a b c d e"),
+        ("identifier=urn:s|1, ", "a"),
+        ("identifier= &status=amended", "b"),
         ("identifier=&status=amended", "b"),
     ],
 )
