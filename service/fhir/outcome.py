@@ -11,6 +11,7 @@ Source: http://hl7.org/fhir/R4/operationoutcome.html; http://hl7.org/fhir/R4/val
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -32,6 +33,12 @@ class ProblemKind(NamedTuple):
     issue_type: str
     severity: str
 
+
+_LONGEST_TEXT: Final = 2000
+"""Characters of an issue's text; a form can have more units or codes than anyone would read."""
+
+_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Controls that show a text in another order than it is written in; a form may bring them."""
 
 _UNKNOWN: Final = ProblemKind("processing", "error")
 
@@ -69,6 +76,6 @@ def _issue(problem: Problem, system: str) -> MutableJson:
         "severity": problem.severity,
         "code": problem_kinds().get(problem.kind, _UNKNOWN).issue_type,
         "details": {"coding": [{"system": system, "code": problem.kind}]},
-        "diagnostics": problem.text,
+        "diagnostics": _TURNS_TEXT.sub("", problem.text)[:_LONGEST_TEXT],
     }
     return issue | {"expression": [problem.expression]} if problem.expression else issue

@@ -113,9 +113,15 @@ def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQues
     return compiled
 
 
-def compile_leniently(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:
-    """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`."""
-    items = MappingProxyType(items_of(resource, value_sets))
+def compile_leniently(
+    resource: Json, value_sets: ValueSets, *, is_quoted: bool = True
+) -> CompiledQuestionnaire:
+    """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`.
+
+    Args:
+        is_quoted: whether messages may repeat the words of the form, which are not ours if it was sent.
+    """
+    items = MappingProxyType(items_of(resource, value_sets, is_quoted=is_quoted))
     ordered, circular = evaluation_order(items)
     enable_when = compile_enable_when(items, ordered)
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
@@ -209,6 +215,6 @@ def _contained(id_: str, response: Json, value_sets: ValueSets) -> CompiledQuest
     contained = list(mappings(response.get("contained")))
     for resource in contained:
         if resource.get("resourceType") == "Questionnaire" and resource.get("id") == id_:
-            return compile_leniently(resource, value_sets.with_resources(contained))
+            return compile_leniently(resource, value_sets.with_resources(contained), is_quoted=False)
     words = "Expected: #id of a Questionnaire that the response contains."
     return problem("canonical-unknown", words, _CANONICAL)

@@ -9,6 +9,7 @@ SDC extensions named in `fhir/extensions.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -28,6 +29,8 @@ TYPES = frozenset({GROUP, DISPLAY, *ELEMENTS})
 
 OPERATORS = ("exists", "=", "!=", ">", "<", ">=", "<=")
 """Operators of enableWhen."""
+
+_PLAIN_LINK_ID = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 MAX_DEPTH = 64
 """Levels of items that are read; HL7's own forms stay under ten."""
@@ -105,6 +108,7 @@ class Item:
         enable_when: conditions; all must hold, or with `enable_any` (enableBehavior) one of them.
         initial: initial answers, and options that are selected at first.
         translations: the text in other languages.
+        is_quoted: whether messages repeat its text: not where the form came with the response.
         source: the item as published, for expressions and the lint.
     """
 
@@ -129,6 +133,7 @@ class Item:
     codes: tuple[Coding, ...] = ()
     initial: tuple[Answer, ...] = ()
     translations: frozenset[str] = frozenset()
+    is_quoted: bool = True
     source: Json = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -139,12 +144,21 @@ class Item:
     @property
     def label(self) -> str:
         """How messages name the item: its text, else its linkId."""
-        return f"“{self.text}”" if self.text else f"item {self.link_id}"
+        return f"“{self.text}”" if self.text and self.is_quoted else f"item {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The linkId; of a form that came with the response, only where it is no more than a name."""
+        return self.link_id if self.is_quoted or _PLAIN_LINK_ID.fullmatch(self.link_id) else "at this place"
 
 
-def items_of(resource: Json, value_sets: ValueSets) -> dict[str, Item]:
-    """Returns all items by linkId, in document order, parents before children."""
-    reader = _ItemReader(value_sets.with_resources(mappings(resource.get("contained"))))
+def items_of(resource: Json, value_sets: ValueSets, *, is_quoted: bool = True) -> dict[str, Item]:
+    """Returns all items by linkId, in document order, parents before children.
+
+    Args:
+        is_quoted: whether messages may repeat the words of the form: it is published, or was given to us.
+    """
+    reader = _ItemReader(value_sets.with_resources(mappings(resource.get("contained"))), is_quoted=is_quoted)
     reader.read_children(resource, parent=None, path="Questionnaire", depth=0)
     return reader.items
 
@@ -152,8 +166,9 @@ def items_of(resource: Json, value_sets: ValueSets) -> dict[str, Item]:
 class _ItemReader:
     """One pass over the items, counting their order."""
 
-    def __init__(self, value_sets: ValueSets) -> None:
+    def __init__(self, value_sets: ValueSets, *, is_quoted: bool) -> None:
         self.value_sets = value_sets
+        self.is_quoted = is_quoted
         self.items: dict[str, Item] = {}
 
     def read_children(self, source: Json, *, parent: str | None, path: str, depth: int) -> tuple[str, ...]:
@@ -195,6 +210,7 @@ class _ItemReader:
             codes=_codes(source),
             initial=_initial(source),
             translations=_translations(source),
+            is_quoted=self.is_quoted,
             source=source,
         )
 

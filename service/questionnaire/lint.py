@@ -35,7 +35,7 @@ from service.terminology.code_systems import weights_disagree
 from service.terminology.value_sets import ValueSets
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
-_STATUSES = frozenset({"draft", "active", "retired", "unknown"})
+PUBLICATION_STATUSES = frozenset({"draft", "active", "retired", "unknown"})
 _CHOICES = ("choice", "open-choice")
 _NUMBERS = frozenset({"integer", "decimal", "quantity"})
 _ORDERED = frozenset(["integer", "decimal", "date", "dateTime", "time", "string", "text", "quantity"])
@@ -73,10 +73,9 @@ def _identity_problems(resource: Json) -> Iterator[Problem]:
         yield _problem("lint-identity", "Questionnaire.url", "expected an absolute url", "warning")
     if not text(resource.get("version")):
         yield _problem("lint-identity", "Questionnaire.version", "expected a version", "warning")
-    if text(resource.get("status")) not in _STATUSES:
-        yield _problem(
-            "lint-identity", "Questionnaire.status", f"expected one of {', '.join(sorted(_STATUSES))}"
-        )
+    if text(resource.get("status")) not in PUBLICATION_STATUSES:
+        expected = f"expected one of {', '.join(sorted(PUBLICATION_STATUSES))}"
+        yield _problem("lint-identity", "Questionnaire.status", expected)
     name = resource.get("name")
     if name is not None and not _NAME.fullmatch(text(name)):
         yield _problem("que-0", "Questionnaire.name", "expected a name that can be an identifier")
@@ -109,7 +108,7 @@ def _item(source: Json, path: str, seen: dict[str, str]) -> Iterator[Problem]:
     if not link:
         yield _problem("lint-link-id", path, "expected a linkId; the item and all below it are left out")
     elif link in seen:
-        yield _problem("que-2", path, f"expected a linkId of its own; {link} stands at {seen[link]} as well")
+        yield _problem("que-2", path, f"expected a linkId of its own; the same one stands at {seen[link]}")
     seen.setdefault(link, path)
     if text(source.get("type")) not in TYPES:
         yield _problem("lint-type", path, f"expected a type, one of {', '.join(sorted(TYPES))}")

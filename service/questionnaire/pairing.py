@@ -24,9 +24,6 @@ from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 MAX_OCCURRENCES = 200_000
 """Occurrences, empty ones included, beyond which a response is not checked further."""
 
-_MAX_REPEATED_TEXT = 200
-"""Characters of the response's own wording that a message repeats."""
-
 
 @dataclass(frozen=True, slots=True)
 class ResponseAnswer:
@@ -231,9 +228,7 @@ class _Pairing:
         item, path = occurrence.item, occurrence.path
         text = source.get("text")
         if isinstance(text, str) and text != item.text and text not in item.translations:
-            repeated = f"“{text[:_MAX_REPEATED_TEXT]}”"
-            words = f"{item.label}: the response words the question differently: {repeated}."
-            self._report("item-text", path, words)
+            self._report("item-text", path, _expected_text(item))
         if item.type == GROUP and "answer" in source:
             words = f"{item.label}: expected no answer, because this is a group."
             self._report("group-answer", path, words)
@@ -243,6 +238,13 @@ class _Pairing:
         if item.answerable and "item" in source:
             words = f"{item.label}: expected its items inside an answer, not beside it."
             self._report("item-nesting", path, words)
+
+
+def _expected_text(item: Item) -> str:
+    """Returns what the text of an item should be: ours, never the response's own wording."""
+    if not item.text or not item.is_quoted:
+        return f"item {item.name}: expected the text of the Questionnaire, or none."
+    return f"item {item.name}: expected the text {item.label}, or none."
 
 
 def _expected_once(item: Item) -> str:

@@ -18,6 +18,7 @@ from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
 from service.questionnaire.compiled import CompiledQuestionnaire, compile_leniently, find_questionnaire
+from service.questionnaire.lint import PUBLICATION_STATUSES
 from service.questionnaire.problems import STATUSES, disabled_items_as_errors, problem, problems_for_status
 from service.questionnaire.values import compare_answers
 from service.sandbox import time_limit
@@ -154,7 +155,8 @@ def _questionnaire_problems(response: Json, compiled: CompiledQuestionnaire) -> 
     yield from _canonical_problems(response, compiled)
     status = text(compiled.resource.get("status"))
     if status != "active":
-        words = f"Expected an active Questionnaire; the status of this one is {status or 'missing'}."
+        found = status if status in PUBLICATION_STATUSES else "missing or no status of R4"
+        words = f"Expected an active Questionnaire; the status of this one is {found}."
         yield problem("form-status", words, "QuestionnaireResponse.questionnaire")
     period, authored = compiled.resource.get("effectivePeriod"), text(response.get("authored"))
     if isinstance(period, Mapping) and is_date_time(authored):

@@ -1,0 +1,134 @@
+"""F4: what a sender wrote never stands in words of ours: errors, narratives, results, logs.
+
+Every place of a response that takes free text gets a word of its own (a canary) with a control that turns
+the direction of text. None of them may come back, whatever the service is asked to do with the response.
+"""
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from service.assess import Assessor
+from service.errors import ServiceError
+from service.fhir import extensions
+from service.fhir.outcome import operation_outcome
+from service.validate import Validator
+from service.web.logs import JsonLines
+
+Json = dict[str, Any]
+Sample = Callable[[str], Json]
+
+TURN = "\u202e"
+CANARY = "canary"
+ITEM = {"linkId": f"{CANARY} link{TURN}", "text": f"{CANARY} text{TURN}"}
+
+
+def word(name: str) -> str:
+    return f"{CANARY} {name}{TURN}"
+
+
+def first_item(response: Json) -> Json:
+    item = response["item"][0]
+    while "answer" not in item:
+        item = item["item"][0]
+    return item
+
+
+def answered(**answer: Any) -> Callable[[Json], Any]:
+    return lambda response: first_item(response).update(answer=[answer])
+
+
+def form(**more: Any) -> Json:
+    return {
+        "resourceType": "Questionnaire",
+        "id": "form",
+        "status": word("status"),
+        "item": [{"linkId": word("link"), "text": word("text"), "type": "integer", "required": True, **more}],
+    }
+
+
+def with_form(**more: Any) -> Callable[[Json], Any]:
+    item = {"linkId": word("link"), "text": word("other"), "answer": [{"valueString": word("answer")}]}
+    return lambda response: response.update(contained=[form(**more)], questionnaire="#form", item=[item])
+
+
+WHERE: dict[str, Callable[[Json], Any]] = {
+    "the text of an item": lambda response: first_item(response).update(text=word("text")),
+    "the text of a group": lambda response: response["item"][0].update(text=word("text")),
+    "a linkId": lambda response: response["item"].append(ITEM),
+    "a text as answer": answered(valueString=word("answer")),
+    "a code": answered(valueCoding={"system": "urn:x", "code": f"{CANARY}-code", "display": word("display")}),
+    "a display": answered(valueCoding={"display": word("display")}),
+    "a unit": answered(valueQuantity={"value": 1, "unit": word("unit"), "code": f"{CANARY}-unit"}),
+    "a uri": answered(valueUri=word("uri")),
+    "a property": lambda response: response.update({word("property"): 1}),
+    "an extension": lambda response: response.update(extension=[{"url": word("url"), word("value"): "x"}]),
+    "a status": lambda response: response.update(status=word("status")),
+    "an id": lambda response: response.update(id=word("id")),
+    "a canonical": lambda response: response.update(questionnaire=f"urn:{CANARY}|{CANARY}"),
+    "a narrative": lambda response: response.update(text={"status": "generated", "div": word("div")}),
+    "a contained form": with_form(),
+    "a contained form with a pattern": with_form(
+        type="string", extension=[{"url": extensions.REGEX, "valueString": "x"}]
+    ),
+}
+
+
+@pytest.fixture(params=sorted(WHERE))
+def sent(request: pytest.FixtureRequest, sample: Sample) -> bytes:
+    response = sample("plain-eyelid")
+    WHERE[request.param](response)
+    body = orjson.dumps(response)
+    assert CANARY.encode() in body
+    return body
+
+
+def spoken(work: Callable[[], Any]) -> str:
+    """What the work returns or refuses, as a client sees it."""
+    try:
+        said = work()
+    except ServiceError as refused:
+        said = orjson.dumps(operation_outcome(refused.problems))
+    else:
+        said = said if isinstance(said, bytes) else orjson.dumps(operation_outcome(said))
+    return said.decode()
+
+
+def test_what_was_sent_is_not_repeated_by_validation(sent: bytes, validator: Validator) -> None:
+    said = spoken(lambda: validator.validated(sent))
+    assert '"severity":"information","code":"informational"' not in said
+    assert (CANARY in said, TURN in said) == (False, False)
+
+
+def test_what_was_sent_is_not_repeated_by_an_assessment(sent: bytes, assessor: Assessor) -> None:
+    said = spoken(lambda: assessor.assess_body(sent).body)
+    assert (CANARY in said, TURN in said) == (False, False)
+
+
+def test_the_words_for_another_text_name_the_item_and_show_our_text(
+    assessor: Assessor, sample: Sample
+) -> None:
+    response = sample("plain-eyelid")
+    item = first_item(response)
+    ours, item["text"] = item["text"], word("text")
+    said = spoken(lambda: assessor.assess_body(orjson.dumps(response)).body)
+    assert f"item {item['linkId']}: expected the text “{ours}”, or none." in said
+
+
+def test_an_error_in_the_log_has_no_text(sample: Sample, assessor: Assessor) -> None:
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("service.test")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        assessor.assess_body(orjson.dumps(sample("plain-eyelid") | {"status": word("status")}))
+    except ServiceError:
+        logger.exception("refused")
+    assert '"exception":"Malformed"' in lines.getvalue()
+    assert CANARY not in lines.getvalue()
