@@ -8,6 +8,7 @@ give the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,14 +17,15 @@ from msgspec import UNSET
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
 from service.errors import Malformed, NotScorable, Problem
-from service.fhir.accept import Decode, decoder
+from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.json import BodyLimits, Json, read
 from service.fhir.parameters import AssessInput, assess_input
+from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
 from service.guidance.result import Result
-from service.questionnaire import COMPLETE_STATUSES
+from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
 from service.results.explanation import explained
 from service.results.risk_assessment import collection, indented
 from service.results.wording import patient_text
@@ -31,6 +33,7 @@ from service.results.wording import patient_text
 OUTPUTS = ("risk", "bundle", "explain", "text")
 
 _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
+_ASSESSED = frozenset({"Patient", "Group"})
 _NO_CHART = ChartValues()
 
 
@@ -145,6 +148,8 @@ class Assessor:
         pair = self._catalogue.pairs.get(response.questionnaire)
         if pair is None or not pair.is_active or response.item is UNSET:
             return None
+        if not pair.compiled.is_about(ACCEPTED_SUBJECT):
+            return None
         answers = pair.compiled.accept(response.item, response.status in COMPLETE_STATUSES)
         if answers is None:
             return None
@@ -161,8 +166,10 @@ class Assessor:
     def _scored(self, sent: AssessInput) -> Scored:
         pair = self._catalogue.find(sent.response.get("questionnaire"))
         checked = pair.compiled.check(sent.response)
+        about = tuple(_subject_faults(sent.response, pair.compiled))
         chart = chart_values(sent, pair.guidance.form)
-        problems = (*(_located(problem, sent.at) for problem in checked.problems), *chart.problems)
+        found = (*about, *checked.problems)
+        problems = (*(_located(problem, sent.at) for problem in found), *chart.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
         answers = replace(checked.answers, chart=chart.answers, closed=closed)
@@ -203,6 +210,19 @@ def _refuse_subset(response: Json) -> None:
     if any(tag.get("code") == "SUBSETTED" for tag in tags):
         expected = "Expected the whole response; meta.tag says that this is a part of one (SUBSETTED)."
         raise NotScorable(Problem("subsetted", expected, "QuestionnaireResponse.meta.tag"))
+
+
+def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
+    """Yields that the form is about somebody else, or that a RiskAssessment cannot be about the subject.
+
+    Source: R4 RiskAssessment.subject, Reference(Patient | Group).
+    """
+    faults = [found for found in subject_problems(response, compiled) if found.severity == "error"]
+    yield from faults
+    kind = target_type(response.get("subject", {}), contained_types(response))
+    if not faults and kind and kind not in _ASSESSED:
+        expected = "Expected Patient or Group as subject, since a RiskAssessment is about nobody else."
+        yield Problem("subject-type", expected, "QuestionnaireResponse.subject")
 
 
 def _refuse_status(response: Json) -> None:

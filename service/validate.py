@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -25,6 +26,9 @@ from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limit
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
 MODES: Final = ("create", "update", "profile")
 
+_NO_RESPONSE: Final = ("resource-type", "QuestionnaireResponse")
+_INSIDE_ANSWER = re.compile(r"\.value(?:\..*)?$")
+
 _FOUND_BY_STRUCTURE: Final = frozenset(
     (
         "answer-empty",
@@ -34,6 +38,8 @@ _FOUND_BY_STRUCTURE: Final = frozenset(
         "item-nesting",
         "link-id-missing",
         "malformed",
+        "reference-contained",
+        "reference-syntax",
         "response-status",
         "response-type",
     )
@@ -105,7 +111,7 @@ class Validator:
     def problems(self, response: Json, form: CompiledQuestionnaire | None = None) -> tuple[Problem, ...]:
         """Returns everything that is wrong with a decoded body, its structure first."""
         structure = check_structure(response, "QuestionnaireResponse")
-        if any(problem.kind == "resource-type" for problem in structure):
+        if any((problem.kind, problem.expression) == _NO_RESPONSE for problem in structure):
             return structure
         value_sets, known = self._catalogue.value_sets, self._catalogue.questionnaires.values()
         check = partial(validate, response, form, value_sets, known=known)
@@ -163,7 +169,7 @@ def _without_repetitions(problems: tuple[Problem, ...]) -> Iterator[Problem]:
     for problem in problems:
         if problem.kind in _FOUND_BY_STRUCTURE and problem.expression in seen:
             continue
-        seen.add(problem.expression)
+        seen.update((problem.expression, _INSIDE_ANSWER.sub("", problem.expression)))
         yield problem
 
 

@@ -27,10 +27,17 @@ from msgspec import UNSET, Meta, UnsetType
 from service.datatypes.form import Form
 from service.fhir.dates import CERTAIN_DATE, CERTAIN_DATE_TIME, CERTAIN_INSTANT, CERTAIN_TIME
 from service.fhir.primitives import ID, INTEGERS, is_code, is_uri
+from service.fhir.references import type_in
 
 _LARGEST: Final = 256 * 1024
 """Bodies over this size (bytes) take the full path, so no string here comes near the limit of R4."""
 _LEVELS: Final = 5
+
+ACCEPTED_SUBJECT: Final = "Patient"
+"""The type of subject that is taken where the reference tells one."""
+_WRITERS: Final = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
+_BASE: Final = r"https?://[A-Za-z0-9.:_-]+/(?:[A-Za-z0-9._~%-]+/)*"
+_UUID: Final = r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Uri = Annotated[str, Meta(pattern=r"\A[^ ]+\Z")]
@@ -61,10 +68,10 @@ class Identifier(_Struct, kw_only=True):
 
 
 class Reference(_Struct, kw_only=True):
-    """Reference to a resource that is not contained."""
+    """Reference to a resource that is not contained; the types that it may lead to, `_reference` adds."""
 
-    reference: _Text | UnsetType = UNSET
-    type: _Uri | UnsetType = UNSET
+    reference: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
     identifier: Identifier | UnsetType = UNSET
     display: _Text | UnsetType = UNSET
 
@@ -108,6 +115,15 @@ class AcceptedResponse(Protocol):
 
 
 Decode = Callable[[bytes], AcceptedResponse | None]
+
+
+def _reference(*targets: str) -> Any:
+    """Returns the struct of a Reference that plainly leads to one of these types, or does not tell."""
+    literal = rf"\A(?:{_BASE})?(?:{'|'.join(targets)})/{ID}(?:/_history/{ID})?\Z|\A{_UUID}\Z"
+    types = {"reference": Annotated[str, Meta(pattern=literal)], "type": Literal[targets]}
+    fields = [(name, kind | UnsetType, UNSET) for name, kind in types.items()]
+    made = msgspec.defstruct("Reference", fields, bases=(Reference,), kw_only=True)
+    return made | UnsetType
 
 
 def decoder(forms: Iterable[Form]) -> Decode:
@@ -175,11 +191,11 @@ def _response(coding: Any) -> Any:
         identifier=Identifier | UnsetType,
         questionnaire=_Uri | UnsetType,
         status=Literal["in-progress", "completed", "amended", "entered-in-error", "stopped"],
-        subject=Reference | UnsetType,
-        encounter=Reference | UnsetType,
+        subject=_reference(ACCEPTED_SUBJECT),
+        encounter=_reference("Encounter"),
         authored=_DateTime | UnsetType,
-        author=Reference | UnsetType,
-        source=Reference | UnsetType,
+        author=_reference(*_WRITERS, "Device", "Organization"),
+        source=_reference(*_WRITERS),
         item=Annotated[list[item], Meta(min_length=1)],
     )
 
@@ -209,15 +225,16 @@ def _has(written: bytes, part: bytes) -> bool:
 
 
 def _stands_alone(response: AcceptedResponse) -> bool:
-    """Returns whether nothing refers to a contained resource."""
+    """Returns whether no canonical is that of a contained resource, and no type contradicts a reference."""
     if response.questionnaire is not UNSET and response.questionnaire.startswith("#"):
         return False
     references = (response.subject, response.encounter, response.author, response.source)
-    return all(reference is UNSET or not _is_local(reference) for reference in references)
+    return all(reference is UNSET or _agrees(reference) for reference in references)
 
 
-def _is_local(reference: Reference) -> bool:
-    return reference.reference is not UNSET and reference.reference.startswith("#")
+def _agrees(reference: Reference) -> bool:
+    literal, stated = reference.reference, reference.type
+    return literal is UNSET or stated is UNSET or type_in(literal) in ("", stated)
 
 
 def _decimals_are_plain(written: bytes) -> bool:

@@ -1,7 +1,8 @@
 """The shapes of R4: the datatypes and resources that are read, as tables made from `r4.txt`, and invariants.
 
 A line of `r4.txt` is `Type = name:type ...`; `*` marks a list, `!` a required element, `|` a choice
-of types, `{a|b}` the codes of a required binding, `@` a reference to another type's elements.
+of types, `{a|b}` the codes of a required binding, `@` a reference to another type's elements,
+`Reference(A|B)` a Reference to these types alone.
 `extension` is allowed on every type but Bundle and `modifierExtension` on none, so neither is written down.
 What the tables cannot say, the invariants do: plain functions of one object each.
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -74,12 +75,14 @@ class Shape:
         required: FHIRPath name and the JSON names of which one must be there.
         choices: the same for elements of which at most one may be there.
         rule: its invariants, or None.
+        targets: of a Reference, the types that it may lead to, empty for any; else None.
     """
 
     elements: Mapping[str, Element]
     required: tuple[tuple[str, frozenset[str]], ...] = ()
     choices: tuple[tuple[str, frozenset[str]], ...] = ()
     rule: Rule | None = None
+    targets: frozenset[str] | None = None
 
 
 # The tables.
@@ -87,6 +90,7 @@ class Shape:
 _ELEMENT = re.compile(
     r"(?P<name>[A-Za-z]+)(?P<choice>\[x\])?:(?P<type>[^*!{]+)(?P<marks>[*!]*)(?:\{(?P<codes>.*)\})?"
 )
+_SEPARATOR = re.compile(r"\|(?![^()]*\))")
 _ANY: Final = (
     "base64Binary|boolean|canonical|code|date|dateTime|decimal|id|instant|integer|markdown|oid|positiveInt|string|time|"
     "unsignedInt|uri|url|uuid|Address|Age|Annotation|Attachment|CodeableConcept|Coding|ContactPoint|Count|Distance|"
@@ -103,8 +107,17 @@ def shapes() -> Mapping[str, Shape]:
     text = Path(__file__).with_name("r4.txt").read_text("utf-8")
     entries = re.sub(r"\n +", " ", text).splitlines()
     found = {name: shape_of(name, body) for name, _, body in (entry.partition(" = ") for entry in entries)}
+    found |= {name: replace(found["Reference"], targets=targets) for name, targets in _references(found)}
     found["Element"] = Shape({"id": _primitive("id", "string", many=False), "extension": _EXTENSION})
     return found
+
+
+def _references(found: Mapping[str, Shape]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yields the name of each Reference that elements have, with the types that it may lead to."""
+    yield "Reference", frozenset()
+    elements = (element for shape in found.values() for element in shape.elements.values())
+    for name in sorted({element.shape for element in elements if element.shape.startswith("Reference(")}):
+        yield name, frozenset(name.removeprefix("Reference(").removesuffix(")").split("|"))
 
 
 def shape_of(type_name: str, body: str) -> Shape:
@@ -134,8 +147,9 @@ def shape_of(type_name: str, body: str) -> Shape:
 
 def _elements(match: re.Match[str]) -> Iterator[tuple[str, Element]]:
     name, many = match["name"], "*" in match["marks"]
-    for type_name in (_ANY if match["type"] == "any" else match["type"]).split("|"):
-        json_name = name + type_name[0].upper() + type_name[1:] if match["choice"] else name
+    for type_name in _SEPARATOR.split(_ANY if match["type"] == "any" else match["type"]):
+        chosen = type_name.partition("(")[0]
+        json_name = name + chosen[0].upper() + chosen[1:] if match["choice"] else name
         if type_name in PRIMITIVES:
             yield json_name, _primitive(name, type_name, many=many, codes=match["codes"])
             yield f"_{json_name}", _complex(name, "Element", many=many)

@@ -11,6 +11,7 @@ from typing import Final
 
 from service.errors import Problem
 from service.fhir.json import Json, Place, is_name, problem_at
+from service.fhir.references import RESOURCE_TYPES, contained_types, reference_fault
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
@@ -51,6 +52,7 @@ class _Check:
         self._pending: list[tuple[Json, str, Place]] = []
         self._local: list[tuple[str, Place]] = []
         self._contained: dict[str, Place] = {}
+        self._aimed: list[tuple[Json, frozenset[str], Place]] = []
 
     def run(self, resource: Json, resource_type: str) -> list[Problem]:
         """Returns the faults."""
@@ -63,7 +65,8 @@ class _Check:
             else:
                 self._members(value, shape.elements, place)
                 self._as_a_whole(value, shape, place)
-        self._references()
+        self._local_references()
+        self._targets(resource)
         return self._problems
 
     def _members(self, value: Json, elements: Mapping[str, Element], place: Place) -> None:
@@ -107,6 +110,8 @@ class _Check:
             for name, names in shape.choices:
                 if len({present.removeprefix("_") for present in names & value.keys()}) > 1:
                     self._report("choice", (place, name, None), f"only one {name}[x]")
+        if shape.targets is not None:
+            self._aimed.append((value, shape.targets, place))
         if shape.rule is not None:
             for fault in shape.rule(value):
                 here = (place, fault.element, None) if fault.element else place
@@ -127,8 +132,8 @@ class _Check:
     def _resource(self, member: Json, place: Place) -> None:
         """Checks a contained resource; of a type that is not read here, only what must not be missed."""
         named = member.get("resourceType")
-        if not isinstance(named, str):
-            self._report("resource-type", place, "a resource with a resourceType")
+        if not isinstance(named, str) or named not in RESOURCE_TYPES:
+            self._report("resource-type", place, "a resource with a resourceType of R4")
             return
         self._pending.append((member, named if named in _CHECKED else "Resource", place))
         identity, meta = member.get("id"), member.get("meta")
@@ -155,7 +160,7 @@ class _Check:
                 elif type(entry) is str and entry[:1] == "#":
                     self._local.append((entry, (place, name, index)))
 
-    def _references(self) -> None:
+    def _local_references(self) -> None:
         """Checks that every local reference has its resource, and the other way round (ref-1, dom-3)."""
         for target, place in self._local:
             if target != "#" and target not in self._contained:
@@ -164,6 +169,15 @@ class _Check:
         for target, place in self._contained.items():
             if target not in used and "#" not in used:
                 self._report("contained", place, "to be referred to from this resource (dom-3)")
+
+    def _targets(self, resource: Json) -> None:
+        """Checks what every Reference says of its target against what may stand there."""
+        inside = contained_types(resource) if self._aimed else {}
+        for reference, targets, place in self._aimed:
+            fault = reference_fault(reference, inside, targets)
+            if fault is not None:
+                here = (place, fault.element, None) if fault.element else place
+                self._report(fault.kind, here, fault.expected)
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
         self._problems.append(problem_at(self._root, place, kind, expected))

@@ -10,7 +10,7 @@ from service.questionnaire.compiled import (
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.lint import lint
 from service.questionnaire.problems import COMPLETE_STATUSES
-from service.questionnaire.validation import carries_code, validate
+from service.questionnaire.validation import carries_code, subject_problems, validate
 
 __all__ = [
     "COMPLETE_STATUSES",
@@ -22,5 +22,6 @@ __all__ = [
     "find_questionnaire",
     "lint",
     "load_engine",
+    "subject_problems",
     "validate",
 ]

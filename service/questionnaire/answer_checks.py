@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
@@ -21,10 +21,10 @@ from itertools import chain
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.errors import Problem
-from service.fhir.extensions import mappings, text
+from service.fhir.extensions import text
 from service.fhir.json import Json
 from service.fhir.outcome import severity
-from service.fhir.primitives import ID
+from service.fhir.references import reference_fault
 from service.questionnaire.items import AnswerLimits, Item, Options
 from service.questionnaire.pairing import Occurrence, ResponseAnswer
 from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
@@ -43,20 +43,17 @@ _WITHOUT_TEXT = frozenset({"attachment", "reference"})
 _ABSOLUTE_URL = re.compile(
     r"urn:[A-Za-z0-9][A-Za-z0-9-]{0,31}:\S+|(?!urn:)[A-Za-z][A-Za-z0-9+.-]*:(?://[^\s/?#]+\S*|(?!//)\S+)"
 )
-_LITERAL_REFERENCE = re.compile(
-    rf"(?:https?://[^\s?#|]+/)?(?P<type>[A-Z][A-Za-z]{{1,63}})/{ID}(?:/_history/{ID})?"
-)
-_URN_REFERENCE = re.compile(
-    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+)"
-)
-_URL_REFERENCE = re.compile(r"https?://\S+")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
-    """What the answers of one response share: the response itself, and the time left for slow patterns."""
+    """What the answers of one response share: what it contains, and the time left for slow patterns.
 
-    response: Json
+    Args:
+        contained: types of the contained resources by `#id`.
+    """
+
+    contained: Mapping[str, str]
     patterns: PatternBudget = field(default_factory=PatternBudget)
 
 
@@ -84,7 +81,7 @@ def _faults(
         _pattern_faults(item, answer, context.patterns),
         _url_faults(item, answer),
         _attachment_faults(limits, value) if item.type == "attachment" else (),
-        _reference_faults(limits, value, context.response) if item.type == "reference" else (),
+        _reference_faults(limits, value, context.contained) if item.type == "reference" else (),
     )
     for kind, expected in faults:
         yield kind, expected, severity(kind)
@@ -282,29 +279,16 @@ def _size_faults(limits: AnswerLimits, size: int | None) -> Iterator[Fault]:
 # References: how they are written, and whether they lead to a type that the question permits.
 
 
-def _reference_faults(limits: AnswerLimits, reference: Json, response: Json) -> Iterator[Fault]:
-    """Yields (kind, expectation) for every fault of one Reference.
+def _reference_faults(limits: AnswerLimits, reference: Json, contained: Mapping[str, str]) -> Iterator[Fault]:
+    """Yields (kind, expectation) for the fault of one Reference.
 
     Args:
-        response: the whole response, in which `#id` must be contained.
+        contained: types of the resources that the response contains, by `#id`.
     """
-    literal, type_ = text(reference.get("reference")), text(reference.get("type"))
-    if literal.startswith("#"):
-        contained = _contained(literal[1:], response)
-        if contained is None:
-            yield "reference-contained", "a reference to a resource that the response contains"
-            return
-        type_ = text(contained.get("resourceType"))
-    elif literal:
-        match = _LITERAL_REFERENCE.fullmatch(literal)
-        if match is None and not _URN_REFERENCE.fullmatch(literal) and not _URL_REFERENCE.fullmatch(literal):
-            yield "reference-syntax", "a reference such as Patient/1, an absolute url, a urn or #id"
-            return
-        type_ = match["type"] if match is not None else type_
-    if limits.reference_types and type_ and type_ not in limits.reference_types:
-        yield "reference-type", "a reference to " + " or ".join(limits.reference_types)
-
-
-def _contained(id_: str, response: Json) -> Json | None:
-    found = mappings(response.get("contained"))
-    return next((resource for resource in found if resource.get("id") == id_), None)
+    literal = text(reference.get("reference"))
+    if literal.startswith("#") and literal not in contained:
+        yield "reference-contained", "a reference to a resource that the response contains"
+        return
+    fault = reference_fault(reference, contained, frozenset(limits.reference_types))
+    if fault is not None:
+        yield fault.kind, fault.expected

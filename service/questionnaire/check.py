@@ -14,6 +14,7 @@ from functools import partial
 from service.datatypes.answers import Answer, Answers
 from service.errors import Problem
 from service.fhir.json import Json
+from service.fhir.references import contained_types
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
 from service.questionnaire.constraints import constraint_problems, initial_problems
 from service.questionnaire.enable_when import set_enabled
@@ -60,7 +61,7 @@ def check(table: CheckTable, response: Json, status: str) -> Checked:
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
     set_enabled(paired, table.items, table.ordered, partial(_expression_holds, evaluation))
     problems = [*_structure_problems(paired), *_number_problems(paired.top)]
-    context = AnswerContext(response)
+    context = AnswerContext(contained_types(response))
     for occurrence in paired.occurrences():
         if occurrence.enabled:
             problems.extend(answer_problems(occurrence, context))

@@ -40,6 +40,7 @@ class CompiledQuestionnaire:
         form: what the guidance must know of it.
         items: by linkId, in document order.
         lint: what is wrong with the Questionnaire itself, warnings included.
+        subject_types: types of resource that a response may be about; empty for any.
     """
 
     resource: Json = field(repr=False)
@@ -47,6 +48,7 @@ class CompiledQuestionnaire:
     form: Form
     items: Mapping[str, Item]
     lint: tuple[Problem, ...]
+    subject_types: frozenset[str]
     _check_table: CheckTable = field(repr=False)
     _enable_when: EnableWhenTable = field(repr=False)
     _accept_table: AcceptTable | None = field(repr=False)
@@ -61,6 +63,10 @@ class CompiledQuestionnaire:
         return (
             accept(self._accept_table, items, complete=complete) if self._accept_table is not None else None
         )
+
+    def is_about(self, kind: str) -> bool:
+        """Returns whether a response may have a subject of this type."""
+        return not self.subject_types or kind in self.subject_types
 
     def check(self, response: Json, status: str | None = None) -> Checked:
         """Checks a parsed response in full; never raises for what the response contains.
@@ -136,10 +142,16 @@ def compile_leniently(
         form=Form(canonical, MappingProxyType(questions)),
         items=items,
         lint=lint_items(resource, items, circular),
+        subject_types=_subject_types(resource),
         _check_table=CheckTable(items, top, ordered, expressions),
         _enable_when=enable_when,
         _accept_table=compile_accept(items, enable_when) if expressions is None else None,
     )
+
+
+def _subject_types(resource: Json) -> frozenset[str]:
+    listed = resource.get("subjectType")
+    return frozenset(kind for kind in (listed if isinstance(listed, list) else ()) if text(kind))
 
 
 def _enabled_by(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:

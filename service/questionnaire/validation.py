@@ -17,6 +17,7 @@ from service.fhir import extensions as ext
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
+from service.fhir.references import RESOURCE_TYPES, contained_types, target_type
 from service.questionnaire.compiled import CompiledQuestionnaire, compile_leniently, find_questionnaire
 from service.questionnaire.lint import PUBLICATION_STATUSES
 from service.questionnaire.problems import STATUSES, disabled_items_as_errors, problem, problems_for_status
@@ -158,6 +159,7 @@ def _questionnaire_problems(response: Json, compiled: CompiledQuestionnaire) -> 
         found = status if status in PUBLICATION_STATUSES else "missing or no status of R4"
         words = f"Expected an active Questionnaire; the status of this one is {found}."
         yield problem("form-status", words, "QuestionnaireResponse.questionnaire")
+    yield from subject_problems(response, compiled)
     period, authored = compiled.resource.get("effectivePeriod"), text(response.get("authored"))
     if isinstance(period, Mapping) and is_date_time(authored):
         yield from _period_problems(period, authored)
@@ -176,6 +178,21 @@ def _canonical_problems(response: Json, compiled: CompiledQuestionnaire) -> Iter
     elif not version and known_version:
         words = f"Expected questionnaire with its version: {compiled.canonical}."
         yield problem("canonical-unversioned", words, path)
+
+
+def subject_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
+    """Yields that the subject is of another type than the Questionnaire is about, or that nothing tells."""
+    subject, types = response.get("subject"), compiled.subject_types
+    if not types or not isinstance(subject, Mapping):
+        return
+    expected = " or ".join(sorted(types & RESOURCE_TYPES)) or "of another type"
+    found = target_type(subject, contained_types(response))
+    if found and found not in types:
+        words = f"Expected a subject that the Questionnaire is about: {expected} (subjectType)."
+        yield problem("subject-type", words, "QuestionnaireResponse.subject")
+    elif not found:
+        words = f"Whether the subject is {expected} (subjectType) cannot be known: nothing tells its type."
+        yield problem("subject-undecided", words, "QuestionnaireResponse.subject")
 
 
 def _period_problems(period: Json, authored: str) -> Iterator[Problem]:

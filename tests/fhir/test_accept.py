@@ -85,6 +85,43 @@ def test_what_is_not_stated_is_unset(decode, response):
     assert all(value is msgspec.UNSET for value in unset)
 
 
+UUID = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
+HEAD = ("subject", "encounter", "author", "source")
+
+
+@pytest.mark.parametrize(
+    ("reference", "elements"),
+    [
+        ({"reference": "Patient/1"}, {"subject", "author", "source"}),
+        ({"reference": "Patient/1/_history/2"}, {"subject", "author", "source"}),
+        ({"reference": "https://ehr.example.org/fhir/r4/Patient/1"}, {"subject", "author", "source"}),
+        ({"reference": "Patient/1", "type": "Patient"}, {"subject", "author", "source"}),
+        ({"type": "Patient", "display": "x"}, {"subject", "author", "source"}),
+        ({"reference": "Encounter/1"}, {"encounter"}),
+        ({"reference": "Device/1"}, {"author"}),
+        ({"reference": "RelatedPerson/1"}, {"author", "source"}),
+        ({"reference": UUID}, {*HEAD}),
+        ({"display": "x"}, {*HEAD}),
+        ({"identifier": {"value": "1"}}, {*HEAD}),
+        ({"reference": UUID, "type": "Patient"}, {"subject", "author", "source"}),
+        # The full path takes these too, but what a result makes of them is not the same for every form.
+        ({"reference": "Group/1"}, set()),
+        ({"reference": "https://example.org/people/1"}, set()),
+        ({"type": "http://hl7.org/fhir/StructureDefinition/Patient", "display": "x"}, set()),
+        # These it refuses.
+        ({"reference": "Patient/ 1"}, set()),
+        ({"reference": "Patient/1 "}, set()),
+        ({"reference": "Patient/"}, set()),
+        ({"reference": "Canary/1"}, set()),
+        ({"reference": "Patient/1", "type": "Practitioner"}, set()),
+        ({"reference": "Encounter/1", "type": "Patient"}, set()),
+        ({"type": "Canary", "display": "x"}, set()),
+    ],
+)
+def test_a_reference_is_taken_where_it_plainly_leads_to_what_r4_names(decode, response, reference, elements):
+    assert {name for name in HEAD if check_sound(decode, written(response | {name: reference}))} == elements
+
+
 def test_a_response_without_identifier_has_a_header_without_one(decode, response):
     del response["identifier"]
     assert check_sound(decode, written(response))

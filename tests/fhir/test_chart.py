@@ -125,7 +125,7 @@ def test_what_gives_no_value_is_left_out_and_said(form, more, reason):
         ),
         ({"reference": "Patient/xp1"}, {"reference": "p1"}),
         ({"reference": "#p1"}, {"reference": "https://a.example/#p1"}),
-        ({"reference": "urn:uuid:1"}, {"reference": "https://a.example/urn:uuid:1"}),
+        ({"reference": "urn:x:1"}, {"reference": "https://a.example/urn:x:1"}),
         (
             {"identifier": {"system": "urn:s", "value": "1"}},
             {"identifier": {"system": "urn:s", "value": "2"}},
@@ -180,7 +180,10 @@ def test_an_observation_that_is_not_r4_is_an_error_with_its_path(form):
         (
             {
                 "id": None,
-                "identifier": [{"system": "urn:s"}, {"system": "urn:s", "value": "1", "assigner": PATIENT}],
+                "identifier": [
+                    {"system": "urn:s"},
+                    {"system": "urn:s", "value": "1", "assigner": {"display": "x"}},
+                ],
             },
             {"type": "Observation", "identifier": {"system": "urn:s", "value": "1"}},
         ),

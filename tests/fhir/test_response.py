@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from validator_fixtures import FOLDER, make_ready
 
-from service.fhir.shapes import shape_of, shapes
+from service.fhir.references import RESOURCE_TYPES
+from service.fhir.shapes import Element, shape_of, shapes
 from service.fhir.structure import check_response
 
 Change = Callable[[dict[str, Any]], Any]
@@ -242,7 +243,7 @@ def test_iv19_a_contained_resource_of_any_type_is_looked_through(response, more,
 
 def test_a_contained_response_is_checked_like_the_outer_one(response):
     inner = {"resourceType": ROOT, "id": "q", "status": "done"}
-    found = faults(response, lambda r: r.update(contained=[inner], basedOn=[{"reference": "#q"}]))
+    found = faults(response, lambda r: r.update(contained=[inner], subject={"reference": "#q"}))
     assert found == [("code", "contained[0].status")]
 
 
@@ -362,11 +363,31 @@ def official(name: str) -> dict[str, Any]:
     return {entry["resource"]["id"]: entry["resource"] for entry in bundle["entry"]}
 
 
+def targets_in(elements: list[Element]) -> set[str]:
+    references = [shapes()[one.shape] for one in elements if one.shape.startswith("Reference")]
+    return {target for shape in references for target in shape.targets or ()}
+
+
+def official_targets(element: dict[str, Any]) -> set[str]:
+    kinds = (kind for kind in element.get("type", ()) if kind["code"] == "Reference")
+    urls = (url for kind in kinds for url in kind.get("targetProfile", ()))
+    return {url.rpartition("/")[2] for url in urls} - {"Resource"}
+
+
+def test_the_types_of_resource_are_those_of_r4():
+    make_ready()
+    resources = official("profiles-resources.json").values()
+    named = {each["type"] for each in resources if each.get("kind") == "resource" and not each["abstract"]}
+    assert named - {"SubscriptionStatus"} == RESOURCE_TYPES, "which is of R4B"
+
+
 def test_the_tables_are_those_of_r4():
     make_ready()
     structures = official("profiles-types.json") | official("profiles-resources.json")
     added_by_medplum = {"project", "author", "onBehalfOf", "account", "accounts", "compartment", "deleted"}
     for name, shape in shapes().items():
+        if name.startswith("Reference("):
+            continue  # a Reference to some types, compared where it stands
         snapshot = structures[name.partition(".")[0]]["snapshot"]["element"]
         stated = {
             each["path"].removeprefix(f"{name}."): each
@@ -383,6 +404,7 @@ def test_the_tables_are_those_of_r4():
                 bare = key.removesuffix("[x]")
                 elements = [one for one in shape.elements.values() if one.name == bare]
                 assert {one.many for one in elements} == {each["max"] != "1"}, (name, key)
+                assert targets_in(elements) == official_targets(each), (name, key)
                 if key.endswith("[x]"):
                     types = {kind["code"] for kind in each["type"]}
                     assert {bare + kind[0].upper() + kind[1:] for kind in types} <= shape.elements.keys()

@@ -316,3 +316,52 @@ def test_a_body_over_the_limit_is_too_large(served, sample: Sample) -> None:
     small = Assessor(served, BodyLimits(body_bytes=100))
     with pytest.raises(TooLarge):
         small.assess_body(orjson.dumps(sample("plain-eyelid")))
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "at"),
+    [
+        ({"subject": {"reference": "Device/1"}}, "subject-type", "subject"),
+        ({"subject": {"reference": "Group/1"}}, "subject-type", "subject"),
+        ({"subject": {"type": "Practitioner", "display": "x"}}, "subject-type", "subject"),
+        ({"subject": {"reference": "Patient/ 1"}}, "reference-syntax", "subject.reference"),
+        ({"subject": {"reference": "Patient/1", "type": "Group"}}, "reference-type", "subject.type"),
+        ({"encounter": {"reference": "Patient/1"}}, "reference-type", "encounter"),
+        ({"author": {"reference": "Encounter/1"}}, "reference-type", "author"),
+        ({"source": {"reference": "Device/1"}}, "reference-type", "source"),
+        ({"basedOn": [{"reference": "Patient/1"}]}, "reference-type", "basedOn[0]"),
+        ({"partOf": [{"reference": "Patient/1"}]}, "reference-type", "partOf[0]"),
+    ],
+)
+def test_a_reference_that_r4_or_the_form_does_not_permit_is_refused_by_name(
+    assessor: Assessor, sample: Sample, head: Json, kind: str, at: str
+) -> None:
+    response = sample("plain-eyelid") | head
+    for body in (response, parameters_with(response)):
+        with pytest.raises(ServiceError) as refused:
+            assessor.assess_body(orjson.dumps(body))
+        (problem,) = refused.value.problems
+        assert (problem.kind, problem.expression.partition("resource.")[2] or problem.expression) in (
+            (kind, at),
+            (kind, f"QuestionnaireResponse.{at}"),
+        )
+
+
+def parameters_with(response: Json) -> Json:
+    entry = {"name": "questionnaire-response", "resource": response}
+    return {"resourceType": "Parameters", "parameter": [entry]}
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"identifier": {"value": "1"}},
+        {"display": "Somebody"},
+        {"reference": "https://example.org/people/1"},
+        {"reference": "https://ehr.example.org/fhir/Patient/1"},
+    ],
+)
+def test_a_subject_that_may_be_a_patient_is_assessed_and_kept(
+    assessed: Assessed, sample: Sample, subject: Json
+) -> None:
+    assert assessed(sample("plain-eyelid") | {"subject": subject})["subject"] == subject

@@ -1,0 +1,154 @@
+"""What a Reference leads to: whether its text is a reference at all, and to which type of resource.
+
+Nothing is looked up: what stands there is judged. Where it does not tell the type, nobody guesses it.
+
+Source: R4 references.html (literal references and the regular expression of RESTful ones, Reference.type,
+contained resources). What an element may lead to, the tables in `r4.txt` say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
+from service.fhir.primitives import ID
+from service.fhir.shapes import Fault
+
+_TYPES: Final = (
+    "Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse "
+    "AuditEvent Basic Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan "
+    "CareTeam CatalogEntry ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression "
+    "CodeSystem Communication CommunicationRequest CompartmentDefinition Composition ConceptMap Condition "
+    "Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue "
+    "Device DeviceDefinition DeviceMetric DeviceRequest DeviceUseStatement DiagnosticReport "
+    "DocumentManifest DocumentReference EffectEvidenceSynthesis Encounter Endpoint EnrollmentRequest "
+    "EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario "
+    "ExplanationOfBenefit FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse "
+    "HealthcareService ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation "
+    "ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media "
+    "Medication MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest "
+    "MedicationStatement MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication "
+    "MedicinalProductIndication MedicinalProductIngredient MedicinalProductInteraction "
+    "MedicinalProductManufactured MedicinalProductPackaged MedicinalProductPharmaceutical "
+    "MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence NamingSystem "
+    "NutritionOrder Observation ObservationDefinition OperationDefinition OperationOutcome Organization "
+    "OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation Person PlanDefinition "
+    "Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson "
+    "RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy ResearchSubject "
+    "RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter ServiceRequest Slot Specimen "
+    "SpecimenDefinition StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid "
+    "SubstancePolymer SubstanceProtein SubstanceReferenceInformation SubstanceSourceMaterial "
+    "SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport "
+    "TestScript ValueSet VerificationResult VisionPrescription"
+)
+RESOURCE_TYPES: Final = frozenset(_TYPES.split())
+"""The types of resource that R4 has, without the two abstract ones."""
+
+_ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
+_DEFINITIONS: Final = "http://hl7.org/fhir/StructureDefinition/"
+
+_TYPE: Final = r"(?P<type>[A-Z][A-Za-z]{1,63})"
+_NOT_IN_A_URL = re.compile(r"""[\s\x00-\x1f\x7f<>"{}^`]""")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_HTTP = re.compile(r"https?://[^/?#]+(?:[/?#].*)?")
+_URN = re.compile(
+    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
+    r"|(?!uuid:|oid:)[A-Za-z0-9][A-Za-z0-9-]{0,31}:.+)"
+)
+_RESTFUL = re.compile(rf"(?:.*/)?{_TYPE}/{ID}(?:/_history/{ID})?")
+_RELATIVE = re.compile(rf"{_TYPE}/{ID}(?:/_history/{ID})?")
+_CONDITIONAL = re.compile(rf"{_TYPE}\?.+")
+_LEADING = re.compile(r"(?:\./|/)*+")
+_TRAILING = re.compile(r"[#?]")
+
+
+def type_in(literal: str) -> str | None:
+    """Returns the type that a literal reference names, an empty string where it names none.
+
+    Args:
+        literal: Reference.reference, which is not local (`#id`).
+
+    Returns:
+        None where it is no reference: no url, or a relative one that is not `[type]/[id]`.
+    """
+    if _NOT_IN_A_URL.search(literal):
+        return None
+    if _SCHEME.match(literal):
+        return _type_in_absolute(literal)
+    found = _CONDITIONAL.fullmatch(literal) or _RELATIVE.fullmatch(_bare(literal))
+    return found["type"] if found is not None else None
+
+
+def _bare(literal: str) -> str:
+    """Returns a relative reference without what some senders write around it: the resource is plain."""
+    return _TRAILING.split(_LEADING.sub("", literal, count=1), maxsplit=1)[0].rstrip("/")
+
+
+def _type_in_absolute(url: str) -> str | None:
+    if url.startswith("urn:"):
+        return "" if _URN.fullmatch(url) else None
+    if not url.startswith(("http:", "https:")):
+        return ""
+    if not _HTTP.fullmatch(url):
+        return None
+    found = _RESTFUL.fullmatch(url)
+    # Only with a type of R4 is it the url of a FHIR server; any other may lead anywhere.
+    return found["type"] if found is not None and found["type"] in RESOURCE_TYPES else ""
+
+
+def target_type(reference: Json, contained: Mapping[str, str]) -> str:
+    """Returns the type of resource that a Reference leads to, an empty string where nothing tells.
+
+    Args:
+        contained: types of the contained resources by `#id`.
+    """
+    return _found(text(reference.get("reference")), contained) or _stated(reference)
+
+
+def contained_types(resource: Json) -> dict[str, str]:
+    """Returns the types of the contained resources by `#id`; `#` is the resource itself."""
+    inside = {
+        f"#{text(contained.get('id'))}": text(contained.get("resourceType"))
+        for contained in mappings(resource.get("contained"))
+        if text(contained.get("id"))
+    }
+    return {"#": text(resource.get("resourceType")), **inside}
+
+
+def reference_fault(reference: Json, contained: Mapping[str, str], targets: frozenset[str]) -> Fault | None:
+    """Returns what is wrong with a Reference, the first fault; a local reference to nothing is none here.
+
+    Args:
+        contained: types of the contained resources by `#id`.
+        targets: types that the element may refer to; empty for any.
+    """
+    found, stated = _found(text(reference.get("reference")), contained), _stated(reference)
+    if found is None:
+        return Fault(
+            "reference-syntax", "a reference such as Patient/1, an absolute url, a urn or #id", "reference"
+        )
+    if found and found not in RESOURCE_TYPES:
+        return Fault("reference-type", "a reference to a type of resource that R4 has", "reference")
+    if found and stated and found != stated:
+        return Fault("reference-type", "the type that the reference names", "type")
+    target = found or stated
+    if target and targets and target not in targets:
+        return Fault("reference-type", f"a reference to {' or '.join(sorted(targets))}")
+    if stated and stated not in RESOURCE_TYPES:
+        return Fault("reference-type", "a type of resource that R4 has", "type")
+    return None
+
+
+def _found(literal: str, contained: Mapping[str, str]) -> str | None:
+    """Returns the type that the literal reference names, as `type_in` does, or that of what is contained."""
+    if literal.startswith("#"):
+        return contained.get(literal, "")
+    return type_in(literal) if literal else ""
+
+
+def _stated(reference: Json) -> str:
+    stated = text(reference.get("type")).removeprefix(_DEFINITIONS)
+    return "" if stated in _ABSTRACT else stated
