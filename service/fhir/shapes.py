@@ -39,6 +39,11 @@ Faults = tuple[Fault, ...]
 Rule = Callable[[Json], Faults]
 
 
+LOCAL: Final = "local"
+MENTION: Final = "mention"
+_MENTIONS: Final = MappingProxyType({"uri": MENTION, "url": MENTION})
+
+
 @dataclass(frozen=True, slots=True)
 class Element:
     """One JSON property.
@@ -51,7 +56,7 @@ class Element:
         accepts: tells whether a value of these types is right; None where the type says it all.
         expected: what it should be, in words.
         fault: the kind of fault where it is not.
-        local: whether it may refer to a contained resource (`#id`).
+        local: LOCAL where `#id` refers to a contained resource, MENTION where it may, else empty.
         primitive: the name of its type where that is primitive; else empty.
     """
 
@@ -62,7 +67,7 @@ class Element:
     accepts: Callable[[Any], object] | None
     expected: str
     fault: str
-    local: bool = False
+    local: str = ""
     primitive: str = ""
 
 
@@ -169,7 +174,7 @@ def _primitive(name: str, type_name: str, *, many: bool, codes: str | None = Non
     if codes is not None:
         allowed = frozenset(codes.split("|"))
         accepts, expected = allowed.__contains__, "one of the codes " + ", ".join(sorted(allowed))
-    local = type_name == "canonical" or name == "reference"
+    local = LOCAL if type_name == "canonical" or name == "reference" else _MENTIONS.get(type_name, "")
     fault = "format" if codes is None else "code"
     return Element(name, "", many, types, accepts, expected, fault, local, type_name)
 

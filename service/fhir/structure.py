@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from service.errors import Problem
+from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, Place, is_name, problem_at
 from service.fhir.references import RESOURCE_TYPES, contained_types, reference_fault
-from service.fhir.shapes import Element, Shape, shapes
-from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
+from service.fhir.shapes import LOCAL, Element, Shape, shapes
+from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative, links_in
 
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
 _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
+_OF_REFERENCE: Final = frozenset({"id", "extension", "reference", "type", "identifier", "display"})
 _CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
 
 
@@ -51,6 +53,8 @@ class _Check:
         self._problems: list[Problem] = []
         self._pending: list[tuple[Json, str, Place]] = []
         self._local: list[tuple[str, Place]] = []
+        self._pointed: set[str] = set()
+        self._backward: set[Place] = set()
         self._contained: dict[str, Place] = {}
         self._aimed: list[tuple[Json, frozenset[str], Place]] = []
 
@@ -65,7 +69,7 @@ class _Check:
             else:
                 self._members(value, shape.elements, place)
                 self._as_a_whole(value, shape, place)
-        self._local_references()
+        self._local_references(resource)
         self._targets(resource)
         return self._problems
 
@@ -83,7 +87,7 @@ class _Check:
             elif element.accepts is not None and not element.accepts(member):
                 self._wrong(element, (place, element.name, None))
             elif element.local and member[0] == "#":
-                self._local.append((member, (place, element.name, None)))
+                self._point(member, (place, element.name, None), must=element.local is LOCAL)
 
     def _many(self, members: object, element: Element, place: Place) -> None:
         if type(members) is not list:
@@ -101,6 +105,8 @@ class _Check:
                 self._pending.append((member, element.shape, here))
             elif element.accepts is not None and not element.accepts(member):
                 self._wrong(element, here)
+            elif element.local and member[0] == "#":
+                self._point(member, here, must=False)
 
     def _as_a_whole(self, value: Json, shape: Shape, place: Place) -> None:
         for name, names in shape.required:
@@ -138,6 +144,8 @@ class _Check:
         self._pending.append((member, named if named in _CHECKED else "Resource", place))
         identity, meta = member.get("id"), member.get("meta")
         if isinstance(identity, str):
+            if f"#{identity}" in self._contained:
+                self._report("contained", place, "an id that no other contained resource has")
             self._contained[f"#{identity}"] = place
         else:
             self._report("contained", place, "an id, so that it can be referred to (dom-3)")
@@ -158,16 +166,33 @@ class _Check:
                 if isinstance(entry, dict):
                     self._pending.append((entry, "Resource", (place, name, index)))
                 elif type(entry) is str and entry[:1] == "#":
-                    self._local.append((entry, (place, name, index)))
+                    self._point(entry, (place, name, index), must=_is_reference(value, name))
 
-    def _local_references(self) -> None:
+    def _point(self, target: str, place: Place, *, must: bool) -> None:
+        """Notes a text that begins with #: a local reference, or one that may be something else.
+
+        R4 says of `Reference.reference` that it must lead somewhere (ref-1), and of any canonical, uri or
+        url that it may (dom-3). Of other types it is not known which texts those are.
+        """
+        self._pointed.add(target)
+        if must and target == "#":
+            self._backward.add(_outermost(place))
+        elif must:
+            self._local.append((target, place))
+
+    def _local_references(self, resource: Json) -> None:
         """Checks that every local reference has its resource, and the other way round (ref-1, dom-3)."""
         for target, place in self._local:
-            if target != "#" and target not in self._contained:
+            if target not in self._contained:
                 self._report("reference", place, "a reference to a resource contained here (ref-1)")
-        used = {target for target, _ in self._local}
-        for target, place in self._contained.items():
-            if target not in used and "#" not in used:
+        unused = {
+            target: place
+            for target, place in self._contained.items()
+            if target not in self._pointed and place not in self._backward
+        }
+        named = _named_in_narratives(resource) if unused else frozenset()
+        for target, place in unused.items():
+            if target not in named:
                 self._report("contained", place, "to be referred to from this resource (dom-3)")
 
     def _targets(self, resource: Json) -> None:
@@ -181,3 +206,26 @@ class _Check:
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
         self._problems.append(problem_at(self._root, place, kind, expected))
+
+
+def _is_reference(members: Json, name: str) -> bool:
+    """Returns whether a text is the `reference` of what looks like a Reference."""
+    return name == "reference" and {member.removeprefix("_") for member in members} <= _OF_REFERENCE
+
+
+def _outermost(place: Place) -> Place:
+    """Returns the member of the resource that a place is in: of a contained one, its own place."""
+    while place is not None and place[0] is not None:
+        place = place[0]
+    return place
+
+
+def _named_in_narratives(resource: Json) -> frozenset[str]:
+    """Returns what the narratives of a resource, and of those in it, link to or show.
+
+    Source: R4 narrative.html (an image may be a contained resource, `src="#pic"`).
+    """
+    holders = (resource, *mappings(resource.get("contained")))
+    narratives = (holder["text"] for holder in holders if isinstance(holder.get("text"), dict))
+    divs = (text(narrative.get("div")) for narrative in narratives)
+    return frozenset(link for div in divs for link in links_in(div))

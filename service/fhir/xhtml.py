@@ -13,18 +13,25 @@ from typing import Final
 from xml.parsers import expat
 
 _ELEMENTS: Final = (
-    "a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4 h5 "
-    "h6 hr i img li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var"
+    "a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em "
+    "h1 h2 h3 h4 h5 h6 hr i img kbd li map ol p pre q samp small span strong sub sup table tbody td tfoot th "
+    "thead tr tt ul var"
 )
 _ATTRIBUTES: Final = (
     "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char "
     "charoff charset cite class colspan compact coords dir frame headers height href hreflang hspace id "
-    "lang longdesc name nowrap rel rev rowspan rules scope shape span src start style summary tabindex "
-    "title type valign value vspace width xml:lang xml:space xmlns"
+    "ismap lang longdesc name nohref nowrap rel rev rowspan rules scope shape span src start style summary "
+    "tabindex title type usemap valign value vspace width xml:lang xml:space xmlns"
 )
 _NAMESPACE: Final = "http://www.w3.org/1999/xhtml"
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
-_LINK = re.compile(r"(?:https?:|mailto:|#|data:image/|[A-Za-z0-9./_?=&-]*$)", re.IGNORECASE)
+_LINK = re.compile(
+    r"(?:https?:|ftp:|mailto:|tel:|urn:|data:image/)"
+    r"|(?! )[^\x00-\x1f\x7f:/?#]*(?:[/?#][^\x00-\x1f\x7f]*)?\Z",
+    re.IGNORECASE,
+)
+"""A scheme that runs nothing, or a relative link: no colon before its path, query or fragment."""
+_LINKS: Final = frozenset({"href", "src", "cite", "longdesc", "usemap"})
 
 NARRATIVE_EXPECTED: Final = "one XHTML div that says something, with elements of basic text only"
 
@@ -39,6 +46,16 @@ def is_narrative(div: str) -> bool:
     return reader.says_something
 
 
+def links_in(div: str) -> frozenset[str]:
+    """Returns every link and address of an image in a narrative; none where it is no narrative."""
+    reader = _Reader()
+    try:
+        reader.read(div)
+    except (expat.ExpatError, _NotAllowed):
+        return frozenset()
+    return frozenset(reader.links)
+
+
 class _NotAllowed(Exception):
     """An element, attribute or link that R4 does not allow in a narrative."""
 
@@ -46,6 +63,7 @@ class _NotAllowed(Exception):
 class _Reader:
     def __init__(self) -> None:
         self.says_something = False
+        self.links: list[str] = []
         self._started = False
         self._elements = frozenset(_ELEMENTS.split())
         self._attributes = frozenset(_ATTRIBUTES.split())
@@ -66,8 +84,10 @@ class _Reader:
         self._started = True
         if name not in self._elements or not attributes.keys() <= self._attributes:
             raise _NotAllowed
-        if any(not _LINK.match(attributes.get(link, "")) for link in ("href", "src", "cite", "longdesc")):
+        links = [attributes[name] for name in _LINKS & attributes.keys()]
+        if not all(map(_LINK.match, links)):
             raise _NotAllowed
+        self.links += links
         self.says_something = self.says_something or name == "img"
 
     def _text(self, text: str) -> None:

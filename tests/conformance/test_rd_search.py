@@ -146,10 +146,10 @@ def test_rd12_a_reference_that_was_sent_with_our_own_address_is_the_short_one(eh
 
 
 def test_rd12_only_a_patient_is_a_patient(ehr):
-    group = new_patient().replace("Patient/", "Group/")
-    id_ = ehr.create(small(group))["id"]
-    assert ehr.found(f"QuestionnaireResponse?subject={group}") == [id_]
-    assert ehr.found(about(group.removeprefix("Group/"))) == []
+    somebody = new_patient().replace("Patient/", "https://people.example.org/")
+    id_ = ehr.create(small(somebody))["id"]
+    assert ehr.found(f"QuestionnaireResponse?subject={somebody}") == [id_]
+    assert ehr.found(f"QuestionnaireResponse?patient={somebody}") == []
 
 
 @pytest.mark.parametrize("prefer", ["", "handling=lenient"])

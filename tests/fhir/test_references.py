@@ -241,3 +241,99 @@ def test_a_contained_resource_is_of_a_type_that_r4_has() -> None:
 def test_the_type_of_a_target_is_told_where_something_tells_it(reference: Any, kind: str) -> None:
     response = {"resourceType": ROOT, "contained": [{"resourceType": "Patient", "id": "p"}, {"id": 1}]}
     assert target_type(reference, contained_types(response)) == kind
+
+
+# K1, K3: what begins with # and what names a contained resource.
+
+PATIENT = {"resourceType": "Patient", "id": "p"}
+
+
+def narrative(content: str) -> Any:
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{content}</div>'}
+
+
+def faults(contained: list[Any], **more: Any) -> list[tuple[str, str]]:
+    response = {"resourceType": ROOT, "status": "completed", "contained": contained, **more}
+    found = check_structure(response, ROOT, ROOT)
+    return [(problem.kind, problem.expression.removeprefix(f"{ROOT}.")) for problem in found]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"address": [{"line": ["#12 Example Street", "#"]}]},
+        {"name": [{"text": "#1"}], "telecom": [{"value": "#31#0123"}]},
+        {"identifier": [{"system": "#local", "value": "#7"}]},
+        {"url": "#nowhere", "valueCanonical": "#nowhere", "answerValueSet": "#nowhere"},
+        # of Expression, and of no type that is known: no Reference
+        {"x": {"language": "text/cql", "reference": "#nowhere"}},
+        {"text": narrative('<p><a name="x">x</a> <a href="#y">y</a></p>')},
+    ],
+)
+def test_a_text_that_begins_with_a_hash_is_no_reference(more: Any) -> None:
+    assert faults([PATIENT | more], subject={"reference": "#p"}) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"managingOrganization": {"reference": "#o"}},
+        {"managingOrganization": {"reference": "#o", "type": "Organization", "display": "x"}},
+        {"managingOrganization": {"reference": "#o", "_display": {"id": "x"}}},
+        {"generalPractitioner": [{"display": "x"}, {"reference": "#o"}]},
+    ],
+)
+def test_a_reference_in_a_contained_resource_leads_to_another_one(more: Any) -> None:
+    (fault,) = faults([PATIENT | more], subject={"reference": "#p"})
+    assert fault[0] == "reference"
+    assert fault[1].endswith("reference")
+    organization = {"resourceType": "Organization", "id": "o"}
+    assert faults([PATIENT | more, organization], subject={"reference": "#p"}) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"subject": {"reference": "#p"}},
+        {"extension": [{"url": "urn:x", "valueUri": "#p"}]},
+        {"extension": [{"url": "urn:x", "valueUrl": "#p"}]},
+        {"extension": [{"url": "urn:x", "valueCanonical": "#p"}]},
+        {"meta": {"profile": ["#p"]}},
+        {"text": narrative('<img src="#p" alt="x"/>')},
+        {"text": narrative('<a href="#p">x</a>')},
+    ],
+)
+def test_a_contained_resource_is_referred_to_by_a_reference_a_url_or_a_narrative(more: Any) -> None:
+    assert faults([PATIENT], **more) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"subject": {"display": "#p"}},
+        {"extension": [{"url": "urn:x", "valueString": "#p"}]},
+        {"subject": {"reference": "#"}},
+        {"text": narrative("#p")},
+        {"text": narrative('<img src="pictures/p" alt="#p"/>')},
+        {"text": narrative('<a name="#p">p</a>')},
+    ],
+)
+def test_a_contained_resource_that_nothing_names_is_a_fault(more: Any) -> None:
+    assert faults([PATIENT], **more) == [("contained", "contained[0]")]
+
+
+def test_a_contained_resource_may_refer_back_and_only_for_itself() -> None:
+    back = {"resourceType": "Basic", "id": "b", "subject": {"reference": "#"}}
+    assert faults([back]) == []
+    assert faults([back, PATIENT]) == [("contained", "contained[1]")]
+
+
+def test_the_narrative_of_a_contained_resource_names_another_one() -> None:
+    patient = PATIENT | {"text": narrative('<img src="#pic" alt="x"/>')}
+    picture = {"resourceType": "Binary", "id": "pic", "contentType": "image/png"}
+    assert faults([patient, picture], subject={"reference": "#p"}) == []
+
+
+def test_two_contained_resources_have_two_ids() -> None:
+    assert faults([PATIENT, PATIENT], subject={"reference": "#p"}) == [("contained", "contained[1]")]

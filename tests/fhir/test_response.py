@@ -232,7 +232,6 @@ def test_a_fault_is_named_with_its_path(response, change, kind, at):
         ({"implicitRules": "x"}, "contained[0].implicitRules"),
         ({"contained": [{"resourceType": "Patient"}]}, "contained[0]"),
         ({"meta": {"versionId": "1"}}, "contained[0]"),
-        ({"name": "#other"}, "contained[0].name"),
     ],
 )
 def test_iv19_a_contained_resource_of_any_type_is_looked_through(response, more, at):

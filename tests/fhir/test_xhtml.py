@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.fhir.xhtml import is_narrative
+from service.fhir.xhtml import is_narrative, links_in
 
 
 def div(content: str) -> str:
@@ -20,6 +20,20 @@ def div(content: str) -> str:
         "<table><tr><th>a</th><td>b</td></tr></table>",
         '<p style="color: red" class="x" lang="en" xml:lang="en">x</p>',
         "<!-- a comment --> x",
+        '<a href="Questionnaire-x.html#item.q1">x</a>',
+        '<a href="#item.q1">x</a><a name="item.q1"> </a>',
+        '<a name="Patient_example"> </a>x',
+        '<a href="../Patient-1.html?x=a:b#c:d">x</a>',
+        '<a href="a%20page.html">x</a><a href="Größe.html">x</a><a href="a page.html">x</a>',
+        '<a href="http://hl7.org/fhir/R4/valueset-a.html|4.0.1">x</a>',
+        '<a href="//example.org/x">x</a><a href="">x</a><a href="?a=b">x</a>',
+        '<a href="mailto:a@example.org">x</a><a href="tel:+49-1">x</a><a href="urn:uuid:1">x</a>',
+        '<img src="#pic" alt="x"/>',
+        '<img src="data:image/png;base64,iVBORw0KGgo=" alt="x"/>',
+        '<img src="https://example.org/x.png" alt="x" usemap="#m"/>',
+        '<map name="m"><area href="x.html" alt="x"/></map>x',
+        "<address>x</address><bdo dir='rtl'>x</bdo><kbd>x</kbd>",
+        '<table class="grid"><tr><td style="background-image: url(tbl_bck1.png)">x</td></tr></table>',
     ],
 )
 def test_basic_text_may_be_shown(content):
@@ -34,6 +48,20 @@ def test_basic_text_may_be_shown(content):
         "<a href='javascript:x'>x</a>",
         "<a href=' javascript:x'>x</a>",
         "<img src='data:text/html,x'/>",
+        "<a href='data:text/html,x'>x</a>",
+        "<a href='vbscript:x'>x</a>",
+        "<a href='file:///etc/passwd'>x</a>",
+        "<a href='java&#9;script:x'>x</a>",
+        "<a href='&#1;javascript:x'>x</a>",
+        "<a href='&#106;avascript:x'>x</a>",
+        "<a href='JavaScript:x'>x</a>",
+        "<img src='x' usemap='javascript:x'/>",
+        "<img src='x' longdesc='javascript:x'/>",
+        "<a href='https://example.org' target='_blank'>x</a>",
+        "<p data-fhir='generated'>x</p>",
+        "<ins>x</ins>",
+        "<font>x</font>",
+        "<!-- a --><not_valid>x</not_valid>",
         "<iframe src='https://example.org'>x</iframe>",
         "<form>x</form>",
         "<style>x</style>",
@@ -90,3 +118,15 @@ def test_sh08_what_html_reads_otherwise_than_xml_is_refused(inside):
 
 def test_a_plain_comment_may_stand_in_a_narrative():
     assert is_narrative('<div xmlns="http://www.w3.org/1999/xhtml"><!-- made by hand --><p>x</p></div>')
+
+
+def test_the_links_of_a_narrative_are_those_that_a_reader_follows_or_sees():
+    content = (
+        '<a href="#a">x</a><a href="b.html#c" name="d">y</a><img src="&#35;e" alt="#f"/><q cite="#g">#h</q>'
+    )
+    assert links_in(div(content)) == {"#a", "b.html#c", "#e", "#g"}
+
+
+@pytest.mark.parametrize("text", ["", "<p>", div("<script/>"), div('<a href="#a">x</a><b>')])
+def test_what_is_no_narrative_has_no_links(text):
+    assert links_in(text) == frozenset()
