@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,14 +17,40 @@ class Coding(NamedTuple):
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Uncoded:
+    """An option of the form that has no code: it is known by its display, with or without a system."""
+
+    system: str
+    display: str
+
+
 class Quantity(NamedTuple):
-    """A measured value with its UCUM unit code."""
+    """A measured value with its UCUM unit code.
+
+    With a comparator (`<`, `<=`, `>=` or `>`) it is no value but a range: every number on that side of
+    `value`. A range of plain numbers has the unit `1`.
+    """
 
     value: Decimal
     unit: str
+    comparator: str = ""
 
 
-Answer = Coding | Quantity | bool | int | Decimal | str
+class Unread(Enum):
+    """The answer that stands there and says nothing that can be read."""
+
+    UNREAD = "unread"
+
+
+UNREAD = Unread.UNREAD
+"""Stands for a Coding without a code that is no option, or for a reason why the value is missing.
+
+A question that has only such answers is not answered. Beside other answers it leaves unknown whatever
+those do not say.
+"""
+
+Answer = Coding | Uncoded | Quantity | Unread | bool | int | Decimal | str
 """One answer. Dates, times, texts, urls and references are `str`."""
 
 AnswersByLink = Mapping[str, tuple[Answer, ...]]

@@ -29,7 +29,8 @@ class Question:
         options: permitted codings, in order; empty for types without options.
         order: position in the questionnaire, from 0; groups and display items count too.
         codes: item.code, used to match chart values (LOINC).
-        units: UCUM codes that a quantity may use; empty when the item does not say.
+        units: UCUM codes that a quantity may use, or of the unit that a plain number is in; empty when the
+            item does not say.
         repeats: whether several answers are allowed.
         enabled_by: linkIds of the questions whose answers decide whether this one is asked (its own
             enableWhen and those of its parents); empty when it is always asked.

@@ -13,6 +13,7 @@ from service.fhir.json import Json
 _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 
+DATA_ABSENT_REASON = _CORE + "data-absent-reason"
 ITEM_WEIGHT = _CORE + "itemWeight"
 ORDINAL_VALUE = _CORE + "ordinalValue"
 OLD_ORDINAL_VALUES = (

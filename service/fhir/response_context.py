@@ -6,14 +6,12 @@ A response comes typed from the accept path or as plain JSON from the full path;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from msgspec import UNSET, UnsetType
 
 from service.fhir.accept import AcceptedResponse, Identifier, Reference
+from service.fhir.extensions import DATA_ABSENT_REASON
 from service.fhir.json import Json, MutableJson
-
-DATA_ABSENT_REASON: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 The answers of a question fall into finitely many cases: its options, or for a number the points
 and open intervals that the parameters cut. Each case has its mask, made once at load; the proofs
-use the same cases.
+use the same cases. A range (a quantity with a comparator) may lie in several of them: a condition is
+present where it holds in each, possible where it holds in one, and absent where it holds in none.
 
 A score is a sum of option weights, as an interval while questions are open. An unanswered question
 adds its smallest weight to one end and its largest to the other; one that may still be hidden may
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.form import Question
 from service.datatypes.ucum import converted
-from service.guidance.bits import both, union
+from service.guidance.bits import both, intersection, possible_bits, union
 from service.guidance.conditions import Answered, Is, Measured
 from service.guidance.graph import Atom
 from service.guidance.model import Score, Written
@@ -76,6 +77,23 @@ class Scale(NamedTuple):
         """Returns the mask of the case in which `value` lies."""
         return self.masks[bisect_left(self.points, value) + bisect_right(self.points, value)]
 
+    def mask_of_range(self, edge: Decimal, comparator: str) -> int:
+        """Returns what is known of a value on one side of `edge`, which may lie in several cases."""
+        left, right = bisect_left(self.points, edge), bisect_right(self.points, edge)
+        end = len(self.masks) - 1
+        cases = {
+            "<": (0, 2 * left),
+            "<=": (0, left + right),
+            ">=": (left + right, end),
+            ">": (2 * right, end),
+        }
+        return self.over(*cases[comparator])
+
+    def over(self, first: int, last: int) -> int:
+        """Returns the mask of a value that lies in one of these cases, both ends included."""
+        reached = self.masks[first : last + 1]
+        return intersection(reached) | possible_bits(union(reached))
+
     def words(self, unit: str) -> list[str]:
         """Returns words for each case, such as `21 d` and `more than 21 d`."""
         if not self.points:
@@ -91,8 +109,8 @@ class AnswerTable(dict[Answer, int]):
     """The bits that an answer of one question sets, by answer; it looks up like any mapping.
 
     The options of the question, or true and false, stand in it. Any other answer is worked out:
-    a number by its scale, and a text or coding that no option knows counts as answered with all
-    options possible, for it may mean the same as one of them.
+    a number or a range by its scale, and a text or coding that no option knows counts as answered with
+    all options possible, for it may mean the same as one of them.
     """
 
     __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered")
@@ -115,9 +133,12 @@ class AnswerTable(dict[Answer, int]):
 
     def __missing__(self, value: Answer) -> int:
         if isinstance(value, Quantity):
-            return self._measured(value.value, value.unit)
+            scale = self._scale(value.unit)
+            if value.comparator:
+                return scale.mask_of_range(value.value, value.comparator)
+            return scale.mask(value.value)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
-            return self._measured(value, PLAIN)
+            return self._scale(PLAIN).mask(value)
         return self._otherwise | union(cut.sets for cut in self._cuts) << 1
 
     def scale(self, unit: str) -> Scale:
@@ -137,9 +158,18 @@ class AnswerTable(dict[Answer, int]):
             for words, mask in zip(scale.words(unit), scale.masks, strict=True):
                 yield words, None, mask
 
-    def _measured(self, number: int | Decimal, unit: str) -> int:
+    def ranges(self) -> Iterator[tuple[str, int]]:
+        """Yields every range that a quantity with a comparator can be: words for it, and its bits."""
+        for unit in (units_of(self.question) or self._scales) if self._cuts else ():
+            scale = self.scale(unit)
+            last = len(scale.masks) - 1
+            for case, words in enumerate(scale.words(unit)):
+                yield f"a range that ends at {words}", scale.over(0, case)
+                yield f"a range that begins at {words}", scale.over(case, last)
+
+    def _scale(self, unit: str) -> Scale:
         scale = self._scales.get(unit)
-        return (self.scale(unit) if scale is None else scale).mask(number)
+        return self.scale(unit) if scale is None else scale
 
 
 def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 from service.guidance.graph import Graph
 
@@ -50,6 +52,17 @@ def union(masks: Iterable[int]) -> int:
     for mask in masks:
         united |= mask
     return united
+
+
+def intersection(masks: Iterable[int]) -> int:
+    """Returns a mask of every bit that is set in all of the masks, of which there is one at least."""
+    return reduce(and_, masks)
+
+
+def possible_bits(mask: int) -> int:
+    """Returns the *possible* bits of a mask alone."""
+    length = mask.bit_length() // 2 + 1
+    return mask & certain(range(length)) << 1
 
 
 def closures(graph: Graph) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
 """Every possible response as variables of the solver: one for each answer that makes a difference.
 
 A question has one variable for each of its options, or for each interval of a number that the
-parameters cut; one for *open*; and, where it is asked under a condition, one for *hidden*.
-Exactly one of them holds, except that a question with several answers may have several options.
+parameters cut and each range that may lie in several of them; one for *open*; and, where it is asked
+under a condition, one for *hidden*. Exactly one of them holds, except that a question with several
+answers may have several options.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _space(link_id: str, table: AnswerTable) -> AnswerSpace:
             others.setdefault(mask, PossibleAnswer(words, mask, None, variable))
         else:
             options[answer] = PossibleAnswer(words, mask, weights.get(answer), variable)
+    for words, mask in table.ranges():
+        others.setdefault(mask, PossibleAnswer(words, mask, None, z3.Bool(f"{link_id} = {words}")))
     return AnswerSpace(
         table=table,
         answers=(*options.values(), *others.values()),

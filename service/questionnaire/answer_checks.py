@@ -19,7 +19,7 @@ from decimal import Decimal
 from hashlib import sha1
 from itertools import chain
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.errors import Problem
 from service.fhir.extensions import text
 from service.fhir.json import Json
@@ -29,7 +29,7 @@ from service.questionnaire.items import AnswerLimits, Item, Options
 from service.questionnaire.pairing import Occurrence, ResponseAnswer
 from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
 from service.questionnaire.problems import problem
-from service.questionnaire.values import compare_answers
+from service.questionnaire.values import possible_signs
 
 Fault = tuple[str, str]
 """Kind, and what was expected."""
@@ -61,7 +61,7 @@ def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[
     """Yields every problem of the answers of one enabled occurrence."""
     item = occurrence.item
     for found in occurrence.response_answers:
-        if found.answer is None:
+        if found.answer is None or isinstance(found.answer, Unread):
             continue
         for kind, expected, level in _faults(item, found, found.answer, context):
             yield Problem(kind, f"{item.label}: expected {expected}.", found.path, level)
@@ -106,7 +106,7 @@ def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Pro
     label = occurrence.item.label
     seen: set[Answer] = set()
     for found in occurrence.response_answers:
-        if found.answer is None:
+        if found.answer is None or isinstance(found.answer, Unread):
             continue
         if found.answer in seen and found.answer in options.choices:
             yield problem("answer-duplicate", f"{label}: expected each option once.", found.path)
@@ -148,7 +148,12 @@ def limit_faults(item: Item, answer: Answer, unit_system: str = "") -> Iterator[
     if isinstance(answer, Quantity):
         yield from _unit_faults(limits, answer.unit, unit_system)
         yield from _range_faults(answer, limits.min_quantity, limits.max_quantity)
-        yield from _number_faults(limits, answer.value)
+        yield from _number_faults(limits, answer)
+        if answer.comparator:
+            yield (
+                "answer-range",
+                "a value; one with a comparator is read as a range, and may leave limits open",
+            )
     elif isinstance(answer, str):
         yield from _length_faults(item, answer)
         yield from _range_faults(answer, limits.min_value, limits.max_value)
@@ -176,17 +181,17 @@ def _length_faults(item: Item, answer: str) -> Iterator[Fault]:
 
 def _range_faults(answer: Answer, low: Answer | None, high: Answer | None) -> Iterator[Fault]:
     if low is not None:
-        found = compare_answers(answer, low)
-        if found is None:
+        signs = possible_signs(answer, low)
+        if not signs:
             yield "not-comparable", f"a value that can be compared with the minimum {_written(low)}"
-        elif found < 0:
-            yield "below-minimum", f"at least {_written(low)}"
+        elif -1 in signs:
+            yield "below-minimum" if signs == (-1,) else "limit-undecided", f"at least {_written(low)}"
     if high is not None:
-        found = compare_answers(answer, high)
-        if found is None:
+        signs = possible_signs(answer, high)
+        if not signs:
             yield "not-comparable", f"a value that can be compared with the maximum {_written(high)}"
-        elif found > 0:
-            yield "above-maximum", f"at most {_written(high)}"
+        elif 1 in signs:
+            yield "above-maximum" if signs == (1,) else "limit-undecided", f"at most {_written(high)}"
 
 
 def _written(limit: Answer) -> str:
@@ -194,10 +199,15 @@ def _written(limit: Answer) -> str:
     return f"{limit.value} {limit.unit}".strip() if isinstance(limit, Quantity) else str(limit)
 
 
-def _number_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fault]:
+def _number_faults(limits: AnswerLimits, answer: Quantity) -> Iterator[Fault]:
     """Plain numbers as limits of a quantity hold for its value, in whatever unit it has."""
-    yield from _range_faults(value, plain_number(limits.min_value), plain_number(limits.max_value))
-    yield from _decimal_places_faults(limits, value)
+    low, high = plain_number(limits.min_value), plain_number(limits.max_value)
+    yield from _range_faults(answer._replace(unit=""), _without_unit(low), _without_unit(high))
+    yield from _decimal_places_faults(limits, answer.value)
+
+
+def _without_unit(number: int | Decimal | None) -> Quantity | None:
+    return Quantity(Decimal(number), "") if number is not None else None
 
 
 def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from service.datatypes.answers import Answer, Answers
+from service.datatypes.answers import Answer, Answers, Unread
 from service.errors import Problem
 from service.fhir.json import Json
 from service.fhir.references import contained_types
@@ -118,7 +118,12 @@ def _answers(paired: PairedResponse) -> Answers:
 
 
 def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
-    return {link: tuple(listed) for link, listed in answers.items()}
+    """Returns the answers by linkId, without questions of which no answer can be read."""
+    return {
+        link: tuple(listed)
+        for link, listed in answers.items()
+        if any(not isinstance(answer, Unread) for answer in listed)
+    }
 
 
 # How often items are answered: required, minOccurs, maxOccurs and repeats.

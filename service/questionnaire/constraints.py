@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity, Uncoded, Unread
 from service.errors import Problem
 from service.questionnaire.expressions import Evaluation, ParsedExpression, path_and_label
 from service.questionnaire.pairing import Occurrence, PairedResponse, value_elements
@@ -96,10 +96,12 @@ def _answers(occurrence: Occurrence, values: list[Any] | None) -> tuple[Answer, 
     for value in values or ():
         for element in value_elements(occurrence.item):
             try:
-                found.append(READERS[element](value))
-                break
+                answer = READERS[element](value)
             except NotWellFormed:
                 continue
+            if not isinstance(answer, Uncoded):
+                found.append(answer)
+                break
     return tuple(found) if values and len(found) == len(values) else None
 
 
@@ -115,6 +117,9 @@ def _equal(given: Sequence[Answer], expected: Sequence[Answer]) -> bool:
 
 
 def _alike(a: Answer, b: Answer) -> bool:
+    """Returns whether an answer is the expected one, or may be: what cannot be known is no difference."""
+    if isinstance(a, Unread) or (isinstance(a, Quantity) and a.comparator):
+        return answers_equal(a, b) is not False
     if isinstance(a, Coding | Quantity) or isinstance(b, Coding | Quantity):
         return answers_equal(a, b) is True
     return a == b or answers_equal(a, b) is True

@@ -26,7 +26,7 @@ from operator import attrgetter, ge, gt, le, lt
 from service.datatypes.answers import Answer
 from service.questionnaire.items import DISPLAY, EnableWhen, Item
 from service.questionnaire.pairing import Container, Occurrence, PairedResponse
-from service.questionnaire.values import answers_equal, compare_answers
+from service.questionnaire.values import answers_equal, possible_signs
 
 _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le}
 _TEXTS = frozenset({"string", "text", "url"})
@@ -39,7 +39,8 @@ def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool 
     """Returns whether the condition holds for these answers of a question of this item type.
 
     Returns:
-        None where units or precision do not allow to tell. Without any answer it is never None.
+        None where units, precision, a comparator or an answer that cannot be read do not allow to tell.
+        Without any answer it is never None. An answer that cannot be read exists all the same.
     """
     if condition.operator == "exists":
         return (len(answers) > 0) is condition.expected
@@ -57,12 +58,13 @@ def holds_unanswered(condition: EnableWhen) -> bool:
 def _compares(condition: EnableWhen, answer: Answer, type_: str) -> bool | None:
     expected, operator = condition.expected, condition.operator
     if operator in ("=", "!="):
-        equal = answer == expected if type_ in _TEXTS else answers_equal(answer, expected)
+        exactly = type_ in _TEXTS and isinstance(answer, str)
+        equal = answer == expected if exactly else answers_equal(answer, expected)
         return equal if equal is None or operator == "=" else not equal
     if type_ in _TEXTS and isinstance(answer, str) and isinstance(expected, str):
         return _COMPARISONS[operator]((answer > expected) - (answer < expected), 0)
-    sign = compare_answers(answer, expected)
-    return None if sign is None else _COMPARISONS[operator](sign, 0)
+    verdicts = {_COMPARISONS[operator](sign, 0) for sign in possible_signs(answer, expected)}
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
 # The order of evaluation.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -289,11 +289,11 @@ def _options_listed(source: Json, *, open_: bool) -> Options:
 
 
 def _choice(option: Json, answer: Answer) -> Choice:
-    coding = option.get("valueCoding") if isinstance(answer, Coding) else None
+    coding = option.get("valueCoding") if isinstance(answer, Coding | Uncoded) else None
     coding = coding if isinstance(coding, Mapping) else {}
     return Choice(
         answer,
-        text(coding.get("display")) if isinstance(answer, Coding) else str(answer),
+        text(coding.get("display")) if isinstance(answer, Coding | Uncoded) else str(answer),
         weight(option, coding),
         exclusive=ext.value(option, ext.OPTION_EXCLUSIVE) is True,
     )

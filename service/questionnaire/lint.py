@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -375,6 +375,9 @@ def _problems_of_option(option: Json, type_: str, path: str, seen: set[Answer]) 
         yield _problem("option-code", path, "expected a value; a Coding with a code")
         return
     name, answer = found
+    if isinstance(answer, Uncoded):
+        what = "expected a code; without one no condition of a guidance can name the option"
+        yield _problem("option-code", path, what, "warning")
     allowed = _OPTION_ELEMENTS if type_ in _CHOICES else ELEMENTS.get(type_, ())
     if name not in allowed:
         yield _problem("option-type", path, f"expected {' or '.join(allowed) or 'no option'}")

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.datatypes.answers import Answer
+from service.datatypes.answers import UNREAD, Answer, Uncoded
 from service.errors import Problem
+from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
@@ -31,7 +32,8 @@ class ResponseAnswer:
 
     Args:
         value: its JSON value; None with `has_value` False where it only holds items.
-        answer: the same typed, or None where it has the wrong type or format.
+        answer: the same typed, UNREAD where it says nothing that can be read, or None where it has the
+            wrong type or format.
         nested: the items inside it, unread.
     """
 
@@ -255,6 +257,9 @@ def _expected_once(item: Item) -> str:
 
 # The answers of one response item: value, type and format, with every fault in words.
 
+_VALUES = frozenset({"code", "value", "reference", "identifier", "data", "url"})
+"""Elements that hold what an answer says, where it is no primitive."""
+
 _ELEMENT_NAMES: Mapping[str, str] = {
     "valueBoolean": "true or false",
     "valueDecimal": "a decimal number",
@@ -289,30 +294,81 @@ def _read_answers(item: Item, path: str, raw: object, report: _Report) -> Iterat
 def _read_answer(item: Item, path: str, source: Json, report: _Report) -> ResponseAnswer:
     elements = [key for key in source if key.startswith("value")]
     nested = source.get("item")
-    if not elements:
-        if nested is None and not any(key.startswith("_value") for key in source):
-            report("answer-empty", path, f"{item.label}: expected a value in the answer.")
-        return ResponseAnswer(path, has_value=False, nested=nested)
     if len(elements) > 1:
         words = f"{item.label}: expected one value[x], found {len(elements)}."
         report("answer-several-values", path, words)
         return ResponseAnswer(path, has_value=True, nested=nested)
-    value = source[elements[0]]
-    answer = _typed(item, path, elements[0], value, report)
+    element = elements[0] if elements else _element_without_value(source)
+    if not element:
+        if nested is None and not any(key.startswith("_value") for key in source):
+            report("answer-empty", path, f"{item.label}: expected a value in the answer.")
+        return ResponseAnswer(path, has_value=False, nested=nested)
+    value = source.get(element)
+    answer = (
+        _answer(item, path, element, source, report) if _is_of_type(item, path, element, report) else None
+    )
     return ResponseAnswer(path, has_value=True, value=value, answer=answer, nested=nested)
 
 
-def _typed(item: Item, path: str, element: str, value: object, report: _Report) -> Answer | None:
+def _element_without_value(source: Json) -> str:
+    """Returns the element of a primitive for which there is only a reason why its value is missing."""
+    names = (key[1:] for key in source if key.startswith("_value"))
+    return next((name for name in names if _is_absent(source.get(f"_{name}"))), "")
+
+
+def _is_absent(element: object) -> bool:
+    """Returns whether an element, or the sibling of a primitive, says why its value is missing."""
+    return isinstance(element, Mapping) and any(ext.extensions(element, ext.DATA_ABSENT_REASON))
+
+
+def _is_of_type(item: Item, path: str, element: str, report: _Report) -> bool:
     expected = value_elements(item)
-    if element not in expected:
-        words = " or ".join(f"{_ELEMENT_NAMES[name]} ({name})" for name in expected if name in _ELEMENT_NAMES)
-        report("answer-type", path, f"{item.label}: expected {words or 'no answer'}.")
-        return None
+    if element in expected:
+        return True
+    words = " or ".join(f"{_ELEMENT_NAMES[name]} ({name})" for name in expected if name in _ELEMENT_NAMES)
+    report("answer-type", path, f"{item.label}: expected {words or 'no answer'}.")
+    return False
+
+
+def _answer(item: Item, path: str, element: str, source: Json, report: _Report) -> Answer | None:
+    """Returns the answer typed; None where it is a fault.
+
+    Source:
+        FHIR R4 element.html, ele-1: an element may have extensions alone; extension data-absent-reason.
+    """
+    value = source.get(element)
+    beside = source.get(f"_{element}")
+    if _is_absent(value) or _is_absent(beside):
+        return _missing(item, path, value, report)
     try:
-        return READERS[element](value)
+        answer = READERS[element](value)
     except NotWellFormed as fault:
         report("answer-format", path, f"{item.label}: expected {fault} ({element}).")
         return None
+    return _named(item, path, answer, report) if isinstance(answer, Uncoded) else answer
+
+
+def _missing(item: Item, path: str, value: object, report: _Report) -> Answer | None:
+    """Returns an answer that says why its value is missing."""
+    stated = value.keys() & _VALUES if isinstance(value, Mapping) else value is not None
+    if stated:
+        words = f"{item.label}: expected a value, or the reason why it is missing, not both."
+        report("answer-absent-value", path, words)
+        return None
+    words = f"{item.label}: the answer only says why it is missing, so the question counts as not answered."
+    report("answer-absent", path, words)
+    return UNREAD
+
+
+def _named(item: Item, path: str, answer: Uncoded, report: _Report) -> Answer:
+    """Returns what a Coding without a code stands for: an option, a text of one's own, or nothing."""
+    if item.options is not None and answer in item.options.choices:
+        return answer
+    if item.type == "open-choice" and answer.display.strip() and "valueString" in value_elements(item):
+        return answer.display
+    words = f"{item.label}: expected a code; without one the question counts as not answered."
+    report("answer-uncoded", path, words)
+    return UNREAD
 
 
 def value_elements(item: Item) -> tuple[str, ...]:

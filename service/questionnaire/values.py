@@ -1,7 +1,11 @@
 """Answer values: from JSON to typed answers, and how two of them compare.
 
-Source: FHIR R4 datatypes.html (primitive formats); FHIRPath N1 section 6.2 on comparing dates of
-different precision: where the precision does not allow an answer, there is none (None here).
+A quantity with a comparator is a range. It compares as all of its values do; where they differ, there
+is no answer.
+
+Source: FHIR R4 datatypes.html (primitive formats; Quantity.comparator, a modifier element; Coding.code,
+0..1); FHIRPath N1 section 6.2 on comparing dates of different precision: where the precision does not
+allow an answer, there is none (None here).
 """
 
 from __future__ import annotations
@@ -10,9 +14,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from operator import eq, ge, gt, le, lt
+from typing import Any, NamedTuple
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity, Uncoded, Unread
 from service.datatypes.ucum import converted
 from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_time
 
@@ -35,6 +40,15 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = {
 """Elements that carry an answer, by item type."""
 
 LARGEST_INTEGER = 2**31 - 1
+
+COMPARATORS = ("<", "<=", ">=", ">")
+"""Codes of Quantity.comparator."""
+
+_INSIDE: Mapping[str, Callable[[Fraction, Fraction], bool]] = {"": eq, "<": lt, "<=": le, ">=": ge, ">": gt}
+"""Whether a number belongs to the range that a comparator and an edge make."""
+
+_UNORDERED = (bool, Coding, Uncoded, Unread)
+_NAMELESS = Uncoded("", "")
 
 
 class NotWellFormed(ValueError):
@@ -84,19 +98,21 @@ def _formatted(is_well_formed: Callable[[str], bool], expected: str) -> Callable
 def _coding(value: object) -> Answer:
     if not isinstance(value, Mapping):
         raise NotWellFormed("a Coding object")
-    code, system = value.get("code"), value.get("system", "")
-    if not isinstance(system, str) or not isinstance(code, str) or not code:
-        raise NotWellFormed("a Coding with system and code")
-    return Coding(system, code)
+    code, system, display = (value.get(name, "") for name in ("code", "system", "display"))
+    if not all(isinstance(part, str) for part in (code, system, display)) or value.keys() <= {"id"}:
+        raise NotWellFormed("a Coding: system, code and display as texts")
+    return Coding(system, code) if code else Uncoded(system, display)
 
 
 def _quantity(value: object) -> Answer:
     if not isinstance(value, Mapping):
         raise NotWellFormed("a Quantity object")
-    code = value.get("code", "")
+    code, comparator = value.get("code", ""), value.get("comparator", "")
     if not isinstance(code, str):
         raise NotWellFormed("a Quantity whose code is a text")
-    return Quantity(_decimal(value.get("value")), code)
+    if comparator not in ("", *COMPARATORS):
+        raise NotWellFormed(f"a Quantity whose comparator is one of {' '.join(COMPARATORS)}")
+    return Quantity(_decimal(value.get("value")), code, comparator)
 
 
 def _reference(value: object) -> Answer:
@@ -140,9 +156,10 @@ def answer_in(element: Mapping[str, Any], prefix: str) -> tuple[str, Answer] | N
         name = "value" + key[len(prefix) :]
         if name in READERS:
             try:
-                return name, READERS[name](value)
+                answer = READERS[name](value)
             except NotWellFormed:
                 return None
+            return None if answer == _NAMELESS else (name, answer)
     return None
 
 
@@ -152,16 +169,56 @@ def compare_answers(a: Answer, b: Answer) -> int | None:
     Quantities are compared after exact conversion of `b`, dates and times on the digits that
     both have, texts by code points. Values of different types do not compare.
     """
+    signs = possible_signs(a, b)
+    return signs[0] if len(signs) == 1 else None
+
+
+def possible_signs(a: Answer, b: Answer) -> tuple[int, ...]:
+    """Returns every sign (-1, 0, 1) that a comparison of the two may have; several where one is a range.
+
+    Nothing where the two cannot be compared.
+    """
     if isinstance(a, Quantity) and isinstance(b, Quantity):
-        other = _in_unit(b, a.unit)
-        return None if other is None else _sign(a.value, other)
-    if isinstance(a, Coding) or isinstance(b, Coding) or isinstance(a, bool) or isinstance(b, bool):
-        return 0 if type(a) is type(b) and a == b else None
+        return _signs_of_quantities(a, b)
+    if isinstance(a, _UNORDERED) or isinstance(b, _UNORDERED):
+        return (0,) if type(a) is type(b) and a == b and not isinstance(a, Unread) else ()
     if isinstance(a, str) and isinstance(b, str):
-        return _order_of_texts(a, b)
+        sign = _order_of_texts(a, b)
+        return () if sign is None else (sign,)
     if isinstance(a, int | Decimal) and isinstance(b, int | Decimal):
-        return _sign(a, b)
-    return None
+        return (_sign(a, b),)
+    return ()
+
+
+def _signs_of_quantities(a: Quantity, b: Quantity) -> tuple[int, ...]:
+    other = _in_unit(b, a.unit)
+    if other is None:
+        return ()
+    if not a.comparator and not b.comparator:
+        return (_sign(a.value, other),)
+    first, second = _Range(Fraction(a.value), a.comparator), _Range(other, b.comparator)
+    possible = (first.can_be_below(second), first.can_equal(second), second.can_be_below(first))
+    return tuple(sign for sign, can_be in zip((-1, 0, 1), possible, strict=True) if can_be)
+
+
+class _Range(NamedTuple):
+    """All numbers on one side of an edge; without a comparator the edge alone."""
+
+    edge: Fraction
+    comparator: str
+
+    def holds(self, number: Fraction) -> bool:
+        return _INSIDE[self.comparator](number, self.edge)
+
+    def can_be_below(self, other: _Range) -> bool:
+        without_end = self.comparator[:1] == "<" or other.comparator[:1] == ">"
+        return without_end or self.edge < other.edge
+
+    def can_equal(self, other: _Range) -> bool:
+        """Returns whether both hold a number: if so, one of their edges, one between or one beyond them."""
+        low, high = sorted((self.edge, other.edge))
+        tried = (low - 1, low, (low + high) / 2, high, high + 1)
+        return any(self.holds(number) and other.holds(number) for number in tried)
 
 
 @lru_cache(maxsize=1024)
@@ -172,12 +229,14 @@ def _in_unit(quantity: Quantity, unit: str) -> Fraction | None:
 
 def answers_equal(a: Answer, b: Answer) -> bool | None:
     """Returns whether two answers are equal; None if units or precision do not allow to tell."""
-    if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, Coding) or isinstance(b, Coding):
+    if isinstance(a, Unread) or isinstance(b, Unread):
+        return None
+    if isinstance(a, _UNORDERED) or isinstance(b, _UNORDERED):
         return type(a) is type(b) and a == b
-    found = compare_answers(a, b)
-    if found is None:
-        return None if type(a) is type(b) else False
-    return found == 0
+    signs = possible_signs(a, b)
+    if 0 not in signs:
+        return None if not signs and type(a) is type(b) else False
+    return True if len(signs) == 1 else None
 
 
 def _sign(a: Any, b: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity
+from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity, Uncoded, Unread
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
@@ -115,6 +115,11 @@ def _values(answers: AnswersByLink) -> Json:
 def _value(answer: Answer) -> object:
     if isinstance(answer, Coding):
         return {"system": answer.system, "code": answer.code}
+    if isinstance(answer, Uncoded):
+        return {"system": answer.system, "display": answer.display}
+    if isinstance(answer, Unread):
+        return None
     if isinstance(answer, Quantity):
-        return {"value": answer.value, "unit": answer.unit}
+        comparator = {"comparator": answer.comparator} if answer.comparator else {}
+        return {**comparator, "value": answer.value, "unit": answer.unit}
     return answer

@@ -19,8 +19,9 @@ from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValues
 from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.extensions import DATA_ABSENT_REASON
 from service.fhir.json import Json, MutableJson
-from service.fhir.response_context import DATA_ABSENT_REASON, ResponseContext
+from service.fhir.response_context import ResponseContext
 from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome, Rule
 from service.guidance.result import Interval, Result, Risk

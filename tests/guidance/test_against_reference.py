@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_evaluator import Reference
 
-from service.datatypes.answers import Answer, Answers
+from service.datatypes.answers import Answer, Answers, Quantity
 from service.guidance import Guidance
 
 WORDS = {True: "present", False: "absent", None: "unknown"}
@@ -99,12 +99,17 @@ def test_both_ends_of_an_interval_are_reached_by_some_completion(seed: int) -> N
     assert ends >= set(before.tier)
 
 
+def _is_unsure(answer: Answer) -> bool:
+    if isinstance(answer, Quantity):
+        return answer.comparator != "" or answer.unit == "mol"
+    return answer in (headache.NOT_SURE, "my own words")
+
+
 CERTAIN = {
-    link_id: [value for value in values if headache.NOT_SURE not in value and "my own words" not in value]
+    link_id: [value for value in values if not any(_is_unsure(answer) for answer in value)]
     for link_id, values in headache.VALUES.items()
 }
-CERTAIN["ferritin"] = CERTAIN["ferritin"][:-1]
-"""Answers that leave nothing unknown: no not sure, no free text, no unit without a meaning."""
+"""Answers that leave nothing unknown: no not sure, no free text, no range, no unit without a meaning."""
 
 
 def completed(

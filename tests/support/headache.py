@@ -121,6 +121,11 @@ def _tuple(value: Any) -> tuple[Answer, ...]:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
+def _ranges(unit: str, *written: str) -> tuple[tuple[Quantity], ...]:
+    parts = [one.split() for one in written]
+    return tuple((Quantity(Decimal(value), unit, comparator),) for comparator, value in parts)
+
+
 VALUES: dict[str, tuple[tuple[Answer, ...], ...]] = {
     "head-pain": ((YES,), (NO,), (NOT_SURE,)),
     "head-side": (
@@ -132,12 +137,15 @@ VALUES: dict[str, tuple[tuple[Answer, ...], ...]] = {
     "head-since": tuple(
         (Quantity(Decimal(value), unit),)
         for value, unit in (("5.9", "h"), ("6", "h"), ("14", "d"), ("2", "wk"), ("14.01", "d"), ("1", "mo"))
-    ),
+    )
+    + _ranges("h", "< 6", "<= 6", "> 6", ">= 5.9")
+    + _ranges("d", "< 14.01", "<= 14", "> 14", ">= 14", "> 100"),
     "sudden": ((True,), (False,)),
     "neck-stiff": ((YES,), (NO,), (NOT_SURE,)),
     "worse": ((YES,), (NO,), (NOT_SURE,)),
-    "strength": tuple((value,) for value in (0, 2, 3, 6, 7, 10)),
-    "screen-hours": tuple((Decimal(value),) for value in ("0", "8.5", "8.51")),
+    "strength": tuple((value,) for value in (0, 2, 3, 6, 7, 10)) + _ranges("1", "> 2", "<= 2", "< 8", ">= 7"),
+    "screen-hours": tuple((Decimal(value),) for value in ("0", "8.5", "8.51"))
+    + _ranges("1", "> 8.5", ">= 8.5", "< 8.5"),
     "breaks": tuple((local(code),) for code in ("never", "rarely", "often")),
     "tense": ((YES,), (NO,), (NOT_SURE,)),
     "tense-jaw": tuple((local(code),) for code in ("a-little", "a-lot")),
@@ -156,7 +164,8 @@ VALUES: dict[str, tuple[tuple[Answer, ...], ...]] = {
             ("0.03", "nmol/L"),
             ("3", "mol"),
         )
-    ),
+    )
+    + _ranges("ug/L", "< 15", "<= 15", "> 5"),
     "note": (("anything",),),
     "checked": ((YES,), (NO,), (NOT_SURE,)),
 }

@@ -5,6 +5,7 @@ grammar, not from the engine, and shares no code with it beyond the classes of a
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,8 @@ MASS = {"ug/L": Fraction(1), "ng/mL": Fraction(1)}
 AMOUNT = {"nmol/L": Fraction(1)}
 PLAIN = {"1": Fraction(1), "{score}": Fraction(1)}
 DIMENSIONS = (SECONDS, MASS, AMOUNT, PLAIN)
+
+SMALL, LARGE = Fraction(1, 10**9), Fraction(10**12)
 
 Value = bool | None
 
@@ -210,11 +213,13 @@ class Reference:
         named = when[word]
         for name in named.get("parameters", [named.get("parameter")]):
             parameter = self.parameters[name]
-            number, unit = value if isinstance(value, Quantity) else (value, "1")
+            measured = value if isinstance(value, Quantity) else Quantity(Decimal(str(value)), "1")
             for dimension in DIMENSIONS:
-                if unit in dimension and parameter["unit"] in dimension:
-                    mine = Fraction(number) * dimension[unit]
-                    return _beyond(word, mine, Fraction(parameter["value"]) * dimension[parameter["unit"]])
+                if measured.unit in dimension and parameter["unit"] in dimension:
+                    mine = Fraction(measured.value) * dimension[measured.unit]
+                    edge = Fraction(parameter["value"]) * dimension[parameter["unit"]]
+                    found = {_beyond(word, one, edge) for one in _some_of(mine, measured.comparator, edge)}
+                    return found.pop() if len(found) == 1 else None
         return None
 
     def _score(self, when: Mapping[str, Any]) -> Value:
@@ -270,6 +275,15 @@ class Reference:
     def _contradicts(self, entry: Mapping[str, Any]) -> Value:
         values = [self.condition(part, ignored=True) for part in entry["between"]]
         return False if False in values else None if None in values else True
+
+
+def _some_of(value: Fraction, comparator: str, edge: Fraction) -> list[Fraction]:
+    """The value alone; of a range, numbers on both sides of everything that matters."""
+    if not comparator:
+        return [value]
+    near = [one + step for one in (value, edge) for step in (-LARGE, -SMALL, 0, SMALL, LARGE)]
+    words = {"<": "less-than", "<=": "at-most", ">=": "at-least", ">": "more-than"}
+    return [one for one in near if _beyond(words[comparator], one, value)]
 
 
 def _beyond(word: str, value: Fraction, edge: Fraction) -> bool:

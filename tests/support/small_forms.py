@@ -286,7 +286,7 @@ def _path(problem: Problem) -> str:
     return problem.expression.removeprefix("QuestionnaireResponse") or "-"
 
 
-class Coding(msgspec.Struct):
+class Coding(msgspec.Struct, forbid_unknown_fields=True):
     """A Coding as the typed decoder has it."""
 
     code: str | UnsetType = UNSET
@@ -294,7 +294,7 @@ class Coding(msgspec.Struct):
     display: str | UnsetType = UNSET
 
 
-class Quantity(msgspec.Struct):
+class Quantity(msgspec.Struct, forbid_unknown_fields=True):
     """A Quantity as the typed decoder has it."""
 
     value: Decimal | UnsetType = UNSET
