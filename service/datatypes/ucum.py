@@ -26,6 +26,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+SYSTEM = "http://unitsofmeasure.org"
+"""The code system of UCUM in FHIR."""
+
 # The units that this service knows.
 
 BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol")

@@ -14,7 +14,9 @@ from typing import Any
 
 from service.datatypes.answers import Answer, Answers, Coding
 from service.datatypes.form import Form, Option, Question
+from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import GuidanceError, Problem
+from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.accept import AcceptTable, accept, compile_accept
@@ -177,10 +179,21 @@ def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
         ),
         order=item.order,
         codes=item.codes,
-        units=tuple(unit.code for unit in item.limits.units),
+        units=_units(item),
         repeats=item.repeats,
         enabled_by=enabled_by,
     )
+
+
+def _units(item: Item) -> tuple[str, ...]:
+    """Returns the UCUM codes of an item's units; a plain number is in the unit that the form names for it.
+
+    A unit of a plain number that is not coded in UCUM is empty: nothing can be converted to it.
+    """
+    if item.limits.units or item.type not in ("integer", "decimal"):
+        return tuple(unit.code for unit in item.limits.units)
+    named = (coding for coding in ext.values(item.source, ext.UNIT) if isinstance(coding, Mapping))
+    return tuple(text(coding.get("code")) if coding.get("system", UCUM) == UCUM else "" for coding in named)
 
 
 # Which Questionnaire a response answers.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
+from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -36,7 +37,6 @@ MAX_DEPTH = 64
 """Levels of items that are read; HL7's own forms stay under ten."""
 
 _BYTES_PER_MEGABYTE = 1024 * 1024
-_UCUM = "http://unitsofmeasure.org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,4 +376,4 @@ def _units(source: Json, value_sets: ValueSets) -> tuple[tuple[Coding, ...], boo
 def _unit_codings(source: Json, url: str) -> Iterator[Coding]:
     for found in ext.values(source, url):
         if isinstance(found, Mapping) and text(found.get("code")):
-            yield Coding(text(found.get("system")) or _UCUM, text(found.get("code")))
+            yield Coding(text(found.get("system")) or UCUM, text(found.get("code")))

@@ -31,7 +31,7 @@ QUESTIONS = (
         "crp", "C-reactive protein", "quantity", (), 5, codes=(Coding(LOINC, "1988-5"),), units=("mg/L",)
     ),
     Question("note", "", "string", (), 6),
-    Question("ph", "pH", "decimal", (), 7, codes=(Coding(LOINC, "2746-6"),)),
+    Question("ph", "pH", "decimal", (), 7, codes=(Coding(LOINC, "2746-6"),), units=("[pH]",)),
 )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from service.datatypes.answers import Quantity
+from service.datatypes.answers import UNREAD, Coding, Quantity
+from service.datatypes.form import Form, Option, Question
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.parameters import AssessInput, ResourceAt
 
@@ -42,6 +43,191 @@ def found(form: Any, *observations: dict[str, Any], **more: Any) -> ChartValues:
     return chart_values(posted(*observations, **more), form)
 
 
+def asked(name: str, type_: str, *units: str, **more: Any) -> Question:
+    return Question(name, name, type_, more.pop("options", ()), 0, (Coding(LOINC, name),), units, **more)
+
+
+OPTIONS = tuple(Option(Coding("urn:o", code), code) for code in ("a", "b", "c"))
+EVERY_TYPE = Form(
+    "https://example.org/fhir/Questionnaire/types|1",
+    {
+        question.link_id: question
+        for question in (
+            asked("hours", "decimal", "h"),
+            asked("length", "quantity", "d", "h"),
+            asked("any-unit", "quantity"),
+            asked("age", "integer", "a"),
+            asked("nights", "integer", "/wk"),
+            asked("score", "integer"),
+            asked("share", "decimal"),
+            asked("mixed", "decimal", "h", "min"),
+            asked("local", "decimal", ""),
+            asked("one", "choice", options=OPTIONS),
+            asked("several", "choice", options=OPTIONS, repeats=True),
+            asked("open", "open-choice", options=OPTIONS),
+            asked("truth", "boolean"),
+            asked("day", "date"),
+            asked("moment", "dateTime"),
+            asked("hour", "time"),
+            asked("word", "string"),
+            asked("words", "text"),
+            asked("site", "url"),
+        )
+    },
+)
+
+
+def observed(name: str, **more: Any) -> dict[str, Any]:
+    return crp(code={"coding": [{"system": LOINC, "code": name}]}, **({"valueQuantity": None} | more))
+
+
+def measured(value: Any, code: str, comparator: str | None = None) -> dict[str, Any]:
+    written = {"value": value, "system": UCUM, "code": code}
+    return {"valueQuantity": written | ({"comparator": comparator} if comparator else {})}
+
+
+def coded(*codes: str) -> dict[str, Any]:
+    return {"valueCodeableConcept": {"coding": [{"system": "urn:o", "code": code} for code in codes]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "answers"),
+    [
+        ("hours", measured(450, "min"), (Decimal("7.5"),)),
+        ("hours", measured(Decimal("7.50"), "h"), (Decimal("7.50"),)),
+        ("hours", measured(Decimal("0.25"), "d"), (Decimal(6),)),
+        ("hours", measured(100, "min"), (Decimal("1.666666666666666666666666667"),)),
+        ("hours", measured(450, "min", "<"), (Quantity(Decimal("7.5"), "1", "<"),)),
+        ("hours", measured(3, "h", ">="), (Quantity(Decimal(3), "1", ">="),)),
+        ("length", measured(2, "d"), (Quantity(Decimal(2), "d"),)),
+        ("length", measured(90, "min"), (Quantity(Decimal(90), "min"),)),
+        ("length", measured(90, "min", "<="), (Quantity(Decimal(90), "min", "<="),)),
+        ("any-unit", measured(5, "furlong"), (Quantity(Decimal(5), "furlong"),)),
+        ("age", measured(40, "a"), (40,)),
+        ("age", measured(480, "mo"), (40,)),
+        ("age", measured(Decimal("40.0"), "a"), (40,)),
+        ("age", measured(40, "a", ">"), (Quantity(Decimal(40), "1", ">"),)),
+        ("nights", measured(1, "/d"), (7,)),
+        ("score", {"valueInteger": 7}, (7,)),
+        ("score", measured(7, "1"), (7,)),
+        ("score", measured(7, "{score}"), (7,)),
+        ("share", {"valueInteger": 7}, (Decimal(7),)),
+        ("share", measured(Decimal("0.5"), "1"), (Decimal("0.5"),)),
+        ("one", coded("b"), (Coding("urn:o", "b"),)),
+        ("one", coded("x", "b", "b"), (Coding("urn:o", "b"),)),
+        ("several", coded("b"), (Coding("urn:o", "b"), UNREAD)),
+        ("open", coded("c"), (Coding("urn:o", "c"),)),
+        ("truth", {"valueBoolean": False}, (False,)),
+        ("day", {"valueDateTime": "2026-01-05"}, ("2026-01-05",)),
+        ("moment", {"valueDateTime": "2026-01-05T10:00:00Z"}, ("2026-01-05T10:00:00Z",)),
+        ("hour", {"valueTime": "10:00:00"}, ("10:00:00",)),
+        ("word", {"valueString": "calm"}, ("calm",)),
+        ("words", {"valueString": "calm"}, ("calm",)),
+    ],
+)
+def test_a_value_is_read_in_the_type_and_the_unit_of_its_question(name, said, answers):
+    chart = found(EVERY_TYPE, observed(name, **said))
+    assert chart.answers == {name: answers}
+    assert [type(answer) for answer in chart.answers[name]] == [type(answer) for answer in answers]
+    assert (chart.problems, chart.unusable) == ((), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "reason"),
+    [
+        ("hours", measured(450, "kg"), "cannot be converted to the question's"),
+        ("hours", measured(450, "1"), "cannot be converted to the question's"),
+        ("hours", measured(450, "bells"), "cannot be converted to the question's"),
+        ("hours", {"valueInteger": 7}, "no unit, and its question has"),
+        ("hours", {"valueString": "7 h"}, "no quantity"),
+        ("hours", {"valueQuantity": {"value": 7}}, "not coded in UCUM"),
+        ("hours", {"valueQuantity": {"value": 7, "unit": "h"}}, "not coded in UCUM"),
+        ("length", measured(2, "kg"), "cannot be converted to one of the question's"),
+        ("length", {"valueInteger": 2}, "no quantity"),
+        ("age", measured(Decimal("40.5"), "a"), "no whole number"),
+        ("age", measured(50, "mo"), "no whole number"),
+        ("age", {"valueInteger": 40}, "no unit, and its question has"),
+        ("score", measured(7, "h"), "it has a unit, and its question names none"),
+        ("share", measured(50, "%"), "it has a unit, and its question names none"),
+        ("share", measured(5, "bells"), "it has a unit, and its question names none"),
+        ("mixed", measured(5, "h"), "several units"),
+        ("local", measured(5, "h"), "cannot be converted"),
+        ("local", measured(5, "1"), "cannot be converted"),
+        ("one", coded("x"), "not one option"),
+        ("one", coded("a", "b"), "not one option"),
+        ("one", {"valueCodeableConcept": {"text": "a"}}, "not one option"),
+        ("one", {"valueString": "a"}, "not of the type"),
+        ("truth", coded("a"), "not of the type"),
+        ("truth", {"valueString": "true"}, "not of the type"),
+        ("day", {"valueDateTime": "2026-01-05T10:00:00Z"}, "not of the type"),
+        ("moment", {"valueTime": "10:00:00"}, "not of the type"),
+        ("hour", {"valueDateTime": "2026-01-05"}, "not of the type"),
+        ("word", {"valueBoolean": True}, "not of the type"),
+        ("site", {"valueString": "https://example.org"}, "takes no value"),
+        ("score", {"dataAbsentReason": {"text": "declined"}}, "why its value is missing"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_question_is_left_out_and_named(name, said, reason):
+    chart = found(EVERY_TYPE, observed(name, **said))
+    assert (chart.answers, chart.basis, chart.unusable) == ({}, (), {name})
+    ((kind, severity, text, at),) = [(p.kind, p.severity, p.text, p.expression) for p in chart.problems]
+    assert (kind, severity, at) == ("chart-ignored", "information", "Parameters.parameter[1].resource")
+    assert reason in text
+    assert "7" not in text
+    assert "declined" not in text
+
+
+def panel(*components: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return observed("a-panel", component=list(components), **more)
+
+
+def part(name: str, **said: Any) -> dict[str, Any]:
+    return {"code": {"coding": [{"system": LOINC, "code": name}]}, **said}
+
+
+def test_the_components_of_a_panel_are_read_like_observations():
+    chart = found(EVERY_TYPE, panel(part("hours", **measured(450, "min")), part("truth", valueBoolean=True)))
+    assert chart.answers == {"hours": (Decimal("7.5"),), "truth": (True,)}
+    assert (chart.basis, chart.problems) == (({"reference": "Observation/o1"},), ())
+
+
+def test_a_component_has_the_date_of_its_panel():
+    older = observed("hours", **measured(1, "h"), id="a")
+    newer = panel(part("hours", **measured(2, "h")), effectiveDateTime="2026-01-06", id="b")
+    for sent in ((older, newer), (newer, older)):
+        assert found(EVERY_TYPE, *sent).answers == {"hours": (Decimal(2),)}
+
+
+@pytest.mark.parametrize(
+    ("more", "component", "reason"),
+    [
+        ({"status": "preliminary"}, part("hours", **measured(2, "h")), "status"),
+        ({}, part("hours", dataAbsentReason={"text": "lost"}), "why its value is missing"),
+        ({}, part("hours", **measured(2, "kg")), "cannot be converted"),
+    ],
+)
+def test_a_component_that_cannot_be_used_is_named_at_its_place(more, component, reason):
+    chart = found(EVERY_TYPE, panel(part("truth", valueBoolean=True), component, **more))
+    last = chart.problems[-1]
+    assert last.expression == "Parameters.parameter[1].resource.component[1]"
+    assert reason in last.text
+    assert "hours" in chart.unusable
+
+
+def test_a_panel_with_a_value_and_a_code_that_nobody_asks_for_is_named_beside_its_components():
+    chart = found(EVERY_TYPE, panel(part("truth", valueBoolean=True), valueString="all well"))
+    assert list(chart.answers) == ["truth"]
+    assert [problem.expression for problem in chart.problems] == ["Parameters.parameter[1].resource"]
+
+
+def test_a_newer_value_that_cannot_be_used_leaves_unknown_what_an_older_one_denies():
+    older, newer = measured(8, "h"), measured(3, "kg")
+    sent = observed("hours", **older), observed("hours", **newer, effectiveDateTime="2026-02-01", id="o2")
+    assert found(EVERY_TYPE, *sent).answers == {"hours": (Decimal(8), UNREAD)}
+    sent = observed("hours", **newer), observed("hours", **older, effectiveDateTime="2026-02-01", id="o2")
+    assert found(EVERY_TYPE, *sent).answers == {"hours": (Decimal(8),)}
+
+
 def value(form: Any, *observations: dict[str, Any]) -> Any:
     return found(form, *observations).answers["crp"][0].value
 
@@ -56,7 +242,8 @@ def test_a_value_is_found_by_the_code_of_its_question(form):
 
 def test_a_question_for_a_number_gets_the_number(form):
     code = {"coding": [{"system": "urn:x", "code": "2746-6"}, {"system": LOINC, "code": "2746-6"}]}
-    chart = found(form, crp(Decimal("7.40"), code=code))
+    measured = {"value": Decimal("7.40"), "system": UCUM, "code": "[pH]"}
+    chart = found(form, crp(code=code, valueQuantity=measured))
     assert str(chart.answers["ph"]) == "(Decimal('7.40'),)"
 
 
@@ -98,7 +285,9 @@ def test_a_value_without_a_date_or_with_a_vaguer_one_is_older(form, date):
         ({"valueQuantity": None}, "no quantity"),
         ({"valueQuantity": None, "valueString": "high"}, "no quantity"),
         ({"valueQuantity": {"unit": "mg/L"}}, "no quantity"),
-        ({"valueQuantity": {"value": 5, "comparator": "<", "system": UCUM, "code": "mg/L"}}, "limit"),
+        ({"valueQuantity": {"value": 5, "system": UCUM, "code": "mmol/L"}}, "cannot be converted"),
+        ({"valueQuantity": {"value": 5, "system": UCUM, "code": "furlong"}}, "cannot be converted"),
+        ({"valueQuantity": None, "dataAbsentReason": {"text": "lost"}}, "why its value is missing"),
         ({"valueQuantity": {"value": 5, "unit": "mg/L"}}, "UCUM"),
         ({"valueQuantity": {"value": 5, "system": "urn:x", "code": "mg/L"}}, "UCUM"),
         ({"valueQuantity": {"value": 5, "system": UCUM}}, "UCUM"),
@@ -201,10 +390,10 @@ def test_the_basis_names_an_observation_as_well_as_it_can(form, more, reference)
     assert found(form, crp(**more)).basis == (reference,)
 
 
-def test_an_observation_that_answers_two_questions_is_named_once(form):
-    code = {"coding": [{"system": LOINC, "code": "1988-5"}, {"system": LOINC, "code": "2746-6"}]}
-    chart = found(form, crp(code=code))
-    assert (sorted(chart.answers), len(chart.basis)) == (["crp", "ph"], 1)
+def test_an_observation_that_answers_two_questions_is_named_once():
+    code = {"coding": [{"system": LOINC, "code": "hours"}, {"system": LOINC, "code": "length"}]}
+    chart = found(EVERY_TYPE, crp(code=code, valueQuantity={"value": 450, "system": UCUM, "code": "min"}))
+    assert (sorted(chart.answers), len(chart.basis)) == (["hours", "length"], 1)
 
 
 def test_what_gives_no_usable_value_leaves_its_question_unknown(form):

@@ -226,7 +226,7 @@ def potassium(parameters: Json) -> Json:
 
 
 def test_a_chart_value_that_cannot_be_used_is_unknown_not_absent(sample: Sample, assessed: Assessed) -> None:
-    for change in ({"status": "preliminary"}, {"status": "final", "comparator": "<"}):
+    for change in ({"status": "preliminary"}, {"status": "final", "comparator": ">"}):
         parameters = sample("parameters-with-chart-data")
         observation = potassium(parameters)
         observation["status"] = change["status"]
@@ -236,6 +236,54 @@ def test_a_chart_value_that_cannot_be_used_is_unknown_not_absent(sample: Sample,
         assert document["status"] == "preliminary"
         assert tier(document) == ("self-care", "review")
         assert not document["mitigation"].startswith("Self-care")
+
+
+def test_a_chart_value_that_is_a_range_counts_as_far_as_it_reaches(
+    sample: Sample, assessed: Assessed
+) -> None:
+    parameters = sample("parameters-with-chart-data")
+    value = assessed(parameters)
+    potassium(parameters)["valueQuantity"]["comparator"] = "<"
+    below = assessed(parameters)
+    assert (below["status"], tier(below)) == (value["status"], ("review", "review"))
+    assert below["basis"][1] == value["basis"][1]
+
+
+def declined() -> Json:
+    url = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+    return {"extension": [{"url": url, "valueCode": "asked-declined"}]}
+
+
+@pytest.mark.parametrize("status", ["completed", "in-progress"])
+@pytest.mark.parametrize("value", [declined(), {"system": "http://loinc.org", "display": "No"}])
+def test_a_required_question_without_a_code_is_answered_for_the_form_and_open_for_the_guidance(
+    sample: Sample, assessed: Assessed, status: str, value: Json
+) -> None:
+    response = sample("plain-eyelid") | {"status": status}
+    item(response["item"], "weakness")["answer"] = [{"valueCoding": value}]
+    document = assessed(response)
+    assert document["status"] == "preliminary"
+    assert tier(document)[0] == "not-assessable"
+    asked = [parts(each)["linkId"] for each in extensions(document, "open-question")]
+    assert asked[0] == "weakness"
+    assert "declined" not in document["text"]["div"]
+
+
+def test_a_duration_with_a_comparator_is_a_range(sample: Sample, assessed: Assessed) -> None:
+    response = sample("plain-eyelid")
+    duration = item(response["item"], "duration")["answer"][0]["valueQuantity"]
+    for comparator, days, ends in (
+        ("<", 5, ("self-care", "self-care")),
+        (">", 5, ("self-care", "consult")),
+        (">=", 22, ("consult", "consult")),
+        ("<=", 21, ("self-care", "self-care")),
+        (">", 21, ("consult", "consult")),
+        (">=", 21, ("self-care", "consult")),
+    ):
+        duration |= {"value": days, "comparator": comparator}
+        document = assessed(response)
+        assert (comparator, days, tier(document)) == (comparator, days, ends)
+        assert any("comparator" in note["text"] for note in document["note"])
 
 
 def test_answers_that_do_not_fit_count_where_they_are_worse(sample: Sample, assessed: Assessed) -> None:
