@@ -4,11 +4,13 @@ import gc
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 from gunicorn.http import wsgi
 
-from service.settings import from_environment
+from service.settings import CLOSED, from_environment, is_loopback
 from service.web.logs import logging_config
 from service.web.worker import hold_signals, release_signals
 
@@ -55,13 +57,30 @@ def on_starting(_server: object) -> None:
     os.register_at_fork(after_in_parent=lambda: release_signals() if os.getpid() == master else None)
 
 
-def when_ready(_server: object) -> None:
-    """Sets the guidance apart from garbage collection before the workers are forked.
+def when_ready(server: Any) -> None:
+    """Looks at where the server listens, and gets ready to fork workers.
 
-    No collection then walks through it, and its memory stays shared between the workers.
+    The guidance is set apart from garbage collection: no collection then walks through it, and its memory
+    stays shared between the workers.
     """
+    _check_listeners(server)
     gc.collect()
     gc.freeze()
+
+
+def _check_listeners(server: Any) -> None:
+    """Ends the start where others reach the server and it was not told that they may; says so where it was.
+
+    The sockets themselves are asked, since `--bind` and inherited sockets go past the settings. Who reaches a
+    Unix socket is a matter of the rights on its file.
+    """
+    names = [listener.getsockname() for listener in server.LISTENERS] or server.address
+    if all(is_loopback(name[0]) for name in names if isinstance(name, tuple)):
+        return
+    if not _settings.open:
+        sys.exit(f"error: {CLOSED}")
+    note = "There is no access control: whoever reaches this service may read and write all that it stores."
+    logging.getLogger("service.start").warning({"event": "open", "note": note})
 
 
 def pre_fork(_server: object, _worker: object) -> None:

@@ -72,6 +72,8 @@ def store_from(settings: Settings) -> Store | None:
 def from_environment() -> Application:
     """Returns the application for gunicorn; ends the process with status 1 where it must not start."""
     try:
-        return create_app(settings_from(os.environ))
+        settings = settings_from(os.environ)
+        settings.check_address()
+        return create_app(settings)
     except StartupError as error:
         sys.exit("\n".join(f"error: {fault}" for fault in error.faults))

@@ -61,7 +61,7 @@ def program() -> None:
 @program.command()
 def serve() -> NoReturn:
     """Serve over HTTP until stopped."""
-    from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
+    from_environment(os.environ).check_address()  # a fault of the settings is told before gunicorn starts
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
     os.chdir(ROOT)
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -28,6 +29,10 @@ _STORE = re.compile(
 )
 _FILE = "sqlite:///"
 _SECRETS = ("store_url",)  # each may come from the file that the variable with the suffix _FILE names
+CLOSED: Final = (
+    f"There is no access control yet. Expected a loopback address as {PREFIX}HOST, such as 127.0.0.1, or "
+    f"{PREFIX}OPEN=true where everybody who reaches the service may send any request."
+)
 _UNKNOWN = "No such setting; expected one of the variables that docs/settings.md lists."
 
 
@@ -52,6 +57,7 @@ class Settings:
         max_bundle_entries: most entries of a batch or transaction.
         cors_origins: origins of browser apps that may call this service, with commas between.
         host, port: where the server listens.
+        open: whether it may listen where others than this machine reach it: it has no access control.
         workers: server processes.
         connections: connections that one worker keeps open at the same time.
         max_body_bytes: longest request body, after decompression.
@@ -76,6 +82,7 @@ class Settings:
     cors_origins: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
+    open: bool = False
     workers: int = 2
     connections: int = 1000
     max_body_bytes: int = 1_048_576
@@ -90,6 +97,11 @@ class Settings:
     def address(self) -> str:
         """Where the server listens, `host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def check_address(self) -> None:
+        """Raises SettingsError where others would reach the server and it was not told that they may."""
+        if not self.open and not is_loopback(self.host):
+            raise SettingsError([CLOSED])
 
     @property
     def store(self) -> str:
@@ -106,6 +118,16 @@ class Settings:
     def public_base(self) -> str:
         """The FHIR base that links are built from."""
         return self.base_url or f"http://{self.address}/fhir"
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches a host: `localhost`, 127.0.0.0/8 or `::1`."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -172,6 +194,12 @@ def _whole(low: int, high: int) -> fields.Integer:
     return fields.Integer(validate=Range(low, high, error=expected), error_messages={"invalid": expected})
 
 
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValidationError("Expected true or false.")
+    return text == "true"
+
+
 class _Variables(Schema):
     error_messages = {"unknown": _UNKNOWN}  # noqa: RUF012 - marshmallow declares it so
 
@@ -189,6 +217,7 @@ class _Variables(Schema):
     cors_origins = fields.String(validate=_origins)
     host = fields.String()
     port = _whole(1, 65535)
+    open = fields.Function(deserialize=_truth)
     workers = _whole(1, 256)
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)

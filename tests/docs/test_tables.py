@@ -21,6 +21,8 @@ def rows(text: str, columns: int) -> list[tuple[str, ...]]:
 
 def default(field: dataclasses.Field) -> str:
     value = field.default
+    if isinstance(value, bool):
+        return str(value).lower()
     return value.relative_to(ROOT).as_posix() if field.name.endswith("_dir") else str(value)
 
 

@@ -57,6 +57,12 @@ def test_all_that_is_written_goes_to_a_volume_of_that_user(recipe):
     assert Settings().store_url == "sqlite:///data/service.db"
 
 
+def test_the_recipe_leaves_it_to_who_runs_the_image_to_let_everybody_in(recipe):
+    """It listens on all addresses, or no port could be published; without SERVICE_OPEN it does not start."""
+    assert "SERVICE_HOST=0.0.0.0" in recipe
+    assert "SERVICE_OPEN" not in recipe
+
+
 @dataclass(frozen=True)
 class Image:
     """The built image: what it is told to run, and a container made from it."""
@@ -161,6 +167,13 @@ def test_the_image_knows_whether_it_is_healthy(served):
     assert kind == "CMD"
     assert served.run(*command).returncode == 0
     assert served.run("env", "SERVICE_PORT=1", *command).returncode != 0
+
+
+@pytest.mark.slow
+def test_the_image_does_not_start_where_others_reach_it_before_it_is_told_that_they_may(image):
+    refused = image.run("env", "SERVICE_HOST=0.0.0.0", *image.config["Entrypoint"], *image.config["Cmd"])
+    assert refused.returncode == 2
+    assert "SERVICE_OPEN=true" in refused.stderr
 
 
 @pytest.mark.slow

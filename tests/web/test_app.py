@@ -79,6 +79,14 @@ def test_gunicorn_gets_the_application_of_the_environment(monkeypatch):
     assert orjson.loads(answer.data)["link"][0]["url"] == "https://fhir.example.org/r4/Questionnaire"
 
 
+def test_an_application_for_an_address_that_others_reach_is_not_made_before_it_is_told(monkeypatch):
+    monkeypatch.setenv("SERVICE_HOST", "192.0.2.1")
+    with pytest.raises(SystemExit, match="SERVICE_OPEN=true"):
+        app.from_environment()
+    monkeypatch.setenv("SERVICE_OPEN", "true")
+    assert app.from_environment().test_client().get("/healthz").status_code == 200
+
+
 def test_a_service_that_must_not_start_ends_with_a_line_per_fault(monkeypatch):
     monkeypatch.setenv("SERVICE_PORT", "x")
     monkeypatch.setenv("SERVICE_WORKERS", "x")

@@ -68,6 +68,18 @@ def test_settings_that_are_wrong_are_exit_code_2_with_a_line_each(capsys, monkey
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_a_service_that_others_would_reach_is_not_started_before_it_is_told_that_they_may(
+    capsys, monkeypatch
+):
+    monkeypatch.setenv("SERVICE_HOST", "0.0.0.0")
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("it started"))
+    assert cli.main(["serve"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: There is no access control yet.")
+    assert "SERVICE_HOST" in line
+    assert "SERVICE_OPEN=true" in line
+
+
 def test_questionnaires_that_are_not_there_are_exit_code_2(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("SERVICE_QUESTIONNAIRES_DIR", str(tmp_path))
     assert cli.main(["assess", str(SAMPLE)]) == 2

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 import fakes
 import orjson
 import pytest
-from gunicorn_server import answer_from, get, post, serving
+from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started
 
 EVIL = "evil.example"
 APP = "https://app.example.org"
+APP_ON_FAKES = "fakes:application()"
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,37 @@ def test_every_line_of_the_most_talkative_log_is_json_and_has_no_path():
     lines = [orjson.loads(line) for line in server.log]
     assert [line["route"] for line in lines if line["event"] == "request"] == ["/healthz", "unknown"]
     assert "canary" not in "".join(server.log)
+
+
+ANY_ADDRESS = ("--bind", "0.0.0.0:0")
+
+
+def test_a_server_that_others_reach_by_its_own_option_does_not_start_before_it_is_told_that_they_may():
+    """What gunicorn is told on its command line goes past the settings."""
+    with started(APP_ON_FAKES, *ANY_ADDRESS, OPEN="false") as process:
+        try:
+            _, log = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert log.splitlines()[-1].startswith("error: There is no access control yet.")
+    assert "Booting worker" not in log
+
+
+def test_a_server_that_others_reach_says_so_when_it_starts():
+    with serving(APP_ON_FAKES, *ANY_ADDRESS, WORKERS="1", OPEN="true") as server:
+        assert server.ask(get("/healthz")).status == 200
+    (line,) = (line for line in map(orjson.loads, server.log) if line["event"] == "open")
+    assert (line["level"], line["logger"]) == ("WARNING", "service.start")
+    assert line["note"].startswith(
+        "There is no access control: whoever reaches this service may read and write"
+    )
+
+
+def test_a_server_that_only_this_machine_reaches_says_nothing_of_it():
+    with serving(APP_ON_FAKES, WORKERS="1", OPEN="true") as server:
+        assert server.ask(get("/healthz")).status == 200
+    assert "access control" not in "".join(server.log)
 
 
 def test_guidance_that_cannot_be_read_stops_the_start(tmp_path):

@@ -27,6 +27,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_CORS_ORIGINS": "https://app.example.org,http://127.0.0.1:9000",
         "SERVICE_HOST": "0.0.0.0",
         "SERVICE_PORT": "9000",
+        "SERVICE_OPEN": "true",
         "SERVICE_WORKERS": "3",
         "SERVICE_CONNECTIONS": "10",
         "SERVICE_MAX_BODY_BYTES": "2048",
@@ -39,9 +40,48 @@ def test_every_variable_is_read(tmp_path):
     }
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
+    assert settings.open is True
+    others = given.keys() - {"SERVICE_OPEN"}
     assert all(
-        str(getattr(settings, name.removeprefix("SERVICE_").lower())) == text for name, text in given.items()
+        str(getattr(settings, name.removeprefix("SERVICE_").lower())) == given[name] for name in others
     )
+
+
+LOOPBACK = ("127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1")
+REACHABLE = (
+    "0.0.0.0",
+    "::",
+    "",
+    "10.0.0.1",
+    "192.0.2.1",
+    "2001:db8::1",
+    "::ffff:10.0.0.1",
+    "fhir.example.org",
+)
+REACHABLE += ("127.0.0.1.example.org", "localhost.example.org", "1.127.0.0", "127.1", "0")
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_the_service_listens_on_a_loopback_address_without_being_told(host):
+    from_environment({"SERVICE_HOST": host}).check_address()
+
+
+@pytest.mark.parametrize("host", REACHABLE)
+def test_the_service_listens_where_others_reach_it_only_if_it_is_told_to(host):
+    """There is no access control."""
+    for given in ({}, {"SERVICE_OPEN": "false"}):
+        with pytest.raises(SettingsError) as refused:
+            from_environment({"SERVICE_HOST": host, **given}).check_address()
+        (fault,) = refused.value.faults
+        assert "SERVICE_HOST" in fault
+        assert "SERVICE_OPEN=true" in fault
+    from_environment({"SERVICE_HOST": host, "SERVICE_OPEN": "true"}).check_address()
+
+
+@pytest.mark.parametrize("text", ["", "1", "yes", "True", "TRUE", " true", "on"])
+def test_what_is_true_or_false_is_said_in_these_words(text):
+    with pytest.raises(SettingsError, match="SERVICE_OPEN: Expected true or false"):
+        from_environment({"SERVICE_OPEN": text})
 
 
 def test_all_faults_are_reported_together():
