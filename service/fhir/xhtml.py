@@ -8,6 +8,7 @@ Source: https://hl7.org/fhir/R4/narrative.html (txt-1, txt-2)
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.entities import name2codepoint
 from typing import Final
 from xml.parsers import expat
@@ -44,6 +45,33 @@ def is_narrative(div: str) -> bool:
     except (expat.ExpatError, _NotAllowed):
         return False
     return reader.says_something
+
+
+# What a reader's browser would load from elsewhere, or let lie over the page, is not passed on.
+
+_TAG = re.compile(r"""<[A-Za-z][^\s/>]*+(?:\s++[^\s=/>"']++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+'))++\s*+/?>""")
+_ATTRIBUTE = re.compile(r"""\s++(?P<name>[^\s=/>"']++)\s*+=\s*+(?:"(?P<value>[^"]*+)"|'(?P<other>[^']*+)')""")
+_SHOWN_IMAGE = re.compile(r"#|data:image/|(?![/\\])[^\x00-\x20:\\]*\Z", re.IGNORECASE)
+"""An image that is contained, is data, or is relative to where the narrative itself came from."""
+
+
+def presentable(div: str) -> str:
+    """Returns a narrative without `style`, and without the addresses of images on other servers.
+
+    Args:
+        div: of which `is_narrative` is true, so that a tag is a tag and no attribute has a `<`.
+
+    Source:
+        R4 security.html#narrative (an image tells its server who reads what; styles can mislead).
+    """
+    return _TAG.sub(lambda tag: _ATTRIBUTE.sub(_shown_attribute, tag[0]), div)
+
+
+def _shown_attribute(attribute: re.Match[str]) -> str:
+    name = attribute["name"]
+    value = attribute["value"] if attribute["value"] is not None else attribute["other"]
+    is_shown = name != "style" and (name != "src" or _SHOWN_IMAGE.match(unescape(value)))
+    return attribute[0] if is_shown else ""
 
 
 def links_in(div: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from service.assess import Judged
+from service.errors import Problem
 from service.records.meta import instant, members, stamped
 from service.records.provenance import Step, audit_event, provenance
 from service.results.risk_assessment import withdrawn
@@ -33,12 +34,14 @@ class Content(NamedTuple):
         data: its bytes, known to be strict JSON.
         judged: its result.
         updated: microseconds since 1970 UTC.
+        notices: what its sender should know of how it is stored.
     """
 
     of_id: str
     data: bytes
     judged: Judged
     updated: int
+    notices: tuple[Problem, ...] = ()
 
 
 class Drafts(NamedTuple):

@@ -1,11 +1,18 @@
-"""Gives a resource its id, version and time, and leaves every other byte of it as it came."""
+"""Gives a resource its id, version and time, and leaves every other byte of it as it came.
+
+Only a narrative may lose something: what would act on those who read it.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import orjson
+
+from service.fhir import xhtml
+from service.fhir.json import BodyLimits, read
 
 Members = dict[str, msgspec.Raw]
 """The members of a JSON object, each value in the bytes in which it was written."""
@@ -13,6 +20,9 @@ Members = dict[str, msgspec.Raw]
 _OURS = frozenset(("resourceType", "id", "_id", "meta"))
 _OUR_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WITH_NARRATIVES = frozenset(("text", "contained"))
+_ANY_DEPTH = 1 << 30
+_write = msgspec.json.Encoder(decimal_format="number").encode
 _read = msgspec.json.Decoder(Members).decode
 
 
@@ -25,6 +35,36 @@ def instant(microseconds: int) -> str:
     """Returns a moment, in microseconds since 1970 UTC, as a FHIR instant."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def presentable(body: bytes) -> bytes:
+    """Returns a resource whose narratives, its own and those contained, may be shown to its readers.
+
+    Args:
+        body: strict JSON of one resource in which every narrative is one of R4.
+    """
+    if b"<div" not in body and b"\\u" not in body:
+        return body
+    given = members(body)
+    changed = {name: _with_presentable(given[name]) for name in _WITH_NARRATIVES & given.keys()}
+    if all(raw is given[name] for name, raw in changed.items()):
+        return body
+    written = (b"%b:%b" % (orjson.dumps(name), changed.get(name, raw)) for name, raw in given.items())
+    return b"{%b}" % b",".join(written)
+
+
+def _with_presentable(raw: msgspec.Raw) -> bytes | msgspec.Raw:
+    """Returns the value of a member as it came, or written anew where a narrative in it had to change."""
+    whole = read(b'{"member":%b}' % bytes(raw), BodyLimits(len(bytes(raw)) + 16, _ANY_DEPTH))
+    pending: list[Any] = [whole]
+    is_changed = False
+    for value in pending:  # grows while it is read
+        div = value.get("div") if isinstance(value, dict) else None
+        if isinstance(div, str) and div != (shown := xhtml.presentable(div)):
+            value["div"], is_changed = shown, True
+        inside = value.values() if isinstance(value, dict) else value
+        pending += [member for member in inside if isinstance(member, dict | list)]
+    return _write(whole["member"]) if is_changed else raw
 
 
 def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:

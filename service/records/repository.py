@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.assess import Assessor
+from service.assess import Assessor, Judged
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
-from service.records.meta import members
+from service.records.meta import members, presentable
 from service.storage.model import (
     Draft,
     History,
@@ -61,12 +61,14 @@ class Stored(NamedTuple):
         is_new: whether this version was stored just now, not found.
         risk: the version of its result; None where it has none.
         guidance: `url|version` of the guidance that made the result; empty where it was not scored now.
+        notices: what the sender should know of it.
     """
 
     record: Record
     is_new: bool
     risk: Record | None
     guidance: str
+    notices: tuple[Problem, ...] = ()
 
 
 def microseconds() -> int:
@@ -159,7 +161,7 @@ class Repository:
             found = None if condition is None else claim_one(transaction, condition)
             if found is not None:
                 return Stored(found, is_new=False, risk=transaction.read(RISK, found.id), guidance="")
-            return self._store_version(transaction, Content(of_id, data, judged, self._clock()), None)
+            return self._store_version(transaction, self._content(of_id, data, judged), None)
 
     def update(
         self, of_id: str, data: bytes, *, expected: Collection[int] | None = None, unit: Unit | None = None
@@ -186,7 +188,7 @@ class Repository:
                 raise NotFound(UNKNOWN_ID)
             if expected is not None and current.version not in expected:
                 raise PreconditionFailed(OTHER_VERSION)
-            return self._store_version(transaction, Content(of_id, data, judged, self._clock()), current)
+            return self._store_version(transaction, self._content(of_id, data, judged), current)
 
     def read(self, kind: str, of_id: str, unit: Unit | None = None) -> Record:
         """Returns the current version; raises NotFound and Unavailable."""
@@ -214,6 +216,11 @@ class Repository:
             raise NotFound(UNKNOWN_ID)
         return found
 
+    def _content(self, of_id: str, data: bytes, judged: Judged) -> Content:
+        shown = presentable(data)
+        notices = () if shown is data else (NARRATIVE_CHANGED,)
+        return Content(of_id, shown, judged, self._clock(), notices)
+
     def _store_version(self, transaction: Writing, content: Content, current: Record | None) -> Stored:
         # What is new has no result yet, so the store is not asked for it.
         risk_before = None if current is None else transaction.read(RISK, content.of_id)
@@ -223,11 +230,11 @@ class Repository:
             new = [draft for draft in (drafts.response, drafts.risk, *drafts.trail) if draft is not None]
             records = transaction.create_all(new)
             risk = records[1] if drafts.risk else None
-            return Stored(records[0], is_new=True, risk=risk, guidance=guidance)
+            return Stored(records[0], is_new=True, risk=risk, guidance=guidance, notices=content.notices)
         response = transaction.update(drafts.response, expected=current.version)
         risk = None if drafts.risk is None else _create_or_update(transaction, drafts.risk, risk_before)
         transaction.create_all(drafts.trail)
-        return Stored(response, is_new=True, risk=risk, guidance=guidance)
+        return Stored(response, is_new=True, risk=risk, guidance=guidance, notices=content.notices)
 
 
 def _create_or_update(transaction: Writing, draft: Draft, current: Record | None) -> Record:
@@ -245,6 +252,11 @@ def _check_id(data: bytes, of_id: str) -> None:
 # What went wrong in the store, as an error that may be shown to the caller.
 
 UNKNOWN_ID = Problem("id-unknown", "No resource of this type has this id.")
+NARRATIVE_CHANGED = Problem(
+    "narrative-changed",
+    "The narrative was stored without style and without the addresses of images on other servers.",
+    severity="information",
+)
 OTHER_VERSION = Problem(
     "version-conflict", "The resource has another version by now. Expected: If-Match with its current ETag."
 )

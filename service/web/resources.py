@@ -124,7 +124,7 @@ class StoredType:
         if wanted == "minimal":
             return Reply(status, b"", headers, version)
         if wanted == "OperationOutcome":
-            outcome = self._deployment.outcome([STORED if stored.is_new else FOUND])
+            outcome = self._deployment.outcome([STORED if stored.is_new else FOUND, *stored.notices])
             return json_reply(outcome, content_type, *headers, status=status)._replace(version=version)
         return Reply(status, stored.record.body, (("Content-Type", content_type), *headers), version)
 

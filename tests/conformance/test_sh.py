@@ -193,6 +193,64 @@ def test_sh08_a_narrative_of_a_contained_resource_is_held_to_the_same(ehr):
     issues_of(ehr.post(TYPE, small(contained=[doctor], author={"reference": "#d"})), 400, 422)
 
 
+REMOTE = "https://elsewhere.example.org/seen.png"
+ACTING = f'<p style="position: fixed">x</p><img alt="x" src="{REMOTE}"/><img alt="y" src="#pic"/>'
+SHOWN = '<p>x</p><img alt="x"/><img alt="y" src="#pic"/>'
+
+
+def divided(content):
+    return {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{content}</div>'}
+
+
+def with_narratives(content):
+    picture = {"resourceType": "Binary", "id": "pic", "contentType": "image/png", "data": "iVBORw0KGgo="}
+    doctor = {"resourceType": "Practitioner", "id": "d", "text": divided(content)}
+    return small(text=divided(content), contained=[picture, doctor], author={"reference": "#d"})
+
+
+def test_sh08_no_reader_is_sent_the_style_or_the_remote_images_of_a_sender(ehr):
+    answer = ehr.post(TYPE, with_narratives(ACTING))
+    assert answer.status == 201
+    id_ = answer.json["id"]
+    said = [
+        answer.json,
+        ehr.put(f"{TYPE}/{id_}", with_narratives(ACTING) | {"id": id_}).json,
+        ehr.read(f"{TYPE}/{id_}"),
+        ehr.read(f"{TYPE}/{id_}/_history/1"),
+        ehr.read(f"{TYPE}/{id_}/_history"),
+        ehr.read(f"{TYPE}?_id={id_}"),
+        ehr.read(f"RiskAssessment?_id={id_}&_include=RiskAssessment:basis"),
+        ehr.read(f"{TYPE}/{id_}?_summary=text"),
+    ]
+    for document in said:
+        text = str(document)
+        assert SHOWN in text
+        assert (REMOTE in text, "position: fixed" in text) == (False, False)
+
+
+def test_sh08_a_bundle_stores_narratives_in_the_same_way(ehr):
+    for kind in ("batch", "transaction"):
+        entry = {"resource": with_narratives(ACTING), "request": {"method": "POST", "url": TYPE}}
+        answer = ehr.post("", {"resourceType": "Bundle", "type": kind, "entry": [entry]}).json
+        location = answer["entry"][0]["response"]["location"]
+        assert ehr.read(location[location.index(TYPE) :])["text"] == divided(SHOWN)
+
+
+def test_sh08_the_sender_is_told_that_a_narrative_was_changed(ehr):
+    told = ehr.post(TYPE, with_narratives(ACTING), prefer="return=OperationOutcome").json["issue"]
+    assert [issue["details"]["coding"][0]["code"] for issue in told] == ["stored", "narrative-changed"]
+    told = ehr.post(TYPE, with_narratives(SHOWN), prefer="return=OperationOutcome").json["issue"]
+    assert [issue["details"]["coding"][0]["code"] for issue in told] == ["stored"]
+
+
+def test_sh08_of_a_narrative_that_may_be_shown_no_byte_changes(ehr):
+    document = with_narratives(SHOWN)
+    stored = ehr.create(document)
+    assert {name: stored[name] for name in ("text", "contained")} == {
+        name: document[name] for name in ("text", "contained")
+    }
+
+
 def test_sh08_no_line_of_the_log_can_be_made_from_outside(ehr, caplog):
     with caplog.at_level(logging.DEBUG):
         ehr.get(f"{TYPE}/%0d%0aInjected", x_request_id="abc")

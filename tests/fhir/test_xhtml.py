@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.fhir.xhtml import is_narrative, links_in
+from service.fhir.xhtml import is_narrative, links_in, presentable
 
 
 def div(content: str) -> str:
@@ -130,3 +130,54 @@ def test_the_links_of_a_narrative_are_those_that_a_reader_follows_or_sees():
 @pytest.mark.parametrize("text", ["", "<p>", div("<script/>"), div('<a href="#a">x</a><b>')])
 def test_what_is_no_narrative_has_no_links(text):
     assert links_in(text) == frozenset()
+
+
+IMAGE = "https://elsewhere.example.org/x.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ('<p style="position: fixed">x</p>', "<p>x</p>"),
+        ("<p\n\tstyle = 'color: red' class='y'>x</p>", "<p class='y'>x</p>"),
+        ('<p title="a > b" style="x" lang="en">y</p>', '<p title="a > b" lang="en">y</p>'),
+        ("<p title=\"it's\" style='\"'>y</p>", '<p title="it\'s">y</p>'),
+        (f'<img alt="x" src="{IMAGE}"/>', '<img alt="x"/>'),
+        (f"<img src='{IMAGE}' />", "<img />"),
+        (f'<img src="{IMAGE.upper()}"/>', "<img/>"),
+        ('<img src="&#104;ttps://elsewhere.example.org/x.png" alt="x"/>', '<img alt="x"/>'),
+        ('<img src="//elsewhere.example.org/x.png"/>', "<img/>"),
+        ('<img src="/\\elsewhere.example.org/x.png"/>', "<img/>"),
+        ('<img src="\\\\elsewhere.example.org/x.png"/>', "<img/>"),
+        ('<img src="ftp://elsewhere.example.org/x.png"/>', "<img/>"),
+        ('<img src="urn:uuid:1"/>', "<img/>"),
+        ('<img src="?x=http://elsewhere.example.org"/>', "<img/>"),
+        ("<!-- <p title=' --><p style='x'>y</p>", "<!-- <p title=' --><p>y</p>"),
+        ("<!-- it's --><p style='x'>it's</p>", "<!-- it's --><p>it's</p>"),
+    ],
+)
+def test_what_would_act_on_the_reader_is_not_passed_on(content, shown):
+    assert is_narrative(div(content))
+    assert presentable(div(content)) == div(shown)
+    assert is_narrative(div(shown))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<img src="#pic" alt="x"/>',
+        '<img src="data:image/png;base64,iVBORw0KGgo="/>',
+        '<img src="pictures/a.png"/>',
+        f'<a href="{IMAGE}" class="style">style="x"</a>',
+        '<p title="style=&quot;x&quot;">a &lt;p style="x"&gt;</p>',
+        "<table border='0' width='100%'><tr><td nowrap='nowrap'>x</td></tr></table>",
+    ],
+)
+def test_everything_else_of_a_narrative_stays_as_it_came(content):
+    assert presentable(div(content)) == div(content)
+
+
+def test_a_long_narrative_is_made_presentable_in_one_pass():
+    odd = "<p " + "a='b' " * 50_000 + "/>"
+    assert presentable(div(odd + "<p style='x'/>" * 50_000)) == div(odd + "<p/>" * 50_000)
+    assert presentable("<p a" * 100_000) == "<p a" * 100_000
