@@ -5,13 +5,20 @@ A response comes typed from the accept path or as plain JSON from the full path;
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
 from service.fhir.accept import AcceptedResponse, Identifier, Reference
-from service.fhir.extensions import DATA_ABSENT_REASON
+from service.fhir.extensions import DATA_ABSENT_REASON, mappings
 from service.fhir.json import Json, MutableJson
+from service.fhir.shapes import Element, Shape, shape_of
+from service.fhir.structure import is_of_type
+
+CONTAINED: Final = "Named in the response, which contains it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +26,9 @@ class ResponseContext:
     """What a result repeats of its response, as plain JSON values; None where the response does not state it.
 
     References and identifiers are cut to what can stand in another resource: reference, type,
-    identifier (use, system, value) and display, or the reason why there is none. A reference to a
-    contained resource is left out, since the result does not contain it.
+    identifier (use, system, value) and display, or the reason why there is none. A subject or encounter
+    that the response contains stands in `contained`, cut to what says who or what it is, under the name of
+    its element as id.
     """
 
     id: str | None
@@ -30,6 +38,7 @@ class ResponseContext:
     subject: Json | None
     encounter: Json | None
     authored: str | None
+    contained: tuple[Json, ...] = ()
 
 
 def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
@@ -47,15 +56,32 @@ def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
 
 def context_from_resource(response: Json) -> ResponseContext:
     """Returns the context of a response in which `structure.check_response` has found no problem."""
+    subject, encounter = (_about(response, name) for name in ("subject", "encounter"))
     return ResponseContext(
         id=response.get("id"),
         identifier=portable_identifier(response.get("identifier")),
         questionnaire=response.get("questionnaire"),
         status=response["status"],
-        subject=portable_reference(response.get("subject")),
-        encounter=portable_reference(response.get("encounter")),
+        subject=subject.reference,
+        encounter=encounter.reference,
         authored=response.get("authored"),
+        contained=tuple(kept for _, kept in (subject, encounter) if kept is not None),
     )
+
+
+def referred(reference: Json | None, response: Json) -> Json | None:
+    """Returns of a reference in a response what can stand elsewhere, or None where nothing can.
+
+    What the response contains is named by its type and identifier, else as what it is: contained.
+    """
+    inside = _inside(reference, response)
+    if reference is None or inside is None:
+        return portable_reference(reference)
+    identifiers = (portable_identifier(found) for found in _identifiers(inside))
+    identifier = next((found for found in identifiers if found is not None), None)
+    named = {"type": inside["resourceType"], **({"identifier": identifier} if identifier else {})}
+    named |= portable_reference(reference) or {}
+    return named if named.keys() & {"identifier", "display"} else named | {"display": CONTAINED}
 
 
 def portable_reference(reference: Json | None) -> Json | None:
@@ -106,3 +132,96 @@ def _accepted_identifier(identifier: Identifier | UnsetType) -> Json | None:
 def _stated(element: Reference | Identifier, names: tuple[str, ...]) -> MutableJson:
     """Returns those of the properties that the element states, in this order."""
     return {name: value for name in names if (value := getattr(element, name)) is not UNSET}
+
+
+# Whom and what a response is about, where it contains them.
+
+_KEPT: Final = {
+    "Patient": "identifier:Identifier* active:boolean name:HumanName* birthDate:date "
+    "gender:code{male|female|other|unknown}",
+    "Group": "identifier:Identifier* active:boolean name:string actual:boolean! quantity:unsignedInt "
+    "type:code!{person|animal|practitioner|device|medication|substance}",
+    "Encounter": "identifier:Identifier* class:Coding! type:CodeableConcept* period:Period "
+    "status:code!{planned|arrived|triaged|in-progress|onleave|finished|cancelled|entered-in-error|unknown}",
+}
+"""What a result keeps of a contained resource: who or what it is; no picture, text, address or contact."""
+
+_NOT_KEPT: Final = frozenset({"id", "extension", "assigner"})
+
+
+class _About(NamedTuple):
+    """A Reference as a result has it, and what the result contains for it."""
+
+    reference: Json | None
+    contained: Json | None
+
+
+@cache
+def _kept_shapes() -> Mapping[str, Shape]:
+    return {name: shape_of(name, body) for name, body in _KEPT.items()}
+
+
+def _about(response: Json, name: str) -> _About:
+    reference = response.get(name)
+    inside = _inside(reference, response)
+    kept = None if inside is None else _kept(inside, name)
+    if reference is None or kept is None:
+        return _About(referred(reference, response), None)
+    stated = {key: reference[key] for key in ("type", "display") if key in reference}
+    identifier = portable_identifier(reference.get("identifier"))
+    stated |= {} if identifier is None else {"identifier": identifier}
+    return _About({"reference": f"#{name}", **stated}, kept)
+
+
+def _inside(reference: Json | None, response: Json) -> Json | None:
+    """Returns the contained resource that a Reference leads to, or None."""
+    literal = "" if reference is None else reference.get("reference", "")
+    found = (inside for inside in mappings(response.get("contained")) if literal == f"#{inside.get('id')}")
+    return next(found, None)
+
+
+def _identifiers(resource: Json) -> Iterator[Json]:
+    """Yields the identifiers of a contained resource of any type; one that is none of R4 is passed over."""
+    stated = resource.get("identifier")
+    listed = stated if isinstance(stated, list) else [stated]
+    return (found for found in listed if isinstance(found, dict) and is_of_type(found, "Identifier"))
+
+
+def _kept(resource: Json, name: str) -> Json | None:
+    """Returns a contained resource as a result contains it, or None where it would not be one of R4."""
+    shape = _kept_shapes().get(resource["resourceType"])
+    if shape is None:
+        return None
+    plain = _plain({key: member for key, member in resource.items() if key in shape.elements})
+    kept = {key: member for key, member in plain.items() if _is_sound(member, shape.elements[key])}
+    if any(names.isdisjoint(kept) for _, names in shape.required):
+        return None
+    return {"resourceType": resource["resourceType"], "id": name, **kept}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value without ids, extensions and what refers to something else."""
+    if isinstance(value, list):
+        return [plain for member in value if (plain := _plain(member)) not in (None, {}, [])]
+    if not isinstance(value, dict):
+        return value
+    members = ((name, _plain(member)) for name, member in value.items() if _is_plain(name))
+    return {name: member for name, member in members if member not in (None, {}, [])}
+
+
+def _is_plain(name: str) -> bool:
+    return name not in _NOT_KEPT and not name.startswith("_")
+
+
+def _is_sound(member: Any, element: Element) -> bool:
+    if element.many is not isinstance(member, list):
+        return False
+    return all(_is_of(value, element) for value in (member if element.many else [member]))
+
+
+def _is_of(value: Any, element: Element) -> bool:
+    if type(value) not in element.types:
+        return False
+    if element.shape:
+        return is_of_type(value, element.shape)
+    return element.accepts is None or bool(element.accepts(value))

@@ -45,6 +45,11 @@ def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Proble
     return tuple(_Check(at).run(resource, resource_type))
 
 
+def is_of_type(value: Json, type_name: str) -> bool:
+    """Returns whether a value of a datatype has the structure that R4 gives it."""
+    return not _Check(type_name).run(value, type_name)
+
+
 class _Check:
     """One pass over one resource; `root` is its FHIRPath."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service.fhir.json import Json, MutableJson
-from service.fhir.response_context import portable_reference
+from service.fhir.response_context import referred
 
 _SERVICE: Final = {"display": "Questionnaire guidance service"}
 _NOT_STATED: Final = {"display": "Not stated in the response"}
@@ -68,7 +68,7 @@ def provenance(step: Step, resource: Mapping[str, Any]) -> Json:
 def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
     """Returns the AuditEvent of a stored version, without id; arguments as `provenance` has them."""
     code, action = ("update", "U") if step.before else ("create", "C")
-    subject = portable_reference(resource.get("subject"))
+    subject = referred(resource.get("subject"), resource)
     return {
         "resourceType": "AuditEvent",
         "text": _text("A response was received and stored."),
@@ -90,8 +90,8 @@ _PATIENT: Final = {"system": _ROLE, "code": "1", "display": "Patient"}
 
 
 def _agents(resource: Mapping[str, Any]) -> Iterator[Json]:
-    author = portable_reference(resource.get("author"))
-    source = portable_reference(resource.get("source"))
+    author = referred(resource.get("author"), resource)
+    source = referred(resource.get("source"), resource)
     if author is None and source is None:
         yield _agent("author", "Author", _NOT_STATED)
     if author is not None:

@@ -55,7 +55,7 @@ class Renderer:
     def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
         identity = guidance.written.identity
         self._guidance = guidance
-        self._contained = _fragment([_device(identity)])
+        self._device = _fragment(_device(identity))
         self._method = _fragment(_method(identity, urls))
         self._code = _fragment(_code(identity))
         self._intended = _fragment({"text": f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"})
@@ -87,7 +87,7 @@ class Renderer:
                 "status": "generated",
                 "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
             },
-            "contained": self._contained,
+            "contained": [self._device, *context.contained],
             "extension": orjson.Fragment(array(self._extensions.of_result(result))),
             "status": "final" if is_final else "preliminary",
             "method": self._method,

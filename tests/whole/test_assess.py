@@ -413,3 +413,18 @@ def test_a_subject_that_may_be_a_patient_is_assessed_and_kept(
     assessed: Assessed, sample: Sample, subject: Json
 ) -> None:
     assert assessed(sample("plain-eyelid") | {"subject": subject})["subject"] == subject
+
+
+def test_k16_a_contained_subject_stays_in_the_result_byte_for_byte_the_same(
+    assessor: Assessor, sample: Sample, union: Any
+) -> None:
+    patient = {"resourceType": "Patient", "id": "assessor", "name": [{"text": "Ada"}], "gender": "female"}
+    visit = {"resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "AMB"}}
+    head = {"subject": {"reference": "#assessor"}, "encounter": {"reference": "#v"}}
+    response = sample("plain-eyelid") | head | {"contained": [visit, patient]}
+    body = assessor.assess_body(orjson.dumps(response)).body
+    assert body == assessor.assess_body(orjson.dumps(response | {"contained": [patient, visit]})).body
+    risk = orjson.loads(body)
+    assert (risk["subject"], risk["encounter"]) == ({"reference": "#subject"}, {"reference": "#encounter"})
+    assert risk["contained"][1:] == [patient | {"id": "subject"}, visit | {"id": "encounter"}]
+    assert union([risk]) == [[]]
