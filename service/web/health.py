@@ -16,6 +16,10 @@ STOPPING: Final = "service.stopping"
 """What the WSGI environment calls the state of a process that is about to stop."""
 
 
+PROBES: Final = frozenset(("/healthz", "/readyz"))
+"""Paths of the two probes: they are answered even where there is no place for another request."""
+
+
 class Probes:
     """The views of the two probes.
 

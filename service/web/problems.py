@@ -71,14 +71,15 @@ def raw_response(exc: BaseException, base: str = "", canonicals: Canonicals = AS
     """Returns a whole HTTP response with an OperationOutcome, after which the connection closes.
 
     Args:
-        exc: what gunicorn, or the application, raised.
+        exc: what gunicorn, the worker, or the application, raised.
         base: public FHIR base.
         canonicals: the canonical urls of what this service defines itself.
     """
     status, problem = _answer(exc)
     deployment = Deployment(base, canonicals)
     body = orjson.dumps(deployment.outcome([problem]))
-    headers = (
+    headers: tuple[Header, ...] = (
+        *((("Retry-After", str(exc.retry_after_s)),) if isinstance(exc, Unavailable) else ()),
         ("Connection", "close"),
         ("Content-Type", FHIR_JSON),
         ("Content-Length", str(len(body))),
@@ -91,6 +92,8 @@ def raw_response(exc: BaseException, base: str = "", canonicals: Canonicals = AS
 
 
 def _answer(exc: BaseException) -> tuple[int, Problem]:
+    if isinstance(exc, Unavailable):
+        return STATUS[Unavailable], exc.problems[0]
     for kind, status, problem in _ANSWERS:
         if isinstance(exc, kind):
             return status, problem

@@ -1,4 +1,9 @@
-"""The gunicorn worker: greenlets, a deadline for every request, errors as OperationOutcome, a slow end.
+"""The gunicorn worker: greenlets, a deadline for every request, places for the probes, a slow end.
+
+A worker has so many places for connections, and a few more in reserve. Once these are taken too, the
+connection on which nothing has run for the longest is closed for the next one. Requests run in the places
+alone; in the reserve only the probes are answered, all others are told to come again. So neither idle
+connections nor half-sent requests keep anybody from learning whether the worker lives.
 
 A worker that is told to stop first says that it is not ready and serves on, new connections too, so
 that a load balancer looks elsewhere before anyone is refused. gunicorn's master closes its own
@@ -19,20 +24,31 @@ import logging
 import os
 import signal
 from contextlib import suppress
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import SHUT_RD
-from typing import Any
+from typing import Any, Final
 
 from gevent import Timeout, monkey, spawn_later
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
+from service.errors import Problem, Unavailable
 from service.fhir.definitions import Canonicals
 from service.settings import from_environment
+from service.web.health import PROBES
 from service.web.problems import raw_response
 
 _LOG = logging.getLogger("service.worker")
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LAST_WAIT_S = 1
+
+RESERVE: Final = 16
+"""Places for connections beyond those for requests. A connection that is opened while all places are taken by
+running requests has that many more to send its request before the next one takes its own."""
+_OTHER_FILES: Final = 64  # what a process has open besides: the store, the sandbox, the log
+_BUSY: Final = Problem(
+    "server-busy", "All places of the server are taken. The same request may succeed in a moment."
+)
 
 
 def hold_signals() -> None:
@@ -59,7 +75,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self._settings = from_environment(os.environ)
         self._stopping = False
         self._used = False
-        self._idle: set[Any] = set()
+        self._open = self._running = 0  # connections, and requests on them
+        self._idle: dict[Any, None] = {}  # those on which nothing runs, the longest first
+        self._places = self.worker_connections
+        self.worker_connections += RESERVE
+        _allow_files(self.worker_connections + _OTHER_FILES)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -86,21 +106,28 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serves one connection."""
         self._used = True
-        self._idle.add(client)
+        self._open += 1
+        self._make_room()
+        self._idle[client] = None
         try:
             super().handle(listener, client, addr)
         finally:
-            self._idle.discard(client)
+            self._open -= 1
+            self._idle.pop(client, None)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serves one request; a sender or reader slower than the deadline loses its connection.
 
         A request that comes while the worker stops is the last one of its connection, and its answer
-        says so. A connection whose last answer promised to keep it is kept.
+        says so. A connection whose last answer promised to keep it is kept, unless places run out.
         """
-        self._idle.discard(sock)
+        self._idle.pop(sock, None)
+        if self._running >= self._places and req.path not in PROBES:
+            self.handle_error(req, sock, addr, Unavailable(_BUSY, retry_after_s=1))
+            raise StopIteration
         if self._stopping:
             req.force_close()
+        self._running += 1
         deadline = Timeout.start_new(self._settings.request_timeout_s)
         try:
             super().handle_request(listener_name, req, sock, addr)
@@ -110,20 +137,40 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             _LOG.warning({"event": "deadline"})
             raise StopIteration from None
         finally:
+            self._running -= 1
             deadline.close()
-        self._idle.add(sock)
+        self._idle[sock] = None
+        self._make_room()
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
-        """Answers what gunicorn could not read, or the application's own breakdown."""
+        """Answers what gunicorn could not read, what has no place, or the application's own breakdown."""
         _LOG.warning({"event": "refused", "kind": type(exc).__name__})
         urls = Canonicals(self._settings.canonical_base)
         util.write_nonblock(client, raw_response(exc, self._settings.public_base, urls))
+
+    def _make_room(self) -> None:
+        """Closes the connection on which nothing has run for the longest, if all places are taken.
+
+        Where something runs on all of them, the first that has been answered makes room.
+        """
+        client = next(iter(self._idle), None)
+        if client is not None and self._open >= self.worker_connections:
+            del self._idle[client]
+            with suppress(OSError):
+                _hear_no_more(client)
 
     def _leave(self, sig: int) -> None:
         super().handle_exit(sig, None)
         for client in tuple(self._idle):
             with suppress(OSError):
                 _hear_no_more(client)
+
+
+def _allow_files(number: int) -> None:
+    """Lets this process have so many files open, as far as the system allows it to raise its own limit."""
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    if soft != RLIM_INFINITY and soft < number:
+        setrlimit(RLIMIT_NOFILE, (number if hard == RLIM_INFINITY else min(number, hard), hard))
 
 
 def _hear_no_more(client: Any) -> None:

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,14 @@ import orjson
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 60
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Asks again and again, as long as patience lasts."""
+    limit = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)  # leaves the processor to the server
 
 
 class Served:

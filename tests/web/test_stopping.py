@@ -11,17 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started
+from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started, until
 
 HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
-
-
-def until(condition):
-    """Asks again and again, as long as patience lasts."""
-    limit = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)  # leaves the processor to the server
 
 
 def is_not_ready(server):
