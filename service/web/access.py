@@ -54,15 +54,17 @@ _READABLE_HEADERS: Final = (
     "Content-Location",
     "Link",
     "X-Request-Id",
+    "X-Correlation-Id",
     "X-Guidance",
+    "Allow",
     "WWW-Authenticate",
     "Retry-After",
 )
+"""What an app may read beside the headers that every browser gives it; a test compares it with what is sent."""
+
 EXPOSED: Final[Header] = ("Access-Control-Expose-Headers", ", ".join(_READABLE_HEADERS))
 ANY_ORIGIN: Final[tuple[Header, ...]] = (("Access-Control-Allow-Origin", "*"), EXPOSED)
 
-# Every method, whatever the path answers: an app is to read a 404 or 405 and not only "network error".
-_METHODS: Final[Header] = ("Access-Control-Allow-Methods", "DELETE, GET, HEAD, PATCH, POST, PUT")
 _MAX_AGE_S: Final[Header] = ("Access-Control-Max-Age", "7200")
 _COMMON_HEADERS: Final = (
     "authorization",
@@ -103,16 +105,21 @@ def is_preflight(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def preflight(reply: Reply, environ: Mapping[str, Any]) -> Reply:
+def preflight(reply: Reply, environ: Mapping[str, Any], methods: str) -> Reply:
     """Returns what an app may send whose origin is let in.
+
+    All methods of the service are named, whatever the path answers: an app is to read a 404 or 405 and not
+    only "network error". A method that no path answers is not among them.
 
     Args:
         reply: the plain answer to OPTIONS; where the path is unknown, the app is let through to its 404.
         environ: the WSGI environment.
+        methods: those of all routes, with commas between.
     """
     plain = reply.headers if reply.status == 204 else ()
     allowed = ", ".join(_allowed(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")))
-    return Reply(204, b"", (*plain, _METHODS, ("Access-Control-Allow-Headers", allowed), _MAX_AGE_S))
+    methods_header = ("Access-Control-Allow-Methods", methods)
+    return Reply(204, b"", (*plain, methods_header, ("Access-Control-Allow-Headers", allowed), _MAX_AGE_S))
 
 
 def _allowed(requested: str) -> Iterable[str]:

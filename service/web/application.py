@@ -62,7 +62,7 @@ class Application(Flask):
         self.routes = tuple(routes)
         self.stopping = False
         self._deployment = deployment
-        self._completion = Completion(deployment)
+        self._completion = Completion(self.routes, deployment)
         self._paths = by_path(self.routes)
         self.url_map.converters["id"] = FhirId
         self.url_map.strict_slashes = self.url_map.merge_slashes = False
@@ -130,7 +130,7 @@ class FhirApplication:
     def __init__(self, other: WSGIApplication, routes: Sequence[Route], deployment: Deployment) -> None:
         self.other = other
         self._deployment = deployment
-        self._completion = Completion(deployment)
+        self._completion = Completion(routes, deployment)
         self.router = Router(
             route for route in routes if route.path == BASE_PATH or route.path.startswith(_BELOW)
         )
@@ -174,8 +174,9 @@ class Begun(NamedTuple):
 class Completion:
     """Adds to an answer what every answer carries, and writes its line to the log."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, routes: Iterable[Route], deployment: Deployment) -> None:
         self._origins = deployment.origins
+        self._methods = ", ".join(sorted({"HEAD", *(route.method for route in routes)}))
         self._standing = deployment.standing_headers
 
     def of(self, reply: Reply, route: Route | None, environ: WSGIEnvironment, begun: Begun) -> Reply:
@@ -189,7 +190,7 @@ class Completion:
         """
         is_public = route is not None and route.access is Access.PUBLIC
         if is_preflight(environ) and (is_public or environ["HTTP_ORIGIN"] in self._origins):
-            reply = preflight(reply, environ)
+            reply = preflight(reply, environ, self._methods)
         if REQUESTS.isEnabledFor(logging.INFO):
             _log(environ["REQUEST_METHOD"], route, reply.status, begun)
         headers = [*reply.headers, *self._standing, *_own_headers(reply, begun.request_id, environ)]

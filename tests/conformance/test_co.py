@@ -6,7 +6,10 @@ from sample_responses import response
 
 TYPE = "QuestionnaireResponse"
 SENT = ("authorization", "content-type", "prefer", "if-none-exist", "if-match", "x-request-id")
-EXPOSED = {"location", "etag", "last-modified", "content-location", "x-request-id"}
+EXPOSED = {"location", "etag", "last-modified", "content-location", "x-request-id", "x-correlation-id"}
+# What every browser lets an app read, and what is said to browsers and caches alone.
+SAFE = {"cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"}
+NOT_FOR_APPS = {"vary", "x-content-type-options", "strict-transport-security", "content-security-policy"}
 STRANGERS = (
     "https://evil.example.org",
     "null",
@@ -63,6 +66,21 @@ def test_co01_a_preflight_of_a_stranger_allows_nothing(ehr, origin):
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize("service", ["ehr", "stateless"])
+def test_co01_a_preflight_names_the_methods_of_the_routes_and_no_other(caller, service):
+    """DELETE and PATCH are answered nowhere; where nothing is stored, PUT is not either."""
+    ehr = caller(service)
+    answered = {
+        method
+        for methods in ehr.read("/openapi.json")["paths"].values()
+        for method in methods
+        if method != "parameters"
+    }
+    where = "metadata"  # is for every origin
+    assert listed(preflight(ehr, where, "GET"), "Access-Control-Allow-Methods") == {*answered, "head"}
+    assert answered == ({"get", "post", "put"} if service == "ehr" else {"get", "post"})
+
+
 def test_co01_an_options_request_that_is_no_preflight_names_the_methods(ehr):
     answer = ehr.ask("OPTIONS", TYPE)
     assert answer.status in (200, 204)
@@ -107,6 +125,40 @@ def test_co03_everybody_is_never_let_in_with_credentials(ehr, where):
 def test_co04_an_app_may_read_the_headers_that_fhir_needs(ehr, where):
     for answer in (ehr.get(where, origin=ORIGIN), ehr.post(TYPE, response(), origin=ORIGIN)):
         assert listed(answer, "Access-Control-Expose-Headers") >= EXPOSED
+
+
+def test_co04_an_app_may_read_every_header_that_is_sent(ehr, known):
+    document = response()
+    answers = [
+        ehr.get(known.at, origin=ORIGIN, x_request_id="abc"),
+        ehr.get(known.at, origin=ORIGIN, if_none_match="*"),
+        ehr.get(f"{known.at}/_history", origin=ORIGIN),
+        ehr.post(TYPE, document, origin=ORIGIN),
+        ehr.put(known.at, known.response, origin=ORIGIN, if_match='W/"9"'),
+        ehr.post(f"{TYPE}/$assess", document, origin=ORIGIN),
+        ehr.post(TYPE, b"{", origin=ORIGIN),
+        ehr.ask("DELETE", known.at, origin=ORIGIN),
+        ehr.ask("OPTIONS", known.at, origin=ORIGIN),
+        ehr.get("Questionnaire", origin=ORIGIN),
+        ehr.get("metadata", origin=ORIGIN),
+        *(ehr.get(path, origin=ORIGIN) for path in ("/", "/healthz", "/readyz", "/openapi.json", "/nothing")),
+        ehr.get("/", origin=ORIGIN, accept="text/html"),
+    ]
+    sent = {name.lower() for answer in answers for name in answer.headers.keys()}  # noqa: SIM118
+    assert sent > {"x-correlation-id", "allow", "etag", "location", "link", "x-guidance"}
+    for answer in answers:
+        readable = listed(answer, "Access-Control-Expose-Headers") | SAFE | NOT_FOR_APPS
+        assert {name for name in sent if not name.startswith("access-control-")} <= readable
+
+
+def test_co04_an_app_may_read_every_header_that_is_described(ehr):
+    components = ehr.read("/openapi.json")["components"]
+    described = {name.lower() for name in components["headers"]}
+    described |= {
+        name.lower() for answer in components["responses"].values() for name in answer.get("headers", ())
+    }
+    answer = ehr.get("metadata", origin=ORIGIN)
+    assert described <= listed(answer, "Access-Control-Expose-Headers") | SAFE
 
 
 def test_co04_an_app_may_read_the_link_to_the_result(ehr):
