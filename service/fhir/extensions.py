@@ -37,6 +37,8 @@ MAX_SIZE = _CORE + "maxSize"
 UNIT = _CORE + "questionnaire-unit"
 UNIT_OPTION = _CORE + "questionnaire-unitOption"
 UNIT_VALUE_SET = _CORE + "questionnaire-unitValueSet"
+UNIT_OPEN = _SDC + "sdc-questionnaire-unitOpen"
+UNIT_SUPPLEMENTAL_SYSTEM = _SDC + "sdc-questionnaire-unitSupplementalSystem"
 OPTION_EXCLUSIVE = _CORE + "questionnaire-optionExclusive"
 REFERENCE_RESOURCE = _CORE + "questionnaire-referenceResource"
 CONSTRAINT = _CORE + "questionnaire-constraint"
@@ -48,6 +50,8 @@ CALCULATED_EXPRESSION = _SDC + "sdc-questionnaire-calculatedExpression"
 INITIAL_EXPRESSION = _SDC + "sdc-questionnaire-initialExpression"
 LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
+COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")
+"""By these an expression stands in the place of a value; the last is an older name of the first."""
 
 
 def mappings(value: object) -> Iterator[Json]:
@@ -76,6 +80,30 @@ def values(element: Json, url: str) -> Iterator[Any]:
 def value(element: Json, url: str) -> Any | None:
     """Returns the value[x] of the first extension with this url, or None."""
     return next(values(element, url), None)
+
+
+def computed(element: object) -> Json | None:
+    """Returns the Expression that computes an element, or None where none does.
+
+    Args:
+        element: a complex value, or what stands beside a primitive one, under its name with an underscore.
+
+    Returns:
+        An empty object where the expression is not of type Expression.
+    """
+    if not isinstance(element, Mapping):
+        return None
+    for url in COMPUTED_VALUES:
+        for extension in extensions(element, url):
+            found = extension.get("valueExpression")
+            return found if isinstance(found, Mapping) else {}
+    return None
+
+
+def computed_value(extension: Json) -> Json | None:
+    """Returns the Expression that computes the value[x] of an extension, or None where none does."""
+    beside = (inner for key, inner in extension.items() if key.startswith(("value", "_value")))
+    return next((found for inner in beside if (found := computed(inner)) is not None), None)
 
 
 def text(value: object) -> str:

@@ -38,7 +38,10 @@ _UNBOUNDED = 2**31
 
 @dataclass(frozen=True, slots=True)
 class CodedAnswer:
-    """One option: the answers of a question that has it alone, and bits of conditions true and known."""
+    """One option: the answers of a question that has it alone, and bits of conditions true and known.
+
+    A condition that is true and not known is undecided.
+    """
 
     system: str
     answers: tuple[Answer]
@@ -109,7 +112,7 @@ def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool) -> Answe
         items: top-level items of the response; `complete`: its status demands completeness.
     """
     walk = _Walk(table)
-    if not walk.items(items, -1):
+    if not walk.items(items, -1) or walk.true & ~walk.known:
         return None
     disabled, closed = table.enable_when.disabled_and_closed(walk.true, walk.known)
     answered = sum(walk.answered)
@@ -436,5 +439,5 @@ def _checked_quantity(item: Item, value: Any) -> Answer | None:
     if value.value is UNSET or not value.value.is_finite():
         return None
     answer = Quantity(value.value, "" if value.code is UNSET else value.code)
-    system = "" if value.system is UNSET else value.system
-    return None if any(True for _ in limit_faults(item, answer, system)) else answer
+    unit = tuple("" if found is UNSET else found for found in (value.system, value.unit))
+    return None if any(True for _ in limit_faults(item, answer, unit)) else answer

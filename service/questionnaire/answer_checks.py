@@ -2,10 +2,13 @@
 
 `limit_faults` is shared: the accept path asks it whether there is any fault at all.
 
+Where unit, precision or type do not allow to compare an answer with a limit, that is undecided: a notice
+that gives the reason.
+
 Source: FHIR R4 Questionnaire.item.maxLength; extensions minLength, minValue, maxValue, maxDecimalPlaces,
-questionnaire-unitOption, mimeType, maxSize (whose megabyte is taken as 1,048,576 bytes) and
-questionnaire-referenceResource; SDC minQuantity, maxQuantity; FHIR R4 Attachment (att-1: data needs a
-contentType); references.html (literal references, contained resources).
+questionnaire-unitOption, mimeType, maxSize and questionnaire-referenceResource; SDC minQuantity,
+maxQuantity, unitOpen, unitSupplementalSystem; FHIR R4 Attachment (size: bytes before they are encoded;
+att-1: data needs a contentType); references.html (literal references, contained resources).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from itertools import chain
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.errors import Problem
+from service.fhir.dates import is_date_time, is_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
 from service.fhir.outcome import severity
@@ -32,11 +36,17 @@ from service.questionnaire.problems import problem
 from service.questionnaire.values import possible_signs
 
 Fault = tuple[str, str]
-"""Kind, and what was expected."""
+"""Kind, and what was expected; of an undecided kind, why it is."""
+
+_UNDECIDED = "-undecided"
+"""How the kinds of what is undecided end."""
+
+_BYTES_PER_MEGABYTE = 1024 * 1024
 
 OptionFault = tuple[str, str, str]
 """Kind, expectation, severity."""
 
+_OF_TIME = frozenset({"date", "dateTime", "time"})
 _WITH_LENGTH = frozenset({"string", "text", "url", "open-choice"})
 _WITHOUT_TEXT = frozenset({"attachment", "reference"})
 
@@ -64,7 +74,8 @@ def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[
         if found.answer is None or isinstance(found.answer, Unread):
             continue
         for kind, expected, level in _faults(item, found, found.answer, context):
-            yield Problem(kind, f"{item.label}: expected {expected}.", found.path, level)
+            words = "not decided, because" if kind.endswith(_UNDECIDED) else "expected"
+            yield Problem(kind, f"{item.label}: {words} {expected}.", found.path, level)
     if item.options is not None and len(occurrence.response_answers) > 1:
         yield from _problems_together(occurrence, item.options)
 
@@ -75,9 +86,8 @@ def _faults(
     if item.options is not None:
         yield from _option_faults(item.options, answer)
     limits, value = item.limits, found.value
-    unit_system = text(value.get("system")) if isinstance(answer, Quantity) else ""
     faults = chain(
-        limit_faults(item, answer, unit_system),
+        limit_faults(item, answer, _unit_of(value) if isinstance(answer, Quantity) else ()),
         _pattern_faults(item, answer, context.patterns),
         _url_faults(item, answer),
         _attachment_faults(limits, value) if item.type == "attachment" else (),
@@ -125,9 +135,9 @@ def _pattern_faults(item: Item, answer: Answer, patterns: PatternBudget) -> Iter
         if not patterns.matches(pattern, str(answer)):
             yield "pattern", f"a text that matches {pattern}"
     except PatternTooSlow:
-        yield "pattern-time", "a text on which the regular expression of the form comes to an end"
+        yield "pattern-undecided", "the regular expression of the form took too long on this text"
     except PatternInvalid:
-        return
+        yield "pattern-undecided", "the regular expression of the form cannot be used"
 
 
 def _url_faults(item: Item, answer: Answer) -> Iterator[Fault]:
@@ -138,30 +148,35 @@ def _url_faults(item: Item, answer: Answer) -> Iterator[Fault]:
 # Limits on length, range, decimal places and unit.
 
 
-def limit_faults(item: Item, answer: Answer, unit_system: str = "") -> Iterator[Fault]:
-    """Yields (kind, expectation) for every limit that the answer passes.
+NO_UNIT = ("", "")
+
+
+def _unit_of(quantity: Json) -> tuple[str, str]:
+    """Returns `system` and `unit` of a quantity, empty where it has none."""
+    return text(quantity.get("system")), text(quantity.get("unit"))
+
+
+def limit_faults(item: Item, answer: Answer, unit: tuple[str, ...] = NO_UNIT) -> Iterator[Fault]:
+    """Yields (kind, expectation) for every limit that the answer passes, or that is undecided for it.
 
     Args:
-        unit_system: `system` of a quantity, empty where it has none.
+        unit: `system` and `unit` of a quantity, empty where it has none.
     """
     limits = item.limits
     if isinstance(answer, Quantity):
-        yield from _unit_faults(limits, answer.unit, unit_system)
-        yield from _range_faults(answer, limits.min_quantity, limits.max_quantity)
-        yield from _number_faults(limits, answer)
+        yield from _unit_faults(limits, answer.unit, *unit)
+        yield from _range_faults(item, answer, limits.min_quantity, limits.max_quantity)
+        yield from _number_faults(item, answer)
         if answer.comparator:
-            yield (
-                "answer-range",
-                "a value; one with a comparator is read as a range, and may leave limits open",
-            )
+            yield "answer-range", "a value; one with a comparator is a range, and may leave limits open"
     elif isinstance(answer, str):
         yield from _length_faults(item, answer)
-        yield from _range_faults(answer, limits.min_value, limits.max_value)
+        yield from _range_faults(item, answer, limits.min_value, limits.max_value)
     elif isinstance(answer, Decimal):
-        yield from _range_faults(answer, limits.min_value, limits.max_value)
+        yield from _range_faults(item, answer, limits.min_value, limits.max_value)
         yield from _decimal_places_faults(limits, answer)
     elif isinstance(answer, int) and not isinstance(answer, bool):
-        yield from _range_faults(answer, limits.min_value, limits.max_value)
+        yield from _range_faults(item, answer, limits.min_value, limits.max_value)
 
 
 def plain_number(limit: Answer | None) -> int | Decimal | None:
@@ -179,19 +194,39 @@ def _length_faults(item: Item, answer: str) -> Iterator[Fault]:
         yield "too-short", f"at least {limits.min_length} characters"
 
 
-def _range_faults(answer: Answer, low: Answer | None, high: Answer | None) -> Iterator[Fault]:
+def _range_faults(item: Item, answer: Answer, low: Answer | None, high: Answer | None) -> Iterator[Fault]:
     if low is not None:
-        signs = possible_signs(answer, low)
-        if not signs:
-            yield "not-comparable", f"a value that can be compared with the minimum {_written(low)}"
-        elif -1 in signs:
-            yield "below-minimum" if signs == (-1,) else "limit-undecided", f"at least {_written(low)}"
+        signs = _signs(item, answer, low)
+        if signs == (-1,):
+            yield "below-minimum", f"at least {_written(low)}"
+        elif not signs or -1 in signs:
+            yield "limit-undecided", f"the answer cannot be compared with the minimum {_written(low)}"
     if high is not None:
-        signs = possible_signs(answer, high)
-        if not signs:
-            yield "not-comparable", f"a value that can be compared with the maximum {_written(high)}"
-        elif 1 in signs:
-            yield "above-maximum" if signs == (1,) else "limit-undecided", f"at most {_written(high)}"
+        signs = _signs(item, answer, high)
+        if signs == (1,):
+            yield "above-maximum", f"at most {_written(high)}"
+        elif not signs or 1 in signs:
+            yield "limit-undecided", f"the answer cannot be compared with the maximum {_written(high)}"
+
+
+def _signs(item: Item, answer: Answer, limit: Answer) -> tuple[int, ...]:
+    """Returns -1, 0 or 1 as an answer is below a limit, in it or above it; all that are possible.
+
+    Nothing where the two cannot be compared.
+
+    A limit that is a day, month or year includes all of it. A date has no zone, so that the day of an answer
+    is the one that is written, in whatever zone it is.
+
+    Source: R4 datatypes.html#date; minValue and maxValue, whose bounds are inclusive.
+    """
+    if item.type not in _OF_TIME or not isinstance(answer, str) or not isinstance(limit, str):
+        return possible_signs(answer, limit)
+    is_of_type = is_time if item.type == "time" else is_date_time
+    if not is_of_type(limit):
+        return ()
+    if item.type != "time" and "T" not in limit and len(answer) > len(limit):
+        return possible_signs(answer[: len(limit)], limit)
+    return possible_signs(answer, limit)
 
 
 def _written(limit: Answer) -> str:
@@ -199,11 +234,11 @@ def _written(limit: Answer) -> str:
     return f"{limit.value} {limit.unit}".strip() if isinstance(limit, Quantity) else str(limit)
 
 
-def _number_faults(limits: AnswerLimits, answer: Quantity) -> Iterator[Fault]:
+def _number_faults(item: Item, answer: Quantity) -> Iterator[Fault]:
     """Plain numbers as limits of a quantity hold for its value, in whatever unit it has."""
-    low, high = plain_number(limits.min_value), plain_number(limits.max_value)
-    yield from _range_faults(answer._replace(unit=""), _without_unit(low), _without_unit(high))
-    yield from _decimal_places_faults(limits, answer.value)
+    low, high = plain_number(item.limits.min_value), plain_number(item.limits.max_value)
+    yield from _range_faults(item, answer._replace(unit=""), _without_unit(low), _without_unit(high))
+    yield from _decimal_places_faults(item.limits, answer.value)
 
 
 def _without_unit(number: int | Decimal | None) -> Quantity | None:
@@ -217,14 +252,22 @@ def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fau
         yield "decimal-places", f"at most {places} decimal places"
 
 
-def _unit_faults(limits: AnswerLimits, code: str, system: str) -> Iterator[Fault]:
+def _unit_faults(limits: AnswerLimits, code: str, system: str, name: str) -> Iterator[Fault]:
+    """Yields a unit that the question does not permit; others than those listed only as unitOpen says."""
     if not limits.units or limits.open_units:
         return
+    if any(unit.code == code and system in ("", unit.system) for unit in limits.units):
+        return
     expected = "one of the units " + ", ".join(unit.code for unit in limits.units)
-    if not code:
+    if limits.unit_open == "optionsOrString":
+        if not code and not name:
+            yield "unit-missing", f"{expected}, or another unit"
+    elif not code:
         yield "unit-missing", f"a unit code, {expected}"
-    elif not any(unit.code == code and system in ("", unit.system) for unit in limits.units):
+    elif limits.unit_open != "optionsOrType":
         yield "unit-option", expected
+    elif limits.unit_system and system != limits.unit_system:
+        yield "unit-option", f"{expected}, or another of {limits.unit_system}"
 
 
 # Attachments: type, size, and whether size, hash and data agree.
@@ -278,12 +321,25 @@ def _agreement_faults(attachment: Json, stated: int | None, data: bytes) -> Iter
 
 
 def _size_faults(limits: AnswerLimits, size: int | None) -> Iterator[Fault]:
-    if limits.max_bytes is None:
+    """Yields an attachment that is too large, counted in bytes before they are encoded.
+
+    R4 has maxSize in megabytes, the registry of extensions, which took it over under the same url, in bytes.
+    What lies within the one and beyond the other is undecided. There are no parts of a byte.
+
+    Source: http://hl7.org/fhir/R4/extension-maxsize.html; http://hl7.org/fhir/extensions, maxSize 1.0.0.
+    """
+    limit = limits.max_size
+    if limit is None:
         return
     if size is None:
-        yield "attachment-size-unknown", f"size or data, so that {limits.max_bytes} bytes at most can be seen"
-    elif size > limits.max_bytes:
-        yield "attachment-size", f"at most {limits.max_bytes} bytes"
+        yield "limit-undecided", "the attachment has neither size nor data"
+    elif size > int(limit * _BYTES_PER_MEGABYTE):
+        yield "attachment-size", f"at most {limit} megabytes"
+    elif size > limit and limit == int(limit):
+        yield (
+            "limit-undecided",
+            f"maxSize {limit} means megabytes in R4, but bytes in the extensions registry",
+        )
 
 
 # References: how they are written, and whether they lead to a type that the question permits.

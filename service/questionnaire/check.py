@@ -1,24 +1,28 @@
 """The full check: every problem of a response, and the answers that count.
 
-Items are demanded (required, minOccurs, maxOccurs, repeats) only while they are enabled and what holds
-them is in use; `accept.py` states the same rules for forms in which every item occurs once. The answers
-themselves are judged in `answer_checks.py`, expressions in `constraints.py`.
+Items are demanded (required, minOccurs) only while they are enabled and what holds them is in use;
+`accept.py` states the same rules for forms in which every item occurs once. The answers themselves are
+judged in `answer_checks.py`, expressions in `constraints.py`, computed limits in `computed_limits.py`.
+
+Every rule is satisfied, violated or undecided. Undecided is a notice with its reason, and no rule that
+depends on it fires: nothing is demanded below an item of which it is not decided whether it is enabled,
+and its answers are checked as any others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from service.datatypes.answers import Answer, Answers, Unread
 from service.errors import Problem
 from service.fhir.json import Json
 from service.fhir.references import contained_types
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
+from service.questionnaire.computed_limits import computed_limit_problems
 from service.questionnaire.constraints import constraint_problems, initial_problems
 from service.questionnaire.enable_when import set_enabled
-from service.questionnaire.expressions import Evaluation, FormExpressions
+from service.questionnaire.expressions import Evaluation, FormExpressions, Undecided
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.pairing import Container, Occurrence, PairedResponse, TooCostly, pair
 from service.questionnaire.problems import problem, problems_for_status
@@ -59,30 +63,56 @@ def check(table: CheckTable, response: Json, status: str) -> Checked:
         return Checked((problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse"),), Answers({}))
     expressions = table.expressions
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
-    set_enabled(paired, table.items, table.ordered, partial(_expression_holds, evaluation))
-    problems = [*_structure_problems(paired), *_number_problems(paired.top)]
+    conditions = _ExpressionConditions(evaluation, {})
+    set_enabled(paired, table.items, table.ordered, conditions.holds)
+    problems = [*_structure_problems(paired), *_enable_problems(paired, conditions.reasons)]
+    if evaluation is not None:
+        problems.extend(computed_limit_problems(evaluation, paired))
+    problems.extend(_number_problems(paired.top))
     context = AnswerContext(contained_types(response))
     for occurrence in paired.occurrences():
-        if occurrence.enabled:
+        if occurrence.enabled is not False:
             problems.extend(answer_problems(occurrence, context))
         elif occurrence.response_answers:
             problems.append(_disabled(occurrence))
     problems.extend(initial_problems(paired.occurrences()))
     if evaluation is not None:
         problems.extend(constraint_problems(evaluation, paired))
-        problems.extend(evaluation.problems)
     return Checked(problems_for_status(problems, status), _answers(paired))
 
 
-def _expression_holds(evaluation: Evaluation | None, occurrence: Occurrence) -> bool:
-    """Returns what enableWhenExpression says; one that fails leaves its item enabled, and is reported."""
-    expressions = evaluation.expressions.enable_when if evaluation is not None else {}
-    expression = expressions.get(occurrence.item.link_id)
-    if evaluation is None or expression is None:
-        return True
-    before = len(evaluation.problems)
-    truth = evaluation.truth(expression, occurrence)
-    return truth is True or evaluation.out_of_time or len(evaluation.problems) > before
+@dataclass(frozen=True, slots=True)
+class _ExpressionConditions:
+    """The enableWhenExpressions on one response; `reasons`: why one is undecided, by id of its occurrence."""
+
+    evaluation: Evaluation | None
+    reasons: dict[int, str]
+
+    def holds(self, occurrence: Occurrence) -> bool | None:
+        """Returns what an enableWhenExpression says: empty is False, None is undecided."""
+        if self.evaluation is None:
+            return None
+        known = self.evaluation.expressions.enable_when
+        expression = known.get(occurrence.item.link_id, Undecided("its condition has no expression"))
+        truth = self.evaluation.truth(expression, occurrence)
+        if isinstance(truth, Undecided):
+            self.reasons[id(occurrence)] = truth.reason
+            return None
+        return truth is True
+
+
+_NOT_COMPARED = "a condition cannot be compared with an answer, or reads an item that is undecided itself"
+
+
+def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iterator[Problem]:
+    """Yields the items of which it is undecided whether they are enabled, without those below them."""
+    for occurrence in paired.occurrences():
+        owner, item = occurrence.container.owner, occurrence.item
+        is_first = owner is None or owner.enabled is True
+        if occurrence.enabled is None and is_first and item.type != DISPLAY:
+            reason = reasons.get(id(occurrence), _NOT_COMPARED)
+            words = f"{item.label}: not decided whether this is enabled: {reason}."
+            yield problem("enable-undecided", words, occurrence.path)
 
 
 def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
@@ -90,7 +120,7 @@ def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
     disabled = {
         answer.path
         for occurrence in paired.occurrences()
-        if not occurrence.enabled
+        if occurrence.enabled is False
         for answer in occurrence.response_answers
     }
     return (found for found in paired.problems if found.expression not in disabled)
@@ -109,7 +139,7 @@ def _answers(paired: PairedResponse) -> Answers:
     for link, occurrences in paired.by_link.items():
         for occurrence in occurrences:
             if occurrence.answers:
-                target = given if occurrence.enabled else ignored
+                target = ignored if occurrence.enabled is False else given
                 target.setdefault(link, []).extend(occurrence.answers)
         is_closed = occurrences and max(occurrence.certain for occurrence in occurrences) < 0
         if is_closed and occurrences[0].item.type != DISPLAY:
@@ -126,7 +156,8 @@ def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
     }
 
 
-# How often items are answered: required, minOccurs, maxOccurs and repeats.
+# How often items are answered: required, minOccurs, maxOccurs and repeats. What an item lacks stands at the
+# item if it is there, else at what would hold it.
 
 
 def _number_problems(container: Container) -> list[Problem]:
@@ -134,50 +165,54 @@ def _number_problems(container: Container) -> list[Problem]:
     return [
         found
         for occurrences in container.by_link.values()
-        for found in _of_item(occurrences[0].item, occurrences, container)
+        for found in _of_item(occurrences[0].item, occurrences)
     ]
 
 
-def _of_item(item: Item, occurrences: list[Occurrence], container: Container) -> list[Problem]:
-    enabled = [occurrence for occurrence in occurrences if occurrence.enabled]
+def _of_item(item: Item, occurrences: list[Occurrence]) -> list[Problem]:
+    enabled = [occurrence for occurrence in occurrences if occurrence.enabled is not False]
     if not enabled or item.type == DISPLAY:
         return []
     if item.type != GROUP:
         answered = [occurrence for occurrence in enabled if occurrence.response_answers]
         return [found for occurrence in answered or enabled[:1] for found in _of_question(occurrence)]
     if item.repeats:
-        return _of_repeating_group(item, enabled, container)
-    return _of_group(enabled[0], container)
+        return _of_repeating_group(item, enabled)
+    return _of_group(enabled[0])
 
 
-def _of_group(group: Occurrence, container: Container) -> list[Problem]:
+def _of_group(group: Occurrence) -> list[Problem]:
     below = _below(group)
-    if not below and group.item.min_occurs > 0 and not group.in_use and _can_be_answered(group):
+    if not below and _is_demanded(group) and not group.in_use and _can_be_answered(group):
         words = f"{group.item.label}: expected an answer in this group."
-        return [problem("required", words, container.path)]
+        return [problem("required", words, group.path)]
     return below
 
 
-def _of_repeating_group(item: Item, enabled: list[Occurrence], container: Container) -> list[Problem]:
+def _of_repeating_group(item: Item, enabled: list[Occurrence]) -> list[Problem]:
     used = [occurrence for occurrence in enabled if occurrence.in_use]
     problems = [found for occurrence in used for found in _below(occurrence)]
     present = sum(occurrence.present for occurrence in enabled)
-    if len(used) < item.min_occurs and _can_be_answered(enabled[0]):
-        problems.append(_too_few(item, len(used), container.path, "occurrences"))
+    if len(used) < item.min_occurs and _is_demanded(enabled[0]) and _can_be_answered(enabled[0]):
+        problems.append(_too_few(item, len(used), enabled[0].path, "occurrences"))
     if item.max_occurs is not None and present > item.max_occurs:
-        problems.append(_too_many(item, container.path, "occurrences"))
+        problems.append(_too_many(item, enabled[0].container.path, "occurrences"))
     return problems
 
 
 def _of_question(question: Occurrence) -> Iterator[Problem]:
     item, count = question.item, len(question.response_answers)
-    if count < item.min_occurs:
-        path = question.container.path if count == 0 else question.path
-        yield _too_few(item, count, path, "answers")
+    if count < item.min_occurs and _is_demanded(question):
+        yield _too_few(item, count, question.path, "answers")
     if item.max_occurs is not None and count > item.max_occurs:
         yield _too_many(item, question.path, "answers")
     if count:
         yield from _below(question)
+
+
+def _is_demanded(occurrence: Occurrence) -> bool:
+    """Returns whether there must be as much of an item as its form says: it is enabled for sure."""
+    return occurrence.item.min_occurs > 0 and occurrence.enabled is True
 
 
 def _below(occurrence: Occurrence) -> list[Problem]:
@@ -185,9 +220,10 @@ def _below(occurrence: Occurrence) -> list[Problem]:
 
 
 def _can_be_answered(group: Occurrence) -> bool:
-    """Returns whether a group has any question; one that holds only texts cannot be demanded."""
+    """Returns whether a group has any question that may be answered; if not, it cannot be demanded."""
     return any(
-        occurrences[0].item.answerable or _can_be_answered(occurrences[0])
+        occurrences[0].enabled is True
+        and (occurrences[0].item.answerable or _can_be_answered(occurrences[0]))
         for container in group.containers
         for occurrences in container.by_link.values()
     )

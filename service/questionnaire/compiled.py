@@ -21,7 +21,12 @@ from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.accept import AcceptTable, accept, compile_accept
 from service.questionnaire.check import Checked, CheckTable, check
-from service.questionnaire.enable_when import EnableWhenTable, compile_enable_when, evaluation_order
+from service.questionnaire.enable_when import (
+    EnableWhenTable,
+    compile_enable_when,
+    evaluation_order,
+    is_decidable,
+)
 from service.questionnaire.expressions import compile_expressions
 from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_items
@@ -134,7 +139,8 @@ def compile_leniently(
     enable_when = compile_enable_when(items, ordered)
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
-    expressions = compile_expressions(resource, items)
+    expressions = compile_expressions(resource, items, value_sets)
+    is_plain = expressions is None and _are_decidable(items)
     questions = {
         link: _question(item, _enabled_by(item, items)) for link, item in items.items() if item.answerable
     }
@@ -147,7 +153,15 @@ def compile_leniently(
         subject_types=_subject_types(resource),
         _check_table=CheckTable(items, top, ordered, expressions),
         _enable_when=enable_when,
-        _accept_table=compile_accept(items, enable_when) if expressions is None else None,
+        _accept_table=compile_accept(items, enable_when) if is_plain else None,
+    )
+
+
+def _are_decidable(items: Mapping[str, Item]) -> bool:
+    """Returns whether answers alone decide which items are enabled."""
+    return not any(
+        item.enable_expression or not all(is_decidable(condition, items) for condition in item.enable_when)
+        for item in items.values()
     )
 
 

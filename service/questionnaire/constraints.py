@@ -1,33 +1,43 @@
 """What a Questionnaire demands beyond single answers: constraints, calculated and fixed initial values.
 
 A constraint that is true is satisfied. One that is false is a problem of the severity that its
-author gave it. An empty result is neither: it is reported as information, because answers
-that it reads are missing.
+author gave it. An empty result is neither: it is undecided, because answers that it reads are missing.
+
+A calculated value is compared as precisely as the question can hold it: to its maxDecimalPlaces, else to
+eight significant digits, which is the least that FHIRPath promises of a decimal. Quantities are compared
+after conversion.
 
 Source: targetConstraint and questionnaire-constraint; SDC calculatedExpression, initialExpression;
-aehrc/smart-forms#1954 on constraints read the wrong way round.
+FHIRPath N1, Decimal; aehrc/smart-forms#1954 on constraints read the wrong way round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 
-from service.datatypes.answers import Answer, Coding, Quantity, Uncoded, Unread
+from service.datatypes.answers import Answer, Quantity
+from service.datatypes.ucum import converted
 from service.errors import Problem
-from service.questionnaire.expressions import Evaluation, ParsedExpression, path_and_label
+from service.questionnaire.expressions import Evaluation, ParsedExpression, Undecided, Usable, path_and_label
+from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse, value_elements
 from service.questionnaire.problems import problem
-from service.questionnaire.values import READERS, NotWellFormed, answers_equal
+from service.questionnaire.values import answers_equal, computed_answer
+
+SIGNIFICANT_DIGITS = 8
+"""To which calculated values are compared where the question has no maxDecimalPlaces."""
+
+_EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def constraint_problems(evaluation: Evaluation, paired: PairedResponse) -> Iterator[Problem]:
-    """Yields what expressions find wrong; only items that are enabled are looked at."""
+    """Yields what expressions find wrong, or cannot decide; items that are disabled are not looked at."""
     expressions = evaluation.expressions
     yield from _constraints(evaluation, None, expressions.constraints.get(None, ()))
     for link in {**expressions.constraints, **expressions.calculated, **expressions.initial}:
         for occurrence in paired.by_link[link] if link is not None else ():
-            if not occurrence.enabled:
+            if not _is_looked_at(occurrence):
                 continue
             if occurrence.present:
                 yield from _constraints(evaluation, occurrence, expressions.constraints.get(link, ()))
@@ -35,12 +45,17 @@ def constraint_problems(evaluation: Evaluation, paired: PairedResponse) -> Itera
             yield from _initial_expression(evaluation, occurrence)
 
 
+def _is_looked_at(occurrence: Occurrence) -> bool:
+    """Returns whether an item is enabled; where that is undecided, an answer is judged and nothing else."""
+    return occurrence.enabled is True or (occurrence.enabled is None and occurrence.in_use)
+
+
 def initial_problems(occurrences: Iterable[Occurrence]) -> Iterator[Problem]:
     """Yields read-only items whose answers differ from the initial values of the form."""
     for occurrence in occurrences:
         item = occurrence.item
-        is_fixed = item.read_only and item.initial and occurrence.enabled
-        if is_fixed and occurrence.response_answers and not _equal(occurrence.answers, item.initial):
+        is_fixed = item.read_only and item.initial and occurrence.enabled is not False
+        if is_fixed and occurrence.response_answers and _agree(occurrence, item.initial) is False:
             yield _initial_differs(occurrence)
 
 
@@ -49,39 +64,55 @@ def _constraints(
 ) -> Iterator[Problem]:
     path, label = path_and_label(occurrence)
     for constraint, expression in constraints:
-        before = len(evaluation.problems)
         truth = evaluation.truth(expression, occurrence)
         words = constraint.human or "a rule of the form must hold"
         key = f" ({constraint.name})" if constraint.name else ""
         if truth is False:
             yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity)
-        elif truth is None and len(evaluation.problems) == before and not evaluation.out_of_time:
-            undecided = f"{label}not decided, because answers that it reads are missing: {words}{key}"
-            yield problem("constraint-undecided", undecided, path)
+        elif truth is not True:
+            reason = truth.reason if truth is not None else "answers that it reads are missing"
+            yield problem("constraint-undecided", f"{label}not decided, because {reason}: {words}{key}", path)
+
+
+# Calculated values, and initial values that nobody may change.
 
 
 def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
     expression = evaluation.expressions.calculated.get(occurrence.item.link_id)
     if expression is None:
         return
-    expected = _answers(occurrence, evaluation.values(expression, occurrence))
-    if not expected:
-        return
     label = occurrence.item.label
-    if not occurrence.response_answers:
-        words = f"{label}: expected the calculated value to be in the response."
-        yield problem("calculated-missing", words, occurrence.path)
-    elif not _equal(occurrence.answers, expected):
-        words = f"{label}: expected the value that the form calculates."
-        yield problem("calculated-differs", words, occurrence.path)
+    expected = _results(evaluation, expression, occurrence)
+    if isinstance(expected, Undecided):
+        yield _undecided(occurrence, expected.reason)
+    elif not occurrence.response_answers:
+        if expected:
+            words = f"{label}: expected the calculated value to be in the response."
+            yield problem("calculated-missing", words, occurrence.path)
+    elif not expected:
+        yield _undecided(occurrence, "the calculation has no result")
+    else:
+        agree = _agree(occurrence, expected)
+        if agree is None:
+            yield _undecided(occurrence, "unit or precision do not allow to compare it")
+        elif not agree:
+            words = f"{label}: expected the value that the form calculates."
+            yield problem("calculated-differs", words, occurrence.path)
+
+
+def _undecided(occurrence: Occurrence, reason: str) -> Problem:
+    words = f"{occurrence.item.label}: the calculated value was not compared: {reason}."
+    return problem("calculated-undecided", words, occurrence.path)
 
 
 def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
     expression = evaluation.expressions.initial.get(occurrence.item.link_id)
     if expression is None or not occurrence.item.read_only or not occurrence.response_answers:
         return
-    expected = _answers(occurrence, evaluation.values(expression, occurrence))
-    if expected and not _equal(occurrence.answers, expected):
+    expected = _results(evaluation, expression, occurrence)
+    if isinstance(expected, Undecided):
+        yield _undecided(occurrence, expected.reason)
+    elif expected and _agree(occurrence, expected) is False:
         yield _initial_differs(occurrence)
 
 
@@ -90,36 +121,54 @@ def _initial_differs(occurrence: Occurrence) -> Problem:
     return problem("initial-differs", words, occurrence.path)
 
 
-def _answers(occurrence: Occurrence, values: list[Any] | None) -> tuple[Answer, ...] | None:
-    """Returns the results of an expression in the type of the item; None where they do not fit it."""
-    found = []
-    for value in values or ():
-        for element in value_elements(occurrence.item):
-            try:
-                answer = READERS[element](value)
-            except NotWellFormed:
-                continue
-            if not isinstance(answer, Uncoded):
-                found.append(answer)
-                break
-    return tuple(found) if values and len(found) == len(values) else None
+def _results(
+    evaluation: Evaluation, expression: Usable, occurrence: Occurrence
+) -> tuple[Answer, ...] | Undecided:
+    """Returns the results of an expression in the type of the item, or why there are none."""
+    values = evaluation.values(expression, occurrence)
+    if isinstance(values, Undecided):
+        return values
+    elements = value_elements(occurrence.item)
+    found = [computed_answer(value, elements) for value in values]
+    if None in found:
+        return Undecided("its result does not fit the type of the question")
+    return tuple(answer for answer in found if answer is not None)
 
 
-def _equal(given: Sequence[Answer], expected: Sequence[Answer]) -> bool:
-    """Returns whether both have the same answers, in whatever order."""
-    left = list(expected)
+def _agree(occurrence: Occurrence, expected: Sequence[Answer]) -> bool | None:
+    """Returns whether the answers are those expected, in whatever order; None where that is undecided."""
+    given, left, undecided = occurrence.answers, list(expected), False
+    if len(given) != len(left):
+        return False
     for answer in given:
-        match = next((candidate for candidate in left if _alike(answer, candidate)), None)
-        if match is None:
+        verdicts = [_is_same(occurrence.item, answer, candidate) for candidate in left]
+        if True not in verdicts and None not in verdicts:
             return False
-        left.remove(match)
-    return not left
+        undecided = undecided or True not in verdicts
+        del left[verdicts.index(True if True in verdicts else None)]
+    return None if undecided else True
 
 
-def _alike(a: Answer, b: Answer) -> bool:
-    """Returns whether an answer is the expected one, or may be: what cannot be known is no difference."""
-    if isinstance(a, Unread) or (isinstance(a, Quantity) and a.comparator):
-        return answers_equal(a, b) is not False
-    if isinstance(a, Coding | Quantity) or isinstance(b, Coding | Quantity):
-        return answers_equal(a, b) is True
-    return a == b or answers_equal(a, b) is True
+def _is_same(item: Item, given: Answer, expected: Answer) -> bool | None:
+    """Returns whether an answer is the expected one, to the precision of its question."""
+    if isinstance(given, Quantity) and isinstance(expected, Quantity):
+        if given.comparator or expected.comparator:
+            return answers_equal(given, expected)
+        exact = converted(expected.value, expected.unit, given.unit)
+        if exact is None:
+            return None
+        with localcontext(_EXACT):
+            return _is_close(item, given.value, Decimal(exact.numerator) / Decimal(exact.denominator))
+    if isinstance(given, Decimal) and isinstance(expected, int | Decimal):
+        return _is_close(item, given, Decimal(expected))
+    if isinstance(given, str) and given == expected:
+        return True
+    return answers_equal(given, expected)
+
+
+def _is_close(item: Item, given: Decimal, expected: Decimal) -> bool:
+    """Returns whether a number is the expected one, rounded to the precision of its question."""
+    places = item.limits.max_decimal_places
+    last = -places if places is not None else expected.adjusted() - SIGNIFICANT_DIGITS + 1
+    with localcontext(_EXACT):
+        return abs(given - expected) <= Decimal(5).scaleb(last - 1)

@@ -5,6 +5,10 @@ if no completion of the unanswered questions could enable it (Kleene's three val
 question leaves a condition unknown, unless that question is itself closed. Answers of disabled
 items count for nothing.
 
+Where it cannot be decided whether an item is enabled (its condition cannot be compared, or its expression
+cannot be evaluated), it is neither enabled nor disabled, and so is everything that depends on it. Its answers
+count as given, and it is never closed: unknown is not no.
+
 There are two ways to the same result. `EnableWhenTable` works on bits, two integers in and two out,
 where every item occurs at most once: the accept path and the guidance use it. `set_enabled` works on
 the occurrences of a paired response, repeating groups included: the full check uses it. Both evaluate
@@ -39,15 +43,30 @@ def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool 
     """Returns whether the condition holds for these answers of a question of this item type.
 
     Returns:
-        None where units, precision, a comparator or an answer that cannot be read do not allow to tell.
-        Without any answer it is never None. An answer that cannot be read exists all the same.
+        None where units, precision, a comparator or an answer that cannot be read do not allow to tell, or
+        where the condition itself cannot be read. An answer that cannot be read exists all the same.
     """
+    expected = condition.expected
+    if expected is None:
+        return None
     if condition.operator == "exists":
-        return (len(answers) > 0) is condition.expected
-    verdicts = [_compares(condition, answer, type_) for answer in answers]
-    if True in verdicts:
-        return True
-    return None if None in verdicts else False
+        return (len(answers) > 0) is expected
+    return _any_of([_compares(condition.operator, answer, expected, type_) for answer in answers])
+
+
+def _any_of(verdicts: Sequence[bool | None]) -> bool | None:
+    """Returns whether one of several holds; None where that depends on one that is undecided."""
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _all_of(verdicts: Sequence[bool | None]) -> bool | None:
+    """Returns whether all of several hold; None where that depends on one that is undecided."""
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def is_decidable(condition: EnableWhen, items: Mapping[str, Item]) -> bool:
+    """Returns whether the condition can be read, and names a question of the form."""
+    return condition.expected is not None and condition.question in items
 
 
 def holds_unanswered(condition: EnableWhen) -> bool:
@@ -55,8 +74,7 @@ def holds_unanswered(condition: EnableWhen) -> bool:
     return condition.operator == "exists" and condition.expected is False
 
 
-def _compares(condition: EnableWhen, answer: Answer, type_: str) -> bool | None:
-    expected, operator = condition.expected, condition.operator
+def _compares(operator: str, answer: Answer, expected: Answer, type_: str) -> bool | None:
     if operator in ("=", "!="):
         exactly = type_ in _TEXTS and isinstance(answer, str)
         equal = answer == expected if exactly else answers_equal(answer, expected)
@@ -144,37 +162,40 @@ class EnableWhenTable:
     Args:
         conditional: items with conditions, each after what it depends on.
         by_question: by linkId of the question that conditions read.
-        unanswered: conditions that hold when there is no answer.
+        unanswered: conditions that hold when there is no answer. undecided: those that can never be decided.
         links: linkIds of all items, by order.
     """
 
     conditional: tuple[ConditionalItem, ...]
     by_question: Mapping[str, ReadQuestion]
     unanswered: int
+    undecided: int
     links: tuple[str, ...]
 
     def evaluate(self, question: str, answers: Sequence[Answer]) -> tuple[int, int]:
-        """Returns bits of the conditions that hold for these answers, and of those that are known."""
+        """Returns bits of the conditions that hold for these answers, and of those that are known.
+
+        A condition that cannot be decided for them is true, and not known.
+        """
         read = self.by_question.get(question)
         if read is None:
             return 0, 0
         true = known = 0
         for condition, bit in read.conditions:
             verdict = holds(condition, answers, read.type)
-            if verdict is not None:
-                known |= bit
-                true |= bit if verdict else 0
+            known |= bit if verdict is not None else 0
+            true |= bit if verdict is not False else 0
         return true, known
 
     def disabled_and_closed(self, true: int, known: int) -> tuple[int, frozenset[str]]:
         """Returns bits of the disabled items, and the linkIds of the items closed for certain.
 
         Args:
-            true: conditions that hold for the answers given, disabled items included.
+            true: conditions that hold for the answers given, disabled items included; undecided ones too.
             known: conditions whose question is answered in a comparable way.
         """
         yes, no = true & known, known & ~true
-        true = yes | (self.unanswered & ~known)
+        true |= (self.unanswered & ~known) | self.undecided
         disabled = closed = 0
         links: list[frozenset[str]] = []
         for entry in self.conditional:
@@ -217,6 +238,7 @@ def compile_enable_when(items: Mapping[str, Item], ordered: Iterable[Item]) -> E
     bits = {condition: 1 << position for position, condition in enumerate(conditions)}
     question_orders = [_question_order(condition, items) for condition in conditions]
     unanswered = sum(bit for condition, bit in bits.items() if holds_unanswered(condition))
+    undecided = sum(bit for condition, bit in bits.items() if not is_decidable(condition, items))
     links = tuple("" if item.type == DISPLAY else link for link, item in items.items())
     return EnableWhenTable(
         conditional=tuple(
@@ -226,6 +248,7 @@ def compile_enable_when(items: Mapping[str, Item], ordered: Iterable[Item]) -> E
         ),
         by_question=_read_questions(items, bits),
         unanswered=unanswered,
+        undecided=undecided,
         links=tuple(items),
     )
 
@@ -269,11 +292,11 @@ def _conditional_item(
 # By occurrences, where items occur several times. Where the question of a condition occurs several
 # times, the nearest one counts: first an ancestor, then the last one before, then the first one after.
 
-ExpressionHolds = Callable[[Occurrence], bool]
-"""Whether the enableWhenExpression of an occurrence holds; empty and false are both False."""
+ExpressionHolds = Callable[[Occurrence], bool | None]
+"""Whether the enableWhenExpression of an occurrence holds; empty is False, None is undecided."""
 
-_Verdict = tuple[bool, int]
-"""Whether something holds now, and 1, -1 or 0 as it is true, false or undecided for good."""
+_Verdict = tuple[bool | None, int]
+"""Whether something holds now (None: undecided), and 1, -1 or 0 as it is true, false or neither for good."""
 
 
 def set_enabled(
@@ -299,15 +322,18 @@ def _state(
     expression_holds: ExpressionHolds,
 ) -> _Verdict:
     item, owner = occurrence.item, occurrence.container.owner
-    enabled, certain = True, 1
+    enabled: bool | None = True
+    certain = 1
     if item.enable_when:
         verdicts = [_verdict(condition, occurrence, items, paired) for condition in item.enable_when]
-        enabled = (any if item.enable_any else all)(verdict[0] for verdict in verdicts)
+        enabled = (_any_of if item.enable_any else _all_of)([verdict[0] for verdict in verdicts])
         certain = (max if item.enable_any else min)(verdict[1] for verdict in verdicts)
-    if item.enable_expression:
-        enabled, certain = enabled and expression_holds(occurrence), min(certain, 0)
     if owner is not None:
-        enabled, certain = enabled and owner.enabled, min(certain, owner.certain)
+        enabled, certain = _all_of((enabled, owner.enabled)), min(certain, owner.certain)
+    if item.enable_expression:
+        certain = min(certain, 0)
+        if enabled is not False:
+            enabled = _all_of((enabled, expression_holds(occurrence)))
     return enabled, certain
 
 
@@ -317,14 +343,18 @@ def _verdict(
     unanswered = holds_unanswered(condition)
     question = items.get(condition.question)
     found, may_multiply = _nearest(question, occurrence, paired) if question is not None else (None, False)
-    if question is None or found is None:
+    if question is None or not is_decidable(condition, items):
+        return None, 0
+    if found is None:
         return unanswered, 0
-    answers = found.answers if found.enabled else ()
+    answers = found.answers if found.enabled is not False else ()
     verdict = holds(condition, answers, question.type)
+    if found.enabled is None and (not answers or verdict is not unanswered):
+        return None, 0
     if found.certain < 0:
-        return verdict is True, _sign(truth=unanswered)
+        return verdict, _sign(truth=unanswered)
     if not answers or verdict is None or may_multiply or (found.certain == 0 and verdict is not unanswered):
-        return verdict is True, 0
+        return verdict, 0
     return verdict, _sign(truth=verdict)
 
 

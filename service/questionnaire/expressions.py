@@ -2,41 +2,43 @@
 
 All expressions of one response share one budget of time. Variables are evaluated on first use, once
 per occurrence of the item that declares them, and are seen by that item and everything below it. What
-reads a launch context (`%patient`) or a query cannot be evaluated from a response alone: that is said,
-as information, and never guessed.
+reads a launch context (`%patient`) or a query cannot be evaluated from a response alone: then the result
+is `Undecided`, with the reason, and never guessed.
 
 Source: SDC expressions page (variables, %resource, %context, %questionnaire, %qitem); extensions
 variable, targetConstraint, questionnaire-constraint, enableWhenExpression, calculatedExpression,
-initialExpression.
+initialExpression, cqf-calculatedValue and cqf-expression (limits that are computed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache, partial
 from time import monotonic
 from typing import Any
 
 from service.datatypes.answers import Answer, Coding
-from service.errors import Problem
 from service.fhir import extensions as ext
-from service.fhir.extensions import text
+from service.fhir.extensions import mappings, text
 from service.questionnaire.fhirpath import (
     Expression,
-    NotAtHand,
+    MemberOf,
     NotEvaluated,
     NotParsed,
     OutOfTime,
+    Surroundings,
     data_of,
     item_node,
     parse_expression,
 )
 from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse
-from service.questionnaire.problems import problem
 from service.sandbox import time_limit
 from service.terminology.code_systems import weight
+from service.terminology.value_sets import Members, ValueSets
 
 TIME_LIMIT_S = 5.0
 """Time for all expressions of one response together."""
@@ -46,6 +48,7 @@ CONSTRAINT = "constraint"
 ENABLE_WHEN = "enableWhenExpression"
 CALCULATED = "calculatedExpression"
 INITIAL = "initialExpression"
+LIMIT = "limit"
 
 FHIRPATH = "text/fhirpath"
 
@@ -55,6 +58,19 @@ _ROLES = {
     ext.CALCULATED_EXPRESSION: CALCULATED,
     ext.INITIAL_EXPRESSION: INITIAL,
 }
+
+_LIMITS = {
+    ext.MIN_VALUE: "min_value",
+    ext.MAX_VALUE: "max_value",
+    ext.MIN_QUANTITY: "min_quantity",
+    ext.MAX_QUANTITY: "max_quantity",
+    ext.MIN_LENGTH: "min_length",
+    ext.MAX_DECIMAL_PLACES: "max_decimal_places",
+    ext.MAX_SIZE: "max_size",
+    ext.MIN_OCCURS: "min_occurs",
+    ext.MAX_OCCURS: "max_occurs",
+}
+_LIMITING_ELEMENTS = {"maxLength": "max_length", "required": "required", "repeats": "repeats"}
 
 
 # Every expression that a Questionnaire declares, wherever it stands and whatever it is for.
@@ -66,7 +82,7 @@ class DeclaredExpression:
 
     Args:
         link: linkId of its item, None at the root. path: where it stands.
-        role: one of the constants above. name: variable name or key of a constraint.
+        role: one of the constants above. name: of a variable, the key of a constraint, or which limit it is.
         severity, human: of a constraint: how bad it is where it does not hold, and the author's words for it.
     """
 
@@ -80,7 +96,19 @@ class DeclaredExpression:
     human: str = ""
 
 
-ParsedExpression = tuple[DeclaredExpression, Expression]
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A rule that is neither satisfied nor violated; `reason` says why, without any answer."""
+
+    reason: str
+
+
+_OUT_OF_TIME = Undecided("the expressions of the form took too long")
+
+Usable = Expression | Undecided
+"""An expression, or why it can never be evaluated here."""
+
+ParsedExpression = tuple[DeclaredExpression, Usable]
 
 
 def declared_expressions(
@@ -99,6 +127,21 @@ def _declared_by(link: str | None, path: str, source: Mapping[str, Any]) -> Iter
     for url in (ext.CONSTRAINT, ext.TARGET_CONSTRAINT):
         for extension in ext.extensions(source, url):
             yield _declared_constraint(link, path, extension)
+    for name, value in _computed_limits(source):
+        yield _declared(link, path, LIMIT, {**value, "name": name})
+
+
+def _computed_limits(source: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the name of each limit that is computed, and the Expression that does it."""
+    for url, name in _LIMITS.items():
+        for extension in ext.extensions(source, url):
+            found = ext.computed_value(extension)
+            if found is not None:
+                yield name, found
+    for element, name in _LIMITING_ELEMENTS.items():
+        found = ext.computed(source.get(f"_{element}"))
+        if found is not None:
+            yield name, found
 
 
 def _declared(link: str | None, path: str, role: str, value: Mapping[str, Any]) -> DeclaredExpression:
@@ -132,61 +175,66 @@ class FormExpressions:
 
     Args:
         resource: the Questionnaire, for `%questionnaire`.
-        variables: in order.
+        variables: in order. limits: the limits that are computed.
         weights: of options by answer, where all questions agree.
+        member_of: whether a code is in a value set, for `memberOf()`.
     """
 
     resource: Mapping[str, Any] = field(repr=False)
     variables: Mapping[str | None, tuple[ParsedExpression, ...]]
     constraints: Mapping[str | None, tuple[ParsedExpression, ...]]
-    enable_when: Mapping[str | None, Expression]
-    calculated: Mapping[str | None, Expression]
-    initial: Mapping[str | None, Expression]
+    limits: Mapping[str | None, tuple[ParsedExpression, ...]]
+    enable_when: Mapping[str | None, Usable]
+    calculated: Mapping[str | None, Usable]
+    initial: Mapping[str | None, Usable]
     weights: Mapping[Answer, Decimal]
+    member_of: MemberOf
 
 
-def compile_expressions(resource: Mapping[str, Any], items: Mapping[str, Item]) -> FormExpressions | None:
+def compile_expressions(
+    resource: Mapping[str, Any], items: Mapping[str, Item], value_sets: ValueSets
+) -> FormExpressions | None:
     """Returns the form's expressions, or None where it has none that a check must evaluate.
 
-    Expressions that do not parse, or are in another language, are left out; the lint names them.
+    Expressions that do not parse, or are in another language, are undecided; the lint names them.
     """
-    parsed = [
-        (declared, expression)
-        for declared in declared_expressions(resource, items)
-        if (expression := _parsed(declared)) is not None
-    ]
+    parsed = [(declared, _parsed(declared)) for declared in declared_expressions(resource, items)]
     if not any(declared.role != VARIABLE for declared, _ in parsed):
         return None
     return FormExpressions(
         resource=resource,
         variables=_all_of_role(VARIABLE, parsed),
         constraints=_all_of_role(CONSTRAINT, parsed),
+        limits=_all_of_role(LIMIT, parsed),
         enable_when=_of_role(ENABLE_WHEN, parsed),
         calculated=_of_role(CALCULATED, parsed),
         initial=_of_role(INITIAL, parsed),
         weights=_weights(items),
+        member_of=membership(value_sets.with_resources(mappings(resource.get("contained")))),
     )
 
 
-def _parsed(declared: DeclaredExpression) -> Expression | None:
+def _parsed(declared: DeclaredExpression) -> Usable:
+    if declared.language != FHIRPATH:
+        return Undecided(f"its expression is not in {FHIRPATH}")
     try:
-        return parse_expression(declared.text) if declared.language == FHIRPATH else None
+        return parse_expression(declared.text)
     except NotParsed:
-        return None
+        return Undecided("its expression cannot be read")
 
 
-def _of_role(role: str, parsed: Iterable[ParsedExpression]) -> dict[str | None, Expression]:
+def _of_role(role: str, parsed: Iterable[ParsedExpression]) -> dict[str | None, Usable]:
     return {declared.link: expression for declared, expression in parsed if declared.role == role}
 
 
 def _all_of_role(
     role: str, parsed: Iterable[ParsedExpression]
 ) -> dict[str | None, tuple[ParsedExpression, ...]]:
-    found: dict[str | None, tuple[ParsedExpression, ...]] = {}
+    found: dict[str | None, list[ParsedExpression]] = {}
     for declared, expression in parsed:
         if declared.role == role:
-            found[declared.link] = (*found.get(declared.link, ()), (declared, expression))
-    return found
+            found.setdefault(declared.link, []).append((declared, expression))
+    return {link: tuple(listed) for link, listed in found.items()}
 
 
 def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
@@ -198,13 +246,49 @@ def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
     return {answer: next(iter(weights)) for answer, weights in found.items() if len(weights) == 1}
 
 
+# Whether a code is in a value set, in three values.
+
+
+def membership(value_sets: ValueSets) -> MemberOf:
+    """Returns the function behind `memberOf()`: for a code, a Coding or a CodeableConcept.
+
+    Source: http://hl7.org/fhir/R4/fhirpath.html#functions, memberOf.
+    """
+    return partial(_is_member, cache(value_sets.members))
+
+
+def _is_member(members_of: Any, canonical: str, value: Any) -> bool | None:
+    members: Members | None = members_of(canonical)
+    if members is None:
+        return None
+    if isinstance(value, Mapping) and isinstance(value.get("coding"), list):
+        found = {_has_coding(members, coding) for coding in mappings(value["coding"])}
+        return True if True in found else None if None in found else False
+    return _has_coding(members, value) if isinstance(value, Mapping) else _has_code(members, text(value))
+
+
+def _has_coding(members: Members, coding: Mapping[str, Any]) -> bool | None:
+    system, code = text(coding.get("system")), text(coding.get("code"))
+    if Coding(system, code) in members.by_coding:
+        return True
+    return None if not code or not system or system in members.uncertain else False
+
+
+def _has_code(members: Members, code: str) -> bool | None:
+    """Returns whether a bare code is one of the value set, which must be of one code system only."""
+    systems = members.uncertain | {coding.system for coding in members.by_coding}
+    if len(systems) != 1:
+        return None
+    return _has_coding(members, {"system": next(iter(systems)), "code": code})
+
+
 # Evaluated on one response.
 
 
 class Evaluation:
-    """The expressions of one Questionnaire on one response; collects what could not be evaluated.
+    """The expressions of one Questionnaire on one response.
 
-    Once `out_of_time`, nothing is evaluated any more, and every result is None.
+    Once `out_of_time`, nothing is evaluated any more, and every result is undecided.
     """
 
     def __init__(
@@ -212,10 +296,15 @@ class Evaluation:
     ) -> None:
         self.expressions = expressions
         self.response = response
-        self.problems: list[Problem] = []
         self.out_of_time = False
         self._deadline = monotonic() + TIME_LIMIT_S
         self._variables_by_occurrence: dict[int, dict[str, Any]] = {}
+        self._surroundings = Surroundings(
+            resource=response,
+            authored=text(response.get("authored")),
+            weight_of=self._weight,
+            member_of=expressions.member_of,
+        )
         self._weights = {
             id(found.value): options.choices[found.answer].weight
             for occurrence in paired.occurrences()
@@ -224,44 +313,43 @@ class Evaluation:
             if found.answer is not None and found.answer in options.choices
         }
 
-    def values(self, expression: Expression, occurrence: Occurrence | None) -> list[Any] | None:
-        """Returns the JSON values of an expression, or None where it could not be evaluated.
+    def values(self, expression: Usable, occurrence: Occurrence | None) -> list[Any] | Undecided:
+        """Returns the JSON values of an expression, or why it could not be evaluated.
 
         Args:
             occurrence: whose expression it is; None for the whole Questionnaire.
         """
+        if isinstance(expression, Undecided):
+            return expression
         if self.out_of_time:
-            return None
+            return _OUT_OF_TIME
         try:
             variables = self._variables_seen_by(occurrence)
             return [data_of(node) for node in self._nodes(expression, occurrence, variables)]
-        except OutOfTime as fault:
+        except OutOfTime:
             self.out_of_time = True
-            words = f"expected expressions that end within {TIME_LIMIT_S:g} s: {fault}."
-            self._report("expression-time", occurrence, words)
-        except NotAtHand as fault:
-            self._report("expression-unavailable", occurrence, f"an expression was not evaluated: {fault}.")
+            return _OUT_OF_TIME
         except NotEvaluated as fault:
-            self._report("expression-failed", occurrence, f"an expression of the form failed: {fault}.")
-        return None
+            return Undecided(str(fault))
 
-    def truth(self, expression: Expression, occurrence: Occurrence | None) -> bool | None:
-        """Returns the truth of an expression, None where it is empty or could not be evaluated."""
+    def truth(self, expression: Usable, occurrence: Occurrence | None) -> bool | Undecided | None:
+        """Returns the truth of an expression, None where its result is empty, or why it is not known.
+
+        Source: FHIRPath N1, section 4.5, Singleton Evaluation of Collections.
+        """
         values = self.values(expression, occurrence)
-        if not values:
-            return None
-        return values[0] if len(values) == 1 and isinstance(values[0], bool) else len(values) == 1 or None
-
-    def _report(self, kind: str, occurrence: Occurrence | None, words: str) -> None:
-        path, label = path_and_label(occurrence)
-        self.problems.append(problem(kind, f"{label}{words}", path))
+        if isinstance(values, Undecided):
+            return values
+        if len(values) > 1:
+            return Undecided("its expression has more than one result")
+        return values[0] if values and isinstance(values[0], bool) else bool(values) or None
 
     def _nodes(
         self, expression: Expression, occurrence: Occurrence | None, variables: Mapping[str, Any]
     ) -> list[Any]:
         focus = _focus(occurrence) if occurrence is not None else self.response
         known = {
-            **variables,
+            **{name: variables[name] for name in expression.variables & variables.keys()},
             "resource": self.response,
             "rootResource": self.response,
             "questionnaire": self.expressions.resource,
@@ -269,7 +357,7 @@ class Evaluation:
             "qitem": occurrence.item.source if occurrence is not None else [],
         }
         with time_limit(max(0.0, self._deadline - monotonic()), OutOfTime):
-            return expression.nodes(focus, known, self._weight)
+            return expression.nodes(focus, known, self._surroundings)
 
     def _variables_seen_by(self, occurrence: Occurrence | None) -> dict[str, Any]:
         """Returns the variables seen from an occurrence, evaluated from the root down."""
@@ -291,12 +379,10 @@ class Evaluation:
         if id(owner) not in self._variables_by_occurrence:
             variables = dict(known)
             for declared, expression in self.expressions.variables[link]:
-                try:
-                    variables[declared.name] = self._nodes(expression, owner, variables)
-                except OutOfTime:
-                    raise
-                except NotEvaluated:
-                    variables.pop(declared.name, None)
+                variables.pop(declared.name, None)
+                if isinstance(expression, Expression):
+                    with _not_at_hand_where_it_fails():
+                        variables[declared.name] = self._nodes(expression, owner, variables)
             self._variables_by_occurrence[id(owner)] = variables
         return self._variables_by_occurrence[id(owner)]
 
@@ -311,6 +397,17 @@ class Evaluation:
         if id(inner) in self._weights:
             return self._weights[id(inner)]
         return self.expressions.weights.get(Coding(text(inner.get("system")), text(inner.get("code"))))
+
+
+@contextmanager
+def _not_at_hand_where_it_fails() -> Iterator[None]:
+    """Lets those who read a variable find out that it has no value; time that is up ends all."""
+    try:
+        yield
+    except OutOfTime:
+        raise
+    except NotEvaluated:
+        return
 
 
 def path_and_label(occurrence: Occurrence | None) -> tuple[str, str]:

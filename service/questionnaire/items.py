@@ -36,7 +36,8 @@ _PLAIN_LINK_ID = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 MAX_DEPTH = 64
 """Levels of items that are read; HL7's own forms stay under ten."""
 
-_BYTES_PER_MEGABYTE = 1024 * 1024
+_COMPUTABLE = ("maxLength", "required", "repeats")
+"""Elements of an item, beside its extensions, that an expression may compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ class AnswerLimits:
     Args:
         pattern: the regular expression of the extension `regex`.
         units: units that a quantity may have. open_units: it may have others as well.
-        max_bytes: maxSize in bytes.
+        unit_open: which others, as the extension unitOpen says: optionsOrType, optionsOrString or nothing.
+        unit_system: the code system that others are of, where they are coded; empty for any.
+        max_size: as the form states it; whether it means bytes or megabytes, it does not say.
         reference_types: types of resources that a reference may lead to.
     """
 
@@ -81,18 +84,24 @@ class AnswerLimits:
     pattern: str = ""
     units: tuple[Coding, ...] = ()
     open_units: bool = False
+    unit_open: str = ""
+    unit_system: str = ""
     mime_types: tuple[str, ...] = ()
-    max_bytes: int | None = None
+    max_size: Decimal | None = None
     reference_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EnableWhen:
-    """One enableWhen: `question operator expected`. For `exists` the expected answer is a bool."""
+    """One enableWhen: `question operator expected`.
+
+    For `exists` the expected answer is a bool. It is None where the condition cannot be read, and so
+    cannot be decided.
+    """
 
     question: str
     operator: str
-    expected: Answer
+    expected: Answer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class Item:
         min_occurs, max_occurs: how many answers (or occurrences, for a group) there must be at least,
             when it is there at all, and at most; `max_occurs` None means any number.
         enable_when: conditions; all must hold, or with `enable_any` (enableBehavior) one of them.
+        enable_expression: an enableWhenExpression decides as well.
         initial: initial answers, and options that are selected at first.
         translations: the text in other languages.
         is_quoted: whether messages repeat its text: not where the form came with the response.
@@ -128,7 +138,7 @@ class Item:
     limits: AnswerLimits = AnswerLimits()
     enable_when: tuple[EnableWhen, ...] = ()
     enable_any: bool = False
-    enable_expression: str = ""
+    enable_expression: bool = False
     children: tuple[str, ...] = ()
     codes: tuple[Coding, ...] = ()
     initial: tuple[Answer, ...] = ()
@@ -187,7 +197,8 @@ class _ItemReader:
         return tuple(children)
 
     def _item(self, source: Json, link: str, *, parent: str | None, path: str) -> Item:
-        min_occurs, max_occurs = _occurs(source)
+        fixed = _without_computed(source)
+        min_occurs, max_occurs = _occurs(fixed)
         order = len(self.items)
         return Item(
             link_id=link,
@@ -197,22 +208,36 @@ class _ItemReader:
             order=order,
             end=order + 1,
             path=path,
-            required=source.get("required") is True,
-            repeats=source.get("repeats") is True,
+            required=fixed.get("required") is True,
+            repeats=fixed.get("repeats") is True,
             read_only=source.get("readOnly") is True,
             min_occurs=min_occurs,
             max_occurs=max_occurs,
             options=_options(source, self.value_sets),
-            limits=_limits(source, self.value_sets),
+            limits=_limits(fixed, self.value_sets),
             enable_when=_enable_when(source),
             enable_any=source.get("enableBehavior") == "any",
-            enable_expression=_enable_expression(source),
+            enable_expression=any(True for _ in ext.extensions(source, ext.ENABLE_WHEN_EXPRESSION)),
             codes=_codes(source),
             initial=_initial(source),
             translations=_translations(source),
             is_quoted=self.is_quoted,
             source=source,
         )
+
+
+def _without_computed(source: Json) -> Json:
+    """Returns an item without the limits that are computed for each response; it may repeat, until then.
+
+    A value that stands beside an expression is only there for those who cannot evaluate it.
+    """
+    listed = list(mappings(source.get("extension")))
+    fixed = [extension for extension in listed if ext.computed_value(extension) is None]
+    computed = [name for name in _COMPUTABLE if ext.computed(source.get(f"_{name}")) is not None]
+    if not computed and len(fixed) == len(listed):
+        return source
+    kept = {key: value for key, value in source.items() if key not in computed}
+    return kept | {"extension": fixed} | ({"repeats": True} if "repeats" in computed else {})
 
 
 def _occurs(source: Json) -> tuple[int, int | None]:
@@ -228,19 +253,15 @@ def _count(value: object) -> int | None:
 
 
 def _enable_when(source: Json) -> tuple[EnableWhen, ...]:
-    """Returns the conditions that can be evaluated; the lint names the others."""
-    found = []
-    for condition in mappings(source.get("enableWhen")):
-        question, operator = text(condition.get("question")), condition.get("operator")
-        expected = answer_in(condition, "answer")
-        if expected is not None and question and operator in OPERATORS:
-            found.append(EnableWhen(question, operator, expected[1]))
-    return tuple(found)
+    """Returns the conditions, those included that cannot be read; the lint names these."""
+    return tuple(_condition(condition) for condition in mappings(source.get("enableWhen")))
 
 
-def _enable_expression(source: Json) -> str:
-    found = ext.value(source, ext.ENABLE_WHEN_EXPRESSION)
-    return text(found.get("expression")) if isinstance(found, Mapping) else ""
+def _condition(source: Json) -> EnableWhen:
+    question, operator = text(source.get("question")), text(source.get("operator"))
+    found = answer_in(source, "answer")
+    is_read = operator in OPERATORS and (operator != "exists" or (found or ("",))[0] == "valueBoolean")
+    return EnableWhen(question, operator, found[1] if found is not None and is_read else None)
 
 
 def _codes(source: Json) -> tuple[Coding, ...]:
@@ -325,8 +346,10 @@ def _limits(source: Json, value_sets: ValueSets) -> AnswerLimits:
         pattern=text(ext.value(source, ext.REGEX)),
         units=units,
         open_units=open_units,
+        unit_open=text(ext.value(source, ext.UNIT_OPEN)),
+        unit_system=text(ext.value(source, ext.UNIT_SUPPLEMENTAL_SYSTEM)).partition("|")[0],
         mime_types=_texts(source, ext.MIME_TYPE),
-        max_bytes=_bytes(ext.value(source, ext.MAX_SIZE)),
+        max_size=_number(ext.value(source, ext.MAX_SIZE)),
         reference_types=_texts(source, ext.REFERENCE_RESOURCE),
     )
 
@@ -350,10 +373,9 @@ def _texts(source: Json, url: str) -> tuple[str, ...]:
     return tuple(found for found in ext.values(source, url) if isinstance(found, str))
 
 
-def _bytes(megabytes: object) -> int | None:
-    if isinstance(megabytes, bool) or not isinstance(megabytes, int | Decimal | float):
-        return None
-    return int(Decimal(str(megabytes)) * _BYTES_PER_MEGABYTE)
+def _number(value: object) -> Decimal | None:
+    is_number = isinstance(value, int | Decimal | float) and not isinstance(value, bool)
+    return Decimal(str(value)) if is_number else None
 
 
 def _units(source: Json, value_sets: ValueSets) -> tuple[tuple[Coding, ...], bool]:

@@ -64,7 +64,8 @@ class Occurrence:
         response_answers: its answers that have a value, wrong ones included.
         answers: the well-formed ones, typed.
         containers: where its own items stand: one for a group, one per answer for a question.
-        enabled: by FHIR's rules. certain: 1 enabled and -1 disabled whatever is still answered, 0 neither.
+        enabled: by FHIR's rules, None where that is undecided.
+        certain: 1 enabled and -1 disabled whatever is still answered, 0 neither.
     """
 
     item: Item
@@ -76,7 +77,7 @@ class Occurrence:
     response_answers: list[ResponseAnswer] = field(default_factory=list)
     answers: tuple[Answer, ...] = ()
     containers: list[Container] = field(default_factory=list)
-    enabled: bool = True
+    enabled: bool | None = True
     certain: int = 1
 
     @property

@@ -10,7 +10,7 @@ allow an answer, there is none (None here).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -161,6 +161,27 @@ def answer_in(element: Mapping[str, Any], prefix: str) -> tuple[str, Answer] | N
                 return None
             return None if answer == _NAMELESS else (name, answer)
     return None
+
+
+def computed_answer(value: object, elements: Iterable[str]) -> Answer | None:
+    """Returns a computed value as one of these elements carries it, or None where none of them can.
+
+    A whole number is an integer, however it came about: `14.0` is the integer 14.
+    """
+    for element in elements:
+        try:
+            answer = READERS[element](_as_whole(value) if element == "valueInteger" else value)
+        except NotWellFormed:
+            continue
+        if not isinstance(answer, Uncoded):
+            return answer
+    return None
+
+
+def _as_whole(value: object) -> object:
+    """Returns a decimal number that is whole, and of the size of an integer, as an int."""
+    is_small = isinstance(value, Decimal) and value.is_finite() and abs(value) <= LARGEST_INTEGER
+    return int(value) if is_small and isinstance(value, Decimal) and value == int(value) else value
 
 
 def compare_answers(a: Answer, b: Answer) -> int | None:

@@ -99,13 +99,13 @@ def test_an_answer_of_a_closed_question_opens_nothing() -> None:
     assert closed_by({"t": (Y,), "a": (X,)}, *items) == ({"t"}, {"a", "b"})
 
 
-def test_a_quantity_that_cannot_be_compared_disables_but_does_not_close() -> None:
+def test_a_quantity_that_cannot_be_compared_neither_disables_nor_closes() -> None:
     items = ({"id": "t", "type": "quantity"}, choice("a", ["t", ">", {"quantity": "3 wk"}]))
     known = compiled(form(*items))
     sent = copied(response(known.resource, {"t": "9 kg"}))
     checked = known.check(sent)
     assert "a" not in checked.answers.closed
-    assert known.enabled(dict(checked.answers.given)) == (frozenset({"t"}), frozenset())
+    assert known.enabled(dict(checked.answers.given)) == (frozenset({"t", "a"}), frozenset())
 
 
 def test_a_condition_on_a_later_question_is_evaluated_all_the_same() -> None:

@@ -15,6 +15,7 @@ from service.questionnaire.fhirpath import (
     NotEvaluated,
     NotParsed,
     OutOfTime,
+    Surroundings,
     data_of,
     item_node,
     parse_expression,
@@ -42,7 +43,7 @@ LONG = ",".join(str(number) for number in range(40))
 
 
 def values(text: str, focus: Any = RESPONSE, **variables: Any) -> list[Any]:
-    return [data_of(node) for node in parse_expression(text).nodes(focus, variables, lambda _: None)]
+    return [data_of(node) for node in parse_expression(text).nodes(focus, variables, Surroundings())]
 
 
 @pytest.mark.parametrize(
@@ -138,17 +139,18 @@ def test_a_pattern_that_cannot_be_used_is_refused(pattern: str) -> None:
         compile_pattern(pattern)
 
 
-def test_a_text_on_which_a_pattern_takes_too_long_is_a_warning() -> None:
+def test_a_text_on_which_a_pattern_takes_too_long_is_undecided() -> None:
     questionnaire = form({"id": "a", "regex": SLOW})
     assert shown(validate(copied(response(questionnaire, {"a": LONG})), questionnaire)) == [
-        "~pattern-time .item[0].answer[0]"
+        "?pattern-undecided .item[0].answer[0]"
     ]
 
 
 def test_a_pattern_that_cannot_be_used_is_the_forms_fault_and_not_the_answers() -> None:
     questionnaire = form({"id": "a", "regex": "("})
     assert shown(validate(copied(response(questionnaire, {"a": "x"})), questionnaire)) == [
-        "~pattern-invalid Questionnaire.item[0]"
+        "?pattern-undecided .item[0].answer[0]",
+        "~pattern-invalid Questionnaire.item[0]",
     ]
 
 
@@ -173,7 +175,7 @@ def test_time_that_runs_out_inside_the_engine_is_told_apart_from_a_failure() -> 
         raise OutOfTime("it took too long")
 
     with pytest.raises(OutOfTime):
-        parse_expression("item.answer.value.weight()").nodes(RESPONSE, {}, weigh)
+        parse_expression("item.answer.value.weight()").nodes(RESPONSE, {}, Surroundings(weight_of=weigh))
 
 
 def test_a_text_has_no_weight() -> None:
@@ -181,13 +183,14 @@ def test_a_text_has_no_weight() -> None:
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == []
 
 
-def test_expressions_that_take_too_long_together_are_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expressions_that_take_too_long_together_are_each_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expressions, "TIME_LIMIT_S", 0.0)
     rules = [{"that": "item.exists()", "key": f"k{n}"} for n in range(3)]
     questionnaire = form({"id": "a"}, constraint=rules)
-    assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == [
-        "~expression-time -"
-    ]
+    assert (
+        shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems)
+        == ["?constraint-undecided -"] * 3
+    )
 
 
 def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +198,7 @@ def test_an_item_whose_expression_ran_out_of_time_stays_open(monkeypatch: pytest
     questionnaire = form({"id": "a", "enable": "false"}, {"id": "b", "enable": "false"})
     checked = compiled(questionnaire).check(copied(response(questionnaire, {"a": "x", "b": "y"})))
     assert set(checked.answers.given) == {"a", "b"}
-    assert shown(checked.problems) == ["~expression-time .item[0]"]
+    assert shown(checked.problems) == ["?enable-undecided .item[0]", "?enable-undecided .item[1]"]
 
 
 def test_a_contained_form_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +215,7 @@ def test_a_variable_that_fails_is_not_at_hand_for_those_who_read_it() -> None:
         constraint=[{"that": "%other"}, {"that": "item.exists()"}],
     )
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == [
-        "?expression-unavailable -"
+        "?constraint-undecided -"
     ]
 
 
@@ -220,7 +223,7 @@ def test_a_variable_that_takes_too_long_ends_the_evaluation(monkeypatch: pytest.
     slow = f"'{LONG}'.matches('{SLOW}')"
     questionnaire = form({"id": "a"}, variable={"slow": slow}, constraint={"that": "%slow"})
     assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": "x"}))).problems) == [
-        "~expression-time -"
+        "?constraint-undecided -"
     ]
 
 
@@ -271,9 +274,11 @@ def test_a_code_that_no_answer_gave_weighs_what_all_questions_say() -> None:
     ) == ["~calculated-differs .item[1]"]
 
 
-def test_a_calculated_value_that_does_not_fit_its_item_is_left_alone() -> None:
+def test_a_calculated_value_that_does_not_fit_its_item_is_undecided() -> None:
     questionnaire = form({"id": "a", "type": "integer", "calculated": "'text'"})
-    assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": 3}))).problems) == []
+    assert shown(compiled(questionnaire).check(copied(response(questionnaire, {"a": 3}))).problems) == [
+        "?calculated-undecided .item[0]"
+    ]
 
 
 def test_a_constraint_with_several_results_is_not_decided() -> None:

@@ -426,7 +426,7 @@ def test_values_of_different_types_are_not_the_same(a: Any, b: Any, expected: bo
 
 
 @pytest.mark.parametrize("operator", ["", "~", None, 5, ["="]])
-def test_a_condition_with_an_unknown_operator_is_left_out_and_named(operator: Any) -> None:
+def test_a_condition_with_an_unknown_operator_is_undecided_and_named(operator: Any) -> None:
     questionnaire = form({"id": "t", "options": ["x"]}, {"id": "a", "when": ["t", operator, "x"]})
     known = compiled(questionnaire)
     assert known.enabled({})[0] == {"t", "a"}
