@@ -242,7 +242,7 @@ def _syntax_tree(text: str) -> Tree:
     if not text.strip() or len(text) > MAX_LENGTH:
         raise NotParsed(f"a FHIRPath expression of at most {MAX_LENGTH} characters")
     try:
-        return _parsed_strictly(_QUOTED_CONSTANT.sub(_in_backticks, text))
+        return _tree_by_shape(_QUOTED_CONSTANT.sub(_in_backticks, text))
     except RecursionError as fault:
         raise NotParsed("an expression that is nested less deep") from fault
 
@@ -251,6 +251,48 @@ def _in_backticks(match: re.Match[str]) -> str:
     """Writes a variable with a hyphen in its name as the grammar has it: R4 has %"vs-name" as well."""
     name = match["double"] or match["single"] or match["bare"]
     return f"%`{name}`" if name else match[0]
+
+
+# The parser takes milliseconds, and the expressions of a form differ in little but their linkIds. So what is
+# parsed is the shape, in which a mark stands for each plain text; the texts are put in afterwards.
+
+_MARK = "\ue000"
+_MARKED = re.compile(f"'{_MARK}([0-9]+)'")
+_PLAIN_TEXT = re.compile(
+    r"(?P<plain>'[^'\\]*')|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/", re.DOTALL
+)
+
+
+def _tree_by_shape(text: str) -> Tree:
+    if _MARK in text:
+        return _parsed_strictly(text)
+    texts: list[str] = []
+
+    def marked(match: re.Match[str]) -> str:
+        if match["plain"] is None:
+            return match[0]
+        texts.append(match["plain"])
+        return f"'{_MARK}{len(texts) - 1}'"
+
+    shape = _PLAIN_TEXT.sub(marked, text)
+    try:
+        return _filled(_parsed_shape(shape), texts)
+    except NotParsed:
+        return _parsed_strictly(text)  # for the right line and column
+
+
+@lru_cache(maxsize=512)
+def _parsed_shape(shape: str) -> Tree:
+    return _parsed_strictly(shape)
+
+
+def _filled(part: Any, texts: Sequence[str]) -> Any:
+    """Returns a copy of a tree, or of a part of it, with the texts in the places of their marks."""
+    if isinstance(part, str):
+        return _MARKED.sub(lambda match: texts[int(match[1])], part) if _MARK in part else part
+    if isinstance(part, list):
+        return [_filled(inner, texts) for inner in part]
+    return {key: _filled(inner, texts) for key, inner in part.items()}
 
 
 def _parsed_strictly(text: str) -> Tree:
@@ -374,7 +416,7 @@ def _step(kind: str, path: list[Tree], start: Tree | None) -> Tree:
     is_variable = start is not None and start["children"][0]["type"] == "ExternalConstantTerm"
     return {
         "type": kind,
-        "key": str(path),
+        "key": f"{kind} {path}",
         "path": [_planned(invocation) for invocation in path],
         "keeps_list": is_variable,
     }

@@ -1,0 +1,293 @@
+"""What is added to the FHIRPath engine: R4's functions, the moment of the response, and an index of items."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise, product
+from time import process_time
+from typing import Any
+
+import pytest
+from small_forms import compiled, copied, form, response, shown
+
+from service.questionnaire.expressions import membership
+from service.questionnaire.fhirpath import (
+    NotAtHand,
+    NotEvaluated,
+    NotParsed,
+    Surroundings,
+    data_of,
+    item_node,
+    parse_expression,
+)
+from service.terminology import value_sets_from
+
+COLOURS = "http://sets.example.org/ValueSet/colours"
+SETS = value_sets_from(
+    [
+        {
+            "resourceType": "ValueSet",
+            "url": COLOURS,
+            "compose": {
+                "include": [{"system": "urn:colours", "concept": [{"code": "red"}, {"code": "blue"}]}]
+            },
+        },
+        {
+            "resourceType": "ValueSet",
+            "url": "http://sets.example.org/ValueSet/open",
+            "compose": {
+                "include": [{"system": "urn:colours", "concept": [{"code": "red"}]}, {"system": "urn:far"}]
+            },
+        },
+    ]
+)
+OPEN = "http://sets.example.org/ValueSet/open"
+
+
+def answered(link: str, *values: dict[str, Any], items: Any = None) -> dict[str, Any]:
+    return {"linkId": link, "answer": [{**value, **({"item": items} if items else {})} for value in values]}
+
+
+RESPONSE = {
+    "resourceType": "QuestionnaireResponse",
+    "subject": {"reference": "#p"},
+    "source": {"reference": "Patient/1"},
+    "author": {"reference": "#gone"},
+    "contained": [{"resourceType": "Patient", "id": "p", "gender": "female"}],
+    "item": [
+        answered("a", {"valueInteger": 1}, {"valueInteger": 2}),
+        {
+            "linkId": "g",
+            "item": [
+                answered("a2", {"valueInteger": 3}),
+                answered("b", {"valueInteger": 4}, items=[answered("n", {"valueInteger": 9})]),
+            ],
+        },
+        {"linkId": "g", "item": [answered("b", {"valueInteger": 5}), answered("b", {"valueInteger": 6})]},
+        answered("red", {"valueCoding": {"system": "urn:colours", "code": "red"}}),
+        answered("green", {"valueCoding": {"system": "urn:colours", "code": "green"}}),
+        answered("far", {"valueCoding": {"system": "urn:far", "code": "x"}}),
+        answered("bare", {"valueCoding": {"code": "red"}}),
+        answered("word", {"valueString": "red"}),
+        {
+            "linkId": "beside",
+            "answer": [
+                {"valueString": "x", "_valueString": {"extension": [{"url": "u", "valueBoolean": True}]}}
+            ],
+        },
+        {
+            "linkId": "only",
+            "answer": [{"_valueString": {"extension": [{"url": "u", "valueBoolean": True}]}}],
+        },
+    ],
+}
+
+
+def evaluated(text: str, authored: str = "2024-05-01T23:30:00-05:00", **variables: Any) -> list[Any]:
+    surroundings = Surroundings(RESPONSE, authored, member_of=membership(SETS))
+    nodes = parse_expression(text).nodes(RESPONSE, {"resource": RESPONSE, **variables}, surroundings)
+    return [data_of(node) for node in nodes]
+
+
+def of(link: str) -> str:
+    return f"item.where(linkId = '{link}').answer.value"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%sct", ["http://snomed.info/sct"]),
+        ("%loinc", ["http://loinc.org"]),
+        ("%ucum", ["http://unitsofmeasure.org"]),
+        ('%"vs-administrative-gender"', ["http://hl7.org/fhir/ValueSet/administrative-gender"]),
+        ("%`vs-name`", ["http://hl7.org/fhir/ValueSet/name"]),
+        ("%'vs-name'", ["http://hl7.org/fhir/ValueSet/name"]),
+        ("%vs-name-of-it", ["http://hl7.org/fhir/ValueSet/name-of-it"]),
+        ('%"ext-iso21090"', ["http://hl7.org/fhir/StructureDefinition/iso21090"]),
+        ("'%vs-name'", ["%vs-name"]),
+        (f"{of('word')}.hasValue()", [True]),
+        (f"{of('beside')}.hasValue()", [True]),
+        (f"{of('only')}.hasValue()", [False]),
+        (f"{of('a')}.hasValue()", [False]),
+        (f"{of('red')}.hasValue()", [False]),
+        (f"{of('nobody')}.hasValue()", [False]),
+        (f"{of('beside')}.getValue()", ["x"]),
+        (f"{of('red')}.getValue()", []),
+        (f"{of('red')}.memberOf('{COLOURS}')", [True]),
+        (f"{of('green')}.memberOf('{COLOURS}')", [False]),
+        (f"{of('red')}.memberOf('{OPEN}')", [True]),
+        (f"{of('green')}.memberOf('{OPEN}')", [False]),
+        (f"{of('word')}.memberOf('{COLOURS}')", [True]),
+        (f"{of('nobody')}.memberOf('{COLOURS}')", []),
+        (f"{of('a')}.memberOf('{COLOURS}')", []),
+        (f"{of('red')}.memberOf({{}})", []),
+        ("subject.resolve().gender", ["female"]),
+        ("subject.reference.resolve().gender", ["female"]),
+        ("author.resolve()", []),
+        ("'#'.resolve().subject.reference", ["#p"]),
+        ("basedOn.resolve()", []),
+        ("today()", ["2024-05-01"]),
+        ("now()", ["2024-05-01T23:30:00-05:00"]),
+        ("timeOfDay()", ["23:30:00"]),
+        ("today() + 1 day", ["2024-05-02"]),
+        ("today() = @2024-05-01", [True]),
+        ("3 'kg'", [{"value": Decimal(3), "system": "http://unitsofmeasure.org", "code": "kg"}]),
+        ("4 days", [{"value": Decimal(4), "system": "http://unitsofmeasure.org", "code": "d"}]),
+        (f"-{of('word')}.length()", [-3]),
+        ("+2", [2]),
+    ],
+)
+def test_what_r4_adds_has_the_value_that_r4_gives_it(text: str, expected: list[Any]) -> None:
+    assert evaluated(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{of('red')}.memberOf('http://nowhere.example.org/set')",
+        f"{of('far')}.memberOf('{OPEN}')",
+        f"{of('bare')}.memberOf('{COLOURS}')",
+        f"{of('word')}.memberOf('{OPEN}')",
+        "source.resolve().gender",
+        "item.first().elementDefinition()",
+        "item.first().conformsTo('http://example.org/profile')",
+        "text.`div`.htmlChecks()",
+        "%patient.gender",
+        "%vs",
+    ],
+)
+def test_what_is_not_at_hand_is_said_and_not_guessed(text: str) -> None:
+    with pytest.raises(NotAtHand) as raised:
+        evaluated(text)
+    assert "red" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "authored", "expected"),
+    [
+        ("today()", "2024-05-01", ["2024-05-01"]),
+        ("now()", "2024-05-01", None),
+        ("timeOfDay()", "2024-05-01", None),
+        ("today()", "2024-05", None),
+        ("today()", "", None),
+        ("now()", "the first of May", None),
+    ],
+)
+def test_the_moment_is_that_of_the_response_and_never_of_the_clock(
+    text: str, authored: str, expected: list[Any] | None
+) -> None:
+    if expected is not None:
+        assert evaluated(text, authored) == expected
+        return
+    with pytest.raises(NotAtHand, match="authored"):
+        evaluated(text, authored)
+
+
+def test_a_concept_is_a_member_if_one_of_its_codes_is() -> None:
+    member_of = membership(SETS)
+    red, green, far = (
+        {"system": "urn:colours", "code": "red"},
+        {"system": "urn:colours", "code": "green"},
+        {},
+    )
+    assert member_of(COLOURS, {"coding": [green, red, far]}) is True
+    assert member_of(COLOURS, {"coding": [green]}) is False
+    assert member_of(COLOURS, {"coding": [green, far]}) is None
+
+
+def test_a_sign_does_not_change_the_variable_that_it_stands_before() -> None:
+    assert evaluated("(-%x) + %x", x=[5]) == [0]
+
+
+def test_text_in_an_expression_that_is_not_read_is_refused_where_it_stands() -> None:
+    with pytest.raises(NotParsed, match="column 9"):
+        parse_expression("'abcde' 'f'")
+
+
+def test_a_mark_in_a_text_stays_a_text() -> None:
+    assert evaluated("'\ue0000' & 'x'") == ["\ue0000x"]
+    assert evaluated(r"'it\'s' & ' ' & 'so'") == ["it's so"]
+
+
+# The index: it finds what the library finds by walking.
+
+STARTS = ["", "%resource.", "%some."]
+PATHS = [
+    "item",
+    "item.item",
+    "item.answer.item",
+    "repeat(item)",
+    "repeat(item | answer.item)",
+    "repeat(item).answer.item",
+    "descendants()",
+    "descendants().item",
+    "item.where(linkId = 'g').item",
+    "item.select(item)",
+    "item.first().item",
+]
+CRITERIA = [
+    "linkId = 'b'",
+    "'b' = linkId",
+    "$this.linkId = 'g'",
+    "linkId = 'b' or linkId = 'a2'",
+    "linkId = 'n' or 'g' = linkId or linkId = 'none'",
+    "linkId = 'none'",
+]
+
+
+@pytest.mark.parametrize(("start", "path", "criterion"), list(product(STARTS, PATHS, CRITERIA)))
+def test_the_index_finds_what_a_walk_finds_in_the_same_order(start: str, path: str, criterion: str) -> None:
+    some = [item_node(item) for item in RESPONSE["item"][1:3]]
+    indexed = f"{start}{path}.where({criterion})"
+    walked = f"{start}{path}.where(({criterion}) and true)"
+    assert evaluated(indexed, some=some) == evaluated(walked, some=some)
+    for after in (".answer.value", ".item.linkId", ".count()"):
+        assert evaluated(indexed + after, some=some) == evaluated(walked + after, some=some)
+
+
+@pytest.mark.parametrize("odd", [{"linkId": 5}, {"linkId": "b", "_linkId": {"extension": []}}, {}])
+def test_items_whose_link_id_is_not_plain_are_walked(odd: dict[str, Any]) -> None:
+    focus = {"resourceType": "QuestionnaireResponse", "item": [odd, answered("b", {"valueInteger": 4})]}
+    found = [
+        [data_of(node) for node in parse_expression(text).nodes(focus, {}, Surroundings(focus))]
+        for text in ("item.where(linkId = 'b')", "item.where((linkId = 'b') and true)")
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_filter_inside_a_filter_sees_the_item_that_is_filtered() -> None:
+    assert evaluated("item.where(item.where(linkId = 'a2').exists()).count()") == [1]
+    assert evaluated("item.where(item.where(linkId = 'b').count() = 2).item.answer.value") == [5, 6]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "%resource.item.where(linkId = '{link}').answer.value",
+        "%resource.repeat(item).where(linkId = '{link}').answer.value",
+        "%resource.descendants().where(linkId = '{link}').answer.value",
+        "%everything.where(linkId = '{link}').answer.value",
+    ],
+)
+def test_the_cost_of_chained_calculations_is_linear(value: str) -> None:
+    def cost(count: int) -> float:
+        links = [f"c{number}" for number in range(count)]
+        chained = [
+            {"id": link, "type": "integer", "calculated": value.format(link=before) + " + 1"}
+            for before, link in pairwise(links)
+        ]
+        variable = {"everything": "%resource.repeat(item)"}
+        questionnaire = form({"id": "c0", "type": "integer"}, *chained, variable=variable)
+        sent = copied(response(questionnaire, {link: number for number, link in enumerate(links)}))
+        begun = process_time()
+        assert shown(compiled(questionnaire).check(sent).problems) == []
+        return process_time() - begun
+
+    cost(100)
+    assert cost(1000) < 25 * cost(100)
+
+
+def test_an_expression_that_fails_says_nothing_of_an_answer() -> None:
+    with pytest.raises(NotEvaluated) as raised:
+        evaluated(f"{of('word')} + 1")
+    assert "red" not in str(raised.value)
