@@ -37,6 +37,7 @@ _EVALUATED: Final = frozenset(
         ext.CALCULATED_EXPRESSION,
         ext.INITIAL_EXPRESSION,
         ext.REGEX,
+        *ext.COMPUTED_VALUES,
     )
 )
 """Extensions whose content is evaluated or compiled."""

@@ -110,11 +110,14 @@ def item(short: Mapping[str, Any]) -> dict[str, Any]:
             written.setdefault("enableBehavior", "all")
     if "initial" in short:
         written["initial"] = [answer(type_, value) for value in _listed(short["initial"])]
-    extensions = [*_limits(short, type_), *_expressions(short)]
+    extensions = [*_limits(short, type_), *_computed_limits(short, type_), *_expressions(short)]
     if extensions:
         written["extension"] = extensions
     if "items" in short:
         written["item"] = [item(inner) for inner in short["items"]]
+    for element in ("maxLength", "required", "repeats"):
+        if element in short.get("computed", {}):
+            written[f"_{element}"] = _computed(short["computed"][element])
     return written | short.get("raw", {})
 
 
@@ -170,13 +173,52 @@ def _limits(short: Mapping[str, Any], type_: str) -> Iterator[dict[str, Any]]:  
         yield {"url": ext.REGEX, "valueString": short["regex"]}
     if "maxSize" in short:
         yield {"url": ext.MAX_SIZE, "valueDecimal": short["maxSize"]}
-    for unit in short.get("units", ()):
-        yield {"url": ext.UNIT_OPTION, "valueCoding": {"system": UCUM, "code": unit}}
-    if "unitSet" in short:
-        yield {"url": ext.UNIT_VALUE_SET, "valueCanonical": short["unitSet"]}
+    yield from _units(short)
     for key, url in (("mime", ext.MIME_TYPE), ("targets", ext.REFERENCE_RESOURCE)):
         for value in short.get(key, ()):
             yield {"url": url, "valueCode": value}
+
+
+def _units(short: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for unit in short.get("units", ()):
+        yield {"url": ext.UNIT_OPTION, "valueCoding": {"system": UCUM, "code": unit}}
+    if "unitOpen" in short:
+        yield {"url": ext.UNIT_OPEN, "valueCode": short["unitOpen"]}
+    if "unitSystem" in short:
+        yield {"url": ext.UNIT_SUPPLEMENTAL_SYSTEM, "valueCanonical": short["unitSystem"]}
+    if "unitSet" in short:
+        yield {"url": ext.UNIT_VALUE_SET, "valueCanonical": short["unitSet"]}
+
+
+def _computed_limits(short: Mapping[str, Any], type_: str) -> Iterator[dict[str, Any]]:
+    """Limits under `computed`, by the names of the fixed ones: an expression each."""
+    urls = {
+        "min": ext.MIN_VALUE,
+        "max": ext.MAX_VALUE,
+        "minQuantity": ext.MIN_QUANTITY,
+        "maxQuantity": ext.MAX_QUANTITY,
+        "low": ext.MIN_OCCURS,
+        "high": ext.MAX_OCCURS,
+        "minLength": ext.MIN_LENGTH,
+        "places": ext.MAX_DECIMAL_PLACES,
+        "maxSize": ext.MAX_SIZE,
+    }
+    for key, text in short.get("computed", {}).items():
+        if key in ("minQuantity", "maxQuantity"):
+            yield {"url": urls[key], "valueQuantity": _computed(text)}
+        elif key in urls:
+            name = _VALUE_NAMES[type_] if key in ("min", "max") else "Integer"
+            yield {"url": urls[key], f"_value{name}": _computed(text)}
+
+
+def _computed(text: str) -> dict[str, Any]:
+    return {"extension": [{"url": ext.COMPUTED_VALUES[0], "valueExpression": _expression(text)}]}
+
+
+def _expression(text: str) -> dict[str, Any]:
+    """An Expression: in FHIRPath, or in CQL where the text begins so."""
+    language = "text/cql" if text.startswith("cql: ") else "text/fhirpath"
+    return {"language": language, "expression": text.removeprefix("cql: ")}
 
 
 def _expressions(short: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -188,17 +230,17 @@ def _expressions(short: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, text in short.get("variable", {}).items():
         yield {
             "url": ext.VARIABLE,
-            "valueExpression": {"name": name, "language": "text/fhirpath", "expression": text},
+            "valueExpression": {"name": name, **_expression(text)},
         }
     for key, url in plain.items():
         if key in short:
-            yield {"url": url, "valueExpression": {"language": "text/fhirpath", "expression": short[key]}}
+            yield {"url": url, "valueExpression": _expression(short[key])}
     if "constraint" in short:
         yield from (_constraint(constraint) for constraint in _listed(short["constraint"]))
 
 
 def _constraint(one: Mapping[str, Any]) -> dict[str, Any]:
-    expression = {"valueExpression": {"language": "text/fhirpath", "expression": one["that"]}}
+    expression = {"valueExpression": _expression(one["that"])}
     if one.get("old"):
         expression = {"valueString": one["that"]}
     parts = [
