@@ -65,7 +65,11 @@ def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:
 
 
 def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: AskedWhen) -> Iterator[z3.BoolRef]:
-    """Yields what holds between the variables: one answer each, and when a question is asked."""
+    """Yields what holds between the variables: one answer each, and when a question is hidden.
+
+    While a question is open, those that it decides may be answered: it may have an answer that cannot be
+    read, or decides nothing, and then it is undecided whether they are asked.
+    """
     for link_id, space in spaces.items():
         answers = [answer.holds for answer in space.answers]
         if space.table.question.repeats:
@@ -77,7 +81,6 @@ def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: Asked
         is_asked = _is_asked(asked[link_id], spaces, guidance)
         decided = z3.Not(z3.Or([spaces[deciding].open for deciding in _links(asked[link_id])]))
         yield space.hidden == z3.And(z3.Not(is_asked), decided)
-        yield z3.Implies(z3.Not(is_asked), z3.Or(space.open, space.hidden))
 
 
 def _space(link_id: str, table: AnswerTable) -> AnswerSpace:

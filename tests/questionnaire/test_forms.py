@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from small_forms import CANONICAL, SYSTEM, compiled, copied, form, item, response, shown, structs
+from small_forms import CANONICAL, SYSTEM, UCUM, compiled, copied, form, item, response, shown, structs
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.errors import GuidanceError
@@ -423,6 +423,25 @@ def test_values_are_ordered_only_where_an_order_is_known(a: Any, b: Any, expecte
 )
 def test_values_of_different_types_are_not_the_same(a: Any, b: Any, expected: bool | None) -> None:
     assert answers_equal(a, b) is expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "coding", "units"),
+    [
+        ("decimal", {"system": UCUM, "code": "h"}, ("h",)),
+        ("integer", {"code": "/wk"}, ("/wk",)),
+        ("integer", {"system": "urn:own", "code": "h"}, ("",)),
+        ("decimal", {"display": "hours"}, ("",)),
+        ("string", {"system": UCUM, "code": "h"}, ()),
+        ("quantity", {"system": UCUM, "code": "h"}, ("h",)),
+    ],
+)
+def test_the_unit_of_a_plain_number_is_the_one_that_the_form_names(
+    type_: str, coding: dict[str, str], units: tuple[str, ...]
+) -> None:
+    unit = {"url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unit", "valueCoding": coding}
+    known = compiled(form({"id": "a", "type": type_, "raw": {"extension": [unit]}}))
+    assert known.form.questions["a"].units == units
 
 
 @pytest.mark.parametrize("operator", ["", "~", None, 5, ["="]])

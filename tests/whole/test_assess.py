@@ -1,6 +1,7 @@
 """From bytes to the RiskAssessment, through both ways in."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -247,6 +248,22 @@ def test_a_chart_value_that_is_a_range_counts_as_far_as_it_reaches(
     below = assessed(parameters)
     assert (below["status"], tier(below)) == (value["status"], ("review", "review"))
     assert below["basis"][1] == value["basis"][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "hours"),
+    [(450, "min", "7.5"), (Decimal("7.5"), "h", "7.5"), (450, "kg", None), (450, "1", None)],
+)
+def test_minutes_of_sleep_are_never_read_as_hours(
+    sample: Sample, assessor: Assessor, value: Any, unit: str, hours: str | None
+) -> None:
+    parameters = sample("parameters-with-chart-data")
+    sleep = potassium(parameters)
+    sleep["code"] = {"coding": [{"system": "http://loinc.org", "code": "93832-4"}]}
+    sleep["valueQuantity"] = {"value": float(value), "system": "http://unitsofmeasure.org", "code": unit}
+    shown = orjson.loads(assessor.shown(orjson.dumps(parameters), "explain"))["answers"]
+    assert shown["chart"].get("sleep-hours") == ([float(hours)] if hours else None)
+    assert ("sleep-hours" in shown["closed"]) is (hours is not None)
 
 
 def declined() -> Json:
