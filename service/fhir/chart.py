@@ -10,7 +10,7 @@ Source: FHIR R4 Observation (value[x], component, dataAbsentReason, status); Qua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -24,6 +24,7 @@ from service.fhir.dates import is_date, time_range
 from service.fhir.extensions import mappings
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput
+from service.fhir.primitives import INTEGERS
 from service.fhir.response_context import portable_identifier
 from service.fhir.shapes import has_value
 from service.fhir.structure import check_structure
@@ -43,7 +44,7 @@ class ChartValues:
         answers: by linkId: the newest; beside UNREAD where there is a newer one that cannot be used.
         sources: Reference to the Observation of each, by linkId.
         unusable: linkIds for which the chart has something that is no usable value: unknown, not absent.
-        problems: errors (another patient, not R4) and, as information, what was left out and why.
+        problems: errors (another patient, not R4), ranges and, as information, what was left out and why.
     """
 
     answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
@@ -75,8 +76,9 @@ class _Measurement(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What a measurement says to one question."""
+    """What a measurement says to one question; `at`: the measurement."""
 
+    at: str
     when: int
     key: tuple[str, ...]
     answers: tuple[Answer, ...]
@@ -145,7 +147,7 @@ class _Collected:
         return ChartValues(
             {link: self._answers(link, reading) for link, reading in newest.items()},
             {link: reading.source for link, reading in newest.items()},
-            tuple(self.problems),
+            (*self.problems, *_ranges(newest.values())),
             frozenset(self._unusable.keys() - newest.keys()),
         )
 
@@ -155,6 +157,17 @@ class _Collected:
         return (
             (*reading.answers, UNREAD) if is_outdated and UNREAD not in reading.answers else reading.answers
         )
+
+
+def _ranges(readings: Iterable[_Reading]) -> Iterator[Problem]:
+    """Yields a notice for each measurement that is read as a range, once."""
+    text = "A value from the chart has a comparator; it is read as a range, never as the number alone."
+    for at in dict.fromkeys(reading.at for reading in readings if _is_range(reading.answers[0])):
+        yield Problem("answer-range", text, at, "warning")
+
+
+def _is_range(answer: Answer) -> bool:
+    return isinstance(answer, Quantity) and answer.comparator != ""
 
 
 def _left_out(at: str, reason: str) -> Problem:
@@ -238,7 +251,7 @@ def _reading(question: Question, measurement: _Measurement) -> _Reading:
         raise _NotUsable("its question takes no value from the chart")
     answer = read(question, element)
     answers = (answer, UNREAD) if question.repeats else (answer,)
-    return _Reading(measurement.when, measurement.key, answers, measurement.source)
+    return _Reading(measurement.at, measurement.when, measurement.key, answers, measurement.source)
 
 
 def _quantity(question: Question, element: Json) -> Answer:
@@ -291,7 +304,7 @@ def _whole_number(question: Question, element: Json) -> Answer:
     number = _number(question, element)
     if not isinstance(number, Decimal):
         return number
-    if number != number.to_integral_value():
+    if number != number.to_integral_value() or not INTEGERS.start <= number < INTEGERS.stop:
         raise _NotUsable("it is no whole number in the unit of its question")
     return int(number)
 

@@ -129,7 +129,8 @@ def test_a_value_is_read_in_the_type_and_the_unit_of_its_question(name, said, an
     chart = found(EVERY_TYPE, observed(name, **said))
     assert chart.answers == {name: answers}
     assert [type(answer) for answer in chart.answers[name]] == [type(answer) for answer in answers]
-    assert (chart.problems, chart.unusable) == ((), frozenset())
+    assert [problem.kind for problem in chart.problems] == ["answer-range"] * ("comparator" in str(said))
+    assert chart.unusable == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,8 @@ def test_a_value_is_read_in_the_type_and_the_unit_of_its_question(name, said, an
         ("length", {"valueInteger": 2}, "no quantity"),
         ("age", measured(Decimal("40.5"), "a"), "no whole number"),
         ("age", measured(50, "mo"), "no whole number"),
+        ("age", measured(2**31, "a"), "no whole number"),
+        ("age", measured(Decimal("1E+99"), "a"), "no whole number"),
         ("age", {"valueInteger": 40}, "no unit, and its question has"),
         ("score", measured(7, "h"), "it has a unit, and its question names none"),
         ("share", measured(50, "%"), "it has a unit, and its question names none"),
@@ -175,6 +178,17 @@ def test_a_value_that_does_not_fit_its_question_is_left_out_and_named(name, said
     assert reason in text
     assert "7" not in text
     assert "declined" not in text
+
+
+def test_a_range_that_is_used_is_named_once_and_one_that_is_not_is_not():
+    old = observed("hours", **measured(3, "h", ">"))
+    new = observed("hours", **measured(4, "h", "<"), effectiveDateTime="2026-02-01", id="o2")
+    both = {"coding": [{"system": LOINC, "code": "hours"}, {"system": LOINC, "code": "length"}]}
+    problems = found(EVERY_TYPE, old, new | {"code": both}).problems
+    assert [(p.kind, p.severity, p.expression) for p in problems] == [
+        ("answer-range", "warning", "Parameters.parameter[2].resource")
+    ]
+    assert "4" not in problems[0].text
 
 
 def panel(*components: dict[str, Any], **more: Any) -> dict[str, Any]:

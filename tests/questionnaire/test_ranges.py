@@ -179,6 +179,17 @@ def test_a_calculated_value_that_may_be_right_is_no_difference() -> None:
         assert shown(validate(sent, questionnaire)) == sorted([*differs, "~answer-range .item[0].answer[0]"])
 
 
+def test_a_calculated_coding_without_a_code_is_no_value_to_compare_with() -> None:
+    source = "%resource.item.where(linkId = 'b').answer.value"
+    questionnaire = form(
+        {"id": "b", "options": ["x", "y"]}, {"id": "a", "options": ["x", "y"], "calculated": source}
+    )
+    for value, differs in (({"display": "X"}, []), (Y["valueCoding"], ["~calculated-differs .item[1]"])):
+        sent = copied(response(questionnaire, {"b": {"valueCoding": value}, "a": "x"}))
+        found = [one for one in shown(validate(sent, questionnaire)) if "uncoded" not in one]
+        assert found == differs
+
+
 def test_the_words_repeat_nothing_of_the_answer() -> None:
     questionnaire = form({"id": "a", "type": "quantity", "min": "1 h"}, {"id": "b", "options": ["x"]})
     quantity = {"value": 777, "comparator": "<", "system": UCUM, "code": "h"}
