@@ -60,7 +60,7 @@ _READABLE_HEADERS: Final = (
     "WWW-Authenticate",
     "Retry-After",
 )
-"""What an app may read beside the headers that every browser gives it; a test compares it with what is sent."""
+"""What an app may read beside the headers that every browser gives it; a test holds it complete."""
 
 EXPOSED: Final[Header] = ("Access-Control-Expose-Headers", ", ".join(_READABLE_HEADERS))
 ANY_ORIGIN: Final[tuple[Header, ...]] = (("Access-Control-Allow-Origin", "*"), EXPOSED)
