@@ -339,7 +339,8 @@ def _answer(item: Item, path: str, element: str, source: Json, report: _Report) 
     """
     value = source.get(element)
     beside = source.get(f"_{element}")
-    if _is_absent(value) or _is_absent(beside):
+    of_quantity = value.get("_value") if isinstance(value, Mapping) else None
+    if any(_is_absent(stated) for stated in (value, beside, of_quantity)):
         return _missing(item, path, value, report)
     try:
         answer = READERS[element](value)
