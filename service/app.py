@@ -10,6 +10,7 @@ from service.assess import Assessor
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
+from service.sandbox import PLACES, Sandbox, SandboxLimits
 from service.settings import Settings
 from service.settings import from_environment as settings_from
 from service.storage.database import StoreLimits
@@ -19,6 +20,8 @@ from service.validate import Validator
 from service.web.application import Application
 from service.web.deployment import Deployment
 from service.web.routes import Parts, all_routes
+
+_MEBIBYTE = 1024 * 1024
 
 
 def create_app(settings: Settings) -> Application:
@@ -40,12 +43,13 @@ def create_app(settings: Settings) -> Application:
         body=limits,
         bundle_entries=settings.max_bundle_entries,
     )
-    assessor = Assessor(served, limits)
+    sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))
+    assessor = Assessor(served, limits, sandbox)
     store = store_from(settings)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
-        validator=Validator(served, limits),
+        validator=Validator(served, limits, sandbox),
         catalogue=served,
         repository=None if store is None else Repository(store, assessor, settings.public_base),
     )

@@ -3,14 +3,16 @@
 Two paths, one meaning. The *accept path* proves that a common body is plainly valid and
 reads it typed; whatever it cannot prove takes the *full path*, which finds the words for every
 fault. Tests hold the two together: what the accept path takes, the full path takes too, and both
-give the same bytes.
+give the same bytes. A large body that the accept path does not take is read, checked and scored in a
+child, so that nobody waits for it but its sender.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from msgspec import UNSET
 
@@ -29,12 +31,15 @@ from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subj
 from service.results.explanation import explained
 from service.results.risk_assessment import collection, indented
 from service.results.wording import patient_text
+from service.sandbox import LimitExceeded, Sandbox
 
 OUTPUTS = ("risk", "bundle", "explain", "text")
 
 _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
 _ASSESSED = frozenset({"Patient", "Group"})
 _NO_CHART = ChartValues()
+
+_Made = TypeVar("_Made")
 
 
 class Assessed(NamedTuple):
@@ -90,11 +95,18 @@ class Scored:
 
 
 class Assessor:
-    """Turns the bytes of a response into the bytes of a result, by the guidance of its questionnaire."""
+    """Turns the bytes of a response into the bytes of a result, by the guidance of its questionnaire.
 
-    def __init__(self, catalogue: Catalogue, limits: BodyLimits) -> None:
+    Args:
+        catalogue: what is served.
+        limits: of a body.
+        sandbox: where what is large is done; None where nobody waits.
+    """
+
+    def __init__(self, catalogue: Catalogue, limits: BodyLimits, sandbox: Sandbox | None = None) -> None:
         self._catalogue = catalogue
         self._limits = limits
+        self._sandbox = sandbox
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
 
     def assess_body(self, data: bytes) -> Assessed:
@@ -104,8 +116,15 @@ class Assessor:
             Malformed: not such a resource; every structural fault.
             TooLarge: over a limit.
             NotScorable: its questionnaire, status or answers do not allow a score; every fault.
+            Unavailable: there is too much to check at the moment.
         """
-        scored = self.accepted(data) or self.scored(data)
+        scored = self.accepted(data)
+        if scored is None:
+            return self._in_time(data, partial(self._assessed, data), Assessed)
+        return Assessed(scored.risk(), scored.guidance)
+
+    def _assessed(self, data: bytes, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
+        scored = self.scored(data, apart=apart)
         return Assessed(scored.risk(), scored.guidance)
 
     def judge(self, data: bytes, of_id: str) -> Judged:
@@ -115,15 +134,30 @@ class Assessor:
         neither is scored, and an earlier result of it ends.
 
         Raises:
-            Malformed, TooLarge, NotScorable: as `assess_body` does; Parameters are Malformed here.
+            Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Parameters are Malformed
+                here.
         """
         scored = self.accepted(data)
         if scored is None:
-            response = self._response(data)
-            if response["status"] in _WITHDRAWN:
-                return self._unscored(response)
-            scored = self._scored(AssessInput(response, "QuestionnaireResponse"))
+            return self._in_time(data, partial(self._judged, data, of_id), Judged)
         return Judged(scored.risk(of_id), scored.guidance)
+
+    def _judged(self, data: bytes, of_id: str, apart: bool) -> Judged:  # noqa: FBT001 - as above
+        response = self._response(data)
+        if response["status"] in _WITHDRAWN:
+            return self._unscored(response, apart=apart)
+        scored = self._scored(AssessInput(response, "QuestionnaireResponse"), apart=apart)
+        return Judged(scored.risk(of_id), scored.guidance)
+
+    def _in_time(self, data: bytes, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
+        """Returns what the work makes of a body; raises NotScorable where that takes too much."""
+        if self._sandbox is None:
+            return work(True)  # noqa: FBT003 - where it is done, as the sandbox hands it over
+        try:
+            return self._sandbox.small_or_apart(len(data), work, kind)
+        except LimitExceeded as fault:
+            text = f"Expected a response that takes at most {self._sandbox.allowed} to check and score."
+            raise NotScorable(Problem("too-costly", text, "QuestionnaireResponse")) from fault
 
     def shown(self, data: bytes, output: str) -> str:
         """Returns one of the OUTPUTS as text: the RiskAssessment, a Bundle, every reason, or plain words.
@@ -155,17 +189,22 @@ class Assessor:
             return None
         return Scored(pair, context_from_accepted(response), answers, _NO_CHART, ())
 
-    def scored(self, data: bytes) -> Scored:
-        """Reads and checks a body in full; raises as `assess_body` does."""
+    def scored(self, data: bytes, *, apart: bool = True) -> Scored:
+        """Reads and checks a body in full; raises as `assess_body` does.
+
+        Args:
+            data: the body.
+            apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
+        """
         sent = assess_input(read(data, self._limits))
         _refuse_errors(Malformed, check_structure(sent.response, sent.at))
         _refuse_subset(sent.response)
         _refuse_status(sent.response)
-        return self._scored(sent)
+        return self._scored(sent, apart=apart)
 
-    def _scored(self, sent: AssessInput) -> Scored:
+    def _scored(self, sent: AssessInput, *, apart: bool) -> Scored:
         pair = self._catalogue.find(sent.response.get("questionnaire"))
-        checked = pair.compiled.check(sent.response)
+        checked = pair.compiled.check(sent.response, apart=apart)
         about = tuple(_subject_faults(sent.response, pair.compiled))
         chart = chart_values(sent, pair.guidance.form)
         found = (*about, *checked.problems)
@@ -184,9 +223,10 @@ class Assessor:
         _refuse_subset(response)
         return response
 
-    def _unscored(self, response: Json) -> Judged:
+    def _unscored(self, response: Json, *, apart: bool) -> Judged:
         if response["status"] != "entered-in-error":
-            checked = self._catalogue.find(response.get("questionnaire")).compiled.check(response)
+            compiled = self._catalogue.find(response.get("questionnaire")).compiled
+            checked = compiled.check(response, apart=apart)
             _refuse_errors(NotScorable, checked.problems)
         return Judged(None, "", _WITHDRAWN[response["status"]])
 

@@ -8,7 +8,7 @@
       NotFound              no such resource, version, route or operation
       NotAllowed            the route exists, the verb does not
       PreconditionFailed    what the request demands of the stored state does not hold
-      Unavailable           the store cannot be used at the moment; the same request may succeed later
+      Unavailable           the store, or a place to check in, cannot be had at the moment; it may be later
     StartupError            never over HTTP: the process does not start
       SettingsError         an environment variable is wrong
       GuidanceError         a questionnaire or a mapping file is wrong
@@ -86,7 +86,7 @@ class PreconditionFailed(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The store cannot be used at the moment; the same request may succeed after `retry_after_s`."""
+    """The store, or a place to check in, cannot be had; the request may succeed after `retry_after_s`."""
 
     def __init__(self, *problems: Problem, retry_after_s: int = 5) -> None:
         super().__init__(*problems)

@@ -1,36 +1,55 @@
-"""Limits on work that anybody may ask for: a time limit within this process, and a child with limits.
+"""Limits on work that anybody may ask for: a time limit within this process, and children with limits.
 
 `time_limit` stops Python code. It cannot stop a long call into C, and no Python code can give memory
-back for sure; the kernel can do both. `run_limited` therefore works in a fork of this process: it has
+back for sure; the kernel can do both. A `Sandbox` therefore works in a fork of this process: the child has
 all data at hand, sends bytes back, and ends without a trace. The waiting is done with `select.poll`,
-`threading` and nothing else that blocks, so that under gevent, which replaces both, other requests are
+`time.sleep` and nothing else that blocks, so that under gevent, which replaces both, other requests are
 served meanwhile.
+
+All processes of the service share the places of one sandbox. A place is a file in memory, and who works in it
+holds a lock on it: the kernel takes the lock back when the last process ends that has the file open, so a
+worker or child that is killed leaves its place free, and one that lives on keeps it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
+import logging
 import os
 import posix
 import resource
 import select
 import signal
 import sys
-import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
-MAX_CHILDREN = 4
-"""Children of one process at a time."""
+import msgspec
 
-_END = b"\n"
-_MEMORY_IN_PAGES = Path("/proc/self/statm")
+from service.errors import Problem, ServiceError, Unavailable
+
+Result = TypeVar("Result")
+
+PLACES: Final = 4
+"""Children at a time, of all processes together."""
+
+SMALL_BYTES: Final = 16 * 1024
+"""A body up to this size is read and checked where it arrives."""
+
+_END: Final = b"\n"
+_DONE, _REFUSED, _FAILED = b"+", b"-", b"!"
+_POLL_S: Final = 0.02
+_MEMORY_IN_PAGES: Final = Path("/proc/self/statm")
+_LOG: Final = logging.getLogger("service.sandbox")
 
 
 @contextmanager
@@ -62,62 +81,145 @@ class SandboxLimits:
     Args:
         cpu_s: seconds of processor time. wall_s: seconds until the child is killed.
         memory_bytes: beside what this process has mapped already. result_bytes: longest result.
-        wait_s: seconds to wait until fewer than MAX_CHILDREN are at work.
+        wait_s: seconds to wait for a place.
     """
 
     cpu_s: int = 2
-    wall_s: float = 3.0
-    memory_bytes: int = 512 * 1024 * 1024
+    wall_s: float = 20.0
+    memory_bytes: int = 256 * 1024 * 1024
     result_bytes: int = 16 * 1024 * 1024
     wait_s: float = 1.0
 
 
 class LimitExceeded(Exception):
-    """The work did not end within its limits, or broke down."""
+    """The work needs more processor time, memory or room for its result than it may have."""
 
 
-class SandboxBusy(Exception):
-    """As many children as there may be are at work."""
+class TooMuchHere(Exception):
+    """The work turns out to be more than may be done in this process; a child is to do it."""
 
 
-def run_limited(work: Callable[[], bytes], limits: SandboxLimits) -> bytes:
-    """Returns the result of the work, which sees this process as it is and cannot change it.
+class Sandbox:
+    """Places in which children work; made before the fork of the processes that share them.
 
-    Raises:
-        LimitExceeded: the work did not end within its limits, or broke down.
-        SandboxBusy: too many children are at work, and none ended while this waited.
+    Args:
+        limits: of one child.
+        places: children at a time, of all processes together. Together they take at most
+            `places * limits.memory_bytes`.
     """
-    if not _free_children().acquire(timeout=limits.wait_s):
-        raise SandboxBusy
+
+    def __init__(self, limits: SandboxLimits | None = None, places: int = PLACES) -> None:
+        self.limits = limits or SandboxLimits()
+        self._places = tuple(os.memfd_create("sandbox-place") for _ in range(places))
+        for place in self._places:
+            weakref.finalize(self, os.close, place)
+
+    @property
+    def allowed(self) -> str:
+        """What one piece of work may take, in words."""
+        return f"{self.limits.cpu_s} s and {self.limits.memory_bytes >> 20} MiB"
+
+    def call(self, work: Callable[[], Result], kind: type[Result]) -> Result:
+        """Returns what the work returns, and raises the ServiceError that it raises.
+
+        Args:
+            work: sees this process as it is, and cannot change it.
+            kind: what it returns, in types that msgspec writes and reads.
+
+        Raises:
+            LimitExceeded: the work did not end within its limits.
+            Unavailable: no place became free, or the machine is too busy to do the work in time.
+        """
+        sent = self.run(partial(_written, work))
+        mark, content = sent[:1], sent[1:]
+        if mark == _DONE:
+            return msgspec.msgpack.decode(content, type=kind)
+        if mark == _REFUSED:
+            name, problems = msgspec.msgpack.decode(content, type=tuple[str, tuple[Problem, ...]])
+            raise next(error for error in ServiceError.__subclasses__() if error.__name__ == name)(*problems)
+        raise RuntimeError("the work failed; the log of the child says where")
+
+    def small_or_apart(self, size: int, work: Callable[[bool], Result], kind: type[Result]) -> Result:
+        """Returns what the work returns: done here where it is small, else in a child; raises as `call` does.
+
+        Args:
+            size: bytes of the body that the work is about.
+            work: takes whether it is done in a child; raises TooMuchHere where it is not and should be.
+            kind: what it returns.
+        """
+        if size <= SMALL_BYTES:
+            with suppress(TooMuchHere):
+                return work(False)  # noqa: FBT003 - where it is done, as `work` takes it
+        return self.call(partial(work, True), kind)  # noqa: FBT003 - the same
+
+    def run(self, work: Callable[[], bytes]) -> bytes:
+        """Returns the bytes that the work returns, done in a child; raises as `call` does."""
+        with self._place() as place:
+            return _result(work, self.limits, place)
+
+    @contextmanager
+    def _place(self) -> Iterator[int]:
+        """Yields a file that is locked until this process and the child have closed it."""
+        deadline = monotonic() + self.limits.wait_s
+        while (held := self._free_place()) is None:
+            if monotonic() >= deadline:
+                raise _busy()
+            time.sleep(_POLL_S)
+        try:
+            yield held
+        finally:
+            os.close(held)
+
+    def _free_place(self) -> int | None:
+        for place in self._places:
+            # Opened anew: a lock belongs to the open file, and the processes share the one they inherited.
+            held = os.open(f"/proc/self/fd/{place}", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(held)
+            else:
+                return held
+        return None
+
+
+def _busy() -> Unavailable:
+    text = "The service has too much to check at the moment. The same request may succeed in a moment."
+    return Unavailable(Problem("sandbox-busy", text), retry_after_s=1)
+
+
+def _written(work: Callable[[], Any]) -> bytes:  # pragma: no cover - runs in the child
+    """Does the work and returns its result, or its refusal, in bytes."""
     try:
-        return _result(work, limits)
-    finally:
-        _free_children().release()
+        return _DONE + msgspec.msgpack.encode(work())
+    except ServiceError as refused:
+        return _REFUSED + msgspec.msgpack.encode((type(refused).__name__, tuple(refused.problems)))
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # noqa: BLE001 - the last resort: the log has the places, the parent answers
+        _LOG.exception({"event": "failed"})
+        return _FAILED
 
 
-@cache
-def _free_children() -> threading.BoundedSemaphore:
-    """Made on first use: by then gevent has replaced what it is made of."""
-    return threading.BoundedSemaphore(MAX_CHILDREN)
-
-
-def _result(work: Callable[[], bytes], limits: SandboxLimits) -> bytes:
+def _result(work: Callable[[], bytes], limits: SandboxLimits, place: int) -> bytes:
     try:
-        child, pipe = _fork(work, limits)
+        child, pipe = _fork(work, limits, place)
     except OSError as fault:
-        raise LimitExceeded from fault
+        raise _busy() from fault
     sent = None
     try:
         sent = _received(pipe, limits.wall_s, limits.result_bytes)
     finally:
         _end(child, pipe, kill=sent is None)
-    if sent is None or not sent.endswith(_END):
+    if sent is None:
+        raise _busy()
+    if not sent.endswith(_END):
         raise LimitExceeded
     return sent.removesuffix(_END)
 
 
-def _fork(work: Callable[[], bytes], limits: SandboxLimits) -> tuple[int, int]:
-    """Forks the child; returns its process id and the pipe that it writes to.
+def _fork(work: Callable[[], bytes], limits: SandboxLimits, place: int) -> tuple[int, int]:
+    """Forks the child, which keeps the place open; returns its process id and the pipe that it writes to.
 
     Signals are blocked from before the fork until the child has reset its handlers, so that no signal
     finds the parent's handlers in the child.
@@ -127,7 +229,7 @@ def _fork(work: Callable[[], bytes], limits: SandboxLimits) -> tuple[int, int]:
     try:
         child = posix.fork()
         if child == 0:  # pragma: no cover - the child is not measured
-            _work_in_child(work, limits, writing, before)
+            _work_in_child(work, limits, (writing, place), before)
     except OSError:
         os.close(reading)
         raise
@@ -138,17 +240,22 @@ def _fork(work: Callable[[], bytes], limits: SandboxLimits) -> tuple[int, int]:
 
 
 def _received(pipe: int, seconds: float, max_bytes: int) -> bytes | None:
-    """Returns what comes before the pipe is closed, or None where that takes too long or is too much."""
+    """Returns what comes before the pipe is closed, or None where that takes too long.
+
+    Of more than `max_bytes` it returns a part, without the mark that ends a result.
+    """
     deadline = monotonic() + seconds
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     found = bytearray()
-    while (left := deadline - monotonic()) > 0 and len(found) <= max_bytes:
+    while (left := deadline - monotonic()) > 0:
         if poll.poll(left * 1000):
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 return bytes(found)
             found += chunk
+            if len(found) > max_bytes + len(_END):
+                return b""
     return None
 
 
@@ -172,12 +279,20 @@ def _end(child: int, pipe: int, *, kill: bool) -> None:
 
 
 def _work_in_child(  # pragma: no cover - runs in the child
-    work: Callable[[], bytes], limits: SandboxLimits, pipe: int, mask: set[signal.Signals | int]
+    work: Callable[[], bytes], limits: SandboxLimits, files: tuple[int, int], mask: set[signal.Signals | int]
 ) -> NoReturn:
-    """Does the work in a process that shares only memory with its parent; never returns."""
+    """Does the work in a process that shares only memory with its parent; never returns.
+
+    Args:
+        work: what is to be done.
+        limits: what it may take.
+        files: the pipe, and the place.
+        mask: signals that are blocked once all handlers are gone.
+    """
+    pipe = files[0]
     try:
-        gc.freeze()  # nothing of the parent, such as a suspended greenlet, is taken down here
-        _detach(pipe, mask)
+        gc.disable()  # nothing of the parent, such as a suspended greenlet, is taken down here
+        _detach(files, mask)
         _set_limits(limits)
         left = memoryview(work() + _END)
         while left:
@@ -187,15 +302,19 @@ def _work_in_child(  # pragma: no cover - runs in the child
     os._exit(0)
 
 
-def _detach(pipe: int, mask: set[signal.Signals | int]) -> None:  # pragma: no cover - runs in the child
-    """Drops connections, listening sockets and signal handlers; only the pipe and 0 to 2 stay open."""
+def _detach(
+    files: tuple[int, int], mask: set[signal.Signals | int]
+) -> None:  # pragma: no cover - runs in the child
+    """Drops connections, listening sockets and signal handlers; only these files and 0 to 2 stay open."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError):  # the C library keeps some to itself
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    os.closerange(3, pipe)
-    os.closerange(pipe + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    first, second = sorted(files)
+    os.closerange(3, first)
+    os.closerange(first + 1, second)
+    os.closerange(second + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _set_limits(limits: SandboxLimits) -> None:  # pragma: no cover - runs in the child

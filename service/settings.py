@@ -62,6 +62,8 @@ class Settings:
         connections: connections that one worker keeps open at the same time.
         max_body_bytes: longest request body, after decompression.
         max_depth: deepest nesting of objects and arrays in a request body.
+        sandbox_memory_mib: mebibytes of memory for all that is checked in processes of its own at the same
+            time, in all workers together.
         request_timeout_s: longest time that one request may take, slow senders and readers included.
         keepalive_s: longest wait for the next request (or the rest of its headers) on a connection.
         drain_s: time in which a service that is about to stop says that it is not ready, and still answers.
@@ -87,6 +89,7 @@ class Settings:
     connections: int = 1000
     max_body_bytes: int = 1_048_576
     max_depth: int = 64
+    sandbox_memory_mib: int = 1024
     request_timeout_s: int = 30
     keepalive_s: int = 15
     drain_s: int = 2
@@ -222,6 +225,7 @@ class _Variables(Schema):
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)
     max_depth = _whole(32, 256)
+    sandbox_memory_mib = _whole(256, 1_048_576)
     request_timeout_s = _whole(1, 600)
     keepalive_s = _whole(1, 600)
     drain_s = _whole(0, 600)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-import orjson
-
 from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem
 from service.fhir.extensions import mappings, text
@@ -16,12 +14,11 @@ from service.fhir.json import BodyLimits, Json, read
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import (
     CompiledQuestionnaire,
-    carries_code,
     compile_leniently,
     load_engine,
     validate,
 )
-from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limited
+from service.sandbox import LimitExceeded, Sandbox
 
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
 MODES: Final = ("create", "update", "profile")
@@ -50,16 +47,18 @@ _FOUND_BY_STRUCTURE: Final = frozenset(
 class Validator:
     """Finds every problem of a response: its structure as R4, then its answers against the Questionnaire.
 
-    A Questionnaire that comes with the response and has expressions or patterns is checked in a process of
-    its own, within `sandbox`; that it cannot be checked so is a problem like any other.
+    Args:
+        catalogue: what is served.
+        limits: of a body.
+        sandbox: where what is large, and what comes with a Questionnaire of its own, is read and checked;
+            that it cannot be checked within its limits is a problem like any other. None where nobody
+            waits: all is done in this process.
     """
 
-    def __init__(
-        self, catalogue: Catalogue, limits: BodyLimits, sandbox: SandboxLimits | None = None
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, limits: BodyLimits, sandbox: Sandbox | None = None) -> None:
         self._catalogue = catalogue
         self._limits = limits
-        self._sandbox = sandbox or SandboxLimits()
+        self._sandbox = sandbox
         load_engine()  # here, once: not in the children that check forms of callers, each time
 
     def validated(
@@ -74,17 +73,27 @@ class Validator:
         Raises:
             Malformed, TooLarge: the body cannot be read, or its parameters are wrong.
             NotScorable: the profile is not known here, so it could not be validated against.
+            Unavailable: there is too much to check at the moment.
 
         Source:
             R4 OperationDefinition Resource-validate.
         """
+        return self._in_time(data, partial(self._validated, data, profile, mode))
+
+    def _validated(
+        self,
+        data: bytes,
+        profile: str | None,
+        mode: str | None,
+        apart: bool,  # noqa: FBT001
+    ) -> tuple[Problem, ...]:
         body = read(data, self._limits)
         parameters = [("profile", profile), ("mode", mode)]
         if body.get("resourceType") == "Parameters":
             body, further = _from_parameters(body)
             parameters += further
         _check_parameters(parameters)
-        return self.problems(body)
+        return self.problems(body, apart=apart)
 
     def processed(self, data: bytes, slug: str | None = None) -> tuple[Problem, ...]:
         """Returns the problems of what `$process-response` was sent, a response to `slug` where it is given.
@@ -96,27 +105,49 @@ class Validator:
         Raises:
             Malformed, TooLarge: the body cannot be read, or its parameters are wrong.
             NotScorable: every problem, when one of them is an error: nothing was processed.
+            Unavailable: there is too much to check at the moment.
 
         Source:
             SDC OperationDefinition Questionnaire-process-response.
         """
-        body = read(data, self._limits)
-        if body.get("resourceType") == "Parameters":
-            body = _resource_in(body, "in")
-        problems = (*self._misaddressed(body, slug), *self.problems(body))
+        problems = self._in_time(data, partial(self._processed, data, slug))
         if any(problem.severity in ("error", "fatal") for problem in problems):
             raise NotScorable(*problems)
         return problems
 
-    def problems(self, response: Json, form: CompiledQuestionnaire | None = None) -> tuple[Problem, ...]:
-        """Returns everything that is wrong with a decoded body, its structure first."""
+    def _processed(self, data: bytes, slug: str | None, apart: bool) -> tuple[Problem, ...]:  # noqa: FBT001
+        body = read(data, self._limits)
+        if body.get("resourceType") == "Parameters":
+            body = _resource_in(body, "in")
+        return (*self._misaddressed(body, slug), *self.problems(body, apart=apart))
+
+    def _in_time(self, data: bytes, check: Callable[[bool], tuple[Problem, ...]]) -> tuple[Problem, ...]:
+        """Returns the problems that a check finds, or the one that it takes too much."""
+        if self._sandbox is None:
+            return check(True)  # noqa: FBT003 - where it is done, as the sandbox hands it over
+        try:
+            return self._sandbox.small_or_apart(len(data), check, tuple[Problem, ...])
+        except LimitExceeded:
+            words = (
+                f"Expected a response, and a Questionnaire in it, that take at most {self._sandbox.allowed}."
+            )
+            return (Problem("too-costly", words, "QuestionnaireResponse"),)
+
+    def problems(
+        self, response: Json, form: CompiledQuestionnaire | None = None, *, apart: bool = True
+    ) -> tuple[Problem, ...]:
+        """Returns everything that is wrong with a decoded body, its structure first.
+
+        Args:
+            response: the body.
+            form: the Questionnaire; None where the response names it.
+            apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
+        """
         structure = check_structure(response, "QuestionnaireResponse")
         if any((problem.kind, problem.expression) == _NO_RESPONSE for problem in structure):
             return structure
         value_sets, known = self._catalogue.value_sets, self._catalogue.questionnaires.values()
-        check = partial(validate, response, form, value_sets, known=known)
-        in_sandbox = form is None and carries_code(response)
-        answers = _checked_in_sandbox(check, self._sandbox) if in_sandbox else check()
+        answers = validate(response, form, value_sets, known=known, apart=apart)
         return tuple(_without_repetitions((*structure, *answers)))
 
     def read_response(self, data: bytes) -> dict[str, Any]:
@@ -145,22 +176,6 @@ class Validator:
         if named not in (form.url, f"{form.url}|{form.version}"):
             words = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
             yield Problem("canonical-mismatch", words, "QuestionnaireResponse.questionnaire")
-
-
-def _checked_in_sandbox(
-    check: Callable[[], tuple[Problem, ...]], limits: SandboxLimits
-) -> tuple[Problem, ...]:
-    """Returns the problems that a check finds in a process of its own, or the one that it cannot."""
-    try:
-        found = run_limited(lambda: orjson.dumps(check()), limits)
-    except LimitExceeded:
-        allowed = f"{limits.cpu_s} s and {limits.memory_bytes >> 20} MiB"
-        words = f"Expected a contained Questionnaire that can be checked within {allowed}."
-    except SandboxBusy:
-        words = "Expected fewer contained Questionnaires with expressions at a time: please try again."
-    else:
-        return tuple(Problem(**problem) for problem in orjson.loads(found))
-    return (Problem("too-costly", words, "QuestionnaireResponse.contained"),)
 
 
 def _without_repetitions(problems: tuple[Problem, ...]) -> Iterator[Problem]:

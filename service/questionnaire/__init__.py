@@ -10,13 +10,12 @@ from service.questionnaire.compiled import (
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.lint import lint
 from service.questionnaire.problems import COMPLETE_STATUSES
-from service.questionnaire.validation import carries_code, subject_problems, validate
+from service.questionnaire.validation import subject_problems, validate
 
 __all__ = [
     "COMPLETE_STATUSES",
     "Checked",
     "CompiledQuestionnaire",
-    "carries_code",
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",

@@ -24,8 +24,17 @@ from service.questionnaire.constraints import constraint_problems, initial_probl
 from service.questionnaire.enable_when import set_enabled
 from service.questionnaire.expressions import Evaluation, FormExpressions, Undecided
 from service.questionnaire.items import DISPLAY, GROUP, Item
-from service.questionnaire.pairing import Container, Occurrence, PairedResponse, TooCostly, pair
+from service.questionnaire.pairing import (
+    MAX_OCCURRENCES,
+    MAX_OCCURRENCES_HERE,
+    Container,
+    Occurrence,
+    PairedResponse,
+    TooCostly,
+    pair,
+)
 from service.questionnaire.problems import problem, problems_for_status
+from service.sandbox import TooMuchHere
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +60,28 @@ class CheckTable:
     expressions: FormExpressions | None = None
 
 
-def check(table: CheckTable, response: Json, status: str) -> Checked:
-    """Checks a parsed QuestionnaireResponse of any shape; never raises for what it contains.
+def check(table: CheckTable, response: Json, status: str, *, apart: bool = True) -> Checked:
+    """Checks a parsed QuestionnaireResponse of any shape.
 
     Args:
+        table: of its Questionnaire.
+        response: of any shape.
         status: decides which problems count; see `problems.py`.
+        apart: nobody waits meanwhile.
+
+    Raises:
+        TooMuchHere: somebody does, and the response has many items or its Questionnaire has expressions.
     """
-    try:
-        paired = pair(response, table.items, table.top)
-    except TooCostly as fault:
-        return Checked((problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse"),), Answers({}))
     expressions = table.expressions
+    if expressions is not None and not apart:
+        raise TooMuchHere
+    try:
+        most = MAX_OCCURRENCES if apart else MAX_OCCURRENCES_HERE
+        paired = pair(response, table.items, table.top, most)
+    except TooCostly as fault:
+        if not apart:
+            raise TooMuchHere from fault
+        return Checked((problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse"),), Answers({}))
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
     conditions = _ExpressionConditions(evaluation, {})
     set_enabled(paired, table.items, table.ordered, conditions.holds)

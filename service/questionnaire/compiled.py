@@ -75,14 +75,16 @@ class CompiledQuestionnaire:
         """Returns whether a response may have a subject of this type."""
         return not self.subject_types or kind in self.subject_types
 
-    def check(self, response: Json, status: str | None = None) -> Checked:
-        """Checks a parsed response in full; never raises for what the response contains.
+    def check(self, response: Json, status: str | None = None, *, apart: bool = True) -> Checked:
+        """Checks a parsed response in full.
 
         Args:
             response: QuestionnaireResponse with int or Decimal numbers, of any shape.
             status: decides which problems count; the response's own status where it is not given.
+            apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised, and nothing else.
         """
-        return check(self._check_table, response, text(response.get("status")) if status is None else status)
+        status = text(response.get("status")) if status is None else status
+        return check(self._check_table, response, status, apart=apart)
 
     def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
         """Returns linkIds of items that are enabled by these answers, and of those closed for certain.

@@ -25,6 +25,9 @@ from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 MAX_OCCURRENCES = 200_000
 """Occurrences, empty ones included, beyond which a response is not checked further."""
 
+MAX_OCCURRENCES_HERE = 2_000
+"""The same where other requests wait meanwhile: a response with more is checked in a child."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseAnswer:
@@ -115,17 +118,21 @@ class TooCostly(Exception):
     """The response repeats groups so often that checking it would take too long."""
 
 
-def pair(response: Json, items: Mapping[str, Item], top: tuple[str, ...]) -> PairedResponse:
+def pair(
+    response: Json, items: Mapping[str, Item], top: tuple[str, ...], most: int = MAX_OCCURRENCES
+) -> PairedResponse:
     """Lays a response over the items of a Questionnaire.
 
     Args:
         response: the parsed QuestionnaireResponse, of any shape.
+        items: by linkId.
         top: linkIds of the top-level items.
+        most: occurrences that there may be.
 
     Raises:
-        TooCostly: there are more than MAX_OCCURRENCES.
+        TooCostly: there are more.
     """
-    pairing = _Pairing(items)
+    pairing = _Pairing(items, most)
     container = Container("QuestionnaireResponse")
     pairing.fill(container, top, response.get("item"))
     return PairedResponse(container, pairing.by_link, pairing.problems, pairing.count)
@@ -134,8 +141,9 @@ def pair(response: Json, items: Mapping[str, Item], top: tuple[str, ...]) -> Pai
 class _Pairing:
     """The state of the walk: occurrences so far, by linkId, and problems."""
 
-    def __init__(self, items: Mapping[str, Item]) -> None:
+    def __init__(self, items: Mapping[str, Item], most: int) -> None:
         self.items = items
+        self.most = most
         self.by_link: dict[str, list[Occurrence]] = {link: [] for link in items}
         self.problems: list[Problem] = []
         self.count = 0
@@ -190,8 +198,8 @@ class _Pairing:
 
     def _add(self, item: Item, container: Container, path: str, source: Json | None) -> None:
         self.count += 1
-        if self.count > MAX_OCCURRENCES:
-            raise TooCostly(f"at most {MAX_OCCURRENCES} items, empty ones of repeated groups included")
+        if self.count > self.most:
+            raise TooCostly(f"at most {self.most} items, empty ones of repeated groups included")
         occurrence = Occurrence(item, container, path, self.count, source)
         container.by_link.setdefault(item.link_id, []).append(occurrence)
         self.by_link[item.link_id].append(occurrence)

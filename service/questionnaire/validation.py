@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
 
 from service.errors import Problem
-from service.fhir import extensions as ext
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
@@ -22,25 +20,8 @@ from service.questionnaire.compiled import CompiledQuestionnaire, compile_lenien
 from service.questionnaire.lint import PUBLICATION_STATUSES
 from service.questionnaire.problems import STATUSES, disabled_items_as_errors, problem, problems_for_status
 from service.questionnaire.values import compare_answers
-from service.sandbox import time_limit
+from service.sandbox import TooMuchHere
 from service.terminology.value_sets import ValueSets
-
-TIME_LIMIT_S = 10.0
-"""Time for a Questionnaire that a response contains, compiling it included."""
-
-_EVALUATED: Final = frozenset(
-    (
-        ext.VARIABLE,
-        ext.CONSTRAINT,
-        ext.TARGET_CONSTRAINT,
-        ext.ENABLE_WHEN_EXPRESSION,
-        ext.CALCULATED_EXPRESSION,
-        ext.INITIAL_EXPRESSION,
-        ext.REGEX,
-        *ext.COMPUTED_VALUES,
-    )
-)
-"""Extensions whose content is evaluated or compiled."""
 
 
 def validate(
@@ -49,8 +30,9 @@ def validate(
     value_sets: ValueSets | None = None,
     *,
     known: Iterable[CompiledQuestionnaire] = (),
+    apart: bool = True,
 ) -> tuple[Problem, ...]:
-    """Returns everything that is wrong with a response, its structure first; never raises for its content.
+    """Returns everything that is wrong with a response, its structure first.
 
     It reads the items and the head of the response. Datatypes elsewhere (identifiers, references of
     the subject, extensions) are checked in `fhir/`.
@@ -61,6 +43,11 @@ def validate(
             its Questionnaire: `#id` of a contained one, or a canonical among `known`.
         value_sets: ValueSets and CodeSystems at hand, beside those of R4.
         known: compiled Questionnaires that canonicals are looked up in.
+        apart: nobody waits meanwhile.
+
+    Raises:
+        TooMuchHere: somebody does, and this could take long: the Questionnaire came with the response, for
+            example.
 
     Returns:
         Problems as the status of the response has them: completed and amended in full, in-progress
@@ -69,23 +56,9 @@ def validate(
         Faults of the Questionnaire itself are warnings with an expression that begins with `Questionnaire`.
     """
     at_hand = value_sets or ValueSets()
-    if questionnaire is None and text(response.get("questionnaire")).startswith("#"):
-        return _within_time(response, at_hand)
-    return _validated(response, _compiled(response, questionnaire, at_hand, known))
-
-
-class _TookTooLong(Exception):
-    """A Questionnaire that the response contains takes too much time."""
-
-
-def _within_time(response: Json, value_sets: ValueSets) -> tuple[Problem, ...]:
-    """Validates against the contained Questionnaire. Anybody may send one, so the time for it is limited."""
-    try:
-        with time_limit(TIME_LIMIT_S, _TookTooLong):
-            return _validated(response, find_questionnaire(response, (), value_sets))
-    except _TookTooLong:
-        words = f"Expected a contained Questionnaire that can be checked within {TIME_LIMIT_S:g} s."
-        return (Problem("too-costly", words, "QuestionnaireResponse.contained"),)
+    if not apart and questionnaire is None and text(response.get("questionnaire")).startswith("#"):
+        raise TooMuchHere
+    return _validated(response, _compiled(response, questionnaire, at_hand, known), apart=apart)
 
 
 def _compiled(
@@ -101,12 +74,14 @@ def _compiled(
     return compile_leniently(questionnaire, value_sets)
 
 
-def _validated(response: Json, compiled: CompiledQuestionnaire | Problem) -> tuple[Problem, ...]:
+def _validated(
+    response: Json, compiled: CompiledQuestionnaire | Problem, *, apart: bool
+) -> tuple[Problem, ...]:
     status = text(response.get("status"))
     if isinstance(compiled, Problem):
         return problems_for_status((*_response_problems(response), compiled), status)
     head = (*_response_problems(response), *_questionnaire_problems(response, compiled))
-    checked = compiled.check(response, status)
+    checked = compiled.check(response, status, apart=apart)
     return (
         *problems_for_status(head, status),
         *disabled_items_as_errors(checked.problems, status),
@@ -117,26 +92,6 @@ def _validated(response: Json, compiled: CompiledQuestionnaire | Problem) -> tup
 def _lint_as_warnings(compiled: CompiledQuestionnaire) -> Iterator[Problem]:
     """Errors of the Questionnaire: not the response's fault, but what they touch was not checked."""
     return (replace(found, severity="warning") for found in compiled.lint if found.severity == "error")
-
-
-def carries_code(response: Json) -> bool:
-    """Returns whether the response names a contained Questionnaire, and contains expressions or patterns.
-
-    It looks into every contained resource and at every depth, so it may say yes where nothing would be
-    evaluated, but never no where something would be.
-    """
-    if not text(response.get("questionnaire")).startswith("#"):
-        return False
-    pending: list[Any] = [response.get("contained")]
-    while pending:
-        element = pending.pop()
-        if isinstance(element, Mapping):
-            if text(element.get("url")) in _EVALUATED:
-                return True
-            pending.extend(element.values())
-        elif isinstance(element, list):
-            pending.extend(element)
-    return False
 
 
 # The head of a response.

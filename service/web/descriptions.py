@@ -109,7 +109,7 @@ BUNDLE: Final = Description(
     "Answers the requests of a Bundle.",
     "Bundle",
     _OK,
-    (*_BODY, 404, 405, 412, 422),
+    (*_BODY, 404, 405, 412, 422, 503),
     ("Prefer", *LAYOUT),
     "Requests",
 )
@@ -173,7 +173,7 @@ ASSESS: Final = Description(
     "Assesses a response; nothing is kept.",
     "RiskAssessment",
     {200: ("X-Guidance",)},
-    (*_BODY, 422),
+    (*_BODY, 422, 503),
     LAYOUT,
     "Input",
 )
@@ -181,12 +181,12 @@ VALIDATE: Final = Description(
     "Says what is wrong with a response: 200 whether anything is or not.",
     "OperationOutcome",
     _OK,
-    (*_BODY, 422),
+    (*_BODY, 422, 503),
     ("mode", "profile", *LAYOUT),
     "Any",
 )
 PROCESS: Final = Description(
-    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422), LAYOUT, "Input"
+    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422, 503), LAYOUT, "Input"
 )
 EXPAND: Final = Description(
     "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)

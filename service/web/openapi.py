@@ -31,7 +31,7 @@ from service.web.routing import FhirId, Route
 
 ALWAYS: Final = (400, 414, 417, 431, 500, 501)
 """What any request may be answered: it cannot be read as HTTP or at all, or the service fails on it."""
-STORE_AWAY: Final = 503
+UNAVAILABLE: Final = 503
 
 _SHARED: Final = Path(__file__).with_name("openapi.json")
 _VARIABLE: Final = re.compile(r"<id:([a-z]+)>")
@@ -107,8 +107,8 @@ class _Operations:
 
     def _responses(self, route: Route) -> MutableJson:
         statuses = {*route.description.refusals, *ALWAYS}
-        if route.interactions and (route.resource in self.stored or "transaction" in route.interactions):
-            statuses.add(STORE_AWAY)
+        if route.interactions and route.resource in self.stored:
+            statuses.add(UNAVAILABLE)
         found = {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
         links = self._links(route)
         answers = {status: _success(status, route) | links for status in route.description.successes}
@@ -142,7 +142,7 @@ def _named(text: str, route: Route) -> str:
 
 def _refusal(status: int) -> MutableJson:
     """Returns the response object of a refusal, which is the same wherever it is answered."""
-    names = ("X-Request-Id", "Retry-After") if status == STORE_AWAY else ("X-Request-Id",)
+    names = ("X-Request-Id", "Retry-After") if status == UNAVAILABLE else ("X-Request-Id",)
     content = {FHIR_JSON: {"schema": _reference("schemas", "OperationOutcome")}}
     return {"description": HTTPStatus(status).phrase, "headers": _headers(names), "content": content}
 
@@ -211,7 +211,7 @@ def _documented(parameter: SearchParameter) -> str:
 def _components(shared: MutableJson, routes: Sequence[Route]) -> MutableJson:
     """Returns what the paths refer to: parts that are written down, and parts that follow from the routes."""
     names = dict.fromkeys(_named(route.description.answer, route) for route in routes)
-    refused = {status for route in routes for status in route.description.refusals} | {*ALWAYS, STORE_AWAY}
+    refused = {status for route in routes for status in route.description.refusals} | {*ALWAYS, UNAVAILABLE}
     schemas = {name: _resource(name) for name in names} | shared["schemas"]
     system = [code for route in routes if route.path == BASE_PATH for code in route.interactions]
     schemas["Requests"]["properties"]["type"]["enum"] = system

@@ -1,12 +1,16 @@
 """Questionnaires that come with a response: what they run, runs in a process of its own, within limits."""
 
+import fcntl
+import gc
+import logging
+import mmap
 import os
 import resource
 import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -17,11 +21,11 @@ from gunicorn_server import answer_from, get, post, serving
 
 from service import sandbox
 from service.catalogue import Catalogue
-from service.errors import NotScorable
+from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir import extensions
 from service.fhir.json import BodyLimits
-from service.questionnaire import carries_code, validate
-from service.sandbox import LimitExceeded, SandboxBusy, SandboxLimits, run_limited
+from service.questionnaire import validate
+from service.sandbox import LimitExceeded, Sandbox, SandboxLimits
 from service.validate import Validator
 
 Json = dict[str, Any]
@@ -29,6 +33,10 @@ Json = dict[str, Any]
 LIMITS = SandboxLimits(cpu_s=1, wall_s=60.0, memory_bytes=256 * 1024 * 1024)
 MIB = 1024
 """In the unit of ru_maxrss, which is KiB."""
+
+
+def run_limited(work: Callable[[], bytes], limits: SandboxLimits) -> bytes:
+    return Sandbox(limits, places=1).run(work)
 
 
 def extension(url: str, expression: str, **more: str) -> Json:
@@ -79,13 +87,14 @@ def harmless() -> Json:
 
 def files_and_children() -> tuple[int, str]:
     """How many files this process has open, and its children, those that nobody reaped included."""
+    gc.collect()  # a sandbox that is no longer used closes its files
     children = Path("/proc/thread-self/children").read_text()
     return len(list(Path("/proc/self/fd").iterdir())), children
 
 
 @pytest.fixture(scope="module")
 def strict(served: Catalogue) -> Validator:
-    return Validator(served, BodyLimits(), LIMITS)
+    return Validator(served, BodyLimits(), Sandbox(LIMITS))
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +116,7 @@ def test_a_hostile_form_costs_one_problem_and_no_memory(
     before = peak()
     (problem,) = strict.validated(body)
     assert (problem.kind, problem.severity) == ("too-costly", "error")
-    assert problem.expression == "QuestionnaireResponse.contained"
+    assert problem.expression == "QuestionnaireResponse"
     assert "1 s and 256 MiB" in problem.text
     assert peak() - before < 32 * MIB
 
@@ -124,47 +133,14 @@ def test_a_harmless_form_has_the_same_problems_as_in_process(strict: Validator) 
     assert {"pattern", "disabled-item"} <= {problem.kind for problem in found}
 
 
-def test_a_form_without_expressions_or_patterns_stays_in_process(
+def test_every_form_that_comes_with_a_response_is_checked_apart(
     strict: Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.validate.run_limited", None)
-    assert strict.validated(orjson.dumps(response([question("a")]))) == validate(response([question("a")]))
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        extensions.VARIABLE,
-        extensions.CONSTRAINT,
-        extensions.TARGET_CONSTRAINT,
-        extensions.ENABLE_WHEN_EXPRESSION,
-        extensions.CALCULATED_EXPRESSION,
-        extensions.INITIAL_EXPRESSION,
-        extensions.REGEX,
-    ],
-)
-def test_whatever_is_evaluated_or_compiled_is_seen_at_any_depth(url: str) -> None:
-    deep = {"linkId": "g", "type": "group", "item": [question("a", {"url": url})]}
-    assert carries_code(response([deep]))
-    assert carries_code(response([], extension=[{"url": url}]))
-    assert not carries_code(response([deep]) | {"questionnaire": "https://forms.example.org/q"})
-
-
-def test_only_carried_code_is_evaluated_or_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extensions with other urls are not run, so that a form with them may stay in process."""
-    run: list[str] = []
-    parsing, compiling = "parse_expression", "compile_pattern"
-    evaluating = (("expressions", parsing), ("lint", parsing), ("pattern", compiling), ("lint", compiling))
-    for module, function in evaluating:
-        monkeypatch.setattr(import_module(f"service.questionnaire.{module}"), function, run.append)
-    known = [url for url in vars(extensions).values() if isinstance(url, str) and url.startswith("http")]
-    ignored = [url for url in known if not carries_code(response([question("a", {"url": url})]))]
-    assert len(ignored) > 10
-    values = ({"valueString": "x"}, {"valueExpression": {"language": "text/fhirpath", "expression": "1"}})
-    for value in values:
-        listed = [{"url": url, **value} for url in ignored]
-        validate(response([question("a", *listed)], extension=listed))
-    assert run == []
+    monkeypatch.setattr(strict._sandbox, "run", lambda _work: pytest.fail("a child"))
+    plain = response([question("a")])
+    with pytest.raises(pytest.fail.Exception):
+        strict.validated(orjson.dumps(plain))
+    assert strict.validated(orjson.dumps(plain | {"questionnaire": "https://forms.example.org/q"}))
 
 
 def test_the_result_of_the_child_arrives_whole() -> None:
@@ -196,7 +172,7 @@ def test_a_child_that_is_killed_half_way_is_beyond_its_limits() -> None:
         run_limited(work, LIMITS)
 
 
-def test_a_child_that_is_late_is_killed(tmp_path: Path) -> None:
+def test_a_child_that_has_no_processor_in_time_is_killed_and_the_service_is_busy(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
 
     def work() -> bytes:
@@ -205,7 +181,7 @@ def test_a_child_that_is_late_is_killed(tmp_path: Path) -> None:
         trace.touch()
         return b""
 
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(Unavailable):
         run_limited(work, replace(LIMITS, wall_s=0.1))
     assert not trace.exists()
 
@@ -222,28 +198,112 @@ def test_a_child_has_no_file_of_ours_and_no_signal_handler() -> None:
         ways = {signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)}
         return orjson.dumps([files_and_children()[0], ways == {signal.SIG_DFL}])
 
-    standard_streams_the_pipe_and_the_folder = 5
-    assert orjson.loads(run_limited(work, LIMITS)) == [standard_streams_the_pipe_and_the_folder, True]
+    standard_streams_the_pipe_the_place_and_the_folder = 6
+    assert orjson.loads(run_limited(work, LIMITS)) == [
+        standard_streams_the_pipe_the_place_and_the_folder,
+        True,
+    ]
 
 
-def test_without_a_process_to_be_had_the_work_is_beyond_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_process_to_be_had_the_service_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError
 
     monkeypatch.setattr(sandbox.posix, "fork", refused)
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(Unavailable):
         run_limited(lambda: b"", LIMITS)
 
 
-def test_no_more_children_than_places(served: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = sandbox.threading.BoundedSemaphore(1)
-    taken.acquire()
-    monkeypatch.setattr(sandbox, "_free_children", lambda: taken)
-    limits = replace(LIMITS, wait_s=0.0)
-    with pytest.raises(SandboxBusy):
-        run_limited(lambda: b"", limits)
-    (problem,) = Validator(served, BodyLimits(), limits).validated(orjson.dumps(long_expression()))
-    assert (problem.kind, "try again" in problem.text) == ("too-costly", True)
+def test_what_fails_in_a_child_fails_here_and_is_logged(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with os.fdopen(2, "w", closefd=False) as stderr:
+        monkeypatch.setattr(sandbox._LOG, "handlers", [logging.StreamHandler(stderr)])
+        with pytest.raises(RuntimeError):
+            Sandbox(LIMITS).call(lambda: 1 // 0, int)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [Malformed, NotScorable, TooLarge])
+def test_a_refusal_in_a_child_is_the_refusal_here(error: type[ServiceError]) -> None:
+    problems = (
+        Problem("code", "Expected: “a”.", "QuestionnaireResponse.status"),
+        Problem("json", "b", "", "fatal"),
+    )
+
+    def work() -> int:
+        raise error(*problems)
+
+    with pytest.raises(error) as refused:
+        Sandbox(LIMITS).call(work, int)
+    assert (type(refused.value), refused.value.problems) == (error, problems)
+
+
+# The places: how many children work at a time, in all processes that share the sandbox.
+
+
+class Counter:
+    """Counts in memory that processes share: who is at work, and the most that were at the same time."""
+
+    def __init__(self, lock: Path) -> None:
+        self._shared = mmap.mmap(-1, 2)
+        self._lock = lock
+
+    def work(self) -> bytes:
+        self._add(1)
+        select.select([], [], [], 0.05)
+        self._add(-1)
+        return b""
+
+    @property
+    def most(self) -> int:
+        return self._shared[1]
+
+    def _add(self, number: int) -> None:
+        with self._lock.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._shared[0] += number
+            self._shared[1] = max(self._shared[:2])
+
+
+def test_all_processes_together_have_no_more_children_than_places(tmp_path: Path) -> None:
+    shared, counter = Sandbox(replace(LIMITS, wait_s=60.0), places=3), Counter(tmp_path / "lock")
+
+    def twelve_requests() -> int:
+        threads = [threading.Thread(target=shared.run, args=(counter.work,)) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return 0
+
+    in_processes(twelve_requests, twelve_requests)
+    assert 1 < counter.most <= 3
+
+
+def in_processes(*works: Callable[[], int]) -> None:
+    """Does each of the works in a process of its own, all at the same time."""
+    children = [os.fork() for _ in works]
+    for child, work in zip(children, works, strict=True):
+        if child == 0:
+            os._exit(work())
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(works)
+
+
+def test_no_more_children_than_places(served: Catalogue) -> None:
+    full = Sandbox(replace(LIMITS, wait_s=0.0), places=1)
+    with full._place():
+        with pytest.raises(Unavailable) as busy:
+            full.run(lambda: b"")
+        with pytest.raises(Unavailable):
+            Validator(served, BodyLimits(), full).validated(orjson.dumps(long_expression()))
+        with pytest.raises(Unavailable):
+            Validator(served, BodyLimits(), full).processed(orjson.dumps(long_expression()))
+    assert ([problem.kind for problem in busy.value.problems], busy.value.retry_after_s) == (
+        ["sandbox-busy"],
+        1,
+    )
+    assert full.run(lambda: b"x") == b"x"
 
 
 def test_the_server_serves_others_while_a_hostile_form_is_checked() -> None:
