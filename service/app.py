@@ -36,14 +36,15 @@ def create_app(settings: Settings) -> Application:
     folders = settings.questionnaires_dir, settings.mappings_dir
     served = catalogue.read(*folders, canonical_base=settings.canonical_base)
     limits = BodyLimits(settings.max_body_bytes, settings.max_depth)
+    sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))
     deployment = Deployment(
         base=settings.public_base,
         canonicals=served.canonicals,
         origins=settings.origins,
         body=limits,
         bundle_entries=settings.max_bundle_entries,
+        sandbox=sandbox,
     )
-    sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))
     assessor = Assessor(served, limits, sandbox)
     store = store_from(settings)
     parts = Parts(

@@ -19,8 +19,10 @@ status, the published CodeSystem `problem-kind` maps kind to code, and tests pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,49 @@ class Problem:
         expression: FHIRPath with indices, `QuestionnaireResponse.item[2].answer[0]`; the parent
             element where something is missing; empty where no element can be named.
         severity: `fatal`, `error`, `warning` or `information` (FHIR issue-severity).
+        count: how many faults this stands for; more than one only where they are not listed one by one.
     """
 
     kind: str
     text: str
     expression: str = ""
     severity: str = "error"
+    count: int = 1
+
+
+MOST_OF_A_KIND: Final = 1000
+"""A body can have more faults than anyone would read: so many of one kind are kept, the others counted."""
+
+
+class ProblemList(list[Problem]):
+    """Problems as they are found; what is left out changes no verdict: there are others of its kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Counter[tuple[str, str]] = Counter()
+
+    def has_room(self, kind: str, severity: str = "error") -> bool:
+        """Counts a problem that was found, and says whether it is to be kept."""
+        self._found[kind, severity] += 1
+        return self._found[kind, severity] <= MOST_OF_A_KIND
+
+    def keep(self, problem: Problem) -> None:
+        """Counts a problem, and keeps it where there is room."""
+        if self.has_room(problem.kind, problem.severity):
+            self.append(problem)
+
+    def keep_all(self, problems: Iterable[Problem]) -> None:
+        """Does so with each of several."""
+        for problem in problems:
+            self.keep(problem)
+
+    def listed(self) -> tuple[Problem, ...]:
+        """Returns the problems that were kept, and one for all others."""
+        left_out = sum(max(0, found - MOST_OF_A_KIND) for found in self._found.values())
+        if not left_out:
+            return tuple(self)
+        text = "Further problems are not listed."
+        return (*self, Problem("more-problems", text, severity="information", count=left_out))
 
 
 class ServiceError(Exception):

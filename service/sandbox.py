@@ -80,7 +80,8 @@ class SandboxLimits:
 
     Args:
         cpu_s: seconds of processor time. wall_s: seconds until the child is killed.
-        memory_bytes: beside what this process has mapped already. result_bytes: longest result.
+        memory_bytes: what it may have for itself, copies of what this process has included.
+        result_bytes: longest result.
         wait_s: seconds to wait for a place.
     """
 
@@ -88,7 +89,7 @@ class SandboxLimits:
     wall_s: float = 20.0
     memory_bytes: int = 256 * 1024 * 1024
     result_bytes: int = 16 * 1024 * 1024
-    wait_s: float = 1.0
+    wait_s: float = 5.0
 
 
 class LimitExceeded(Exception):
@@ -324,8 +325,12 @@ def _set_limits(limits: SandboxLimits) -> None:  # pragma: no cover - runs in th
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_CPU, limits.cpu_s)
     if _MEMORY_IN_PAGES.exists():
-        mapped = int(_MEMORY_IN_PAGES.read_text().split()[0]) * resource.getpagesize()
-        _lower(resource.RLIMIT_AS, mapped + limits.memory_bytes)
+        mapped, resident, of_files = (
+            int(pages) * resource.getpagesize() for pages in _MEMORY_IN_PAGES.read_text().split()[:3]
+        )
+        # What the child writes to is copied for it: that may be all that the worker has for itself.
+        left = limits.memory_bytes - (resident - of_files)
+        _lower(resource.RLIMIT_AS, mapped + max(left, limits.memory_bytes // 4))
 
 
 def _lower(kind: int, to: int) -> None:  # pragma: no cover - runs in the child

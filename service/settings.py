@@ -225,7 +225,7 @@ class _Variables(Schema):
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)
     max_depth = _whole(32, 256)
-    sandbox_memory_mib = _whole(256, 1_048_576)
+    sandbox_memory_mib = _whole(512, 1_048_576)
     request_timeout_s = _whole(1, 600)
     keepalive_s = _whole(1, 600)
     drain_s = _whole(0, 600)

@@ -24,6 +24,7 @@ from service.fhir.json import Json, MutableJson, read_published
 MOST_ISSUES: Final = 1000
 """A body can have more faults than anyone would read; the rest is counted, not listed."""
 
+_MORE: Final = "more-problems"
 _ALL_OK: Final = {"severity": "information", "code": "informational", "diagnostics": "No problem was found."}
 
 
@@ -63,12 +64,26 @@ def severity(kind: str) -> str:
 def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_WRITTEN) -> MutableJson:
     """Returns the OperationOutcome; without any problem it says so."""
     system = canonicals.restated(PROBLEM_KIND)
-    issues = [_issue(problem, system) for problem in problems[:MOST_ISSUES]] or [dict(_ALL_OK)]
-    left_out = len(problems) - MOST_ISSUES
-    if left_out > 0:
-        text = f"{left_out} further problems are not listed."
-        issues.append(_issue(Problem("more-problems", text, severity="information"), system))
+    named = [problem for problem in problems if problem.kind != _MORE]
+    listed, left_out = named[:MOST_ISSUES], named[MOST_ISSUES:]
+    issues = [_issue(problem, system) for problem in listed] or [dict(_ALL_OK)]
+    uncounted = sum(problem.count for problem in problems if problem.kind == _MORE)
+    if left_out or uncounted:
+        number = f"At least {len(left_out) + uncounted}" if uncounted else f"{len(left_out)}"
+        text = f"{number} further problems are not listed."
+        issues.append(_issue(Problem(_MORE, text, severity=_beyond(listed, left_out)), system))
     return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def _beyond(listed: Sequence[Problem], left_out: Sequence[Problem]) -> str:
+    """Returns the severity of what is left out where that is worse than all that is listed."""
+    severities = {problem.severity for problem in listed}, {problem.severity for problem in left_out}
+    for level in ("fatal", "error", "warning"):
+        if level in severities[0]:
+            break
+        if level in severities[1]:
+            return level
+    return "information"
 
 
 def _issue(problem: Problem, system: str) -> MutableJson:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from service.errors import Problem
+from service.errors import Problem, ProblemList
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, Place, is_name, problem_at
 from service.fhir.references import RESOURCE_TYPES, contained_types, reference_fault
@@ -42,7 +42,7 @@ def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Proble
     """
     if resource.get("resourceType") != resource_type:
         return (Problem("resource-type", f"resourceType: expected {resource_type}.", at),)
-    return tuple(_Check(at).run(resource, resource_type))
+    return _Check(at).run(resource, resource_type)
 
 
 def is_of_type(value: Json, type_name: str) -> bool:
@@ -55,7 +55,7 @@ class _Check:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._problems: list[Problem] = []
+        self._problems = ProblemList()
         self._pending: list[tuple[Json, str, Place]] = []
         self._local: list[tuple[str, Place]] = []
         self._pointed: set[str] = set()
@@ -63,7 +63,7 @@ class _Check:
         self._contained: dict[str, Place] = {}
         self._aimed: list[tuple[Json, frozenset[str], Place]] = []
 
-    def run(self, resource: Json, resource_type: str) -> list[Problem]:
+    def run(self, resource: Json, resource_type: str) -> tuple[Problem, ...]:
         """Returns the faults."""
         tables, pending = shapes(), self._pending
         pending.append((resource, resource_type, None))
@@ -76,7 +76,7 @@ class _Check:
                 self._as_a_whole(value, shape, place)
         self._local_references(resource)
         self._targets(resource)
-        return self._problems
+        return self._problems.listed()
 
     def _members(self, value: Json, elements: Mapping[str, Element], place: Place) -> None:
         for name, member in value.items():
@@ -210,7 +210,8 @@ class _Check:
                 self._report(fault.kind, here, fault.expected)
 
     def _report(self, kind: str, place: Place, expected: str) -> None:
-        self._problems.append(problem_at(self._root, place, kind, expected))
+        if self._problems.has_room(kind):
+            self._problems.append(problem_at(self._root, place, kind, expected))
 
 
 def _is_reference(members: Json, name: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from service.datatypes.answers import Answer, Answers, Unread
-from service.errors import Problem
+from service.errors import Problem, ProblemList
 from service.fhir.json import Json
 from service.fhir.references import contained_types
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
@@ -85,20 +85,23 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
     conditions = _ExpressionConditions(evaluation, {})
     set_enabled(paired, table.items, table.ordered, conditions.holds)
-    problems = [*_structure_problems(paired), *_enable_problems(paired, conditions.reasons)]
+    _set_can_be_answered(paired)
+    problems = ProblemList()
+    problems.extend(_structure_problems(paired))
+    problems.keep_all(_enable_problems(paired, conditions.reasons))
     if evaluation is not None:
-        problems.extend(computed_limit_problems(evaluation, paired))
-    problems.extend(_number_problems(paired.top))
+        problems.keep_all(computed_limit_problems(evaluation, paired))
+    _check_numbers(paired.top, problems)
     context = AnswerContext(contained_types(response))
     for occurrence in paired.occurrences():
         if occurrence.enabled is not False:
-            problems.extend(answer_problems(occurrence, context))
+            problems.keep_all(answer_problems(occurrence, context))
         elif occurrence.response_answers:
-            problems.append(_disabled(occurrence))
-    problems.extend(initial_problems(paired.occurrences()))
+            problems.keep(_disabled(occurrence))
+    problems.keep_all(initial_problems(paired.occurrences()))
     if evaluation is not None:
-        problems.extend(constraint_problems(evaluation, paired))
-    return Checked(problems_for_status(problems, status), _answers(paired))
+        problems.keep_all(constraint_problems(evaluation, paired))
+    return Checked(problems_for_status(problems.listed(), status), _answers(paired))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,54 +183,72 @@ def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
 # item if it is there, else at what would hold it.
 
 
-def _number_problems(container: Container) -> list[Problem]:
-    """Returns every problem of number in a container that is in use, and in all in use below it."""
-    return [
-        found
-        for occurrences in container.by_link.values()
-        for found in _of_item(occurrences[0].item, occurrences)
-    ]
+def _set_can_be_answered(paired: PairedResponse) -> None:
+    """Says of what holds a question that is enabled for sure that it can be answered."""
+    for occurrence in paired.occurrences():
+        inner, owner = occurrence, occurrence.container.owner
+        can_be = occurrence.item.answerable
+        while can_be and owner is not None and inner.enabled is True and not owner.can_be_answered:
+            owner.can_be_answered = True
+            inner, owner = owner, owner.container.owner
 
 
-def _of_item(item: Item, occurrences: list[Occurrence]) -> list[Problem]:
+def _check_numbers(container: Container, problems: ProblemList) -> bool:
+    """Finds every problem of number in a container that is in use, and in all in use below it.
+
+    Returns:
+        Whether there is none.
+    """
+    fit = [_fits(occurrences[0].item, occurrences, problems) for occurrences in container.by_link.values()]
+    return all(fit)
+
+
+def _fits(item: Item, occurrences: list[Occurrence], problems: ProblemList) -> bool:
     enabled = [occurrence for occurrence in occurrences if occurrence.enabled is not False]
     if not enabled or item.type == DISPLAY:
-        return []
+        return True
     if item.type != GROUP:
         answered = [occurrence for occurrence in enabled if occurrence.response_answers]
-        return [found for occurrence in answered or enabled[:1] for found in _of_question(occurrence)]
+        fit = [_question_fits(occurrence, problems) for occurrence in answered or enabled[:1]]
+        return all(fit)
     if item.repeats:
-        return _of_repeating_group(item, enabled)
-    return _of_group(enabled[0])
+        return _repeating_group_fits(item, enabled, problems)
+    return _group_fits(enabled[0], problems)
 
 
-def _of_group(group: Occurrence) -> list[Problem]:
-    below = _below(group)
-    if not below and _is_demanded(group) and not group.in_use and _can_be_answered(group):
+def _group_fits(group: Occurrence, problems: ProblemList) -> bool:
+    fits = _below_fits(group, problems)
+    if fits and _is_demanded(group) and not group.in_use and group.can_be_answered:
         words = f"{group.item.label}: expected an answer in this group."
-        return [problem("required", words, group.path)]
-    return below
+        problems.keep(problem("required", words, group.path))
+        return False
+    return fits
 
 
-def _of_repeating_group(item: Item, enabled: list[Occurrence]) -> list[Problem]:
+def _repeating_group_fits(item: Item, enabled: list[Occurrence], problems: ProblemList) -> bool:
     used = [occurrence for occurrence in enabled if occurrence.in_use]
-    problems = [found for occurrence in used for found in _below(occurrence)]
+    fit = [_below_fits(occurrence, problems) for occurrence in used]
+    fits, first = all(fit), enabled[0]
     present = sum(occurrence.present for occurrence in enabled)
-    if len(used) < item.min_occurs and _is_demanded(enabled[0]) and _can_be_answered(enabled[0]):
-        problems.append(_too_few(item, len(used), enabled[0].path, "occurrences"))
+    if len(used) < item.min_occurs and _is_demanded(first) and first.can_be_answered:
+        problems.keep(_too_few(item, len(used), first.path, "occurrences"))
+        fits = False
     if item.max_occurs is not None and present > item.max_occurs:
-        problems.append(_too_many(item, enabled[0].container.path, "occurrences"))
-    return problems
+        problems.keep(_too_many(item, first.container.path, "occurrences"))
+        fits = False
+    return fits
 
 
-def _of_question(question: Occurrence) -> Iterator[Problem]:
+def _question_fits(question: Occurrence, problems: ProblemList) -> bool:
     item, count = question.item, len(question.response_answers)
+    fits = True
     if count < item.min_occurs and _is_demanded(question):
-        yield _too_few(item, count, question.path, "answers")
+        problems.keep(_too_few(item, count, question.path, "answers"))
+        fits = False
     if item.max_occurs is not None and count > item.max_occurs:
-        yield _too_many(item, question.path, "answers")
-    if count:
-        yield from _below(question)
+        problems.keep(_too_many(item, question.path, "answers"))
+        fits = False
+    return (not count or _below_fits(question, problems)) and fits
 
 
 def _is_demanded(occurrence: Occurrence) -> bool:
@@ -235,18 +256,9 @@ def _is_demanded(occurrence: Occurrence) -> bool:
     return occurrence.item.min_occurs > 0 and occurrence.enabled is True
 
 
-def _below(occurrence: Occurrence) -> list[Problem]:
-    return [found for container in occurrence.containers for found in _number_problems(container)]
-
-
-def _can_be_answered(group: Occurrence) -> bool:
-    """Returns whether a group has any question that may be answered; if not, it cannot be demanded."""
-    return any(
-        occurrences[0].enabled is True
-        and (occurrences[0].item.answerable or _can_be_answered(occurrences[0]))
-        for container in group.containers
-        for occurrences in container.by_link.values()
-    )
+def _below_fits(occurrence: Occurrence, problems: ProblemList) -> bool:
+    fit = [_check_numbers(container, problems) for container in occurrence.containers]
+    return all(fit)
 
 
 def _too_few(item: Item, count: int, path: str, what: str) -> Problem:

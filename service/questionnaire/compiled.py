@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -37,14 +38,16 @@ _NO_CHART: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
 _CANONICAL = "QuestionnaireResponse.questionnaire"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompiledQuestionnaire:
     """A compiled Questionnaire.
+
+    What only guidance and the accept path need is made on first use: its cost grows with the square of the
+    number of items, and no Questionnaire that came with a response ever needs it.
 
     Args:
         resource: as published.
         canonical: `url|version`.
-        form: what the guidance must know of it.
         items: by linkId, in document order.
         lint: what is wrong with the Questionnaire itself, warnings included.
         subject_types: types of resource that a response may be about; empty for any.
@@ -52,13 +55,33 @@ class CompiledQuestionnaire:
 
     resource: Json = field(repr=False)
     canonical: str
-    form: Form
     items: Mapping[str, Item]
     lint: tuple[Problem, ...]
     subject_types: frozenset[str]
     _check_table: CheckTable = field(repr=False)
-    _enable_when: EnableWhenTable = field(repr=False)
-    _accept_table: AcceptTable | None = field(repr=False)
+
+    @cached_property
+    def form(self) -> Form:
+        """What the guidance must know of it."""
+        questions = {
+            link: _question(item, _enabled_by(item, self.items))
+            for link, item in self.items.items()
+            if item.answerable
+        }
+        return Form(self.canonical, MappingProxyType(questions))
+
+    @cached_property
+    def _enable_when(self) -> EnableWhenTable:
+        return compile_enable_when(self.items, self._check_table.ordered)
+
+    @cached_property
+    def _accept_table(self) -> AcceptTable | None:
+        is_plain = self._check_table.expressions is None and _are_decidable(self.items)
+        return compile_accept(self.items, self._enable_when) if is_plain else None
+
+    def complete(self) -> None:
+        """Makes what would else be made on first use."""
+        _ = self.form, self._accept_table
 
     def accept(self, items: Sequence[Any], complete: bool) -> Answers | None:  # noqa: FBT001 - a shared contract
         """Returns the answers of a response that is plainly valid, else None; see `accept.py`.
@@ -116,7 +139,7 @@ class CompiledQuestionnaire:
 
 
 def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:
-    """Compiles a Questionnaire that is fit to be served.
+    """Compiles a Questionnaire that is fit to be served, with all that is made of it.
 
     Raises:
         GuidanceError: the lint found errors; a line each, naming place and expectation.
@@ -125,6 +148,7 @@ def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQues
     faults = [f"{found.expression}: {found.text}" for found in compiled.lint if found.severity == "error"]
     if faults:
         raise GuidanceError(faults)
+    compiled.complete()
     return compiled
 
 
@@ -138,24 +162,16 @@ def compile_leniently(
     """
     items = MappingProxyType(items_of(resource, value_sets, is_quoted=is_quoted))
     ordered, circular = evaluation_order(items)
-    enable_when = compile_enable_when(items, ordered)
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
     expressions = compile_expressions(resource, items, value_sets)
-    is_plain = expressions is None and _are_decidable(items)
-    questions = {
-        link: _question(item, _enabled_by(item, items)) for link, item in items.items() if item.answerable
-    }
     return CompiledQuestionnaire(
         resource=resource,
         canonical=canonical,
-        form=Form(canonical, MappingProxyType(questions)),
         items=items,
         lint=lint_items(resource, items, circular),
         subject_types=_subject_types(resource),
         _check_table=CheckTable(items, top, ordered, expressions),
-        _enable_when=enable_when,
-        _accept_table=compile_accept(items, enable_when) if is_plain else None,
     )
 
 

@@ -13,6 +13,7 @@ FHIRPath N1, Decimal; aehrc/smart-forms#1954 on constraints read the wrong way r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 
@@ -137,16 +138,26 @@ def _results(
 
 def _agree(occurrence: Occurrence, expected: Sequence[Answer]) -> bool | None:
     """Returns whether the answers are those expected, in whatever order; None where that is undecided."""
-    given, left, undecided = occurrence.answers, list(expected), False
-    if len(given) != len(left):
+    item, undecided = occurrence.item, False
+    if len(occurrence.answers) != len(expected):
         return False
+    given, left = _without_the_same(item, occurrence.answers, expected)
     for answer in given:
-        verdicts = [_is_same(occurrence.item, answer, candidate) for candidate in left]
+        verdicts = [_is_same(item, answer, candidate) for candidate in left]
         if True not in verdicts and None not in verdicts:
             return False
         undecided = undecided or True not in verdicts
         del left[verdicts.index(True if True in verdicts else None)]
     return None if undecided else True
+
+
+def _without_the_same(
+    item: Item, given: Sequence[Answer], expected: Sequence[Answer]
+) -> tuple[list[Answer], list[Answer]]:
+    """Returns what is left of both without what stands in both: only that is compared pair by pair."""
+    both = Counter(given) & Counter(expected)
+    same = Counter({answer: count for answer, count in both.items() if _is_same(item, answer, answer)})
+    return [*(Counter(given) - same).elements()], [*(Counter(expected) - same).elements()]
 
 
 def _is_same(item: Item, given: Answer, expected: Answer) -> bool | None:

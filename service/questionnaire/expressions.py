@@ -239,8 +239,9 @@ def _all_of_role(
 
 def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
     found: dict[Answer, set[Decimal]] = {}
-    for item in items.values():
-        for answer, choice in item.options.choices.items() if item.options is not None else ():
+    lists = {id(item.options): item.options for item in items.values() if item.options is not None}
+    for options in lists.values():  # items on one value set share its options
+        for answer, choice in options.choices.items():
             if choice.weight is not None:
                 found.setdefault(answer, set()).add(choice.weight)
     return {answer: next(iter(weights)) for answer, weights in found.items() if len(weights) == 1}

@@ -177,7 +177,7 @@ class _ItemReader:
     """One pass over the items, counting their order."""
 
     def __init__(self, value_sets: ValueSets, *, is_quoted: bool) -> None:
-        self.value_sets = value_sets
+        self.lists = _Lists(value_sets)
         self.is_quoted = is_quoted
         self.items: dict[str, Item] = {}
 
@@ -213,8 +213,8 @@ class _ItemReader:
             read_only=source.get("readOnly") is True,
             min_occurs=min_occurs,
             max_occurs=max_occurs,
-            options=_options(source, self.value_sets),
-            limits=_limits(fixed, self.value_sets),
+            options=_options(source, self.lists),
+            limits=_limits(fixed, self.lists),
             enable_when=_enable_when(source),
             enable_any=source.get("enableBehavior") == "any",
             enable_expression=any(True for _ in ext.extensions(source, ext.ENABLE_WHEN_EXPRESSION)),
@@ -286,13 +286,34 @@ def _translations(source: Json) -> frozenset[str]:
 # The permitted answers, from answerOption or answerValueSet.
 
 
-def _options(source: Json, value_sets: ValueSets) -> Options | None:
+class _Lists:
+    """What value sets list, read once for all items that name the same one."""
+
+    def __init__(self, value_sets: ValueSets) -> None:
+        self._value_sets = value_sets
+        self._options: dict[tuple[str, bool], Options] = {}
+        self._units: dict[str, tuple[Coding, ...] | None] = {}
+
+    def options(self, canonical: str, *, open_: bool) -> Options:
+        """Returns the codes of a value set as options."""
+        if (canonical, open_) not in self._options:
+            self._options[canonical, open_] = _options_of_value_set(canonical, self._value_sets, open_=open_)
+        return self._options[canonical, open_]
+
+    def units(self, canonical: str) -> tuple[Coding, ...] | None:
+        """Returns the codes of a value set as units, or None where not all of them are known."""
+        if canonical not in self._units:
+            self._units[canonical] = _units_of_value_set(canonical, self._value_sets)
+        return self._units[canonical]
+
+
+def _options(source: Json, lists: _Lists) -> Options | None:
     """Returns what may be answered, or None where the item does not limit its answers to a list."""
     open_ = source.get("type") == "open-choice"
     if isinstance(source.get("answerOption"), list):
         return _options_listed(source, open_=open_)
     canonical = text(source.get("answerValueSet"))
-    return _options_of_value_set(canonical, value_sets, open_=open_) if canonical else None
+    return lists.options(canonical, open_=open_) if canonical else None
 
 
 def _options_listed(source: Json, *, open_: bool) -> Options:
@@ -328,12 +349,19 @@ def _options_of_value_set(canonical: str, value_sets: ValueSets, *, open_: bool)
     return Options(members.choices, elements, open_, canonical, members.uncertain)
 
 
+def _units_of_value_set(canonical: str, value_sets: ValueSets) -> tuple[Coding, ...] | None:
+    members = value_sets.members(canonical)
+    if members is None or members.uncertain:
+        return None
+    return tuple(answer for answer in members.choices if isinstance(answer, Coding))
+
+
 # The limits on an answer, from core elements and extensions.
 
 
-def _limits(source: Json, value_sets: ValueSets) -> AnswerLimits:
+def _limits(source: Json, lists: _Lists) -> AnswerLimits:
     """Returns every limit of one item; what cannot be read is left to the lint."""
-    units, open_units = _units(source, value_sets)
+    units, open_units = _units(source, lists)
     low, high = _answer_in_extension(source, ext.MIN_VALUE), _answer_in_extension(source, ext.MAX_VALUE)
     return AnswerLimits(
         min_length=_count(ext.value(source, ext.MIN_LENGTH)),
@@ -378,7 +406,7 @@ def _number(value: object) -> Decimal | None:
     return Decimal(str(value)) if is_number else None
 
 
-def _units(source: Json, value_sets: ValueSets) -> tuple[tuple[Coding, ...], bool]:
+def _units(source: Json, lists: _Lists) -> tuple[tuple[Coding, ...], bool]:
     """Returns units that a quantity may have, and whether there may be others.
 
     The extension `questionnaire-unit` names the usual unit and forbids no other.
@@ -386,10 +414,10 @@ def _units(source: Json, value_sets: ValueSets) -> tuple[tuple[Coding, ...], boo
     listed = [*_unit_codings(source, ext.UNIT_OPTION)]
     canonical = text(ext.value(source, ext.UNIT_VALUE_SET))
     if canonical:
-        members = value_sets.members(canonical)
-        if members is None or members.uncertain:
-            return tuple(listed), True
-        listed.extend(answer for answer in members.choices if isinstance(answer, Coding))
+        units = lists.units(canonical)
+        if units is None or not listed:
+            return (tuple(listed), True) if units is None else (units, False)
+        listed.extend(units)
     if listed or source.get("type") != "quantity":
         return tuple(dict.fromkeys(listed)), False
     return tuple(_unit_codings(source, ext.UNIT)), True

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.datatypes.answers import UNREAD, Answer, Uncoded
-from service.errors import Problem
+from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
@@ -25,7 +25,7 @@ from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 MAX_OCCURRENCES = 200_000
 """Occurrences, empty ones included, beyond which a response is not checked further."""
 
-MAX_OCCURRENCES_HERE = 2_000
+MAX_OCCURRENCES_HERE = 1_000
 """The same where other requests wait meanwhile: a response with more is checked in a child."""
 
 
@@ -67,6 +67,8 @@ class Occurrence:
         response_answers: its answers that have a value, wrong ones included.
         answers: the well-formed ones, typed.
         containers: where its own items stand: one for a group, one per answer for a question.
+        in_use: it, or anything in it, is answered.
+        can_be_answered: a question in it is enabled for sure, and so is what holds that question.
         enabled: by FHIR's rules, None where that is undecided.
         certain: 1 enabled and -1 disabled whatever is still answered, 0 neither.
     """
@@ -80,6 +82,8 @@ class Occurrence:
     response_answers: list[ResponseAnswer] = field(default_factory=list)
     answers: tuple[Answer, ...] = ()
     containers: list[Container] = field(default_factory=list)
+    in_use: bool = False
+    can_be_answered: bool = False
     enabled: bool | None = True
     certain: int = 1
 
@@ -88,16 +92,6 @@ class Occurrence:
         """Whether it stands in the response."""
         return self.source is not None
 
-    @property
-    def in_use(self) -> bool:
-        """Whether it, or anything in it, is answered."""
-        return bool(self.response_answers) or any(
-            inner.in_use
-            for container in self.containers
-            for occurrences in container.by_link.values()
-            for inner in occurrences
-        )
-
 
 @dataclass(slots=True)
 class PairedResponse:
@@ -105,7 +99,7 @@ class PairedResponse:
 
     top: Container
     by_link: dict[str, list[Occurrence]]
-    problems: list[Problem]
+    problems: tuple[Problem, ...]
     count: int
 
     def occurrences(self) -> Iterator[Occurrence]:
@@ -135,7 +129,7 @@ def pair(
     pairing = _Pairing(items, most)
     container = Container("QuestionnaireResponse")
     pairing.fill(container, top, response.get("item"))
-    return PairedResponse(container, pairing.by_link, pairing.problems, pairing.count)
+    return PairedResponse(container, pairing.by_link, pairing.problems.listed(), pairing.count)
 
 
 class _Pairing:
@@ -145,7 +139,7 @@ class _Pairing:
         self.items = items
         self.most = most
         self.by_link: dict[str, list[Occurrence]] = {link: [] for link in items}
-        self.problems: list[Problem] = []
+        self.problems = ProblemList()
         self.count = 0
 
     def fill(self, container: Container, links: tuple[str, ...], raw: object) -> None:
@@ -170,7 +164,7 @@ class _Pairing:
                 self._add(self.items[link], container, container.path, None)
 
     def _report(self, kind: str, path: str, words: str) -> None:
-        self.problems.append(problem(kind, words, path))
+        self.problems.keep(problem(kind, words, path))
 
     def _known_item(self, source: object, container: Container, path: str) -> Item | None:
         if not isinstance(source, Mapping):
@@ -218,6 +212,7 @@ class _Pairing:
         for found in _read_answers(item, occurrence.path, source.get("answer"), self._report):
             if found.has_value:
                 occurrence.response_answers.append(found)
+                _set_in_use(occurrence)
             if found.nested is not None or (found.has_value and item.children):
                 self._descend(occurrence, found.path, found.nested)
         occurrence.answers = tuple(
@@ -256,6 +251,14 @@ def _expected_text(item: Item) -> str:
     if not item.text or not item.is_quoted:
         return f"item {item.name}: expected the text of the Questionnaire, or none."
     return f"item {item.name}: expected the text {item.label}, or none."
+
+
+def _set_in_use(answered: Occurrence) -> None:
+    """Says of an occurrence, and of all that hold it, that they are in use."""
+    occurrence: Occurrence | None = answered
+    while occurrence is not None and not occurrence.in_use:
+        occurrence.in_use = True
+        occurrence = occurrence.container.owner
 
 
 def _expected_once(item: Item) -> str:

@@ -14,6 +14,7 @@ Source:
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape, unescape
@@ -38,6 +39,9 @@ REFERENCE: Final = "reference"
 URI: Final = "uri"
 FIXED: Final = "fixed"
 NARRATIVE: Final = "narrative"
+
+_TURN: Final = 2000
+"""Members that are looked at before others have their turn."""
 
 MOST_SEARCHES: Final = 100
 """Most different conditional references of one transaction."""
@@ -85,12 +89,18 @@ class Target:
 def links_in(resource: Mapping[str, Any]) -> Iterator[Link]:
     """Yields every text that may be a link; the text of a link that was yielded may be replaced.
 
+    Others have their turn now and then.
+
     Args:
         resource: an object that `body.read` has read; nothing else of it need be right.
     """
     pending: list[tuple[Mapping[str, Any], str, Place]] = [(resource, _type_of(resource), None)]
+    members = 0
     for value, type_name, place in pending:  # grows while it is read
         for link, inner in _members(value, shapes().get(type_name), place):
+            members += 1
+            if members % _TURN == 0:
+                time.sleep(0)
             member = link.holder[link.key]
             if isinstance(member, dict):
                 pending.append((member, _type_of(member) if inner == "Resource" else inner, link.place))

@@ -12,19 +12,21 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.errors import Malformed, Problem, ServiceError, TooLarge
+from service.errors import Malformed, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir.json import MutableJson, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.structure import check_response
 from service.records import RESPONSE, Unit
+from service.sandbox import LimitExceeded, Sandbox
 from service.search import condition_from
 from service.web.bundle_entries import (
     BATCH,
@@ -118,6 +120,7 @@ class Batch:
             problems = [*entry.problems, *_dependencies(entry, targets)]
             problems += [twice[entry.place]] if entry.place in twice else []
             response_entries.add(entry, self._reply(entry, problems, response_entries))
+            time.sleep(0)  # others have their turn
 
     def _reply(self, entry: Entry, problems: Sequence[Problem], response_entries: ResponseEntries) -> Reply:
         try:
@@ -181,8 +184,9 @@ class Transaction:
         with self.repository.writing() as writing:
             plan = Planner(writing, self.repository.new_id, self.deployment.base).plan(entries)
             for entry in in_processing_order(entries):
-                with _all_structure(entry, entries):
+                with _all_structure(entry, entries, self.deployment.sandbox):
                     response_entries.add(entry, self._answer(entry, plan, writing, response_entries))
+                time.sleep(0)  # others have their turn
 
     def _answer(self, entry: Entry, plan: Plan, writing: Writing, response_entries: ResponseEntries) -> Reply:
         planned = plan.writes.get(entry.place)
@@ -208,19 +212,35 @@ def _misplaced(entry: Entry) -> Iterator[Problem]:
 
 
 @contextmanager
-def _all_structure(entry: Entry, entries: Sequence[Entry]) -> Iterator[None]:
+def _all_structure(entry: Entry, entries: Sequence[Entry], sandbox: Sandbox | None) -> Iterator[None]:
     """Adds the faults of structure of all other entries to those of the one that is refused for its own."""
     try:
         yield
     except Malformed as error:
-        faults = [
-            fault
+        others = [
+            other
             for other in entries
             if other is not entry and other.writes and other.segments[0] == RESPONSE
-            for fault in check_response(other.resource or {}, f"{other.place}.resource")
         ]
-        error.problems = (*error.problems, *faults)
+        error.problems = (*error.problems, *_structure_of(others, sandbox))
         raise
+
+
+def _structure_of(entries: Sequence[Entry], sandbox: Sandbox | None) -> tuple[Problem, ...]:
+    """Returns the faults of structure of these entries, as far as they are found in time."""
+
+    def check(_apart: bool) -> tuple[Problem, ...]:  # noqa: FBT001 - as the sandbox hands it over
+        return tuple(
+            fault
+            for entry in entries
+            for fault in check_response(entry.resource or {}, f"{entry.place}.resource")
+        )
+
+    if sandbox is None:
+        return check(True)  # noqa: FBT003 - the same
+    with suppress(LimitExceeded, Unavailable):
+        return sandbox.small_or_apart(sum(len(entry.body) for entry in entries), check, tuple[Problem, ...])
+    return ()
 
 
 # What a transaction depends on is settled before anything is written: identities, and where links point to.
@@ -349,14 +369,25 @@ class ResponseEntries:
     def __init__(self, deployment: Deployment) -> None:
         self._base = deployment.base
         self._left = deployment.bundle_answer_bytes
+        self._deadline = time.monotonic() + deployment.bundle_s
         self._entries: dict[str, MutableJson] = {}
         self._named: set[tuple[str, str]] = set()
 
     def check_room(self) -> None:
-        """Raises TooLarge where the answers so far are as long as an answer may be."""
+        """Refuses another entry where those so far took all that a Bundle may take.
+
+        Raises:
+            TooLarge: their answers are as long as an answer may be.
+            Unavailable: they took as long as a Bundle may take.
+        """
         if self._left <= 0:
             text = "The answers to other entries are too long. Expected: fewer entries, or smaller pages."
             raise TooLarge(Problem("bundle-size", text))
+        if time.monotonic() >= self._deadline:
+            text = (
+                "Other entries took all the time that a Bundle may take. Expected: it alone, or with fewer."
+            )
+            raise Unavailable(Problem("too-costly", text))
 
     def add(self, entry: Entry, reply: Reply) -> None:
         """Takes the answer to an entry."""

@@ -10,6 +10,7 @@ from service.errors import Problem
 from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.json import BodyLimits, MutableJson
 from service.fhir.outcome import operation_outcome
+from service.sandbox import Sandbox
 from service.web.reply import Header
 
 BASE_PATH = "/fhir"
@@ -31,6 +32,8 @@ class Deployment:
         bundle_entries: most entries of a Bundle.
         bundle_answer_bytes: once the answers to the entries of a Bundle are longer together, the entries
             that are left are refused.
+        bundle_s: seconds after which what is left of a Bundle is refused.
+        sandbox: where what is large is read and checked; None where nobody waits.
     """
 
     base: str = ""
@@ -39,6 +42,8 @@ class Deployment:
     body: BodyLimits = field(default_factory=BodyLimits)
     bundle_entries: int = 100
     bundle_answer_bytes: int = 16 * 1024 * 1024
+    bundle_s: float = 10.0
+    sandbox: Sandbox | None = None
 
     @property
     def server(self) -> str:

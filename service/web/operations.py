@@ -39,6 +39,9 @@ PROCESSED: Final = Problem(
     severity="information",
 )
 
+MOST_EXPAND_BYTES: Final = 64 * 1024
+"""Longest body of `$expand`: a hundred parameters that are plain values need no more."""
+
 _UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id.")
 
 
@@ -122,7 +125,7 @@ class Expansions:
 
     def expand_posted(self, request: Request) -> Reply:
         """Returns the same for Parameters in the body, or in the query string, or both."""
-        body = request.body(self._limits.body_bytes)
+        body = request.body(min(self._limits.body_bytes, MOST_EXPAND_BYTES))
         given = parameters_in_query(request.query())
         if body:
             request.check_body_type()

@@ -2,13 +2,14 @@
 
 import ast
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import service
-from service.errors import Problem
+from service.errors import MOST_OF_A_KIND, Problem, ProblemList
 from service.fhir.definitions import FOLDER, PROBLEM_KIND
 from service.fhir.outcome import MOST_ISSUES, operation_outcome, problem_kinds, severity
 
@@ -51,6 +52,40 @@ def test_more_problems_than_anyone_reads_are_counted():
     assert len(outcome["issue"]) == MOST_ISSUES + 1
     last = outcome["issue"][-1]
     assert (last["severity"], last["diagnostics"]) == ("information", "7 further problems are not listed.")
+
+
+def test_what_was_not_even_kept_is_counted_too():
+    found = ProblemList()
+    for _ in range(MOST_OF_A_KIND + 7):
+        found.keep(Problem("format", "x"))
+    found.keep(Problem("code", "y"))
+    outcome = operation_outcome(found.listed())
+    assert {issue["details"]["coding"][0]["code"] for issue in outcome["issue"]} == {
+        "format",
+        "more-problems",
+    }
+    last = outcome["issue"][-1]
+    assert (last["severity"], last["diagnostics"]) == (
+        "information",
+        "At least 8 further problems are not listed.",
+    )
+
+
+@pytest.mark.parametrize("level", ["fatal", "error", "warning", "information"])
+def test_what_is_left_out_is_never_worse_than_what_is_said(level):
+    many = [Problem("item-text", "x", severity="information")] * MOST_ISSUES
+    assert (
+        operation_outcome([*many, Problem("format", "y", severity=level)])["issue"][-1]["severity"] == level
+    )
+
+
+def test_of_each_kind_and_severity_some_are_kept_so_that_no_verdict_changes():
+    found = ProblemList()
+    for level in ("warning", "error"):
+        for _ in range(MOST_OF_A_KIND + 1):
+            found.keep(Problem("constraint", "x", severity=level))
+    kept = Counter(problem.severity for problem in found.listed())
+    assert kept == {"warning": MOST_OF_A_KIND, "error": MOST_OF_A_KIND, "information": 1}
 
 
 def test_an_unknown_kind_is_still_an_issue():

@@ -1,6 +1,7 @@
 """Batches and transactions over the real service and a real store: checks BU01 to BU06, BU08 and RD24."""
 
 import logging
+import time
 from itertools import permutations
 from types import SimpleNamespace
 from uuid import uuid4
@@ -12,6 +13,7 @@ import pytest
 from service import app
 from service.fhir.json import BodyLimits
 from service.settings import ROOT, Settings
+from service.web import bundles
 from service.web.access import Access
 from service.web.application import Application
 from service.web.bundles import Bundles
@@ -639,8 +641,8 @@ def among_things(things, tmp_path):
     whole = app.store_from(Settings(store_url=f"sqlite:///{tmp_path / 'x.db'}"))
     repository = SimpleNamespace(writing=whole.writing, new_id=lambda: "new")
     routes = tuple(things.routes())
-    bundles = Bundles(Router(routes), repository, DEPLOYMENT)
-    route = Route("POST", "/fhir", bundles.answer, Access.OPEN, BUNDLE)
+    view = Bundles(Router(routes), repository, DEPLOYMENT)
+    route = Route("POST", "/fhir", view.answer, Access.OPEN, BUNDLE)
     client = Application((route, *routes), DEPLOYMENT).test_client()
 
     def post(document):
@@ -693,6 +695,26 @@ def test_bu08_entries_are_refused_once_the_answers_are_too_long(among_things):
     assert statuses(among_things(bundle("batch", *big))) == [200, 200, 413, 413]
     outcome = refused(among_things(bundle("transaction", *big)), 413, "bundle-size")
     assert places(outcome) == ["Bundle.entry[2]"]
+
+
+def test_entries_are_unavailable_once_those_before_took_all_the_time(among_things, monkeypatch):
+    reads = [entry("GET", "Thing/0")] * 4
+    clock = iter([0.0, 1.0, DEPLOYMENT.bundle_s - 1, DEPLOYMENT.bundle_s, DEPLOYMENT.bundle_s + 1])
+    monkeypatch.setattr(bundles, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=time.sleep))
+    answer = among_things(bundle("batch", *reads))
+    assert statuses(answer)[:2] == [200, 200]
+    left = [one["response"] for one in answer.json["entry"][2:]]
+    assert [one["status"] for one in left] == ["503 Service Unavailable"] * 2
+    assert {kind for one in left for kind in kinds(one["outcome"])} == {"too-costly"}
+    monkeypatch.undo()
+    assert statuses(among_things(bundle("batch", *reads))) == [200] * 4
+
+
+def test_a_transaction_that_takes_too_long_stores_nothing(things, among_things, monkeypatch):
+    clock = iter([0.0, 1.0, DEPLOYMENT.bundle_s])
+    monkeypatch.setattr(bundles, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=time.sleep))
+    twice = bundle("transaction", *[entry("GET", "Big")] * 2)
+    refused(among_things(twice), 503, "too-costly")
 
 
 def test_an_entry_that_is_answered_about_another_resource_fails_the_transaction(among_things, things):

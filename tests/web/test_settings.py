@@ -32,7 +32,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_CONNECTIONS": "10",
         "SERVICE_MAX_BODY_BYTES": "2048",
         "SERVICE_MAX_DEPTH": "32",
-        "SERVICE_SANDBOX_MEMORY_MIB": "256",
+        "SERVICE_SANDBOX_MEMORY_MIB": "512",
         "SERVICE_REQUEST_TIMEOUT_S": "5",
         "SERVICE_KEEPALIVE_S": "6",
         "SERVICE_DRAIN_S": "0",
