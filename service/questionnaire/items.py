@@ -415,8 +415,10 @@ def _units(source: Json, lists: _Lists) -> tuple[tuple[Coding, ...], bool]:
     canonical = text(ext.value(source, ext.UNIT_VALUE_SET))
     if canonical:
         units = lists.units(canonical)
-        if units is None or not listed:
-            return (tuple(listed), True) if units is None else (units, False)
+        if units is None:
+            return tuple(listed), True
+        if units and not listed:
+            return units, False
         listed.extend(units)
     if listed or source.get("type") != "quantity":
         return tuple(dict.fromkeys(listed)), False

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from service.sandbox import SMALL_BYTES
+
 Json = dict[str, Any]
 
 MOST_BYTES = 1024 * 1024
@@ -164,6 +166,27 @@ def repeated_names() -> bytes:
     return to_served('{"linkId":"x","linkId":"y"}', 35_000)
 
 
+def small(body: Callable[[], bytes]) -> bytes:
+    """Returns a body of the same kind that is just small enough to be read where it arrives."""
+    return body()[: SMALL_BYTES - 2].rpartition(b",{")[0] + b"]}"
+
+
+def valid_but_long() -> bytes:
+    """A response that is valid, and has 12,000 extensions."""
+    extensions = b",".join([b'{"url":"urn:x","valueString":"' + b"x" * 40 + b'"}'] * 12_000)
+    return (
+        to_served('{"linkId":"start"}', 1)
+        .replace(b'"status":"completed"', b'"status":"in-progress"')
+        .replace(b'"item"', b'"extension":[' + extensions + b'],"item"')
+    )
+
+
+def withdrawn() -> bytes:
+    """A response that was entered in error, with 12,000 items that are valid R4 and answer nothing."""
+    body = to_served('{"linkId":"x","answer":[{"valueString":"y"}],"text":"z"}', 17_000)
+    return body.replace(b'"status":"completed"', b'"status":"entered-in-error"')
+
+
 # Bundles.
 
 
@@ -221,11 +244,16 @@ def requests() -> dict[str, Costly]:
     named = {form.__name__: Costly(f"{_TYPE}/$validate", orjson.dumps(form())) for form in _FORMS}
     for made in _TO_SERVED:
         named[made.__name__] = Costly(f"{_TYPE}/$validate", made())
+    for made in _TO_SERVED:
+        named[f"small_{made.__name__}"] = Costly(f"{_TYPE}/$assess", small(made))
     named |= {
         "scored_empty_items": Costly(f"{_TYPE}/$assess", empty_items()),
         "scored_repeated_group": Costly(f"{_TYPE}/$assess", repeated_group()),
         "processed_repeated_group": Costly("/fhir/Questionnaire/$process-response", repeated_group()),
         "stored_repeated_group": Costly(_TYPE, repeated_group()),
+        "stored_valid_but_long": Costly(_TYPE, valid_but_long()),
+        "scored_valid_but_long": Costly(f"{_TYPE}/$assess", valid_but_long()),
+        "stored_withdrawn": Costly(_TYPE, withdrawn()),
         "batch_of_forms": Costly("/fhir", batch_of_forms()),
         "batch_of_responses": Costly("/fhir", batch_of_responses()),
         "batch_of_one_large": Costly("/fhir", bundle("batch", [(f"{_TYPE}/$assess", repeated_group())])),

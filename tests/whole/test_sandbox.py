@@ -17,20 +17,25 @@ from typing import Any
 
 import orjson
 import pytest
+from costly_bodies import requests
 from gunicorn_server import answer_from, get, post, serving
 
 from service import sandbox
+from service.app import create_app
+from service.assess import Assessor
 from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir import extensions
 from service.fhir.json import BodyLimits
 from service.questionnaire import validate
-from service.sandbox import LimitExceeded, Sandbox, SandboxLimits
+from service.sandbox import SMALL_BYTES, LimitExceeded, Sandbox, SandboxLimits
+from service.settings import ROOT, Settings
 from service.validate import Validator
 
 Json = dict[str, Any]
 
 LIMITS = SandboxLimits(cpu_s=1, wall_s=60.0, memory_bytes=256 * 1024 * 1024)
+SAMPLES = ROOT / "samples"
 MIB = 1024
 """In the unit of ru_maxrss, which is KiB."""
 
@@ -164,12 +169,8 @@ def test_a_child_that_computes_for_too_long_is_beyond_its_limits() -> None:
 
 
 def test_a_child_that_is_killed_half_way_is_beyond_its_limits() -> None:
-    def work() -> bytes:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return b""
-
     with pytest.raises(LimitExceeded):
-        run_limited(work, LIMITS)
+        run_limited(kill_itself, LIMITS)
 
 
 def test_a_child_that_has_no_processor_in_time_is_killed_and_the_service_is_busy(tmp_path: Path) -> None:
@@ -290,6 +291,43 @@ def in_processes(*works: Callable[[], int]) -> None:
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(works)
 
 
+def test_a_place_is_free_again_when_its_child_or_its_worker_was_killed() -> None:
+    one = Sandbox(replace(LIMITS, wait_s=0.0), places=1)
+    with pytest.raises(LimitExceeded):
+        one.run(kill_itself)
+    assert one.run(lambda: b"x") == b"x"
+    worker = os.fork()
+    if worker == 0:
+        with one._place():
+            kill_itself()
+    os.waitpid(worker, 0)
+    assert one.run(lambda: b"x") == b"x"
+
+
+def kill_itself() -> bytes:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return b""
+
+
+def test_a_child_keeps_its_place_when_its_worker_was_killed() -> None:
+    """Else a worker that is killed over and over would let its children take more than the budget."""
+    one = Sandbox(replace(LIMITS, wait_s=0.0), places=1)
+
+    def work() -> bytes:
+        os.kill(os.getppid(), signal.SIGKILL)
+        select.select([], [], [], 1.0)
+        return b""
+
+    worker = os.fork()
+    if worker == 0:
+        one.run(work)
+    os.waitpid(worker, 0)
+    with pytest.raises(Unavailable):
+        one.run(lambda: b"x")
+    one.limits = replace(one.limits, wait_s=60.0)
+    assert one.run(lambda: b"x") == b"x"
+
+
 def test_no_more_children_than_places(served: Catalogue) -> None:
     full = Sandbox(replace(LIMITS, wait_s=0.0), places=1)
     with full._place():
@@ -316,3 +354,72 @@ def test_the_server_serves_others_while_a_hostile_form_is_checked() -> None:
         assert answer.status == 200
         assert [issue["code"] for issue in answer.document["issue"]] == ["too-costly"]
         assert server.ask(get("/healthz")).status == 200
+
+
+# What is done in a child is what would be done here.
+
+
+def told(work: Callable[[], Any]) -> Any:
+    """Returns what the work returns, or what it refuses and why."""
+    try:
+        return work()
+    except ServiceError as refused:
+        return type(refused), tuple(refused.problems)
+
+
+LARGE = {
+    name: body
+    for name, body in requests().items()
+    if name in {"unknown_items", "wrong_answers", "empty_items"}
+}
+
+
+@pytest.mark.parametrize("name", [*(path.stem for path in sorted(SAMPLES.glob("*.json"))), *LARGE])
+def test_a_large_body_is_answered_as_it_would_be_in_this_process(name: str, served: Catalogue) -> None:
+    """White space makes a sample large; an escape keeps it from the accept path."""
+    body = LARGE[name].body if name in LARGE else (SAMPLES / f"{name}.json").read_bytes()
+    padded = body.replace(b'"resourceType"', b" " * SMALL_BYTES + b'"resource\\u0054ype"', 1)
+    limits, apart = BodyLimits(), Sandbox(replace(LIMITS, cpu_s=20))
+    here, there = Assessor(served, limits), Assessor(served, limits, apart)
+    assert told(lambda: here.assess_body(padded)) == told(lambda: there.assess_body(padded))
+    assert told(lambda: here.judge(padded, "x")) == told(lambda: there.judge(padded, "x"))
+    here, there = Validator(served, limits), Validator(served, limits, apart)
+    assert told(lambda: here.validated(padded)) == told(lambda: there.validated(padded))
+    assert told(lambda: here.processed(padded)) == told(lambda: there.processed(padded))
+
+
+def test_what_takes_too_much_is_not_scored(served: Catalogue) -> None:
+    body = requests()["scored_repeated_group"].body
+    with pytest.raises(NotScorable) as refused:
+        Assessor(served, BodyLimits(), Sandbox(replace(LIMITS, memory_bytes=8 * 1024 * 1024))).assess_body(
+            body
+        )
+    assert [problem.kind for problem in refused.value.problems] == ["too-costly"]
+
+
+def test_whoever_finds_no_place_is_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client = create_app(Settings(store_url=f"sqlite:///{tmp_path / 'x.db'}")).test_client()
+    monkeypatch.setattr(Sandbox, "_free_place", lambda _self: None)
+    monkeypatch.setattr(sandbox, "monotonic", iter(range(0, 10**6, 10)).__next__)
+    form, large = orjson.dumps(harmless()), requests()["repeated_group"].body
+    for path, body in (
+        ("QuestionnaireResponse/$validate", form),
+        ("QuestionnaireResponse/$validate", large),
+        ("Questionnaire/$process-response", form),
+        ("QuestionnaireResponse/$assess", large),
+        ("QuestionnaireResponse", large),
+    ):
+        answer = client.post(f"/fhir/{path}", data=body, headers={"Content-Type": "application/fhir+json"})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert [issue["code"] for issue in orjson.loads(answer.data)["issue"]] == ["throttled"]
+    request = {"method": "POST", "url": "QuestionnaireResponse/$validate"}
+    batch = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"resource": harmless(), "request": request}],
+    }
+    answer = client.post("/fhir", json=batch, headers={"Content-Type": "application/fhir+json"})
+    (entry,) = orjson.loads(answer.data)["entry"]
+    assert entry["response"]["status"] == "503 Service Unavailable"
