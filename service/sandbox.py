@@ -48,6 +48,7 @@ SMALL_BYTES: Final = 16 * 1024
 _END: Final = b"\n"
 _DONE, _REFUSED, _FAILED = b"+", b"-", b"!"
 _POLL_S: Final = 0.02
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 100_000
 _MEMORY_IN_PAGES: Final = Path("/proc/self/statm")
 _LOG: Final = logging.getLogger("service.sandbox")
 
@@ -292,7 +293,8 @@ def _work_in_child(  # pragma: no cover - runs in the child
     """
     pipe = files[0]
     try:
-        gc.disable()  # nothing of the parent, such as a suspended greenlet, is taken down here
+        gc.freeze()  # nothing of the parent, such as a suspended greenlet, is taken down here
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
         _detach(files, mask)
         _set_limits(limits)
         left = memoryview(work() + _END)

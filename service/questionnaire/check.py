@@ -52,12 +52,21 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class CheckTable:
-    """What the check needs of a Questionnaire; `ordered` has each item after what it depends on."""
+    """What the check needs of a Questionnaire.
+
+    Args:
+        items: by linkId.
+        top: linkIds of the top-level items.
+        ordered: all items, each after what it depends on.
+        expressions: None where there are none.
+        has_code: it has expressions or patterns.
+    """
 
     items: Mapping[str, Item]
     top: tuple[str, ...]
     ordered: tuple[Item, ...]
     expressions: FormExpressions | None = None
+    has_code: bool = False
 
 
 def check(table: CheckTable, response: Json, status: str, *, apart: bool = True) -> Checked:
@@ -70,10 +79,10 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
         apart: nobody waits meanwhile.
 
     Raises:
-        TooMuchHere: somebody does, and the response has many items or its Questionnaire has expressions.
+        TooMuchHere: somebody does, and the response has many items, or its Questionnaire expressions or
+            patterns.
     """
-    expressions = table.expressions
-    if expressions is not None and not apart:
+    if table.has_code and not apart:
         raise TooMuchHere
     try:
         most = MAX_OCCURRENCES if apart else MAX_OCCURRENCES_HERE
@@ -82,6 +91,7 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
         if not apart:
             raise TooMuchHere from fault
         return Checked((problem("too-costly", f"Expected {fault}.", "QuestionnaireResponse"),), Answers({}))
+    expressions = table.expressions
     evaluation = Evaluation(expressions, response, paired) if expressions is not None else None
     conditions = _ExpressionConditions(evaluation, {})
     set_enabled(paired, table.items, table.ordered, conditions.holds)

@@ -165,13 +165,14 @@ def compile_leniently(
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
     expressions = compile_expressions(resource, items, value_sets)
+    has_code = expressions is not None or any(item.limits.pattern for item in items.values())
     return CompiledQuestionnaire(
         resource=resource,
         canonical=canonical,
         items=items,
         lint=lint_items(resource, items, circular),
         subject_types=_subject_types(resource),
-        _check_table=CheckTable(items, top, ordered, expressions),
+        _check_table=CheckTable(items, top, ordered, expressions, has_code),
     )
 
 

@@ -5,6 +5,7 @@ import gc
 import logging
 import mmap
 import os
+import re
 import resource
 import select
 import signal
@@ -27,9 +28,10 @@ from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir import extensions
 from service.fhir.json import BodyLimits
-from service.questionnaire import validate
-from service.sandbox import SMALL_BYTES, LimitExceeded, Sandbox, SandboxLimits
+from service.questionnaire import compile_leniently, validate
+from service.sandbox import PLACES, SMALL_BYTES, LimitExceeded, Sandbox, SandboxLimits, TooMuchHere
 from service.settings import ROOT, Settings
+from service.terminology import ValueSets
 from service.validate import Validator
 
 Json = dict[str, Any]
@@ -423,3 +425,48 @@ def test_whoever_finds_no_place_is_told_to_come_again(
     answer = client.post("/fhir", json=batch, headers={"Content-Type": "application/fhir+json"})
     (entry,) = orjson.loads(answer.data)["entry"]
     assert entry["response"]["status"] == "503 Service Unavailable"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        question("a", {"url": extensions.REGEX, "valueString": "x"}),
+        question("a", extension(extensions.ENABLE_WHEN_EXPRESSION, "true")),
+    ],
+)
+def test_a_served_form_with_a_pattern_or_an_expression_is_checked_apart(item: Json) -> None:
+    sent = response([item])
+    form = compile_leniently(sent["contained"][0], ValueSets())
+    with pytest.raises(TooMuchHere):
+        form.check(sent, apart=False)
+    plain = compile_leniently(response([question("a")])["contained"][0], ValueSets())
+    assert plain.check(sent, apart=False) == plain.check(sent)
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def own_memory(pid: int) -> int:
+    """Returns the bytes that a process has for itself, and nothing for one that is no more."""
+    try:
+        found = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return sum(int(size) for size in re.findall(r"Private_(?:Clean|Dirty): +(\d+) kB", found)) * 1024
+
+
+def test_requests_that_want_much_memory_stay_within_the_budget_together() -> None:
+    request = post(orjson.dumps(doubling_variables()), path="/fhir/QuestionnaireResponse/$validate")
+    taken: list[tuple[int, int]] = []
+    with serving("service.app:from_environment()", STORE_URL="none", SANDBOX_MEMORY_MIB="512") as server:
+        senders = [threading.Thread(target=server.ask, args=(request,)) for _ in range(8)]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders):
+            at_work = [child for worker in children_of(server.process.pid) for child in children_of(worker)]
+            taken.append((len(at_work), sum(map(own_memory, at_work))))
+            select.select([], [], [], 0.02)
+    assert 1 < max(count for count, _ in taken) <= PLACES
+    assert 0 < max(memory for _, memory in taken) <= 512 * 1024 * 1024
