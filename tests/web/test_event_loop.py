@@ -32,4 +32,4 @@ def found(root: Path) -> dict[str, dict]:
 def test_others_have_their_turn_while_a_costly_body_is_answered(name: str, found: dict[str, dict]) -> None:
     assert len(REQUESTS[name].body) <= MOST_BYTES
     assert found[name]["ms"] <= MOST_MS
-    assert found[name]["status"] in (200, 201, 400, 413, 422)
+    assert found[name]["status"] in (200, 201, 400, 413, 422, 503)
