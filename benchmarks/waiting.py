@@ -44,8 +44,14 @@ def main() -> None:
             loud.append(wait(server.port))
             time.sleep(_PAUSE_S)
     print(f"/readyz while {len(costly)} costly bodies are answered at once ({dict(statuses)})")
-    print(f"  before   median {statistics.median(quiet):.0f} ms, longest {max(quiet):.0f} ms")
-    print(f"  meanwhile   median {statistics.median(loud):.0f} ms, longest {max(loud):.0f} ms (goal: 250 ms)")
+    print(f"  before     {figures(quiet)}")
+    print(f"  meanwhile  {figures(loud)} (goal: 250 ms)")
+
+
+def figures(waits: list[float]) -> str:
+    """Returns the waits in words."""
+    median, p99 = statistics.median(waits), statistics.quantiles(waits, n=100)[98]
+    return f"p50 {median:.0f} ms, p99 {p99:.0f} ms, longest {max(waits):.0f} ms"
 
 
 def send(port: int, path: str, body: bytes) -> int:
