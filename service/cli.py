@@ -80,7 +80,7 @@ def validate(questionnaire: str | None, files: tuple[str, ...]) -> int:
     """Validate responses in JSON: one OperationOutcome a line, in order. FILE may be - for standard input."""
     settings = from_environment(os.environ)
     served = _catalogue(settings)
-    validator = Validator(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
+    validator = Validator(served, _of_a_file(settings))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
     return max(_validated(validator, file, form, served.canonicals) for file in files)
 
@@ -94,12 +94,12 @@ def assess(file: str, output: str) -> int:
     """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
     settings, data = from_environment(os.environ), _read(file)
     served = _catalogue(settings)
-    assessor = Assessor(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
+    assessor = Assessor(served, _of_a_file(settings))
     try:
-        print(assessor.shown(data, output))
+        _print(assessor.shown(data, output).encode())
     except ServiceError as error:
         outcome = operation_outcome(error.problems, served.canonicals)
-        print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2).decode())
+        _print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2))
         return REFUSED
     return DONE
 
@@ -162,15 +162,26 @@ def _validated(validator: Validator, file: str, form: CompiledQuestionnaire | No
 
 def _problems(validator: Validator, data: bytes, form: CompiledQuestionnaire | None) -> Sequence[Problem]:
     try:
-        return validator.problems(validator.read_response(data), form)
+        return validator.of_file(data, form)
     except ServiceError as error:
         return error.problems
 
 
 def _print_outcome(problems: Sequence[Problem], urls: Canonicals) -> bool:
     """Prints one line and returns whether the resource is valid: no error in it."""
-    print(orjson.dumps(operation_outcome(problems, urls)).decode(), flush=True)
+    _print(orjson.dumps(operation_outcome(problems, urls)))
     return not any(problem.severity in ("error", "fatal") for problem in problems)
+
+
+def _print(line: bytes) -> None:
+    """Prints a line in UTF-8, whatever the locale of the terminal is: FHIR knows no other encoding."""
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _of_a_file(settings: Settings) -> BodyLimits:
+    """Returns the limits of a file: none of size, since whoever starts the command pays for it."""
+    return BodyLimits(sys.maxsize, settings.max_depth)
 
 
 def _catalogue(settings: Settings) -> catalogue.Catalogue:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from service.catalogue import Catalogue
-from service.errors import GuidanceError, Malformed, NotScorable, Problem
+from service.errors import GuidanceError, Malformed, NotScorable, Problem, ServiceError
 from service.fhir.extensions import mappings, text
-from service.fhir.json import BodyLimits, Json, read
+from service.fhir.json import BodyLimits, Json, read_with_faults, refuse, without_faults
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import (
     CompiledQuestionnaire,
@@ -87,13 +88,13 @@ class Validator:
         mode: str | None,
         apart: bool,  # noqa: FBT001
     ) -> tuple[Problem, ...]:
-        body = read(data, self._limits)
+        body, of_forms = read_response(data, self._limits)
         parameters = [("profile", profile), ("mode", mode)]
         if body.get("resourceType") == "Parameters":
             body, further = _from_parameters(body)
             parameters += further
         _check_parameters(parameters)
-        return self.problems(body, apart=apart)
+        return (*of_forms, *self.problems(body, apart=apart))
 
     def processed(self, data: bytes, slug: str | None = None) -> tuple[Problem, ...]:
         """Returns the problems of what `$process-response` was sent, a response to `slug` where it is given.
@@ -116,10 +117,10 @@ class Validator:
         return problems
 
     def _processed(self, data: bytes, slug: str | None, apart: bool) -> tuple[Problem, ...]:  # noqa: FBT001
-        body = read(data, self._limits)
+        body, of_forms = read_response(data, self._limits)
         if body.get("resourceType") == "Parameters":
             body = _resource_in(body, "in")
-        return (*self._misaddressed(body, slug), *self.problems(body, apart=apart))
+        return (*of_forms, *self._misaddressed(body, slug), *self.problems(body, apart=apart))
 
     def _in_time(self, data: bytes, check: Callable[[bool], tuple[Problem, ...]]) -> tuple[Problem, ...]:
         """Returns the problems that a check finds, or the one that it takes too much."""
@@ -150,23 +151,33 @@ class Validator:
         answers = validate(response, form, value_sets, known=known, apart=apart)
         return tuple(_without_repetitions((*structure, *answers)))
 
-    def read_response(self, data: bytes) -> dict[str, Any]:
-        """Returns a response as strict JSON; raises Malformed and TooLarge."""
-        return read(data, self._limits)
+    def of_file(self, data: bytes, form: CompiledQuestionnaire | None = None) -> tuple[Problem, ...]:
+        """Returns the problems of a response in a file, to a form where one is given.
+
+        Raises:
+            Malformed, TooLarge: it is not one resource in strict JSON.
+        """
+        response, of_forms = read_response(data, self._limits)
+        return (*of_forms, *self.problems(response, form))
 
     def read_form(self, data: bytes) -> CompiledQuestionnaire:
         """Returns a Questionnaire to validate against; its own faults stand under `lint`.
 
+        Whoever gives a form wants responses checked: what is empty in it is a fault that is named, no more.
+
         Raises:
-            GuidanceError: it is not a Questionnaire in strict JSON.
+            GuidanceError: it is not a Questionnaire in JSON.
         """
         try:
-            resource = read(data, self._limits)
-        except Malformed as refused:
+            decoded, faults = read_with_faults(data, self._limits)
+        except ServiceError as refused:
             raise GuidanceError([problem.text for problem in refused.problems]) from refused
+        resource = without_faults(decoded)
         if resource.get("resourceType") != "Questionnaire":
             raise GuidanceError(["resourceType: expected Questionnaire."])
-        return compile_leniently(self._catalogue.canonicals.restated(resource), self._catalogue.value_sets)
+        restated = self._catalogue.canonicals.restated(resource)
+        form = compile_leniently(restated, self._catalogue.value_sets)
+        return replace(form, lint=(*faults, *form.lint))
 
     def _misaddressed(self, response: Json, slug: str | None) -> Iterator[Problem]:
         if slug is None:
@@ -176,6 +187,38 @@ class Validator:
         if named not in (form.url, f"{form.url}|{form.version}"):
             words = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
             yield Problem("canonical-mismatch", words, "QuestionnaireResponse.questionnaire")
+
+
+# What is read of a body: strictly, but for the forms in it.
+
+
+def read_response(data: bytes, limits: BodyLimits) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """Returns a response, or Parameters with one, and the faults of JSON of the forms that it contains.
+
+    Raises:
+        Malformed, TooLarge: there is such a fault anywhere else.
+    """
+    body, faults = read_with_faults(data, limits)
+    forms = dict(_forms_in(body)) if faults else {}
+    if any(not fault.expression.startswith(tuple(forms)) for fault in faults):
+        refuse(faults)
+    for contained, index in forms.values():
+        contained[index] = without_faults(contained[index])
+    return body, tuple(replace(fault, severity="warning") for fault in faults)
+
+
+def _forms_in(body: Json) -> Iterator[tuple[str, tuple[list[Any], int]]]:
+    """Yields, for each contained Questionnaire, what the paths in it begin with, and where it stands."""
+    entries = body.get("parameter") if body.get("resourceType") == "Parameters" else None
+    places: list[tuple[str, Any]] = [("QuestionnaireResponse", body)]
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            places.append((f"Parameters.parameter[{index}].resource", entry.get("resource")))
+    for place, response in places:
+        contained: Any = response.get("contained") if isinstance(response, dict) else None
+        for index, form in enumerate(contained if isinstance(contained, list) else ()):
+            if isinstance(form, dict) and form.get("resourceType") == "Questionnaire":
+                yield f"{place}.contained[{index}].", (contained, index)
 
 
 def _without_repetitions(problems: tuple[Problem, ...]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
@@ -63,6 +63,18 @@ def read(data: bytes, limits: BodyLimits) -> MutableJson:
         TooLarge: the body, or strings in it, are over a limit.
         Malformed: it is not one strict FHIR JSON object; one problem per fault.
     """
+    resource, problems = read_with_faults(data, limits)
+    refuse(problems)
+    return resource
+
+
+def read_with_faults(data: bytes, limits: BodyLimits) -> tuple[MutableJson, tuple[Problem, ...]]:
+    """Returns what `read` returns and what it would refuse that for, such as something empty.
+
+    Raises:
+        TooLarge: the body is over the limit.
+        Malformed: it is not one JSON object in UTF-8, or nested too deep: there is nothing to return.
+    """
     if len(data) > limits.body_bytes:
         text = f"The body is too large. Expected: at most {limits.body_bytes} bytes."
         raise TooLarge(Problem("body-size", text))
@@ -73,10 +85,34 @@ def read(data: bytes, limits: BodyLimits) -> MutableJson:
     problems, names = problems_in(resource, check_strings="\\" in text or len(text) > STRING_CHARACTERS)
     if names != skeleton.count(b":"):
         problems.extend(_repeated(text))
+    return resource, problems.listed()
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raises TooLarge where strings are too long and nothing else is wrong, Malformed for any other fault."""
     if problems:
-        sizes_only = all(problem.kind == "string-size" for problem in problems)
-        raise (TooLarge if sizes_only else Malformed)(*problems.listed())
-    return resource
+        sizes_only = {problem.kind for problem in problems} <= {"string-size", "more-problems"}
+        raise (TooLarge if sizes_only else Malformed)(*problems)
+
+
+def without_faults(value: Any) -> Any:
+    """Returns a value that `read_with_faults` returned, without what is empty, null or no value of FHIR.
+
+    A null in an array stays, since it may stand beside a sibling; what no text may hold is replaced.
+    """
+    if isinstance(value, str):
+        return _FORBIDDEN.sub("\ufffd", value)
+    if isinstance(value, list):
+        kept = (without_faults(member) for member in value if not isinstance(member, list))
+        return [member for member in kept if member is None or not _is_nothing(member)]
+    if isinstance(value, dict):
+        members = {name: without_faults(member) for name, member in value.items()}
+        return {name: member for name, member in members.items() if not _is_nothing(member)}
+    return value
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or isinstance(value, Refused) or value in ("", [], {})
 
 
 def decoded(data: bytes) -> MutableJson:

@@ -190,3 +190,130 @@ def test_an_unknown_form_has_no_process(served: Any) -> None:
 def test_another_resource_is_not_validated_against_anything(validator: Validator) -> None:
     (problem,) = validator.validated(b'{"resourceType":"Patient"}')
     assert problem.kind == "resource-type"
+
+
+def answered(**form: Any) -> Json:
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "contained": [FORM | form],
+        "questionnaire": "#form",
+        "status": "completed",
+        "item": [{"linkId": "n", "answer": [{"valueInteger": 3}]}],
+    }
+
+
+FAULTY_FORMS = {
+    "an empty array": {"code": []},
+    "an empty text": {"title": ""},
+    "an empty object": {"meta": {}},
+    "null": {"title": None},
+    "something empty in an item": {"item": [{**FORM["item"][0], "code": [], "prefix": ""}]},
+    "an empty text in an array": {"subjectType": ["Patient", ""]},
+    "a control character": {"title": "a\u0001b"},
+    "an array in an array": {"code": [["x"]]},
+}
+
+
+@pytest.mark.parametrize("name", FAULTY_FORMS)
+def test_k17_a_fault_of_a_contained_form_is_a_warning_and_the_response_is_checked(
+    name: str, validator: Validator
+) -> None:
+    response = answered(**FAULTY_FORMS[name])
+    for body in (orjson.dumps(response), parameters(resource={"resource": response})):
+        problems = validator.validated(body)
+        assert [problem for problem in problems if problem.severity == "error"] == []
+        assert any(".contained[0]." in problem.expression for problem in problems)
+    response["item"][0]["answer"] = [{"valueString": "three"}]
+    problems = validator.validated(orjson.dumps(response))
+    assert "answer-type" in {problem.kind for problem in problems if problem.severity == "error"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"item": []},
+        {"text": ""},
+        {"extension": []},
+        {"item": [{"linkId": "n", "answer": []}]},
+        {"subject": {}},
+        {
+            "contained": [FORM, {"resourceType": "Patient", "id": "p", "name": []}],
+            "subject": {"reference": "#p"},
+        },
+    ],
+)
+def test_k17_a_response_is_read_as_strictly_as_ever(more: Json, validator: Validator) -> None:
+    with pytest.raises(Malformed) as refused:
+        validator.validated(orjson.dumps(answered() | more))
+    assert {problem.kind for problem in refused.value.problems} == {"empty"}
+
+
+@pytest.mark.parametrize("name", FAULTY_FORMS)
+def test_k17_a_fault_of_a_given_form_is_a_warning_with_its_place(name: str, validator: Validator) -> None:
+    form = validator.read_form(orjson.dumps(FORM | FAULTY_FORMS[name]))
+    response = answered() | {"contained": [], "questionnaire": "urn:x"}
+    del response["contained"]
+    problems = validator.of_file(orjson.dumps(response), form)
+    assert [problem for problem in problems if problem.severity == "error"] == []
+    assert [problem for problem in problems if problem.expression.startswith("Questionnaire.")]
+
+
+UNREADABLE = {
+    "missing": None,
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"resourceType":"Questionnaire"}'.encode("utf-16"),
+    "nothing but NUL": b"\0" * 1000,
+    "deep arrays": b"[" * 100_000,
+    "deep objects": b'{"item":[' * 50_000,
+    "deep and closed": b"[" * 5000 + b"]" * 5000,
+    "a text": b'"x"',
+    "a number": b"1e999999",
+    "long digits": b'{"a":' + b"9" * 5000 + b"}",
+    "half a surrogate": b'{"resourceType":"Questionnaire","title":"\\ud800"}',
+    "another resource": b'{"resourceType":"Patient"}',
+    "a type that is a list": b'{"resourceType":["Questionnaire"]}',
+    "items that are none": b'{"resourceType":"Questionnaire","item":{"item":[1,null,[[]]]}}',
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("as_form", [True, False])
+def test_k13_no_file_ends_the_command_with_a_traceback(
+    name: str, as_form: bool, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file.json"
+    content = UNREADABLE[name]
+    if content is not None:
+        file.write_bytes(content)
+    sound = str(root / "samples" / "plain-eyelid.json")
+    arguments = ["validate", "--questionnaire", str(file), sound] if as_form else ["validate", str(file)]
+    assert main(arguments) in (1, 2)
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") or '"severity":"error"' in said.out
+
+
+@pytest.mark.parametrize("arguments", [["validate"], ["validate", "--questionnaire"], ["assess"]])
+def test_k13_a_folder_is_no_file(
+    arguments: list[str], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = [str(root / "samples" / "plain-eyelid.json")] if len(arguments) == 2 else []
+    assert main([*arguments, str(tmp_path), *sound]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_k13_a_file_may_be_larger_than_a_body(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERVICE_MAX_BODY_BYTES", "2048")
+    items = [{"linkId": f"q{number}", "text": "t" * 300, "type": "string"} for number in range(20)]
+    form, response = tmp_path / "q.json", tmp_path / "r.json"
+    form.write_bytes(orjson.dumps(FORM | {"item": items}))
+    said = [
+        {"linkId": item["linkId"], "text": item["text"], "answer": [{"valueString": "x"}]} for item in items
+    ]
+    document = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": said}
+    response.write_bytes(orjson.dumps(document))
+    assert main(["validate", "--questionnaire", str(form), str(response)]) == 0
+    assert lines(capsys)[0]["resourceType"] == "OperationOutcome"
