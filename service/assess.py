@@ -180,7 +180,7 @@ class Assessor:
         if response is None or response.status in _WITHDRAWN or response.questionnaire is UNSET:
             return None
         pair = self._catalogue.pairs.get(response.questionnaire)
-        if pair is None or not pair.is_active or response.item is UNSET:
+        if pair is None or not pair.is_scored or response.item is UNSET:
             return None
         if not pair.compiled.is_about(ACCEPTED_SUBJECT):
             return None

@@ -19,7 +19,7 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.result import Result
 from service.mapping_files import read_documents
-from service.questionnaire import CompiledQuestionnaire, compile_questionnaire
+from service.questionnaire import CompiledQuestionnaire, compile_questionnaire, version_order
 from service.results.risk_assessment import Renderer
 from service.terminology import ValueSets, value_sets_from
 
@@ -36,9 +36,15 @@ class Pair:
     renderer: Renderer
 
     @property
+    def is_scored(self) -> bool:
+        """Whether the guidance may be used: it is no draft. A retired one still scores its own version."""
+        return self.guidance.written.identity.status != "draft"
+
+    @property
     def is_active(self) -> bool:
-        """Whether the guidance may be used: its status is `active`."""
-        return self.guidance.written.identity.status == "active"
+        """Whether new responses should be to this version: guidance and questionnaire are active."""
+        form = self.compiled.resource.get("status")
+        return form == self.guidance.written.identity.status == "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Catalogue:
         value_sets: the ValueSets and CodeSystems among them.
         questionnaires: compiled questionnaires by `url|version`, with or without guidance.
         pairs: questionnaires that can be scored, by `url|version`.
-        unversioned: the canonical that a bare url stands for: its only active scorable version.
+        unversioned: the canonical that a bare url stands for: its newest active version.
         canonicals: what the canonical urls of all these begin with.
     """
 
@@ -65,26 +71,39 @@ class Catalogue:
         """Returns the pair that scores responses to `canonical` (`url|version`, or a bare url).
 
         Raises:
-            NotScorable: the response names no questionnaire, an unknown one, an unknown version,
-                one that is not active, or a bare url with several active versions.
+            NotScorable: the response names no questionnaire, an unknown one, an unknown version, one whose
+                guidance is a draft, or a bare url of which no version is active.
         """
         named = self.unversioned.get(canonical, canonical) if canonical else None
         pair = self.pairs.get(named) if named else None
-        if pair is None or not pair.is_active:
+        if pair is None or not pair.is_scored:
             raise NotScorable(_not_found(canonical, self))
         return pair
 
 
 def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:
-    served = ", ".join(sorted(catalogue.pairs))
+    """Returns why no version is found, with the versions of the url that is named, else of every url."""
+    url, _, version = (canonical or "").partition("|")
+    of_url = [pair for pair in catalogue.pairs.values() if pair.compiled.canonical.partition("|")[0] == url]
     if not canonical:
         kind, found = "canonical-missing", "The response names no questionnaire"
-    elif canonical.partition("|")[0] in {known.partition("|")[0] for known in catalogue.pairs}:
-        kind, found = "canonical-mismatch", "The named version of the questionnaire cannot be scored"
-    else:
+    elif not of_url:
         kind, found = "canonical-unknown", "The named questionnaire cannot be scored here"
-    text = f"{found}. Expected: questionnaire = one active url|version of: {served}."
+    elif not version:
+        kind, found = "canonical-mismatch", "No version of the named questionnaire is active"
+    elif canonical in catalogue.pairs:
+        kind, found = "canonical-mismatch", "The named version cannot be scored: its guidance is a draft"
+    else:
+        kind, found = "canonical-mismatch", "The named version of the questionnaire cannot be scored"
+    listed = sorted(of_url or catalogue.pairs.values(), key=lambda pair: version_order(pair.compiled))
+    served = ", ".join(_with_standing(pair) for pair in listed)
+    text = f"{found}. Expected: questionnaire = one url|version of: {served}."
     return Problem(kind, text, "QuestionnaireResponse.questionnaire")
+
+
+def _with_standing(pair: Pair) -> str:
+    canonical = pair.compiled.canonical
+    return canonical if pair.is_scored else f"{canonical} (its guidance is a draft)"
 
 
 def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) -> Catalogue:
@@ -103,9 +122,11 @@ def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) 
     value_sets = value_sets_from(resource for _, resource in resources)
     compiled, faults = _compiled(resources, value_sets)
     pairs, more = _pairs(compiled, mappings, canonicals)
-    if faults or more:
-        raise GuidanceError([*faults, *more])
-    artifacts = [artifact(resource) for _, resource in resources] + list(own_definitions(canonicals))
+    own = list(own_definitions(canonicals))
+    hidden = list(_hidden(resources, own))
+    if faults or more or hidden:
+        raise GuidanceError([*faults, *more, *hidden])
+    artifacts = [artifact(resource) for _, resource in resources] + own
     return Catalogue(
         artifacts={(published.type, published.id): published for published in artifacts},
         value_sets=value_sets,
@@ -125,6 +146,16 @@ def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dic
             yield path, canonicals.restated(read_published(path.read_bytes()))
         except (ValueError, OSError) as fault:
             raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
+
+
+def _hidden(resources: list[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
+    """Yields a fault for each resource that another one of its type and id would hide."""
+    files = {(definition.type, definition.id): "the service itself" for definition in own}
+    for path, resource in resources:
+        key = str(resource.get("resourceType")), str(resource.get("id", ""))
+        if key in files:
+            yield f"{path.name}: id: expected one that no other {key[0]} has; {files[key]} has it too"
+        files.setdefault(key, path.name)
 
 
 def _compiled(
@@ -199,8 +230,6 @@ def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> R
 
 
 def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:
-    active: dict[str, list[str]] = {}
-    for canonical, pair in pairs.items():
-        if pair.is_active:
-            active.setdefault(canonical.partition("|")[0], []).append(canonical)
-    return {url: versions[0] for url, versions in active.items() if len(versions) == 1}
+    """Returns by url its newest version of those that are active."""
+    active = sorted((pair.compiled for pair in pairs.values() if pair.is_active), key=version_order)
+    return {compiled.canonical.partition("|")[0]: compiled.canonical for compiled in active}

@@ -6,6 +6,7 @@ from service.questionnaire.compiled import (
     compile_leniently,
     compile_questionnaire,
     find_questionnaire,
+    version_order,
 )
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.lint import lint
@@ -23,4 +24,5 @@ __all__ = [
     "load_engine",
     "subject_problems",
     "validate",
+    "version_order",
 ]

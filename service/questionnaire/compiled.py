@@ -7,6 +7,7 @@ Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -237,8 +238,8 @@ def find_questionnaire(
 ) -> CompiledQuestionnaire | Problem:
     """Returns the Questionnaire that a response names, or the problem that there is none.
 
-    A contained Questionnaire (`#id`) is compiled here. A bare url stands for the only known version;
-    where there are several, it is the active one, if only one is active.
+    A contained Questionnaire (`#id`) is compiled here. A bare url stands for the newest active version;
+    where none is active, for the newest.
     """
     canonical = text(response.get("questionnaire"))
     if not canonical:
@@ -257,15 +258,36 @@ def find_questionnaire(
 def _in_version(version: str, same_url: Sequence[CompiledQuestionnaire]) -> CompiledQuestionnaire | Problem:
     found = [compiled for compiled in same_url if version in ("", text(compiled.resource.get("version")))]
     if not found:
-        versions = ", ".join(sorted(compiled.canonical for compiled in same_url))
+        versions = ", ".join(compiled.canonical for compiled in sorted(same_url, key=version_order))
         words = f"Expected a version that is known here: {versions}."
         return problem("canonical-mismatch", words, _CANONICAL)
-    if len(found) > 1:
-        found = [compiled for compiled in found if compiled.resource.get("status") == "active"]
-    if len(found) != 1:
-        words = "Expected questionnaire with a version: several are known here."
-        return problem("canonical-mismatch", words, _CANONICAL)
-    return found[0]
+    active = [compiled for compiled in found if compiled.resource.get("status") == "active"]
+    return max(active or found, key=version_order)
+
+
+_VERSION = re.compile(r"v?(?P<numbers>[0-9]+(?:\.[0-9]+)*)(?:[-_+](?P<rest>.*))?", re.ASCII | re.DOTALL)
+_DATE_AS_VERSION = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+
+
+def version_order(compiled: CompiledQuestionnaire) -> tuple[object, ...]:
+    """Returns what orders the versions of a Questionnaire: by numbers, release after candidate, then by date.
+
+    1.10 follows 1.9, 1.0.0 follows 1.0.0-rc.1. A version without numbers comes before all with numbers.
+
+    Source:
+        R4 references.html#canonical (without a version, the latest is meant); Semantic Versioning 2.0.0, 11.
+    """
+    resource = compiled.resource
+    version, date = text(resource.get("version")), text(resource.get("date"))
+    found = _VERSION.fullmatch(_DATE_AS_VERSION.sub(r"\1.\2.\3", version))
+    if found is None:
+        return (), True, (), date, version
+    numbers = [int(number) for number in found["numbers"].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    rest = found["rest"] or ""
+    parts = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in rest.split("."))
+    return tuple(numbers), not rest, parts, date, version
 
 
 def _contained(id_: str, response: Json, value_sets: ValueSets) -> CompiledQuestionnaire | Problem:

@@ -125,15 +125,29 @@ def _canonical_problems(response: Json, compiled: CompiledQuestionnaire) -> Iter
     path = "QuestionnaireResponse.questionnaire"
     named, _, version = text(response.get("questionnaire")).partition("|")
     url, known_version = text(compiled.resource.get("url")), text(compiled.resource.get("version"))
-    if not named:
-        yield problem("canonical-missing", f"Expected questionnaire: {compiled.canonical}.", path)
-    elif named.startswith("#"):
+    if named.startswith("#"):
         return
-    elif named != url or (version and version != known_version):
+    undecided = _why_undecided(named, version, url, known_version)
+    if (named and url and named != url) or (version and known_version and version != known_version):
         yield problem("canonical-mismatch", f"Expected questionnaire: {compiled.canonical}.", path)
+    elif undecided:
+        words = f"Whether the response answers this Questionnaire is not decided: {undecided}."
+        yield problem("canonical-undecided", words, path)
     elif not version and known_version:
         words = f"Expected questionnaire with its version: {compiled.canonical}."
         yield problem("canonical-unversioned", words, path)
+
+
+def _why_undecided(named: str, version: str, url: str, known_version: str) -> str:
+    """Returns why a response cannot be told to answer a form, or not to; empty where it can.
+
+    Source: R4 QuestionnaireResponse.questionnaire, Questionnaire.url and version (each 0..1).
+    """
+    if not named:
+        return "it names none"
+    if not url:
+        return "the Questionnaire has no url"
+    return "the Questionnaire has no version" if version and not known_version else ""
 
 
 def subject_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from small_forms import CANONICAL, SYSTEM, UCUM, compiled, copied, form, item, r
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.errors import GuidanceError
-from service.questionnaire import compile_questionnaire, validate
+from service.questionnaire import compile_questionnaire, validate, version_order
 from service.questionnaire.values import answers_equal, compare_answers
 from service.terminology import ValueSets, value_sets_from
 
@@ -319,10 +319,34 @@ def test_a_bare_url_stands_for_the_only_active_version() -> None:
 _VERSIONS = [("1", "retired", "string"), ("2", "active", "integer"), ("3", "draft", "string")]
 
 
-def test_a_bare_url_of_two_active_versions_is_not_guessed() -> None:
-    versions = [compiled(form({"id": "a"}, version=v)) for v in ("1", "2")]
-    sent = copied(response(versions[0].resource, {}, questionnaire=URL))
-    assert shown(validate(sent, known=versions)) == ["canonical-mismatch .questionnaire"]
+def test_a_bare_url_of_several_active_versions_is_the_newest() -> None:
+    kinds = {"1.9": "string", "1.10": "integer", "1.10.0-rc.1": "string", "final": "string"}
+    versions = [compiled(form({"id": "a", "type": kind}, version=v)) for v, kind in kinds.items()]
+    sent = copied(response(versions[1].resource, {"a": 5}, questionnaire=URL))
+    assert shown(validate(sent, known=versions)) == ["~canonical-unversioned .questionnaire"]
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        ("1", "2", "10"),
+        ("1.9.9", "1.10", "1.10.1"),
+        ("v1", "v2"),
+        ("1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"),
+        ("2024-01-15", "2024-02-01", "2025-01-01"),
+        ("", "1"),
+        ("final", "0.1"),
+        ("a", "b"),
+    ],
+)
+def test_versions_have_an_order(versions: tuple[str, ...]) -> None:
+    forms = [compiled(form({"id": "a"}, version=version)) for version in reversed(versions)]
+    assert [found.resource["version"] for found in sorted(forms, key=version_order)] == [*versions]
+
+
+def test_of_two_versions_without_an_order_the_later_date_is_newer() -> None:
+    forms = [compiled(form({"id": "a"}, version=v, date=d)) for v, d in (("b", "2025"), ("a", "2026-01"))]
+    assert max(forms, key=version_order).resource["version"] == "a"
 
 
 def test_a_bare_url_of_one_version_is_that_version_whatever_its_status() -> None:

@@ -61,7 +61,10 @@ def test_a_questionnaire_that_fails_its_lint_is_named(folders: Settings) -> None
 def test_one_canonical_stands_in_one_file_only(folders: Settings) -> None:
     one = folders.questionnaires_dir / "workday-strain.json"
     shutil.copy(one, folders.questionnaires_dir / "zz-again.json")
-    assert faults(folders) == ["zz-again.json: url and version: expected a canonical that no other file has"]
+    assert faults(folders) == [
+        "zz-again.json: url and version: expected a canonical that no other file has",
+        "zz-again.json: id: expected one that no other Questionnaire has; workday-strain.json has it too",
+    ]
 
 
 def test_one_questionnaire_is_scored_by_one_mapping_only(folders: Settings) -> None:
@@ -86,13 +89,93 @@ def test_guidance_that_fails_its_own_cases_is_never_served(folders: Settings) ->
     assert fault.startswith("workday-strain/cases.yaml: total-ten: tier: expected act")
 
 
-def test_guidance_that_is_not_active_scores_nothing(folders: Settings) -> None:
-    replaced(folders.mappings_dir / "workday-strain" / "guidance.yaml", "status: active", "status: retired")
+def canonical_of(served: catalogue.Catalogue) -> str:
+    (canonical,) = served.pairs
+    return canonical
+
+
+def refusal(served: catalogue.Catalogue, named: str) -> str:
+    with pytest.raises(NotScorable) as refused:
+        served.find(named)
+    (problem,) = refused.value.problems
+    return problem.text
+
+
+def with_guidance(folders: Settings, status: str) -> catalogue.Catalogue:
+    guidance = folders.mappings_dir / "workday-strain" / "guidance.yaml"
+    replaced(guidance, "status: active", f"status: {status}")
+    return catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
+
+
+def test_a_draft_scores_nothing_and_is_called_one(folders: Settings) -> None:
+    served = with_guidance(folders, "draft")
+    canonical = canonical_of(served)
+    url = canonical.partition("|")[0]
+    listed = f"Expected: questionnaire = one url|version of: {canonical} (its guidance is a draft)."
+    draft = "The named version cannot be scored: its guidance is a draft"
+    assert refusal(served, canonical) == f"{draft}. {listed}"
+    assert refusal(served, url) == f"No version of the named questionnaire is active. {listed}"
+
+
+def test_a_retired_version_scores_its_own_responses_and_no_bare_url(folders: Settings) -> None:
+    served = with_guidance(folders, "retired")
+    canonical = canonical_of(served)
+    assert served.find(canonical) is served.pairs[canonical]
+    assert "No version of the named questionnaire is active. " in refusal(served, canonical.partition("|")[0])
+
+
+def test_a_retired_questionnaire_scores_its_own_responses_and_no_bare_url(folders: Settings) -> None:
+    replaced(folders.questionnaires_dir / "workday-strain.json", '"status": "active"', '"status": "retired"')
     served = catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
-    for canonical in served.pairs:
-        for named in (canonical, canonical.partition("|")[0]):
-            with pytest.raises(NotScorable):
-                served.find(named)
+    canonical = canonical_of(served)
+    assert served.find(canonical) is served.pairs[canonical]
+    assert "No version of the named questionnaire is active. " in refusal(served, canonical.partition("|")[0])
+
+
+def add_version(folders: Settings, version: str) -> None:
+    """Publishes the pair once more, in another version of the form."""
+    old = folders.questionnaires_dir / "workday-strain.json"
+    new = folders.questionnaires_dir / f"workday-strain-{version}.json"
+    text = old.read_text().replace('"version": "2.1.0"', f'"version": "{version}"')
+    new.write_text(text.replace('"id": "workday-strain"', f'"id": "workday-strain-{version}"'))
+    folder = folders.mappings_dir / f"workday-strain-{version}"
+    shutil.copytree(folders.mappings_dir / "workday-strain", folder)
+    replaced(folder / "guidance.yaml", "workday-strain|2.1.0", f"workday-strain|{version}")
+
+
+def test_a_bare_url_is_the_newest_active_version(folders: Settings) -> None:
+    for version in ("2.10.0", "2.9.0"):
+        add_version(folders, version)
+    served = catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
+    url = next(iter(served.pairs)).partition("|")[0]
+    assert served.find(url) is served.pairs[f"{url}|2.10.0"]
+    assert served.find(f"{url}|2.1.0") is served.pairs[f"{url}|2.1.0"]
+    versions = ", ".join(f"{url}|{version}" for version in ("2.1.0", "2.9.0", "2.10.0"))
+    assert refusal(served, f"{url}|3").endswith(f"Expected: questionnaire = one url|version of: {versions}.")
+    assert "canary" not in refusal(served, "urn:canary|1")
+
+
+def test_two_published_resources_have_two_ids(folders: Settings) -> None:
+    add_version(folders, "2.9.0")
+    new = folders.questionnaires_dir / "workday-strain-2.9.0.json"
+    replaced(new, '"id": "workday-strain-2.9.0"', '"id": "workday-strain"')
+    (fault,) = faults(folders)
+    assert fault == (
+        "workday-strain.json: id: expected one that no other Questionnaire has; "
+        "workday-strain-2.9.0.json has it too"
+    )
+    out = io.StringIO()
+    assert check.run(folders, out) == check.FAULTY
+    assert f"fault: {fault}" in out.getvalue().splitlines()
+
+
+def test_no_published_resource_has_the_id_of_one_of_our_own(folders: Settings) -> None:
+    system = folders.questionnaires_dir / "CodeSystem-workday-strain-answers.json"
+    replaced(system, '"id": "workday-strain-answers"', '"id": "problem-kind"')
+    assert (
+        "CodeSystem-workday-strain-answers.json: id: expected one that no other CodeSystem has; "
+        in (faults(folders)[0])
+    )
 
 
 def test_check_reports_a_sound_pair_and_counts_its_statements(folders: Settings) -> None:
