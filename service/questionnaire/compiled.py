@@ -165,7 +165,7 @@ def compile_leniently(
     ordered, circular = evaluation_order(items)
     canonical = "|".join(part for part in (text(resource.get("url")), text(resource.get("version"))) if part)
     top = tuple(link for link, item in items.items() if item.parent is None)
-    expressions = compile_expressions(resource, items, value_sets)
+    expressions = compile_expressions(resource, items, value_sets, is_quoted=is_quoted)
     has_code = expressions is not None or any(item.limits.pattern for item in items.values())
     return CompiledQuestionnaire(
         resource=resource,

@@ -20,7 +20,14 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from service.datatypes.answers import Answer, Quantity
 from service.datatypes.ucum import converted
 from service.errors import Problem
-from service.questionnaire.expressions import Evaluation, ParsedExpression, Undecided, Usable, path_and_label
+from service.questionnaire.expressions import (
+    DeclaredExpression,
+    Evaluation,
+    ParsedExpression,
+    Undecided,
+    Usable,
+    path_and_label,
+)
 from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse, value_elements
 from service.questionnaire.problems import problem
@@ -66,13 +73,20 @@ def _constraints(
     path, label = path_and_label(occurrence)
     for constraint, expression in constraints:
         truth = evaluation.truth(expression, occurrence)
-        words = constraint.human or "a rule of the form must hold"
-        key = f" ({constraint.name})" if constraint.name else ""
+        words, key = _words(constraint) if evaluation.expressions.is_quoted else (_A_RULE, "")
         if truth is False:
             yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity)
         elif truth is not True:
             reason = truth.reason if truth is not None else "answers that it reads are missing"
             yield problem("constraint-undecided", f"{label}not decided, because {reason}: {words}{key}", path)
+
+
+_A_RULE = "a rule of the form must hold"
+
+
+def _words(constraint: DeclaredExpression) -> tuple[str, str]:
+    """Returns what the author of a constraint says of it, and its key in brackets."""
+    return constraint.human or _A_RULE, f" ({constraint.name})" if constraint.name else ""
 
 
 # Calculated values, and initial values that nobody may change.

@@ -178,6 +178,7 @@ class FormExpressions:
         variables: in order. limits: the limits that are computed.
         weights: of options by answer, where all questions agree.
         member_of: whether a code is in a value set, for `memberOf()`.
+        is_quoted: whether messages may repeat the words of the form.
     """
 
     resource: Mapping[str, Any] = field(repr=False)
@@ -189,10 +190,11 @@ class FormExpressions:
     initial: Mapping[str | None, Usable]
     weights: Mapping[Answer, Decimal]
     member_of: MemberOf
+    is_quoted: bool = True
 
 
 def compile_expressions(
-    resource: Mapping[str, Any], items: Mapping[str, Item], value_sets: ValueSets
+    resource: Mapping[str, Any], items: Mapping[str, Item], value_sets: ValueSets, *, is_quoted: bool = True
 ) -> FormExpressions | None:
     """Returns the form's expressions, or None where it has none that a check must evaluate.
 
@@ -211,6 +213,7 @@ def compile_expressions(
         initial=_of_role(INITIAL, parsed),
         weights=_weights(items),
         member_of=membership(value_sets.with_resources(mappings(resource.get("contained")))),
+        is_quoted=is_quoted,
     )
 
 

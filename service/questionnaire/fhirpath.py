@@ -53,6 +53,10 @@ _PREFIXES: Mapping[str, str] = {
 }
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names of variables that messages repeat."""
+
+
 class NotParsed(ValueError):
     """The text is not a FHIRPath expression that can be evaluated here; the message says why."""
 
@@ -133,7 +137,8 @@ def _variable(name: str, variables: Mapping[str, Any]) -> Any:
     for prefix, base in _PREFIXES.items():
         if name.startswith(prefix):
             return base + name.removeprefix(prefix)
-    raise NotAtHand(f"%{name} is not at hand")
+    named = f"%{name}" if _PLAIN_NAME.fullmatch(name) else "a variable that it reads"
+    raise NotAtHand(f"{named} is not at hand")
 
 
 def load_engine() -> None:
@@ -253,30 +258,34 @@ def _in_backticks(match: re.Match[str]) -> str:
     return f"%`{name}`" if name else match[0]
 
 
-# The parser takes milliseconds, and the expressions of a form differ in little but their linkIds. So what is
-# parsed is the shape, in which a mark stands for each plain text; the texts are put in afterwards.
+# The parser takes milliseconds, and the expressions of a form differ in little but linkIds and variables. So
+# what is parsed is the shape, in which marks stand for both; they are put in afterwards.
 
 _MARK = "\ue000"
-_MARKED = re.compile(f"'{_MARK}([0-9]+)'")
-_PLAIN_TEXT = re.compile(
-    r"(?P<plain>'[^'\\]*')|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/", re.DOTALL
+_MARKED = re.compile(f"['`]{_MARK}([0-9]+)['`]")
+_PLAIN_PART = re.compile(
+    r"(?P<text>'[^'\\]*')|%(?P<variable>[A-Za-z_][A-Za-z0-9_]*)|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/",
+    re.DOTALL,
 )
 
 
 def _tree_by_shape(text: str) -> Tree:
     if _MARK in text:
         return _parsed_strictly(text)
-    texts: list[str] = []
+    parts: list[str] = []
 
     def marked(match: re.Match[str]) -> str:
-        if match["plain"] is None:
-            return match[0]
-        texts.append(match["plain"])
-        return f"'{_MARK}{len(texts) - 1}'"
+        if match["text"] is not None:
+            parts.append(match["text"])
+            return f"'{_MARK}{len(parts) - 1}'"
+        if match["variable"] is not None:
+            parts.append(f"`{match['variable']}`")
+            return f"%`{_MARK}{len(parts) - 1}`"
+        return match[0]
 
-    shape = _PLAIN_TEXT.sub(marked, text)
+    shape = _PLAIN_PART.sub(marked, text)
     try:
-        return _filled(_parsed_shape(shape), texts)
+        return _filled(_parsed_shape(shape), parts)
     except NotParsed:
         return _parsed_strictly(text)  # for the right line and column
 
@@ -286,13 +295,13 @@ def _parsed_shape(shape: str) -> Tree:
     return _parsed_strictly(shape)
 
 
-def _filled(part: Any, texts: Sequence[str]) -> Any:
-    """Returns a copy of a tree, or of a part of it, with the texts in the places of their marks."""
-    if isinstance(part, str):
-        return _MARKED.sub(lambda match: texts[int(match[1])], part) if _MARK in part else part
-    if isinstance(part, list):
-        return [_filled(inner, texts) for inner in part]
-    return {key: _filled(inner, texts) for key, inner in part.items()}
+def _filled(tree: Any, parts: Sequence[str]) -> Any:
+    """Returns a copy of a tree, or of something in it, with the parts in the places of their marks."""
+    if isinstance(tree, str):
+        return _MARKED.sub(lambda match: parts[int(match[1])], tree) if _MARK in tree else tree
+    if isinstance(tree, list):
+        return [_filled(inner, parts) for inner in tree]
+    return {key: _filled(inner, parts) for key, inner in tree.items()}
 
 
 def _parsed_strictly(text: str) -> Tree:

@@ -242,3 +242,54 @@ def _nested(items: list[dict[str, Any]], said: dict[str, str]) -> dict[str, Any]
         elif item["id"] in said:
             given[item["id"]] = said[item["id"]]
     return given
+
+
+# What is undecided: never closed, its answers given, and no fault that is not one in either case.
+
+CANNOT_KNOW = "%patient.active"
+
+
+def undecided_form(expression: str) -> Any:
+    return form(
+        {"id": "q", "options": ["x", "y"], "enable": expression},
+        {"id": "d", "required": True, "when": ["q", "=", "x"]},
+        {"id": "n", "required": True, "when": ["q", "exists", False]},
+        {"id": "e", "required": True, "when": ["d", "exists", True]},
+        {"id": "g", "when": ["q", "!=", "y"], "items": [{"id": "i", "required": True, "maxLength": 1}]},
+    )
+
+
+def faults_of(expression: str, given: dict[str, Any]) -> set[tuple[str, str]]:
+    questionnaire = undecided_form(expression)
+    sent = copied(response(questionnaire, given))
+    return {
+        (problem.kind, problem.expression)
+        for problem in compiled(questionnaire).check(sent).problems
+        if problem.severity != "information"
+    }
+
+
+@pytest.mark.parametrize("q", [None, "x", "y"])
+@pytest.mark.parametrize("d", [None, "z"])
+@pytest.mark.parametrize("n", [None, "z"])
+@pytest.mark.parametrize("e", [None, "z"])
+@pytest.mark.parametrize("i", [None, "z", "zz"])
+def test_a_fault_beside_what_is_undecided_is_one_whichever_way_it_is(
+    q: str | None, d: str | None, n: str | None, e: str | None, i: str | None
+) -> None:
+    given = {"q": q, "d": d, "n": n, "e": e, "g": {"i": i} if i else None}
+    sent = {link: value for link, value in given.items() if value is not None}
+    found = faults_of(CANNOT_KNOW, sent)
+    for decided in ("true", "false"):
+        faults = faults_of(decided, sent)
+        not_expected = tuple(path for kind, path in faults if kind == "disabled-item")
+        assert {fault for fault in found if not fault[1].startswith(not_expected)} <= faults
+
+
+def test_answers_of_an_undecided_item_are_given_and_it_is_never_closed() -> None:
+    known = compiled(undecided_form(CANNOT_KNOW))
+    answers = known.check(copied(response(known.resource, {"q": "x", "d": "z"}))).answers
+    assert set(answers.given) == {"q", "d"}
+    assert answers.ignored == {}
+    assert answers.closed == frozenset()
+    assert known.check(copied(response(known.resource, {}))).answers.closed == frozenset()

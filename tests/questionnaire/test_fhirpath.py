@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from small_forms import compiled, copied, form, response, shown
 
+from service.questionnaire import validate
 from service.questionnaire.expressions import membership
 from service.questionnaire.fhirpath import (
     NotAtHand,
@@ -134,6 +135,7 @@ def of(link: str) -> str:
         ("3 'kg'", [{"value": Decimal(3), "system": "http://unitsofmeasure.org", "code": "kg"}]),
         ("4 days", [{"value": Decimal(4), "system": "http://unitsofmeasure.org", "code": "d"}]),
         (f"-{of('word')}.length()", [-3]),
+        ("%sct & '%sct' & '`%sct`' // %sct", ["http://snomed.info/sct%sct`%sct`"]),
         ("+2", [2]),
     ],
 )
@@ -202,6 +204,23 @@ def test_a_sign_does_not_change_the_variable_that_it_stands_before() -> None:
 def test_text_in_an_expression_that_is_not_read_is_refused_where_it_stands() -> None:
     with pytest.raises(NotParsed, match="column 9"):
         parse_expression("'abcde' 'f'")
+
+
+def test_a_variable_whose_name_is_a_sentence_is_not_named() -> None:
+    with pytest.raises(NotAtHand, match="a variable that it reads is not at hand"):
+        evaluated("%`call this number at once`")
+
+
+@pytest.mark.parametrize("severity", ["error", "warning"])
+def test_a_form_that_comes_with_the_response_has_no_word_in_a_message(severity: str) -> None:
+    words = "Call this number at once."
+    rule = {"that": "item.answer.value < 5", "human": words, "key": "call-me", "severity": severity}
+    undecided = {"that": "%patient.active", "human": words, "key": "call-me"}
+    contained = form({"id": "a", "type": "integer"}, constraint=[rule, undecided]) | {"id": "q"}
+    sent = response(contained, {"a": 5}, questionnaire="#q", contained=[contained])
+    found = validate(copied(sent))
+    assert [problem.kind for problem in found] == ["constraint", "constraint-undecided"]
+    assert not any("call" in problem.text.lower() for problem in found)
 
 
 def test_a_mark_in_a_text_stays_a_text() -> None:
