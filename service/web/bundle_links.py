@@ -5,7 +5,9 @@ Text that only looks like one, such as the value of an identifier, stays as it i
 from the tables of R4, and guessed from the name only in a contained resource that they do not have.
 
 In a transaction conditional references are resolved too, by what was stored before it. A link to nothing in
-the Bundle stays as it is, as R4 asks.
+the Bundle stays as it is, as R4 asks, but for a reference by urn:uuid or urn:oid, which is refused: such a
+name leads to the entry with this fullUrl, or nowhere (bundle.html#references). The entries of a batch are
+requests of their own, in which such a reference is as legal as outside of any Bundle.
 
 Source:
     R4 http.html#trules; bundle.html#references.
@@ -49,6 +51,7 @@ MOST_SEARCHES: Final = 100
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{0,63}\?.+")
 _CATEGORIES = {"uri": URI, "url": URI, "oid": FIXED, "uuid": FIXED}
 _NAMED = {"reference": REFERENCE, "div": NARRATIVE, "valueUri": URI, "valueUrl": URI, "url": URI}
+_URN = re.compile(r"urn:(?:uuid|oid):", re.IGNORECASE)
 _VERSION = "/_history/"
 _RESTFUL = re.compile(rf"(https?://.+/)[A-Z][A-Za-z]+/{ID}")
 _TAG = re.compile(r"<[A-Za-z][^<>]*+>")
@@ -212,6 +215,8 @@ class LinkReplacement:
         new = relinked(link, self._targets, root)
         if link.category == FIXED and new != link.text:
             self._malformed.append(_problem(entry, link, "expected an element of type uri for a link"))
+        if link.category == REFERENCE and new == link.text and _URN.match(new):
+            self._malformed.append(_problem(entry, link, "expected the fullUrl of an entry that is stored"))
         return new
 
     def _resolved(self, entry: Entry, link: Link) -> str:

@@ -1,6 +1,7 @@
 """References between the entries of a transaction, check BU05."""
 
-from fhir_client import BASE, matches
+import pytest
+from fhir_client import BASE, issues_of, matches
 from request_bundles import TYPE, bundle, create, entry, id_in, statuses, urn
 from sample_responses import SYSTEM, identified, new_patient, small
 
@@ -62,6 +63,60 @@ def test_bu05_a_reference_to_an_updated_entry_stays_the_same(ehr, kept):
     assert statuses(answer) == ["201", "200"]
     (stored,) = matches(ehr.search(f"{TYPE}?patient={patient}"))
     assert targets_of(stored) == [kept.at]
+
+
+NOWHERE = (
+    "urn:uuid:7f3d1d1e-6c1b-4a63-9d5b-3a0d5f7c2b11",
+    "URN:UUID:7f3d1d1e-6c1b-4a63-9d5b-3a0d5f7c2b11",
+    "urn:uuid:7f3d1d1e-6c1b-4a63-9d5b-3a0d5f7c2b11#part",
+    "urn:uuid:7f3d1d1e-6c1b-4a63-9d5b-3a0d5f7c2b11/_history/1",
+    "urn:oid:2.16.840.1.113883.4.642",
+)
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+def test_bu05_a_reference_that_only_the_bundle_could_resolve_and_does_not_is_refused(ehr, target):
+    """R4 bundle.html#references: such a name leads to the entry with this fullUrl, or nowhere."""
+    before, one = ehr.totals(), urn()
+    subject = small(subject={"reference": target})
+    answer = ehr.post(
+        "", bundle("transaction", create(linked(new_patient(), one, target), one), create(subject))
+    )
+    issues = issues_of(answer, 400)
+    assert [issue["expression"] for issue in issues] == [
+        ["Bundle.entry[0].resource.extension[1].extension[0].value.reference"],
+        ["Bundle.entry[1].resource.subject.reference"],
+    ]
+    assert "7f3d1d1e" not in str(issues)
+    assert ehr.totals() == before
+
+
+def test_bu05_a_reference_to_an_entry_that_stores_nothing_leads_nowhere_too(ehr, known):
+    one = urn()
+    reading = entry("GET", known.at, full_url=one)
+    issues_of(ehr.post("", bundle("transaction", reading, create(linked(new_patient(), one)))), 400)
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+def test_bu05_outside_of_a_transaction_such_a_reference_is_as_legal_as_any_other(ehr, target):
+    """An entry of a batch is a request of its own (R4 http.html#brules)."""
+    assert ehr.post(TYPE, linked(new_patient(), target)).status == 201
+    assert statuses(ehr.post("", bundle("batch", create(linked(new_patient(), target))))) == ["201"]
+
+
+def test_bu05_a_urn_that_is_no_reference_leads_nowhere_without_harm(ehr):
+    """Systems of identifiers and codes are urns, and a uri is any name."""
+    stated = small(
+        new_patient(),
+        identifier={"system": NOWHERE[4], "value": NOWHERE[0]},
+        extension=[
+            {"url": RELATED, "valueUri": NOWHERE[0]},
+            {"url": RELATED, "valueCoding": {"system": NOWHERE[4], "code": "1"}},
+            {"url": RELATED, "valueOid": NOWHERE[4]},
+            {"url": RELATED, "valueUuid": NOWHERE[0]},
+        ],
+    )
+    assert statuses(ehr.post("", bundle("transaction", create(stated)))) == ["201"]
 
 
 def test_bu05_links_in_the_narrative_and_other_urls_are_rewritten_too(ehr):

@@ -494,10 +494,11 @@ def test_bu03_an_update_of_another_version_fails_the_transaction(send, total, re
 
 def test_bu05_references_between_entries_become_those_to_what_is_stored(send, read):
     one, two = urn(), "https://ehr.example.org/fhir/QuestionnaireResponse/temporary"
-    first = create(linked(two, f"{two}/_history/5", "Patient/1", "urn:x:elsewhere"), one)
+    first = create(linked(two, f"{two}/_history/5", "Patient/1", "https://x.example/Patient/2"), one)
     answer = send(bundle("transaction", first, create(linked(one, one), two)))
     ids = [at(each) for each in answer.json["entry"]]
-    assert targets_of(read(ids[0])) == [ids[1], f"{ids[1]}/_history/1", "Patient/1", "urn:x:elsewhere"]
+    others = ["Patient/1", "https://x.example/Patient/2"]
+    assert targets_of(read(ids[0])) == [ids[1], f"{ids[1]}/_history/1", *others]
     assert targets_of(read(ids[1])) == [ids[0], ids[0]]
 
 
