@@ -17,9 +17,11 @@ from service.errors import Malformed, NotFound, PreconditionFailed, Problem, Ser
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
 from service.records.meta import members, presentable
 from service.storage.model import (
+    ALWAYS,
     Draft,
     History,
     MultipleMatches,
+    Period,
     Reading,
     Record,
     Search,
@@ -207,12 +209,20 @@ class Repository:
         return found
 
     def history(
-        self, kind: str, of_id: str, *, limit: int, before: int | None = None, unit: Unit | None = None
+        self,
+        kind: str,
+        of_id: str,
+        *,
+        limit: int,
+        before: int | None = None,
+        period: Period = ALWAYS,
+        unit: Unit | None = None,
     ) -> History:
-        """Returns versions below `before`, newest first; raises NotFound and Unavailable."""
+        """Returns versions of the period below `before`, newest first; raises NotFound and Unavailable."""
         with self.reading(unit) as view:
-            found = view.history(kind, of_id, limit=limit, before=before)
-        if found.total == 0:
+            found = view.history(kind, of_id, limit=limit, before=before, period=period)
+            is_known = found.total > 0 or view.read(kind, of_id) is not None
+        if not is_known:
             raise NotFound(UNKNOWN_ID)
         return found
 

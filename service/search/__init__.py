@@ -4,7 +4,8 @@ from service.search.bundle import searchset
 from service.search.entries import PERSON, entries_of, person_entries, target_of
 from service.search.parameters import SearchParameter, elements_of, includes_of, parameters_of, revincludes_of
 from service.search.published import PublishedResources
-from service.search.query import LAYOUT, Query, condition_from, query_from, shape_from
+from service.search.query import LAYOUT, Query, condition_from, in_words, query_from, shape_from
+from service.search.values import date_range
 
 __all__ = [
     "LAYOUT",
@@ -13,8 +14,10 @@ __all__ = [
     "Query",
     "SearchParameter",
     "condition_from",
+    "date_range",
     "elements_of",
     "entries_of",
+    "in_words",
     "includes_of",
     "parameters_of",
     "person_entries",

@@ -198,8 +198,8 @@ def _criteria(
 ) -> Iterator[tuple[tuple[str, str], AnyCriterion]]:
     """Yields the pairs that are criteria, and adds what is wrong with them to the faults."""
     known = parameters_of(kind)
-    named = [(pair, *pair[0].partition(":")[::2]) for pair in pairs]  # pair, name, modifier
-    criteria = [criterion for criterion in named if criterion[1] in known]
+    split_names = [(pair, *pair[0].partition(":")[::2]) for pair in pairs]  # pair, name, modifier
+    criteria = [criterion for criterion in split_names if criterion[1] in known]
     if _is_too_large([(pair[1].count(",") + 1, known[name].type) for pair, name, _ in criteria]):
         faults.append(_TOO_LARGE)
         return
@@ -229,7 +229,7 @@ def _unknown_parameters(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Pr
             yield Problem("search-modifier", f"Parameter {first}: expected no modifier.")
         elif first not in known and (strict or (of_persons and means_a_person(name))):
             expected = f"Expected one of {', '.join(known)}."
-            yield Problem("search-parameter", f"{_parameter(name)} is not known here. {expected}")
+            yield Problem("search-parameter", f"{in_words(name)} is not known here. {expected}")
 
 
 def _nobody_named(kind: str, pairs: Pairs) -> Iterator[Problem]:
@@ -253,12 +253,10 @@ def _nothing_narrows(kind: str, pairs: Pairs) -> Iterator[Problem]:
             yield Problem("search-value", f"Parameter {first}: expected a value: {alone}.")
         elif first not in _NO_CRITERIA:
             expected = f"Expected one of {', '.join(known)}."
-            yield Problem(
-                "search-parameter", f"{_parameter(name)} is not known here, and {alone}. {expected}"
-            )
+            yield Problem("search-parameter", f"{in_words(name)} is not known here, and {alone}. {expected}")
 
 
-def _parameter(name: str) -> str:
+def in_words(name: str) -> str:
     """Names a parameter in a fault, unless the name could hold something else, such as a value."""
     return f"Parameter {name}" if _PLAIN_NAME.fullmatch(name) else "A parameter"
 

@@ -126,6 +126,12 @@ def _references(parameter: SearchParameter, modifier: str, text: str, base: str)
 
 
 def _dates(text: str) -> Values | None:
+    found = date_range(text)
+    return None if found is None else (found,)
+
+
+def date_range(text: str) -> RangeIs | None:
+    """Returns what the date in a query asks for, or None where the text is no date."""
     comparison, rest = _prefixed(text)
     found = time_range(rest)
     if found is None:
@@ -133,7 +139,7 @@ def _dates(text: str) -> Values | None:
     low, high = found
     # About a month means that month and the ones beside it: no clock is asked.
     margin = high - low + 1 if comparison == "ap" else 0
-    return (RangeIs(comparison, low - margin, high + margin),)
+    return RangeIs(comparison, low - margin, high + margin)
 
 
 def _text(modifier: str, text: str) -> Value:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 # What can go wrong in a store. No fault repeats a value, a statement or an address. Those that pass with
 # time say after how many seconds the caller may try again.
@@ -378,6 +378,23 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """The versions of a record that a history is asked for; moments in microseconds since 1970 UTC.
+
+    Args:
+        since: when the version was stored, at the earliest.
+        low, high: a time, both ends included, at some moment of which the version was the current one.
+    """
+
+    since: int = LOWEST
+    low: int = LOWEST
+    high: int = HIGHEST
+
+
+ALWAYS: Final = Period()
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Some versions of one record, newest first.
 
@@ -404,8 +421,16 @@ class Reading(Protocol):
     def read_version(self, type: str, id: str, version: int) -> Record | None:  # noqa: A002
         """Returns that version."""
 
-    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> History:  # noqa: A002
-        """Returns versions below `before`, newest first."""
+    def history(
+        self,
+        type: str,  # noqa: A002
+        id: str,  # noqa: A002
+        *,
+        limit: int,
+        before: int | None = None,
+        period: Period = ALWAYS,
+    ) -> History:
+        """Returns versions of the period below `before`, newest first."""
 
     def search(self, search: Search) -> Page:
         """Returns one page of what the search finds."""

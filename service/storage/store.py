@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
@@ -30,6 +32,7 @@ from sqlalchemy.exc import IntegrityError
 from service.storage import sql
 from service.storage.database import Database, fault, translated
 from service.storage.model import (
+    ALWAYS,
     AlreadyExists,
     AnyReference,
     AppendOnly,
@@ -38,6 +41,7 @@ from service.storage.model import (
     History,
     Name,
     Page,
+    Period,
     Record,
     ReferenceTo,
     Search,
@@ -56,8 +60,21 @@ _THIS = (RECORD.c.type == bindparam("type"), RECORD.c.id == bindparam("id"))
 _VERSIONS = select(*sql.VERSION_COLUMNS).where(*_THIS).order_by(RECORD.c.version.desc())
 _CURRENT = _VERSIONS.limit(1)
 _THAT_VERSION = _VERSIONS.where(RECORD.c.version == bindparam("version"))
-_PAST = _VERSIONS.where(RECORD.c.version < bindparam("before")).limit(bindparam("limit"))
 _COUNT = select(func.count()).select_from(RECORD).where(*_THIS)
+_FOLLOWING = RECORD.alias("following")
+_WAS_FOLLOWED = (
+    select(_FOLLOWING.c.key)
+    .where(
+        _FOLLOWING.c.type == RECORD.c.type,
+        _FOLLOWING.c.id == RECORD.c.id,
+        _FOLLOWING.c.version == RECORD.c.version + 1,
+        _FOLLOWING.c.updated <= bindparam("low"),
+    )
+    .exists()
+)
+_IN_PERIOD = and_(
+    RECORD.c.updated >= bindparam("since"), RECORD.c.updated <= bindparam("high"), not_(_WAS_FOLLOWED)
+)
 _HIGHEST_VERSION = 2**31 - 1
 _MANY = 1000  # entries from which a criterion is no good place to start
 
@@ -79,13 +96,26 @@ class View:
             return None
         return self._one(_THAT_VERSION, type=type, id=bounded(id), version=version)
 
-    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> History:  # noqa: A002
-        """Returns versions below `before`, newest first."""
-        key = {"type": type, "id": bounded(id)}
-        below = _HIGHEST_VERSION if before is None else before
-        rows = self._run(_PAST, key | {"before": below, "limit": limit + 1}).all()
+    def history(
+        self,
+        type: str,  # noqa: A002
+        id: str,  # noqa: A002
+        *,
+        limit: int,
+        before: int | None = None,
+        period: Period = ALWAYS,
+    ) -> History:
+        """Returns versions of the period below `before`, newest first."""
+        key: dict[str, Any] = {"type": type, "id": bounded(id)}
+        versions, count = _VERSIONS, _COUNT
+        if period != ALWAYS:
+            key |= asdict(period)
+            versions, count = versions.where(_IN_PERIOD), count.where(_IN_PERIOD)
+        total = self._run(count, key).scalar_one()
+        if before is not None:
+            versions = versions.where(RECORD.c.version < before)
+        rows = self._run(versions.limit(limit + 1), key).all()
         records = tuple(_record(row) for row in rows[:limit])
-        total = self._run(_COUNT, key).scalar_one()
         return History(records, total, records[-1].version if len(rows) > limit else None)
 
     def search(self, search: Search) -> Page:

@@ -161,7 +161,7 @@ HISTORY: Final = Description(
     "Bundle",
     _OK,
     (400, 404, 406),
-    (*LAYOUT, "_count", "_since", "_before"),
+    ("Prefer", *LAYOUT, "_count", "_since", "_at", "_before"),
 )
 READ_VERSION: Final = Description(
     "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406), (*_CONDITIONS, *LAYOUT)

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -18,7 +18,16 @@ from service.errors import Malformed, NotFound, PreconditionFailed, Problem
 from service.fhir.dates import is_instant, time_range
 from service.fhir.json import MutableJson
 from service.records import RISK, Stored, instant
-from service.search import LAYOUT, condition_from, query_from, searchset, shape_from
+from service.search import (
+    LAYOUT,
+    condition_from,
+    date_range,
+    in_words,
+    query_from,
+    searchset,
+    shape_from,
+)
+from service.storage.model import HIGHEST, LOWEST, Period
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
 from service.web.request import is_strict, search_parameters, wanted_return
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
     from service.records import Repository
     from service.storage.model import History, Record
     from service.web.deployment import Deployment
-    from service.web.request import Request
+    from service.web.request import Query, Request
 
 STORED: Final = Problem(
     "stored", "The response was stored, and assessed where its status allows.", severity="information"
@@ -37,7 +46,8 @@ FOUND: Final = Problem(
 )
 
 _LONGEST_PAGE: Final = 100
-_COUNT, _BEFORE, _SINCE = "_count", "_before", "_since"
+_COUNT, _BEFORE, _SINCE, _AT = "_count", "_before", "_since", "_at"
+_HISTORY: Final = (_COUNT, _SINCE, _AT, _BEFORE)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 
 
@@ -77,8 +87,9 @@ class StoredType:
     def history(self, request: Request) -> Reply:
         """Returns a Bundle of the versions of one resource, newest first; raises NotFound, Malformed.
 
-        `_count` sets the length of a page, `_since` leaves out what is older, and `_before` continues a
-        page; other parameters are ignored, as R4 allows.
+        `_count` sets the length of a page, `_since` leaves out what is older, `_at` what was never current
+        in that time, and `_before` continues a page. Other parameters are ignored, as R4 allows, unless
+        strict handling is preferred.
 
         Source:
             R4 http.html#history.
@@ -86,7 +97,12 @@ class StoredType:
         content_type = request.answer_type()
         wanted, of_id = _wanted_page(request), request.args["id"]
         found = self._repository.history(
-            self.kind, of_id, limit=max(wanted.count, 1), before=wanted.before, unit=request.unit
+            self.kind,
+            of_id,
+            limit=max(wanted.count, 1),
+            before=wanted.before,
+            period=wanted.period,
+            unit=request.unit,
         )
         bundle = _history_bundle(found, f"{self._base}/{self.kind}/{of_id}", wanted)
         return json_reply(bundle, content_type, NO_STORE, VARY)
@@ -176,20 +192,35 @@ def _condition(request: Request) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _WantedPage:
-    """The parameters of a history, `used` as they came; `since` in microseconds since 1970 UTC."""
+    """The parameters of a history, `used` as they came."""
 
     used: Mapping[str, str]
     count: int
     before: int | None
-    since: int
+    period: Period
 
 
 def _wanted_page(request: Request) -> _WantedPage:
-    used = {name: value for name, value in request.query() if name in (_COUNT, _BEFORE, _SINCE) and value}
-    numbers = {name: _whole(name, value) for name, value in used.items() if name != _SINCE}
+    known = (*_HISTORY, *LAYOUT)
+    if is_strict(request):
+        _refuse_unknown(request.query(), known)
+    used = {name: value for name, value in request.query() if name in known and value}
+    numbers = {name: _whole(name, used[name]) for name in (_COUNT, _BEFORE) if name in used}
     count = min(numbers.get(_COUNT, _LONGEST_PAGE), _LONGEST_PAGE)
-    since = _moment(used[_SINCE]) if _SINCE in used else 0
-    return _WantedPage(used, count, numbers.get(_BEFORE), since)
+    low, high = _time(used[_AT]) if _AT in used else (LOWEST, HIGHEST)
+    since = _moment(used[_SINCE]) if _SINCE in used else LOWEST
+    return _WantedPage(used, count, numbers.get(_BEFORE), Period(since, low, high))
+
+
+def _refuse_unknown(query: Query, known: Sequence[str]) -> None:
+    """Raises Malformed for each parameter that a history does not know, `_format` and `_pretty` aside."""
+    unknown = dict.fromkeys(name for name, _ in query if name not in known)
+    expected = f"Expected one of {', '.join(known)}."
+    problems = [
+        Problem("search-parameter", f"{in_words(name)} is not known here. {expected}") for name in unknown
+    ]
+    if problems:
+        raise Malformed(*problems)
 
 
 def _whole(name: str, value: str) -> int:
@@ -207,13 +238,34 @@ def _moment(value: str) -> int:
     return found[0]
 
 
+def _time(value: str) -> tuple[int, int]:
+    """Returns the first and the last microsecond of the time that `_at` names.
+
+    Source:
+        R4 http.html#history: a dateTime as searches read it; `ne` is refused, since it names no single time.
+    """
+    found = date_range(value)
+    if found is None or found.comparison == "ne":
+        expected = "expected a date such as 2026-01-31, behind one of eq lt gt ge le sa eb ap or none"
+        text = f"Parameter {_AT}: {expected}."
+        raise Malformed(Problem("search-value", text))
+    match found.comparison:
+        case "ge":
+            return found.low, HIGHEST
+        case "gt" | "sa":
+            return found.high + 1, HIGHEST
+        case "le":
+            return LOWEST, found.high
+        case "lt" | "eb":
+            return LOWEST, found.low - 1
+    return found.low, found.high
+
+
 def _history_bundle(found: History, place: str, wanted: _WantedPage) -> MutableJson:
-    records = [record for record in found.records if record.updated >= wanted.since] if wanted.count else []
-    bundle: MutableJson = {"resourceType": "Bundle", "type": "history"}
-    if not wanted.since:
-        bundle["total"] = found.total
+    records = found.records if wanted.count else ()
+    bundle: MutableJson = {"resourceType": "Bundle", "type": "history", "total": found.total}
     bundle["link"] = [{"relation": "self", "url": _history_link(place, wanted.used)}]
-    if found.next is not None and len(records) == len(found.records):
+    if found.next is not None and records:
         following = {**wanted.used, _BEFORE: str(found.next)}
         bundle["link"].append({"relation": "next", "url": _history_link(place, following)})
     return bundle | {"entry": [_history_entry(record, place) for record in records]} if records else bundle

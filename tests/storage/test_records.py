@@ -10,6 +10,7 @@ from service.storage.model import (
     Criterion,
     Draft,
     MultipleMatches,
+    Period,
     Search,
     Token,
     TokenIs,
@@ -135,6 +136,37 @@ def test_a_tombstone_is_read_but_not_found_and_may_be_followed_by_another_versio
     with store.reading() as view:
         assert [each.deleted for each in view.history("Note", "a", limit=9).records] == [False, True, False]
         assert len(view.search(with_code("x")).records) == 1
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"),
+    [
+        (Period(), [4, 3, 2, 1]),
+        (Period(since=2_000), [4, 3, 2]),
+        (Period(since=2_001), [4, 3]),
+        (Period(low=2_000, high=2_000), [2]),
+        (Period(low=1_999, high=2_000), [2, 1]),
+        (Period(low=2_500, high=2_600), [2]),
+        (Period(low=3_000, high=9_999), [4]),
+        (Period(low=3_000), [4]),
+        (Period(high=2_999), [2, 1]),
+        (Period(high=999), []),
+        (Period(since=2_000, high=2_500), [2]),
+    ],
+)
+def test_the_history_of_a_period_has_the_versions_that_were_current_in_it(store, period, expected):
+    """Versions 3 and 4 were stored at one moment: 3 was never current."""
+    create(store, draft(), draft("other"))
+    with store.writing() as transaction:
+        for updated in (2_000, 3_000, 3_000):
+            transaction.update(draft(updated=updated))
+    with store.reading() as view:
+        found = view.history("Note", "a", limit=9, period=period)
+        assert [record.version for record in found.records] == expected
+        assert found.total == len(found.records)
+        page = view.history("Note", "a", limit=1, period=period)
+        rest = view.history("Note", "a", limit=9, before=page.next or 1, period=period)
+        assert [*page.records, *rest.records] == [*found.records]
 
 
 def test_history_comes_in_pages_newest_first(store):

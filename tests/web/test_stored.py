@@ -1,5 +1,8 @@
 """What HTTP adds to stored resources, on the whole service with a SQLite file."""
 
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl
+
 import orjson
 import pytest
 
@@ -9,12 +12,13 @@ from service.settings import Settings
 
 FHIR = {"Content-Type": "application/fhir+json"}
 TYPE = "/fhir/QuestionnaireResponse"
+BASE = "https://fhir.example.org/r4"
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'x.db'}"
-    return app.create_app(Settings(store_url=url, base_url="https://fhir.example.org/r4")).test_client()
+    return app.create_app(Settings(store_url=url, base_url=BASE)).test_client()
 
 
 @pytest.fixture
@@ -115,6 +119,112 @@ def test_the_history_since_a_moment_leaves_out_what_is_older(client, kept):
     assert len(client.get(path, query_string={"_since": first}).json["entry"]) == 2
     assert len(client.get(path, query_string={"_since": later}).json["entry"]) == 1
     assert "entry" not in client.get(path, query_string={"_since": "2999-01-01T00:00:00Z"}).json
+
+
+@pytest.fixture
+def versions(client, kept):
+    """Returns the path of the history of three versions, and the moments at which they were stored."""
+    path = f"{TYPE}/{kept.json['id']}"
+    for _ in range(2):
+        assert put(client, kept.json).status_code == 200
+    entries = client.get(f"{path}/_history").json["entry"]
+    moments = [entry["resource"]["meta"]["lastUpdated"] for entry in entries]
+    assert len(set(moments)) == 3
+    return f"{path}/_history", moments[::-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("{0}", "1"),
+        ("{1}", "2"),
+        ("{2}", "3"),
+        ("eq{1}", "2"),
+        ("ge{1}", "32"),
+        ("gt{1}", "32"),
+        ("sa{2}", "3"),
+        ("ge{0}", "321"),
+        ("le{1}", "21"),
+        ("lt{1}", "1"),
+        ("eb{1}", "1"),
+        ("lt{0}", ""),
+        ("{year}", "321"),
+        ("ap{year}", "321"),
+        ("1999", ""),
+        ("lt1999-12", ""),
+        ("2999", "3"),
+        ("2999-01-01T00:00:00Z", "3"),
+        ("gt2999", "3"),
+    ],
+)
+def test_the_history_at_a_time_has_the_versions_that_were_current_in_it(client, versions, asked, found):
+    """R4 http.html#history: at some point during the time of the date, which is read as searches read it."""
+    path, moments = versions
+    at = asked.format(*moments, year=moments[0][:4])
+    bundle = client.get(path, query_string={"_at": at}).json
+    assert [entry["resource"]["meta"]["versionId"] for entry in bundle.get("entry", ())] == list(found)
+    assert bundle["total"] == len(found)
+    assert client.get(bundle["link"][0]["url"].replace(BASE, "/fhir")).json == bundle
+
+
+def test_the_history_at_a_time_is_read_on_the_hour_of_a_place_too(client, versions):
+    path, moments = versions
+    there = datetime.fromisoformat(moments[1]).astimezone(timezone(timedelta(hours=-9))).isoformat()
+    (entry,) = client.get(path, query_string={"_at": there}).json["entry"]
+    assert entry["resource"]["meta"]["versionId"] == "2"
+
+
+def test_all_that_a_history_is_asked_for_must_hold_on_every_page(client, versions):
+    path, moments = versions
+    asked = {"_at": f"le{moments[1]}", "_count": "1", "_format": "json", "_pretty": "true"}
+    first = client.get(path, query_string=asked)
+    assert first.data.startswith(b"{\n")
+    assert first.json["total"] == 2
+    (following,) = (link["url"] for link in first.json["link"] if link["relation"] == "next")
+    assert asked.items() <= dict(parse_qsl(following.partition("?")[2])).items()
+    last = client.get(following.replace(BASE, "/fhir"))
+    assert last.data.startswith(b"{\n")
+    assert [entry["resource"]["meta"]["versionId"] for entry in last.json["entry"]] == ["1"]
+    assert [link["relation"] for link in last.json["link"]] == ["self"]
+    both = client.get(path, query_string={"_at": f"le{moments[1]}", "_since": moments[1]}).json
+    assert [entry["resource"]["meta"]["versionId"] for entry in both["entry"]] == ["2"]
+
+
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2026-13", "ne2026", "2026-01-01T25:00:00Z", "xx2026", "2026,2027"]
+)
+def test_a_time_that_cannot_be_read_is_refused(client, versions, value):
+    answer = client.get(versions[0], query_string={"_at": value})
+    assert answer.status_code == 400
+    assert "Parameter _at: expected a date" in answer.json["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("name", ["foo", "_sort", "_list", "_at:missing", "status", "_summary"])
+def test_a_history_is_strict_where_that_is_preferred(client, versions, name):
+    """RD16: as a search is."""
+    path, _ = versions
+    known = {
+        "_count": "2",
+        "_since": "2026-01-01T00:00:00Z",
+        "_at": "ge2026",
+        "_before": "9",
+        "_format": "json",
+    }
+    strict = {"Prefer": "handling=strict"}
+    assert client.get(path, query_string={name: "1"}).status_code == 200
+    assert client.get(path, query_string=known, headers=strict).status_code == 200
+    refused = client.get(path, query_string={**known, name: "1"}, headers=strict)
+    assert refused.status_code == 400
+    (issue,) = refused.json["issue"]
+    assert issue["diagnostics"].startswith(
+        f"Parameter {name} is not known here. Expected one of _count, _since"
+    )
+    assert name not in str(client.get(path, query_string={name: "1"}).json["link"])
+
+
+def test_the_history_of_what_is_not_there_is_not_found_at_any_time(client):
+    for query in ({}, {"_at": "1999"}, {"_since": "2999-01-01T00:00:00Z"}):
+        assert client.get("/fhir/RiskAssessment/none/_history", query_string=query).status_code == 404
 
 
 @pytest.mark.parametrize("query", [{"_since": "yesterday"}, {"_since": "2026-01-01"}, {"_count": "x"}])
