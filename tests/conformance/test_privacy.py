@@ -210,3 +210,18 @@ def test_a_store_that_fails_is_not_logged_with_what_it_was_asked(app, ehr, log, 
     answer = ehr.post(TYPE, about(), **HEADERS)
     assert answer.status == 500
     silent(log, answer)
+
+
+def test_what_a_response_calls_an_item_stands_in_nothing_that_is_made_of_it(ehr, log):
+    document = response()
+    document["item"][0]["text"] = f"\u202e{WORD}"
+    created = ehr.post(TYPE, document)
+    assert created.status == 201
+    id_ = created.json["id"]
+    assert ehr.read(f"{TYPE}/{id_}")["item"][0]["text"] == f"\u202e{WORD}"
+    made = (f"RiskAssessment/{id_}", f"Provenance/{id_}.1", f"AuditEvent/{id_}.1")
+    said = [str(ehr.read(place)) for place in made]
+    said += [str(ehr.post(f"{TYPE}/${operation}", document).json) for operation in ("assess", "validate")]
+    assert "expected the text" in said[0]
+    assert [text for text in said if WORD in text or "\u202e" in text] == []
+    silent(log, created)
