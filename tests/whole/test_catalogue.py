@@ -5,10 +5,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
+from sample_responses import strain
 
 from service import catalogue, check
+from service.assess import Assessor
 from service.errors import GuidanceError, NotScorable
+from service.fhir.json import BodyLimits
 from service.settings import Settings
 
 
@@ -200,3 +204,26 @@ def test_every_statement_of_the_source_is_accounted_for(root: Path) -> None:
     for pair in served.pairs.values():
         statements = pair.guidance.written.statements
         assert {statement.id for statement in statements} == {f"S{number:03d}" for number in range(1, 335)}
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_assessed"),
+    [("Patient/1", True), ("Group/1", True), ("Device/1", False), ("Location/1", False)],
+)
+def test_a_form_about_anything_is_scored_only_for_whom_r4_has_a_risk_assessment(
+    folders: Settings, subject: str, is_assessed: bool
+) -> None:
+    form = folders.questionnaires_dir / "workday-strain.json"
+    document = orjson.loads(form.read_bytes())
+    del document["subjectType"]
+    form.write_bytes(orjson.dumps(document))
+    served = catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
+    response = strain() | {"subject": {"reference": subject}}
+    assessor = Assessor(served, BodyLimits())
+    if is_assessed:
+        risk = orjson.loads(assessor.assess_body(orjson.dumps(response)).body)
+        assert risk["subject"] == {"reference": subject}
+        return
+    with pytest.raises(NotScorable) as refused:
+        assessor.assess_body(orjson.dumps(response))
+    assert [problem.kind for problem in refused.value.problems] == ["subject-type"]
