@@ -248,7 +248,8 @@ def _dates(name: str, value: str) -> Iterator[Entry]:
 
 
 def _uris(name: str, value: str, version: str) -> Iterator[Entry]:
-    yield Uri(name, value)
+    for url in dict.fromkeys((value.partition("|")[0], value)):
+        yield Uri(name, url)
     if name == "url" and version:
         yield Uri(name, f"{value}|{version}")
 

@@ -95,9 +95,11 @@ class Family:
 
     def _of(self, kind: Kind, name: str, documentation: str, *paths: str) -> SearchParameter:
         steps = tuple(tuple(path.split(".")) for path in paths)
-        definition = f"{R4}{self.prefix}-{name}"
+        definition = f"{R4}{self.prefix}-{name.removeprefix('_')}"
         return SearchParameter(name, kind, definition, documentation, steps, modifiers=_MODIFIERS[kind])
 
+
+_RESOURCE = Family("Resource")
 
 _EVERY: Final = (
     SearchParameter("_id", "token", f"{R4}Resource-id", "Logical id."),
@@ -106,6 +108,11 @@ _EVERY: Final = (
         "date",
         f"{R4}Resource-lastUpdated",
         "When the resource was last changed here. Without a zone it counts as UTC.",
+    ),
+    _RESOURCE.token("_tag", "Tag of the resource.", "meta.tag"),
+    _RESOURCE.token("_security", "Security label of the resource.", "meta.security"),
+    _RESOURCE.uri(
+        "_profile", "Profile that it claims; without `|version` every version is found.", "meta.profile"
     ),
 )
 

@@ -16,7 +16,7 @@ from fhir_client import PUBLISHED, STORED, included, issues_of, matches, names_u
 STRICT = "handling=strict"
 SERVICES = pytest.mark.parametrize("service", ["ehr", "stateless"])
 UNDECLARED = {
-    *("_profile", "_tag", "_security", "_text", "_content", "_list", "_filter", "_query", "_source"),
+    *("_text", "_content", "_list", "_filter", "_query", "_source"),
     *("_type", "_has", "patient.name", "subject:Patient.name", "_has:Provenance:target:agent"),
 }
 NOWHERE = {

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, quote
 
 import pytest
 from fhir_client import BASE, included, issues_of, link, matches, names_used, used
-from sample_responses import CANONICAL, new_patient, response, small
+from sample_responses import CANONICAL, new_patient, new_value, response, small
 
 STRICT = "handling=strict"
 
@@ -162,6 +162,28 @@ def test_rd15_an_unknown_parameter_is_left_out(ehr, one_of_each, kind, prefer):
     for entry in answer.json["entry"]:
         if entry["search"]["mode"] == "outcome":
             assert not {"error", "fatal"} & {issue["severity"] for issue in entry["resource"]["issue"]}
+
+
+def test_rd13_a_response_is_found_by_its_tag_and_its_label(ehr):
+    code, patient = new_value(), new_patient()
+    coded = {"system": "https://ehr.example.org/tags", "code": code}
+    meta = {"tag": [coded], "security": [coded], "profile": [f"https://ehr.example.org/{code}|1"]}
+    id_ = ehr.create(small(patient, meta=meta))["id"]
+    ehr.create(small(patient))
+    for query in (
+        f"_tag={code}",
+        f"_security={coded['system']}|{code}",
+        f"_profile=https://ehr.example.org/{code}",
+        f"_tag={code}&identifer=x",
+    ):
+        assert ehr.found(f"QuestionnaireResponse?{query}") == [id_]
+    names = {each["name"] for each in declared(ehr, "QuestionnaireResponse")}
+    assert {"_tag", "_security", "_profile"} <= names
+
+
+def declared(ehr, kind):
+    (resource,) = (each for each in ehr.read("metadata")["rest"][0]["resource"] if each["type"] == kind)
+    return resource["searchParam"]
 
 
 UNUSED = ("identifier=", "_id=", "identifer=x", "mrn=1", "identifier=%20", "_id:missing=", "mrn=1&_count=5")

@@ -59,6 +59,18 @@ def test_every_route_is_listed_and_nothing_else(page, service):
     assert listed == served
 
 
+EVERY_TYPE = {"_id", "_lastUpdated", "_tag", "_security", "_profile"}
+
+
+def test_the_search_parameters_of_every_type_are_listed(page, service):
+    statement = orjson.loads(service.get("/fhir/metadata"))
+    (said,) = re.findall(r"^Every type has (.*), and:$", page("docs/search.md"), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", said)) == EVERY_TYPE
+    for each in statement["rest"][0]["resource"]:
+        if "searchParam" in each:
+            assert {parameter["name"] for parameter in each["searchParam"]} >= EVERY_TYPE
+
+
 def test_every_search_parameter_is_listed_by_type(page, service):
     statement = orjson.loads(service.get("/fhir/metadata"))
     declared = {
@@ -67,7 +79,7 @@ def test_every_search_parameter_is_listed_by_type(page, service):
     }
     table = [row for row in rows(page("docs/search.md"), 2) if row[0] in declared]
     listed = {type_: set(names.split("`, `")) for type_, names in table}
-    assert listed == {type_: names - {"_id", "_lastUpdated"} for type_, names in declared.items()}
+    assert listed == {type_: names - EVERY_TYPE for type_, names in declared.items()}
 
 
 def test_every_include_is_listed(page, service):

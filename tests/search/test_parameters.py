@@ -65,6 +65,7 @@ def test_cs04_every_parameter_looks_where_r4_says(kind, standard):
             continue
         found = standard[parameter.definition]["expression"]
         stated = {each.strip(" ()").partition(".where(")[0] for each in found.split("|")}
+        stated = {each.replace("Resource.meta", f"{kind}.meta") for each in stated}
         own = {
             each.removeprefix(f"{kind}.").partition(".ofType")[0] for each in stated if each.startswith(kind)
         }

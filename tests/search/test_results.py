@@ -71,7 +71,7 @@ def test_rd09_rd15_the_self_link_lists_only_what_was_used(kept, asked, used):
 def test_rd16_an_unknown_parameter_is_refused_under_strict_handling_and_named(name):
     ((kind, text),) = refused(f"{QR}?{name}=secret&status=completed&{name}=again", strict=True)
     assert kind == "search-parameter"
-    assert text.startswith(f"Parameter {name} is not known here. Expected one of _id, _lastUpdated, author")
+    assert text.startswith(f"Parameter {name} is not known here. Expected one of _id, _lastUpdated, _tag, ")
     assert "secret" not in text
 
 

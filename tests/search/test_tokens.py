@@ -50,6 +50,47 @@ def test_rd13_a_token_is_found_by_code_by_system_and_by_both(found, query, expec
     assert found(query) == expected
 
 
+META = {
+    "a": {"tag": [{"system": "urn:t", "code": "x"}, {"code": "y"}]},
+    "b": {"tag": [{"system": "urn:u", "code": "x"}], "security": [{"system": "urn:s", "code": "R"}]},
+    "c": {"profile": ["https://example.org/p|1.0", "https://example.org/q/r"]},
+    "d": {"profile": ["https://example.org/p"], "versionId": "3"},
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("_tag=x", "a b"),
+        ("_tag=urn:t|x", "a"),
+        ("_tag=|y", "a"),
+        ("_tag=urn:u|", "b"),
+        ("_tag=x,y&_tag=urn:t|x", "a"),
+        ("_tag:not=x", "c d e"),
+        ("_tag:missing=true", "c d e"),
+        ("_tag=none", ""),
+        ("_security=R", "b"),
+        ("_security=urn:s|R", "b"),
+        ("_security=urn:t|R", ""),
+        ("_security:missing=false", "b"),
+        ("_profile=https://example.org/p", "c d"),
+        ("_profile=https://example.org/p|1.0", "c"),
+        ("_profile=https://example.org/q", ""),
+        ("_profile:below=https://example.org/q", "c"),
+        ("_profile:missing=true", "a b e"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["QuestionnaireResponse", "Provenance", "CodeSystem"])
+def test_every_type_is_found_by_its_tags_labels_and_profiles(looking, kind, query, expected):
+    kept = looking(
+        *(
+            {"resourceType": kind, "id": name, "meta": META.get(name, {})}
+            for name in ("a", "b", "c", "d", "e")
+        )
+    )
+    assert kept.ids(f"{kind}?{query}") == expected
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

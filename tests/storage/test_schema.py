@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,8 +11,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
+from service.search import entries_of
 from service.storage.database import StoreLimits
-from service.storage.model import StoreBusy, StoreUnavailable
+from service.storage.model import Draft, StoreBusy, StoreUnavailable
 from service.storage.opening import check, migrate, open_store
 from service.storage.schema import _MIGRATIONS, METADATA, REVISION
 
@@ -67,9 +69,56 @@ def test_a_schema_from_a_newer_program_is_refused(empty_url, action):
 
 def test_an_older_schema_is_refused_until_it_is_migrated(empty_url, monkeypatch):
     migrate(empty_url)
-    monkeypatch.setattr("service.storage.schema.REVISION", "0002")
-    with pytest.raises(StartupError, match=f"older schema {REVISION}, this program needs 0002: migrate"):
+    monkeypatch.setattr("service.storage.schema.REVISION", "0003")
+    with pytest.raises(StartupError, match=f"older schema {REVISION}, this program needs 0003: migrate"):
         check(empty_url)
+
+
+META = {
+    "tag": [
+        {"system": "urn:t", "code": "a"},
+        {"code": "a"},
+        {"system": "urn:t"},
+        {"system": "urn:t", "code": "a"},
+    ],
+    "security": [
+        {"system": "urn:s", "code": "R", "display": "x" * 900},
+        {"system": "urn:s", "code": "y" * 900},
+    ],
+    "profile": ["https://example.org/p", "https://example.org/q|1.0", "https://example.org/q|1.0"],
+}
+
+
+def meta_entries(url):
+    engine = create_engine(driver_url(url))
+    names = "record, type, parameter, system, value"
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT {names} FROM text_entry ORDER BY {names}")).all()
+    engine.dispose()
+    return [tuple(row) for row in found if row[2] in ("_tag", "_security", "_profile")]
+
+
+@pytest.mark.parametrize("number", [1, 1200])
+def test_what_was_stored_before_it_is_found_by_its_tags_labels_and_profiles(empty_url, open_one, number):
+    """By the entries that it would have if it were stored today; all versions, as far as they have any."""
+    migrate(empty_url)
+    store = open_one(empty_url)
+    with store.writing() as transaction:
+        for each in range(number):
+            kind = ("QuestionnaireResponse", "RiskAssessment")[each % 2]
+            resource = {"resourceType": kind, "id": f"r{each}", "meta": META if each % 3 == 0 else {}}
+            entries = entries_of(resource, "https://fhir.example.org/r4")
+            transaction.create(Draft(kind, f"r{each}", 1, orjson.dumps(resource), entries))
+        transaction.create(Draft("QuestionnaireResponse", "erased", 1, b"", deleted=True))
+        transaction.create(Draft("QuestionnaireResponse", "text", 1, orjson.dumps({"text": '"tag"'})))
+        transaction.create(Draft("QuestionnaireResponse", "empty", 1, b'{"meta": {"tag": [null]}}'))
+    today = meta_entries(empty_url)
+    assert len(today) >= 7 * (number // 3)
+    assert today
+    execute(empty_url, "DELETE FROM text_entry")
+    execute(empty_url, "UPDATE alembic_version SET version_num = '0001'")
+    assert migrate(empty_url) == ("0001", REVISION)
+    assert meta_entries(empty_url) == today
 
 
 def test_a_database_that_lost_its_version_counts_as_empty(empty_url):

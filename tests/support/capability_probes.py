@@ -96,6 +96,11 @@ def rich() -> Json:
         source={"reference": "Patient/source"},
         basedOn=[{"reference": "ServiceRequest/order"}],
         partOf=[{"reference": "Procedure/visit"}],
+        meta={
+            "tag": [{"system": "https://ehr.example.org/tags", "code": "ward"}],
+            "security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}],
+            "profile": ["http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaireresponse"],
+        },
     )
 
 
@@ -145,6 +150,7 @@ def works_on_system(ehr: Ehr) -> set[str]:
     return {code for code, answer in asked if answer.status < 400}
 
 
+EVERY_TYPE = "_tag:meta.tag _security:meta.security _profile:meta.profile"
 ELEMENTS = {
     "QuestionnaireResponse": "author authored based-on:basedOn encounter identifier part-of:partOf "
     "patient:subject questionnaire source status subject",
@@ -181,7 +187,7 @@ ELEMENTS = {
 
 def element_of(kind: str, name: str) -> str:
     """Returns the path of the element that a parameter looks at; raises KeyError if R4 has none such."""
-    pairs = (each.partition(":") for each in ELEMENTS[kind].split())
+    pairs = (each.partition(":") for each in f"{EVERY_TYPE} {ELEMENTS[kind]}".split())
     return {given: path or given for given, _, path in pairs}[name]
 
 
