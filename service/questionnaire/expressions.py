@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache, partial
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any
 
@@ -253,12 +253,15 @@ def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
 # Whether a code is in a value set, in three values.
 
 
+_VALUE_SETS_HELD = 64
+
+
 def membership(value_sets: ValueSets) -> MemberOf:
     """Returns the function behind `memberOf()`: for a code, a Coding or a CodeableConcept.
 
     Source: http://hl7.org/fhir/R4/fhirpath.html#functions, memberOf.
     """
-    return partial(_is_member, cache(value_sets.members))
+    return partial(_is_member, lru_cache(maxsize=_VALUE_SETS_HELD)(value_sets.members))
 
 
 def _is_member(members_of: Any, canonical: str, value: Any) -> bool | None:
