@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from itertools import permutations
 from types import SimpleNamespace
 from uuid import uuid4
@@ -11,11 +12,14 @@ import orjson
 import pytest
 
 from service import app
+from service.errors import Malformed, TooLarge
 from service.fhir.json import BodyLimits
+from service.sandbox import Sandbox, SandboxLimits
 from service.settings import ROOT, Settings
 from service.web import bundles
 from service.web.access import Access
 from service.web.application import Application
+from service.web.bundle_entries import bundle_from
 from service.web.bundles import Bundles
 from service.web.deployment import Deployment
 from service.web.descriptions import BUNDLE, READ
@@ -729,3 +733,41 @@ def test_bu05_a_full_url_of_another_type_is_refused(send):
     answer = send(bundle("transaction", create() | {"fullUrl": "https://ehr.example.org/Patient/1"}))
     assert answer.status == 400
     assert answer.json["issue"][0]["expression"] == ["Bundle.entry[0].fullUrl"]
+
+
+# what is large is read in a child
+
+
+def large(kind):
+    many = [{"linkId": "x", "answer": [{"valueString": "y"}]}] * 2000
+    return orjson.dumps(bundle(kind, entry("POST", TYPE, response(item=many, status="gone"))))
+
+
+def apart(**limits):
+    return replace(DEPLOYMENT, sandbox=Sandbox(SandboxLimits(**limits)))
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_a_large_bundle_is_read_as_a_small_one_is(kind):
+    assert bundle_from(large(kind), apart()) == bundle_from(large(kind), DEPLOYMENT)
+
+
+def test_a_large_bundle_is_refused_as_a_small_one_is():
+    for deployment in (apart(), DEPLOYMENT):
+        with pytest.raises(Malformed) as refused:
+            bundle_from(large("history"), deployment)
+        assert [problem.kind for problem in refused.value.problems] == ["bundle-type"]
+
+
+def test_a_bundle_that_takes_too_much_to_read_is_too_large():
+    with pytest.raises(TooLarge) as refused:
+        bundle_from(large("batch"), apart(memory_bytes=1024))
+    assert [problem.kind for problem in refused.value.problems] == ["too-costly"]
+
+
+def test_the_structure_of_large_entries_is_checked_as_far_as_that_does_not_take_too_much():
+    (entry,) = bundle_from(large("transaction"), DEPLOYMENT).entries
+    found = bundles._structure_of([entry], None)
+    assert "code" in {problem.kind for problem in found}
+    assert bundles._structure_of([entry], apart().sandbox) == found
+    assert bundles._structure_of([entry], apart(result_bytes=10).sandbox) == ()
