@@ -390,6 +390,19 @@ def test_a_large_body_is_answered_as_it_would_be_in_this_process(name: str, serv
     assert told(lambda: here.processed(padded)) == told(lambda: there.processed(padded))
 
 
+def test_a_small_body_with_many_items_is_checked_apart(
+    served: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, apart = requests()["small_repeated_group"].body, Sandbox(LIMITS)
+    there = Validator(served, BodyLimits(), apart)
+    assert len(body) <= SMALL_BYTES
+    assert there.validated(body) == Validator(served, BodyLimits()).validated(body)
+    monkeypatch.setattr(apart, "run", lambda _work: pytest.fail("a child"))
+    with pytest.raises(pytest.fail.Exception):
+        there.validated(body)
+    there.validated((SAMPLES / "plain-eyelid.json").read_bytes())
+
+
 def test_what_takes_too_much_is_not_scored(served: Catalogue) -> None:
     body = requests()["scored_repeated_group"].body
     with pytest.raises(NotScorable) as refused:
