@@ -16,7 +16,7 @@ from service.settings import from_environment as settings_from
 from service.storage.database import StoreLimits
 from service.storage.model import Store, StoreFault
 from service.storage.opening import migrate, open_store
-from service.validate import Validator
+from service.validate import Validator, server_from
 from service.web.application import Application
 from service.web.deployment import Deployment
 from service.web.routes import Parts, all_routes
@@ -34,7 +34,9 @@ def create_app(settings: Settings) -> Application:
         SettingsError: the store cannot be used.
     """
     folders = settings.questionnaires_dir, settings.mappings_dir
-    served = catalogue.read(*folders, canonical_base=settings.canonical_base)
+    served = catalogue.read(
+        *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
+    )
     limits = BodyLimits(settings.max_body_bytes, settings.max_depth)
     sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))
     deployment = Deployment(
@@ -50,7 +52,7 @@ def create_app(settings: Settings) -> Application:
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
-        validator=Validator(served, limits, sandbox),
+        validator=Validator(served, limits, sandbox, server=server_from(settings)),
         catalogue=served,
         repository=None if store is None else Repository(store, assessor, settings.public_base),
     )

@@ -21,7 +21,7 @@ from service.guidance.result import Result
 from service.mapping_files import read_documents
 from service.questionnaire import CompiledQuestionnaire, compile_questionnaire, version_order
 from service.results.risk_assessment import Renderer
-from service.terminology import ValueSets, value_sets_from
+from service.terminology import ValueSets, resources_in, value_sets_from
 
 Key = tuple[str, str]
 """Resource type and id."""
@@ -106,12 +106,15 @@ def _with_standing(pair: Pair) -> str:
     return canonical if pair.is_scored else f"{canonical} (its guidance is a draft)"
 
 
-def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) -> Catalogue:
+def read(
+    questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN, terminology: Path | None = None
+) -> Catalogue:
     """Reads both folders.
 
     Args:
         questionnaires: folder of Questionnaire, CodeSystem and ValueSet resources (*.json, any depth).
         mappings: one folder per guidance.
+        terminology: folder of further CodeSystems and ValueSets, which are known and not published.
         canonical_base: what takes the place of the domain for examples in every file, and in every result.
 
     Raises:
@@ -119,7 +122,8 @@ def read(questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN) 
     """
     canonicals = Canonicals(canonical_base)
     resources = list(_resources(questionnaires, canonicals))
-    value_sets = value_sets_from(resource for _, resource in resources)
+    at_hand = value_sets_from(() if terminology is None else resources_in(terminology))
+    value_sets = at_hand.with_resources(resource for _, resource in resources)
     compiled, faults = _compiled(resources, value_sets)
     pairs, more = _pairs(compiled, mappings, canonicals)
     own = list(own_definitions(canonicals))

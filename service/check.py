@@ -32,7 +32,9 @@ def run(settings: Settings, out: TextIO) -> int:
     faults = list(type_faults(settings.questionnaires_dir))
     folders = settings.questionnaires_dir, settings.mappings_dir
     try:
-        served = catalogue.read(*folders, canonical_base=settings.canonical_base)
+        served = catalogue.read(
+            *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
+        )
     except GuidanceError as error:
         return _refused([*faults, *error.faults], out)
     if faults:

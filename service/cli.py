@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +25,7 @@ from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
 from service.questionnaire import CompiledQuestionnaire
 from service.settings import ROOT, Settings, from_environment
-from service.validate import Validator
+from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
 
@@ -75,12 +76,15 @@ def check_() -> int:
 
 @program.command()
 @click.option("--questionnaire", metavar="FILE", help="The form; without it, each response names its own.")
+@click.option("--terminology", metavar="DIR", help="A folder of further CodeSystems and ValueSets in JSON.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def validate(questionnaire: str | None, files: tuple[str, ...]) -> int:
+def validate(questionnaire: str | None, terminology: str | None, files: tuple[str, ...]) -> int:
     """Validate responses in JSON: one OperationOutcome a line, in order. FILE may be - for standard input."""
     settings = from_environment(os.environ)
+    if terminology is not None:
+        settings = replace(settings, terminology_dir=Path(terminology))
     served = _catalogue(settings)
-    validator = Validator(served, _of_a_file(settings))
+    validator = Validator(served, _of_a_file(settings), server=server_from(settings))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
     return max(_validated(validator, file, form, served.canonicals) for file in files)
 
@@ -162,7 +166,7 @@ def _validated(validator: Validator, file: str, form: CompiledQuestionnaire | No
 
 def _problems(validator: Validator, data: bytes, form: CompiledQuestionnaire | None) -> Sequence[Problem]:
     try:
-        return validator.of_file(data, form)
+        return validator.settled(validator.of_file(data, form))
     except ServiceError as error:
         return error.problems
 
@@ -186,7 +190,9 @@ def _of_a_file(settings: Settings) -> BodyLimits:
 
 def _catalogue(settings: Settings) -> catalogue.Catalogue:
     folders = settings.questionnaires_dir, settings.mappings_dir
-    return catalogue.read(*folders, canonical_base=settings.canonical_base)
+    return catalogue.read(
+        *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
+    )
 
 
 def _read(file: str) -> bytes:

@@ -24,6 +24,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+Ask = tuple[str, str]
+"""What a terminology server is asked about: resource type (ValueSet or CodeSystem) and canonical."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How a terminology server can settle a problem that says that something could not be decided.
+
+    Args:
+        asks: the code is right exactly if one of these has it.
+        system, code: the code.
+        refused: kind and text of the problem that takes the place of this one where the code is wrong.
+    """
+
+    asks: tuple[Ask, ...]
+    system: str
+    code: str
+    refused: tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -36,6 +55,7 @@ class Problem:
             element where something is missing; empty where no element can be named.
         severity: `fatal`, `error`, `warning` or `information` (FHIR issue-severity).
         count: how many faults this stands for; more than one only where they are not listed one by one.
+        lookup: how a terminology server can settle it, where it is undecided and one can.
     """
 
     kind: str
@@ -43,6 +63,7 @@ class Problem:
     expression: str = ""
     severity: str = "error"
     count: int = 1
+    lookup: Lookup | None = None
 
 
 MOST_OF_A_KIND: Final = 1000

@@ -43,6 +43,10 @@ class Settings:
     Args:
         questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.
         mappings_dir: folder with one folder per guidance.
+        terminology_dir: folder of further CodeSystems and ValueSets, known beside R4's own; None for none.
+        terminology_server: FHIR base of a server that `$validate` and `validate` ask about codes that
+            cannot be judged here; empty for none.
+        terminology_timeout_s: longest wait for it, for all codes of one response.
         base_url: public FHIR base, without a trailing slash: links are built from it, never from
             the Host header. Empty stands for `http://<host>:<port>/fhir`.
         canonical_base: what canonical urls of published resources begin with, in place of the
@@ -73,6 +77,9 @@ class Settings:
 
     questionnaires_dir: Path = ROOT / "questionnaires"
     mappings_dir: Path = ROOT / "mappings"
+    terminology_dir: Path | None = None
+    terminology_server: str = ""
+    terminology_timeout_s: int = 3
     base_url: str = ""
     canonical_base: str = "https://guidance.example.org"
     store_url: str = field(default="sqlite:///data/service.db", repr=False)
@@ -208,6 +215,9 @@ class _Variables(Schema):
 
     questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
+    terminology_dir = fields.Function(deserialize=Path, validate=_folder)
+    terminology_server = fields.String(validate=_public_base)
+    terminology_timeout_s = _whole(1, 30)
     base_url = fields.String(validate=_public_base)
     canonical_base = fields.String(validate=_canonical_base)
     store_url = fields.String(validate=_store_url)

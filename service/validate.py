@@ -20,6 +20,8 @@ from service.questionnaire import (
     validate,
 )
 from service.sandbox import LimitExceeded, Sandbox
+from service.settings import Settings
+from service.terminology import TerminologyServer
 
 R4_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
 MODES: Final = ("create", "update", "profile")
@@ -54,12 +56,21 @@ class Validator:
         sandbox: where what is large, and what comes with a Questionnaire of its own, is read and checked;
             that it cannot be checked within its limits is a problem like any other. None where nobody
             waits: all is done in this process.
+        server: asked about what stays undecided, by `$validate` and the command line, never for scoring.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: BodyLimits, sandbox: Sandbox | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        limits: BodyLimits,
+        sandbox: Sandbox | None = None,
+        *,
+        server: TerminologyServer | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._limits = limits
         self._sandbox = sandbox
+        self._server = server
         load_engine()  # here, once: not in the children that check forms of callers, each time
 
     def validated(
@@ -79,7 +90,7 @@ class Validator:
         Source:
             R4 OperationDefinition Resource-validate.
         """
-        return self._in_time(data, partial(self._validated, data, profile, mode))
+        return self.settled(self._in_time(data, partial(self._validated, data, profile, mode)))
 
     def _validated(
         self,
@@ -160,6 +171,10 @@ class Validator:
         response, of_forms = read_response(data, self._limits)
         return (*of_forms, *self.problems(response, form))
 
+    def settled(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """Returns the problems, those that are undecided as the terminology server settles them."""
+        return problems if self._server is None else self._server.settled(problems)
+
     def read_form(self, data: bytes) -> CompiledQuestionnaire:
         """Returns a Questionnaire to validate against; its own faults stand under `lint`.
 
@@ -187,6 +202,13 @@ class Validator:
         if named not in (form.url, f"{form.url}|{form.version}"):
             words = f"Expected: questionnaire = {form.url}|{form.version}, the form this was sent to."
             yield Problem("canonical-mismatch", words, "QuestionnaireResponse.questionnaire")
+
+
+def server_from(settings: Settings) -> TerminologyServer | None:
+    """Returns the terminology server that the settings name, or None."""
+    if not settings.terminology_server:
+        return None
+    return TerminologyServer(settings.terminology_server, settings.terminology_timeout_s)
 
 
 # What is read of a body: strictly, but for the forms in it.

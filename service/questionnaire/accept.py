@@ -24,7 +24,7 @@ from service.datatypes.answers import Answer, Answers, Coding, Quantity
 from service.datatypes.ucum import comparable, converted
 from service.questionnaire.answer_checks import limit_faults, plain_number
 from service.questionnaire.enable_when import EnableWhenTable
-from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item
+from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item, Options
 from service.questionnaire.values import ELEMENTS, LARGEST_INTEGER, READERS, NotWellFormed
 
 AnswerReader = Callable[[Any], Answer | None]
@@ -41,6 +41,10 @@ class CodedAnswer:
     """One option: the answers of a question that has it alone, and bits of conditions true and known.
 
     A condition that is true and not known is undecided.
+
+    Args:
+        displays: the right displays, none at all among them; None where they are not known. One that
+            differs in case or blanks is left to the full check.
     """
 
     system: str
@@ -48,6 +52,7 @@ class CodedAnswer:
     true: int
     known: int
     exclusive: bool
+    displays: frozenset[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,8 @@ class _Walk:
                 option = known.coded.get(coding.code) if coding is not UNSET else None
                 if option is None or option.system != coding.system:
                     return False
+                if option.displays is not None and coding.display not in option.displays:
+                    return False
                 self.given[known.link] = option.answers
                 self.answered.append(known.bit)
                 if known.in_condition:
@@ -202,6 +209,8 @@ class _Walk:
             option = known.coded.get(coding.code) if known.coded and coding is not UNSET else None
             if option is None or option.system != coding.system:
                 return ()
+            if option.displays is not None and coding.display not in option.displays:
+                return ()
             if option.exclusive or option.answers[0] in found:
                 return ()
             found += option.answers
@@ -232,8 +241,9 @@ class _Walk:
 def compile_accept(items: Mapping[str, Item], enable_when: EnableWhenTable) -> AcceptTable:
     """Lays out every item for the accept path."""
     required = _required_items(items)
+    coded = _CodedAnswersOfItems(enable_when)
     return AcceptTable(
-        by_link={link: _accept_item(item, items, enable_when) for link, item in items.items()},
+        by_link={link: _accept_item(item, items, coded) for link, item in items.items()},
         always=sum(entry.item for entry in required if _is_always_required(entry)),
         required=tuple(entry for entry in required if not _is_always_required(entry)),
         enable_when=enable_when,
@@ -244,7 +254,7 @@ def _is_always_required(entry: RequiredItem) -> bool:
     return entry.holder == 0 and entry.answered == entry.item
 
 
-def _accept_item(item: Item, items: Mapping[str, Item], enable_when: EnableWhenTable) -> AcceptItem:
+def _accept_item(item: Item, items: Mapping[str, Item], coded: _CodedAnswersOfItems) -> AcceptItem:
     return AcceptItem(
         link=item.link_id,
         order=item.order,
@@ -253,12 +263,12 @@ def _accept_item(item: Item, items: Mapping[str, Item], enable_when: EnableWhenT
         text=item.text,
         group=item.type == GROUP and item.min_occurs <= 1,
         needs_check=_needs_check(item),
-        coded=_coded_answers(item, enable_when),
+        coded=coded.of(item),
         element=ELEMENTS.get(item.type, ("",))[0],
         low=item.min_occurs,
         high=_UNBOUNDED if item.max_occurs is None else item.max_occurs,
         read=_reader_of(item),
-        in_condition=item.link_id in enable_when.by_question,
+        in_condition=item.link_id in coded.enable_when.by_question,
     )
 
 
@@ -270,21 +280,39 @@ def _needs_check(item: Item) -> bool:
         return options is not None or bool(item.limits.pattern)
     if item.type != "choice" or options is None:
         return True
-    codes = {answer.code for answer in options.choices if isinstance(answer, Coding)}
-    uncertain = options.unreachable or bool(options.uncertain) or len(codes) < len(options.choices)
-    return uncertain or options.elements != ("valueCoding",)
+    return not options.are_plain_codes
 
 
-def _coded_answers(item: Item, enable_when: EnableWhenTable) -> Mapping[str, CodedAnswer] | None:
-    if item.type != "choice" or item.options is None or _needs_check(item):
-        return None
-    return {
-        answer.code: CodedAnswer(
-            answer.system, (answer,), *enable_when.evaluate(item.link_id, (answer,)), choice.exclusive
-        )
-        for answer, choice in item.options.choices.items()
-        if isinstance(answer, Coding)
-    }
+class _CodedAnswersOfItems:
+    """Writes the table of each choice; those that no condition reads share one table per list of options."""
+
+    def __init__(self, enable_when: EnableWhenTable) -> None:
+        self.enable_when = enable_when
+        self._shared: dict[int, Mapping[str, CodedAnswer]] = {}
+
+    def of(self, item: Item) -> Mapping[str, CodedAnswer] | None:
+        options = item.options
+        if item.type != "choice" or options is None or _needs_check(item):
+            return None
+        if item.link_id in self.enable_when.by_question:
+            return self._table(item, options)
+        if id(options) not in self._shared:
+            self._shared[id(options)] = self._table(item, options)
+        return self._shared[id(options)]
+
+    def _table(self, item: Item, options: Options) -> Mapping[str, CodedAnswer]:
+        evaluate = self.enable_when.evaluate
+        return {
+            answer.code: CodedAnswer(
+                answer.system,
+                (answer,),
+                *evaluate(item.link_id, (answer,)),
+                choice.exclusive,
+                frozenset((UNSET, *names)) if (names := options.names(answer)) else None,
+            )
+            for answer, choice in options.choices.items()
+            if isinstance(answer, Coding)
+        }
 
 
 # What a complete response must answer.
@@ -400,6 +428,8 @@ def _bounds_by_unit(limits: AnswerLimits) -> Mapping[str, _Bounds] | None:
     if any(limit is not None for limit in on_value):
         return None
     if limits.open_units or not codes or len(set(codes)) < len(codes):
+        return None
+    if limits.unit_value_set and limits.value_sets.codes(limits.unit_value_set).doubt is not None:
         return None
     bounds: dict[str, _Bounds] = {}
     for code in codes:

@@ -23,7 +23,8 @@ from hashlib import sha1
 from itertools import chain
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
-from service.errors import Problem
+from service.datatypes.ucum import SYSTEM as UCUM
+from service.errors import Lookup, Problem
 from service.fhir.dates import is_date_time, is_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
@@ -34,6 +35,8 @@ from service.questionnaire.pairing import Occurrence, ResponseAnswer
 from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
 from service.questionnaire.problems import problem
 from service.questionnaire.values import possible_signs
+from service.terminology.code_systems import folded
+from service.terminology.membership import Membership
 
 Fault = tuple[str, str]
 """Kind, and what was expected; of an undecided kind, why it is."""
@@ -75,7 +78,9 @@ def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[
             continue
         for kind, expected, level in _faults(item, found, found.answer, context):
             words = "not decided, because" if kind.endswith(_UNDECIDED) else "expected"
-            yield Problem(kind, f"{item.label}: {words} {expected}.", found.path, level)
+            words = f"{item.label}: {words} {expected}."
+            yield Problem(kind, words, found.path, level, lookup=_lookup(item, found, kind))
+        yield from _display_problems(item, found)
     if item.options is not None and len(occurrence.response_answers) > 1:
         yield from _problems_together(occurrence, item.options)
 
@@ -84,7 +89,7 @@ def _faults(
     item: Item, found: ResponseAnswer, answer: Answer, context: AnswerContext
 ) -> Iterator[OptionFault]:
     if item.options is not None:
-        yield from _option_faults(item.options, answer)
+        yield from _option_faults(item, item.options, answer)
     limits, value = item.limits, found.value
     faults = chain(
         limit_faults(item, answer, _unit_of(value) if isinstance(answer, Quantity) else ()),
@@ -97,18 +102,53 @@ def _faults(
         yield kind, expected, severity(kind)
 
 
-def _option_faults(options: Options, answer: Answer) -> Iterator[OptionFault]:
-    if answer in options.choices or (options.open and isinstance(answer, str)):
+def _option_faults(item: Item, options: Options, answer: Answer) -> Iterator[OptionFault]:
+    found = options.membership(answer)
+    if found.is_member:
         return
-    named = f"the value set {options.value_set}"
-    if options.unreachable:
-        level = "warning" if options.open else "error"
-        yield "value-set-unreachable", f"{named} to be at hand; the answer could not be checked", level
-    elif isinstance(answer, Coding) and answer.system in options.uncertain:
-        yield "value-set-uncertain", f"an answer of {named}, whose codes are not all listed here", "warning"
+    expected = _permitted_by(item, options)
+    if found.is_member is None:
+        yield "membership-undecided", _reason(item, found), severity("membership-undecided")
     else:
-        expected = f"one of {named}" if options.value_set else "one of the options, by system and code"
         yield "answer-option", expected, severity("answer-option")
+
+
+def _permitted_by(item: Item, options: Options) -> str:
+    if not options.value_set:
+        return "one of the options, by system and code"
+    return f"one of the value set {options.value_set}" if item.is_quoted else "one of its value set"
+
+
+def _reason(item: Item, found: Membership) -> str:
+    """Returns why membership is not decided, with what is not known named where the form may be quoted."""
+    return f"{found.reason}: {found.about}" if found.about and item.is_quoted else found.reason
+
+
+def _lookup(item: Item, found: ResponseAnswer, kind: str) -> Lookup | None:
+    """Returns how a terminology server can settle whether a code belongs to a value set."""
+    if kind == "membership-undecided" and item.options is not None and isinstance(found.answer, Coding):
+        coding, membership = found.answer, item.options.membership(found.answer)
+        refused = ("answer-option", _permitted_by(item, item.options))
+    elif kind == "unit-undecided" and isinstance(found.answer, Quantity):
+        coding = Coding(text(found.value.get("system")), found.answer.unit)
+        membership = unit_membership(item.limits, coding)
+        refused = ("unit-option", _permitted_units(item))
+    else:
+        return None
+    words = f"{item.label}: expected {refused[1]}."
+    asks = membership.asks
+    return Lookup(asks, coding.system, coding.code, (refused[0], words)) if asks and coding.system else None
+
+
+def _display_problems(item: Item, found: ResponseAnswer) -> Iterator[Problem]:
+    """Yields that a display is none of the names that its code is known by; spaces and case do not count."""
+    if item.options is None or not isinstance(found.answer, Coding):
+        return
+    shown = folded(text(found.value.get("display")))
+    names = item.options.names(found.answer) if shown else ()
+    if names and shown not in map(folded, names):
+        words = f"{item.label}: expected the display “{names[0]}” with this code."
+        yield problem("display-wrong", words, f"{found.path}.value.display")
 
 
 def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Problem]:
@@ -164,7 +204,7 @@ def limit_faults(item: Item, answer: Answer, unit: tuple[str, ...] = NO_UNIT) ->
     """
     limits = item.limits
     if isinstance(answer, Quantity):
-        yield from _unit_faults(limits, answer.unit, *unit)
+        yield from _unit_faults(item, answer.unit, *unit)
         yield from _range_faults(item, answer, limits.min_quantity, limits.max_quantity)
         yield from _number_faults(item, answer)
         if answer.comparator:
@@ -252,22 +292,51 @@ def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fau
         yield "decimal-places", f"at most {places} decimal places"
 
 
-def _unit_faults(limits: AnswerLimits, code: str, system: str, name: str) -> Iterator[Fault]:
+def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Fault]:
     """Yields a unit that the question does not permit; others than those listed only as unitOpen says."""
-    if not limits.units or limits.open_units:
+    limits = item.limits
+    if limits.open_units or not (limits.units or limits.unit_value_set):
         return
-    if any(unit.code == code and system in ("", unit.system) for unit in limits.units):
+    found = unit_membership(limits, Coding(system, code)) if code else Membership(is_member=False)
+    if found.is_member:
         return
-    expected = "one of the units " + ", ".join(unit.code for unit in limits.units)
+    expected = _permitted_units(item)
     if limits.unit_open == "optionsOrString":
         if not code and not name:
             yield "unit-missing", f"{expected}, or another unit"
     elif not code:
         yield "unit-missing", f"a unit code, {expected}"
     elif limits.unit_open != "optionsOrType":
-        yield "unit-option", expected
+        yield from _unlisted_unit_faults(item, found, expected)
     elif limits.unit_system and system != limits.unit_system:
         yield "unit-option", f"{expected}, or another of {limits.unit_system}"
+
+
+def _unlisted_unit_faults(item: Item, found: Membership, expected: str) -> Iterator[Fault]:
+    """Yields that a unit is not in a closed list, or that it cannot be told."""
+    if found.is_member is None:
+        yield "unit-undecided", _reason(item, found)
+    else:
+        yield "unit-option", expected
+
+
+def _permitted_units(item: Item) -> str:
+    """Returns which units a quantity may have, in words."""
+    limits = item.limits
+    if limits.unit_value_set:
+        named = f" {limits.unit_value_set}" if item.is_quoted else ""
+        return f"one of the units of the value set{named}"
+    return "one of the units " + ", ".join(unit.code for unit in limits.units)
+
+
+def unit_membership(limits: AnswerLimits, unit: Coding) -> Membership:
+    """Returns whether a unit is permitted; one without a system is meant by its code."""
+    if any(known.code == unit.code and unit.system in ("", known.system) for known in limits.units):
+        return Membership(is_member=True)
+    if not limits.unit_value_set:
+        return Membership(is_member=False)
+    meant = Coding(unit.system or UCUM, unit.code)
+    return limits.value_sets.membership(limits.unit_value_set, meant)
 
 
 # Attachments: type, size, and whether size, hash and data agree.

@@ -14,8 +14,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from service.datatypes.answers import Answer, Answers, Coding
-from service.datatypes.form import Form, Option, Question
+from service.datatypes.answers import Answer, Answers
+from service.datatypes.form import Form, Question
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import GuidanceError, Problem
 from service.fhir import extensions as ext
@@ -201,16 +201,11 @@ def _enabled_by(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
 
 
 def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
-    choices = item.options.choices.values() if item.options is not None else ()
     return Question(
         link_id=item.link_id,
         text=item.text,
         type=item.type,
-        options=tuple(
-            Option(choice.answer, choice.display, choice.weight)
-            for choice in choices
-            if isinstance(choice.answer, Coding)
-        ),
+        options=item.options.coded if item.options is not None else (),
         order=item.order,
         codes=item.codes,
         units=_units(item),
@@ -295,6 +290,6 @@ def _contained(id_: str, response: Json, value_sets: ValueSets) -> CompiledQuest
     contained = list(mappings(response.get("contained")))
     for resource in contained:
         if resource.get("resourceType") == "Questionnaire" and resource.get("id") == id_:
-            return compile_leniently(resource, value_sets.with_resources(contained), is_quoted=False)
+            return compile_leniently(resource, value_sets.with_contained(response), is_quoted=False)
     words = "Expected: #id of a Questionnaire that the response contains."
     return problem("canonical-unknown", words, _CANONICAL)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -38,7 +38,7 @@ from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse
 from service.sandbox import time_limit
 from service.terminology.code_systems import weight
-from service.terminology.value_sets import Members, ValueSets
+from service.terminology.value_sets import ValueSets
 
 TIME_LIMIT_S = 5.0
 """Time for all expressions of one response together."""
@@ -212,7 +212,7 @@ def compile_expressions(
         calculated=_of_role(CALCULATED, parsed),
         initial=_of_role(INITIAL, parsed),
         weights=_weights(items),
-        member_of=membership(value_sets.with_resources(mappings(resource.get("contained")))),
+        member_of=membership(value_sets.with_contained(resource)),
         is_quoted=is_quoted,
     )
 
@@ -253,40 +253,36 @@ def _weights(items: Mapping[str, Item]) -> dict[Answer, Decimal]:
 # Whether a code is in a value set, in three values.
 
 
-_VALUE_SETS_HELD = 64
-
-
 def membership(value_sets: ValueSets) -> MemberOf:
     """Returns the function behind `memberOf()`: for a code, a Coding or a CodeableConcept.
 
     Source: http://hl7.org/fhir/R4/fhirpath.html#functions, memberOf.
     """
-    return partial(_is_member, lru_cache(maxsize=_VALUE_SETS_HELD)(value_sets.members))
+    return partial(_is_member, value_sets)
 
 
-def _is_member(members_of: Any, canonical: str, value: Any) -> bool | None:
-    members: Members | None = members_of(canonical)
-    if members is None:
-        return None
+def _is_member(value_sets: ValueSets, canonical: str, value: Any) -> bool | None:
     if isinstance(value, Mapping) and isinstance(value.get("coding"), list):
-        found = {_has_coding(members, coding) for coding in mappings(value["coding"])}
+        found = {_has_coding(value_sets, canonical, coding) for coding in mappings(value["coding"])}
         return True if True in found else None if None in found else False
-    return _has_coding(members, value) if isinstance(value, Mapping) else _has_code(members, text(value))
+    if isinstance(value, Mapping):
+        return _has_coding(value_sets, canonical, value)
+    return _has_code(value_sets, canonical, text(value))
 
 
-def _has_coding(members: Members, coding: Mapping[str, Any]) -> bool | None:
+def _has_coding(value_sets: ValueSets, canonical: str, coding: Mapping[str, Any]) -> bool | None:
     system, code = text(coding.get("system")), text(coding.get("code"))
-    if Coding(system, code) in members.by_coding:
-        return True
-    return None if not code or not system or system in members.uncertain else False
+    found = value_sets.membership(canonical, Coding(system, code)).is_member
+    return found if found or (code and system) else None
 
 
-def _has_code(members: Members, code: str) -> bool | None:
+def _has_code(value_sets: ValueSets, canonical: str, code: str) -> bool | None:
     """Returns whether a bare code is one of the value set, which must be of one code system only."""
-    systems = members.uncertain | {coding.system for coding in members.by_coding}
-    if len(systems) != 1:
+    codes = value_sets.codes(canonical)
+    systems = {*codes.systems, *(coding.system for coding in codes.said)}
+    if codes.anywhere is not None or len(systems) != 1:
         return None
-    return _has_coding(members, {"system": next(iter(systems)), "code": code})
+    return _has_coding(value_sets, canonical, {"system": next(iter(systems)), "code": code})
 
 
 # Evaluated on one response.

@@ -13,14 +13,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
+from service.datatypes.form import Option
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.values import ELEMENTS, answer_in
 from service.terminology.code_systems import weight
+from service.terminology.membership import Member, Membership
 from service.terminology.value_sets import Choice, ValueSets
 
 GROUP = "group"
@@ -39,8 +42,10 @@ MAX_DEPTH = 64
 _COMPUTABLE = ("maxLength", "required", "repeats")
 """Elements of an item, beside its extensions, that an expression may compute."""
 
+_PERMITTED, _NOT_PERMITTED = Membership(is_member=True), Membership(is_member=False)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Options:
     """The permitted answers of a question.
 
@@ -49,16 +54,49 @@ class Options:
         elements: names of the elements that may carry an answer, such as `valueCoding`.
         open: an answer outside `choices` is allowed (open-choice).
         value_set: canonical of the answerValueSet, or empty.
-        uncertain: code systems of which some unlisted codes may belong to the value set.
-        unreachable: the value set could not be expanded at all.
+        value_sets: where membership of the value set is asked.
     """
 
     choices: Mapping[Answer, Choice]
     elements: tuple[str, ...] = ("valueCoding",)
     open: bool = False
     value_set: str = ""
-    uncertain: frozenset[str] = frozenset()
-    unreachable: bool = False
+    value_sets: ValueSets = field(default_factory=ValueSets, repr=False, compare=False)
+
+    def membership(self, answer: Answer) -> Membership:
+        """Returns whether an answer is permitted: yes, no, or that it cannot be told, and why."""
+        if answer in self.choices or (self.open and isinstance(answer, str)):
+            return _PERMITTED
+        if not self.value_set or not isinstance(answer, Coding):
+            return _NOT_PERMITTED
+        found = self.value_sets.membership(self.value_set, answer)
+        return _NOT_PERMITTED if found.member is not None and found.member.abstract else found
+
+    @cached_property
+    def coded(self) -> tuple[Option, ...]:
+        """The coded ones, as the guidance knows them."""
+        return tuple(
+            Option(choice.answer, choice.display, choice.weight)
+            for choice in self.choices.values()
+            if isinstance(choice.answer, Coding)
+        )
+
+    @cached_property
+    def are_plain_codes(self) -> bool:
+        """Whether there are codes alone, no two alike but for their system, and no answer is in doubt."""
+        codes = {answer.code for answer in self.choices if isinstance(answer, Coding)}
+        is_known = not self.value_set or self.value_sets.codes(self.value_set).doubt is None
+        return is_known and len(codes) == len(self.choices) and self.elements == ("valueCoding",)
+
+    def names(self, coding: Coding) -> tuple[str, ...]:
+        """Returns all right names of a code, its code system's first; nothing where that is not at hand."""
+        ours = self.value_sets.names(coding)
+        if not ours:
+            return ()
+        choice = self.choices.get(coding)
+        member = self.value_sets.codes(self.value_set).of(coding) if self.value_set else None
+        further = member.names if isinstance(member, Member) else ()
+        return (*ours, *further, *((choice.display,) if choice is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +108,7 @@ class AnswerLimits:
         units: units that a quantity may have. open_units: it may have others as well.
         unit_open: which others, as the extension unitOpen says: optionsOrType, optionsOrString or nothing.
         unit_system: the code system that others are of, where they are coded; empty for any.
+        unit_value_set: canonical of the unitValueSet, which `value_sets` can be asked about, or empty.
         max_size: as the form states it; whether it means bytes or megabytes, it does not say.
         reference_types: types of resources that a reference may lead to.
     """
@@ -86,6 +125,8 @@ class AnswerLimits:
     open_units: bool = False
     unit_open: str = ""
     unit_system: str = ""
+    unit_value_set: str = ""
+    value_sets: ValueSets = field(default_factory=ValueSets, repr=False, compare=False)
     mime_types: tuple[str, ...] = ()
     max_size: Decimal | None = None
     reference_types: tuple[str, ...] = ()
@@ -168,7 +209,7 @@ def items_of(resource: Json, value_sets: ValueSets, *, is_quoted: bool = True) -
     Args:
         is_quoted: whether messages may repeat the words of the form: it is published, or was given to us.
     """
-    reader = _ItemReader(value_sets.with_resources(mappings(resource.get("contained"))), is_quoted=is_quoted)
+    reader = _ItemReader(value_sets.with_contained(resource), is_quoted=is_quoted)
     reader.read_children(resource, parent=None, path="Questionnaire", depth=0)
     return reader.items
 
@@ -290,20 +331,21 @@ class _Lists:
     """What value sets list, read once for all items that name the same one."""
 
     def __init__(self, value_sets: ValueSets) -> None:
-        self._value_sets = value_sets
+        self.value_sets = value_sets
         self._options: dict[tuple[str, bool], Options] = {}
-        self._units: dict[str, tuple[Coding, ...] | None] = {}
+        self._units: dict[str, tuple[Coding, ...]] = {}
 
     def options(self, canonical: str, *, open_: bool) -> Options:
         """Returns the codes of a value set as options."""
         if (canonical, open_) not in self._options:
-            self._options[canonical, open_] = _options_of_value_set(canonical, self._value_sets, open_=open_)
+            self._options[canonical, open_] = _options_of_value_set(canonical, self.value_sets, open_=open_)
         return self._options[canonical, open_]
 
-    def units(self, canonical: str) -> tuple[Coding, ...] | None:
-        """Returns the codes of a value set as units, or None where not all of them are known."""
+    def units(self, canonical: str) -> tuple[Coding, ...]:
+        """Returns the codes of a value set that are known as units; there may be others."""
         if canonical not in self._units:
-            self._units[canonical] = _units_of_value_set(canonical, self._value_sets)
+            members = self.value_sets.codes(canonical).members
+            self._units[canonical] = tuple(member.coding for member in members if not member.abstract)
         return self._units[canonical]
 
 
@@ -311,12 +353,12 @@ def _options(source: Json, lists: _Lists) -> Options | None:
     """Returns what may be answered, or None where the item does not limit its answers to a list."""
     open_ = source.get("type") == "open-choice"
     if isinstance(source.get("answerOption"), list):
-        return _options_listed(source, open_=open_)
+        return _options_listed(source, lists.value_sets, open_=open_)
     canonical = text(source.get("answerValueSet"))
     return lists.options(canonical, open_=open_) if canonical else None
 
 
-def _options_listed(source: Json, *, open_: bool) -> Options:
+def _options_listed(source: Json, value_sets: ValueSets, *, open_: bool) -> Options:
     choices: dict[Answer, Choice] = {}
     elements: dict[str, None] = {}
     for option in mappings(source.get("answerOption")):
@@ -327,7 +369,7 @@ def _options_listed(source: Json, *, open_: bool) -> Options:
             choices[answer] = _choice(option, answer)
     if open_:
         elements.setdefault("valueString")
-    return Options(choices, tuple(elements) or ("valueCoding",), open_)
+    return Options(choices, tuple(elements) or ("valueCoding",), open_, value_sets=value_sets)
 
 
 def _choice(option: Json, answer: Answer) -> Choice:
@@ -343,17 +385,12 @@ def _choice(option: Json, answer: Answer) -> Choice:
 
 def _options_of_value_set(canonical: str, value_sets: ValueSets, *, open_: bool) -> Options:
     elements = ("valueCoding", "valueString") if open_ else ("valueCoding",)
-    members = value_sets.members(canonical)
-    if members is None:
-        return Options({}, elements, open_, canonical, unreachable=True)
-    return Options(members.choices, elements, open_, canonical, members.uncertain)
-
-
-def _units_of_value_set(canonical: str, value_sets: ValueSets) -> tuple[Coding, ...] | None:
-    members = value_sets.members(canonical)
-    if members is None or members.uncertain:
-        return None
-    return tuple(answer for answer in members.choices if isinstance(answer, Coding))
+    choices: dict[Answer, Choice] = {
+        member.coding: Choice(member.coding, member.display, member.weight)
+        for member in value_sets.codes(canonical).members
+        if not member.abstract
+    }
+    return Options(choices, elements, open_, canonical, value_sets)
 
 
 # The limits on an answer, from core elements and extensions.
@@ -376,6 +413,8 @@ def _limits(source: Json, lists: _Lists) -> AnswerLimits:
         open_units=open_units,
         unit_open=text(ext.value(source, ext.UNIT_OPEN)),
         unit_system=text(ext.value(source, ext.UNIT_SUPPLEMENTAL_SYSTEM)).partition("|")[0],
+        unit_value_set=text(ext.value(source, ext.UNIT_VALUE_SET)),
+        value_sets=lists.value_sets,
         mime_types=_texts(source, ext.MIME_TYPE),
         max_size=_number(ext.value(source, ext.MAX_SIZE)),
         reference_types=_texts(source, ext.REFERENCE_RESOURCE),
@@ -415,9 +454,7 @@ def _units(source: Json, lists: _Lists) -> tuple[tuple[Coding, ...], bool]:
     canonical = text(ext.value(source, ext.UNIT_VALUE_SET))
     if canonical:
         units = lists.units(canonical)
-        if units is None:
-            return tuple(listed), True
-        if units and not listed:
+        if not listed:
             return units, False
         listed.extend(units)
     if listed or source.get("type") != "quantity":

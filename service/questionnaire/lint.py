@@ -31,7 +31,7 @@ from service.questionnaire.fhirpath import NotParsed, parse_expression
 from service.questionnaire.items import DISPLAY, GROUP, MAX_DEPTH, OPERATORS, TYPES, Item, items_of
 from service.questionnaire.pattern import PatternInvalid, compile_pattern
 from service.questionnaire.values import ELEMENTS, answer_in, compare_answers
-from service.terminology.code_systems import weights_disagree
+from service.terminology.code_systems import folded, weights_disagree
 from service.terminology.value_sets import ValueSets
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
@@ -61,6 +61,7 @@ def lint_items(resource: Json, items: Mapping[str, Item], circular: tuple[str, .
     return (
         *_identity_problems(resource),
         *_item_problems(resource),
+        *_display_of_options_problems(items),
         *_condition_problems(items, circular),
         *_expression_problems(resource, items),
     )
@@ -189,9 +190,7 @@ def _is_possible(question: Item, name: str, answer: Answer) -> bool:
         )
     if name not in options.elements:
         return False
-    if options.unreachable or (isinstance(answer, Coding) and answer.system in options.uncertain):
-        return True
-    return answer in options.choices or options.open
+    return options.open or options.membership(answer).is_member is not False
 
 
 def _in_circles(circular: tuple[str, ...], items: Mapping[str, Item]) -> list[str]:
@@ -388,3 +387,17 @@ def _problems_of_option(option: Json, type_: str, path: str, seen: set[Answer]) 
         yield _problem(
             "weight-disagreement", path, "expected itemWeight and ordinalValue to be the same number"
         )
+
+
+def _display_of_options_problems(items: Mapping[str, Item]) -> Iterator[Problem]:
+    """Yields options whose display is none of the names that the code system has for their code."""
+    for item in items.values():
+        options, listed = item.options, mappings(item.source.get("answerOption"))
+        for index, option in enumerate(listed if options is not None else ()):
+            found, coding = answer_in(option, "value"), option.get("valueCoding")
+            if options is None or found is None or not isinstance(found[1], Coding):
+                continue
+            shown, names = text(dict(coding or {}).get("display")), options.value_sets.names(found[1])
+            if shown and names and folded(shown) not in map(folded, names):
+                path = f"{item.path}.answerOption[{index}].value.display"
+                yield _problem("display-wrong", path, f"expected the display “{names[0]}” with this code")

@@ -18,10 +18,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from service.datatypes.answers import Coding
 from service.errors import NotScorable, Problem
 from service.fhir.extensions import text
 from service.fhir.json import Json, MutableJson
-from service.terminology.value_sets import Member, Members, Resource, ValueSets
+from service.terminology.code_systems import Ancestor
+from service.terminology.membership import Member
+from service.terminology.value_sets import Resource, ValueSets
 
 MAX_CODES: Final = 2000
 """The most codes in one answer; there are pages for the rest."""
@@ -84,7 +87,7 @@ def expand(value_sets: ValueSets, value_set: Resource, parameters: ExpansionPara
     """
     members = _members(value_sets, value_set)
     _check_versions(members, parameters)
-    codes = _selected(members.by_coding.values(), parameters)
+    codes = _selected(members, parameters)
     offset, contains = _page(codes, parameters)
     stated = [*parameters.stated, *_used_versions(members)]
     expansion = {
@@ -99,22 +102,20 @@ def expand(value_sets: ValueSets, value_set: Resource, parameters: ExpansionPara
     return _encoded({**_own_elements(value_set, parameters), "expansion": filled})
 
 
-def _members(value_sets: ValueSets, value_set: Resource) -> Members:
-    members = value_sets.members_of(value_set)
-    if members is None:
-        reason = "it takes in a value set that is not known here, or says nothing of its codes"
-    elif members.uncertain:
-        reason = f"the codes of {', '.join(sorted(members.uncertain))} cannot be listed, or not by its filter"
-    else:
-        return members
-    raise NotScorable(Problem("value-set-unreachable", f"The value set cannot be expanded: {reason}."))
+def _members(value_sets: ValueSets, value_set: Resource) -> list[Member]:
+    codes = value_sets.codes_of(value_set)
+    if codes.doubt is None:
+        return list(codes.members)
+    about = f": {codes.doubt.about}" if codes.doubt.about else ""
+    words = f"The value set cannot be expanded: {codes.doubt.reason}{about}."
+    raise NotScorable(Problem("value-set-unreachable", words))
 
 
-def _check_versions(members: Members, parameters: ExpansionParameters) -> None:
+def _check_versions(members: Sequence[Member], parameters: ExpansionParameters) -> None:
     problems = [
         Problem("parameter-unsupported", f"Parameter {name}: expected a version that is held here.")
         for name, canonical in parameters.system_versions
-        if any(_is_other_version(canonical, member) for member in members.by_coding.values())
+        if any(_is_other_version(canonical, member) for member in members)
     ]
     if problems:
         raise NotScorable(*problems)
@@ -132,15 +133,14 @@ def _is_of_system(canonical: str, member: Member) -> bool:
     return member.coding.system == url and version in ("", member.version)
 
 
-def _used_versions(members: Members) -> list[MutableJson]:
+def _used_versions(members: Sequence[Member]) -> list[MutableJson]:
     """Returns the code systems that were used, with their versions, as parameters of the expansion."""
-    found = members.by_coding.values()
-    used = dict.fromkeys((member.coding.system, member.version) for member in found if member.version)
+    used = dict.fromkeys((member.coding.system, member.version) for member in members if member.version)
     return [{"name": "version", "valueUri": f"{system}|{version}"} for system, version in used]
 
 
-def _timestamp(value_sets: ValueSets, value_set: Resource, members: Members) -> str:
-    used = {(member.coding.system, member.version) for member in members.by_coding.values()}
+def _timestamp(value_sets: ValueSets, value_set: Resource, members: Sequence[Member]) -> str:
+    used = {(member.coding.system, member.version) for member in members}
     sources = [value_set, *filter(None, (value_sets.system(*system) for system in used))]
     newest = max(text(source.get("date")) for source in sources) or _R4_PUBLISHED
     return f"{newest}T00:00:00Z" if len(newest) == len("YYYY-MM-DD") else newest
@@ -262,14 +262,36 @@ def _page(codes: Sequence[_Code], parameters: ExpansionParameters) -> tuple[int 
 def _nested(codes: Sequence[_Code]) -> list[MutableJson]:
     """Returns the codes, each below the nearest that stands above it in its code system."""
     elements = {code.member.coding: {**code.element} for code in codes}
+    parents = _Parents(elements)
     top: list[MutableJson] = []
     for member, _ in codes:
-        coding = member.coding
-        above = (elements.get(coding._replace(code=ancestor)) for ancestor in reversed(member.ancestors))
-        parent = next(filter(None, above), None)
+        parent = parents.of(member)
         siblings = top if parent is None else parent.setdefault("contains", [])
-        siblings.append(elements[coding])
+        siblings.append(elements[member.coding])
     return top
+
+
+class _Parents:
+    """Finds the nearest code above another one that is shown; each way up is gone once."""
+
+    def __init__(self, elements: Mapping[Coding, MutableJson]) -> None:
+        self._elements = elements
+        self._found: dict[Ancestor, MutableJson | None] = {}
+
+    def of(self, member: Member) -> MutableJson | None:
+        """Returns the element of `contains` that a code stands below, or None."""
+        passed: list[Ancestor] = []
+        above, system = member.above, member.coding.system
+        while above is not None and above not in self._found:
+            passed.append(above)
+            shown = self._elements.get(Coding(system, above.code))
+            if shown is not None:
+                self._found[above] = shown
+            else:
+                above = above.above
+        parent = self._found[above] if above is not None else None
+        self._found.update(dict.fromkeys(passed, parent))
+        return parent
 
 
 def _check_size(codes: Sequence[_Code]) -> None:

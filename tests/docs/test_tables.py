@@ -23,6 +23,8 @@ def default(field: dataclasses.Field) -> str:
     value = field.default
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return ""
     return value.relative_to(ROOT).as_posix() if field.name.endswith("_dir") else str(value)
 
 

@@ -374,7 +374,7 @@ def test_value_sets_that_are_served_are_used() -> None:
     questionnaire = form({"id": "a", "type": "choice", "set": "http://vs"})
     sent = copied(response(questionnaire, {"a": "http://s#one"}))
     assert shown(validate(sent, questionnaire, value_sets_from([served]))) == []
-    assert shown(validate(sent, questionnaire)) == ["value-set-unreachable .item[0].answer[0]"]
+    assert shown(validate(sent, questionnaire)) == ["?membership-undecided .item[0].answer[0]"]
 
 
 # Odd forms

@@ -128,7 +128,9 @@ def _option(one: Any) -> dict[str, Any]:
         return {"valueInteger": one}
     if "code" not in one:
         return dict(one)
-    written: dict[str, Any] = {"valueCoding": {"system": one.get("system", SYSTEM), "code": one["code"]}}
+    display = {"display": one["display"]} if "display" in one else {}
+    coding = {"system": one.get("system", SYSTEM), "code": one["code"], **display}
+    written: dict[str, Any] = {"valueCoding": coding}
     urls = {"weight": ext.ITEM_WEIGHT, "ordinal": ext.ORDINAL_VALUE, "old": ext.OLD_ORDINAL_VALUES[0]}
     found = [{"url": url, "valueDecimal": one[key]} for key, url in urls.items() if key in one]
     if one.get("exclusive"):

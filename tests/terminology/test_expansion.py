@@ -312,13 +312,13 @@ def test_a_hierarchy_with_more_codes_than_one_answer_holds_is_refused() -> None:
 @pytest.mark.parametrize(
     ("include", "reason"),
     [
-        ({"system": "http://elsewhere"}, "the codes of http://elsewhere cannot be listed"),
-        ({"system": "http://s", "version": "2"}, "the codes of http://s cannot be listed"),
+        ({"system": "http://elsewhere"}, "a code system is not at hand: http://elsewhere"),
+        ({"system": "http://s", "version": "2"}, "a code system is not at hand: http://s\\|2"),
         (
             {"system": "http://s", "filter": [{"property": "code", "op": "regex", "value": "a"}]},
-            "or not by its filter",
+            "a filter on a code system is not understood here: http://s",
         ),
-        ({"valueSet": ["http://nowhere"]}, "it takes in a value set that is not known here"),
+        ({"valueSet": ["http://nowhere"]}, "a value set is not at hand: http://nowhere"),
     ],
 )
 def test_a_value_set_that_cannot_be_listed_has_no_expansion(include: Json, reason: str) -> None:

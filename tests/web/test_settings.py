@@ -16,6 +16,9 @@ def test_every_variable_is_read(tmp_path):
     given = {
         "SERVICE_QUESTIONNAIRES_DIR": str(tmp_path),
         "SERVICE_MAPPINGS_DIR": str(tmp_path),
+        "SERVICE_TERMINOLOGY_DIR": str(tmp_path),
+        "SERVICE_TERMINOLOGY_SERVER": "https://terminology.example.org/r4",
+        "SERVICE_TERMINOLOGY_TIMEOUT_S": "9",
         "SERVICE_BASE_URL": "https://fhir.example.org/r4",
         "SERVICE_CANONICAL_BASE": "https://example.com/x",
         "SERVICE_STORE_URL": "none",

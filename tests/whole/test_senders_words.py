@@ -25,6 +25,7 @@ Sample = Callable[[str], Json]
 TURN = "\u202e"
 CANARY = "canary"
 ITEM = {"linkId": f"{CANARY} link{TURN}", "text": f"{CANARY} text{TURN}"}
+CODING = {"system": "urn:x", "code": f"{CANARY}-code"}
 
 
 def word(name: str) -> str:
@@ -52,7 +53,9 @@ def form(**more: Any) -> Json:
 
 
 def with_form(**more: Any) -> Callable[[Json], Any]:
-    item = {"linkId": word("link"), "text": word("other"), "answer": [{"valueString": word("answer")}]}
+    value = {"choice": {"valueCoding": CODING}, "quantity": {"valueQuantity": {"value": 1, "code": "kg"}}}
+    answer = value.get(more.get("type", ""), {"valueString": word("answer")})
+    item = {"linkId": word("link"), "text": word("other"), "answer": [answer]}
     return lambda response: response.update(contained=[form(**more)], questionnaire="#form", item=[item])
 
 
@@ -77,6 +80,12 @@ WHERE: dict[str, Callable[[Json], Any]] = {
     "a contained form": with_form(),
     "a contained form with a pattern": with_form(
         type="string", extension=[{"url": extensions.REGEX, "valueString": "x"}]
+    ),
+}
+WHERE |= {
+    "a value set that is not at hand": with_form(type="choice", answerValueSet=f"urn:{CANARY}"),
+    "a value set of units that is not at hand": with_form(
+        type="quantity", extension=[{"url": extensions.UNIT_VALUE_SET, "valueCanonical": f"urn:{CANARY}"}]
     ),
 }
 
