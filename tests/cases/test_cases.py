@@ -1,10 +1,10 @@
 """Each case gets what its `expect.json` says.
 
-Its members are all optional: `errors` and `warnings` (exactly these places; a list stands for any one of them),
-`at_most` (`warning` or `information`, where there is no error), `some_issue` (silence is wrong), `kinds` (codes
-that are among the issues, or after a `!` are not), `exit` (codes that are allowed), `refused` (in place of an
-outcome: exit code 2 and this pattern on standard error), `http` (statuses of all answers; patterns for places
-in their bodies), `or` (alternatives).
+Its members are all optional: `errors` and `warnings` (exactly these places; a list stands for any one of
+them), `at_most` (`warning` or `information`, where there is no error), `some_issue` (silence is wrong),
+`kinds` (codes that are among the issues, or after a `!` are not), `exit` (codes that are allowed), `refused`
+(in place of an outcome: exit code 2 and this pattern on standard error), `http` (statuses of all answers;
+patterns for places in their bodies), `or` (alternatives).
 """
 
 import json
