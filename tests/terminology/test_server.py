@@ -16,7 +16,7 @@ from service.terminology.server import MAX_QUESTIONS, REST_S, TerminologyServer
 
 LOOKUP = Lookup((("ValueSet", "http://v|2"),), "http://s", "c", ("answer-option", "Outside."))
 UNDECIDED = Problem(
-    "membership-undecided", "Undecided.", "QuestionnaireResponse.item[0]", "information", LOOKUP
+    "membership-undecided", "Undecided.", "QuestionnaireResponse.item[0]", "information", lookup=LOOKUP
 )
 OTHER = Problem("required", "Required.", "QuestionnaireResponse")
 
