@@ -144,9 +144,9 @@ def _display_problems(item: Item, found: ResponseAnswer) -> Iterator[Problem]:
     """Yields that a display is none of the names that its code is known by; spaces and case do not count."""
     if item.options is None or not isinstance(found.answer, Coding):
         return
-    shown = folded(text(found.value.get("display")))
+    shown = text(found.value.get("display"))
     names = item.options.names(found.answer) if shown else ()
-    if names and shown not in map(folded, names):
+    if names and shown not in names and folded(shown) not in map(folded, names):
         words = f"{item.label}: expected the display “{names[0]}” with this code."
         yield problem("display-wrong", words, f"{found.path}.value.display")
 

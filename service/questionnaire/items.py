@@ -90,10 +90,23 @@ class Options:
 
     def names(self, coding: Coding) -> tuple[str, ...]:
         """Returns all right names of a code, its code system's first; nothing where that is not at hand."""
+        if coding in self._names:
+            return self._names[coding]
+        choice = self.choices.get(coding)
+        found = self._names_of(coding, choice)
+        if choice is not None:
+            self._names[coding] = found
+        return found
+
+    @cached_property
+    def _names(self) -> dict[Coding, tuple[str, ...]]:
+        """The names of options that were asked for."""
+        return {}
+
+    def _names_of(self, coding: Coding, choice: Choice | None) -> tuple[str, ...]:
         ours = self.value_sets.names(coding)
         if not ours:
             return ()
-        choice = self.choices.get(coding)
         member = self.value_sets.codes(self.value_set).of(coding) if self.value_set else None
         further = member.names if isinstance(member, Member) else ()
         return (*ours, *further, *((choice.display,) if choice is not None else ()))
