@@ -183,7 +183,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
     for observation in sent.data:
         faults = check_structure(observation.resource, "Observation", observation.at)
         problems += faults
-        if faults:
+        if any(fault.severity == "error" for fault in faults):
             continue
         if _is_another(observation.resource.get("subject"), subject):
             text = "subject: expected the subject of the response, named in the same way."

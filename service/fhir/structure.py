@@ -7,6 +7,7 @@ with its FHIRPath, in one pass without recursion, linear in the size of the body
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from service.errors import Problem, ProblemList
@@ -19,6 +20,9 @@ from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative, links_in
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
 _NOT_CONTAINED: Final = frozenset({"versionId", "lastUpdated", "security"})
 _OF_REFERENCE: Final = frozenset({"id", "extension", "reference", "type", "identifier", "display"})
+_ASIDE: Final = frozenset({"basedOn", "partOf"})
+"""References that no result repeats: a target of another type is a warning, and the response is taken."""
+
 _CHANGES_MEANING: Final = frozenset({"modifierExtension", "implicitRules"})
 
 
@@ -207,11 +211,13 @@ class _Check:
             fault = reference_fault(reference, inside, targets)
             if fault is not None:
                 here = (place, fault.element, None) if fault.element else place
-                self._report(fault.kind, here, fault.expected)
+                is_aside = not fault.element and place is not None and place[1] in _ASIDE
+                self._report(fault.kind, here, fault.expected, "warning" if is_aside else "error")
 
-    def _report(self, kind: str, place: Place, expected: str) -> None:
-        if self._problems.has_room(kind):
-            self._problems.append(problem_at(self._root, place, kind, expected))
+    def _report(self, kind: str, place: Place, expected: str, severity: str = "error") -> None:
+        if self._problems.has_room(kind, severity):
+            found = problem_at(self._root, place, kind, expected)
+            self._problems.append(found if severity == "error" else replace(found, severity=severity))
 
 
 def _is_reference(members: Json, name: str) -> bool:

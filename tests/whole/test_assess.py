@@ -10,6 +10,7 @@ import pytest
 from service.assess import Assessor
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
 from service.fhir.json import BodyLimits
+from service.fhir.structure import check_response
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -394,8 +395,12 @@ def test_a_body_over_the_limit_is_too_large(served, sample: Sample) -> None:
         ({"encounter": {"reference": "Patient/1"}}, "reference-type", "encounter"),
         ({"author": {"reference": "Encounter/1"}}, "reference-type", "author"),
         ({"source": {"reference": "Device/1"}}, "reference-type", "source"),
-        ({"basedOn": [{"reference": "Patient/1"}]}, "reference-type", "basedOn[0]"),
-        ({"partOf": [{"reference": "Patient/1"}]}, "reference-type", "partOf[0]"),
+        ({"basedOn": [{"reference": "Patient/ 1"}]}, "reference-syntax", "basedOn[0].reference"),
+        (
+            {"partOf": [{"reference": "Procedure/1", "type": "Observation"}]},
+            "reference-type",
+            "partOf[0].type",
+        ),
     ],
 )
 def test_a_reference_that_r4_or_the_form_does_not_permit_is_refused_by_name(
@@ -410,6 +415,18 @@ def test_a_reference_that_r4_or_the_form_does_not_permit_is_refused_by_name(
             (kind, at),
             (kind, f"QuestionnaireResponse.{at}"),
         )
+
+
+@pytest.mark.parametrize("name", ["basedOn", "partOf"])
+def test_a_target_of_another_type_is_a_warning_where_no_result_repeats_it(
+    assessor: Assessor, sample: Sample, name: str
+) -> None:
+    response = sample("plain-eyelid") | {name: [{"reference": "QuestionnaireResponse/1"}]}
+    assert assessor.assess_body(orjson.dumps(response))
+    found = [problem for problem in check_response(response) if problem.kind == "reference-type"]
+    assert [(problem.severity, problem.expression) for problem in found] == [
+        ("warning", f"QuestionnaireResponse.{name}[0]")
+    ]
 
 
 def parameters_with(response: Json) -> Json:
