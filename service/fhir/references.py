@@ -55,8 +55,8 @@ _NOT_IN_A_URL = re.compile(r"""[\s\x00-\x1f\x7f<>"{}^`]""")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HTTP = re.compile(r"https?://[^/?#]+(?:[/?#].*)?")
 _URN = re.compile(
-    r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
-    r"|(?!uuid:|oid:)[A-Za-z0-9][A-Za-z0-9-]{0,31}:.+)"
+    r"urn:(?:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.(?:0|[1-9][0-9]*))+)"
+    rf"(?:/_history/{ID})?(?:#.*)?|(?!uuid:|oid:)[A-Za-z0-9][A-Za-z0-9-]{{0,31}}:.+)"
 )
 _RESTFUL = re.compile(rf"(?:.*/)?{_TYPE}/{ID}(?:/_history/{ID})?")
 _RELATIVE = re.compile(rf"{_TYPE}/{ID}(?:/_history/{ID})?")
