@@ -761,7 +761,7 @@ def test_a_large_bundle_is_refused_as_a_small_one_is():
 
 def test_a_bundle_that_takes_too_much_to_read_is_too_large():
     with pytest.raises(TooLarge) as refused:
-        bundle_from(large("batch"), apart(memory_bytes=1024))
+        bundle_from(large("batch"), apart(result_bytes=0))
     assert [problem.kind for problem in refused.value.problems] == ["too-costly"]
 
 
