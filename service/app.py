@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from service import catalogue
 from service.assess import Assessor
@@ -68,12 +70,22 @@ def store_from(settings: Settings) -> Store | None:
     """
     wait = settings.store_timeout_s
     limits = StoreLimits(connect_s=wait, lock_s=wait, connections=settings.store_connections)
+    if settings.store.startswith("postgresql"):
+        # psycopg decides how it waits when it is imported. Here, before a worker is patched, it would decide
+        # for waits that stop all requests of the worker; so this process must not import it.
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as apart:
+            apart.submit(_bring_up_to_date, settings.store, limits).result()
+    else:
+        _bring_up_to_date(settings.store, limits)
+    return open_store(settings.store, limits, append_only=APPEND_ONLY)
+
+
+def _bring_up_to_date(url: str, limits: StoreLimits) -> None:
     try:
-        migrate(settings.store, limits)
+        migrate(url, limits)
     except StoreFault as fault:
         text = "SERVICE_STORE_URL: the database cannot be reached, or its schema cannot be changed."
         raise SettingsError([text]) from fault
-    return open_store(settings.store, limits, append_only=APPEND_ONLY)
 
 
 def from_environment() -> Application:

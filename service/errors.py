@@ -160,6 +160,10 @@ class StartupError(Exception):
         super().__init__("\n".join(faults))
         self.faults: Sequence[str] = faults
 
+    def __reduce__(self) -> tuple[type[StartupError], tuple[Sequence[str]]]:
+        """Lets it go from one process to another."""
+        return type(self), (self.faults,)
+
 
 class SettingsError(StartupError):
     """One or more environment variables are wrong; all are reported together."""

@@ -1,7 +1,8 @@
 """PostgreSQL through psycopg 3, which waits for the server in Python: greenlets go on meanwhile.
 
 psycopg decides how it waits when it is imported; a store imports it with its first connection, after a
-gevent worker has replaced the standard library's waiting by its own.
+gevent worker has replaced the standard library's waiting by its own. So no process that workers are forked
+from may import it.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ import sys
 
 from gevent import monkey, spawn, wait
 
-from service.storage.database import StoreLimits
+from service.app import store_from
+from service.settings import Settings
 from service.storage.model import Draft, StoreBusy
-from service.storage.opening import open_store
 
-# As in production: the master imports the service and names the store, then the worker is patched.
-STORE, OTHER = (open_store(sys.argv[1], StoreLimits(lock_s=1)) for _ in range(2))
+# As in production: the master brings the schema up to date and names the store, then the worker is patched.
+STORE, OTHER = (store_from(Settings(store_url=sys.argv[1], store_timeout_s=1)) for _ in range(2))
 
 monkey.patch_all()
 
