@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -23,11 +24,17 @@ from service.guidance.schema import fault_line
 
 _FILE = "cases.yaml"
 
-COUNTS = ("left", "right", "open")
+COUNTS = ("left", "right", "open", "not-done")
 """What a case may expect of a table."""
 
-RESERVED = ("tier", "fires", "not-fires", "open", "contradictions", "settled", "tables", "score")
+RESERVED = (
+    *("tier", "date", "to", "recheck", "fires", "not-fires", "open", "contradictions", "settled"),
+    *("tables", "score"),
+)
 """Keys of `expect`; every other key is the code of an outcome, which therefore cannot be one of these."""
+
+AUTHORED = date(2026, 11, 1)
+"""The day on which the person of a case answered, where the case names none."""
 
 Value = TypeVar("Value")
 
@@ -44,9 +51,14 @@ class Expectation:
         open: these questions are open, in this order; others may be too, unless it is empty: then
             none is open.
         contradictions: exactly these hold.
+        date, recheck: one number of days, or None where the case expects no date; else empty.
+        to: for whom the earliest reason is.
     """
 
     tier: Ends | None = None
+    date: tuple[int | None, ...] = ()
+    to: str = ""
+    recheck: tuple[int | None, ...] = ()
     levels: Mapping[str, Ends] = field(default_factory=dict)
     fires: tuple[str, ...] = ()
     not_fires: tuple[str, ...] = ()
@@ -63,7 +75,7 @@ Fault = tuple[Place, str]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One worked case; `answers` holds what the person answered, asked or not."""
+    """One worked case; `answers` holds what the person answered on the day `authored`, asked or not."""
 
     name: str
     about: str
@@ -71,12 +83,13 @@ class Case:
     answers: AnswersByLink
     chart: AnswersByLink
     expect: Expectation
+    authored: date = AUTHORED
 
     def faults(self, result: Result) -> tuple[str, ...]:
         """Returns what the case expects and the result does not say, a sentence each."""
         expect = self.expect
-        intervals = _interval_faults(expect, result)
-        return (*intervals, *_list_faults(expect, result), *_count_faults(expect, result))
+        found = *_interval_faults(expect, result), *_date_faults(expect, result)
+        return (*found, *_list_faults(expect, result), *_count_faults(expect, result))
 
 
 def cases_from(written: Written, form: Form) -> tuple[tuple[Case, ...], tuple[str, ...]]:
@@ -110,6 +123,7 @@ def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
         answers={**inherited, **answers},
         chart={**({} if like is None else like.chart), **chart},
         expect=reader.expectation(entry.expect),
+        authored=reader.day(entry.authored, AUTHORED if like is None else like.authored),
     )
 
 
@@ -135,6 +149,14 @@ class _Reader:
                     self.faults.append(((key, link_id), str(fault)))
         return answers
 
+    def day(self, written: str, inherited: date) -> date:
+        """Returns the day on which the person answered."""
+        try:
+            return date.fromisoformat(written) if written else inherited
+        except ValueError:
+            self.faults.append((("authored",), "expected a day, such as 2026-11-01"))
+            return inherited
+
     def expectation(self, values: Mapping[str, Any]) -> Expectation:
         """Returns what the case expects."""
         ladders = {outcome.code: outcome.levels for outcome in self.written.outcomes}
@@ -149,6 +171,9 @@ class _Reader:
         levels = {code: value(code, partial(_ends, ladder), None) for code, ladder in ladders.items()}
         return Expectation(
             tier=value("tier", partial(_ends, [tier.code for tier in self.written.tiers]), None),
+            date=value("date", _days, ()),
+            to=value("to", partial(_name, self.written.addressees), ""),
+            recheck=value("recheck", _days, ()),
             levels={code: ends for code, ends in levels.items() if ends is not None},
             fires=value("fires", rules, ()),
             not_fires=value("not-fires", rules, ()),
@@ -251,6 +276,16 @@ def _names(known: Collection[str], value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _name(known: Collection[str], value: Any) -> str:
+    return _names(known, [value])[0]
+
+
+def _days(value: Any) -> tuple[int | None]:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise _Unexpected("expected a whole number of days after the response, or null for no date")
+    return (value,)
+
+
 def _true_or_false(value: Any) -> bool:
     if not isinstance(value, bool):
         raise _Unexpected("expected true or false")
@@ -297,6 +332,23 @@ def _interval_faults(expect: Expectation, result: Result) -> Iterator[str]:
         yield f"settled: expected {expect.settled}, found {result.settled}".lower()
 
 
+def _date_faults(expect: Expectation, result: Result) -> Iterator[str]:
+    due = result.due
+    pairs = (
+        ("date", expect.date, None if due is None else due.days),
+        ("recheck", expect.recheck, result.recheck),
+    )
+    for key, expected, found in pairs:
+        if expected and expected != (found,):
+            yield f"{key}: expected {_in_days(expected[0])}, found {_in_days(found)}"
+    if expect.to and (due is None or due.to != expect.to):
+        yield f"to: expected {expect.to}, found {'nobody' if due is None else due.to or 'nobody'}"
+
+
+def _in_days(days: int | None) -> str:
+    return "none" if days is None else f"{days} days"
+
+
 def _list_faults(expect: Expectation, result: Result) -> Iterator[str]:
     fired = {fired.rule.name for fired in result.fired} | {
         fired.rule.name for risk in result.risks for fired in risk.fired
@@ -327,7 +379,8 @@ def _open_faults(expected: tuple[str, ...], found: list[str]) -> Iterator[str]:
 
 def _count_faults(expect: Expectation, result: Result) -> Iterator[str]:
     for tally in result.tables:
-        counts = {"left": tally.left, "right": tally.right, "open": tally.open}
+        numbers = tally.left, tally.right, tally.open, tally.not_done
+        counts = dict(zip(COUNTS, numbers, strict=True))
         for key, count in expect.tables.get(tally.comparison.name, {}).items():
             if counts[key] != count:
                 yield f"tables: {tally.comparison.name}: expected {key} {count}, found {counts[key]}"

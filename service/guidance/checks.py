@@ -28,12 +28,11 @@ from service.guidance.conditions import (
     Switch,
     walk,
 )
-from service.guidance.model import Outcome, Parameter, Rule, Score, Written
+from service.guidance.faults import Expected, Fault, not_in_the_questionnaire, parameter_faults, unknown
+from service.guidance.model import Outcome, Parameter, Rule, Score, Tier, Written
 from service.guidance.options import CHOICES, NUMBERS, PLAIN, ZERO, Weights, codings_of, units_of, weights_of
 from service.guidance.schema import fault_line
-
-Fault = tuple[str, Place, str]
-"""The file, the place in it, and what was expected there."""
+from service.guidance.step_checks import step_faults
 
 
 class Checked:
@@ -68,6 +67,7 @@ def _faults_of(written: Written, form: Form) -> tuple[str, ...]:
     found = [
         *_name_faults(written, form),
         *_rule_faults(written),
+        *step_faults(written, form),
         *_condition_faults(written, form),
         *_score_faults(written, form),
         *_use_faults(written),
@@ -93,11 +93,6 @@ def _name_faults(written: Written, form: Form) -> Iterator[Fault]:
     yield from _worse(written)
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
-    """Returns what was expected where `name` is not known."""
-    return f"expected one of: {', '.join(known)}" if known else f"{name} is not known; none is defined"
-
-
 def _twice(file: str, place: Place, names: Iterable[str]) -> Iterator[Fault]:
     for name, count in Counter(names).items():
         if count > 1:
@@ -108,6 +103,7 @@ def _duplicates(written: Written) -> Iterator[Fault]:
     yield from _twice("guidance.yaml", ("tiers",), (tier.code for tier in written.tiers))
     yield from _twice("guidance.yaml", ("outcomes",), (outcome.code for outcome in written.outcomes))
     yield from _twice("guidance.yaml", ("promises",), (promise.name for promise in written.promises))
+    yield from _twice("guidance.yaml", ("redirects",), (redirect.name for redirect in written.redirects))
     exceptions = [exception.finding for exception in written.exceptions]
     yield from _twice("guidance.yaml", ("exceptions",), exceptions)
     yield from _twice("sources.yaml", (), (statement.id for statement in written.statements))
@@ -151,10 +147,10 @@ def _outcome(outcome: Outcome, levels: Collection[str]) -> Iterator[Fault]:
         yield "guidance.yaml", place, f"expected a name other than: {', '.join(RESERVED)}"
     for index, level in enumerate(outcome.levels):
         if level not in levels:
-            yield "guidance.yaml", (*place, "levels", index), _unknown(level, levels)
+            yield "guidance.yaml", (*place, "levels", index), unknown(level, levels)
     yield from _twice("guidance.yaml", (*place, "levels"), outcome.levels)
     if outcome.listed_from and outcome.listed_from not in outcome.levels:
-        yield "guidance.yaml", (*place, "listed", "from"), _unknown(outcome.listed_from, outcome.levels)
+        yield "guidance.yaml", (*place, "listed", "from"), unknown(outcome.listed_from, outcome.levels)
 
 
 def _unused_levels(written: Written) -> Iterator[Fault]:
@@ -169,10 +165,10 @@ def _kinds(written: Written) -> Iterator[Fault]:
     kinds = written.kinds
     for finding in written.findings:
         if finding.kind not in kinds:
-            yield "findings.yaml", (finding.name, "kind"), _unknown(finding.kind, kinds)
+            yield "findings.yaml", (finding.name, "kind"), unknown(finding.kind, kinds)
     for rule in written.rules:
         if rule.kind and rule.kind not in kinds:
-            yield "rules.yaml", (rule.name, "kind"), _unknown(rule.kind, kinds)
+            yield "rules.yaml", (rule.name, "kind"), unknown(rule.kind, kinds)
 
 
 def _promises(written: Written) -> Iterator[Fault]:
@@ -180,11 +176,11 @@ def _promises(written: Written) -> Iterator[Fault]:
     for promise in written.promises:
         if promise.tier and promise.tier not in tiers:
             key = "tier" if promise.form == "only-if" else "tier-at-least"
-            yield "guidance.yaml", ("promises", promise.name, key), _unknown(promise.tier, tiers)
+            yield "guidance.yaml", ("promises", promise.name, key), unknown(promise.tier, tiers)
         for index, kind in enumerate(promise.kinds):
             if kind not in written.kinds:
                 place = ("promises", promise.name, promise.form, index)
-                yield "guidance.yaml", place, _unknown(kind, written.kinds)
+                yield "guidance.yaml", place, unknown(kind, written.kinds)
 
 
 def _exceptions(written: Written) -> Iterator[Fault]:
@@ -206,7 +202,7 @@ def _tables(written: Written) -> Iterator[Fault]:
         yield from _twice("comparisons.yaml", (table.name, "rows"), (row.name for row in table.rows))
         for side, head in (("left", table.left), ("right", table.right)):
             if head.outcome and head.outcome not in outcomes:
-                yield "comparisons.yaml", (table.name, side, "outcome"), _unknown(head.outcome, outcomes)
+                yield "comparisons.yaml", (table.name, side, "outcome"), unknown(head.outcome, outcomes)
 
 
 def _worse(written: Written) -> Iterator[Fault]:
@@ -240,9 +236,6 @@ def _is_plain(parameter: Parameter) -> bool:
 
 # Conditions: every answer, option, score, band and parameter that they name exists and fits.
 
-Expected = Iterator[tuple[Place, str]]
-"""What is wrong with one condition: keys below it, and what was expected."""
-
 
 def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
     """Yields what is wrong with any condition of any file."""
@@ -265,7 +258,7 @@ def _faults(condition: Condition, written: Written, form: Form) -> Expected:
     if isinstance(condition, InBand | Scored):
         return _score(condition, written)
     if isinstance(condition, Switch):
-        return _parameter(condition.parameter, "switch", (), written)
+        return parameter_faults(condition.parameter, "switch", (), written)
     if isinstance(condition, AtTier | AtLevel):
         return _result(condition, written)
     return _group(condition, written)
@@ -279,15 +272,11 @@ def _named(condition: Named, written: Written) -> Expected:
 def _answer(condition: Is | Answered | Measured, written: Written, form: Form) -> Expected:
     question = form.questions.get(condition.link_id)
     if question is None:
-        yield ("answer",), _not_in_the_questionnaire(condition.link_id)
+        yield ("answer",), not_in_the_questionnaire(condition.link_id)
     elif isinstance(condition, Is):
         yield from _options(condition, question, written)
     elif isinstance(condition, Measured):
         yield from _measured(condition, question, written)
-
-
-def _not_in_the_questionnaire(link_id: str) -> str:
-    return f"expected the linkId of a question; {link_id} is not in the questionnaire"
 
 
 def _options(condition: Is, question: Question, written: Written) -> Expected:
@@ -317,26 +306,17 @@ def _measured(condition: Measured, question: Question, written: Written) -> Expe
 
 
 def _compared(name: str, comparison: str, written: Written) -> Expected:
-    return _parameter(name, COMPARISONS[comparison], (comparison,), written)
-
-
-def _parameter(name: str, edge: str, keys: Place, written: Written) -> Expected:
-    parameter = written.parameters.get(name)
-    if parameter is None:
-        yield (*keys, "parameter"), f"expected a parameter of guidance.yaml; {name} is not one"
-    elif parameter.edge != edge:
-        expected = f"expected a parameter with the edge {edge}; that of {name} is {parameter.edge}"
-        yield (*keys, "parameter"), expected
+    return parameter_faults(name, COMPARISONS[comparison], (comparison,), written)
 
 
 def _score(condition: InBand | Scored, written: Written) -> Expected:
     bands = {score.name: [band.name for band in score.bands] for score in written.scores}
     if condition.score not in bands:
-        yield ("score",), _unknown(condition.score, bands)
+        yield ("score",), unknown(condition.score, bands)
     elif isinstance(condition, InBand):
         for band in condition.bands:
             if band not in bands[condition.score]:
-                yield ("band",), _unknown(band, bands[condition.score])
+                yield ("band",), unknown(band, bands[condition.score])
     if isinstance(condition, Scored):
         yield from _compared(condition.parameter, condition.comparison, written)
 
@@ -345,13 +325,13 @@ def _result(condition: AtTier | AtLevel, written: Written) -> Expected:
     if isinstance(condition, AtTier):
         tiers = [tier.code for tier in written.tiers]
         if condition.tier not in tiers:
-            yield (f"tier-{condition.comparison}",), _unknown(condition.tier, tiers)
+            yield (f"tier-{condition.comparison}",), unknown(condition.tier, tiers)
         return
     levels = {outcome.code: outcome.levels for outcome in written.outcomes}
     if condition.outcome not in levels:
-        yield ("level", "outcome"), _unknown(condition.outcome, levels)
+        yield ("level", "outcome"), unknown(condition.outcome, levels)
     elif condition.level not in levels[condition.outcome]:
-        yield ("level", "at-least"), _unknown(condition.level, levels[condition.outcome])
+        yield ("level", "at-least"), unknown(condition.level, levels[condition.outcome])
 
 
 def _group(group: Group, written: Written) -> Expected:
@@ -359,7 +339,7 @@ def _group(group: Group, written: Written) -> Expected:
         yield (), "expected each condition once"
     if group.word != "at-least":
         return
-    yield from _parameter(group.parameter, "at least", ("at-least",), written)
+    yield from parameter_faults(group.parameter, "at least", ("at-least",), written)
     parameter = written.parameters.get(group.parameter)
     if parameter is not None and not _is_count(parameter, len(group.parts)):
         expected = f"expected a whole number from 1 to {len(group.parts)} in {parameter.name}"
@@ -379,7 +359,7 @@ def _rule_faults(written: Written) -> Iterator[Fault]:
     tiers = [tier.code for tier in written.tiers]
     for rule in written.rules:
         if rule.tier and rule.tier not in tiers:
-            yield "rules.yaml", (rule.name, "tier"), _unknown(rule.tier, tiers)
+            yield "rules.yaml", (rule.name, "tier"), unknown(rule.tier, tiers)
         if rule.outcome:
             yield from _risk(rule, written)
     yield from _unreached_tiers(written)
@@ -390,9 +370,9 @@ def _rule_faults(written: Written) -> Iterator[Fault]:
 def _risk(rule: Rule, written: Written) -> Iterator[Fault]:
     outcomes = {outcome.code: outcome.levels for outcome in written.outcomes}
     if rule.outcome not in outcomes:
-        yield "rules.yaml", (rule.name, "risk", "outcome"), _unknown(rule.outcome, outcomes)
+        yield "rules.yaml", (rule.name, "risk", "outcome"), unknown(rule.outcome, outcomes)
     elif rule.level not in outcomes[rule.outcome]:
-        yield "rules.yaml", (rule.name, "risk", "level"), _unknown(rule.level, outcomes[rule.outcome])
+        yield "rules.yaml", (rule.name, "risk", "level"), unknown(rule.level, outcomes[rule.outcome])
 
 
 def _unreached_tiers(written: Written) -> Iterator[Fault]:
@@ -443,7 +423,7 @@ def _item_faults(score: Score, form: Form) -> Iterator[Fault]:
         question = form.questions.get(link_id)
         place = (score.name, "sum-of", index)
         if question is None:
-            yield _FILE, place, _not_in_the_questionnaire(link_id)
+            yield _FILE, place, not_in_the_questionnaire(link_id)
         elif not any(option.weight is not None for option in question.options):
             yield _FILE, place, "expected a question whose options have weights (itemWeight or ordinalValue)"
         elif link_id in score.items[:index]:
@@ -594,11 +574,17 @@ def _unused_findings(written: Written) -> Iterator[Fault]:
 
 def _unused_parameters(written: Written) -> Iterator[Fault]:
     used = {name for _, _, condition in written.conditions() for name in _parameters(condition)}
+    used |= {name for tier in written.tiers for name in (tier.within, *_of_recheck(tier))}
+    used |= {rule.within for rule in written.rules}
     bands = [band for score in written.scores for band in score.bands]
     used |= {end for band in bands for end in (band.low, band.high) if isinstance(end, str)}
     for name in written.parameters:
         if name not in used:
             yield "guidance.yaml", ("parameters", name), "nothing reads it; expected a use, or to be left out"
+
+
+def _of_recheck(tier: Tier) -> tuple[str, ...]:
+    return () if tier.recheck is None else (tier.recheck.until, tier.recheck.otherwise)
 
 
 def _parameters(condition: Condition) -> Iterator[str]:

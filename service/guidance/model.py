@@ -22,10 +22,14 @@ Origin = str
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """Wording for the two readers; either may be empty where the text is not for that reader."""
+    """Wording for the two readers; either may be empty where the text is not for that reader.
+
+    `patient_unsure` is what a patient reads where an answer of not sure made it hold; empty: the same.
+    """
 
     patient: str
     clinician: str
+    patient_unsure: str = ""
 
     @property
     def to_clinician(self) -> str:
@@ -85,8 +89,29 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Recheck:
+    """When to look again: on a day counted from when something began, or so long after the response.
+
+    Args:
+        answer: linkId of the question that says how long ago it began.
+        until, otherwise: names of parameters: the day after the beginning; where that is past, the time
+            after the response.
+    """
+
+    answer: str
+    until: str
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
-    """One step of the triage ladder; `rank` is its position in the file: 0 is the lowest."""
+    """One step of the triage ladder; `rank` is its position in the file: 0 is the lowest.
+
+    Args:
+        within: the parameter that is its latest date, counted from the response; empty: it has none.
+        to: the addressee whom it is for, or empty.
+        overlay: it is a safety step, laid over the others: at it nobody is asked to go on answering.
+    """
 
     code: str
     rank: int
@@ -95,6 +120,20 @@ class Tier:
     says: Says
     origin: Origin
     sources: tuple[str, ...]
+    within: str = ""
+    to: str = ""
+    recheck: Recheck | None = None
+    overlay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A condition under which a step is for another addressee; its rank and its date stay as they are."""
+
+    name: str
+    when: Condition
+    tier: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +185,8 @@ class Promise:
     """What must hold for every response; which fields are filled depends on `form`.
 
     Args:
-        form: `tier-at-least` (when, tier), `only-if` (tier, when), `never-changes-tier` (kinds) or
-            `never-lowers-tier` (kinds).
+        form: `tier-at-least` (when, tier), `only-if` (tier, when), `never-changes-tier` (kinds),
+            `never-lowers-tier` (kinds) or `never-later` (kinds).
     """
 
     name: str
@@ -198,6 +237,9 @@ class Rule:
         tier: code of the tier that it fires, or empty.
         outcome, level: codes of the outcome and of the level that it fires, or empty.
         priority: a word that raises priority inside a tier (`expedited`), or empty.
+        within, to: its own latest date (a parameter) and its own addressee; empty: those of its tier.
+        shows: linkIds whose answers stand behind its words.
+        beside: rules that say what it says and more: where one of them fired, a patient reads only that.
     """
 
     name: str
@@ -210,6 +252,10 @@ class Rule:
     says: Says
     origin: Origin
     sources: tuple[str, ...]
+    within: str = ""
+    to: str = ""
+    shows: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +269,19 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a comparison table. `informs_only` says why no answer can match it, else empty."""
+    """One row of a comparison table.
+
+    Args:
+        informs_only: why no answer can match it, else empty.
+        not_done: when what it compares was not done; None where that cannot be.
+    """
 
     name: str
     feature: str
     left: Side
     right: Side
     informs_only: str
+    not_done: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +360,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class CaseEntry:
-    """One worked case as written: `answers`, `chart` and `expect` are still plain values."""
+    """One worked case as written: `answers`, `chart` and `expect` are still plain values.
+
+    `authored` is the day on which the person answered; empty: a fixed one.
+    """
 
     name: str
     about: str
@@ -317,6 +372,7 @@ class CaseEntry:
     answers: Mapping[str, Any]
     chart: Mapping[str, Any]
     expect: Mapping[str, Any]
+    authored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +383,8 @@ class Written:
         words: option codes by alias.
         levels: the vocabulary of levels, by code.
         kinds: by kind of finding or rule, whether it is a red flag.
+        addressees: whom a step or a rule can be for: their words, by name.
+        redirects: in the order in which they count; the first that holds decides.
     """
 
     identity: Identity
@@ -346,6 +404,8 @@ class Written:
     contradictions: tuple[Contradiction, ...]
     scores: tuple[Score, ...]
     cases: tuple[CaseEntry, ...]
+    addressees: Mapping[str, Says] = field(default_factory=dict)
+    redirects: tuple[Redirect, ...] = ()
 
     def ladder(self, outcome: Outcome) -> tuple[Level, ...]:
         """Returns the levels of an outcome, lowest first."""
@@ -359,6 +419,11 @@ class Written:
     def number(self, end: Decimal | str) -> Decimal:
         """Returns one end of a band: the number itself, or that of the parameter it names."""
         return end if isinstance(end, Decimal) else Decimal(self.parameters[end].value)
+
+    def days_of(self, rule: Rule) -> int | None:
+        """Returns the latest date of a rule in days after the response: its own, else that of its tier."""
+        within = rule.within or next((tier.within for tier in self.tiers if tier.code == rule.tier), "")
+        return int(self.parameters[within].value) if within else None
 
     def conditions(self) -> Iterator[tuple[str, Place, Condition]]:
         """Yields every condition with the file and the place where it stands."""
@@ -374,6 +439,11 @@ class Written:
         for contradiction in self.contradictions:
             for index, part in enumerate(contradiction.between):
                 yield "contradictions.yaml", (contradiction.name, "between", index), part
+        yield from self._conditions_of_guidance()
+
+    def _conditions_of_guidance(self) -> Iterator[tuple[str, Place, Condition]]:
+        for redirect in self.redirects:
+            yield "guidance.yaml", ("redirects", redirect.name, "when"), redirect.when
         for promise in self.promises:
             if promise.when is not None:
                 key = "only-if" if promise.form == "only-if" else "when"
@@ -385,6 +455,8 @@ class Written:
                 for key, side in (("left", row.left), ("right", row.right)):
                     if side.when is not None:
                         yield "comparisons.yaml", (comparison.name, row.name, key, "when"), side.when
+                if row.not_done is not None:
+                    yield "comparisons.yaml", (comparison.name, row.name, "not-done"), row.not_done
 
 
 # Answers that do not fit the others: what is said about them where no author has written it.

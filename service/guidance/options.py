@@ -21,6 +21,9 @@ NOT_SURE = "not-sure"
 PLAIN = "1"
 """The unit of a plain number."""
 
+DAY = "d"
+"""The unit of dates that are counted from the response."""
+
 ZERO = Decimal(0)
 
 

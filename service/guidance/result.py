@@ -24,10 +24,28 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule that holds, with the linkIds of the answers that made it hold, in form order."""
+    """A rule that holds, with the linkIds of the answers that made it hold, in form order.
+
+    Args:
+        days: its latest date, in days after the response; None where it has none.
+        to: the addressee whom it is for, or empty.
+        unsure: it holds because of an answer of not sure.
+    """
 
     rule: Rule
     answers: tuple[str, ...]
+    days: int | None = None
+    to: str = ""
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A latest date: so many days after the response, for whom, and the rule that says so."""
+
+    days: int
+    to: str
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,7 @@ class OpenQuestion:
 
 @dataclass(frozen=True, slots=True)
 class RowTally:
-    """A row of a table and its state: `left`, `right`, `both`, `neither`, `open` or `informs-only`."""
+    """A row of a table and its state: left, right, both, neither, not-done, open or informs-only."""
 
     row: Row
     state: str
@@ -67,10 +85,10 @@ class RowTally:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """A table: rows matched on each side, rows answered, rows open.
+    """A table: rows matched on each side, rows answered, rows open, rows whose examination was not done.
 
-    `both` counts as matched on either side; `answered` is every row that is not open and not
-    informs-only.
+    `both` counts as matched on either side; `answered` is every row that is not open, not not-done
+    and not informs-only.
     """
 
     comparison: Comparison
@@ -79,6 +97,7 @@ class Tally:
     right: int
     answered: int
     open: int
+    not_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +125,11 @@ class Result:
         contradictions: those that hold.
         ignored: linkIds of answers that were sent for items that are not enabled and did not count.
         advice: ordered by relevance: conditional advice that applies first, then general.
-        settled: tier and every risk level are settled.
+        settled: tier, date and every risk level are settled.
+        due: the earliest date of all reasons that fired; None where none has a date.
+        step_due: the earliest date of the reasons that fired the tier itself.
+        date_settled: the tier is settled, and nothing that is open could bring the date forward.
+        recheck: when to look again, in days after the response; only at a tier that says so.
     """
 
     tier: Interval
@@ -121,3 +144,7 @@ class Result:
     advice: tuple[Advice, ...]
     ignored: tuple[str, ...]
     settled: bool
+    due: Due | None = None
+    step_due: Due | None = None
+    date_settled: bool = True
+    recheck: int | None = None

@@ -48,6 +48,8 @@ from service.guidance.model import (
     Outcome,
     Parameter,
     Promise,
+    Recheck,
+    Redirect,
     Row,
     Rule,
     Says,
@@ -73,17 +75,37 @@ class Worded(Shape):
             raise ValidationError("expected words for the patient, the clinician or both", "patient")
 
 
+class ParameterName(Strict[str]):
+    """`{parameter: name}`; loads to the name."""
+
+    expected = "expected {parameter: name}; every number is a parameter of guidance.yaml"
+
+    def _takes(self, value: Any) -> bool:
+        return isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
+
+    def _read(self, value: Any) -> str:
+        return str(value["parameter"])
+
+
 class SaysShape(Worded):
-    """Words for one or both readers."""
+    """Words for one or both readers, and for a patient who was not sure."""
 
     makes = Says
 
     patient = Text(load_default="")
     clinician = Text(load_default="")
+    patient_unsure = Text(load_default="", data_key="patient-unsure")
+
+    @validates_schema
+    def _unsure_has_a_counterpart(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data["patient_unsure"] and not data["patient"]:
+            raise ValidationError("expected only beside words for the patient who was sure", "patient-unsure")
 
 
-class ReadersShape(SaysShape):
+class ReadersShape(Shape):
     """Words for both readers."""
+
+    makes = Says
 
     patient = Text(required=True)
     clinician = Text(required=True)
@@ -145,6 +167,10 @@ class RuleShape(Sourced):
     tier = Name(load_default="")
     risk = Part(RiskShape, load_default=None)
     priority = Name(load_default="")
+    within = ParameterName(load_default="")
+    to = Name(load_default="")
+    shows = ListOf(Word(), load_default=())
+    beside = ListOf(Name(), load_default=())
     says = Part(SaysShape, required=True)
 
     @validates_schema
@@ -168,8 +194,12 @@ def _rule_faults(data: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "otherwise", ["expected a condition; only a rule for a risk may say otherwise"]
     elif data["risk"] is None and not data["kind"]:
         yield "kind", ["is missing; expected a kind for a rule that fires a tier"]
-    elif data["risk"] is not None and data["priority"]:
-        yield "priority", ["expected only in a rule that fires a tier"]
+    elif data["risk"] is not None:
+        for key in ("priority", "within", "to", "shows", "beside"):
+            if data[key]:
+                yield key, ["expected only in a rule that fires a tier"]
+        if data["says"].patient_unsure:
+            yield "says", ["expected patient-unsure only in a rule that fires a tier"]
 
 
 class AdviceShape(Saying, Sourced):
@@ -234,10 +264,13 @@ class RowShape(Shape):
     left = Part(SideShape, required=True)
     right = Part(SideShape, required=True)
     informs_only = Text(load_default="", data_key="informs-only")
+    not_done = ConditionField(load_default=None, data_key="not-done")
 
     @validates_schema
     def _can_match(self, data: Mapping[str, Any], **_: Any) -> None:
         matches = data["left"].when is not None or data["right"].when is not None
+        if data["not_done"] is not None and not matches:
+            raise ValidationError("expected only in a row that can match", "not-done")
         if matches and data["informs_only"]:
             raise ValidationError("expected no condition in a row that only informs", "informs-only")
         if not matches and not data["informs_only"]:
@@ -301,9 +334,10 @@ class CaseShape(Shape):
     about = Text(required=True)
     like = Name(load_default="")
     status = Choice("completed", "in-progress", "amended", load_default="completed")
+    authored = Text(load_default="")
     answers = ByName(keys=Word(), values=Anything(allow_none=True), load_default=dict)
     chart = ByName(keys=Word(), values=Anything(), load_default=dict)
-    expect = ByName(keys=Name(), values=Anything(), required=True)
+    expect = ByName(keys=Name(), values=Anything(allow_none=True), required=True)
 
 
 # The shape of guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
@@ -353,14 +387,43 @@ class LevelShape(Shape):
     coding = Part(CodingShape, load_default=None)
 
 
+class AddresseeShape(ReadersShape):
+    """Words for whom a step or a reason is."""
+
+
+class RecheckShape(Shape):
+    """When to look again."""
+
+    makes = Recheck
+
+    answer = Word(required=True)
+    until = ParameterName(required=True)
+    otherwise = ParameterName(required=True, data_key="else")
+
+
 class TierShape(Saying, Sourced):
     """One step of the triage ladder; its rank is its position in the list."""
 
     code = Name(required=True, data_key="tier")
     display = Text(required=True)
     target = Text(required=True)
+    within = ParameterName(load_default="")
+    to = Name(load_default="")
+    recheck = Part(RecheckShape, load_default=None)
+    overlay = TrueOrFalse(load_default=False)
     patient = Text(required=True)
     clinician = Text(required=True)
+
+
+class RedirectShape(Shape):
+    """A condition under which a step is for another addressee."""
+
+    makes = Redirect
+
+    name = Name(required=True, data_key="redirect")
+    when = ConditionField(required=True)
+    tier = Name(required=True)
+    to = Name(required=True)
 
 
 class ListedField(Strict[str]):
@@ -407,7 +470,7 @@ class ExceptionShape(Shape):
 
 
 class PromiseShape(Shape):
-    """What must hold for every response: one of four forms, told apart by their keys."""
+    """What must hold for every response: one of five forms, told apart by their keys."""
 
     makes = Promise
 
@@ -418,12 +481,14 @@ class PromiseShape(Shape):
     tier_at_least = Name(load_default="", data_key="tier-at-least")
     never_changes_tier = ListOf(Name(), load_default=(), data_key="never-changes-tier")
     never_lowers_tier = ListOf(Name(), load_default=(), data_key="never-lowers-tier")
+    never_later = ListOf(Name(), load_default=(), data_key="never-later")
 
     @validates_schema
     def _has_one_form(self, data: Mapping[str, Any], **_: Any) -> None:
         if _form(data) == "":
-            forms = "when and tier-at-least, tier and only-if, never-changes-tier, never-lowers-tier"
-            raise ValidationError(f"expected one of these forms: {forms}", "promise")
+            lists = "never-changes-tier, never-lowers-tier, never-later"
+            forms = f"expected one of these forms: when and tier-at-least, tier and only-if, {lists}"
+            raise ValidationError(forms, "promise")
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -431,7 +496,7 @@ class PromiseShape(Shape):
             "form": _form(data),
             "tier": data["tier"] or data["tier_at_least"],
             "when": data["when"] or data["only_if"],
-            "kinds": data["never_changes_tier"] or data["never_lowers_tier"],
+            "kinds": data["never_changes_tier"] or data["never_lowers_tier"] or data["never_later"],
         }
 
 
@@ -440,6 +505,7 @@ _FORMS = {
     frozenset({"tier", "only_if"}): "only-if",
     frozenset({"never_changes_tier"}): "never-changes-tier",
     frozenset({"never_lowers_tier"}): "never-lowers-tier",
+    frozenset({"never_later"}): "never-later",
 }
 
 
@@ -464,7 +530,9 @@ class GuidanceShape(Shape):
     words = ByName(keys=Name(), values=Word(), load_default=dict)
     terminology = Text(required=True)
     parameters = ByName(keys=Name(), values=Part(ParameterShape), load_default=dict)
+    addressees = ByName(keys=Name(), values=Part(AddresseeShape), load_default=dict)
     tiers = Part(TierShape, many=True, required=True)
+    redirects = Part(RedirectShape, many=True, load_default=())
     levels = ByName(keys=Name(), values=Part(LevelShape), load_default=dict)
     outcomes = Part(OutcomeShape, many=True, load_default=())
     kinds = ByName(keys=Name(), values=Part(KindShape), required=True)
@@ -481,6 +549,8 @@ class GuidanceShape(Shape):
             "outcomes": data["outcomes"],
             "kinds": {name: kind["red_flag"] for name, kind in data["kinds"].items()},
             "exceptions": data["exceptions"],
+            "addressees": data["addressees"],
+            "redirects": data["redirects"],
             "promises": data["promises"],
         }
 
@@ -518,7 +588,7 @@ _LISTS: Mapping[str, tuple[str, type[Schema]]] = {
 """File stem: the key that names an entry, and the shape of an entry."""
 
 _OPTIONAL = ("scores",)
-_NAMING = (*(key for key, _ in _LISTS.values()), "row", "band", "promise", "tier", "outcome")
+_NAMING = (*(key for key, _ in _LISTS.values()), "row", "band", "promise", "redirect", "tier", "outcome")
 """Keys that name an entry of a list; where an entry has several, the first of these."""
 
 

@@ -26,7 +26,7 @@ class Value(NamedTuple):
 
 
 TRUE, FALSE = z3.BoolVal(val=True), z3.BoolVal(val=False)
-PRESENT, ABSENT = Value(TRUE, TRUE), Value(FALSE, FALSE)
+PRESENT, UNKNOWN, ABSENT = Value(TRUE, TRUE), Value(FALSE, TRUE), Value(FALSE, FALSE)
 
 
 class Encoding:

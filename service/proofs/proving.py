@@ -10,7 +10,7 @@ import z3
 from service.guidance import Guidance
 from service.guidance.conditions import AskedWhen
 from service.guidance.model import Outcome, Promise
-from service.proofs.encoding import ABSENT, FALSE, PRESENT, TRUE, Encoding, Value
+from service.proofs.encoding import ABSENT, FALSE, PRESENT, TRUE, UNKNOWN, Encoding, Value
 
 
 def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
@@ -58,7 +58,10 @@ class Report:
         return (*[proof.line for proof in self.failed], f"{proved} of {len(self.proofs)} promises proved")
 
 
-# The ends of the tier as formulas, and how a broken promise is shown.
+# The ends of the tier and of the date as formulas, and how a broken promise is shown.
+
+Reached = tuple[z3.BoolRef, z3.BoolRef]
+"""Whether a rank, or a date, is reached: for one set of values, and for another."""
 
 
 class _TierEnds:
@@ -79,7 +82,7 @@ class _TierEnds:
         """Whether the upper end of the tier is this rank or higher."""
         return self._any(rank, 1)
 
-    def beside(self, other: _TierEnds) -> Iterator[tuple[z3.BoolRef, z3.BoolRef]]:
+    def beside(self, other: _TierEnds) -> Iterator[Reached]:
         """Yields for every rank and end of the tier: whether it is reached here, and in the other."""
         for rank in range(1, len(self.ranks)):
             yield self.at_least(rank), other.at_least(rank)
@@ -95,6 +98,29 @@ class _TierEnds:
         rules = [rule for rule in self.rules if self.ranks[rule.tier] >= rank]
         found = [self.values[self.nodes[rule.name]][end] for rule in rules]
         return z3.Or(found) if found else FALSE
+
+
+class _DateEnds:
+    """Both ends of the date: that of the reasons that hold, and the earliest that could still hold."""
+
+    def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
+        written = encoding.guidance.written
+        self.nodes = encoding.guidance.graph.rules
+        self.values = values
+        self.days = {
+            rule.name: days
+            for rule in written.rules
+            if rule.name not in without and (days := written.days_of(rule)) is not None
+        }
+
+    def beside(self, other: _DateEnds) -> Iterator[Reached]:
+        """Yields for every date and end: whether it is reached here, and in the other."""
+        for day in sorted(set(self.days.values())):
+            for end in (0, 1):
+                yield self._by(day, end), other._by(day, end)
+
+    def _by(self, day: int, end: int) -> z3.BoolRef:
+        return z3.Or([self.values[self.nodes[name]][end] for name, days in self.days.items() if days <= day])
 
 
 def _impossible(encoding: Encoding, promise: str, broken: z3.BoolRef) -> Proof:
@@ -138,6 +164,8 @@ def _promise_proofs(encoding: Encoding) -> Iterator[Proof]:
             yield from _never_lowers(encoding, promise.name, promise.kinds)
         elif promise.form == "never-changes-tier":
             yield from _never_changes(encoding, promise)
+        elif promise.form == "never-later":
+            yield from _never_later(encoding, promise)
         else:
             yield _about_a_tier(encoding, promise)
     if not any(promise.form == "never-lowers-tier" for promise in written.promises):
@@ -157,14 +185,35 @@ def _about_a_tier(encoding: Encoding, promise: Promise) -> Proof:
 
 def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iterator[Proof]:
     """Yields for each finding: once absent, its presence would lower neither end of the tier."""
-    exceptions = {exception.finding: exception.cancels for exception in encoding.guidance.written.exceptions}
     for finding, node in _findings_of(encoding, kinds):
         changed = encoding.with_finding(node, PRESENT)
-        without = exceptions.get(finding, ())
+        without = _cancelled_by(encoding, finding)
         before, after = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
         lowered = [z3.And(reached, z3.Not(kept)) for reached, kept in before.beside(after)]
         broken = z3.And(z3.Not(encoding.values[node].possible), z3.Or(lowered))
         yield _impossible(encoding, f"{name}: {finding} never lowers the tier", broken)
+
+
+def _never_later(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
+    """Yields for each finding: from absent to unsure, or to present, neither end gets lower or later."""
+    for finding, node in _findings_of(encoding, promise.kinds):
+        without = _cancelled_by(encoding, finding)
+        real = encoding.values[node]
+        steps = (z3.Not(real.possible), UNKNOWN), (z3.Not(real.present), PRESENT)
+        broken = [
+            z3.And(before, z3.Or(_worsened(encoding, encoding.with_finding(node, after), without)))
+            for before, after in steps
+        ]
+        words = f"{promise.name}: {finding}, unsure or present, neither lowers the tier nor makes it later"
+        yield _impossible(encoding, words, z3.Or(broken))
+
+
+def _worsened(encoding: Encoding, changed: list[Value], without: Collection[str]) -> list[z3.BoolRef]:
+    """Returns every way in which an end of the tier would be lower, or one of the date later."""
+    tier = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
+    date = _DateEnds(encoding, encoding.values, without), _DateEnds(encoding, changed, without)
+    reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
+    return [z3.And(before, z3.Not(after)) for before, after in reached]
 
 
 def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
@@ -174,6 +223,11 @@ def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
         absent = _TierEnds(encoding, encoding.with_finding(node, ABSENT))
         differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
         yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
+
+
+def _cancelled_by(encoding: Encoding, finding: str) -> Collection[str]:
+    exceptions = encoding.guidance.written.exceptions
+    return next((exception.cancels for exception in exceptions if exception.finding == finding), ())
 
 
 def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[str, int]]:
