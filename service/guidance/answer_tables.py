@@ -113,7 +113,7 @@ class AnswerTable(dict[Answer, int]):
     all options possible, for it may mean the same as one of them.
     """
 
-    __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered")
+    __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered", "unsure")
 
     def __init__(self, question: Question, place: int, tests: Tests, written: Written) -> None:
         answered = both(union(sets for atom, sets in tests if isinstance(atom.test, Answered)))
@@ -124,6 +124,8 @@ class AnswerTable(dict[Answer, int]):
         """The bit of this question in masks of questions."""
         self.unanswered = union(sets for _, sets in tests) << 1
         """What is possible while the question is open."""
+        self.unsure = frozenset(unsure_codings(question, written.words))
+        """The options that mean not sure."""
         self._otherwise = answered | union(sets for _, _, sets in options) << 1
         self._cuts = tuple(
             _cut(atom.test, sets, written) for atom, sets in tests if isinstance(atom.test, Measured)

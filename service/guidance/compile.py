@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from service.datatypes.form import Form
 from service.guidance.answer_tables import AnswerTable, AnswerTables, ScoreTable
@@ -20,21 +21,25 @@ from service.guidance.model import (
     Row,
     Rule,
     Score,
+    Tier,
     Written,
     unfit_answers,
 )
 from service.guidance.options import weights_of
-from service.guidance.result import Fired, Interval, Risk, RowTally
+from service.guidance.result import Due, Fired, Interval, Risk, RowTally
 from service.guidance.tables import (
     COUNT_BITS,
     AdviceTable,
     ComparisonTable,
     Compiled,
     ContradictionTable,
+    DateTable,
     Ladders,
     NodeSupport,
     OutcomeTable,
-    RowStates,
+    RecheckTable,
+    RedirectTable,
+    RowState,
     RuleBlock,
     RuleTable,
     Support,
@@ -46,7 +51,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
     rows = [node for nodes in graph.rows.values() for node in nodes]
-    derived = graph.below([*graph.findings.values(), *graph.rules.values(), *rows])
+    derived = graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
     detected = graph.below(graph.contradictions) - frozenset(graph.contradictions)
     always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
     block = _rule_block(source)
@@ -67,6 +72,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         derive=program(graph, source.closure, derived),
         advise=program(graph, source.closure, graph.below(graph.advice) - derived),
         tiers=written.tiers,
+        rechecks=tuple(_recheck_table(written, tier) for tier in written.tiers),
         block=block,
         outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
         contradictions=tuple(
@@ -286,46 +292,43 @@ def _red_flags(source: _Source, reads: list[int]) -> int:
     return mask
 
 
-# The side-by-side comparisons: the states of two rows by the byte of their bits.
+# The side-by-side comparisons: the states of each row by the byte of its bits.
+
+ROW_NODES = 4
+"""Nodes of a row: left, right, not done, and a spare one."""
 
 
 def _comparison_table(source: _Source, comparison: Comparison) -> ComparisonTable:
     nodes = source.graph.rows[comparison.name]
-    rows = comparison.rows
     return ComparisonTable(
         comparison=comparison,
         start=2 * nodes[0] if nodes else 0,
         mask=both(certain(range(len(nodes)))),
-        pairs=tuple(
-            tuple(_state(rows[place : place + 2], bits) for bits in range(256))
-            for place in range(0, len(rows), 2)
-        ),
+        rows=tuple(tuple(_state(row, bits) for bits in range(256)) for row in comparison.rows),
     )
 
 
-def _state(rows: tuple[Row, ...], bits: int) -> RowStates:
-    """Returns what a byte says: of each row two bits for its left side, then two for its right."""
-    words = [
-        "informs-only" if row.informs_only else _word(bits >> 4 * place & 15)
-        for place, row in enumerate(rows)
-    ]
-    tallies = tuple(RowTally(row, word) for row, word in zip(rows, words, strict=True))
-    return RowStates(tallies, sum(_counts(word) for word in words))
+def _state(row: Row, bits: int) -> RowState:
+    """Returns what a byte says: two bits for the left side, two for the right, two for not done."""
+    word = "informs-only" if row.informs_only else _word(bits & 3, bits >> 2 & 3, bits >> 4 & 3)
+    return RowState(RowTally(row, word), _counts(word))
 
 
-def _word(bits: int) -> str:
-    left, right = bits & 3, bits >> 2
+def _word(left: int, right: int, not_done: int) -> str:
     if PRESENT in (left, right):
         return "both" if left == right else "left" if left == PRESENT else "right"
-    return "open" if UNKNOWN in (left, right) else "neither"
+    if not_done == PRESENT:
+        return "not-done"
+    return "open" if UNKNOWN in (left, right, not_done) else "neither"
 
 
 def _counts(word: str) -> int:
     counts = (
         word in ("left", "both"),
         word in ("right", "both"),
-        word not in ("open", "informs-only"),
+        word in ("left", "right", "both", "neither"),
         word == "open",
+        word == "not-done",
     )
     return sum(count << COUNT_BITS * part for part, count in enumerate(counts))
 
@@ -355,10 +358,68 @@ def _rule_block(source: _Source) -> RuleBlock:
     def rank(rule: Rule) -> int:
         return tiers.index(rule.tier) if rule.tier else levels[rule.outcome].index(rule.level)
 
-    tables = [RuleTable(rule, nodes[rule.name], rank(rule), Fired(rule, ())) for rule in written.rules]
+    tables = [_rule_table(written, rule, nodes[rule.name], rank(rule)) for rule in written.rules]
     tables.sort(key=lambda table: table.node)
     tier = certain(place for place, table in enumerate(tables) if table.rule.tier)
-    return RuleBlock(2 * tables[0].node if tables else 0, tuple(tables), tier)
+    redirects = _redirect_tables(source, tables)
+    return RuleBlock(
+        start=2 * tables[0].node if tables else 0,
+        rules=tuple(tables),
+        tier=tier,
+        dates=_date_tables(tables),
+        dated=certain(place for place, table in enumerate(tables) if table.due),
+        by_tier=tuple(
+            certain(place for place, table in enumerate(tables) if table.rule.tier == code) for code in tiers
+        ),
+        redirects=redirects,
+        redirected=union(redirect.bit for redirect in redirects),
+    )
+
+
+def _rule_table(written: Written, rule: Rule, node: int, rank: int) -> RuleTable:
+    days = written.days_of(rule)
+    to = rule.to or next((tier.to for tier in written.tiers if tier.code == rule.tier), "")
+    due = None if days is None else Due(days, to, rule)
+    return RuleTable(rule, node, rank, Fired(rule, (), days, to), due)
+
+
+def _date_tables(tables: list[RuleTable]) -> tuple[DateTable, ...]:
+    by_days: dict[int, list[int]] = {}
+    for place, table in enumerate(tables):
+        if table.due is not None:
+            by_days.setdefault(table.due.days, []).append(place)
+    found: list[DateTable] = []
+    earlier = 0
+    for days in sorted(by_days):
+        rules = certain(by_days[days])
+        found.append(DateTable(rules, earlier))
+        earlier |= rules
+    return tuple(found)
+
+
+def _redirect_tables(source: _Source, tables: list[RuleTable]) -> tuple[RedirectTable, ...]:
+    """Returns the redirects with the rules that they change: those of their tier without an own addressee."""
+    return tuple(
+        RedirectTable(
+            bit=certain([node]),
+            rules=certain(
+                place
+                for place, table in enumerate(tables)
+                if table.rule.tier == redirect.tier and not table.rule.to
+            ),
+            to=redirect.to,
+        )
+        for redirect, node in zip(source.written.redirects, source.graph.redirects, strict=True)
+    )
+
+
+def _recheck_table(written: Written, tier: Tier) -> RecheckTable | None:
+    if tier.recheck is None:
+        return None
+    until, otherwise = (
+        Fraction(written.parameters[name].value) for name in (tier.recheck.until, tier.recheck.otherwise)
+    )
+    return RecheckTable(tier.recheck.answer, until, int(otherwise))
 
 
 def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:

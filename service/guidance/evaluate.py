@@ -6,13 +6,19 @@ Source: guidance/clinical-decisions.md, sections 2, 5 and 8 (three values, table
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+from types import MappingProxyType
+from typing import NamedTuple
 
-from service.datatypes.answers import Answers
+from service.datatypes.answers import Answer, Answers, Quantity
+from service.datatypes.ucum import converted
 from service.guidance.bits import STATES, positions, run, union
 from service.guidance.model import Advice, Contradiction
-from service.guidance.reasons import Reasons, chosen, open_questions
-from service.guidance.result import Fired, Interval, Result, Risk, Tally
+from service.guidance.options import DAY
+from service.guidance.reasons import Reasons, Sureness, chosen, open_questions
+from service.guidance.result import Due, Fired, Interval, Result, Risk, Tally
 from service.guidance.state import State, state_of
 from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
 
@@ -20,22 +26,28 @@ from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, Outco
 def evaluate(compiled: Compiled, answers: Answers) -> Result:
     """Returns what the guidance makes of the answers; the same answers give an equal result."""
     state = state_of(compiled, answers)
-    tier, fired, risks = _verdict(compiled, state)
+    redirected = _redirected(compiled.block, state.bits)
+    tier, fired, risks = _verdict(compiled, state, redirected)
+    dates = _dates(compiled.block, state.bits, tier, redirected)
     levels = [risk.level for risk in risks]
-    settled = tier.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
+    settled = dates.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
     return Result(
         tier=tier,
         tiers=compiled.tiers,
         fired=fired,
         risks=risks,
         findings=FindingStates(compiled.findings, state.bits),
-        open=() if settled else open_questions(compiled, state, tier, levels),
+        open=() if settled else open_questions(compiled, state, tier, dates.sooner, levels),
         contradictions=_contradictions(compiled, state),
         tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
         totals=state.totals,
         advice=_advice(compiled, state.bits, tier, levels),
         ignored=_ignored(compiled, state, answers) if answers.ignored else (),
         settled=settled,
+        due=dates.due,
+        step_due=dates.step_due,
+        date_settled=dates.settled,
+        recheck=_recheck(compiled, state, tier),
     )
 
 
@@ -46,7 +58,9 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
 # the interval.
 
 
-def _verdict(compiled: Compiled, state: State) -> tuple[Interval, tuple[Fired, ...], tuple[Risk, ...]]:
+def _verdict(
+    compiled: Compiled, state: State, redirected: Redirected
+) -> tuple[Interval, tuple[Fired, ...], tuple[Risk, ...]]:
     """Returns the tier, the tier's rules that hold (highest tier first), and the risk of every outcome."""
     block = compiled.block
     bits = state.bits >> block.start
@@ -56,7 +70,7 @@ def _verdict(compiled: Compiled, state: State) -> tuple[Interval, tuple[Fired, .
     fired = held
     for _, deciding in levels:
         fired |= deciding
-    firings = iter(_firings(compiled, state, fired))
+    firings = iter(_firings(compiled, state, fired, redirected))
     of_tier = _take(firings, held)
     undecided = iter(levels)
     risks = tuple(
@@ -94,19 +108,96 @@ def _take(firings: Iterator[Fired], rules: int) -> tuple[Fired, ...]:
     return tuple([next(firings) for _ in range(rules.bit_count())])
 
 
-def _firings(compiled: Compiled, state: State, fired: int) -> list[Fired]:
+def _firings(compiled: Compiled, state: State, fired: int, redirected: Redirected) -> list[Fired]:
     """Returns what fired, in the order of the rule block, each with the answers that made it hold."""
     rules = compiled.block.rules
     found = Reasons(compiled, state).of_block(compiled.block.start, fired) if fired else {}
+    sureness = Sureness(compiled, state)
     firings = []
     for position, mask in found.items():
         table = rules[position >> 1]
+        firing = table.unprompted
         if mask:
             names = compiled.single.get(mask) or chosen(compiled.questions, mask)
-            firings.append(Fired(table.rule, names))
-        else:
-            firings.append(table.unprompted)
+            unsure = sureness.lacks(table.node, names)
+            firing = Fired(table.rule, names, firing.days, firing.to, unsure)
+        firings.append(replace(firing, to=redirected[position]) if position in redirected else firing)
     return firings
+
+
+# When, and for whom: every rule of the tier has a latest date and an addressee of its own.
+#
+# The earliest date of all rules that hold is that of the result. It is settled while no rule that may
+# still hold is earlier.
+
+Redirected = Mapping[int, str]
+"""By position in the rule block, the addressee of a rule where a redirect names another."""
+
+_NOWHERE: Redirected = MappingProxyType({})
+
+
+class _Dates(NamedTuple):
+    """The earliest date of all rules that hold, that of the tier's own, and what could still be earlier.
+
+    `sooner` holds the *certain* bits (of the rule block) of undecided rules with an earlier date.
+    """
+
+    due: Due | None
+    step_due: Due | None
+    sooner: int
+    settled: bool
+
+
+def _redirected(block: RuleBlock, bits: int) -> Redirected:
+    if not bits & block.redirected:
+        return _NOWHERE
+    found: dict[int, str] = {}
+    for redirect in block.redirects:
+        if bits & redirect.bit:
+            for position in positions(redirect.rules):
+                found.setdefault(position, redirect.to)
+    return found
+
+
+def _dates(block: RuleBlock, all_bits: int, tier: Interval, redirected: Redirected) -> _Dates:
+    bits = all_bits >> block.start
+    held = bits & block.dated
+    due, earlier = _earliest(block, held, redirected)
+    step_due, _ = _earliest(block, held & block.by_tier[tier.at_least], redirected)
+    sooner = bits >> 1 & ~bits & earlier
+    return _Dates(due, step_due, sooner, tier.settled and not sooner)
+
+
+def _earliest(block: RuleBlock, held: int, redirected: Redirected) -> tuple[Due | None, int]:
+    """Returns the earliest date of these rules (of equal ones the highest tier's), and all earlier rules."""
+    for date in block.dates:
+        found = held & date.rules
+        if found:
+            position = (found & -found).bit_length() - 1
+            due = block.rules[position >> 1].due
+            if due is not None and position in redirected:
+                due = replace(due, to=redirected[position])
+            return due, date.earlier
+    return None, block.dated
+
+
+def _recheck(compiled: Compiled, state: State, tier: Interval) -> int | None:
+    """Returns when to look again: the day counted from when it began, which is not today; else later."""
+    table = compiled.rechecks[tier.at_least] if tier.settled else None
+    if table is None:
+        return None
+    longest = [_longest(answer) for answer in state.given.get(table.answer, ())]
+    left = [table.until - days for days in longest if days is not None]
+    if not left or min(left) < 0:
+        return table.otherwise
+    return max(ceil(min(left)), 1)
+
+
+def _longest(answer: Answer) -> Fraction | None:
+    """Returns the most days that the answer may mean; None where that has no end, or is no time."""
+    if isinstance(answer, Quantity) and not answer.comparator.startswith(">"):
+        return converted(answer.value, answer.unit, DAY)
+    return None
 
 
 # What the result says beside its rules: findings, tables, advice, contradictions, ignored answers.
@@ -137,16 +228,17 @@ class FindingStates(Mapping[str, str]):
 
 
 def _tally(table: ComparisonTable, bits: int) -> Tally:
-    numbers = (bits >> table.start & table.mask).to_bytes(len(table.pairs), "little")
-    pairs = [states[number] for states, number in zip(table.pairs, numbers, strict=True)]
-    counts = sum([pair.counts for pair in pairs])
+    numbers = (bits >> table.start & table.mask).to_bytes(len(table.rows), "little")
+    found = [states[number] for states, number in zip(table.rows, numbers, strict=True)]
+    counts = sum([state.counts for state in found])
     return Tally(
         comparison=table.comparison,
-        rows=tuple(chain.from_iterable([pair.tallies for pair in pairs])),
+        rows=tuple([state.tally for state in found]),
         left=counts & _COUNT,
         right=counts >> COUNT_BITS & _COUNT,
         answered=counts >> 2 * COUNT_BITS & _COUNT,
-        open=counts >> 3 * COUNT_BITS,
+        open=counts >> 3 * COUNT_BITS & _COUNT,
+        not_done=counts >> 4 * COUNT_BITS,
     )
 
 

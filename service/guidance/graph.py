@@ -62,11 +62,11 @@ class Graph:
 
     What results are read from stands in blocks of neighbouring nodes: tier rules (highest tier
     first, then with priority, then in file order), the rules of each outcome in file order, the
-    rows of each table (left, right, left, right ...; `never` where a side has no condition), and
-    advice (in file order; `always` where it has no condition).
+    rows of each table (left, right, not done and a spare one, so that a row fills one byte; `never` where
+    there is no condition), and advice (in file order; `always` where it has no condition).
 
     Args:
-        rules: by name. promises: by name, those with a condition.
+        rules: by name. promises: by name, those with a condition. redirects: in file order.
     """
 
     nodes: tuple[Node, ...]
@@ -76,6 +76,7 @@ class Graph:
     advice: tuple[int, ...]
     contradictions: tuple[int, ...]
     promises: Mapping[str, int]
+    redirects: tuple[int, ...]
 
     def below(self, roots: Iterable[int]) -> frozenset[int]:
         """Returns the roots and every node that they depend on."""
@@ -167,6 +168,7 @@ def graph_from(checked: Checked) -> Graph:
     promises = {
         promise.name: builder.node(promise.when) for promise in written.promises if promise.when is not None
     }
+    redirects = tuple(builder.node(redirect.when) for redirect in written.redirects)
     rules = _in_blocks(written)
     rule_nodes = [builder.prepared(f"rule {rule.name}", rule.when, absent="always") for rule in rules]
     row_nodes = {comparison.name: _rows(builder, comparison) for comparison in written.comparisons}
@@ -177,6 +179,7 @@ def graph_from(checked: Checked) -> Graph:
         findings=findings,
         contradictions=contradictions,
         promises=promises,
+        redirects=redirects,
         rules={rule.name: builder.add(node) for rule, node in zip(rules, rule_nodes, strict=True)},
         rows={comparison: tuple(map(builder.add, nodes)) for comparison, nodes in row_nodes.items()},
         advice=tuple(map(builder.add, advice_nodes)),
@@ -197,7 +200,12 @@ def _in_blocks(written: Written) -> list[Rule]:
 
 def _rows(builder: _Builder, comparison: Comparison) -> list[Node]:
     return [
-        builder.prepared(f"row {comparison.name} {row.name} {key}", side.when, absent="never")
+        builder.prepared(f"row {comparison.name} {row.name} {key}", condition, absent="never")
         for row in comparison.rows
-        for key, side in (("left", row.left), ("right", row.right))
+        for key, condition in (
+            ("left", row.left.when),
+            ("right", row.right.when),
+            ("not-done", row.not_done),
+            ("spare", None),
+        )
     ]

@@ -6,13 +6,13 @@ A question is open while it has no answer, or one that leaves it unknown ("not s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import TypeVar
 
 from service.guidance.answer_tables import Contribution
 from service.guidance.bits import UNKNOWN, positions, union
 from service.guidance.result import Interval, OpenQuestion
-from service.guidance.state import State
+from service.guidance.state import State, bits_if_sure
 from service.guidance.tables import Compiled, OutcomeTable, RuleTable
 
 # Why a condition holds, and which open questions keep one undecided.
@@ -92,6 +92,25 @@ class Reasons:
 
     def _answered(self) -> int:
         return sum(filter(None, map(self.bit_of.get, self.state.given)))
+
+
+class Sureness:
+    """Whether rules hold only because of answers of not sure; what holds without them is derived once."""
+
+    def __init__(self, compiled: Compiled, state: State) -> None:
+        self.compiled = compiled
+        self.state = state
+        self.bits: int | None = None
+
+    def lacks(self, node: int, links: tuple[str, ...]) -> bool:
+        """Whether the node, which these answers made present, is not without a not sure among them."""
+        by_link, given = self.compiled.answers.by_link, self.state.given
+        unsure = [not by_link[link].unsure.isdisjoint(given.get(link, ())) for link in links]
+        if not any(unsure):
+            return False
+        if self.bits is None:
+            self.bits = bits_if_sure(self.compiled, self.state)
+        return not self.bits >> 2 * node & 1
 
 
 class Undecided:
@@ -180,18 +199,30 @@ def _unsure(compiled: Compiled, state: State) -> int:
 
 # The open questions that could move the result, in the order in which to ask them.
 
-TIER = "tier"
-"""What a question moves, where it moves the tier; otherwise the code of an outcome."""
+TIER, DATE = "tier", "date"
+"""What a question moves, where it moves the tier or brings the date forward; else the code of an outcome."""
 
 
 def open_questions(
-    compiled: Compiled, state: State, tier: Interval, levels: list[Interval]
+    compiled: Compiled, state: State, tier: Interval, sooner: int, levels: list[Interval]
 ) -> tuple[OpenQuestion, ...]:
-    """Returns the questions that matter and can be asked now: red flags first, then in form order."""
+    """Returns the questions that matter and can be asked now: red flags first, then in form order.
+
+    At a safety step (`overlay`) they are those without an answer that could lead to a higher one.
+
+    Args:
+        sooner: the *certain* bits (of the rule block) of rules that could bring the date forward.
+    """
     undecided = Undecided(compiled, state)
+    overlay = compiled.tiers[tier.at_least].overlay
+    movers = _tier_movers(compiled, state, tier)
+    if not overlay:
+        movers = chain(movers, _other_movers(compiled, state, sooner, levels))
     moves: dict[int, list[str]] = {}
-    for target, rules in _movers(compiled, state, tier, levels):
+    for target, rules in movers:
         deciding = union([undecided.of(table.node) for table in rules])
+        if overlay:
+            deciding &= state.open
         for place in positions(_askable(compiled, state, deciding)):
             moves.setdefault(place, []).append(target)
     flags = compiled.support.red_flags
@@ -209,13 +240,20 @@ def open_questions(
     )
 
 
-def _movers(
-    compiled: Compiled, state: State, tier: Interval, levels: list[Interval]
-) -> Iterator[tuple[str, list[RuleTable]]]:
-    """Yields what is not settled, with the undecided rules that could move it."""
+Movers = Iterator[tuple[str, list[RuleTable]]]
+"""What is not settled, with the undecided rules that could move it."""
+
+
+def _tier_movers(compiled: Compiled, state: State, tier: Interval) -> Movers:
     if not tier.settled:
         rules = _undecided(compiled.block.tier_rules, state)
         yield TIER, [table for table in rules if table.rank > tier.at_least]
+
+
+def _other_movers(compiled: Compiled, state: State, sooner: int, levels: list[Interval]) -> Movers:
+    """Yields the date and the outcomes."""
+    if sooner:
+        yield DATE, [compiled.block.rules[position >> 1] for position in positions(sooner)]
     for outcome, level in zip(compiled.outcomes, levels, strict=True):
         if not level.settled:
             yield outcome.outcome.code, _level_movers(outcome, state)

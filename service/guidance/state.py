@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from service.datatypes.answers import Answers, AnswersByLink
@@ -23,6 +24,8 @@ class State(NamedTuple):
         possible: contradictions that could still hold.
         judged: bits as they were when the contradictions were judged (nothing forced yet).
         counted: linkIds of answers that do not fit the others and count, because they are worse.
+        unanswered: bits that no answer is needed for.
+        others: the contributions beside those of the answers that count: scores, answers that do not fit.
     """
 
     bits: int
@@ -34,6 +37,8 @@ class State(NamedTuple):
     possible: tuple[ContradictionTable, ...]
     judged: int
     counted: tuple[str, ...]
+    unanswered: int
+    others: list[Contribution]
 
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
@@ -41,11 +46,12 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
     totals = tuple([score.total(given, answers.closed) for score in compiled.scores])
-    for score, total in zip(compiled.scores, totals, strict=True):
-        contributions.append((score.mask(total), score.reads))
+    others = [(score.mask(total), score.reads) for score, total in zip(compiled.scores, totals, strict=True)]
     worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
-    contributions += worse.values()
-    bits, open_ = _unanswered(compiled, given, answers.closed)
+    others += worse.values()
+    contributions += others
+    unanswered, open_ = _unanswered(compiled, given, answers.closed)
+    bits = unanswered
     for mask, _ in contributions:
         bits |= mask
     judged = _with_ignored(compiled, bits, given, answers.ignored) if answers.ignored else bits
@@ -59,8 +65,34 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     if holds or possible:
         bits |= _worse(holds, possible)
     bits = run(compiled.derive, bits)
-    counted = tuple(worse)
-    return State(bits, given, open_, contributions, totals, tuple(holds), tuple(possible), judged, counted)
+    return State(
+        bits=bits,
+        given=given,
+        open=open_,
+        contributions=contributions,
+        totals=totals,
+        holds=tuple(holds),
+        possible=tuple(possible),
+        judged=judged,
+        counted=tuple(worse),
+        unanswered=unanswered,
+        others=others,
+    )
+
+
+def bits_if_sure(compiled: Compiled, state: State) -> int:
+    """Returns the bits had every answer of not sure left unknown what it is about."""
+    bits = state.unanswered | union(mask for mask, _ in state.others)
+    possible = compiled.support.certain << 1
+    for answered in state.given.items():
+        table = compiled.answers.by_link.get(answered[0])
+        if table is None or table.unsure.isdisjoint(answered[1]):
+            mask, _ = compiled.answers[answered] or (0, 0)
+            bits |= mask
+            continue
+        for value in answered[1]:
+            bits |= table[value] & possible if value in table.unsure else table[value]
+    return run(compiled.derive, bits | _worse(state.holds, state.possible))
 
 
 def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:
@@ -79,7 +111,7 @@ def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contributi
     return found
 
 
-def _worse(holds: list[ContradictionTable], possible: list[ContradictionTable]) -> int:
+def _worse(holds: Iterable[ContradictionTable], possible: Iterable[ContradictionTable]) -> int:
     """Returns the bits of findings that contradictions force, or may still force."""
     bits = 0
     for table in holds:

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
 
 from service.guidance.answer_tables import AnswerTables, ScoreTable
 from service.guidance.bits import Program
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
-from service.guidance.result import Fired, Interval, Risk, RowTally
+from service.guidance.result import Due, Fired, Interval, Risk, RowTally
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTable:
     """A rule, its node, and the rank that it fires (of the tier or of the level).
 
-    `unprompted` says that it fired where no answer made it hold (`otherwise`).
+    Args:
+        unprompted: says that it fired where no answer made it hold (`otherwise`).
+        due: its latest date and its addressee; None where it has no date.
     """
 
     rule: Rule
     node: int
     rank: int
     unprompted: Fired
+    due: Due | None = None
+
+
+class DateTable(NamedTuple):
+    """The rules of the tier with one latest date, and those with an earlier one (*certain* bits)."""
+
+    rules: int
+    earlier: int
+
+
+class RedirectTable(NamedTuple):
+    """A redirect: its *certain* bit, the rules whose addressee it changes (*certain* bits), and to whom."""
+
+    bit: int
+    rules: int
+    to: str
+
+
+class RecheckTable(NamedTuple):
+    """When to look again: days after something began, else days after the response."""
+
+    answer: str
+    until: Fraction
+    otherwise: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +63,21 @@ class RuleBlock:
         rules: highest tier first, then with priority, then in file order; after them the rules of
             each outcome in file order.
         tier: the *certain* bits of the tier's rules.
+        dates: by latest date, the earliest first.
+        dated: the *certain* bits of rules with a date.
+        by_tier: by rank, the *certain* bits of the rules that fire that tier.
+        redirects: in the order in which they count.
+        redirected: their bits, among those of all nodes.
     """
 
     start: int
     rules: tuple[RuleTable, ...]
     tier: int
+    dates: tuple[DateTable, ...]
+    dated: int
+    by_tier: tuple[int, ...]
+    redirects: tuple[RedirectTable, ...]
+    redirected: int
 
     @property
     def tier_rules(self) -> tuple[RuleTable, ...]:
@@ -88,17 +126,16 @@ class ContradictionTable:
 
 
 COUNT_BITS = 16
-"""Width of one count in `RowStates.counts`."""
+"""Width of one count in `RowState.counts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowStates:
-    """Two neighbouring rows (or the last one) in one state, and what they add to the counts.
+class RowState(NamedTuple):
+    """A row in one state, and what it adds to the counts.
 
-    `counts` holds left, right, answered and open, in four parts of `COUNT_BITS`, the first lowest.
+    `counts` holds left, right, answered, open and not done, in parts of `COUNT_BITS`, the first lowest.
     """
 
-    tallies: tuple[RowTally, ...]
+    tally: RowTally
     counts: int
 
 
@@ -106,13 +143,13 @@ class RowStates:
 class ComparisonTable:
     """A table: where the bits of its rows start, a mask of them from 0 on, and the states.
 
-    `pairs` holds the states of each two rows by the byte of their bits; the first byte is the lowest.
+    `rows` holds the states of each row by the byte of its bits; the first byte is the lowest.
     """
 
     comparison: Comparison
     start: int
     mask: int
-    pairs: tuple[tuple[RowStates, ...], ...]
+    rows: tuple[tuple[RowState, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +241,7 @@ class Compiled:
         unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
+        rechecks: by rank of the tier, when to look again; None where it does not say.
     """
 
     answers: AnswerTables
@@ -222,6 +260,7 @@ class Compiled:
     derive: Program
     advise: Program
     tiers: tuple[Tier, ...]
+    rechecks: tuple[RecheckTable | None, ...]
     block: RuleBlock
     outcomes: tuple[OutcomeTable, ...]
     contradictions: tuple[ContradictionTable, ...]
