@@ -1,44 +1,35 @@
-"""From answers to bits: a table for each question, and one for each score.
+"""From answers to bits: a table for each question.
 
 The answers of a question fall into finitely many cases: its options, or for a number the points
 and open intervals that the parameters cut. Each case has its mask, made once at load; the proofs
 use the same cases. A range (a quantity with a comparator) may lie in several of them: a condition is
 present where it holds in each, possible where it holds in one, and absent where it holds in none.
-
-A score is a sum of option weights, as an interval while questions are open. An unanswered question
-adds its smallest weight to one end and its largest to the other; one that may still be hidden may
-add nothing. A question that is hidden for certain adds nothing. An answer without a weight (not
-sure) leaves its question between the two.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from operator import ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.form import Question
 from service.datatypes.ucum import converted
 from service.guidance.bits import both, intersection, possible_bits, union
 from service.guidance.conditions import Answered, Is, Measured
 from service.guidance.graph import Atom
-from service.guidance.model import Score, Written
+from service.guidance.model import Written
 from service.guidance.options import (
     CHOICES,
     PLAIN,
-    ZERO,
-    Weights,
     codings_of,
     units_of,
     unsure_codings,
 )
-from service.guidance.result import Total
 
 # One table per question.
 
@@ -277,70 +268,3 @@ class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
 
 def _contribution(mask: int, table: AnswerTable) -> Contribution | None:
     return (mask, table.bit) if mask else None
-
-
-# One table per score.
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreTable:
-    """One score.
-
-    Args:
-        reads: its questions, as a mask of questions.
-        floors: the lowest value of each band, ascending.
-        bands: per atom on a band: the *certain* bits it sets, and the positions of its bands.
-        cuts: per atom on a threshold: the *certain* bits it sets, its edge and threshold.
-    """
-
-    score: Score
-    weights: tuple[Weights, ...]
-    reads: int
-    floors: tuple[Decimal, ...]
-    bands: tuple[tuple[int, frozenset[int]], ...]
-    cuts: tuple[tuple[int, str, Exact], ...]
-
-    def total(self, given: AnswersByLink, closed: frozenset[str]) -> Total:
-        """Returns the sum, as known from these answers."""
-        least = most = ZERO
-        answered = 0
-        for weights in self.weights:
-            values = given.get(weights.link_id, ())
-            if not values and weights.link_id in closed:
-                continue
-            low, high, known = _added(weights, values)
-            least += low
-            most += high
-            answered += known
-        names = self.score.bands[self._band(least)].name, self.score.bands[self._band(most)].name
-        return Total(self.score, least, most, names, answered)
-
-    def mask(self, total: Total) -> int:
-        """Returns the bits that the sum sets."""
-        reached = range(self._band(total.at_least), self._band(total.at_most) + 1)
-        mask = 0
-        for sets, wanted in self.bands:
-            if wanted.issuperset(reached):
-                mask |= both(sets)
-            elif not wanted.isdisjoint(reached):
-                mask |= sets << 1
-        for sets, edge, threshold in self.cuts:
-            ends = holds(edge, total.at_least, threshold), holds(edge, total.at_most, threshold)
-            mask |= (sets if all(ends) else 0) | (sets << 1 if any(ends) else 0)
-        return mask
-
-    def _band(self, value: Decimal) -> int:
-        return max(bisect_right(self.floors, value) - 1, 0)
-
-
-def _added(weights: Weights, values: tuple[Answer, ...]) -> tuple[Decimal, Decimal, bool]:
-    """Returns what a question adds at least and at most, and whether it is known; no values: it is open."""
-    if not values:
-        return weights.least, weights.most, False
-    known = [weights.by_answer.get(value) for value in values]
-    total = ZERO
-    for weight in known:
-        if weight is None:
-            return weights.least, weights.most, False
-        total += weight
-    return total, total, True

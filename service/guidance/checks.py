@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import pairwise
-from typing import NamedTuple
 
 from service.datatypes.form import Form, Question
-from service.datatypes.ucum import comparable, unit
+from service.datatypes.ucum import comparable
 from service.errors import GuidanceError
 from service.guidance.cases import RESERVED, cases_from
 from service.guidance.conditions import (
@@ -29,9 +27,10 @@ from service.guidance.conditions import (
     walk,
 )
 from service.guidance.faults import Expected, Fault, not_in_the_questionnaire, parameter_faults, unknown
-from service.guidance.model import Outcome, Parameter, Rule, Score, Tier, Written
-from service.guidance.options import CHOICES, NUMBERS, PLAIN, ZERO, Weights, codings_of, units_of, weights_of
+from service.guidance.model import Outcome, Parameter, Rule, Tier, Written
+from service.guidance.options import CHOICES, NUMBERS, codings_of, units_of
 from service.guidance.schema import fault_line
+from service.guidance.scores import score_faults
 from service.guidance.step_checks import step_faults
 
 
@@ -69,7 +68,7 @@ def _faults_of(written: Written, form: Form) -> tuple[str, ...]:
         *_rule_faults(written),
         *step_faults(written, form),
         *_condition_faults(written, form),
-        *_score_faults(written, form),
+        *score_faults(written, form),
         *_use_faults(written),
     ]
     return tuple(dict.fromkeys(fault_line(*fault) for fault in found))
@@ -227,11 +226,6 @@ def _unit_faults(question: Question, parameters: Sequence[Parameter]) -> Iterato
     for answered in units:
         if parameters and not any(comparable(parameter.unit, answered) for parameter in parameters):
             yield f"expected a parameter comparable with {answered}, in which the question may be answered"
-
-
-def _is_plain(parameter: Parameter) -> bool:
-    """Whether the parameter is a plain number, such as `1` or `{score}`."""
-    return comparable(parameter.unit, PLAIN) and unit(parameter.unit) == unit(PLAIN)
 
 
 # Conditions: every answer, option, score, band and parameter that they name exists and fits.
@@ -399,103 +393,6 @@ def _decision_list(outcome: Outcome, rules: list[Rule]) -> Iterator[Fault]:
         if level not in fired:
             expected = f"no rule fires {level}; expected one for every level"
             yield "guidance.yaml", (*place, "levels", index), expected
-
-
-# Scores: every question has weights, and the bands cover every possible sum once.
-
-_FILE = "scores.yaml"
-
-
-def _score_faults(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what is wrong with any score, and parameters that are compared with one but carry a unit."""
-    for score in written.scores:
-        faults = [*_item_faults(score, form), *_end_faults(score, written), *_repeated_bands(score)]
-        yield from faults
-        if not faults:
-            weights = [weights_of(form.questions[link_id]) for link_id in score.items]
-            bands = [_Band(band.name, *map(written.number, (band.low, band.high))) for band in score.bands]
-            yield from _band_faults((score.name, "bands"), bands, weights)
-    yield from _score_unit_faults(written)
-
-
-def _item_faults(score: Score, form: Form) -> Iterator[Fault]:
-    for index, link_id in enumerate(score.items):
-        question = form.questions.get(link_id)
-        place = (score.name, "sum-of", index)
-        if question is None:
-            yield _FILE, place, not_in_the_questionnaire(link_id)
-        elif not any(option.weight is not None for option in question.options):
-            yield _FILE, place, "expected a question whose options have weights (itemWeight or ordinalValue)"
-        elif link_id in score.items[:index]:
-            yield _FILE, place, "expected each question once"
-
-
-def _end_faults(score: Score, written: Written) -> Iterator[Fault]:
-    for band in score.bands:
-        for key, end in (("from", band.low), ("to", band.high)):
-            parameter = written.parameters.get(end) if isinstance(end, str) else None
-            if isinstance(end, str) and (
-                parameter is None or isinstance(parameter.value, bool) or not _is_plain(parameter)
-            ):
-                place = (score.name, "bands", band.name, key)
-                yield _FILE, place, "expected a parameter that is a plain number"
-
-
-def _repeated_bands(score: Score) -> Iterator[Fault]:
-    names = [band.name for band in score.bands]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield _FILE, (score.name, "bands", name), "expected one entry of this name"
-
-
-class _Band(NamedTuple):
-    """A band with the numbers of both ends."""
-
-    name: str
-    low: Decimal
-    high: Decimal
-
-
-def _band_faults(place: Place, bands: list[_Band], weights: list[Weights]) -> Iterator[Fault]:
-    if not bands:
-        yield _FILE, place, "expected at least one band"
-        return
-    yield from _range_faults(place, bands, weights)
-    step = _step(weights)
-    for index, (band, after) in enumerate(pairwise(bands), 1):
-        if after.low > band.high + step:
-            yield _FILE, (*place, index, "from"), f"gap after {band.name}: expected {band.high + step}"
-        elif after.low <= band.high:
-            yield _FILE, (*place, index, "from"), f"overlap with {band.name}: expected {band.high + step}"
-    for index, band in enumerate(bands):
-        if band.high < band.low:
-            yield _FILE, (*place, index, "to"), f"expected {band.low} or more"
-
-
-def _range_faults(place: Place, bands: list[_Band], weights: list[Weights]) -> Iterator[Fault]:
-    """Yields what is missing of the first and of the last band."""
-    lowest = sum((min(weight.least, ZERO) for weight in weights), ZERO)
-    highest = sum((weight.most for weight in weights), ZERO)
-    if bands[0].low > lowest:
-        yield _FILE, (*place, 0, "from"), f"gap: expected {lowest} or less, the lowest possible sum"
-    if bands[-1].high < highest:
-        last = len(bands) - 1
-        yield _FILE, (*place, last, "to"), f"gap: expected {highest} or more, the highest possible sum"
-
-
-def _step(weights: list[Weights]) -> Decimal:
-    """Returns the smallest difference between two sums: one unit of the last decimal place in use."""
-    known = [value for weight in weights for value in weight.by_answer.values()]
-    return Decimal(1).scaleb(min([0, *[int(value.as_tuple().exponent) for value in known]]))
-
-
-def _score_unit_faults(written: Written) -> Iterator[Fault]:
-    for file, place, condition in written.conditions():
-        for inner, part in walk(condition, place):
-            parameter = written.parameters.get(part.parameter) if isinstance(part, Scored) else None
-            if parameter is not None and not _is_plain(parameter):
-                expected = f"expected a plain number; the unit of {parameter.name} is {parameter.unit}"
-                yield file, inner, expected
 
 
 # Use: findings do not go in circles, everything written is used, every statement is accounted for.

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
 from service.datatypes.form import Form
-from service.guidance.answer_tables import AnswerTable, AnswerTables, ScoreTable
+from service.guidance.answer_tables import AnswerTable, AnswerTables
 from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
 from service.guidance.checks import Checked
-from service.guidance.conditions import Answered, AtLevel, AtTier, InBand, Is, Measured, Scored, links_of
+from service.guidance.conditions import Answered, AtLevel, AtTier, Is, Measured, links_of
 from service.guidance.graph import Atom, Graph
 from service.guidance.model import (
     Comparison,
     Contradiction,
     Outcome,
-    Parameter,
     Row,
     Rule,
-    Score,
     Tier,
     Written,
     unfit_answers,
 )
-from service.guidance.options import weights_of
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
+from service.guidance.score_tables import score_table
 from service.guidance.tables import (
     COUNT_BITS,
     AdviceTable,
@@ -83,7 +80,16 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
         advice=_advice_table(source),
         ladders=_ladders(source),
-        scores=tuple(_score_table(source, score) for score in written.scores),
+        scores=tuple(
+            score_table(
+                score,
+                written,
+                form,
+                tests=[(atom.test, source.closure[node]) for node, atom in source.atoms()],
+                reads=source.questions(score.items),
+            )
+            for score in written.scores
+        ),
         support=_support(source),
     )
 
@@ -156,31 +162,6 @@ def _answer_tables(source: _Source) -> dict[str, AnswerTable]:
         link_id: AnswerTable(source.form.questions[link_id], place, tuple(tests[link_id]), source.written)
         for link_id, place in source.places.items()
     }
-
-
-def _score_table(source: _Source, score: Score) -> ScoreTable:
-    tests = [(atom.test, source.closure[node]) for node, atom in source.atoms()]
-    names = [band.name for band in score.bands]
-    return ScoreTable(
-        score=score,
-        weights=tuple(weights_of(source.form.questions[link_id]) for link_id in score.items),
-        reads=source.questions(score.items),
-        floors=tuple(source.written.number(band.low) for band in score.bands),
-        bands=tuple(
-            (sets, frozenset(names.index(band) for band in test.bands))
-            for test, sets in tests
-            if isinstance(test, InBand) and test.score == score.name
-        ),
-        cuts=tuple(
-            (sets, *_threshold(source.written.parameters[test.parameter]))
-            for test, sets in tests
-            if isinstance(test, Scored) and test.score == score.name
-        ),
-    )
-
-
-def _threshold(parameter: Parameter) -> tuple[str, Decimal]:
-    return parameter.edge, Decimal(parameter.value)
 
 
 # Advice: the bit that shows each piece, and the bits that it reads off the result.

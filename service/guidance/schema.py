@@ -23,7 +23,6 @@ from service.guidance.fields import (
     ConditionField,
     ListOf,
     Name,
-    Number,
     NumberOrSwitch,
     OnlyTrue,
     Part,
@@ -53,13 +52,12 @@ from service.guidance.model import (
     Row,
     Rule,
     Says,
-    Score,
-    ScoreBand,
     Side,
     Statement,
     Tier,
     Written,
 )
+from service.guidance.scores import ScoreShape
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
@@ -227,7 +225,7 @@ class ContradictionShape(Saying):
     clinician = Text(required=True)
 
 
-# The shapes of comparisons.yaml, scores.yaml and cases.yaml.
+# The shapes of comparisons.yaml and cases.yaml.
 
 
 class HeadShape(Shape):
@@ -287,42 +285,6 @@ class TableShape(Shape):
     left = Part(HeadShape, required=True)
     right = Part(HeadShape, required=True)
     rows = Part(RowShape, many=True, required=True)
-
-
-class EndField(Number):
-    """One end of a band: a number, or `{parameter: name}`."""
-
-    expected = "expected a number, or {parameter: name}"
-
-    def _takes(self, value: Any) -> bool:
-        return super()._takes(value) or (
-            isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
-        )
-
-    def _read(self, value: Any) -> Any:
-        return value["parameter"] if isinstance(value, dict) else super()._read(value)
-
-
-class BandShape(Shape):
-    """One band of a score; both ends are included."""
-
-    makes = ScoreBand
-
-    name = Name(required=True, data_key="band")
-    low = EndField(required=True, data_key="from")
-    high = EndField(required=True, data_key="to")
-    display = Text(required=True)
-
-
-class ScoreShape(Sourced):
-    """One score."""
-
-    makes = Score
-
-    name = Name(required=True, data_key="score")
-    display = Text(required=True)
-    items = ListOf(Word(), required=True, data_key="sum-of")
-    bands = Part(BandShape, many=True, required=True)
 
 
 class CaseShape(Shape):

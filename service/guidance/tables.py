@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from service.guidance.answer_tables import AnswerTables, ScoreTable
+from service.guidance.answer_tables import AnswerTables
 from service.guidance.bits import Program
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
+from service.guidance.score_tables import ScoreTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import z3
 
 from service.guidance import Guidance
-from service.guidance.answer_tables import BEYOND, ScoreTable
+from service.guidance.answer_tables import BEYOND
 from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
+from service.guidance.score_tables import ScoreTable
 from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
 
 
