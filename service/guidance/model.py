@@ -47,7 +47,9 @@ class Identity:
     Args:
         slug: name of the mapping folder, or the last part of the url.
         hash: of all documents; filled in when the guidance is loaded.
-        terminology: code system of its own codes: tiers, outcomes, rules, rows, findings.
+        terminology: code system of its own codes: tiers, outcomes, levels.
+        patient_title: heads what a patient reads; empty where `title` does.
+        reason, reason_display: why people are asked (`RiskAssessment.reasonCode`).
     """
 
     slug: str
@@ -64,6 +66,9 @@ class Identity:
     review: str
     source_note: str
     terminology: str
+    patient_title: str = ""
+    reason: Coding | None = None
+    reason_display: str = ""
 
     @property
     def canonical(self) -> str:
@@ -111,6 +116,8 @@ class Tier:
         within: the parameter that is its latest date, counted from the response; empty: it has none.
         to: the addressee whom it is for, or empty.
         overlay: it is a safety step, laid over the others: at it nobody is asked to go on answering.
+        referral: the request-priority of the referral that the step asks for; empty where it asks for none.
+        number: the telephone number that is printed behind its words: `emergency`, `crisis` or empty.
     """
 
     code: str
@@ -124,6 +131,8 @@ class Tier:
     to: str = ""
     recheck: Recheck | None = None
     overlay: bool = False
+    referral: str = ""
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,18 @@ class Outcome:
         """Looks the rank up once: every result of every response asks for it."""
         known = self.listed_from in self.levels  # unless the names are still to be checked
         object.__setattr__(self, "lowest_listed", self.levels.index(self.listed_from) if known else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWords:
+    """How the answers to a question read where a result prints them: words around the value.
+
+    `label` stands for the question, in place of its own text.
+    """
+
+    label: str = ""
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +328,7 @@ class Comparison:
 class Advice:
     """One piece of advice; general advice, which is always shown, has no condition (`when`).
 
-    `group` is self-care, work-up, come-back, safety or information.
+    `group` is self-care, work-up, come-back, safety or information; `number` as a tier has it.
     """
 
     name: str
@@ -317,6 +338,7 @@ class Advice:
     codes: tuple[Coding, ...]
     origin: Origin
     sources: tuple[str, ...]
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +407,8 @@ class Written:
         kinds: by kind of finding or rule, whether it is a red flag.
         addressees: whom a step or a rule can be for: their words, by name.
         redirects: in the order in which they count; the first that holds decides.
+        summary: linkIds whose answers a clinician reads first, whatever fired.
+        answer_words: by linkId.
     """
 
     identity: Identity
@@ -406,6 +430,8 @@ class Written:
     cases: tuple[CaseEntry, ...]
     addressees: Mapping[str, Says] = field(default_factory=dict)
     redirects: tuple[Redirect, ...] = ()
+    summary: tuple[str, ...] = ()
+    answer_words: Mapping[str, AnswerWords] = field(default_factory=dict)
 
     def ladder(self, outcome: Outcome) -> tuple[Level, ...]:
         """Returns the levels of an outcome, lowest first."""

@@ -36,6 +36,7 @@ from service.guidance.fields import (
 )
 from service.guidance.model import (
     Advice,
+    AnswerWords,
     CancelledRules,
     CaseEntry,
     Comparison,
@@ -62,6 +63,8 @@ from service.guidance.scores import ScoreShape
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
 GROUPS = ("safety", "self-care", "work-up", "come-back", "information")
+NUMBERS = ("emergency", "crisis")
+PRIORITIES = ("routine", "urgent", "asap", "stat")
 
 
 class Worded(Shape):
@@ -211,6 +214,7 @@ class AdviceShape(Saying, Sourced):
     patient = Text(load_default="")
     clinician = Text(load_default="")
     codes = Part(CodingShape, many=True, load_default=())
+    number = Choice(*NUMBERS, load_default="")
 
 
 class ContradictionShape(Saying):
@@ -375,6 +379,18 @@ class TierShape(Saying, Sourced):
     overlay = TrueOrFalse(load_default=False)
     patient = Text(required=True)
     clinician = Text(required=True)
+    referral = Choice(*PRIORITIES, load_default="")
+    number = Choice(*NUMBERS, load_default="")
+
+
+class AnswerWordsShape(Shape):
+    """Words around the answers to a question."""
+
+    makes = AnswerWords
+
+    label = Text(load_default="")
+    before = Text(load_default="")
+    after = Text(load_default="")
 
 
 class RedirectShape(Shape):
@@ -482,10 +498,12 @@ class GuidanceShape(Shape):
     url = Text(required=True, data_key="guidance")
     version = Text(required=True)
     title = Text(required=True)
+    patient_title = Text(load_default="", data_key="patient-title")
     status = Choice("draft", "active", "retired", required=True)
     date = Text(required=True)
     questionnaire = Text(required=True)
     code = Part(CodeShape, required=True)
+    reason = Part(CodeShape, load_default=None)
     source = Part(SourceShape, required=True)
     review = Part(ReviewShape, required=True)
     intended_use = Part(ReadersShape, required=True, data_key="intended-use")
@@ -500,6 +518,10 @@ class GuidanceShape(Shape):
     kinds = ByName(keys=Name(), values=Part(KindShape), required=True)
     exceptions = Part(ExceptionShape, many=True, load_default=())
     promises = Part(PromiseShape, many=True, load_default=())
+    summary = ListOf(Word(), load_default=())
+    answer_words = ByName(
+        keys=Word(), values=Part(AnswerWordsShape), load_default=dict, data_key="answer-words"
+    )
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -514,15 +536,27 @@ class GuidanceShape(Shape):
             "addressees": data["addressees"],
             "redirects": data["redirects"],
             "promises": data["promises"],
+            "summary": data["summary"],
+            "answer_words": data["answer_words"],
         }
 
 
-_AS_WRITTEN = ("url", "version", "title", "status", "date", "questionnaire", "intended_use", "terminology")
+_AS_WRITTEN = (
+    "url",
+    "version",
+    "title",
+    "patient_title",
+    "status",
+    "date",
+    "questionnaire",
+    "intended_use",
+    "terminology",
+)
 """Members of `Identity` that are what the file says."""
 
 
 def _identity(data: Mapping[str, Any]) -> Identity:
-    source, review, code = data["source"], data["review"], data["code"]
+    source, review, code, reason = data["source"], data["review"], data["code"], data["reason"]
     reviewed = [review["state"], *(f"{word} {review[word]}" for word in ("by", "on") if review[word])]
     return Identity(
         **{name: data[name] for name in _AS_WRITTEN},
@@ -530,6 +564,8 @@ def _identity(data: Mapping[str, Any]) -> Identity:
         hash="",
         code=Coding(code["system"], code["code"]),
         code_display=code["display"],
+        reason=None if reason is None else Coding(reason["system"], reason["code"]),
+        reason_display="" if reason is None else reason["display"],
         review=" ".join(reviewed),
         source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
     )
