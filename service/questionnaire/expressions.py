@@ -201,7 +201,7 @@ def compile_expressions(
     Expressions that do not parse, or are in another language, are undecided; the lint names them.
     """
     parsed = [(declared, _parsed(declared)) for declared in declared_expressions(resource, items)]
-    if not any(declared.role != VARIABLE for declared, _ in parsed):
+    if not any(_is_checked(declared, items) for declared, _ in parsed):
         return None
     return FormExpressions(
         resource=resource,
@@ -215,6 +215,13 @@ def compile_expressions(
         member_of=membership(value_sets.with_contained(resource)),
         is_quoted=is_quoted,
     )
+
+
+def _is_checked(declared: DeclaredExpression, items: Mapping[str, Item]) -> bool:
+    """Returns whether a check evaluates it: a variable serves others, and an initial value may be changed."""
+    if declared.role == INITIAL:
+        return declared.link is not None and items[declared.link].read_only
+    return declared.role != VARIABLE
 
 
 def _parsed(declared: DeclaredExpression) -> Usable:

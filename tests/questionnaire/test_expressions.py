@@ -294,3 +294,9 @@ def test_a_form_with_expressions_never_takes_the_accept_path() -> None:
 def test_variables_alone_cost_a_form_nothing() -> None:
     known = compiled(form({"id": "a"}, variable={"x": "1"}))
     assert known.accept([], complete=False) is not None
+
+
+def test_an_initial_value_that_a_person_may_change_costs_a_form_nothing() -> None:
+    short = {"id": "a", "type": "integer", "initially": "1 + 1"}
+    assert compiled(form(short)).accept([], complete=False) is not None
+    assert compiled(form({**short, "readOnly": True})).accept([], complete=False) is None
