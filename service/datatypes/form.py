@@ -34,6 +34,7 @@ class Question:
         repeats: whether several answers are allowed.
         enabled_by: linkIds of the questions whose answers decide whether this one is asked (its own
             enableWhen and those of its parents); empty when it is always asked.
+        numbers: whole numbers that are options (valueInteger), each with its weight, if it has one.
     """
 
     link_id: str
@@ -45,6 +46,7 @@ class Question:
     units: tuple[str, ...] = ()
     repeats: bool = False
     enabled_by: tuple[str, ...] = ()
+    numbers: tuple[tuple[int, Decimal | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class AnswerTable(dict[Answer, int]):
         for answer, mask in self.items():
             yield (answer.code if isinstance(answer, Coding) else str(answer).lower()), answer, mask
         if not self._cuts:
-            if self.question.type not in ("choice", "boolean"):
+            if self.question.type not in ("choice", "boolean") or self.question.numbers:
                 yield "any answer", None, self._otherwise
             return
         for unit in units_of(self.question) or self._scales:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 
 from service.datatypes.form import Form
 from service.guidance.answer_tables import AnswerTable, AnswerTables
@@ -24,6 +25,7 @@ from service.guidance.model import (
 )
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
 from service.guidance.score_tables import score_table
+from service.guidance.scores import links_of_score
 from service.guidance.tables import (
     COUNT_BITS,
     AdviceTable,
@@ -65,6 +67,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         closure=source.closure,
         unfit=dict(zip(form.questions, unfit_answers(form), strict=True)),
         ignored_bits=both(certain(index for index, atom in source.atoms() if atom.ignored_too)),
+        add=program(graph, source.closure, graph.below(chain.from_iterable(graph.points.values()))),
         detect=program(graph, source.closure, detected),
         derive=program(graph, source.closure, derived),
         advise=program(graph, source.closure, graph.below(graph.advice) - derived),
@@ -83,10 +86,10 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         scores=tuple(
             score_table(
                 score,
-                written,
-                form,
+                checked,
                 tests=[(atom.test, source.closure[node]) for node, atom in source.atoms()],
-                reads=source.questions(score.items),
+                nodes=graph.points[score.name],
+                reads=source.questions(source.items[score.name]),
             )
             for score in written.scores
         ),
@@ -125,7 +128,7 @@ class _Source:
 
 
 def _source_of(checked: Checked, graph: Graph) -> _Source:
-    items = {score.name: score.items for score in checked.written.scores}
+    items = {score.name: links_of_score(score, checked.written) for score in checked.written.scores}
     return _Source(
         graph=graph,
         written=checked.written,

@@ -45,6 +45,8 @@ class Atom(NamedTuple):
 class Node(NamedTuple):
     """One node: `atom`, `always`, `never`, or any, all, none, count over `parts`.
 
+    An atom on a score has as parts the conditions that add points to it; it is not derived from their bits.
+
     `need` is how many parts must hold (count); `name` says whose node it is, where it belongs to one
     finding, rule, row, advice, contradiction or switch only.
     """
@@ -66,11 +68,13 @@ class Graph:
     there is no condition), and advice (in file order; `always` where it has no condition).
 
     Args:
-        rules: by name. promises: by name, those with a condition. redirects: in file order.
+        points: by score, the conditions that add points to it. rules: by name.
+        promises: by name, those with a condition. redirects: in file order.
     """
 
     nodes: tuple[Node, ...]
     findings: Mapping[str, int]
+    points: Mapping[str, tuple[int, ...]]
     rules: Mapping[str, int]
     rows: Mapping[str, tuple[int, ...]]
     advice: tuple[int, ...]
@@ -99,6 +103,7 @@ class _Builder:
         self.nodes: dict[Node, int] = {}
         self.findings: dict[str, int] = {}
         self._by_name = {finding.name: finding for finding in checked.written.findings}
+        self._scores = {score.name: score for score in checked.written.scores}
 
     def add(self, node: Node) -> int:
         return self.nodes.setdefault(node, len(self.nodes))
@@ -118,7 +123,8 @@ class _Builder:
         `absent` is what stands for no condition: `always` or `never`.
         """
         node = Node(absent) if condition is None else self._node(condition, unsure_present=unsure_present)
-        return (node if node.parts else Node("any", (self.add(node),)))._replace(name=name)
+        derived = node.parts and node.word != "atom"
+        return (node if derived else Node("any", (self.add(node),)))._replace(name=name)
 
     def node(self, condition: Condition, *, unsure_present: bool = False) -> int:
         if isinstance(condition, Named):
@@ -143,7 +149,13 @@ class _Builder:
             value = self.written.parameters[condition.parameter].value
             return Node("always" if value is True else "never", name=f"switch {condition.parameter}")
         present = unsure_present and self._may_be_unsure(condition)
-        return Node("atom", atom=Atom(condition, present))
+        parts = self.points(condition.score) if isinstance(condition, InBand | Scored) else ()
+        return Node("atom", parts, atom=Atom(condition, present))
+
+    def points(self, score: str) -> tuple[int, ...]:
+        """Returns the nodes of the conditions that add points to a score, in file order."""
+        addends = self._scores[score].addends
+        return tuple(self.node(addend.when) for addend in addends if addend.when is not None)
 
     def _group(self, group: Group, *, unsure_present: bool) -> Node:
         parts = tuple(self.node(part, unsure_present=unsure_present) for part in group.parts)
@@ -161,6 +173,7 @@ def graph_from(checked: Checked) -> Graph:
     """Returns the graph of a guidance."""
     written, builder = checked.written, _Builder(checked)
     findings = {finding.name: builder.finding(finding.name) for finding in written.findings}
+    points = {score.name: builder.points(score.name) for score in written.scores}
     contradictions = tuple(
         builder.contradiction(contradiction.name, contradiction.between)
         for contradiction in written.contradictions
@@ -177,6 +190,7 @@ def graph_from(checked: Checked) -> Graph:
     ]
     return Graph(
         findings=findings,
+        points=points,
         contradictions=contradictions,
         promises=promises,
         redirects=redirects,

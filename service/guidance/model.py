@@ -259,7 +259,7 @@ class Rule:
         outcome, level: codes of the outcome and of the level that it fires, or empty.
         priority: a word that raises priority inside a tier (`expedited`), or empty.
         within, to: its own latest date (a parameter) and its own addressee; empty: those of its tier.
-        shows: linkIds whose answers stand behind its words.
+        shows: scores, and linkIds whose answers, that stand behind its words.
         beside: rules that say what it says and more: where one of them fired, a patient reads only that.
     """
 
@@ -360,24 +360,82 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class ScoreBand:
-    """One band of a score; both ends are included, and each is a number or names a parameter."""
+    """One band of a score; both ends are included, and each is a number or names a parameter.
+
+    Args:
+        tier: code of the tier that the band leads to, or empty.
+        level: code of the level that it gives to the outcome of its score, or empty.
+    """
 
     name: str
     low: Decimal | str
     high: Decimal | str
     display: str
+    tier: str
+    level: str
+    says: Says
+
+
+@dataclass(frozen=True, slots=True)
+class Addend:
+    """What is added to a score: the points of a question (`link_id`), or `points` while `when` is present.
+
+    Args:
+        times: what the points of the question are multiplied by.
+        reversed: whether the highest answer of the question adds least.
+        low, high: the least and the most that can be answered with a number; None where there are options.
+    """
+
+    link_id: str
+    when: Condition | None
+    points: Decimal
+    times: Decimal
+    reversed: bool
+    low: Decimal | None
+    high: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is reported of a score while something that it adds up is not known.
+
+    Args:
+        rule: `interval` (least and most), `refuse` (no number) or `prorate`.
+        most: so many may be missing where it is prorated; beyond that there is no number.
+    """
+
+    rule: str
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A sum of option weights over questions (`items`), with its bands from low to high."""
+    """A sum, with its bands from low to high.
+
+    Args:
+        code: what it is called elsewhere (LOINC), if it has a code, with its display.
+        unit: UCUM code of the total.
+        outcome: code of the outcome to which its bands give a level, or empty.
+        kind: of the rules that its bands make.
+    """
 
     name: str
     display: str
-    items: tuple[str, ...]
+    code: Coding | None
+    code_display: str
+    unit: str
+    addends: tuple[Addend, ...]
+    missing: Missing
+    outcome: str
+    kind: str
     bands: tuple[ScoreBand, ...]
     origin: Origin
     sources: tuple[str, ...]
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The linkIds of the questions whose own points are added."""
+        return tuple(addend.link_id for addend in self.addends if addend.link_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +519,7 @@ class Written:
         for advice in self.advice:
             if advice.when is not None:
                 yield "advice.yaml", (advice.name, "when"), advice.when
+        yield from self._conditions_of_scores()
         yield from self._conditions_of_comparisons()
         for contradiction in self.contradictions:
             for index, part in enumerate(contradiction.between):
@@ -474,6 +533,12 @@ class Written:
             if promise.when is not None:
                 key = "only-if" if promise.form == "only-if" else "when"
                 yield "guidance.yaml", ("promises", promise.name, key), promise.when
+
+    def _conditions_of_scores(self) -> Iterator[tuple[str, Place, Condition]]:
+        for score in self.scores:
+            for index, addend in enumerate(score.addends):
+                if addend.when is not None:
+                    yield "scores.yaml", (score.name, "sum-of", index, "when"), addend.when
 
     def _conditions_of_comparisons(self) -> Iterator[tuple[str, Place, Condition]]:
         for comparison in self.comparisons:

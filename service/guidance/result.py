@@ -102,13 +102,30 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A score: what it is at least and at most, and the band names those ends fall into."""
+    """A score: what it is at least and at most, and the band names those ends fall into.
+
+    Rules read the two ends. What is reported follows the score's own rule for what is missing.
+
+    Args:
+        answered: how many of the things that are added are known.
+        missing: how many are not: open, or answered with what has no points.
+        value: the number to report; None while there is none, or only the two ends.
+        estimated: whether that number is prorated.
+    """
 
     score: Score
     at_least: Decimal
     at_most: Decimal
     bands: tuple[str, str]
     answered: int
+    missing: int
+    value: Decimal | None
+    estimated: bool
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is to be reported: too much is missing, and the ends do not stand for a number."""
+        return self.value is None and self.score.missing.rule != "interval"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ from service.guidance.model import (
     Tier,
     Written,
 )
-from service.guidance.scores import ScoreShape
+from service.guidance.scores import ScoreShape, with_band_rules
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
@@ -608,15 +608,16 @@ def written_from(documents: Mapping[str, object]) -> Written:
     }
     if faults or head is None:
         raise GuidanceError(faults)
+    scores = lists.get("scores", ())
     return Written(
         **head,
         statements=lists["sources"],
         findings=lists["findings"],
-        rules=lists["rules"],
+        rules=with_band_rules(lists["rules"], scores, head["tiers"], head["outcomes"]),
         comparisons=lists["comparisons"],
         advice=lists["advice"],
         contradictions=lists["contradictions"],
-        scores=lists.get("scores", ()),
+        scores=scores,
         cases=lists["cases"],
     )
 

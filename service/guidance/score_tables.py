@@ -1,9 +1,12 @@
 """From answers to the sum of a score: one table for each score.
 
-A score is a sum of option weights, as an interval while questions are open. An unanswered question
-adds its smallest weight to one end and its largest to the other; one that may still be hidden may
-add nothing. A question that is hidden for certain adds nothing. An answer without a weight (not
-sure) leaves its question between the two.
+A score is a sum of points, as an interval while questions are open. An unanswered question adds its
+fewest points to one end and its most to the other; one that may still be hidden may add nothing. A
+question that is hidden for certain adds nothing. An answer without points (not sure) leaves its
+question between the two. A condition adds its points where it is present, and may add them while it
+is unknown.
+
+Rules read this interval, whatever is reported: a number that is prorated decides nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +14,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from service.datatypes.answers import Answer, AnswersByLink
-from service.datatypes.form import Form
 from service.guidance.answer_tables import Exact, holds
-from service.guidance.bits import both
+from service.guidance.bits import PRESENT, UNKNOWN, both
+from service.guidance.checks import Checked
 from service.guidance.conditions import InBand, Scored
 from service.guidance.graph import Test
-from service.guidance.model import Parameter, Score, Written
+from service.guidance.model import Parameter, Score
 from service.guidance.result import Total
-from service.guidance.scores import ZERO, Weights, weights_of
+from service.guidance.scores import ZERO, Weights, smallest_step, weights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class ScoreTable:
     """One score.
 
     Args:
+        conditions: (node, points) of what is added while a condition is present.
         reads: its questions, as a mask of questions.
+        step: one unit of the last decimal place of a sum.
         floors: the lowest value of each band, ascending.
         bands: per atom on a band: the *certain* bits it sets, and the positions of its bands.
         cuts: per atom on a threshold: the *certain* bits it sets, its edge and threshold.
@@ -37,25 +42,56 @@ class ScoreTable:
 
     score: Score
     weights: tuple[Weights, ...]
+    conditions: tuple[tuple[int, Decimal], ...]
     reads: int
+    step: Decimal
     floors: tuple[Decimal, ...]
     bands: tuple[tuple[int, frozenset[int]], ...]
     cuts: tuple[tuple[int, str, Exact], ...]
 
-    def total(self, given: AnswersByLink, closed: frozenset[str]) -> Total:
-        """Returns the sum, as known from these answers."""
-        least = most = ZERO
-        answered = 0
+    def total(self, given: AnswersByLink, closed: frozenset[str], bits: int) -> Total:
+        """Returns the sum, as known from these answers and from the bits of its conditions."""
+        least = most = known = ZERO
+        answered = missing = 0
         for weights in self.weights:
             values = given.get(weights.link_id, ())
             if not values and weights.link_id in closed:
                 continue
-            low, high, known = _added(weights, values)
-            least += low
-            most += high
-            answered += known
-        names = self.score.bands[self._band(least)].name, self.score.bands[self._band(most)].name
-        return Total(self.score, least, most, names, answered)
+            added = _added(weights, values)
+            if added is None:
+                missing += 1
+                least += weights.least
+                most += weights.most
+            else:
+                answered += 1
+                known += added
+        for node, points in self.conditions:
+            state = bits >> 2 * node & 3
+            known += points if state == PRESENT else ZERO
+            least += min(points, ZERO) if state == UNKNOWN else ZERO
+            most += max(points, ZERO) if state == UNKNOWN else ZERO
+            missing += state == UNKNOWN
+            answered += state != UNKNOWN
+        return self._total(known + least, known + most, (known, answered, missing))
+
+    def _total(self, least: Decimal, most: Decimal, counted: tuple[Decimal, int, int]) -> Total:
+        known, answered, missing = counted
+        bands = self.score.bands
+        is_prorated = 0 < missing <= self.score.missing.most and answered > 0
+        return Total(
+            score=self.score,
+            at_least=least,
+            at_most=most,
+            bands=(bands[self._band(least)].name, bands[self._band(most)].name),
+            answered=answered,
+            missing=missing,
+            value=self._prorated(known, answered, missing) if is_prorated else None if missing else known,
+            estimated=is_prorated,
+        )
+
+    def _prorated(self, known: Decimal, answered: int, missing: int) -> Decimal:
+        """Returns what the sum would be if the missing questions were like the others on average."""
+        return (known * (answered + missing) / answered).quantize(self.step, ROUND_HALF_UP)
 
     def mask(self, total: Total) -> int:
         """Returns the bits that the sum sets."""
@@ -75,17 +111,16 @@ class ScoreTable:
         return max(bisect_right(self.floors, value) - 1, 0)
 
 
-def _added(weights: Weights, values: tuple[Answer, ...]) -> tuple[Decimal, Decimal, bool]:
-    """Returns what a question adds at least and at most, and whether it is known; no values: it is open."""
+def _added(weights: Weights, values: tuple[Answer, ...]) -> Decimal | None:
+    """Returns what a question adds; None where that is not known: it is open, or has no points."""
     if not values:
-        return weights.least, weights.most, False
-    known = [weights.by_answer.get(value) for value in values]
+        return None
     total = ZERO
-    for weight in known:
-        if weight is None:
-            return weights.least, weights.most, False
-        total += weight
-    return total, total, True
+    for points in [weights.points(value) for value in values]:
+        if points is None:
+            return None
+        total += points
+    return total
 
 
 # How a table is made.
@@ -94,15 +129,28 @@ Tests = Iterable[tuple[Test, int]]
 """All tests of the guidance, each with the *certain* bits that it sets."""
 
 
-def score_table(score: Score, written: Written, form: Form, *, tests: Tests, reads: int) -> ScoreTable:
-    """Returns the table of a score; `reads` holds its questions, as a mask of questions."""
+def score_table(
+    score: Score, checked: Checked, *, tests: Tests, nodes: Iterable[int], reads: int
+) -> ScoreTable:
+    """Returns the table of a score.
+
+    Args:
+        nodes: of its conditions, in order.
+        reads: its questions, as a mask of questions.
+    """
+    written, form = checked.written, checked.form
+    conditions = [addend for addend in score.addends if addend.when is not None]
     named = [(test, sets) for test, sets in tests if isinstance(test, InBand | Scored)]
     own = [(test, sets) for test, sets in named if test.score == score.name]
     names = [band.name for band in score.bands]
     return ScoreTable(
         score=score,
-        weights=tuple(weights_of(form.questions[link_id]) for link_id in score.items),
+        weights=tuple(
+            weights_of(addend, form.questions[addend.link_id]) for addend in score.addends if addend.link_id
+        ),
+        conditions=tuple((node, addend.points) for node, addend in zip(nodes, conditions, strict=True)),
         reads=reads,
+        step=smallest_step(score, form),
         floors=tuple(written.number(band.low) for band in score.bands),
         bands=tuple(
             (sets, frozenset(names.index(band) for band in test.bands))

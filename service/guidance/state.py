@@ -45,14 +45,15 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     """Returns everything that follows from the answers, contradictions scored by the worse."""
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
-    totals = tuple([score.total(given, answers.closed) for score in compiled.scores])
-    others = [(score.mask(total), score.reads) for score, total in zip(compiled.scores, totals, strict=True)]
     worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
-    others += worse.values()
-    contributions += others
+    contributions += worse.values()
     unanswered, open_ = _unanswered(compiled, given, answers.closed)
     bits = unanswered
     for mask, _ in contributions:
+        bits |= mask
+    asked = bits
+    totals, added = _totals(compiled, given, answers.closed, asked)
+    for mask, _ in added:
         bits |= mask
     judged = _with_ignored(compiled, bits, given, answers.ignored) if answers.ignored else bits
     judged = run(compiled.detect, judged)
@@ -63,8 +64,13 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
             certain = table.all >> 1
             (holds if judged & certain == certain else possible).append(table)
     if holds or possible:
-        bits |= _worse(holds, possible)
+        forced = _worse(holds, possible)
+        if compiled.add:  # points of what is forced are added too
+            totals, added = _totals(compiled, given, answers.closed, asked | forced)
+            bits = asked | union(mask for mask, _ in added)
+        bits |= forced
     bits = run(compiled.derive, bits)
+    contributions += added
     return State(
         bits=bits,
         given=given,
@@ -76,7 +82,7 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
         judged=judged,
         counted=tuple(worse),
         unanswered=unanswered,
-        others=others,
+        others=[*worse.values(), *added],
     )
 
 
@@ -93,6 +99,18 @@ def bits_if_sure(compiled: Compiled, state: State) -> int:
         for value in answered[1]:
             bits |= table[value] & possible if value in table.unsure else table[value]
     return run(compiled.derive, bits | _worse(state.holds, state.possible))
+
+
+def _totals(
+    compiled: Compiled, given: AnswersByLink, closed: frozenset[str], bits: int
+) -> tuple[tuple[Total, ...], list[Contribution]]:
+    """Returns every score as known from the answers and their bits, and the bits that the scores set."""
+    if not compiled.scores:
+        return (), []
+    bits = run(compiled.add, bits)
+    totals = tuple([score.total(given, closed, bits) for score in compiled.scores])
+    pairs = zip(compiled.scores, totals, strict=True)
+    return totals, [(score.mask(total), score.reads) for score, total in pairs]
 
 
 def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:

@@ -96,10 +96,11 @@ def _addressees(written: Written) -> Iterator[Fault]:
 def _reasons(written: Written, form: Form) -> Iterator[Fault]:
     """Yields what the words of a rule show and stand beside where that does not exist."""
     reasons = {rule.name for rule in written.rules if rule.tier}
+    scores = {score.name for score in written.scores}
     for rule in written.rules:
-        for index, link_id in enumerate(rule.shows):
-            if link_id not in form.questions:
-                yield "rules.yaml", (rule.name, "shows", index), not_in_the_questionnaire(link_id)
+        for index, name in enumerate(rule.shows):
+            if name not in form.questions and name not in scores:
+                yield "rules.yaml", (rule.name, "shows", index), not_in_the_questionnaire(name)
         for index, name in enumerate(rule.beside):
             if name not in reasons - {rule.name}:
                 expected = "expected the name of another rule that fires a tier"

@@ -241,6 +241,7 @@ class Compiled:
         closure: by node, the *certain* bits that its own bit sets.
         unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
+        add: program for the conditions that add points to scores.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
         rechecks: by rank of the tier, when to look again; None where it does not say.
     """
@@ -257,6 +258,7 @@ class Compiled:
     closure: tuple[int, ...]
     unfit: Mapping[str, Contradiction]
     ignored_bits: int
+    add: Program
     detect: Program
     derive: Program
     advise: Program

@@ -6,7 +6,6 @@ against the naive evaluator, a fault in the guidance shows here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import z3
@@ -16,7 +15,8 @@ from service.guidance.answer_tables import BEYOND
 from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
 from service.guidance.graph import Node, Test
 from service.guidance.score_tables import ScoreTable
-from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
+from service.proofs.answer_space import rules_of, spaces_of
+from service.proofs.sums import Ends, number, total_of
 
 
 class Value(NamedTuple):
@@ -48,7 +48,9 @@ class Encoding:
         self.solver.add(*rules_of(self.spaces, guidance, asked or {}))
         self.full = z3.And([z3.Not(space.open) for space in self.spaces.values()])
         self.scores = {table.score.name: table for table in guidance.compiled.scores}
-        self.totals = {name: _total(table, self.spaces) for name, table in self.scores.items()}
+        sums = {name: total_of(table, self.spaces) for name, table in self.scores.items()}
+        self.totals = {name: found.ends for name, found in sums.items()}
+        self.solver.add(*[rule for found in sums.values() for rule in found.rules])
         self.forces: dict[int, Value] = {}
         unforced: list[Value] = []
         for index in range(len(self.nodes)):
@@ -74,8 +76,8 @@ class Encoding:
         return _either(value, self.forces[index]) if index in self.forces else value
 
     def _derived(self, node: Node, index: int, values: list[Value]) -> Value:
-        if not node.parts:
-            return self._leaf(node, index)
+        if node.atom is not None or not node.parts:
+            return self._leaf(node, index, values)
         present = [values[part].present for part in node.parts]
         possible = [values[part].possible for part in node.parts]
         if node.word == "all":
@@ -86,26 +88,35 @@ class Encoding:
             return Value(z3.AtLeast(*present, node.need), z3.AtLeast(*possible, node.need))
         return Value(z3.Or(present), z3.Or(possible))
 
-    def _leaf(self, node: Node, index: int) -> Value:
+    def _leaf(self, node: Node, index: int, values: list[Value]) -> Value:
         if node.atom is not None:
-            return self._atom(node.atom.test, index)
+            return self._atom(node.atom.test, index, values)
         if node.name:
             switch = z3.Bool(node.name)
             return Value(switch, switch)
         return PRESENT if node.word == "always" else ABSENT
 
-    def _atom(self, test: Test, index: int) -> Value:
+    def _atom(self, test: Test, index: int, values: list[Value]) -> Value:
         if isinstance(test, Is | Answered | Measured):
             space = self.spaces[test.link_id]
             return Value(space.sets(2 * index), space.sets(2 * index + 1))
         if isinstance(test, InBand):
-            return _in_band(test, self.scores[test.score], *self.totals[test.score])
+            return _in_band(test, self.scores[test.score], *self._ends(test.score, values))
         if isinstance(test, Scored):
             parameter = self.guidance.written.parameters[test.parameter]
-            threshold = z3.RealVal(str(parameter.value))
-            ends = [BEYOND[parameter.edge](end, threshold) for end in self.totals[test.score]]
+            threshold = number(parameter.value)
+            ends = [BEYOND[parameter.edge](end, threshold) for end in self._ends(test.score, values)]
             return Value(z3.And(ends), z3.Or(ends))
         return ABSENT
+
+    def _ends(self, score: str, values: list[Value]) -> Ends:
+        """Returns the least and the most that a score can be, with the points of its conditions."""
+        low, high = self.totals[score]
+        for node, points in self.scores[score].conditions:
+            certain, reached = [z3.If(end, number(points), number(0)) for end in values[node]]
+            low += certain if points > 0 else reached
+            high += reached if points > 0 else certain
+        return low, high
 
     def _forces(self, unforced: list[Value]) -> dict[int, Value]:
         """Returns by finding what contradictions force it to be."""
@@ -128,30 +139,12 @@ def _either(first: Value, second: Value) -> Value:
     return Value(z3.Or(first.present, second.present), z3.Or(first.possible, second.possible))
 
 
-def _total(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> tuple[z3.ArithRef, z3.ArithRef]:
-    """Returns the least and the most that a score can be."""
-    lows, highs = [z3.RealVal(0)], [z3.RealVal(0)]
-    for weights in table.weights:
-        space = spaces[weights.link_id]
-        unweighted = [answer.holds for answer in space.answers if answer.weight is None]
-        weighted = [
-            z3.If(answer.holds, z3.RealVal(str(answer.weight)), z3.RealVal(0))
-            for answer in space.answers
-            if answer.weight is not None
-        ]
-        unknown = z3.Or([space.open, *unweighted])
-        known = z3.Sum([z3.RealVal(0), *weighted])
-        lows.append(z3.If(unknown, z3.RealVal(str(weights.least)), known))
-        highs.append(z3.If(unknown, z3.RealVal(str(weights.most)), known))
-    return z3.Sum(lows), z3.Sum(highs)
-
-
 def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:
     bands = table.score.bands
     inside: list[z3.BoolRef] = []
     outside: list[z3.BoolRef] = []
     for place, band in enumerate(bands):
-        from_below = TRUE if place == 0 else high >= z3.RealVal(str(table.floors[place]))
-        from_above = TRUE if place == len(bands) - 1 else low < z3.RealVal(str(table.floors[place + 1]))
+        from_below = TRUE if place == 0 else high >= number(table.floors[place])
+        from_above = TRUE if place == len(bands) - 1 else low < number(table.floors[place + 1])
         (inside if band.name in test.bands else outside).append(z3.And(from_below, from_above))
     return Value(z3.Not(z3.Or(outside)), z3.Or(inside))

@@ -211,6 +211,7 @@ def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
         units=_units(item),
         repeats=item.repeats,
         enabled_by=enabled_by,
+        numbers=item.options.numbers if item.options is not None else (),
     )
 
 

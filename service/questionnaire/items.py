@@ -82,6 +82,15 @@ class Options:
         )
 
     @cached_property
+    def numbers(self) -> tuple[tuple[int, Decimal | None], ...]:
+        """The whole numbers among them, each with its weight."""
+        return tuple(
+            (choice.answer, choice.weight)
+            for choice in self.choices.values()
+            if isinstance(choice.answer, int) and not isinstance(choice.answer, bool)
+        )
+
+    @cached_property
     def are_plain_codes(self) -> bool:
         """Whether there are codes alone, no two alike but for their system, and no answer is in doubt."""
         codes = {answer.code for answer in self.choices if isinstance(answer, Coding)}

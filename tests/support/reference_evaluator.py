@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from service.datatypes.answers import Answer, Answers, Quantity
-from service.datatypes.form import Form
+from service.datatypes.form import Form, Question
 
 SECONDS = {"h": 3600, "d": 86400, "wk": 7 * 86400, "mo": Fraction(36525, 1200) * 86400}
 MASS = {"ug/L": Fraction(1), "ng/mL": Fraction(1)}
@@ -89,8 +89,17 @@ class Reference:
 
     def total(self, name: str) -> tuple[Fraction, Fraction]:
         score = next(score for score in self.documents["scores"] if score["score"] == name)
-        ranges = [self._added(link_id) for link_id in score["sum-of"]]
+        ranges = [self._part(part) for part in score["sum-of"]]
         return sum((low for low, _ in ranges), Fraction(0)), sum((high for _, high in ranges), Fraction(0))
+
+    def _part(self, part: Any) -> tuple[Fraction, Fraction]:
+        if isinstance(part, str):
+            return self._added(part, {})
+        if "answer" in part:
+            return self._added(part["answer"], part)
+        points, value = Fraction(part["points"]), self.condition(part["when"])
+        reached = [points] * (value is not False) + [Fraction(0)] * (value is not True)
+        return min(reached), max(reached)
 
     def row(self, row: Mapping[str, Any]) -> str:
         if "informs-only" in row:
@@ -242,22 +251,49 @@ class Reference:
     def _bands(self, score: str) -> list[Any]:
         return next(entry for entry in self.documents["scores"] if entry["score"] == score)["bands"]
 
-    def _added(self, link_id: str) -> tuple[Fraction, Fraction]:
+    def _added(self, link_id: str, part: Mapping[str, Any]) -> tuple[Fraction, Fraction]:
         question = self.form.questions[link_id]
-        weights = {
-            option.coding: Fraction(option.weight) for option in question.options if option.weight is not None
-        }
         values = self._values(link_id, ignored=False)
-        if values is not None and all(value in weights for value in values):
-            total = sum((weights[value] for value in values), Fraction(0))
+        points = [self._points(value, part, question) for value in values or ()]
+        if points and None not in points:
+            total = sum((one for one in points if one is not None), Fraction(0))
             return total, total
         if values is None and link_id in self.answers.closed:
             return Fraction(0), Fraction(0)
-        low, high = min(weights.values()), max(weights.values())
+        every = list(self._weights(part, question).values())
+        low, high = min(every), max(every)
         if question.repeats:
-            low = sum(weight for weight in weights.values() if weight < 0) or low
-            high = sum(weight for weight in weights.values() if weight > 0) or high
+            low = sum(weight for weight in every if weight < 0) or low
+            high = sum(weight for weight in every if weight > 0) or high
         return (min(low, Fraction(0)), max(high, Fraction(0))) if question.enabled_by else (low, high)
+
+    def _points(self, value: Answer, part: Mapping[str, Any], question: Question) -> Fraction | None:
+        if "from" not in part:
+            return self._weights(part, question).get(value)
+        if not isinstance(value, int | Decimal) or not part["from"] <= value <= part["to"]:
+            return None
+        turned = part["from"] + part["to"] - value if part.get("reversed") else value
+        return Fraction(turned) * Fraction(part.get("times", 1))
+
+    def _weights(self, part: Mapping[str, Any], question: Question) -> dict[Answer, Fraction]:
+        """The points of every option, or of both ends of a number's range."""
+        if "from" in part:
+            plain: dict[Answer, Fraction] = {end: Fraction(end) for end in (part["from"], part["to"])}
+        else:
+            plain = {
+                option.coding: Fraction(option.weight)
+                for option in question.options
+                if option.weight is not None
+            }
+            weighed = {number: weight for number, weight in question.numbers if weight is not None}
+            every = {number: Decimal(number) for number, _ in question.numbers}
+            plain |= {number: Fraction(weight) for number, weight in (weighed or every).items()}
+        both = min(plain.values()) + max(plain.values())
+        times = Fraction(part.get("times", 1))
+        return {
+            answer: times * (both - weight if part.get("reversed") else weight)
+            for answer, weight in plain.items()
+        }
 
     def _result(self, when: Mapping[str, Any]) -> bool:
         if "level" in when:
