@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -37,6 +38,19 @@ class Quantity(NamedTuple):
     comparator: str = ""
 
 
+class Days(NamedTuple):
+    """A stretch of days that a date, or what follows from one, may mean; None is without an end.
+
+    It stands for a date among the answers that a guidance reads: the days before the response was written.
+    An end that is `open` does not belong to it.
+    """
+
+    low: Fraction | int | None = None
+    high: Fraction | int | None = None
+    is_low_open: bool = False
+    is_high_open: bool = False
+
+
 class Unread(Enum):
     """The answer that stands there and says nothing that can be read."""
 
@@ -50,7 +64,7 @@ A question that has only such answers is not answered. Beside other answers it l
 those do not say.
 """
 
-Answer = Coding | Uncoded | Quantity | Unread | bool | int | Decimal | str
+Answer = Coding | Uncoded | Quantity | Days | Unread | bool | int | Decimal | str
 """One answer. Dates, times, texts, urls and references are `str`."""
 
 AnswersByLink = Mapping[str, tuple[Answer, ...]]
@@ -70,9 +84,12 @@ class Answers:
         ignored: answers that were sent for items which are not enabled. They never count, except
             where the guidance names a contradiction that reads them.
         chart: values from the chart by linkId, used where `given` has none, asked or not.
+        authored: when the response was written, as it says; empty where it does not. Dates are reckoned
+            from here, never from the clock.
     """
 
     given: AnswersByLink
     closed: frozenset[str] = frozenset()
     ignored: AnswersByLink = field(default_factory=lambda: _NOTHING)
     chart: AnswersByLink = field(default_factory=lambda: _NOTHING)
+    authored: str = ""

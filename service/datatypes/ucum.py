@@ -19,7 +19,7 @@ Source: The Unified Code for Units of Measure, version 2.1, sections 2-46; https
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -181,6 +181,44 @@ def converted(value: Decimal | int | Fraction, source: str, target: str) -> Frac
     if old is None or new is None or old.unit.powers != new.unit.powers:
         return None
     return (exact * old.unit.factor + old.offset - new.offset) / new.unit.factor
+
+
+class Conversion(NamedTuple):
+    """A factor between units that UCUM keeps apart, for one analyte: a `source` is `factor` of `target`.
+
+    An amount of substance has another mass for every substance, and another charge for every ion.
+    """
+
+    source: str
+    target: str
+    factor: Fraction
+
+
+def convertible(a: str, b: str, conversions: Iterable[Conversion] = ()) -> bool:
+    """Whether a value in unit `a` can be brought into unit `b`, by UCUM or by one of the conversions."""
+    return comparable(a, b) or any(
+        (comparable(a, known.source) and comparable(known.target, b))
+        or (comparable(a, known.target) and comparable(known.source, b))
+        for known in conversions
+    )
+
+
+def brought_to(
+    value: Decimal | int | Fraction, source: str, target: str, conversions: Iterable[Conversion] = ()
+) -> Fraction | None:
+    """Returns what `converted` does, else what the first conversion that fits makes of it, either way."""
+    direct = converted(value, source, target)
+    if direct is not None:
+        return direct
+    for known in conversions:
+        for begins, ends, factor in (
+            (known.source, known.target, known.factor),
+            (known.target, known.source, 1 / known.factor),
+        ):
+            between = converted(value, source, begins)
+            if between is not None and comparable(ends, target):
+                return converted(between * factor, ends, target)
+    return None
 
 
 def _scale(code: str) -> _Scale | None:

@@ -12,19 +12,23 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
+from itertools import combinations
 from operator import ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from service.datatypes.answers import Answer, Coding, Quantity
+from service.datatypes.answers import Answer, Coding, Days, Quantity, Unread
 from service.datatypes.form import Question
-from service.datatypes.ucum import converted
-from service.guidance.bits import both, intersection, possible_bits, union
+from service.datatypes.ucum import Conversion, brought_to
+from service.guidance.bits import both, intersection, union
 from service.guidance.conditions import Answered, Is, Measured
-from service.guidance.graph import Atom
+from service.guidance.graph import ABSENT, ASKED, PRESENT, UNKNOWN, Atom, Test
 from service.guidance.model import Written
 from service.guidance.options import (
     CHOICES,
+    DATES,
+    DAY,
     PLAIN,
     codings_of,
     units_of,
@@ -46,44 +50,67 @@ Tests = tuple[tuple[Atom, int], ...]
 """The atoms that test one question, each with the *certain* bits that it sets."""
 
 
-class Cut(NamedTuple):
-    """One comparison: the bits it sets when it holds, and (value, unit) of its parameters."""
+class Verdict(NamedTuple):
+    """What is answered to the tests of a question, each a mask of tests; the rest is absent.
 
-    sets: int
+    Args:
+        present: an answer fits. undecided: there is an answer, and it does not decide.
+        unread: there is only something that cannot be read, as if the question were open.
+    """
+
+    present: int
+    undecided: int = 0
+    unread: int = 0
+
+    def beside(self, other: Verdict) -> Verdict:
+        """Returns what both answers together say: one that fits decides, whatever the other is."""
+        present = self.present | other.present
+        undecided = (self.undecided | other.undecided) & ~present
+        return Verdict(present, undecided, (self.unread | other.unread) & ~(present | undecided))
+
+
+class Meaning(NamedTuple):
+    """The bits of one test, by what is answered to it."""
+
+    present: int
+    undecided: int
+    unread: int
+
+
+class Cut(NamedTuple):
+    """One comparison: its test (a mask of tests), (value, unit) of its parameters, and what converts them."""
+
+    test: int
     edge: str
     parameters: tuple[tuple[Exact, str], ...]
+    conversions: tuple[Conversion, ...] = ()
 
 
 class Scale(NamedTuple):
-    """The cut points of one unit, ascending, and the mask of each case.
+    """The cut points of one unit, ascending, and what is answered in each case.
 
-    Cases alternate: below the first point, on it, between it and the next ...; `masks` has
+    Cases alternate: below the first point, on it, between it and the next ...; `cases` has
     2 * len(points) + 1 entries.
     """
 
     points: tuple[Exact, ...]
+    cases: tuple[Verdict, ...]
     masks: tuple[int, ...]
 
     def mask(self, value: Decimal | int) -> int:
         """Returns the mask of the case in which `value` lies."""
-        return self.masks[bisect_left(self.points, value) + bisect_right(self.points, value)]
+        return self.masks[self.case(value)]
 
-    def mask_of_range(self, edge: Decimal, comparator: str) -> int:
-        """Returns what is known of a value on one side of `edge`, which may lie in several cases."""
-        left, right = bisect_left(self.points, edge), bisect_right(self.points, edge)
-        end = len(self.masks) - 1
-        cases = {
-            "<": (0, 2 * left),
-            "<=": (0, left + right),
-            ">=": (left + right, end),
-            ">": (2 * right, end),
-        }
-        return self.over(*cases[comparator])
+    def case(self, value: Exact | int) -> int:
+        """Returns the case in which `value` lies."""
+        return bisect_left(self.points, value) + bisect_right(self.points, value)
 
-    def over(self, first: int, last: int) -> int:
-        """Returns the mask of a value that lies in one of these cases, both ends included."""
-        reached = self.masks[first : last + 1]
-        return intersection(reached) | possible_bits(union(reached))
+    def over(self, first: int, last: int) -> Verdict:
+        """Returns what is answered by a value that lies in one of these cases, both ends included."""
+        reached = self.cases[first : last + 1]
+        present = intersection(case.present for case in reached)
+        some = union(case.present | case.undecided for case in reached)
+        return Verdict(present, some & ~present)
 
     def words(self, unit: str) -> list[str]:
         """Returns words for each case, such as `21 d` and `more than 21 d`."""
@@ -100,88 +127,220 @@ class AnswerTable(dict[Answer, int]):
     """The bits that an answer of one question sets, by answer; it looks up like any mapping.
 
     The options of the question, or true and false, stand in it. Any other answer is worked out:
-    a number or a range by its scale, and a text or coding that no option knows counts as answered with
-    all options possible, for it may mean the same as one of them.
+    a number or a range by its scale, and a text or coding that no option knows counts as answered and
+    decides nothing, for it may mean the same as one of them.
+
+    Args:
+        question: whose answers; of a derived quantity, what it is like.
+        reads: the question, or those that the quantity follows from, as a mask of questions.
+        tests: the atoms that test it.
+        written: what the mapping files say.
     """
 
-    __slots__ = ("_cuts", "_otherwise", "_scales", "bit", "question", "unanswered", "unsure")
+    __slots__ = (
+        "_answered",
+        "_asked",
+        "_cuts",
+        "_is_charted",
+        "_meanings",
+        "_scales",
+        "_tests",
+        "bit",
+        "is_derived",
+        "numbers",
+        "question",
+        "takes_several",
+        "unanswered",
+        "unsure",
+        "verdicts",
+    )
 
-    def __init__(self, question: Question, place: int, tests: Tests, written: Written) -> None:
-        answered = both(union(sets for atom, sets in tests if isinstance(atom.test, Answered)))
-        options = tuple((atom, atom.test, sets) for atom, sets in tests if isinstance(atom.test, Is))
-        super().__init__(_by_answer(question, options, answered, written.words))
+    def __init__(self, question: Question, reads: int, tests: Tests, written: Written) -> None:
+        numbers: dict[Test, int] = {}
+        for atom, _ in tests:
+            numbers.setdefault(atom.test, 1 << len(numbers))
         self.question = question
-        self.bit = 1 << place
-        """The bit of this question in masks of questions."""
+        self.numbers = numbers
+        """By test, its bit in masks of tests."""
+        self._is_charted = question.link_id in written.charted
+        self.takes_several = question.repeats or self._is_charted
+        """Whether there may be several answers at once: its own, or values of one moment in the chart."""
+        self.is_derived = question.link_id in written.derived
+        """Whether it follows from answers to other questions; nobody is asked for it."""
+        self.bit = reads
+        """The question, or those that it is derived from, in masks of questions."""
         self.unanswered = union(sets for _, sets in tests) << 1
         """What is possible while the question is open."""
         self.unsure = frozenset(unsure_codings(question, written.words))
         """The options that mean not sure."""
-        self._otherwise = answered | union(sets for _, _, sets in options) << 1
+        self._meanings = tuple(_meaning(tests, test) for test in numbers)
+        self._answered = union(bit for test, bit in numbers.items() if isinstance(test, Answered))
+        self._tests = union(numbers.values())
+        self._asked = both(union(sets for atom, sets in tests if atom.undecided == ASKED))
         self._cuts = tuple(
-            _cut(atom.test, sets, written) for atom, sets in tests if isinstance(atom.test, Measured)
+            _cut(test, bit, written) for test, bit in numbers.items() if isinstance(test, Measured)
         )
         units = {PLAIN, *question.units, *(unit for cut in self._cuts for _, unit in cut.parameters)}
+        self.verdicts = _by_answer(question, numbers, self._answered, written.words)
+        """What each option (or true and false) answers."""
+        super().__init__((answer, self.mask_of(verdict)) for answer, verdict in self.verdicts.items())
         self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
 
     def __missing__(self, value: Answer) -> int:
-        if isinstance(value, Quantity):
-            scale = self._scale(value.unit)
-            if value.comparator:
-                return scale.mask_of_range(value.value, value.comparator)
-            return scale.mask(value.value)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             return self._scale(PLAIN).mask(value)
-        return self._otherwise | union(cut.sets for cut in self._cuts) << 1
+        if isinstance(value, Quantity) and not value.comparator:
+            return self._scale(value.unit).mask(value.value)
+        return self.mask_of(self._verdict(value))
+
+    def of(self, values: tuple[Answer, ...]) -> int:
+        """Returns the bits that several answers together set."""
+        mask = 0
+        for value in values:
+            mask |= self[value]
+        if mask & self._asked and len(values) > 1:
+            return self.mask_of(self.verdict(values))
+        return mask
+
+    def verdict(self, values: Iterable[Answer]) -> Verdict:
+        """Returns what several answers say to the tests."""
+        return reduce(Verdict.beside, map(self._verdict, values))
+
+    def mask_of(self, verdict: Verdict) -> int:
+        """Returns the bits that a verdict sets."""
+        mask = 0
+        for place, meaning in enumerate(self._meanings):
+            for tests, sets in zip(verdict, meaning, strict=True):
+                if tests >> place & 1:
+                    mask |= sets
+        return mask
 
     def scale(self, unit: str) -> Scale:
-        """Returns the scale of one unit; what has no comparable parameter is unknown on all of it."""
-        return scale_of(self._cuts, unit, self._otherwise)
+        """Returns the scale of one unit; what has no comparable parameter is undecided on all of it."""
+        is_option_test = self._tests & ~(self._answered | union(cut.test for cut in self._cuts))
+        points, cases = cases_of(self._cuts, unit, Verdict(self._answered, is_option_test))
+        return Scale(points, cases, tuple(map(self.mask_of, cases)))
 
-    def cases(self) -> Iterator[tuple[str, Answer | None, int]]:
-        """Yields all that can be answered: words for it, the answer where it is one of a list, its bits."""
-        for answer, mask in self.items():
-            yield (answer.code if isinstance(answer, Coding) else str(answer).lower()), answer, mask
+    def cases(self) -> Iterator[tuple[str, Answer | None, Verdict]]:
+        """Yields all that can be answered: words for it, the answer where it is an option, its verdict."""
+        if self._is_charted:
+            yield "something that cannot be read", None, Verdict(0, 0, self._tests)
+        for answer, verdict in self.verdicts.items():
+            yield (answer.code if isinstance(answer, Coding) else str(answer).lower()), answer, verdict
         if not self._cuts:
             if self.question.type not in ("choice", "boolean") or self.question.numbers:
-                yield "any answer", None, self._otherwise
+                yield "any answer", None, self._undecided()
             return
         for unit in units_of(self.question) or self._scales:
             scale = self.scale(unit)
-            for words, mask in zip(scale.words(unit), scale.masks, strict=True):
-                yield words, None, mask
+            for words, verdict in zip(scale.words(unit), scale.cases, strict=True):
+                yield words, None, verdict
 
-    def ranges(self) -> Iterator[tuple[str, int]]:
-        """Yields every range that a quantity with a comparator can be: words for it, and its bits."""
+    def ranges(self) -> Iterator[tuple[str, Verdict]]:
+        """Yields every range that an answer can be: words for it, and its verdict.
+
+        A quantity with a comparator has one end; a date, and what is derived from one, may have two.
+        """
+        has_two_ends = self.is_derived or self.question.type in DATES
         for unit in (units_of(self.question) or self._scales) if self._cuts else ():
             scale = self.scale(unit)
-            last = len(scale.masks) - 1
-            for case, words in enumerate(scale.words(unit)):
-                yield f"a range that ends at {words}", scale.over(0, case)
-                yield f"a range that begins at {words}", scale.over(case, last)
+            words, last = scale.words(unit), len(scale.cases) - 1
+            for case, ends in enumerate(words):
+                yield f"a range that ends at {ends}", scale.over(0, case)
+                yield f"a range that begins at {ends}", scale.over(case, last)
+            for first, end in combinations(range(last + 1), 2) if has_two_ends else ():
+                yield f"a range from {words[first]} to {words[end]}", scale.over(first, end)
+
+    def _undecided(self) -> Verdict:
+        return Verdict(self._answered, self._tests & ~self._answered)
+
+    def _verdict(self, value: Answer) -> Verdict:
+        """Returns what one answer says to the tests."""
+        known = self.verdicts.get(value)
+        if known is not None:
+            return known
+        if isinstance(value, Unread):
+            return Verdict(self._answered, 0, self._tests & ~self._answered)
+        if isinstance(value, Days):
+            scale = self._scale(DAY)
+            return scale.over(*_cases_of_days(scale, value))
+        if isinstance(value, Quantity):
+            scale = self._scale(value.unit)
+            return scale.over(*_cases_of_quantity(scale, value))
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            scale = self._scale(PLAIN)
+            return scale.cases[scale.case(value)]
+        return self._undecided()
 
     def _scale(self, unit: str) -> Scale:
         scale = self._scales.get(unit)
         return self.scale(unit) if scale is None else scale
 
 
-def scale_of(cuts: Iterable[Cut], unit: str, always: int) -> Scale:
-    """Returns the scale of one unit; a cut with no comparable parameter stays unknown on all of it."""
+def _meaning(tests: Tests, test: Test) -> Meaning:
+    by_undecided = dict.fromkeys((UNKNOWN, PRESENT, ABSENT, ASKED), 0)
+    for atom, sets in tests:
+        if atom.test == test:
+            by_undecided[atom.undecided] |= sets
+    counts, asked = by_undecided[PRESENT], by_undecided[ASKED]
+    held = by_undecided[UNKNOWN] | counts | by_undecided[ABSENT]
+    return Meaning(
+        present=both(held),
+        undecided=both(counts | asked) | by_undecided[UNKNOWN] << 1,
+        unread=(held | asked) << 1,
+    )
+
+
+def _cases_of_quantity(scale: Scale, value: Quantity) -> tuple[int, int]:
+    """Returns the first and the last case in which a quantity can lie."""
+    left, right = bisect_left(scale.points, value.value), bisect_right(scale.points, value.value)
+    end = len(scale.cases) - 1
+    cases = {
+        "": (left + right, left + right),
+        "<": (0, 2 * left),
+        "<=": (0, left + right),
+        ">=": (left + right, end),
+        ">": (2 * right, end),
+    }
+    return cases[value.comparator]
+
+
+def _cases_of_days(scale: Scale, days: Days) -> tuple[int, int]:
+    """Returns the first and the last case in which a stretch of days can lie."""
+    first, last = 0, len(scale.cases) - 1
+    if days.low is not None:
+        first = 2 * bisect_right(scale.points, days.low) if days.is_low_open else scale.case(days.low)
+    if days.high is not None:
+        last = 2 * bisect_left(scale.points, days.high) if days.is_high_open else scale.case(days.high)
+    return first, last
+
+
+def cases_of(
+    cuts: Iterable[Cut], unit: str, otherwise: Verdict
+) -> tuple[tuple[Exact, ...], tuple[Verdict, ...]]:
+    """Returns the cut points of one unit, and what is answered in each case.
+
+    Args:
+        cuts: comparisons; one with no comparable parameter is undecided in every case.
+        unit: of the number that is answered.
+        otherwise: what every number says to the other tests.
+    """
     thresholds: list[tuple[Cut, Exact]] = []
+    undecided = otherwise.undecided
     for cut in cuts:
         threshold = _threshold(cut, unit)
         if threshold is None:
-            always |= cut.sets << 1
+            undecided |= cut.test
         else:
             thresholds.append((cut, threshold))
     points = tuple(sorted({threshold for _, threshold in thresholds}))
-    masks = []
+    verdicts = []
     for case in range(2 * len(points) + 1):
         held = union(
-            cut.sets for cut, threshold in thresholds if _holds(cut.edge, case, points.index(threshold))
+            cut.test for cut, threshold in thresholds if _holds(cut.edge, case, points.index(threshold))
         )
-        masks.append(always | both(held))
-    return Scale(points, tuple(masks))
+        verdicts.append(Verdict(otherwise.present | held, undecided))
+    return points, tuple(verdicts)
 
 
 def holds(edge: str, value: Exact | int, threshold: Exact) -> bool:
@@ -196,7 +355,7 @@ def _holds(edge: str, case: int, point: int) -> bool:
 
 def _threshold(cut: Cut, unit: str) -> Exact | None:
     for value, own_unit in cut.parameters:
-        threshold = converted(value, own_unit, unit)
+        threshold = brought_to(value, own_unit, unit, cut.conversions)
         if threshold is not None:
             return _decimal(threshold)
     return None
@@ -208,35 +367,34 @@ def _decimal(value: Fraction) -> Exact:
     return digits if Fraction(digits) == value else value
 
 
-def _cut(test: Measured, sets: int, written: Written) -> Cut:
+def _cut(test: Measured, bit: int, written: Written) -> Cut:
     parameters = [written.parameters[name] for name in test.parameters]
     values = tuple((Decimal(parameter.value), parameter.unit) for parameter in parameters)
-    return Cut(sets, parameters[0].edge, values)
+    return Cut(bit, parameters[0].edge, values, written.conversions(test.link_id))
 
 
 def _by_answer(
-    question: Question, tests: tuple[tuple[Atom, Is, int], ...], answered: int, words: Mapping[str, str]
-) -> dict[Answer, int]:
+    question: Question, numbers: Mapping[Test, int], answered: int, words: Mapping[str, str]
+) -> dict[Answer, Verdict]:
+    tests = [(test, bit) for test, bit in numbers.items() if isinstance(test, Is)]
     if question.type == "boolean":
         return {
-            value: answered | union(both(sets) for _, test, sets in tests if value in test.words)
+            value: Verdict(answered | union(bit for test, bit in tests if value in test.words))
             for value in (False, True)
         }
     if question.type not in CHOICES:
         return {}
     unsure = unsure_codings(question, words)
-    table: dict[Answer, int] = {}
+    verdicts: dict[Answer, Verdict] = {}
     for option in question.options:
-        is_unsure = option.coding in unsure
-        mask = answered
-        for atom, test, sets in tests:
-            named = any(option.coding in codings_of(question, str(word), words) for word in test.words)
-            if named or (is_unsure and atom.unsure_present):
-                mask |= both(sets)
-            elif is_unsure:
-                mask |= sets << 1
-        table[option.coding] = mask
-    return table
+        present, undecided = answered, 0
+        for test, bit in tests:
+            if any(option.coding in codings_of(question, str(word), words) for word in test.words):
+                present |= bit
+            elif option.coding in unsure:
+                undecided |= bit
+        verdicts[option.coding] = Verdict(present, undecided)
+    return verdicts
 
 
 class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
@@ -260,10 +418,7 @@ class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
         table = self.by_link.get(link_id)
         if table is None:
             return None
-        mask = 0
-        for value in values:
-            mask |= table[value]
-        return _contribution(mask, table) if values else (table.unanswered, 0)
+        return _contribution(table.of(values), table) if values else (table.unanswered, 0)
 
 
 def _contribution(mask: int, table: AnswerTable) -> Contribution | None:

@@ -7,7 +7,7 @@ cleared; therefore a contradiction can force a finding by setting its bits befor
 An `any` costs nothing at evaluation: whatever sets a bit also sets the bits of every `any` above
 it (its closure). What remains is a short list of steps in the order of their depth: all (every
 bit of a mask is set), none (no bit of a mask is set) and count (enough bits are set). Present and
-possible follow the same steps; `none` swaps the two.
+possible follow the same steps; `none` swaps the two, and `unless` denies what is present for certain.
 """
 
 from __future__ import annotations
@@ -57,12 +57,6 @@ def union(masks: Iterable[int]) -> int:
 def intersection(masks: Iterable[int]) -> int:
     """Returns a mask of every bit that is set in all of the masks, of which there is one at least."""
     return reduce(and_, masks)
-
-
-def possible_bits(mask: int) -> int:
-    """Returns the *possible* bits of a mask alone."""
-    length = mask.bit_length() // 2 + 1
-    return mask & certain(range(length)) << 1
 
 
 def closures(graph: Graph) -> tuple[int, ...]:
@@ -124,7 +118,7 @@ def run(steps: Program, bits: int) -> int:
 
 # How a program is made: which steps derive which conditions, and in what order.
 
-STEPS = ("all", "none", "count")
+STEPS = ("all", "none", "count", "unless")
 """Words of nodes that need a step; `any` comes with what sets it, atoms with the answers."""
 _OFTEN = 1 << 30
 """Rank of conditions that usually hold: they make poor watches."""
@@ -154,7 +148,7 @@ def _widths(graph: Graph) -> list[int]:
     widths: list[int] = []
     for node in graph.nodes:
         parts = [widths[part] for part in node.parts]
-        if node.word in ("none", "always"):
+        if node.word in ("none", "unless", "always"):
             widths.append(_OFTEN)
         elif node.word == "all":
             widths.append(min(parts))
@@ -176,6 +170,8 @@ def _steps(graph: Graph, closure: tuple[int, ...], widths: list[int], members: l
             every.setdefault(number + 1, []).append((mask << 1, sets << 1))
         elif node.word == "none":
             none += [(mask << 1, sets), (mask, sets << 1)]
+        elif node.word == "unless":
+            none.append((mask, both(sets)))
         else:
             count += [(mask, node.need, sets), (mask << 1, node.need, sets << 1)]
             counted |= mask | mask << 1

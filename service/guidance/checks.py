@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from service.datatypes.form import Form, Question
-from service.datatypes.ucum import comparable
+from service.datatypes.ucum import Conversion, convertible
 from service.errors import GuidanceError
 from service.guidance.cases import RESERVED, cases_from
 from service.guidance.conditions import (
@@ -24,11 +24,13 @@ from service.guidance.conditions import (
     Place,
     Scored,
     Switch,
+    Unsure,
     walk,
 )
 from service.guidance.faults import Expected, Fault, not_in_the_questionnaire, parameter_faults, unknown
 from service.guidance.model import Outcome, Parameter, Rule, Tier, Written
-from service.guidance.options import CHOICES, NUMBERS, codings_of, units_of
+from service.guidance.options import CHOICES, DATES, NUMBERS, codings_of, units_of
+from service.guidance.quantities import quantity_faults, questions_of
 from service.guidance.schema import fault_line
 from service.guidance.scores import score_faults
 from service.guidance.step_checks import step_faults
@@ -68,6 +70,7 @@ def _faults_of(written: Written, form: Form) -> tuple[str, ...]:
         *_rule_faults(written),
         *step_faults(written, form),
         *_condition_faults(written, form),
+        *quantity_faults(written, form, _read_by_conditions(written)),
         *score_faults(written, form),
         *_use_faults(written),
     ]
@@ -216,15 +219,19 @@ def _worse(written: Written) -> Iterator[Fault]:
 # Units: a parameter must be comparable with what the question can answer, and the other way round.
 
 
-def _unit_faults(question: Question, parameters: Sequence[Parameter]) -> Iterator[str]:
+def _unit_faults(
+    question: Question, parameters: Sequence[Parameter], conversions: Sequence[Conversion]
+) -> Iterator[str]:
     """Yields what was expected of the units of one comparison; `parameters` have numbers."""
     units = units_of(question)
     for parameter in parameters:
-        if units and not any(comparable(parameter.unit, answered) for answered in units):
+        if units and not any(convertible(answered, parameter.unit, conversions) for answered in units):
             expected = f"expected a unit comparable with {', '.join(units)}"
             yield f"{expected}; that of {parameter.name} is {parameter.unit}"
     for answered in units:
-        if parameters and not any(comparable(parameter.unit, answered) for parameter in parameters):
+        if parameters and not any(
+            convertible(answered, parameter.unit, conversions) for parameter in parameters
+        ):
             yield f"expected a parameter comparable with {answered}, in which the question may be answered"
 
 
@@ -233,9 +240,10 @@ def _unit_faults(question: Question, parameters: Sequence[Parameter]) -> Iterato
 
 def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
     """Yields what is wrong with any condition of any file."""
+    questions = questions_of(written, form)
     for file, place, condition in written.conditions():
         for inner, part in walk(condition, place):
-            for keys, expected in _faults(part, written, form):
+            for keys, expected in _faults(part, written, questions):
                 yield file, (*inner, *keys), expected
     for contradiction in written.contradictions:
         for index, part in enumerate(contradiction.between):
@@ -244,11 +252,13 @@ def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
                 yield "contradictions.yaml", place, "expected a finding or a test of one answer"
 
 
-def _faults(condition: Condition, written: Written, form: Form) -> Expected:
+def _faults(condition: Condition, written: Written, questions: Mapping[str, Question]) -> Expected:  # noqa: PLR0911 - one line a kind
     if isinstance(condition, Named):
         return _named(condition, written)
     if isinstance(condition, Is | Answered | Measured):
-        return _answer(condition, written, form)
+        return _answer(condition, written, questions)
+    if isinstance(condition, Unsure):
+        return _unsure(condition, written)
     if isinstance(condition, InBand | Scored):
         return _score(condition, written)
     if isinstance(condition, Switch):
@@ -263,10 +273,32 @@ def _named(condition: Named, written: Written) -> Expected:
         yield (), f"expected the name of a finding; {condition.finding} is not in findings.yaml"
 
 
-def _answer(condition: Is | Answered | Measured, written: Written, form: Form) -> Expected:
-    question = form.questions.get(condition.link_id)
+def _unsure(condition: Unsure, written: Written) -> Expected:
+    """Yields what was expected of a condition that somebody may be unsure about: it rests on answers only."""
+    whens = {finding.name: finding.when for finding in written.findings}
+    seen: set[str] = set()
+    waiting: list[Condition] = [condition.of]
+    while waiting:
+        for _, part in walk(waiting.pop(), ()):
+            if isinstance(part, InBand | Scored | AtTier | AtLevel):
+                yield (
+                    ("unsure",),
+                    "expected a condition on answers, without scores and results",
+                )
+                return
+            if isinstance(part, Named) and part.finding in whens and part.finding not in seen:
+                seen.add(part.finding)
+                waiting.append(whens[part.finding])
+
+
+def _answer(
+    condition: Is | Answered | Measured, written: Written, questions: Mapping[str, Question]
+) -> Expected:
+    question = questions.get(condition.link_id)
     if question is None:
         yield ("answer",), not_in_the_questionnaire(condition.link_id)
+    elif condition.link_id in written.derived and not isinstance(condition, Measured):
+        yield ("answer",), f"expected a comparison with a parameter: {condition.link_id} is derived"
     elif isinstance(condition, Is):
         yield from _options(condition, question, written)
     elif isinstance(condition, Measured):
@@ -288,14 +320,14 @@ def _options(condition: Is, question: Question, written: Written) -> Expected:
 
 
 def _measured(condition: Measured, question: Question, written: Written) -> Expected:
-    if question.type not in NUMBERS:
-        expected = f"expected a question for a number; this one is of type {question.type}"
+    if question.type not in (*NUMBERS, *DATES):
+        expected = f"expected a question for a number or a date; this one is of type {question.type}"
         yield (condition.comparison,), expected
     for name in condition.parameters:
         yield from _compared(name, condition.comparison, written)
     known = [written.parameters[name] for name in condition.parameters if name in written.parameters]
     numbers = [parameter for parameter in known if not isinstance(parameter.value, bool)]
-    for expected in _unit_faults(question, numbers):
+    for expected in _unit_faults(question, numbers, written.conversions(condition.link_id)):
         yield (condition.comparison,), expected
 
 
@@ -458,6 +490,16 @@ def _circle(start: str, reads: dict[str, list[str]], done: set[str]) -> list[str
 
 def _names(condition: Condition) -> list[str]:
     return [part.finding for _, part in walk(condition, ()) if isinstance(part, Named)]
+
+
+def _read_by_conditions(written: Written) -> set[str]:
+    """Returns the linkIds, and the names of derived quantities, that conditions read."""
+    return {
+        part.link_id
+        for _, _, condition in written.conditions()
+        for _, part in walk(condition, ())
+        if isinstance(part, Is | Answered | Measured)
+    }
 
 
 def _unused_findings(written: Written) -> Iterator[Fault]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
-from service.datatypes.form import Form
+from service.datatypes.form import Form, Question
 from service.guidance.answer_tables import AnswerTable, AnswerTables
 from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
 from service.guidance.checks import Checked
 from service.guidance.conditions import Answered, AtLevel, AtTier, Is, Measured, links_of
+from service.guidance.days import DatesRead, DerivedQuantity
 from service.guidance.graph import Atom, Graph
 from service.guidance.model import (
     Comparison,
@@ -23,6 +24,8 @@ from service.guidance.model import (
     Written,
     unfit_answers,
 )
+from service.guidance.options import DATES
+from service.guidance.quantities import questions_of, sources_of
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
 from service.guidance.score_tables import score_table
 from service.guidance.scores import links_of_score
@@ -54,9 +57,12 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     detected = graph.below(graph.contradictions) - frozenset(graph.contradictions)
     always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
     block = _rule_block(source)
+    tables = _answer_tables(source)
     return Compiled(
-        answers=AnswerTables(_answer_tables(source)),
-        links=frozenset(source.places),
+        answers=AnswerTables(tables),
+        links=frozenset(tables),
+        answered=frozenset(table.bit for table in tables.values()),
+        dates=_dates_read(source, tables),
         bit_of={link_id: 1 << place for link_id, place in source.places.items()},
         questions=tuple(source.places),
         single={1 << place: (link_id,) for link_id, place in source.places.items()},
@@ -123,8 +129,10 @@ class _Source:
                 yield index, node.atom
 
     def questions(self, link_ids: Iterable[str]) -> int:
-        """Returns the mask of these questions."""
-        return union(1 << self.places[link_id] for link_id in link_ids)
+        """Returns the mask of these questions, and of those that these derived quantities follow from."""
+        return union(
+            1 << self.places[source] for link_id in link_ids for source in sources_of(link_id, self.written)
+        )
 
 
 def _source_of(checked: Checked, graph: Graph) -> _Source:
@@ -134,16 +142,18 @@ def _source_of(checked: Checked, graph: Graph) -> _Source:
         written=checked.written,
         form=checked.form,
         closure=closures(graph),
-        places=_places(graph, items, checked.form),
+        places=_places(graph, items, checked),
         items=items,
     )
 
 
-def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], form: Form) -> dict[str, int]:
+def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], checked: Checked) -> dict[str, int]:
+    form = checked.form
     read: set[str] = set()
     for node in graph.nodes:
         if node.atom is not None:
-            read.update(links_of(node.atom.test, items))
+            for link_id in links_of(node.atom.test, items):
+                read.update(sources_of(link_id, checked.written))
     for links in items.values():
         read.update(links)
     waiting = list(read)
@@ -156,15 +166,43 @@ def _places(graph: Graph, items: Mapping[str, tuple[str, ...]], form: Form) -> d
 
 
 def _answer_tables(source: _Source) -> dict[str, AnswerTable]:
-    """Returns the table of every question that counts, by linkId in form order."""
+    """Returns the table of every question that counts, by linkId in form order; derived ones follow."""
     tests: dict[str, list[tuple[Atom, int]]] = {link_id: [] for link_id in source.places}
     for node, atom in source.atoms():
         if isinstance(atom.test, Is | Answered | Measured):
-            tests[atom.test.link_id].append((atom, source.closure[node]))
+            tests.setdefault(atom.test.link_id, []).append((atom, source.closure[node]))
+    questions = questions_of(source.written, source.form)
     return {
-        link_id: AnswerTable(source.form.questions[link_id], place, tuple(tests[link_id]), source.written)
-        for link_id, place in source.places.items()
+        link_id: AnswerTable(
+            questions[link_id], source.questions([link_id]), tuple(tests[link_id]), source.written
+        )
+        for link_id in tests
     }
+
+
+def _dates_read(source: _Source, tables: Mapping[str, AnswerTable]) -> DatesRead:
+    """Returns the questions for a date that count, and the derived quantities that conditions stand on."""
+    questions, written = source.form.questions, source.written
+    needed = {name for name in tables if name in written.derived}
+    for derived in reversed(written.derived.values()):
+        needed.update(derived.of if derived.name in needed else ())
+    return DatesRead(
+        frozenset(link_id for link_id in source.places if questions[link_id].type in DATES),
+        tuple(
+            DerivedQuantity(
+                derived.name,
+                derived.of,
+                {name: questions[name].units[0] for name in derived.of if _is_plain(questions.get(name))},
+            )
+            for derived in written.derived.values()
+            if derived.name in needed
+        ),
+    )
+
+
+def _is_plain(question: Question | None) -> bool:
+    """Whether the answers of a question are plain numbers in a unit that the form names."""
+    return question is not None and question.type in ("integer", "decimal")
 
 
 # Advice: the bit that shows each piece, and the bits that it reads off the result.
@@ -240,7 +278,8 @@ def _node_support(graph: Graph, index: int, reads: list[int]) -> NodeSupport:
     through = _through_any(graph, index)
     parts = through if word in ("atom", "any") else list(graph.nodes[index].parts)
     absence = union(reads[below] for below in graph.below(parts)) if word == "none" else 0
-    steps = [part for part in through if graph.nodes[part].word in STEPS] if word != "none" else []
+    denied = word in ("none", "unless")
+    steps = [] if denied else [part for part in through if graph.nodes[part].word in STEPS]
     return NodeSupport(
         plain=word in ("atom", "any") and not steps,
         through=word in ("all", "count"),
@@ -329,7 +368,7 @@ def _worse(source: _Source) -> int:
         node = graph.nodes[index]
         if node.word == "atom":
             worse |= 1 << 2 * index
-        elif node.word != "none":
+        elif node.word not in ("none", "unless"):
             waiting.extend(node.parts)
     return worse
 

@@ -75,6 +75,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsure:
+    """What was answered leaves this condition undecided: "not sure", or an answer that does not decide it."""
+
+    of: Condition
+
+
+@dataclass(frozen=True, slots=True)
 class AtTier:
     """The result is at this tier or beyond it; `comparison` is `at-least` or `at-most`."""
 
@@ -99,7 +106,7 @@ class Group:
     parameter: str = ""
 
 
-Condition = Named | Is | Answered | Measured | InBand | Scored | Switch | AtTier | AtLevel | Group
+Condition = Named | Is | Answered | Measured | InBand | Scored | Switch | Unsure | AtTier | AtLevel | Group
 Place = tuple[str | int, ...]
 """Where a condition stands inside its file: keys and positions, outermost first."""
 
@@ -118,6 +125,8 @@ def walk(condition: Condition, place: Place) -> Iterator[tuple[Place, Condition]
     if isinstance(condition, Group):
         for inner, part in zip(_places(condition, place), condition.parts, strict=True):
             yield from walk(part, inner)
+    if isinstance(condition, Unsure):
+        yield from walk(condition.of, (*place, "unsure"))
 
 
 def _places(group: Group, place: Place) -> list[Place]:

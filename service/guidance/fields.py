@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -26,6 +27,7 @@ from service.guidance.conditions import (
     Named,
     Scored,
     Switch,
+    Unsure,
 )
 
 # Words, numbers, lists and mappings.
@@ -155,6 +157,21 @@ class NumberOrSwitch(Number):
 
     def _read(self, value: Any) -> Any:
         return value if isinstance(value, bool) else super()._read(value)
+
+
+class Factor(Strict[Fraction]):
+    """A number above zero, as a text in quotes or as a number; it is kept exactly."""
+
+    expected = "expected a number above zero"
+    pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+    def _takes(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+            return False
+        return self.pattern.fullmatch(str(value)) is not None and Fraction(str(value)) > 0
+
+    def _read(self, value: Any) -> Fraction:
+        return Fraction(str(value))
 
 
 class Choice(Strict[str]):
@@ -307,10 +324,19 @@ def _group(entry: _Entry) -> Condition:
 
 
 def _not(entry: _Entry) -> Condition:
+    return Group(entry.word, (_one(entry),))
+
+
+def _unsure(entry: _Entry) -> Condition:
+    return Unsure(_one(entry))
+
+
+def _one(entry: _Entry) -> Condition:
+    """Returns the one condition that stands under the word of another."""
     value, word, readers = entry
     _only(value, word)
     try:
-        return Group(word, (condition_from(value[word], readers),))
+        return condition_from(value[word], readers)
     except ValidationError as error:
         raise ValidationError({word: error.messages}) from error
 
@@ -441,6 +467,7 @@ _READERS: Readers = {
     "score": _score,
     **dict.fromkeys(("any", "all", "none"), _group),
     "not": _not,
+    "unsure": _unsure,
     "at-least": _at_least,
     "parameter": _switch,
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Question
+from service.datatypes.ucum import Conversion
 from service.guidance.conditions import Answered, Condition, Named, Place, links_of
 
 Origin = str
@@ -106,6 +107,33 @@ class Recheck:
     answer: str
     until: str
     otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A quantity in days that follows from answers and is compared like the answer of a question.
+
+    Args:
+        word: `days-before-authored` (of one date) or `difference` (the first minus the second).
+        of: linkIds, or names of other derived quantities.
+    """
+
+    name: str
+    word: str
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartEntry:
+    """How a value from the chart answers a question.
+
+    Args:
+        date: linkId of the question that takes its date, or empty.
+        conversions: of its analyte, between units that UCUM keeps apart.
+    """
+
+    date: str
+    conversions: tuple[Conversion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,11 +495,15 @@ class Written:
         redirects: in the order in which they count; the first that holds decides.
         summary: linkIds whose answers a clinician reads first, whatever fired.
         answer_words: by linkId.
+        derived: quantities that follow from answers, by name.
+        chart: by linkId, how values from the chart answer the question.
     """
 
     identity: Identity
     words: Mapping[str, str]
     parameters: Mapping[str, Parameter]
+    derived: Mapping[str, Derived]
+    chart: Mapping[str, ChartEntry]
     tiers: tuple[Tier, ...]
     levels: Mapping[str, Level]
     outcomes: tuple[Outcome, ...]
@@ -490,6 +522,16 @@ class Written:
     redirects: tuple[Redirect, ...] = ()
     summary: tuple[str, ...] = ()
     answer_words: Mapping[str, AnswerWords] = field(default_factory=dict)
+
+    @property
+    def charted(self) -> frozenset[str]:
+        """The questions that values from the chart answer, and those that take the dates of such values."""
+        return frozenset(self.chart) | {entry.date for entry in self.chart.values() if entry.date}
+
+    def conversions(self, link_id: str) -> tuple[Conversion, ...]:
+        """Returns the conversions between units for the analyte that a question asks for."""
+        entry = self.chart.get(link_id)
+        return () if entry is None else entry.conversions
 
     def ladder(self, outcome: Outcome) -> tuple[Level, ...]:
         """Returns the levels of an outcome, lowest first."""

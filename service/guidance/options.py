@@ -13,6 +13,12 @@ CHOICES = ("choice", "open-choice")
 NUMBERS = ("integer", "decimal", "quantity")
 """Types of questions whose answers can be compared with a parameter."""
 
+DATES = ("date", "dateTime")
+"""Types of questions whose answers are compared as days before the response was written."""
+
+DAY = "d"
+"""The unit of those days, and of what is derived from them."""
+
 NOT_SURE = "not-sure"
 """The alias whose option makes an answer unknown (or present, where a finding says so)."""
 
@@ -44,4 +50,6 @@ def _with_code(question: Question, code: str) -> tuple[Coding, ...]:
 
 def units_of(question: Question) -> tuple[str, ...]:
     """Returns the units of the question's answers; none where it does not say."""
+    if question.type in DATES:
+        return (DAY,)
     return question.units if question.type == "quantity" else (PLAIN,)

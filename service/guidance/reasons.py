@@ -193,7 +193,7 @@ def _unsure(compiled: Compiled, state: State) -> int:
     return union(
         questions
         for mask, questions in state.contributions
-        if questions & questions - 1 == 0 and _unknown(mask) & certain
+        if questions in compiled.answered and _unknown(mask) & certain
     )
 
 

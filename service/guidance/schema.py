@@ -41,6 +41,7 @@ from service.guidance.model import (
     CaseEntry,
     Comparison,
     Contradiction,
+    Derived,
     Finding,
     Head,
     Identity,
@@ -58,6 +59,7 @@ from service.guidance.model import (
     Tier,
     Written,
 )
+from service.guidance.quantities import ChartShape, DerivedShape
 from service.guidance.scores import ScoreShape, with_band_rules
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
@@ -511,6 +513,8 @@ class GuidanceShape(Shape):
     terminology = Text(required=True)
     parameters = ByName(keys=Name(), values=Part(ParameterShape), load_default=dict)
     addressees = ByName(keys=Name(), values=Part(AddresseeShape), load_default=dict)
+    derived = ByName(keys=Name(), values=Part(DerivedShape), load_default=dict)
+    chart = ByName(keys=Word(), values=Part(ChartShape), load_default=dict)
     tiers = Part(TierShape, many=True, required=True)
     redirects = Part(RedirectShape, many=True, load_default=())
     levels = ByName(keys=Name(), values=Part(LevelShape), load_default=dict)
@@ -528,6 +532,8 @@ class GuidanceShape(Shape):
             "identity": _identity(data),
             "words": data["words"],
             "parameters": {name: Parameter(name=name, **entry) for name, entry in data["parameters"].items()},
+            "derived": {name: Derived(name=name, **entry) for name, entry in data["derived"].items()},
+            "chart": data["chart"],
             "tiers": tuple(Tier(rank=rank, **entry) for rank, entry in enumerate(data["tiers"])),
             "levels": {code: Level(code=code, **entry) for code, entry in data["levels"].items()},
             "outcomes": data["outcomes"],

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Contribution
 from service.guidance.bits import both, positions, run, union
+from service.guidance.days import DatesRead
 from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
 
@@ -43,16 +44,22 @@ class State(NamedTuple):
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
     """Returns everything that follows from the answers, contradictions scored by the worse."""
+    dates = compiled.dates
+    if dates.links:
+        answers = _in_days(dates, answers)
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
+    closed = answers.closed
+    if dates.derived:
+        given, closed = dates.derive(given, closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
     worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
     contributions += worse.values()
-    unanswered, open_ = _unanswered(compiled, given, answers.closed)
+    unanswered, open_ = _unanswered(compiled, given, closed)
     bits = unanswered
     for mask, _ in contributions:
         bits |= mask
     asked = bits
-    totals, added = _totals(compiled, given, answers.closed, asked)
+    totals, added = _totals(compiled, given, closed, asked)
     for mask, _ in added:
         bits |= mask
     judged = _with_ignored(compiled, bits, given, answers.ignored) if answers.ignored else bits
@@ -66,7 +73,7 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     if holds or possible:
         forced = _worse(holds, possible)
         if compiled.add:  # points of what is forced are added too
-            totals, added = _totals(compiled, given, answers.closed, asked | forced)
+            totals, added = _totals(compiled, given, closed, asked | forced)
             bits = asked | union(mask for mask, _ in added)
         bits |= forced
     bits = run(compiled.derive, bits)
@@ -113,6 +120,13 @@ def _totals(
     return totals, [(score.mask(total), score.reads) for score, total in pairs]
 
 
+def _in_days(dates: DatesRead, answers: Answers) -> Answers:
+    """Returns the answers with every date as days before the response was written."""
+    stated = answers.given, answers.ignored, answers.chart
+    given, ignored, chart = [dates.among(part, answers.authored) for part in stated]
+    return Answers(given, answers.closed, ignored, chart)
+
+
 def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:
     """Returns by linkId what answers that do not fit the others make worse; they count for nothing else."""
     doubled = {link: values for link, values in answers.chart.items() if link in answers.given}
@@ -121,8 +135,8 @@ def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contributi
         table = compiled.answers.by_link.get(link_id)
         if table is None or answers.given.get(link_id) == values:
             continue
-        before = union(table[value] for value in answers.given.get(link_id, ()))
-        worse = union(table[value] for value in values) & compiled.worse & ~before
+        before = table.of(answers.given.get(link_id, ()))
+        worse = table.of(values) & compiled.worse & ~before
         if worse:
             sets = union(compiled.closure[position >> 1] for position in positions(worse))
             found[link_id] = both(sets), table.bit
@@ -149,7 +163,8 @@ def _unanswered(compiled: Compiled, given: AnswersByLink, closed: frozenset[str]
     for link_id in compiled.links.difference(given, closed):
         table = by_link[link_id]
         bits |= table.unanswered
-        open_ |= table.bit
+        if not table.is_derived:
+            open_ |= table.bit
     return bits, open_
 
 
@@ -161,5 +176,5 @@ def _with_ignored(compiled: Compiled, bits: int, given: AnswersByLink, ignored: 
             continue
         bits &= ~(table.unanswered & compiled.ignored_bits)
         certain = compiled.ignored_bits & compiled.support.certain
-        bits |= both(union(table[value] for value in values) & certain)
+        bits |= both(table.of(values) & certain)
     return bits

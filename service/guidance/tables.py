@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from service.guidance.answer_tables import AnswerTables
 from service.guidance.bits import Program
+from service.guidance.days import DatesRead
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Rule, Tier
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
 from service.guidance.score_tables import ScoreTable
@@ -230,7 +231,9 @@ class Compiled:
 
     Args:
         answers: from what is answered to bits.
-        links: every question that counts.
+        links: every question that counts, and every derived quantity.
+        answered: the masks of questions that stand for what is answered to one of `links`.
+        dates: what it reads of dates.
         bit_of: its bit in masks of questions, by linkId.
         questions: linkIds in the order of the bits of such masks (form order).
         single: by bit of a question, its linkId alone.
@@ -248,6 +251,8 @@ class Compiled:
 
     answers: AnswerTables
     links: frozenset[str]
+    answered: frozenset[int]
+    dates: DatesRead
     bit_of: Mapping[str, int]
     questions: tuple[str, ...]
     single: Mapping[int, tuple[str, ...]]

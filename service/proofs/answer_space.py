@@ -16,16 +16,19 @@ import z3
 
 from service.datatypes.answers import Answer
 from service.guidance import Guidance
-from service.guidance.answer_tables import AnswerTable
+from service.guidance.answer_tables import AnswerTable, Verdict
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured, links_of, walk
+from service.guidance.graph import ASKED, Atom
 from service.guidance.options import codings_of
+from service.guidance.quantities import sources_of
 
 
 @dataclass(frozen=True, slots=True)
 class PossibleAnswer:
-    """One answer: words for it, the bits that it sets, its weight in scores, and its variable."""
+    """One answer: words for it, what it says to the tests, its weight in scores, and its variable."""
 
     words: str
+    verdict: Verdict
     mask: int
     weight: Decimal | None
     holds: z3.BoolRef
@@ -44,12 +47,16 @@ class AnswerSpace:
     open: z3.BoolRef
     hidden: z3.BoolRef
 
-    def sets(self, bit: int) -> z3.BoolRef:
-        """Whether what is answered (or left open) sets this bit."""
+    def sets(self, bit: int, atom: Atom) -> z3.BoolRef:
+        """Whether what is answered (or left open) sets this bit of an atom."""
         found = [answer.holds for answer in self.answers if answer.mask >> bit & 1]
         if self.table.unanswered >> bit & 1:
             found.append(self.open)
-        return z3.Or(found)
+        if atom.undecided != ASKED or not self.table.takes_several:
+            return z3.Or(found)
+        test = self.table.numbers[atom.test]
+        decided = [answer.holds for answer in self.answers if answer.verdict.present & test]
+        return z3.And(z3.Or(found), z3.Not(z3.Or(decided)))
 
 
 def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:
@@ -72,9 +79,14 @@ def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: Asked
     """
     for link_id, space in spaces.items():
         answers = [answer.holds for answer in space.answers]
-        if space.table.question.repeats:
+        if space.table.takes_several:
             answers = [z3.Or(answers)]
         yield z3.PbEq([(variable, 1) for variable in (*answers, space.open, space.hidden)], 1)
+        if space.table.is_derived:
+            sources = [spaces[source] for source in sources_of(link_id, guidance.written)]
+            yield space.hidden == z3.Or([source.hidden for source in sources])
+            yield z3.Implies(z3.Not(space.hidden), space.open == z3.Or([source.open for source in sources]))
+            continue
         if link_id not in asked:
             yield z3.Not(space.hidden)
             continue
@@ -90,14 +102,16 @@ def _space(link_id: str, table: AnswerTable) -> AnswerSpace:
     }
     options: dict[Answer, PossibleAnswer] = {}
     others: dict[int, PossibleAnswer] = {}
-    for words, answer, mask in table.cases():
+    for words, answer, verdict in table.cases():
         variable = z3.Bool(f"{link_id} = {words}")
+        possible = PossibleAnswer(words, verdict, table.mask_of(verdict), weights.get(answer), variable)
         if answer is None:
-            others.setdefault(mask, PossibleAnswer(words, mask, None, variable))
+            others.setdefault(possible.mask, possible)
         else:
-            options[answer] = PossibleAnswer(words, mask, weights.get(answer), variable)
-    for words, mask in table.ranges():
-        others.setdefault(mask, PossibleAnswer(words, mask, None, z3.Bool(f"{link_id} = {words}")))
+            options[answer] = possible
+    for words, verdict in table.ranges():
+        mask, variable = table.mask_of(verdict), z3.Bool(f"{link_id} = {words}")
+        others.setdefault(mask, PossibleAnswer(words, verdict, mask, None, variable))
     return AnswerSpace(
         table=table,
         answers=(*options.values(), *others.values()),

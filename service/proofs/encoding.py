@@ -13,7 +13,7 @@ import z3
 from service.guidance import Guidance
 from service.guidance.answer_tables import BEYOND
 from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
-from service.guidance.graph import Node, Test
+from service.guidance.graph import Atom, Node
 from service.guidance.score_tables import ScoreTable
 from service.proofs.answer_space import rules_of, spaces_of
 from service.proofs.sums import Ends, number, total_of
@@ -84,22 +84,26 @@ class Encoding:
             return Value(z3.And(present), z3.And(possible))
         if node.word == "none":
             return Value(z3.Not(z3.Or(possible)), z3.Not(z3.Or(present)))
+        if node.word == "unless":
+            undenied = z3.Not(z3.Or(present))
+            return Value(undenied, undenied)
         if node.word == "count":
             return Value(z3.AtLeast(*present, node.need), z3.AtLeast(*possible, node.need))
         return Value(z3.Or(present), z3.Or(possible))
 
     def _leaf(self, node: Node, index: int, values: list[Value]) -> Value:
         if node.atom is not None:
-            return self._atom(node.atom.test, index, values)
+            return self._atom(node.atom, index, values)
         if node.name:
             switch = z3.Bool(node.name)
             return Value(switch, switch)
         return PRESENT if node.word == "always" else ABSENT
 
-    def _atom(self, test: Test, index: int, values: list[Value]) -> Value:
+    def _atom(self, atom: Atom, index: int, values: list[Value]) -> Value:
+        test = atom.test
         if isinstance(test, Is | Answered | Measured):
             space = self.spaces[test.link_id]
-            return Value(space.sets(2 * index), space.sets(2 * index + 1))
+            return Value(space.sets(2 * index, atom), space.sets(2 * index + 1, atom))
         if isinstance(test, InBand):
             return _in_band(test, self.scores[test.score], *self._ends(test.score, values))
         if isinstance(test, Scored):

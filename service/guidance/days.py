@@ -1,0 +1,155 @@
+"""Dates as days before the response was written, and what follows from them.
+
+Days are counted in the calendar, as both dates are written: nobody means hours. A partial date is a
+stretch of days, and so is a quantity with a comparator. Differences are exact. Where the response does not
+say on which day it was written, a date means any day.
+
+Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `authored`.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Days, Quantity, Unread
+from service.datatypes.ucum import converted
+from service.guidance.options import DAY
+
+ANY = Days()
+"""What a date means where nothing is known of it."""
+
+LATEST = -1
+"""A date may be one day after that on which the response was written: clocks and zones differ."""
+
+_WHOLE_DATE = len("2026-11-28")
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedQuantity:
+    """A derived quantity as it is worked out.
+
+    Args:
+        of: one date, or two quantities of which the second is taken from the first.
+        units: the unit of a plain number, by linkId of those that have one.
+    """
+
+    name: str
+    of: tuple[str, ...]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DatesRead:
+    """What a guidance reads of dates: the linkIds of its questions for one, and what is derived, in order."""
+
+    links: frozenset[str]
+    derived: tuple[DerivedQuantity, ...]
+
+    def among(self, answers: AnswersByLink, authored: str) -> AnswersByLink:
+        """Returns the answers with each date as days before the response was written."""
+        if self.links.isdisjoint(answers):
+            return answers
+        day = day_of(authored)
+        found = dict(answers)
+        for link_id in self.links.intersection(answers):
+            found[link_id] = tuple(
+                days_before(value, day) if isinstance(value, str) else value for value in answers[link_id]
+            )
+        return found
+
+    def derive(self, given: AnswersByLink, closed: frozenset[str]) -> tuple[AnswersByLink, frozenset[str]]:
+        """Returns the answers with what follows from them, and what is closed with what is derived.
+
+        Args:
+            given: answers that count, dates as days. closed: linkIds that are not asked for certain.
+        """
+        found: dict[str, tuple[Answer, ...]] = {}
+        shut: set[str] = set()
+        for derived in self.derived:
+            parts = [given.get(name) or found.get(name, ()) for name in derived.of]
+            if all(parts):
+                found[derived.name] = tuple(_worked_out(derived, parts))
+            elif any(
+                not part and (name in closed or name in shut)
+                for name, part in zip(derived.of, parts, strict=True)
+            ):
+                shut.add(derived.name)
+        return ({**given, **found} if found else given), (closed | shut if shut else closed)
+
+
+def _worked_out(derived: DerivedQuantity, parts: list[tuple[Answer, ...]]) -> Iterable[Answer]:
+    """Yields what the quantity is, for every answer to what it is derived from."""
+    spans = [
+        [_as_days(value, derived.units.get(name, "")) for value in values]
+        for name, values in zip(derived.of, parts, strict=True)
+    ]
+    if len(spans) == 1:
+        return dict.fromkeys(spans[0])
+    return dict.fromkeys(_difference(first, second) for first in spans[0] for second in spans[1])
+
+
+def _as_days(value: Answer, unit: str) -> Days | Unread:
+    """Returns an answer as days; one that cannot be counted in days may be any number of them."""
+    if isinstance(value, Days | Unread):
+        return value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        value = Quantity(Decimal(value), unit)
+    if not isinstance(value, Quantity):
+        return ANY
+    edge = converted(value.value, unit if value.unit == "1" and unit else value.unit, DAY)
+    if edge is None:
+        return ANY
+    if value.comparator in ("<", "<="):
+        return Days(None, edge, is_high_open=value.comparator == "<")
+    if value.comparator in (">", ">="):
+        return Days(edge, None, is_low_open=value.comparator == ">")
+    return Days(edge, edge)
+
+
+def _difference(first: Days | Unread, second: Days | Unread) -> Days | Unread:
+    """Returns what the first can be without the second; an end is open if it is open in either."""
+    if isinstance(first, Unread) or isinstance(second, Unread):
+        return UNREAD
+    low = None if first.low is None or second.high is None else first.low - second.high
+    high = None if first.high is None or second.low is None else first.high - second.low
+    return Days(
+        low,
+        high,
+        low is not None and (first.is_low_open or second.is_high_open),
+        high is not None and (first.is_high_open or second.is_low_open),
+    )
+
+
+# Dates.
+
+
+def day_of(authored: str) -> date | None:
+    """Returns the day on which a response was written, or None where it does not name one."""
+    return date.fromisoformat(authored[:_WHOLE_DATE]) if len(authored) >= _WHOLE_DATE else None
+
+
+def days_before(text: str, day: date | None) -> Days:
+    """Returns how many days before `day` a date or dateTime is; no date is known to lie further ahead."""
+    if day is None:
+        return ANY
+    first, last = _ends(text)
+    return Days(max((day - last).days, LATEST), max((day - first).days, LATEST))
+
+
+def is_late(text: str, authored: str) -> bool:
+    """Whether a date or dateTime is certainly more than a day after the response was written."""
+    day = day_of(authored)
+    return day is not None and (day - _ends(text)[0]).days < LATEST
+
+
+def _ends(text: str) -> tuple[date, date]:
+    """Returns the first and the last day that a date can mean."""
+    parts = [int(part) for part in text[:_WHOLE_DATE].split("-")]
+    year, month, day = (*parts, *(0, 0)[: 3 - len(parts)])
+    last_month = month or 12
+    first = date(year, month or 1, day or 1)
+    return first, date(year, last_month, day or monthrange(year, last_month)[1])
