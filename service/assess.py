@@ -9,6 +9,7 @@ child, so that nobody waits for it but its sender.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,9 +19,12 @@ from msgspec import UNSET
 
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
+from service.datatypes.days import is_late
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
+from service.fhir.dates import is_date_time
+from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, read
 from service.fhir.parameters import AssessInput, assess_input
 from service.fhir.references import contained_types, target_type
@@ -184,8 +188,9 @@ class Assessor:
             return None
         if not pair.compiled.is_about(ACCEPTED_SUBJECT):
             return None
-        answers = pair.compiled.accept(response.item, response.status in COMPLETE_STATUSES)
-        if answers is None:
+        authored = response.authored if response.authored is not UNSET else ""
+        answers = pair.compiled.accept(response.item, response.status in COMPLETE_STATUSES, authored)
+        if answers is None or pair.guidance.reads_late_date(answers):
             return None
         return Scored(pair, context_from_accepted(response), answers, _NO_CHART, ())
 
@@ -206,12 +211,19 @@ class Assessor:
         pair = self._catalogue.find(sent.response.get("questionnaire"))
         checked = pair.compiled.check(sent.response, apart=apart)
         about = tuple(_subject_faults(sent.response, pair.compiled))
-        chart = chart_values(sent, pair.guidance.form)
-        found = (*about, *checked.problems)
+        guidance = pair.guidance
+        chart = chart_values(sent, guidance.form, guidance)
+        late = tuple(_late_dates(sent.response, guidance.date_questions))
+        found = (*about, *checked.problems, *late)
         problems = (*(_located(problem, sent.at) for problem in found), *chart.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
-        answers = replace(checked.answers, chart=chart.answers, closed=closed)
+        answers = replace(
+            checked.answers,
+            chart=chart.beside(checked.answers.given, guidance),
+            closed=closed,
+            authored=str(sent.response.get("authored", "")),
+        )
         return Scored(pair, context_from_resource(sent.response), answers, chart, problems)
 
     def _response(self, data: bytes) -> Json:
@@ -263,6 +275,27 @@ def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator
     if not faults and kind and kind not in _ASSESSED:
         expected = "Expected Patient or Group as subject, since a RiskAssessment is about nobody else."
         yield Problem("subject-type", expected, "QuestionnaireResponse.subject")
+
+
+def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
+    """Yields the dates, of questions for one that the guidance reads, more than a day after `authored`."""
+    authored = str(response.get("authored", ""))
+    waiting = deque([("QuestionnaireResponse", response)] if questions else [])
+    while waiting:
+        place, holder = waiting.popleft()
+        for index, item in enumerate(mappings(holder.get("item"))):
+            at = f"{place}.item[{index}]"
+            waiting.append((at, item))
+            for number, answer in enumerate(mappings(item.get("answer"))):
+                waiting.append((f"{at}.answer[{number}]", answer))
+                if item.get("linkId") in questions and _is_late_answer(answer, authored):
+                    text = "Expected a date at most one day after the response was written (authored)."
+                    yield Problem("date-after-authored", text, f"{at}.answer[{number}]")
+
+
+def _is_late_answer(answer: Json, authored: str) -> bool:
+    stated = answer.get("valueDate", answer.get("valueDateTime"))
+    return isinstance(stated, str) and is_date_time(stated) and is_late(stated, authored)
 
 
 def _refuse_status(response: Json) -> None:

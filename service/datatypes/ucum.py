@@ -9,9 +9,10 @@ Every known unit is written in terms of other units, so that one table holds the
 UCUM gives them and nothing is rounded. Units that differ from their base by an offset (degrees
 Celsius and Fahrenheit) stand in a table of their own.
 
-Two departures from UCUM, both on the safe side: an amount of substance (`mol`) is a base of its
-own, so that `mmol/L` is never taken for a plain number; an arbitrary unit (`[IU]`) is a base of
-its own, as UCUM section 24 asks.
+Three departures from UCUM, all on the safe side: an amount of substance (`mol`) is a base of its
+own, so that `mmol/L` is never taken for a plain number; an equivalent (`eq`) is a base of its own, since
+how much of a substance it is depends on the charge of the ion; an arbitrary unit (`[IU]`) is a base of its
+own, as UCUM section 24 asks.
 
 Source: The Unified Code for Units of Measure, version 2.1, sections 2-46; https://ucum.org/ucum
 """
@@ -31,7 +32,7 @@ SYSTEM = "http://unitsofmeasure.org"
 
 # The units that this service knows.
 
-BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol")
+BASES = ("m", "s", "g", "rad", "K", "C", "cd", "mol", "eq")
 """Base units. Anything else that is not defined below is unknown, never a number."""
 
 ARBITRARY = (
@@ -102,7 +103,7 @@ DEFINED: Mapping[str, tuple[str, str]] = MappingProxyType(
         "[oz_av]": ("1/16", "[lb_av]"), "[stone_av]": ("14", "[lb_av]"), "[lbf_av]": ("1", "[lb_av].[g]"),
         "[drp]": ("1/20", "mL"), "st": ("1", "m3"), "tex": ("1", "g/km"),
         # chemistry and laboratory
-        "eq": ("1", "mol"), "osm": ("1", "mol"), "kat": ("1", "mol/s"), "U": ("1", "umol/min"),
+        "osm": ("1", "mol"), "kat": ("1", "mol/s"), "U": ("1", "umol/min"),
         "g%": ("1", "g/dL"), "[iU]": ("1", "[IU]"), "[MET]": ("7/2", "mL/min/kg"), "[diop]": ("1", "/m"),
         "[Ch]": ("1/3", "mm"), "bit": ("1", "1"), "By": ("8", "bit"),
     }

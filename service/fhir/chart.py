@@ -1,11 +1,16 @@
 """Chart data: Observations as answers, where the person was not asked or did not answer.
 
 An Observation, or a component of one, answers every question that has its code, where its value fits the
-type of the question. A number is brought into the unit of its question, exactly; a quantity with a
-comparator is a range. What cannot be used is left out and named, and its question stays unknown: no
+type of the question. A unit that UCUM does not bring to the question's is brought there by a factor of the
+guidance, if it has one. What cannot be used is left out and named, and its question stays unknown: no
 chart value is the same as not asked.
 
-Source: FHIR R4 Observation (value[x], component, dataAbsentReason, status); Quantity.comparator.
+Of several values the newest that can be used counts; of one moment all of them do. A newer one that does
+not decide, or cannot be used, leaves unknown what the older one denies, and takes back nothing. A
+preliminary value counts where it raises the result: it never reassures.
+
+Source: FHIR R4 Observation (value[x], component, dataAbsentReason, status); Quantity.comparator;
+guidance/clinical-decisions.md, section 3, Chart values.
 """
 
 from __future__ import annotations
@@ -14,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from service.datatypes.answers import UNREAD, Answer, Coding, Quantity
+from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
+from service.datatypes.days import is_late
 from service.datatypes.form import Form, Question
-from service.datatypes.ucum import SYSTEM, Unit, comparable, converted, unit
+from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.errors import Problem
 from service.fhir.dates import is_date, time_range
 from service.fhir.extensions import mappings
@@ -34,6 +40,41 @@ _VOID = frozenset({"entered-in-error", "cancelled"})
 _LONG_AGO: Final = -(2**63)
 _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
+_DATE_DIGITS: Final = len("2026-11-28")
+
+
+class ChartReader(Protocol):
+    """What reading a chart must know of the guidance that the values are for."""
+
+    def chart_date(self, link_id: str) -> str:
+        """Returns the linkId of the question that takes the date of a value, or nothing."""
+
+    def conversions(self, link_id: str) -> tuple[Conversion, ...]:
+        """Returns the conversions between units for what a question asks for."""
+
+    def decides(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer decides everything that is asked of the question."""
+
+    def raises(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer raises the result."""
+
+
+class ChartValue(NamedTuple):
+    """One value of the chart as it was sent, to be printed.
+
+    Args:
+        link_id: the question that it answers.
+        value: with its comparator, such as `> 3.5`; empty where there is none to print.
+        unit: as the Observation shows it.
+        date: when it was measured, as the Observation says; empty where it does not.
+        left_out: why it was not used; empty where it was.
+    """
+
+    link_id: str
+    value: str
+    unit: str
+    date: str
+    left_out: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +82,39 @@ class ChartValues:
     """Values from the chart.
 
     Args:
-        answers: by linkId: the newest; beside UNREAD where there is a newer one that cannot be used.
-        sources: Reference to the Observation of each, by linkId.
+        answers: by linkId, those that count; beside UNREAD where there is a newer one that cannot be used.
+            The dates of values stand at the questions that the guidance has for them.
+        sources: References to the Observations, by linkId of the value's question.
         unusable: linkIds for which the chart has something that is no usable value: unknown, not absent.
         problems: errors (another patient, not R4), ranges and, as information, what was left out and why.
+        printed: the values that count, and those that were left out, by question in form order.
     """
 
-    answers: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
-    sources: Mapping[str, Json] = field(default_factory=dict)
+    answers: AnswersByLink = field(default_factory=dict)
+    sources: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     unusable: frozenset[str] = frozenset()
+    printed: tuple[ChartValue, ...] = ()
 
     @property
     def basis(self) -> tuple[Json, ...]:
         """References to the Observations, each once, in form order."""
-        return tuple({id(source): source for source in self.sources.values()}.values())
+        return tuple({id(source): source for found in self.sources.values() for source in found}.values())
+
+    def beside(self, given: AnswersByLink, reader: ChartReader) -> AnswersByLink:
+        """Returns the answers of the chart beside those of the response.
+
+        Where a value is answered, that of the chart counts only if it is worse, and only then its date does.
+        """
+        answered = [link for link in self.answers if link in given]
+        idle = {
+            reader.chart_date(link)
+            for link in answered
+            if not any(reader.raises(link, value) for value in self.answers[link])
+        }
+        if not idle:
+            return self.answers
+        return {link: values for link, values in self.answers.items() if link not in idle}
 
 
 class _Measurement(NamedTuple):
@@ -64,6 +123,7 @@ class _Measurement(NamedTuple):
     Args:
         element: has the code and the value.
         when, key: order several of the same code, whatever their order was.
+        date: when it was measured, as the Observation says.
         source: Reference to the Observation.
     """
 
@@ -72,33 +132,50 @@ class _Measurement(NamedTuple):
     status: str
     when: int
     key: tuple[str, ...]
+    date: str
     source: Json
 
 
 class _Reading(NamedTuple):
-    """What a measurement says to one question; `at`: the measurement."""
+    """What a measurement says to one question.
 
-    at: str
-    when: int
-    key: tuple[str, ...]
-    answers: tuple[Answer, ...]
-    source: Json
+    Args:
+        answer: None where it cannot be used; `left_out` then says why.
+        raises: it raises the result. decides: it leaves open nothing that is asked of the question.
+    """
+
+    measurement: _Measurement
+    answer: Answer | None
+    raises: bool = False
+    decides: bool = False
+    left_out: str = ""
+
+    @property
+    def when(self) -> int:
+        """When it was measured."""
+        return self.measurement.when
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can stand for the newest value."""
+        return self.raises or self.decides
 
 
 class _NotUsable(Exception):
     """A measurement says nothing to a question; the text says why, without its value."""
 
 
-def chart_values(sent: AssessInput, form: Form) -> ChartValues:
-    """Returns the newest usable value for each question that the code of an Observation names.
+def chart_values(sent: AssessInput, form: Form, reader: ChartReader) -> ChartValues:
+    """Returns the values that count for each question that the code of an Observation names.
 
     Args:
         sent: the response, which tells whose chart it must be, and the Observations.
         form: questions are matched by their codes; values must fit their types and units.
+        reader: the guidance that they are for.
     """
     if not sent.data:
         return ChartValues()
-    collected = _Collected(form)
+    collected = _Collected(form, reader, str(sent.response.get("authored", "")))
     for measurement in _measurements(sent, collected.problems):
         collected.add(measurement)
     return collected.values()
@@ -107,12 +184,13 @@ def chart_values(sent: AssessInput, form: Form) -> ChartValues:
 class _Collected:
     """What the measurements say, by linkId, and what they cannot say."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, reader: ChartReader, authored: str) -> None:
         self.problems: list[Problem] = []
+        self._form = form
+        self._reader = reader
+        self._authored = authored
         self._asked: dict[Coding, list[Question]] = {}
-        self._newest: dict[str, _Reading] = {}
-        self._unusable: dict[str, int] = {}
-        self._links = tuple(form.questions)
+        self._readings: dict[str, list[_Reading]] = {}
         for question in form.questions.values():
             for code in question.codes:
                 self._asked.setdefault(code, []).append(question)
@@ -128,50 +206,166 @@ class _Collected:
         if not asked and "component" in measurement.element and not has_value(measurement.element):
             return
         for link, question in asked.items():
-            try:
-                self._read(link, _reading(question, measurement))
-            except _NotUsable as fault:
-                reasons[str(fault)] = None
-                if measurement.status not in _VOID:
-                    self._unusable[link] = max(measurement.when, self._unusable.get(link, _LONG_AGO))
+            reading = self._reading(question, measurement)
+            if reading.left_out:
+                reasons[reading.left_out] = None
+            if measurement.status not in _VOID:
+                self._readings.setdefault(link, []).append(reading)
+        if self._is_late(measurement, asked):
+            self.problems.append(_late(measurement.at))
         self.problems += (_left_out(measurement.at, reason) for reason in reasons)
 
-    def _read(self, link: str, reading: _Reading) -> None:
-        known = self._newest.get(link)
-        if known is None or (known.when, known.key) < (reading.when, reading.key):
-            self._newest[link] = reading
+    def _is_late(self, measurement: _Measurement, asked: Iterable[str]) -> bool:
+        is_dated = measurement.status not in _VOID and any(map(self._reader.chart_date, asked))
+        return is_dated and is_late(measurement.date, self._authored)
+
+    def _reading(self, question: Question, measurement: _Measurement) -> _Reading:
+        """Returns what a measurement says to a question, by its value and its status."""
+        link, reader = question.link_id, self._reader
+        try:
+            answer = _answer(question, measurement, reader.conversions(link))
+        except _NotUsable as fault:
+            return _Reading(measurement, None, left_out=str(fault))
+        raises = reader.raises(link, answer)
+        if measurement.status not in _USED and not raises:
+            reason = "its status is preliminary, and it would only reassure"
+            return _Reading(measurement, None, left_out=reason)
+        return _Reading(measurement, answer, raises, reader.decides(link, answer))
 
     def values(self) -> ChartValues:
-        """Returns the newest of each question, in form order."""
-        newest = {link: self._newest[link] for link in self._links if link in self._newest}
+        """Returns what counts for each question, in form order."""
+        chosen = [
+            _chosen(self._form.questions[link], self._readings[link])
+            for link in self._form.questions
+            if link in self._readings
+        ]
+        used = [choice for choice in chosen if choice.readings]
+        answers: dict[str, tuple[Answer, ...]] = {choice.link_id: choice.answers() for choice in used}
+        unusable = {choice.link_id for choice in chosen} - answers.keys()
+        for choice in chosen:
+            link = self._reader.chart_date(choice.link_id)
+            dates = choice.dates(self._form.questions[link].type) if link else ()
+            if dates:
+                answers[link] = dates
+            elif link:
+                unusable.add(link)
         return ChartValues(
-            {link: self._answers(link, reading) for link, reading in newest.items()},
-            {link: reading.source for link, reading in newest.items()},
-            (*self.problems, *_ranges(newest.values())),
-            frozenset(self._unusable.keys() - newest.keys()),
+            answers,
+            {choice.link_id: choice.sources() for choice in used},
+            (*self.problems, *_ranges(reading for choice in used for reading in choice.readings)),
+            frozenset(unusable),
+            tuple(value for choice in chosen for value in choice.printed()),
         )
 
-    def _answers(self, link: str, reading: _Reading) -> tuple[Answer, ...]:
-        """Returns the answers of a reading; a newer value that cannot be used may deny what they deny not."""
-        is_outdated = self._unusable.get(link, _LONG_AGO) > reading.when
-        return (
-            (*reading.answers, UNREAD) if is_outdated and UNREAD not in reading.answers else reading.answers
+
+class _Chosen(NamedTuple):
+    """What counts for one question.
+
+    Args:
+        readings: those that count, newest first.
+        is_outdated: there is a newer one that cannot be used, or a dated and an undated one.
+        is_vague: of which date the value is, is not certain.
+        left_out: those that cannot be used.
+        repeats: a question that takes several answers may have more than the chart says.
+    """
+
+    link_id: str
+    readings: tuple[_Reading, ...]
+    is_outdated: bool
+    is_vague: bool
+    left_out: tuple[_Reading, ...]
+    repeats: bool
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Returns the values; with UNREAD nothing is denied."""
+        found = dict.fromkeys(reading.answer for reading in self.readings if reading.answer is not None)
+        return (*found, *([UNREAD] if self.is_outdated or self.repeats else ()))
+
+    def dates(self, type_: str) -> tuple[Answer, ...]:
+        """Returns the dates of the values, as answers to a question of this type; none if undated."""
+        counting = [reading for reading in self.readings if reading.counts] or self.readings[:1]
+        stated = [reading.measurement.date for reading in counting if reading.measurement.date]
+        found: dict[Answer, None] = dict.fromkeys(
+            date[:_DATE_DIGITS] if type_ == "date" else date for date in stated
         )
+        return (*found, *([UNREAD] if found and (self.is_outdated or self.is_vague) else ()))
+
+    def sources(self) -> tuple[Json, ...]:
+        """Returns References to the Observations, those that count."""
+        return tuple(reading.measurement.source for reading in self.readings)
+
+    def printed(self) -> Iterator[ChartValue]:
+        """Yields the values as they are to be printed."""
+        for reading in (*self.readings, *self.left_out):
+            yield _printed(self.link_id, reading)
+
+
+def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
+    """Returns what counts of all that was measured for a question."""
+    newest = sorted(readings, key=lambda reading: (reading.when, reading.measurement.key), reverse=True)
+    usable = [reading for reading in newest if reading.answer is not None]
+    moment = next((reading.when for reading in usable if reading.counts), None)
+    if moment is None:
+        moment = usable[0].when if usable else None
+    kept = [reading for reading in usable if moment is not None and reading.when >= moment]
+    doubts = [reading for reading in newest if moment is not None and _leaves_doubt(reading, moment)]
+    return _Chosen(
+        question.link_id,
+        tuple(kept),
+        is_outdated=bool(doubts),
+        is_vague=any(reading.when != moment for reading in kept),
+        left_out=tuple(reading for reading in newest if reading.answer is None),
+        repeats=question.repeats,
+    )
+
+
+def _leaves_doubt(reading: _Reading, moment: int) -> bool:
+    """Whether a value that cannot be used, or one without a date, may be newer and say something else."""
+    if reading.answer is None:
+        return reading.when > moment
+    return reading.raises and reading.when == _LONG_AGO < moment
+
+
+def _printed(link_id: str, reading: _Reading) -> ChartValue:
+    value, unit_shown = _as_sent(reading.measurement.element)
+    return ChartValue(link_id, value, unit_shown, reading.measurement.date, reading.left_out)
+
+
+def _as_sent(element: Json) -> tuple[str, str]:
+    """Returns the value and the unit of a measurement in words, as they were sent."""
+    quantity = element.get("valueQuantity")
+    if quantity is not None:
+        number = f"{quantity.get('comparator', '')} {quantity.get('value', '')}".strip()
+        return number, str(quantity.get("unit", quantity.get("code", "")))
+    concept = element.get("valueCodeableConcept")
+    if concept is not None:
+        shown = [coding.get("display", coding.get("code", "")) for coding in mappings(concept.get("coding"))]
+        return str(concept.get("text", next(iter(shown), ""))), ""
+    plain = next((value for name, value in element.items() if name.startswith("value")), "")
+    return str(plain).lower() if isinstance(plain, bool) else str(plain), ""
 
 
 def _ranges(readings: Iterable[_Reading]) -> Iterator[Problem]:
     """Yields a notice for each measurement that is read as a range, once."""
     text = "A value from the chart has a comparator; it is read as a range, never as the number alone."
-    for at in dict.fromkeys(reading.at for reading in readings if _is_range(reading.answers[0])):
+    places = [reading.measurement.at for reading in readings if _is_range(reading.answer)]
+    for at in dict.fromkeys(places):
         yield Problem("answer-range", text, at, "warning")
 
 
-def _is_range(answer: Answer) -> bool:
+def _is_range(answer: Answer | None) -> bool:
     return isinstance(answer, Quantity) and answer.comparator != ""
 
 
 def _left_out(at: str, reason: str) -> Problem:
     return Problem("chart-ignored", f"A value from the chart was left out: {reason}.", at, "information")
+
+
+def _late(at: str) -> Problem:
+    text = (
+        "A value from the chart: expected a date at most one day after the response was written (authored)."
+    )
+    return Problem("date-after-authored", text, at)
 
 
 # What was sent: Observations and their components, of the person whom the response is about.
@@ -193,12 +387,14 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
 
 
 def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
+    date = _effective(observation)
     whole = _Measurement(
         at,
         observation,
         observation["status"],
-        _effective(observation),
+        _moment(date),
         (str(observation.get("issued", "")), str(observation.get("id", at))),
+        date,
         _source(observation),
     )
     yield whole
@@ -222,8 +418,8 @@ def _source(observation: Json) -> Json:
     return {"type": "Observation", "display": "An observation sent with the response, without id"}
 
 
-def _effective(observation: Json) -> int:
-    """Returns the first microsecond at which the observation can have been made."""
+def _effective(observation: Json) -> str:
+    """Returns when the observation was made, or else issued, as it says; empty where it does not."""
     period = observation.get("effectivePeriod", {})
     stated = (
         observation.get("effectiveDateTime"),
@@ -232,31 +428,38 @@ def _effective(observation: Json) -> int:
         period.get("start"),
         observation.get("issued"),
     )
-    known = next((time_range(text) for text in stated if text is not None), None)
+    return next((text for text in stated if text is not None), "")
+
+
+def _moment(date: str) -> int:
+    """Returns the first microsecond that a date can mean; without one, long ago."""
+    known = time_range(date)
     return known[0] if known is not None else _LONG_AGO
 
 
 # What a measurement says to a question, by the type of the question.
 
 
-def _reading(question: Question, measurement: _Measurement) -> _Reading:
-    """Returns what a measurement says to a question; raises _NotUsable."""
+Conversions = tuple[Conversion, ...]
+_Read = Callable[[Question, Json, Conversions], Answer]
+
+
+def _answer(question: Question, measurement: _Measurement, conversions: Conversions) -> Answer:
+    """Returns what the value of a measurement answers; raises _NotUsable."""
     element = measurement.element
-    if measurement.status not in _USED:
-        raise _NotUsable("its status is not final, amended or corrected")
+    if measurement.status not in _USED and measurement.status != "preliminary":
+        raise _NotUsable("its status is not final, amended, corrected or preliminary")
     if "dataAbsentReason" in element:
         raise _NotUsable("it only says why its value is missing")
     read = _READERS.get(question.type)
     if read is None:
         raise _NotUsable("its question takes no value from the chart")
-    answer = read(question, element)
-    answers = (answer, UNREAD) if question.repeats else (answer,)
-    return _Reading(measurement.at, measurement.when, measurement.key, answers, measurement.source)
+    return read(question, element, conversions)
 
 
-def _quantity(question: Question, element: Json) -> Answer:
+def _quantity(question: Question, element: Json, conversions: Conversions) -> Answer:
     measured = _measured(element)
-    if question.units and not any(comparable(code, measured.unit) for code in question.units):
+    if question.units and not any(convertible(measured.unit, code, conversions) for code in question.units):
         raise _NotUsable("its unit cannot be converted to one of the question's")
     return measured
 
@@ -270,14 +473,14 @@ def _measured(element: Json) -> Quantity:
     return Quantity(Decimal(quantity["value"]), quantity["code"], quantity.get("comparator", ""))
 
 
-def _number(question: Question, element: Json) -> Answer:
+def _number(question: Question, element: Json, conversions: Conversions) -> Answer:
     """Returns a number in the unit of the question; with a comparator a range of plain numbers."""
     if "valueInteger" in element:
         if question.units:
             raise _NotUsable("it has no unit, and its question has")
         return Decimal(element["valueInteger"])
     measured = _measured(element)
-    number = _in_unit(measured, _unit_of(question, measured))
+    number = _in_unit(measured, _unit_of(question, measured), conversions)
     return Quantity(number, _PLAIN, measured.comparator) if measured.comparator else number
 
 
@@ -290,18 +493,18 @@ def _unit_of(question: Question, measured: Quantity) -> str:
     return question.units[0] if question.units else measured.unit
 
 
-def _in_unit(measured: Quantity, target: str) -> Decimal:
+def _in_unit(measured: Quantity, target: str, conversions: Conversions) -> Decimal:
     """Returns the value in another unit; one that has no end as a decimal is cut to 28 digits."""
     if measured.unit == target:
         return measured.value
-    exact = converted(measured.value, measured.unit, target)
+    exact = brought_to(measured.value, measured.unit, target, conversions)
     if exact is None:
         raise _NotUsable("its unit cannot be converted to the question's")
     return Decimal(exact.numerator) / Decimal(exact.denominator)
 
 
-def _whole_number(question: Question, element: Json) -> Answer:
-    number = _number(question, element)
+def _whole_number(question: Question, element: Json, conversions: Conversions) -> Answer:
+    number = _number(question, element, conversions)
     if not isinstance(number, Decimal):
         return number
     if number != number.to_integral_value() or not INTEGERS.start <= number < INTEGERS.stop:
@@ -309,7 +512,7 @@ def _whole_number(question: Question, element: Json) -> Answer:
     return int(number)
 
 
-def _option(question: Question, element: Json) -> Answer:
+def _option(question: Question, element: Json, _: Conversions) -> Answer:
     """Returns the one option that a CodeableConcept names by system and code."""
     codings = _codings(_value(element, "valueCodeableConcept"))
     found = [option.coding for option in question.options if option.coding in codings]
@@ -318,15 +521,15 @@ def _option(question: Question, element: Json) -> Answer:
     return found[0]
 
 
-def _date(_: Question, element: Json) -> Answer:
+def _date(_question: Question, element: Json, _: Conversions) -> Answer:
     text: str = _value(element, "valueDateTime")
     if not is_date(text):
         raise _NotUsable("its value is not of the type of the question")
     return text
 
 
-def _plain(name: str) -> Callable[[Question, Json], Answer]:
-    def read(_: Question, element: Json) -> Answer:
+def _plain(name: str) -> _Read:
+    def read(_question: Question, element: Json, _: Conversions) -> Answer:
         value: Answer = _value(element, name)
         return value
 
@@ -339,7 +542,7 @@ def _value(element: Json, name: str) -> Any:
     return element[name]
 
 
-_READERS: Final[Mapping[str, Callable[[Question, Json], Answer]]] = {
+_READERS: Final[Mapping[str, _Read]] = {
     "quantity": _quantity,
     "decimal": _number,
     "integer": _whole_number,

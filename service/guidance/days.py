@@ -1,31 +1,18 @@
-"""Dates as days before the response was written, and what follows from them.
+"""What a guidance reads of dates: days before the response was written, and what follows from them.
 
-Days are counted in the calendar, as both dates are written: nobody means hours. A partial date is a
-stretch of days, and so is a quantity with a comparator. Differences are exact. Where the response does not
-say on which day it was written, a date means any day.
-
-Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `authored`.
+A quantity with a comparator is a stretch of days, as a partial date is. Differences are exact.
 """
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Days, Quantity, Unread
+from service.datatypes.days import ANY_DAYS, day_of, days_before
 from service.datatypes.ucum import converted
 from service.guidance.options import DAY
-
-ANY = Days()
-"""What a date means where nothing is known of it."""
-
-LATEST = -1
-"""A date may be one day after that on which the response was written: clocks and zones differ."""
-
-_WHOLE_DATE = len("2026-11-28")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +86,10 @@ def _as_days(value: Answer, unit: str) -> Days | Unread:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         value = Quantity(Decimal(value), unit)
     if not isinstance(value, Quantity):
-        return ANY
+        return ANY_DAYS
     edge = converted(value.value, unit if value.unit == "1" and unit else value.unit, DAY)
     if edge is None:
-        return ANY
+        return ANY_DAYS
     if value.comparator in ("<", "<="):
         return Days(None, edge, is_high_open=value.comparator == "<")
     if value.comparator in (">", ">="):
@@ -122,34 +109,3 @@ def _difference(first: Days | Unread, second: Days | Unread) -> Days | Unread:
         low is not None and (first.is_low_open or second.is_high_open),
         high is not None and (first.is_high_open or second.is_low_open),
     )
-
-
-# Dates.
-
-
-def day_of(authored: str) -> date | None:
-    """Returns the day on which a response was written, or None where it does not name one."""
-    return date.fromisoformat(authored[:_WHOLE_DATE]) if len(authored) >= _WHOLE_DATE else None
-
-
-def days_before(text: str, day: date | None) -> Days:
-    """Returns how many days before `day` a date or dateTime is; no date is known to lie further ahead."""
-    if day is None:
-        return ANY
-    first, last = _ends(text)
-    return Days(max((day - last).days, LATEST), max((day - first).days, LATEST))
-
-
-def is_late(text: str, authored: str) -> bool:
-    """Whether a date or dateTime is certainly more than a day after the response was written."""
-    day = day_of(authored)
-    return day is not None and (day - _ends(text)[0]).days < LATEST
-
-
-def _ends(text: str) -> tuple[date, date]:
-    """Returns the first and the last day that a date can mean."""
-    parts = [int(part) for part in text[:_WHOLE_DATE].split("-")]
-    year, month, day = (*parts, *(0, 0)[: 3 - len(parts)])
-    last_month = month or 12
-    first = date(year, month or 1, day or 1)
-    return first, date(year, last_month, day or monthrange(year, last_month)[1])

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from service.datatypes.answers import Answers
+from service.datatypes.answers import Answer, Answers
+from service.datatypes.days import is_late
 from service.datatypes.form import Form
+from service.datatypes.ucum import Conversion
+from service.guidance.answer_tables import Verdict
 from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
@@ -41,6 +44,44 @@ class Guidance:
     def contradictions(self) -> tuple[Contradiction, ...]:
         """All contradictions that a result can name: those of the files, then answers that do not fit."""
         return self.written.contradictions + unfit_answers(self.form)
+
+    @property
+    def date_questions(self) -> frozenset[str]:
+        """The questions whose answers it reads as days before the response was written."""
+        return self.compiled.dates.links
+
+    def reads_late_date(self, answers: Answers) -> bool:
+        """Whether one of those days lies more than a day after the response was written."""
+        return any(
+            isinstance(value, str) and is_late(value, answers.authored)
+            for link_id in self.compiled.dates.links.intersection(answers.given)
+            for value in answers.given[link_id]
+        )
+
+    def chart_date(self, link_id: str) -> str:
+        """Returns the linkId of the question that takes the date of a value from the chart, or nothing."""
+        entry = self.written.chart.get(link_id)
+        return "" if entry is None else entry.date
+
+    def conversions(self, link_id: str) -> tuple[Conversion, ...]:
+        """Returns the conversions between units for what a question asks for."""
+        return self.written.conversions(link_id)
+
+    def decides(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer decides everything that the guidance asks of the question."""
+        table = self.compiled.answers.by_link.get(link_id)
+        if table is None:
+            return True
+        verdict = table.verdict((answer,))
+        return not verdict.undecided | verdict.unread
+
+    def raises(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer makes something hold by which a rule raises the tier."""
+        table = self.compiled.answers.by_link.get(link_id)
+        if table is None:
+            return False
+        present = Verdict(table.verdict((answer,)).present)
+        return bool(table.mask_of(present) & self.compiled.worse)
 
     def evaluate(self, answers: Answers) -> Result:
         """Returns what the guidance makes of the answers; the same answers give an equal result."""

@@ -110,11 +110,12 @@ class AcceptTable:
     enable_when: EnableWhenTable
 
 
-def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool) -> Answers | None:
+def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool, authored: str = "") -> Answers | None:
     """Returns the answers of a response that is plainly valid, else None.
 
     Args:
-        items: top-level items of the response; `complete`: its status demands completeness.
+        items: top-level items of the response; `complete`: its status demands completeness; `authored`: when
+            it was written, empty where it does not say.
     """
     walk = _Walk(table)
     if not walk.items(items, -1) or walk.true & ~walk.known:
@@ -123,7 +124,7 @@ def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool) -> Answe
     answered = sum(walk.answered)
     if answered & disabled or (complete and _is_missing(table, answered, disabled)):
         return None
-    return Answers(walk.given, closed)
+    return Answers(walk.given, closed, authored=authored)
 
 
 def _is_missing(table: AcceptTable, answered: int, disabled: int) -> bool:

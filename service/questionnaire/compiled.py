@@ -84,16 +84,17 @@ class CompiledQuestionnaire:
         """Makes what would else be made on first use."""
         _ = self.form, self._accept_table
 
-    def accept(self, items: Sequence[Any], complete: bool) -> Answers | None:  # noqa: FBT001 - a shared contract
+    def accept(self, items: Sequence[Any], complete: bool, authored: str = "") -> Answers | None:  # noqa: FBT001 - a shared contract
         """Returns the answers of a response that is plainly valid, else None; see `accept.py`.
 
         Args:
             items: typed structs with the attributes that FHIR names; unset ones are `msgspec.UNSET`.
             complete: the status of the response demands that it is complete (completed, amended).
+            authored: when the response was written; empty where it does not say.
         """
-        return (
-            accept(self._accept_table, items, complete=complete) if self._accept_table is not None else None
-        )
+        if self._accept_table is None:
+            return None
+        return accept(self._accept_table, items, complete=complete, authored=authored)
 
     def is_about(self, kind: str) -> bool:
         """Returns whether a response may have a subject of this type."""
@@ -123,12 +124,16 @@ class CompiledQuestionnaire:
         return frozenset(self.items) - self._enable_when.links_of(disabled), closed
 
     def answers_of(
-        self, given: Mapping[str, tuple[Answer, ...]], *, chart: Mapping[str, tuple[Answer, ...]] = _NO_CHART
+        self,
+        given: Mapping[str, tuple[Answer, ...]],
+        *,
+        chart: Mapping[str, tuple[Answer, ...]] = _NO_CHART,
+        authored: str = "",
     ) -> Answers:
         """Returns answers as a response that gives them would: those of disabled items are ignored.
 
         Args:
-            given: answers by linkId. chart: values from the chart by linkId.
+            given: answers by linkId. chart: values from the chart by linkId. authored: when it was written.
         """
         enabled, closed = self.enabled(given)
         return Answers(
@@ -136,6 +141,7 @@ class CompiledQuestionnaire:
             closed,
             {link: answers for link, answers in given.items() if link not in enabled},
             chart,
+            authored,
         )
 
 

@@ -1,0 +1,51 @@
+"""Dates as days before a response was written.
+
+Days are counted in the calendar, as both dates are written: nobody means hours. A partial date is a
+stretch of days. Where the response does not say on which day it was written, a date means any day.
+
+Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `authored`.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import date
+from typing import Final
+
+from service.datatypes.answers import Days
+
+ANY_DAYS: Final = Days()
+"""What a date means where nothing is known of it."""
+
+LATEST: Final = -1
+"""A date may be one day after that on which the response was written: clocks and zones differ."""
+
+_WHOLE_DATE: Final = len("2026-11-28")
+
+
+def day_of(authored: str) -> date | None:
+    """Returns the day on which a response was written, or None where it does not name one."""
+    return date.fromisoformat(authored[:_WHOLE_DATE]) if len(authored) >= _WHOLE_DATE else None
+
+
+def days_before(text: str, day: date | None) -> Days:
+    """Returns how many days before `day` a date or dateTime is; no date is known to lie further ahead."""
+    if day is None:
+        return ANY_DAYS
+    first, last = _ends(text)
+    return Days(max((day - last).days, LATEST), max((day - first).days, LATEST))
+
+
+def is_late(text: str, authored: str) -> bool:
+    """Whether a date or dateTime is certainly more than a day after the response was written."""
+    day = day_of(authored)
+    return bool(text) and day is not None and (day - _ends(text)[0]).days < LATEST
+
+
+def _ends(text: str) -> tuple[date, date]:
+    """Returns the first and the last day that a date can mean."""
+    parts = [int(part) for part in text[:_WHOLE_DATE].split("-")]
+    year, month, day = (*parts, *(0, 0)[: 3 - len(parts)])
+    last_month = month or 12
+    first = date(year, month or 1, day or 1)
+    return first, date(year, last_month, day or monthrange(year, last_month)[1])
