@@ -51,6 +51,7 @@ class Identity:
         terminology: code system of its own codes: tiers, outcomes, levels.
         patient_title: heads what a patient reads; empty where `title` does.
         reason, reason_display: why people are asked (`RiskAssessment.reasonCode`).
+        secondary_sources: texts behind choices of the project, each in a few sentences.
     """
 
     slug: str
@@ -70,6 +71,7 @@ class Identity:
     patient_title: str = ""
     reason: Coding | None = None
     reason_display: str = ""
+    secondary_sources: tuple[str, ...] = ()
 
     @property
     def canonical(self) -> str:

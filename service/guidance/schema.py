@@ -313,13 +313,18 @@ class CaseShape(Shape):
 EDGES = ("more than", "at least", "less than", "at most", "switch")
 
 
-class SourceShape(Shape):
-    """The text that is encoded."""
+class SecondarySourceShape(Shape):
+    """A text that stands behind choices of the project."""
 
     title = Text(required=True)
-    author = Text(required=True)
     published = Text(required=True)
     note = Text(required=True)
+
+
+class SourceShape(SecondarySourceShape):
+    """The text that is encoded."""
+
+    author = Text(required=True)
 
 
 class ReviewShape(Shape):
@@ -507,6 +512,9 @@ class GuidanceShape(Shape):
     code = Part(CodeShape, required=True)
     reason = Part(CodeShape, load_default=None)
     source = Part(SourceShape, required=True)
+    secondary_sources = Part(
+        SecondarySourceShape, many=True, load_default=(), data_key="secondary-sources"
+    )
     review = Part(ReviewShape, required=True)
     intended_use = Part(ReadersShape, required=True, data_key="intended-use")
     words = ByName(keys=Name(), values=Word(), load_default=dict)
@@ -574,6 +582,9 @@ def _identity(data: Mapping[str, Any]) -> Identity:
         reason_display="" if reason is None else reason["display"],
         review=" ".join(reviewed),
         source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
+        secondary_sources=tuple(
+            f"{entry['title']}. {entry['published']}. {entry['note']}" for entry in data["secondary_sources"]
+        ),
     )
 
 
