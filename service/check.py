@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +15,9 @@ from service.datatypes.answers import Coding
 from service.errors import GuidanceError
 from service.fhir.json import read_published
 from service.guidance import Guidance
+from service.guidance.cases import Case
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
+from service.guidance.floor import Floor, floor_of
 from service.guidance.model import Written
 from service.questionnaire import CompiledQuestionnaire
 from service.questionnaire.items import EnableWhen, Item
@@ -54,6 +58,8 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     print(f"{canonical}: {len(pair.compiled.items)} items", file=out)
     print(f"  {coverage(guidance.written)}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
+    for line in floor_lines(pair):
+        print(f"  {line}", file=out)
     lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
     return sound
@@ -85,6 +91,44 @@ def coverage(written: Written) -> str:
         f"{accounted} of {accounted} statements accounted for: "
         f"{accounted - listed} used, {listed} listed with a reason"
     )
+
+
+# How long the form is for the people of some worked cases, and how short it could be.
+
+
+def floor_lines(pair: catalogue.Pair) -> Iterator[str]:
+    """Yields a line for each worked case that asks for it: questions, those that matter, and pages."""
+    for case in pair.guidance.cases:
+        if case.floor:
+            found = floor_of_case(case, pair)
+            yield (
+                f"{case.name}: {len(found.asked)} questions asked, "
+                f"{len(found.changing)} can each alone change the step, its date or a level, "
+                f"{pages(pair.compiled, found.asked)} pages"
+            )
+
+
+def floor_of_case(case: Case, pair: catalogue.Pair) -> Floor:
+    """Returns the questions that the person of a case is asked, and which can change the result."""
+    enabled, _ = pair.compiled.enabled(case.answers)
+    return floor_of(
+        pair.guidance,
+        case.answers,
+        asked=enabled,
+        result_of=lambda answers: catalogue.outcome_of(
+            replace(case, answers=answers), pair.guidance, pair.compiled
+        ),
+        date_before=lambda days: (case.authored - timedelta(days=days)).isoformat(),
+    )
+
+
+def pages(compiled: CompiledQuestionnaire, asked: Collection[str]) -> int:
+    """Returns on how many pages these questions stand: items at the top of the form."""
+    return len({_top(compiled, compiled.items[link_id]) for link_id in asked})
+
+
+def _top(compiled: CompiledQuestionnaire, item: Item) -> str:
+    return item.link_id if item.parent is None else _top(compiled, compiled.items[item.parent])
 
 
 # What is proved, for the responses that the conditions of the questionnaire allow.

@@ -75,7 +75,10 @@ Fault = tuple[Place, str]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One worked case; `answers` holds what the person answered on the day `authored`, asked or not."""
+    """One worked case; `answers` holds what the person answered on the day `authored`, asked or not.
+
+    `floor`: a report counts its questions, and those that can each alone change the result.
+    """
 
     name: str
     about: str
@@ -84,6 +87,7 @@ class Case:
     chart: AnswersByLink
     expect: Expectation
     authored: date = AUTHORED
+    floor: bool = False
 
     def faults(self, result: Result) -> tuple[str, ...]:
         """Returns what the case expects and the result does not say, a sentence each."""
@@ -124,6 +128,7 @@ def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
         chart={**({} if like is None else like.chart), **chart},
         expect=reader.expectation(entry.expect),
         authored=reader.day(entry.authored, AUTHORED if like is None else like.authored),
+        floor=entry.floor,
     )
 
 

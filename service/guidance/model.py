@@ -472,7 +472,7 @@ class Score:
 class CaseEntry:
     """One worked case as written: `answers`, `chart` and `expect` are still plain values.
 
-    `authored` is the day on which the person answered; empty: a fixed one.
+    `authored` is the day on which the person answered; empty: a fixed one. `floor`: count its questions.
     """
 
     name: str
@@ -483,6 +483,7 @@ class CaseEntry:
     chart: Mapping[str, Any]
     expect: Mapping[str, Any]
     authored: str = ""
+    floor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,6 +303,7 @@ class CaseShape(Shape):
     like = Name(load_default="")
     status = Choice("completed", "in-progress", "amended", load_default="completed")
     authored = Text(load_default="")
+    floor = TrueOrFalse(load_default=False)
     answers = ByName(keys=Word(), values=Anything(allow_none=True), load_default=dict)
     chart = ByName(keys=Word(), values=Anything(), load_default=dict)
     expect = ByName(keys=Name(), values=Anything(allow_none=True), required=True)

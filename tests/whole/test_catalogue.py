@@ -227,3 +227,13 @@ def test_a_form_about_anything_is_scored_only_for_whom_r4_has_a_risk_assessment(
     with pytest.raises(NotScorable) as refused:
         assessor.assess_body(orjson.dumps(response))
     assert [problem.kind for problem in refused.value.problems] == ["subject-type"]
+
+
+def test_check_counts_questions_of_the_cases_that_ask_for_it(folders: Settings) -> None:
+    """Three items make nine points: one more in another changes the band, fewer in these do not."""
+    cases = folders.mappings_dir / "workday-strain" / "cases.yaml"
+    replaced(cases, "  like: nothing-at-all\n", "  like: nothing-at-all\n  floor: true\n")
+    out = io.StringIO()
+    assert check.run(folders, out) == check.SOUND
+    words = "8 questions asked, 4 can each alone change the step, its date or a level, 2 pages"
+    assert [line for line in out.getvalue().splitlines() if "asked" in line] == [f"  total-nine: {words}"]
