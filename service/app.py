@@ -37,7 +37,10 @@ def create_app(settings: Settings) -> Application:
     """
     folders = settings.questionnaires_dir, settings.mappings_dir
     served = catalogue.read(
-        *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
+        *folders,
+        canonical_base=settings.canonical_base,
+        terminology=settings.terminology_dir,
+        require_review=settings.require_review,
     )
     limits = BodyLimits(settings.max_body_bytes, settings.max_depth)
     sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))

@@ -2,12 +2,13 @@
 
 A questionnaire is served by its `url|version`; its guidance is the mapping folder that names
 exactly that canonical. Several versions live side by side, and a response that names a version
-is scored by that version's guidance for ever.
+is scored by that version's guidance for ever. A guidance has a version of its own: it may be
+corrected for the same version of its questionnaire, and the older one then stands beside it, retired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,20 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.result import Result
 from service.mapping_files import read_documents
-from service.questionnaire import CompiledQuestionnaire, compile_questionnaire, version_order
+from service.questionnaire import (
+    CompiledQuestionnaire,
+    compile_questionnaire,
+    order_of_version,
+    version_order,
+)
 from service.results.risk_assessment import Renderer
 from service.terminology import ValueSets, resources_in, value_sets_from
 
 Key = tuple[str, str]
 """Resource type and id."""
+
+STATUSES = ("draft", "retired", "active")
+"""The states of a guidance, the one that is used first last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,12 @@ class Pair:
         form = self.compiled.resource.get("status")
         return form == self.guidance.written.identity.status == "active"
 
+    @property
+    def use_order(self) -> tuple[object, ...]:
+        """What orders guidance of the same questionnaire: draft, retired, active, and by version."""
+        identity = self.guidance.written.identity
+        return STATUSES.index(identity.status), order_of_version(identity.version, identity.date)
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
@@ -56,6 +71,7 @@ class Catalogue:
         value_sets: the ValueSets and CodeSystems among them.
         questionnaires: compiled questionnaires by `url|version`, with or without guidance.
         pairs: questionnaires that can be scored, by `url|version`.
+        superseded: pairs of the same questionnaires whose guidance another version takes the place of.
         unversioned: the canonical that a bare url stands for: its newest active version.
         canonicals: what the canonical urls of all these begin with.
     """
@@ -66,6 +82,7 @@ class Catalogue:
     pairs: Mapping[str, Pair]
     unversioned: Mapping[str, str]
     canonicals: Canonicals = AS_WRITTEN
+    superseded: tuple[Pair, ...] = ()
 
     def find(self, canonical: str | None) -> Pair:
         """Returns the pair that scores responses to `canonical` (`url|version`, or a bare url).
@@ -107,7 +124,12 @@ def _with_standing(pair: Pair) -> str:
 
 
 def read(
-    questionnaires: Path, mappings: Path, *, canonical_base: str = DOMAIN, terminology: Path | None = None
+    questionnaires: Path,
+    mappings: Path,
+    *,
+    canonical_base: str = DOMAIN,
+    terminology: Path | None = None,
+    require_review: bool = False,
 ) -> Catalogue:
     """Reads both folders.
 
@@ -116,29 +138,55 @@ def read(
         mappings: one folder per guidance.
         terminology: folder of further CodeSystems and ValueSets, which are known and not published.
         canonical_base: what takes the place of the domain for examples in every file, and in every result.
+        require_review: guidance that scores and that nobody has signed is a fault.
 
     Raises:
         GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
     """
     canonicals = Canonicals(canonical_base)
-    resources = list(_resources(questionnaires, canonicals))
-    at_hand = value_sets_from(() if terminology is None else resources_in(terminology))
-    value_sets = at_hand.with_resources(resource for _, resource in resources)
-    compiled, faults = _compiled(resources, value_sets)
-    pairs, more = _pairs(compiled, mappings, canonicals)
+    published = read_questionnaires(questionnaires, canonicals, terminology)
+    folders = sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
+    found, faults = _pairs(published.compiled, folders, canonicals)
+    pairs, more = _in_use(found)
+    unsigned = list(_unsigned(pairs.values())) if require_review else []
     own = list(own_definitions(canonicals))
-    hidden = list(_hidden(resources, own))
-    if faults or more or hidden:
-        raise GuidanceError([*faults, *more, *hidden])
-    artifacts = [artifact(resource) for _, resource in resources] + own
+    hidden = list(_hidden(published.resources, own))
+    every = [*published.faults, *faults, *more, *unsigned, *hidden]
+    if every:
+        raise GuidanceError(every)
+    artifacts = [artifact(resource) for _, resource in published.resources] + own
     return Catalogue(
         artifacts={(published.type, published.id): published for published in artifacts},
-        value_sets=value_sets,
-        questionnaires=compiled,
+        value_sets=published.value_sets,
+        questionnaires=published.compiled,
         pairs=pairs,
         unversioned=_unversioned(pairs),
         canonicals=canonicals,
+        superseded=tuple(pair for pair in found if pair not in pairs.values()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a folder publishes: its resources with their files, the questionnaires compiled, and faults."""
+
+    resources: tuple[tuple[Path, dict[str, Any]], ...]
+    value_sets: ValueSets
+    compiled: Mapping[str, CompiledQuestionnaire]
+    faults: tuple[str, ...]
+
+
+def read_questionnaires(folder: Path, canonicals: Canonicals, terminology: Path | None = None) -> Published:
+    """Returns what a folder of Questionnaires, CodeSystems and ValueSets publishes.
+
+    Raises:
+        GuidanceError: there is no file, or one that is no resource in JSON.
+    """
+    resources = tuple(_resources(folder, canonicals))
+    at_hand = value_sets_from(() if terminology is None else resources_in(terminology))
+    value_sets = at_hand.with_resources(resource for _, resource in resources)
+    compiled, faults = _compiled(resources, value_sets)
+    return Published(resources, value_sets, compiled, tuple(faults))
 
 
 def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -152,7 +200,7 @@ def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dic
             raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
 
 
-def _hidden(resources: list[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
+def _hidden(resources: Iterable[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
     """Yields a fault for each resource that another one of its type and id would hide."""
     files = {(definition.type, definition.id): "the service itself" for definition in own}
     for path, resource in resources:
@@ -163,7 +211,7 @@ def _hidden(resources: list[tuple[Path, dict[str, Any]]], own: list[Artifact]) -
 
 
 def _compiled(
-    resources: list[tuple[Path, dict[str, Any]]], value_sets: ValueSets
+    resources: Iterable[tuple[Path, dict[str, Any]]], value_sets: ValueSets
 ) -> tuple[dict[str, CompiledQuestionnaire], list[str]]:
     compiled: dict[str, CompiledQuestionnaire] = {}
     faults: list[str] = []
@@ -182,25 +230,56 @@ def _compiled(
 
 
 def _pairs(
-    compiled: Mapping[str, CompiledQuestionnaire], mappings: Path, canonicals: Canonicals
-) -> tuple[dict[str, Pair], list[str]]:
-    pairs: dict[str, Pair] = {}
+    compiled: Mapping[str, CompiledQuestionnaire], folders: Iterable[Path], canonicals: Canonicals
+) -> tuple[list[Pair], list[str]]:
+    pairs: list[Pair] = []
     faults: list[str] = []
-    for folder in sorted(path.parent for path in mappings.glob("*/guidance.yaml")):
+    for folder in folders:
         try:
-            pair = _pair(folder, compiled, canonicals)
+            pairs.append(read_pair(folder, compiled, canonicals))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
-            continue
-        if pair.compiled.canonical in pairs:
-            faults.append(
-                f"{folder.name}/guidance.yaml: questionnaire: expected one that no other mapping scores"
-            )
+    return pairs, faults
+
+
+def _in_use(found: Sequence[Pair]) -> tuple[dict[str, Pair], list[str]]:
+    """Returns by questionnaire the guidance that scores it: the active one, else the newest."""
+    pairs: dict[str, Pair] = {}
+    faults: list[str] = []
+    names: dict[str, str] = {}
+    for pair in sorted(found, key=lambda pair: pair.use_order):
+        identity, before = pair.guidance.written.identity, pairs.get(pair.compiled.canonical)
+        file = f"{identity.slug}/guidance.yaml"
+        if identity.canonical in names:
+            other = names[identity.canonical]
+            faults.append(f"{file}: version: expected one that {other} does not have for the same guidance")
+        elif before is not None and before.guidance.written.identity.status == identity.status == "active":
+            other = before.guidance.written.identity.slug
+            faults.append(f"{file}: status: expected one active guidance of a questionnaire; {other} is too")
+        names[identity.canonical] = identity.slug
         pairs[pair.compiled.canonical] = pair
     return pairs, faults
 
 
-def _pair(folder: Path, compiled: Mapping[str, CompiledQuestionnaire], canonicals: Canonicals) -> Pair:
+def _unsigned(pairs: Iterable[Pair]) -> Iterator[str]:
+    for pair in pairs:
+        identity = pair.guidance.written.identity
+        if pair.is_scored and not identity.signed:
+            yield f"{identity.slug}/guidance.yaml: review: expected by, role and on: nobody has signed"
+
+
+def read_pair(
+    folder: Path,
+    compiled: Mapping[str, CompiledQuestionnaire],
+    canonicals: Canonicals,
+    *,
+    run_cases: bool = True,
+) -> Pair:
+    """Returns the guidance of a mapping folder with its questionnaire.
+
+    Raises:
+        GuidanceError: a fault of a file, or a worked case that fails, unless no case is run.
+    """
     written = read_documents(folder)
     documents = canonicals.restated(written)
     canonical = _canonical_of(documents)
@@ -210,7 +289,7 @@ def _pair(folder: Path, compiled: Mapping[str, CompiledQuestionnaire], canonical
     guidance = load(documents, form.form, slug=folder.name, hashed=written)
     faults = [
         f"cases.yaml: {case.name}: {fault}"
-        for case in guidance.cases
+        for case in (guidance.cases if run_cases else ())
         for fault in failures(case, guidance, form)
     ]
     if faults:

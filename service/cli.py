@@ -191,7 +191,10 @@ def _of_a_file(settings: Settings) -> BodyLimits:
 def _catalogue(settings: Settings) -> catalogue.Catalogue:
     folders = settings.questionnaires_dir, settings.mappings_dir
     return catalogue.read(
-        *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
+        *folders,
+        canonical_base=settings.canonical_base,
+        terminology=settings.terminology_dir,
+        require_review=settings.require_review,
     )
 
 

@@ -43,6 +43,7 @@ class Settings:
     Args:
         questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.
         mappings_dir: folder with one folder per guidance.
+        require_review: whether guidance that nobody has signed keeps the service from starting.
         terminology_dir: folder of further CodeSystems and ValueSets, known beside R4's own; None for none.
         terminology_server: FHIR base of a server that `$validate` and `validate` ask about codes that
             cannot be judged here; empty for none.
@@ -77,6 +78,7 @@ class Settings:
 
     questionnaires_dir: Path = ROOT / "questionnaires"
     mappings_dir: Path = ROOT / "mappings"
+    require_review: bool = False
     terminology_dir: Path | None = None
     terminology_server: str = ""
     terminology_timeout_s: int = 3
@@ -215,6 +217,7 @@ class _Variables(Schema):
 
     questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
+    require_review = fields.Function(deserialize=_truth)
     terminology_dir = fields.Function(deserialize=Path, validate=_folder)
     terminology_server = fields.String(validate=_public_base)
     terminology_timeout_s = _whole(1, 30)

@@ -49,6 +49,7 @@ class Identity:
         slug: name of the mapping folder, or the last part of the url.
         hash: of all documents; filled in when the guidance is loaded.
         terminology: code system of its own codes: tiers, outcomes, levels.
+        review: its review in words; `signed` where a name, a role and a date stand there.
         patient_title: heads what a patient reads; empty where `title` does.
         reason, reason_display: why people are asked (`RiskAssessment.reasonCode`).
         secondary_sources: texts behind choices of the project, each in a few sentences.
@@ -66,6 +67,7 @@ class Identity:
     code_display: str
     intended_use: Says
     review: str
+    signed: bool
     source_note: str
     terminology: str
     patient_title: str = ""

@@ -333,6 +333,7 @@ class ReviewShape(Shape):
 
     state = Text(required=True)
     by = Text(load_default="")
+    role = Text(load_default="")
     on = Text(load_default="")
 
 
@@ -572,7 +573,6 @@ _AS_WRITTEN = (
 
 def _identity(data: Mapping[str, Any]) -> Identity:
     source, review, code, reason = data["source"], data["review"], data["code"], data["reason"]
-    reviewed = [review["state"], *(f"{word} {review[word]}" for word in ("by", "on") if review[word])]
     return Identity(
         **{name: data[name] for name in _AS_WRITTEN},
         slug=data["url"].rstrip("/").rpartition("/")[2],
@@ -581,12 +581,19 @@ def _identity(data: Mapping[str, Any]) -> Identity:
         code_display=code["display"],
         reason=None if reason is None else Coding(reason["system"], reason["code"]),
         reason_display="" if reason is None else reason["display"],
-        review=" ".join(reviewed),
+        review=_reviewed(**review),
+        signed=all(review[word] for word in ("by", "role", "on")),
         source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
         secondary_sources=tuple(
             f"{entry['title']}. {entry['published']}. {entry['note']}" for entry in data["secondary_sources"]
         ),
     )
+
+
+def _reviewed(state: str, by: str, role: str, on: str) -> str:
+    """Returns the review in words, such as `reviewed by A. Example, neurologist, on 2026-12-01`."""
+    who = f" by {by}" if by else ""
+    return state + who + (f", {role}," if role else "") + (f" on {on}" if on else "")
 
 
 # All files together, and the lines in which their faults are reported.

@@ -6,6 +6,7 @@ from service.questionnaire.compiled import (
     compile_leniently,
     compile_questionnaire,
     find_questionnaire,
+    order_of_version,
     version_order,
 )
 from service.questionnaire.fhirpath import load_engine
@@ -22,6 +23,7 @@ __all__ = [
     "find_questionnaire",
     "lint",
     "load_engine",
+    "order_of_version",
     "subject_problems",
     "validate",
     "version_order",

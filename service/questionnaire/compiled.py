@@ -272,15 +272,19 @@ _DATE_AS_VERSION = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 
 
 def version_order(compiled: CompiledQuestionnaire) -> tuple[object, ...]:
-    """Returns what orders the versions of a Questionnaire: by numbers, release after candidate, then by date.
+    """Returns what orders the versions of a Questionnaire."""
+    resource = compiled.resource
+    return order_of_version(text(resource.get("version")), text(resource.get("date")))
+
+
+def order_of_version(version: str, date: str) -> tuple[object, ...]:
+    """Returns what orders versions: by numbers, release after candidate, then by date.
 
     1.10 follows 1.9, 1.0.0 follows 1.0.0-rc.1. A version without numbers comes before all with numbers.
 
     Source:
         R4 references.html#canonical (without a version, the latest is meant); Semantic Versioning 2.0.0, 11.
     """
-    resource = compiled.resource
-    version, date = text(resource.get("version")), text(resource.get("date"))
     found = _VERSION.fullmatch(_DATE_AS_VERSION.sub(r"\1.\2.\3", version))
     if found is None:
         return (), True, (), date, version
