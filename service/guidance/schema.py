@@ -514,9 +514,7 @@ class GuidanceShape(Shape):
     code = Part(CodeShape, required=True)
     reason = Part(CodeShape, load_default=None)
     source = Part(SourceShape, required=True)
-    secondary_sources = Part(
-        SecondarySourceShape, many=True, load_default=(), data_key="secondary-sources"
-    )
+    secondary_sources = Part(SecondarySourceShape, many=True, load_default=(), data_key="secondary-sources")
     review = Part(ReviewShape, required=True)
     intended_use = Part(ReadersShape, required=True, data_key="intended-use")
     words = ByName(keys=Name(), values=Word(), load_default=dict)

@@ -98,15 +98,24 @@ ADVICE = (
 )
 CLASH = model.Contradiction("fever-and-none", (Named("fever"), Named("no-fever")), (), says("both cannot be"))
 SCORE = model.Score(
-    "sum",
-    "Sum of two",
-    ("fever", "cough"),
-    (
-        model.ScoreBand("mild", Decimal(0), Decimal(2), "Mild"),
-        model.ScoreBand("severe", Decimal(3), Decimal(6), "Severe"),
+    name="sum",
+    display="Sum of two",
+    code=None,
+    code_display="",
+    unit="1",
+    addends=tuple(
+        model.Addend(link_id, None, Decimal(0), Decimal(1), reversed=False, low=None, high=None)
+        for link_id in ("fever", "cough")
     ),
-    "article",
-    ("S1",),
+    missing=model.Missing("interval"),
+    outcome="",
+    kind="",
+    bands=(
+        model.ScoreBand("mild", Decimal(0), Decimal(2), "Mild", "", "", model.Says("", "")),
+        model.ScoreBand("severe", Decimal(3), Decimal(6), "Severe", "", "", model.Says("", "")),
+    ),
+    origin="article",
+    sources=("S1",),
 )
 IDENTITY = model.Identity(
     slug="demo",
@@ -121,6 +130,7 @@ IDENTITY = model.Identity(
     code_display="Assessment",
     intended_use=says("decision support"),
     review="none",
+    signed=False,
     source_note="A paper.",
     terminology=OWN,
 )
@@ -128,6 +138,8 @@ WRITTEN = model.Written(
     identity=IDENTITY,
     words={},
     parameters={},
+    derived={},
+    chart={},
     tiers=TIERS,
     levels={level.code: level for level in (*LEVELS, *GRADES)},
     kinds={},
