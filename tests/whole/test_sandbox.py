@@ -350,8 +350,9 @@ def test_the_server_serves_others_while_a_hostile_form_is_checked() -> None:
     request = post(orjson.dumps(long_expression()), path="/fhir/QuestionnaireResponse/$validate")
     with serving("service.app:from_environment()", WORKERS="1") as server, server.connect() as hostile:
         hostile.sendall(request)
-        assert [server.ask(get("/healthz")).status for _ in range(10)] == [200] * 10
+        assert server.ask(get("/healthz")).status == 200
         assert select.select([hostile], [], [], 0)[0] == [], "the hostile form is still being checked"
+        assert [server.ask(get("/healthz")).status for _ in range(9)] == [200] * 9
         answer = answer_from(hostile)
         assert answer.status == 200
         assert [issue["code"] for issue in answer.document["issue"]] == ["too-costly"]
