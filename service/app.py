@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from service import catalogue
 from service.assess import Assessor
@@ -17,7 +15,7 @@ from service.settings import Settings
 from service.settings import from_environment as settings_from
 from service.storage.database import StoreLimits
 from service.storage.model import Store, StoreFault
-from service.storage.opening import migrate, open_store
+from service.storage.opening import migrate_before_fork, open_store
 from service.validate import Validator, server_from
 from service.web.application import Application
 from service.web.deployment import Deployment
@@ -33,7 +31,7 @@ def create_app(settings: Settings) -> Application:
 
     Raises:
         GuidanceError: a questionnaire or mapping file is wrong, or fails its own worked cases.
-        SettingsError: the store cannot be used.
+        SettingsError, StartupError: the store cannot be used.
     """
     folders = settings.questionnaires_dir, settings.mappings_dir
     served = catalogue.read(
@@ -69,26 +67,16 @@ def store_from(settings: Settings) -> Store | None:
 
     Raises:
         SettingsError: the URL is not understood, or the database cannot be reached or changed.
-        StartupError: its schema is newer than this program.
+        StartupError: its schema is newer than this program, or was not brought up to date to the end.
     """
     wait = settings.store_timeout_s
     limits = StoreLimits(connect_s=wait, lock_s=wait, connections=settings.store_connections)
-    if settings.store.startswith("postgresql"):
-        # psycopg decides how it waits when it is imported. Here, before a worker is patched, it would decide
-        # for waits that stop all requests of the worker; so this process must not import it.
-        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as apart:
-            apart.submit(_bring_up_to_date, settings.store, limits).result()
-    else:
-        _bring_up_to_date(settings.store, limits)
-    return open_store(settings.store, limits, append_only=APPEND_ONLY)
-
-
-def _bring_up_to_date(url: str, limits: StoreLimits) -> None:
     try:
-        migrate(url, limits)
+        migrate_before_fork(settings.store, limits)
     except StoreFault as fault:
         text = "SERVICE_STORE_URL: the database cannot be reached, or its schema cannot be changed."
         raise SettingsError([text]) from fault
+    return open_store(settings.store, limits, append_only=APPEND_ONLY)
 
 
 def from_environment() -> Application:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from service.errors import SettingsError
+from service.errors import SettingsError, StartupError
 from service.storage import schema
 from service.storage.database import Database, StoreLimits, translated
 from service.storage.model import Draft, Store
@@ -18,6 +21,10 @@ from service.storage.sqlite import SqliteFile, SqliteInMemory, serialized
 from service.storage.store import SqlStore, Transaction
 
 _EXPECTED = "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database."
+_ENDED = (
+    "The store: the process that brings its schema up to date was ended before it was done. The schema is as"
+    " it was before; see whether memory is short, and start again."
+)
 
 
 def open_store(
@@ -73,6 +80,26 @@ def migrate(url: str, limits: StoreLimits | None = None) -> Migration | None:
         return None
     database.prepare()
     return schema.migrate(database)
+
+
+def migrate_before_fork(url: str, limits: StoreLimits | None = None) -> Migration | None:
+    """Does what `migrate` does, in a process that workers will be forked from.
+
+    The driver of PostgreSQL decides how it waits when it is imported. Before a worker has replaced the
+    waiting of the standard library, it would decide for waits that stop all requests of the worker. So this
+    process must not import it, and a child does what is to be done.
+
+    Raises:
+        StartupError: as `migrate` does, or the child was ended before it was done.
+        SettingsError, StoreFault: as `migrate` does.
+    """
+    if not isinstance(_database(url, limits), PostgreSql):
+        return migrate(url, limits)
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as apart:
+        try:
+            return apart.submit(migrate, url, limits).result()
+        except BrokenProcessPool:
+            raise StartupError([_ENDED]) from None
 
 
 def check(url: str, limits: StoreLimits | None = None) -> None:

@@ -1,5 +1,7 @@
 """Which databases a store opens, how they come to their tables, and which it refuses."""
 
+import os
+import signal
 from pathlib import Path
 
 import orjson
@@ -12,9 +14,10 @@ from sqlalchemy import create_engine, text
 
 from service.errors import SettingsError, StartupError
 from service.search import entries_of
+from service.storage import opening
 from service.storage.database import StoreLimits
 from service.storage.model import Draft, StoreBusy, StoreUnavailable
-from service.storage.opening import check, migrate, open_store
+from service.storage.opening import check, migrate, migrate_before_fork, open_store
 from service.storage.schema import _MIGRATIONS, METADATA, REVISION
 
 
@@ -182,6 +185,34 @@ def test_a_server_that_does_not_answer_is_unavailable(postgresql_server):
         with pytest.raises(StoreUnavailable) as refused:
             action(wrong)
         assert postgresql_server.password not in str(refused.value)
+
+
+def ended(url, limits):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refused_in_a_child(url, limits):
+    raise StoreUnavailable(f"not in {os.getpid()}")
+
+
+def test_a_child_that_is_killed_while_it_migrates_is_said_in_words(monkeypatch):
+    monkeypatch.setattr(opening, "migrate", ended)
+    with pytest.raises(StartupError, match="was ended before it was done") as refused:
+        migrate_before_fork("postgresql://nobody@127.0.0.1:1/none")
+    assert refused.value.__suppress_context__
+
+
+def test_what_a_child_cannot_migrate_is_refused_as_here(monkeypatch):
+    monkeypatch.setattr(opening, "migrate", refused_in_a_child)
+    with pytest.raises(StoreUnavailable, match="not in") as refused:
+        migrate_before_fork("postgresql://nobody@127.0.0.1:1/none")
+    assert str(os.getpid()) not in str(refused.value)
+
+
+def test_a_file_is_migrated_without_a_child(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "ProcessPoolExecutor", None)
+    assert migrate_before_fork(f"sqlite:///{tmp_path / 'store.db'}") == (None, REVISION)
+    assert migrate_before_fork("none") is None
 
 
 def test_no_store_is_a_choice():
