@@ -2,7 +2,7 @@
 
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
 from service.records.meta import instant, stamped
-from service.records.repository import APPEND_ONLY, KINDS, Repository, Stored, Unit
+from service.records.repository import APPEND_ONLY, KINDS, Foreseen, Repository, Stored, Unit
 
 __all__ = [
     "APPEND_ONLY",
@@ -11,6 +11,7 @@ __all__ = [
     "PROVENANCE",
     "RESPONSE",
     "RISK",
+    "Foreseen",
     "Repository",
     "Stored",
     "Unit",

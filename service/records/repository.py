@@ -42,6 +42,19 @@ APPEND_ONLY: Final = (PROVENANCE, AUDIT)
 """Those of them that never change."""
 
 
+class Foreseen(NamedTuple):
+    """What was made of a response before the transaction began that stores it.
+
+    Args:
+        of_id: the id that it is to have. data: the response.
+        found: the result, or why there is none.
+    """
+
+    of_id: str
+    data: bytes
+    found: Judged | ServiceError
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """The transaction that a request of a Bundle is part of.
@@ -49,10 +62,12 @@ class Unit:
     Args:
         writing: the open transaction.
         new_id: id that is reserved for what the request creates; empty where it creates nothing.
+        foreseen: what was made of its response before; None where that could not be done.
     """
 
     writing: Writing
     new_id: str = ""
+    foreseen: Foreseen | None = None
 
 
 class Stored(NamedTuple):
@@ -158,7 +173,7 @@ class Repository:
             Unavailable: the store cannot be used.
         """
         of_id = unit.new_id if unit is not None and unit.new_id else self.new_id()
-        judged = self._assessor.judge(data, of_id)
+        judged = self._judged(data, of_id, unit)
         with self.writing(unit) as transaction:
             found = None if condition is None else claim_one(transaction, condition)
             if found is not None:
@@ -182,7 +197,7 @@ class Repository:
             PreconditionFailed: the current version is another one.
             Unavailable: the store cannot be used.
         """
-        judged = self._assessor.judge(data, of_id)
+        judged = self._judged(data, of_id, unit)
         _check_id(data, of_id)
         with self.writing(unit) as transaction:
             current = transaction.read_to_update(RESPONSE, of_id)
@@ -191,6 +206,24 @@ class Repository:
             if expected is not None and current.version not in expected:
                 raise PreconditionFailed(OTHER_VERSION)
             return self._store_version(transaction, self._content(of_id, data, judged), current)
+
+    def foresee(self, data: bytes, of_id: str) -> Foreseen:
+        """Judges a response that a transaction will store, or refuse, when its turn comes.
+
+        While a transaction is open, others may have to wait; nobody waits for this.
+        """
+        try:
+            return Foreseen(of_id, data, self._assessor.judge(data, of_id))
+        except ServiceError as refused:
+            return Foreseen(of_id, data, refused)
+
+    def _judged(self, data: bytes, of_id: str, unit: Unit | None) -> Judged:
+        foreseen = unit.foreseen if unit is not None else None
+        if foreseen is None or (foreseen.of_id, foreseen.data) != (of_id, data):
+            return self._assessor.judge(data, of_id)
+        if isinstance(foreseen.found, ServiceError):
+            raise foreseen.found
+        return foreseen.found
 
     def read(self, kind: str, of_id: str, unit: Unit | None = None) -> Record:
         """Returns the current version; raises NotFound and Unavailable."""

@@ -132,6 +132,19 @@ def relinked(link: Link, targets: Mapping[str, Target], root: str) -> str:
     )
 
 
+def stays(resource: Mapping[str, Any], targets: Mapping[str, Target], root: str) -> bool:
+    """Returns whether no link of a resource depends on what becomes of other entries, or on what is stored.
+
+    Args:
+        resource: of an entry. targets: by fullUrl. root: base of the entry.
+    """
+    return not any(
+        relinked(link, targets, root) != link.text
+        or (link.category == REFERENCE and _CONDITIONAL.fullmatch(link.text))
+        for link in links_in(resource)
+    )
+
+
 def _resolved(text: str, targets: Mapping[str, Target], root: str) -> str:
     bare, mark, fragment = text.partition("#")
     url, versioned, _ = bare.partition(_VERSION)

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -25,7 +25,7 @@ from service.errors import Malformed, Problem, ServiceError, TooLarge, Unavailab
 from service.fhir.json import MutableJson, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.structure import check_response
-from service.records import RESPONSE, Unit
+from service.records import RESPONSE, Foreseen, Unit
 from service.sandbox import LimitExceeded, Sandbox
 from service.search import condition_from
 from service.web.bundle_entries import (
@@ -36,7 +36,7 @@ from service.web.bundle_entries import (
     in_processing_order,
     located,
 )
-from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of
+from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of, stays
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
@@ -181,16 +181,49 @@ class Transaction:
         for entry in entries:
             with located(entry):
                 self.router.match(_environ(entry, b"", None))
+        ordered = in_processing_order(entries)
+        new_ids = {entry.place: self.repository.new_id() for entry in ordered if entry.creates}
+        foreseen = self._foreseen(ordered, new_ids, response_entries)
         with self.repository.writing() as writing:
-            plan = Planner(writing, self.repository.new_id, self.deployment.base).plan(entries)
-            for entry in in_processing_order(entries):
+            plan = Planner(writing, new_ids, self.deployment.base).plan(entries)
+            for entry in ordered:
+                planned = plan.writes.get(entry.place)
+                new_id = "" if planned is None else planned.new_id
+                unit = Unit(writing, new_id, foreseen.get(entry.place))
                 with _all_structure(entry, entries, self.deployment.sandbox):
-                    response_entries.add(entry, self._answer(entry, plan, writing, response_entries))
+                    response_entries.add(entry, self._answer(entry, plan, unit, response_entries))
                 time.sleep(0)  # others have their turn
 
-    def _answer(self, entry: Entry, plan: Plan, writing: Writing, response_entries: ResponseEntries) -> Reply:
+    def _foreseen(
+        self, entries: Sequence[Entry], new_ids: Mapping[str, str], response_entries: ResponseEntries
+    ) -> dict[str, Foreseen]:
+        """Returns what is made of responses, up to the first that is refused, before others have to wait.
+
+        A response with a link to another entry, or a conditional reference, is judged when its turn comes:
+        what it says is settled only in the transaction.
+
+        Args:
+            entries: in the order in which they are processed.
+            new_ids: for what they create, by place.
+            response_entries: says when there is no more time.
+        """
+        targets = {entry.full_url: _NOWHERE for entry in entries if entry.writes and entry.full_url}
+        found: dict[str, Foreseen] = {}
+        for entry in entries:
+            if not entry.writes or entry.segments[0] != RESPONSE:
+                continue
+            if stays(entry.resource or {}, targets, root_of(entry.full_url)):
+                with located(entry):
+                    response_entries.check_room()
+                of_id = new_ids[entry.place] if entry.creates else entry.segments[1]
+                found[entry.place] = self.repository.foresee(entry.body, of_id)
+                if isinstance(found[entry.place].found, ServiceError):
+                    break
+            time.sleep(0)  # others have their turn
+        return found
+
+    def _answer(self, entry: Entry, plan: Plan, unit: Unit, response_entries: ResponseEntries) -> Reply:
         planned = plan.writes.get(entry.place)
-        unit = Unit(writing, "" if planned is None else planned.new_id)
         body = plan.bodies.get(entry.place, entry.body)
         with located(entry):
             response_entries.check_room()
@@ -273,12 +306,12 @@ class Planner:
 
     Args:
         writing: until it ends, no other transaction creates or changes what was settled.
-        new_id: makes an id.
+        new_ids: for what entries create, by place.
         base: public FHIR base.
     """
 
     writing: Writing
-    new_id: Callable[[], str]
+    new_ids: Mapping[str, str]
     base: str
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
@@ -315,7 +348,7 @@ class Planner:
             found = self.writing.claim(search).records
             if found:  # where there are several, the create is refused when its turn comes
                 return PlannedWrite(Target(f"{entry.path}/{found[0].id}", found[0].version))
-        of_id = self.new_id()
+        of_id = self.new_ids[entry.place]
         return PlannedWrite(Target(f"{entry.path}/{of_id}", 1), of_id)
 
     def _updated(self, entry: Entry) -> PlannedWrite:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import permutations
 from types import SimpleNamespace
@@ -12,8 +13,10 @@ import orjson
 import pytest
 
 from service import app
+from service.assess import Assessor
 from service.errors import Malformed, TooLarge
 from service.fhir.json import BodyLimits
+from service.records import Repository
 from service.sandbox import Sandbox, SandboxLimits
 from service.settings import ROOT, Settings
 from service.web import bundles
@@ -656,6 +659,63 @@ def among_things(things, tmp_path):
 
     yield post
     whole.close()
+
+
+@pytest.fixture
+def judged_inside(monkeypatch):
+    """Says of each response that was judged whether a transaction was open meanwhile."""
+    found, transactions = [], []
+    writing, judge = Repository.writing, Assessor.judge
+
+    @contextmanager
+    def noted(self, unit=None):
+        with writing(self, unit) as transaction:
+            transactions.append(transaction)
+            try:
+                yield transaction
+            finally:
+                transactions.pop()
+
+    def counted(self, data, of_id):
+        found.append(len(transactions) > 0)
+        return judge(self, data, of_id)
+
+    monkeypatch.setattr(Repository, "writing", noted)
+    monkeypatch.setattr(Assessor, "judge", counted)
+    return found
+
+
+def test_bu03_responses_are_judged_before_the_transaction_begins(send, judged_inside):
+    first = send(bundle("transaction", create(full_url=urn()), create(full_url=urn())))
+    assert (first.status, judged_inside) == (200, [False, False])
+    stored = at(first.json["entry"][0])
+    of_id = stored.partition("/")[2]
+    again = send(bundle("transaction", entry("PUT", stored, response(id=of_id, language="en"))))
+    assert (statuses(again), judged_inside[2:]) == ([200], [False])
+
+
+def test_bu03_a_response_whose_links_are_replaced_is_judged_as_it_is_stored(send, read, judged_inside):
+    full_url = urn()
+    answer = send(bundle("transaction", create(full_url=full_url), create(linked(full_url))))
+    assert sorted(judged_inside) == [False, True]
+    first, second = (at(each) for each in answer.json["entry"])
+    assert targets_of(read(second)) == [first]
+    assert read(second.replace(TYPE, "RiskAssessment"))["basis"][0]["reference"].startswith(second)
+
+
+def test_bu03_a_response_with_a_conditional_reference_is_judged_in_the_transaction(send, judged_inside):
+    value = str(uuid4())
+    assert send(bundle("transaction", create(response(identifier=identified(value))))).status == 200
+    found = linked(f"{TYPE}?identifier={SYSTEM}|{value}")
+    assert send(bundle("transaction", create(found))).status == 200
+    assert judged_inside == [False, True]
+
+
+def test_bu04_nothing_is_judged_after_the_first_that_is_refused_before_the_transaction(send, judged_inside):
+    wrong = response(status="completed")
+    answer = send(bundle("transaction", create(), create(wrong), create()))
+    refused(answer, 422, "required")
+    assert judged_inside == [False, False]
 
 
 THING = {"resourceType": "Thing"}
