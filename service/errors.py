@@ -19,7 +19,6 @@ status, the published CodeSystem `problem-kind` maps kind to code, and tests pro
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -75,12 +74,12 @@ class ProblemList(list[Problem]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: Counter[tuple[str, str]] = Counter()
+        self._found: dict[tuple[str, str], int] = {}
 
     def has_room(self, kind: str, severity: str = "error") -> bool:
         """Counts a problem that was found, and says whether it is to be kept."""
-        self._found[kind, severity] += 1
-        return self._found[kind, severity] <= MOST_OF_A_KIND
+        found = self._found[kind, severity] = self._found.get((kind, severity), 0) + 1
+        return found <= MOST_OF_A_KIND
 
     def keep(self, problem: Problem) -> None:
         """Counts a problem, and keeps it where there is room."""

@@ -82,6 +82,15 @@ def value(element: Json, url: str) -> Any | None:
     return next(values(element, url), None)
 
 
+def translations(element: Json, name: str) -> Iterator[Json]:
+    """Yields the translations of a primitive of `element`, as objects with `language` and `value`."""
+    beside = element.get(f"_{name}")
+    for extension in extensions(beside, TRANSLATION) if isinstance(beside, Mapping) else ():
+        content = value(extension, "content")
+        if isinstance(content, str) and content:
+            yield {"language": text(value(extension, "lang")), "value": content}
+
+
 def computed(element: object) -> Json | None:
     """Returns the Expression that computes an element, or None where none does.
 

@@ -43,8 +43,8 @@ class CodedAnswer:
     A condition that is true and not known is undecided.
 
     Args:
-        displays: the right displays, none at all among them; None where they are not known. One that
-            differs in case or blanks is left to the full check.
+        displays: the right displays, none at all among them; None where no option of the question has a
+            name. Any other is left to the full check.
     """
 
     system: str
@@ -62,6 +62,7 @@ class AcceptItem:
     Args:
         bit: its bit, by order.
         parent: order of the parent, -1 at the top.
+        translations: the text in other languages.
         group: its items can be walked.
         needs_check: an answer of this item needs the full check.
         coded: for a choice with codings, by code; else None.
@@ -75,6 +76,7 @@ class AcceptItem:
     bit: int
     parent: int
     text: str
+    translations: frozenset[str]
     group: bool
     needs_check: bool
     coded: Mapping[str, CodedAnswer] | None
@@ -159,7 +161,7 @@ class _Walk:
             if known is None or known.parent != parent or known.order <= self.last:
                 return False
             text = item.text
-            if text is not UNSET and text != known.text:
+            if text is not UNSET and text != known.text and text not in known.translations:
                 return False
             self.last = known.order
             answers = item.answer
@@ -262,6 +264,7 @@ def _accept_item(item: Item, items: Mapping[str, Item], coded: _CodedAnswersOfIt
         bit=1 << item.order,
         parent=items[item.parent].order if item.parent is not None else -1,
         text=item.text,
+        translations=item.translations,
         group=item.type == GROUP and item.min_occurs <= 1,
         needs_check=_needs_check(item),
         coded=coded.of(item),
@@ -303,13 +306,14 @@ class _CodedAnswersOfItems:
 
     def _table(self, item: Item, options: Options) -> Mapping[str, CodedAnswer]:
         evaluate = self.enable_when.evaluate
+        has_names = any(options.names(option.coding) for option in options.coded)
         return {
             answer.code: CodedAnswer(
                 answer.system,
                 (answer,),
                 *evaluate(item.link_id, (answer,)),
                 choice.exclusive,
-                frozenset((UNSET, *names)) if (names := options.names(answer)) else None,
+                frozenset((UNSET, *options.names(answer))) if has_names else None,
             )
             for answer, choice in options.choices.items()
             if isinstance(answer, Coding)

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
-from itertools import chain
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.ucum import SYSTEM as UCUM
@@ -34,8 +33,8 @@ from service.questionnaire.items import AnswerLimits, Item, Options
 from service.questionnaire.pairing import Occurrence, ResponseAnswer
 from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
 from service.questionnaire.problems import problem
+from service.questionnaire.spelling import folded
 from service.questionnaire.values import possible_signs
-from service.terminology.code_systems import folded
 from service.terminology.membership import Membership
 
 Fault = tuple[str, str]
@@ -46,8 +45,20 @@ _UNDECIDED = "-undecided"
 
 _BYTES_PER_MEGABYTE = 1024 * 1024
 
-OptionFault = tuple[str, str, str]
-"""Kind, expectation, severity."""
+_OF_THE_FORM: Mapping[str, str] = {
+    "above-maximum": "at most the maximum of the form",
+    "attachment-size": "at most as many megabytes as the form permits",
+    "attachment-type": "a contentType that the form permits",
+    "attachment-type-missing": "a contentType",
+    "below-minimum": "at least the minimum of the form",
+    "decimal-places": "at most as many decimal places as the form permits",
+    "limit-undecided": "the answer cannot be compared with a limit of the form",
+    "pattern": "a text that matches the regular expression of the form",
+    "reference-type": "a reference to a type of resource that R4 has and the form permits",
+    "too-long": "at most as many characters as the form permits",
+    "too-short": "at least as many characters as the form demands",
+}
+"""What is expected, by kind, where the form came with the response: its limits are its sender's words."""
 
 _OF_TIME = frozenset({"date", "dateTime", "time"})
 _WITH_LENGTH = frozenset({"string", "text", "url", "open-choice"})
@@ -74,43 +85,41 @@ def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[
     """Yields every problem of the answers of one enabled occurrence."""
     item = occurrence.item
     for found in occurrence.response_answers:
-        if found.answer is None or isinstance(found.answer, Unread):
+        answer = found.answer
+        if answer is None or isinstance(answer, Unread):
             continue
-        for kind, expected, level in _faults(item, found, found.answer, context):
+        for kind, expected in _faults(item, found, answer, context):
             words = "not decided, because" if kind.endswith(_UNDECIDED) else "expected"
-            words = f"{item.label}: {words} {expected}."
-            yield Problem(kind, words, found.path, level, lookup=_lookup(item, found, kind))
-        yield from _display_problems(item, found)
+            named = expected if item.is_quoted else _OF_THE_FORM.get(kind, expected)
+            words = f"{item.label}: {words} {named}."
+            yield Problem(kind, words, found.path, severity(kind), lookup=_lookup(item, found, kind))
+        if item.options is not None and isinstance(answer, Coding) and "display" in found.value:
+            yield from _display_problems(item, item.options, found, answer)
     if item.options is not None and len(occurrence.response_answers) > 1:
         yield from _problems_together(occurrence, item.options)
 
 
-def _faults(
-    item: Item, found: ResponseAnswer, answer: Answer, context: AnswerContext
-) -> Iterator[OptionFault]:
+def _faults(item: Item, found: ResponseAnswer, answer: Answer, context: AnswerContext) -> Iterator[Fault]:
+    limits, value = item.limits, found.value
     if item.options is not None:
         yield from _option_faults(item, item.options, answer)
-    limits, value = item.limits, found.value
-    faults = chain(
-        limit_faults(item, answer, _unit_of(value) if isinstance(answer, Quantity) else ()),
-        _pattern_faults(item, answer, context.patterns),
-        _url_faults(item, answer),
-        _attachment_faults(limits, value) if item.type == "attachment" else (),
-        _reference_faults(limits, value, context.contained) if item.type == "reference" else (),
-    )
-    for kind, expected in faults:
-        yield kind, expected, severity(kind)
+    yield from limit_faults(item, answer, _unit_of(value) if isinstance(answer, Quantity) else ())
+    if limits.pattern:
+        yield from _pattern_faults(item, answer, context.patterns)
+    if item.type == "url":
+        yield from _url_faults(answer)
+    elif item.type == "attachment":
+        yield from _attachment_faults(limits, value)
+    elif item.type == "reference":
+        yield from _reference_faults(limits, value, context.contained)
 
 
-def _option_faults(item: Item, options: Options, answer: Answer) -> Iterator[OptionFault]:
+def _option_faults(item: Item, options: Options, answer: Answer) -> Iterator[Fault]:
     found = options.membership(answer)
-    if found.is_member:
-        return
-    expected = _permitted_by(item, options)
     if found.is_member is None:
-        yield "membership-undecided", _reason(item, found), severity("membership-undecided")
-    else:
-        yield "answer-option", expected, severity("answer-option")
+        yield "membership-undecided", _reason(item, found)
+    elif not found.is_member:
+        yield "answer-option", _permitted_by(item, options)
 
 
 def _permitted_by(item: Item, options: Options) -> str:
@@ -140,15 +149,28 @@ def _lookup(item: Item, found: ResponseAnswer, kind: str) -> Lookup | None:
     return Lookup(asks, coding.system, coding.code, (refused[0], words)) if asks and coding.system else None
 
 
-def _display_problems(item: Item, found: ResponseAnswer) -> Iterator[Problem]:
-    """Yields that a display is none of the names that its code is known by; spaces and case do not count."""
-    if item.options is None or not isinstance(found.answer, Coding):
+def _display_problems(
+    item: Item, options: Options, found: ResponseAnswer, coding: Coding
+) -> Iterator[Problem]:
+    """Yields that a display is none of the names that its code is known by; blanks and case do not count.
+
+    An error where it is the name of another option: nobody knows which of the two was meant.
+    """
+    shown, names = text(found.value.get("display")), options.names(coding)
+    if not shown or shown in names or folded(shown) in map(folded, names):
         return
-    shown = text(found.value.get("display"))
-    names = item.options.names(found.answer) if shown else ()
-    if names and shown not in names and folded(shown) not in map(folded, names):
-        words = f"{item.label}: expected the display “{names[0]}” with this code."
-        yield problem("display-wrong", words, f"{found.path}.value.display")
+    path, expected = f"{found.path}.value.display", _expected_display(item, options, coding)
+    if coding in options.choices and options.named(shown):
+        words = f"{item.label}: expected {expected}, and not that of another option."
+        yield problem("display-of-another", words, path)
+    elif names:
+        yield problem("display-wrong", f"{item.label}: expected {expected}.", path)
+
+
+def _expected_display(item: Item, options: Options, coding: Coding) -> str:
+    """Returns how a code should be shown, in words that are not the sender's."""
+    names = options.names(coding) if item.is_quoted else options.value_sets.names(coding)
+    return f"the display “{names[0]}” with this code" if names else "a display that belongs to the code"
 
 
 def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Problem]:
@@ -169,7 +191,7 @@ def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Pro
 
 def _pattern_faults(item: Item, answer: Answer, patterns: PatternBudget) -> Iterator[Fault]:
     pattern = item.limits.pattern
-    if not pattern or item.type in _WITHOUT_TEXT or isinstance(answer, bool | Coding | Quantity):
+    if item.type in _WITHOUT_TEXT or isinstance(answer, bool | Coding | Quantity):
         return
     try:
         if not patterns.matches(pattern, str(answer)):
@@ -180,8 +202,8 @@ def _pattern_faults(item: Item, answer: Answer, patterns: PatternBudget) -> Iter
         yield "pattern-undecided", "the regular expression of the form cannot be used"
 
 
-def _url_faults(item: Item, answer: Answer) -> Iterator[Fault]:
-    if item.type == "url" and isinstance(answer, str) and not _ABSOLUTE_URL.fullmatch(answer):
+def _url_faults(answer: Answer) -> Iterator[Fault]:
+    if isinstance(answer, str) and not _ABSOLUTE_URL.fullmatch(answer):
         yield "url-syntax", "an absolute url, such as https://example.org, or a urn"
 
 
@@ -277,7 +299,8 @@ def _written(limit: Answer) -> str:
 def _number_faults(item: Item, answer: Quantity) -> Iterator[Fault]:
     """Plain numbers as limits of a quantity hold for its value, in whatever unit it has."""
     low, high = plain_number(item.limits.min_value), plain_number(item.limits.max_value)
-    yield from _range_faults(item, answer._replace(unit=""), _without_unit(low), _without_unit(high))
+    if low is not None or high is not None:
+        yield from _range_faults(item, answer._replace(unit=""), _without_unit(low), _without_unit(high))
     yield from _decimal_places_faults(item.limits, answer.value)
 
 
@@ -309,7 +332,8 @@ def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Faul
     elif limits.unit_open != "optionsOrType":
         yield from _unlisted_unit_faults(item, found, expected)
     elif limits.unit_system and system != limits.unit_system:
-        yield "unit-option", f"{expected}, or another of {limits.unit_system}"
+        system_named = limits.unit_system if item.is_quoted else "the same code system"
+        yield "unit-option", f"{expected}, or another of {system_named}"
 
 
 def _unlisted_unit_faults(item: Item, found: Membership, expected: str) -> Iterator[Fault]:
@@ -323,9 +347,10 @@ def _unlisted_unit_faults(item: Item, found: Membership, expected: str) -> Itera
 def _permitted_units(item: Item) -> str:
     """Returns which units a quantity may have, in words."""
     limits = item.limits
+    if not item.is_quoted:
+        return "one of the units that the form permits"
     if limits.unit_value_set:
-        named = f" {limits.unit_value_set}" if item.is_quoted else ""
-        return f"one of the units of the value set{named}"
+        return f"one of the units of the value set {limits.unit_value_set}"
     return "one of the units " + ", ".join(unit.code for unit in limits.units)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from service.datatypes.answers import Answer, Answers, Unread
+from service.datatypes.answers import UNREAD, Answer, Answers
 from service.errors import Problem, ProblemList
 from service.fhir.json import Json
 from service.fhir.references import contained_types
@@ -103,12 +103,12 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
         problems.keep_all(computed_limit_problems(evaluation, paired))
     _check_numbers(paired.top, problems)
     context = AnswerContext(contained_types(response))
-    for occurrence in paired.occurrences():
-        if occurrence.enabled is not False:
+    for occurrence in paired.occurrences:
+        if occurrence.response_answers and occurrence.enabled is not False:
             problems.keep_all(answer_problems(occurrence, context))
         elif occurrence.response_answers:
             problems.keep(_disabled(occurrence))
-    problems.keep_all(initial_problems(paired.occurrences()))
+    problems.keep_all(initial_problems(paired.occurrences))
     if evaluation is not None:
         problems.keep_all(constraint_problems(evaluation, paired))
     return Checked(problems_for_status(problems.listed(), status), _answers(paired))
@@ -139,10 +139,11 @@ _NOT_COMPARED = "a condition cannot be compared with an answer, or reads an item
 
 def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iterator[Problem]:
     """Yields the items of which it is undecided whether they are enabled, without those below them."""
-    for occurrence in paired.occurrences():
+    for occurrence in paired.occurrences:
+        if occurrence.enabled is not None:
+            continue
         owner, item = occurrence.container.owner, occurrence.item
-        is_first = owner is None or owner.enabled is True
-        if occurrence.enabled is None and is_first and item.type != DISPLAY:
+        if (owner is None or owner.enabled is True) and item.type != DISPLAY:
             reason = reasons.get(id(occurrence), _NOT_COMPARED)
             words = f"{item.label}: not decided whether this is enabled: {reason}."
             yield problem("enable-undecided", words, occurrence.path)
@@ -150,9 +151,11 @@ def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iter
 
 def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
     """Yields problems of structure, without the answers of disabled items, which do not count at all."""
+    if not paired.problems:
+        return iter(())
     disabled = {
         answer.path
-        for occurrence in paired.occurrences()
+        for occurrence in paired.occurrences
         if occurrence.enabled is False
         for answer in occurrence.response_answers
     }
@@ -174,19 +177,15 @@ def _answers(paired: PairedResponse) -> Answers:
             if occurrence.answers:
                 target = ignored if occurrence.enabled is False else given
                 target.setdefault(link, []).extend(occurrence.answers)
-        is_closed = occurrences and max(occurrence.certain for occurrence in occurrences) < 0
-        if is_closed and occurrences[0].item.type != DISPLAY:
+        is_hidden = occurrences and occurrences[0].certain < 0 and occurrences[0].item.type != DISPLAY
+        if is_hidden and all(occurrence.certain < 0 for occurrence in occurrences):
             closed.add(link)
     return Answers(_frozen(given), frozenset(closed), _frozen(ignored))
 
 
 def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
     """Returns the answers by linkId, without questions of which no answer can be read."""
-    return {
-        link: tuple(listed)
-        for link, listed in answers.items()
-        if any(not isinstance(answer, Unread) for answer in listed)
-    }
+    return {link: tuple(listed) for link, listed in answers.items() if listed.count(UNREAD) < len(listed)}
 
 
 # How often items are answered: required, minOccurs, maxOccurs and repeats. What an item lacks stands at the
@@ -195,10 +194,11 @@ def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
 
 def _set_can_be_answered(paired: PairedResponse) -> None:
     """Says of what holds a question that is enabled for sure that it can be answered."""
-    for occurrence in paired.occurrences():
+    for occurrence in paired.occurrences:
         inner, owner = occurrence, occurrence.container.owner
-        can_be = occurrence.item.answerable
-        while can_be and owner is not None and inner.enabled is True and not owner.can_be_answered:
+        if owner is None or owner.can_be_answered or not occurrence.item.answerable:
+            continue
+        while owner is not None and inner.enabled is True and not owner.can_be_answered:
             owner.can_be_answered = True
             inner, owner = owner, owner.container.owner
 
@@ -210,7 +210,7 @@ def _check_numbers(container: Container, problems: ProblemList) -> bool:
         Whether there is none.
     """
     fit = [_fits(occurrences[0].item, occurrences, problems) for occurrences in container.by_link.values()]
-    return all(fit)
+    return False not in fit
 
 
 def _fits(item: Item, occurrences: list[Occurrence], problems: ProblemList) -> bool:
@@ -220,7 +220,7 @@ def _fits(item: Item, occurrences: list[Occurrence], problems: ProblemList) -> b
     if item.type != GROUP:
         answered = [occurrence for occurrence in enabled if occurrence.response_answers]
         fit = [_question_fits(occurrence, problems) for occurrence in answered or enabled[:1]]
-        return all(fit)
+        return False not in fit
     if item.repeats:
         return _repeating_group_fits(item, enabled, problems)
     return _group_fits(enabled[0], problems)
@@ -258,7 +258,7 @@ def _question_fits(question: Occurrence, problems: ProblemList) -> bool:
     if item.max_occurs is not None and count > item.max_occurs:
         problems.keep(_too_many(item, question.path, "answers"))
         fits = False
-    return (not count or _below_fits(question, problems)) and fits
+    return (not count or not question.containers or _below_fits(question, problems)) and fits
 
 
 def _is_demanded(occurrence: Occurrence) -> bool:
@@ -268,7 +268,7 @@ def _is_demanded(occurrence: Occurrence) -> bool:
 
 def _below_fits(occurrence: Occurrence, problems: ProblemList) -> bool:
     fit = [_check_numbers(container, problems) for container in occurrence.containers]
-    return all(fit)
+    return False not in fit
 
 
 def _too_few(item: Item, count: int, path: str, what: str) -> Problem:
@@ -276,11 +276,13 @@ def _too_few(item: Item, count: int, path: str, what: str) -> Problem:
         words = f"{item.label}: expected an answer, because the question is required."
         return problem("required", words, path)
     kind = "required" if count == 0 else "too-few"
-    return problem(kind, f"{item.label}: expected at least {item.min_occurs} {what}.", path)
+    least = f"at least {item.min_occurs} {what}" if item.is_quoted else f"as many {what} as the form demands"
+    return problem(kind, f"{item.label}: expected {least}.", path)
 
 
 def _too_many(item: Item, path: str, what: str) -> Problem:
     if not item.repeats:
         words = f"{item.label}: expected one answer, because the question does not repeat."
         return problem("too-many", words, path)
-    return problem("too-many", f"{item.label}: expected at most {item.max_occurs} {what}.", path)
+    most = f"at most {item.max_occurs} {what}" if item.is_quoted else f"no more {what} than the form permits"
+    return problem("too-many", f"{item.label}: expected {most}.", path)

@@ -52,6 +52,7 @@ class CompiledQuestionnaire:
         items: by linkId, in document order.
         lint: what is wrong with the Questionnaire itself, warnings included.
         subject_types: types of resource that a response may be about; empty for any.
+        is_quoted: whether messages may repeat the words of the form, which are not ours if it was sent.
     """
 
     resource: Json = field(repr=False)
@@ -60,6 +61,7 @@ class CompiledQuestionnaire:
     lint: tuple[Problem, ...]
     subject_types: frozenset[str]
     _check_table: CheckTable = field(repr=False)
+    is_quoted: bool = True
 
     @cached_property
     def form(self) -> Form:
@@ -180,6 +182,7 @@ def compile_leniently(
         lint=lint_items(resource, items, circular),
         subject_types=_subject_types(resource),
         _check_table=CheckTable(items, top, ordered, expressions, has_code),
+        is_quoted=is_quoted,
     )
 
 

@@ -329,7 +329,9 @@ def _state(
         enabled = (_any_of if item.enable_any else _all_of)([verdict[0] for verdict in verdicts])
         certain = (max if item.enable_any else min)(verdict[1] for verdict in verdicts)
     if owner is not None:
-        enabled, certain = _all_of((enabled, owner.enabled)), min(certain, owner.certain)
+        if owner.enabled is not True:
+            enabled = _all_of((enabled, owner.enabled))
+        certain = min(certain, owner.certain)
     if item.enable_expression:
         certain = min(certain, 0)
         if enabled is not False:
@@ -375,7 +377,7 @@ def _nearest(
     owner = container.owner
     if owner is not None and owner.item is question:
         return owner, False
-    first, end = (owner.position, owner.end) if owner is not None else (0, paired.count + 1)
+    first, end = (owner.position, owner.end) if owner is not None else (0, len(paired.occurrences) + 1)
     by_position = attrgetter("position")
     low, high = (bisect_left(found, position, key=by_position) for position in (first, end))
     before = bisect_left(found, occurrence.position, low, high, key=by_position)

@@ -27,13 +27,13 @@ from service.questionnaire.fhirpath import (
     Expression,
     MemberOf,
     NotEvaluated,
-    NotParsed,
     OutOfTime,
     Surroundings,
     data_of,
     item_node,
     parse_expression,
 )
+from service.questionnaire.fhirpath_syntax import NotParsed
 from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse
 from service.sandbox import time_limit
@@ -317,7 +317,7 @@ class Evaluation:
         )
         self._weights = {
             id(found.value): options.choices[found.answer].weight
-            for occurrence in paired.occurrences()
+            for occurrence in paired.occurrences
             if (options := occurrence.item.options) is not None
             for found in occurrence.response_answers
             if found.answer is not None and found.answer in options.choices

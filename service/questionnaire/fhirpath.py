@@ -2,25 +2,25 @@
 
 The engine is the library fhirpathpy, with these corrections:
 
-- Its grammar accepts broken text, so parsing is strict here.
+- Its grammar accepts broken text, so parsing is strict; see `fhirpath_syntax.py`.
 - It lacks what R4 and SDC add (`hasValue()`, `memberOf()`, `resolve()`, `weight()` ...), and its `sum()`
   and kin fail on values that come from a resource.
 - Its `today()` is the day of the check; here it is the moment at which the response was authored.
 - It runs regular expressions without end; here each has a time limit.
 - It walks the whole response for each `where(linkId = ...)`; here the items are found by an index.
+- It reads the number of a quantity with a comparator as if it were the answer; here that is not at hand.
 
 What cannot be known from the response is said by an error, `NotAtHand`, and never guessed. The library is
 loaded on first use, and never run on the accept path.
 
-Source: FHIRPath N1, http://hl7.org/fhirpath/N1 (section 5.6) and its grammar,
-http://hl7.org/fhirpath/N1/grammar.html; http://hl7.org/fhir/R4/fhirpath.html (additional functions and
-variables); SDC expressions page (weight, ordinal).
+Source: FHIRPath N1, http://hl7.org/fhirpath/N1 (section 5.6); http://hl7.org/fhir/R4/fhirpath.html
+(additional functions and variables); SDC expressions page (weight, ordinal).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, lru_cache, partial
@@ -28,13 +28,16 @@ from typing import Any, NamedTuple
 
 from service.fhir.dates import is_date, is_instant
 from service.fhir.extensions import mappings, text
+from service.questionnaire.fhirpath_syntax import (
+    NotParsed,
+    Tree,
+    function_name,
+    functions_in,
+    nodes_of,
+    syntax_tree,
+    variables_in,
+)
 from service.questionnaire.pattern import PatternTooSlow, matches, replace_matches
-
-MAX_LENGTH = 10_000
-"""Characters of an expression; longer ones are refused."""
-
-Tree = Any
-"""A syntax tree as the library builds it: nested dictionaries with `type` and `children`."""
 
 WeightOf = Callable[[Any], Decimal | None]
 """Takes the JSON value of an answer (or the answer) and returns its weight."""
@@ -54,11 +57,7 @@ _PREFIXES: Mapping[str, str] = {
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Names of variables that messages repeat."""
-
-
-class NotParsed(ValueError):
-    """The text is not a FHIRPath expression that can be evaluated here; the message says why."""
+"""Names of variables and functions that messages repeat."""
 
 
 class NotEvaluated(Exception):
@@ -155,11 +154,12 @@ def parse_expression(text: str) -> Expression:
         NotParsed: it is empty, too long, nested too deep, not FHIRPath, or calls a function that does
             not exist.
     """
-    tree = _syntax_tree(text)
-    unknown = sorted(_functions_in(tree) - _known_functions())
+    tree = syntax_tree(text)
+    unknown = sorted(functions_in(tree) - _known_functions())
     if unknown:
-        raise NotParsed(f"functions that FHIRPath has, and {unknown[0]}() is not one")
-    return Expression(text, _variables_in(tree), _planned(tree))
+        named = f"{unknown[0]}()" if _PLAIN_NAME.fullmatch(unknown[0]) else "one of these"
+        raise NotParsed(f"functions that FHIRPath has, and {named} is not one")
+    return Expression(text, variables_in(tree), _planned(tree))
 
 
 def item_node(item: Mapping[str, Any]) -> Any:
@@ -199,6 +199,8 @@ def _engine() -> _Engine:
 
     evaluators[_ITEMS] = _items_by_link_id
     evaluators[_PATH] = _remembered_path
+    evaluators[_OPERAND] = _checked_operand
+    evaluators[_INSIDE] = _checked_inside
     library: Any = engine
     types: Any = nodes
     data: Any = util
@@ -231,129 +233,6 @@ def _run(tree: Tree, focus: Any, variables: dict[str, Any], surroundings: Surrou
 def _is_bare_extension(value: Any) -> bool:
     """Returns whether this is what the library makes of a primitive that has extensions and no value."""
     return isinstance(value, Mapping) and list(value) == ["extension"]
-
-
-# Strict parsing.
-
-_QUOTED_CONSTANT = re.compile(
-    r"'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/"
-    r"|%(?:\"(?P<double>[^\"`]*)\"|'(?P<single>[^'`]*)'|(?P<bare>(?:vs|ext)-[A-Za-z0-9.-]+))",
-    re.DOTALL,
-)
-
-
-def _syntax_tree(text: str) -> Tree:
-    """Returns the tree of an expression, in the shape that the library evaluates."""
-    if not text.strip() or len(text) > MAX_LENGTH:
-        raise NotParsed(f"a FHIRPath expression of at most {MAX_LENGTH} characters")
-    try:
-        return _tree_by_shape(_QUOTED_CONSTANT.sub(_in_backticks, text))
-    except RecursionError as fault:
-        raise NotParsed("an expression that is nested less deep") from fault
-
-
-def _in_backticks(match: re.Match[str]) -> str:
-    """Writes a variable with a hyphen in its name as the grammar has it: R4 has %"vs-name" as well."""
-    name = match["double"] or match["single"] or match["bare"]
-    return f"%`{name}`" if name else match[0]
-
-
-# The parser takes milliseconds, and the expressions of a form differ in little but linkIds and variables. So
-# what is parsed is the shape, in which marks stand for both; they are put in afterwards.
-
-_MARK = "\ue000"
-_MARKED = re.compile(f"['`]{_MARK}([0-9]+)['`]")
-_PLAIN_PART = re.compile(
-    r"(?P<text>'[^'\\]*')|%(?P<variable>[A-Za-z_][A-Za-z0-9_]*)|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/",
-    re.DOTALL,
-)
-
-
-def _tree_by_shape(text: str) -> Tree:
-    if _MARK in text:
-        return _parsed_strictly(text)
-    parts: list[str] = []
-
-    def marked(match: re.Match[str]) -> str:
-        if match["text"] is not None:
-            parts.append(match["text"])
-            return f"'{_MARK}{len(parts) - 1}'"
-        if match["variable"] is not None:
-            parts.append(f"`{match['variable']}`")
-            return f"%`{_MARK}{len(parts) - 1}`"
-        return match[0]
-
-    shape = _PLAIN_PART.sub(marked, text)
-    try:
-        return _filled(_parsed_shape(shape), parts)
-    except NotParsed:
-        return _parsed_strictly(text)  # for the right line and column
-
-
-@lru_cache(maxsize=512)
-def _parsed_shape(shape: str) -> Tree:
-    return _parsed_strictly(shape)
-
-
-def _filled(tree: Any, parts: Sequence[str]) -> Any:
-    """Returns a copy of a tree, or of something in it, with the parts in the places of their marks."""
-    if isinstance(tree, str):
-        return _MARKED.sub(lambda match: parts[int(match[1])], tree) if _MARK in tree else tree
-    if isinstance(tree, list):
-        return [_filled(inner, parts) for inner in tree]
-    return {key: _filled(inner, parts) for key, inner in tree.items()}
-
-
-def _parsed_strictly(text: str) -> Tree:
-    from antlr4 import CommonTokenStream, InputStream  # type: ignore[import-untyped]
-    from antlr4.error.ErrorListener import ErrorListener  # type: ignore[import-untyped]
-    from antlr4.tree.Tree import ParseTreeWalker  # type: ignore[import-untyped]
-    from fhirpathpy.parser.ASTPathListener import ASTPathListener
-    from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
-    from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
-
-    class Strict(ErrorListener):  # type: ignore[misc]
-        def syntaxError(self, *details: Any) -> None:  # noqa: N802 - the name is the parser's
-            raise NotParsed(f"FHIRPath, and line {details[2]}, column {details[3] + 1} is not")
-
-    new_listener: Any = ASTPathListener
-    new_parser: Any = FHIRPathParser
-    listener = new_listener()
-    lexer = FHIRPathLexer(InputStream(text))
-    parser = new_parser(CommonTokenStream(lexer))
-    for source in (lexer, parser):
-        source.removeErrorListeners()
-        source.addErrorListener(Strict())
-    ParseTreeWalker().walk(listener, parser.entireExpression())
-    return {"children": listener.parentStack[0]["children"][0]["children"]}
-
-
-def _functions_in(tree: Tree) -> set[str]:
-    """Returns the names of the functions that an expression calls."""
-    return {_function(node) for node in _nodes_of(tree) if node.get("type") == "Functn"}
-
-
-def _function(node: Tree) -> str:
-    return str(node["children"][0]["text"]).strip("`")
-
-
-def _variables_in(tree: Tree) -> frozenset[str]:
-    """Returns the names of the %variables that an expression reads."""
-    return frozenset(
-        name for node in _nodes_of(tree) if node.get("type") == "ExternalConstant" for name in _names(node)
-    )
-
-
-def _names(node: Tree) -> Iterator[str]:
-    return (str(child["text"]).strip("`") for child in node["children"])
-
-
-def _nodes_of(tree: Tree) -> Iterator[Tree]:
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        yield node
-        pending.extend(node.get("children", ()))
 
 
 # Planning: the same tree, with an index where the library would walk the whole response.
@@ -392,7 +271,10 @@ def _planned(tree: Tree) -> Tree:
         return _signed(tree)
     if kind == "InvocationExpression":
         return _planned_chain(tree)
-    return {**tree, "children": [_planned(child) for child in children]}
+    planned = {**tree, "children": [_planned(child) for child in children]}
+    if kind in _OF_VALUES:
+        return {**planned, "children": [_operand(child) for child in planned["children"]]}
+    return {"type": _INSIDE, "invocation": planned} if _reads_a_number(tree) else planned
 
 
 def _signed(tree: Tree) -> Tree:
@@ -401,7 +283,7 @@ def _signed(tree: Tree) -> Tree:
     if tree["terminalNodeText"][0] == "+":
         return operand
     zero = {"type": "NumberLiteral", "text": "0"}
-    return {"type": "AdditiveExpression", "terminalNodeText": ["-"], "children": [zero, operand]}
+    return {"type": "AdditiveExpression", "terminalNodeText": ["-"], "children": [zero, _operand(operand)]}
 
 
 def _planned_chain(tree: Tree) -> Tree:
@@ -449,7 +331,7 @@ def _start_and_path(tree: Tree) -> tuple[Tree | None, list[Tree]]:
 
 
 def _is_walk(invocation: Tree) -> bool:
-    return invocation["type"] == "FunctionInvocation" and _function(invocation["children"][0]) in _WALKS
+    return invocation["type"] == "FunctionInvocation" and function_name(invocation["children"][0]) in _WALKS
 
 
 def _is_closed(invocation: Tree) -> bool:
@@ -462,7 +344,7 @@ def _is_closed(invocation: Tree) -> bool:
     if parameters and str(function["text"]) not in _LAMBDAS:
         return False
     outer = ("ExternalConstant", "IndexInvocation", "TotalInvocation")
-    return not any(node.get("type") in outer for parameter in parameters for node in _nodes_of(parameter))
+    return not any(node.get("type") in outer for parameter in parameters for node in nodes_of(parameter))
 
 
 def _links_wanted(invocation: Tree) -> tuple[str, ...]:
@@ -543,6 +425,53 @@ def _positions(nodes: Sequence[Any]) -> dict[str, list[int]] | None:
             return None
         found.setdefault(link, []).append(place)
     return found
+
+
+# A quantity with a comparator is a range: it has no number to compare, to calculate with or to take out.
+
+_OPERAND = "OperandWithoutRange"
+_INSIDE = "InvocationWithoutRange"
+_OF_VALUES = frozenset(
+    {
+        "EqualityExpression",
+        "InequalityExpression",
+        "MembershipExpression",
+        "AdditiveExpression",
+        "MultiplicativeExpression",
+    }
+)
+
+
+def _operand(planned: Tree) -> Tree:
+    return {"type": _OPERAND, "children": [planned]}
+
+
+def _reads_a_number(tree: Tree) -> bool:
+    """Returns whether an invocation takes the number out of a quantity, if what it starts from is one."""
+    if tree.get("type") == "FunctionInvocation":
+        return function_name(tree["children"][0]) == "toQuantity"
+    return tree.get("type") == "MemberInvocation" and str(tree["children"][0]["text"]).strip("`") == "value"
+
+
+def _checked_operand(context: dict[str, Any], inputs: list[Any], node: Tree) -> list[Any]:
+    """Evaluates an operand of a planned tree."""
+    found = _engine().evaluate(context, inputs, node["children"][0])
+    _refuse_ranges(found if isinstance(found, list) else [found])
+    return found  # type: ignore[no-any-return]
+
+
+def _checked_inside(context: dict[str, Any], inputs: list[Any], node: Tree) -> list[Any]:
+    """Evaluates what takes the number out of a quantity, of a planned tree."""
+    _refuse_ranges(inputs)
+    return list(_engine().evaluate(context, inputs, node["invocation"]))
+
+
+def _refuse_ranges(nodes: list[Any]) -> None:
+    get_data = _engine().get_data
+    for node in nodes:
+        value = get_data(node)
+        if isinstance(value, Mapping) and "comparator" in value and "value" in value:
+            raise NotAtHand("an answer that it reads is a range")
 
 
 # Functions that the library lacks, or has in a form that fails on answers.

@@ -21,6 +21,7 @@ from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
+from service.questionnaire.spelling import folded
 from service.questionnaire.values import ELEMENTS, answer_in
 from service.terminology.code_systems import weight
 from service.terminology.membership import Member, Membership
@@ -30,6 +31,8 @@ GROUP = "group"
 DISPLAY = "display"
 TYPES = frozenset({GROUP, DISPLAY, *ELEMENTS})
 """FHIR R4 item-type, without the abstract `question`."""
+
+_WITHOUT_ANSWERS = frozenset({GROUP, DISPLAY})
 
 OPERATORS = ("exists", "=", "!=", ">", "<", ">=", "<=")
 """Operators of enableWhen."""
@@ -98,7 +101,7 @@ class Options:
         return is_known and len(codes) == len(self.choices) and self.elements == ("valueCoding",)
 
     def names(self, coding: Coding) -> tuple[str, ...]:
-        """Returns all right names of a code, its code system's first; nothing where that is not at hand."""
+        """Returns all names of a code, in every language: its code system's first, then the form's own."""
         if coding in self._names:
             return self._names[coding]
         choice = self.choices.get(coding)
@@ -107,18 +110,28 @@ class Options:
             self._names[coding] = found
         return found
 
+    def named(self, name: str) -> frozenset[Coding]:
+        """Returns the options that have this name; case and blanks do not count."""
+        return self._by_name.get(folded(name), frozenset())
+
     @cached_property
     def _names(self) -> dict[Coding, tuple[str, ...]]:
         """The names of options that were asked for."""
         return {}
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, frozenset[Coding]]:
+        found: dict[str, set[Coding]] = {}
+        for option in self.coded:
+            for name in self.names(option.coding):
+                found.setdefault(folded(name), set()).add(option.coding)
+        return {name: frozenset(codings) for name, codings in found.items()}
+
     def _names_of(self, coding: Coding, choice: Choice | None) -> tuple[str, ...]:
-        ours = self.value_sets.names(coding)
-        if not ours:
-            return ()
         member = self.value_sets.codes(self.value_set).of(coding) if self.value_set else None
         further = member.names if isinstance(member, Member) else ()
-        return (*ours, *further, *((choice.display,) if choice is not None else ()))
+        own = (choice.display, *choice.translations) if choice is not None else ()
+        return tuple(dict.fromkeys(filter(None, (*self.value_sets.names(coding), *further, *own))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +225,7 @@ class Item:
     @property
     def answerable(self) -> bool:
         """Whether the item can carry answers."""
-        return self.type not in (GROUP, DISPLAY)
+        return self.type not in _WITHOUT_ANSWERS
 
     @property
     def label(self) -> str:
@@ -223,6 +236,14 @@ class Item:
     def name(self) -> str:
         """The linkId; of a form that came with the response, only where it is no more than a name."""
         return self.link_id if self.is_quoted or _PLAIN_LINK_ID.fullmatch(self.link_id) else "at this place"
+
+    @property
+    def wordings(self) -> Iterator[str]:
+        """Its text in every language, without its prefix and with it."""
+        prefixes = [*filter(None, (text(self.source.get("prefix")), *_translations(self.source, "prefix")))]
+        for words in filter(None, (self.text, *self.translations)):
+            yield words
+            yield from (f"{prefix} {words}" for prefix in prefixes)
 
 
 def items_of(resource: Json, value_sets: ValueSets, *, is_quoted: bool = True) -> dict[str, Item]:
@@ -283,7 +304,7 @@ class _ItemReader:
             enable_expression=any(True for _ in ext.extensions(source, ext.ENABLE_WHEN_EXPRESSION)),
             codes=_codes(source),
             initial=_initial(source),
-            translations=_translations(source),
+            translations=_translations(source, "text"),
             is_quoted=self.is_quoted,
             source=source,
         )
@@ -340,10 +361,8 @@ def _initial(source: Json) -> tuple[Answer, ...]:
     return tuple(named[1] for named in found if named is not None)
 
 
-def _translations(source: Json) -> frozenset[str]:
-    beside = source.get("_text")
-    extensions = ext.extensions(beside, ext.TRANSLATION) if isinstance(beside, Mapping) else ()
-    return frozenset(text(ext.value(extension, "content")) for extension in extensions)
+def _translations(source: Json, name: str) -> frozenset[str]:
+    return frozenset(translation["value"] for translation in ext.translations(source, name))
 
 
 # The permitted answers, from answerOption or answerValueSet.
@@ -402,6 +421,7 @@ def _choice(option: Json, answer: Answer) -> Choice:
         text(coding.get("display")) if isinstance(answer, Coding | Uncoded) else str(answer),
         weight(option, coding),
         exclusive=ext.value(option, ext.OPTION_EXCLUSIVE) is True,
+        translations=tuple(_translations(coding, "display")),
     )
 
 

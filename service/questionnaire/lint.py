@@ -27,11 +27,13 @@ from service.questionnaire.expressions import (
     DeclaredExpression,
     declared_expressions,
 )
-from service.questionnaire.fhirpath import NotParsed, parse_expression
+from service.questionnaire.fhirpath import parse_expression
+from service.questionnaire.fhirpath_syntax import NotParsed
 from service.questionnaire.items import DISPLAY, GROUP, MAX_DEPTH, OPERATORS, TYPES, Item, items_of
 from service.questionnaire.pattern import PatternInvalid, compile_pattern
+from service.questionnaire.spelling import folded
 from service.questionnaire.values import ELEMENTS, answer_in, compare_answers
-from service.terminology.code_systems import folded, weights_disagree
+from service.terminology.code_systems import weights_disagree
 from service.terminology.value_sets import ValueSets
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,254}")
@@ -172,9 +174,7 @@ def _comparison_problems(source: Json, path: str, question: Item) -> Iterator[Pr
             yield _problem("que-7", path, "expected answerBoolean beside operator exists")
         return
     elif operator not in ("=", "!=") and question.type not in _ORDERED:
-        yield _problem(
-            "enable-when-operator", path, f"expected = or != for a question of type {question.type}"
-        )
+        yield _problem("enable-when-operator", path, "expected = or != for a question of this type")
     if found is None:
         yield _problem("enable-when-answer", path, "expected answer[x]")
     elif not _is_possible(question, *found):
@@ -246,7 +246,7 @@ def _problems_of_expression(declared: DeclaredExpression) -> Iterator[Problem]:
 def _invariant_problems(source: Json, path: str) -> Iterator[Problem]:
     """Yields the invariants that an item breaks."""
     type_ = text(source.get("type"))
-    yield from _type_problems(source, type_, path)
+    yield from _type_problems(source, type_ if type_ in TYPES else "", path)
     if type_ == DISPLAY:
         yield from _display_problems(source, path)
     initial = source.get("initial")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from service.datatypes.answers import UNREAD, Answer, Uncoded
@@ -20,6 +21,7 @@ from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
+from service.questionnaire.spelling import spelled
 from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 
 MAX_OCCURRENCES = 200_000
@@ -95,17 +97,16 @@ class Occurrence:
 
 @dataclass(slots=True)
 class PairedResponse:
-    """The whole response: the top container, occurrences by linkId, and problems of structure."""
+    """The whole response: the top container, all occurrences, and problems of structure.
+
+    Args:
+        by_link: the occurrences by linkId. occurrences: the same, in the order of the Questionnaire.
+    """
 
     top: Container
     by_link: dict[str, list[Occurrence]]
+    occurrences: list[Occurrence]
     problems: tuple[Problem, ...]
-    count: int
-
-    def occurrences(self) -> Iterator[Occurrence]:
-        """Yields every occurrence, in the order of the Questionnaire."""
-        for occurrences in self.by_link.values():
-            yield from occurrences
 
 
 class TooCostly(Exception):
@@ -129,17 +130,19 @@ def pair(
     pairing = _Pairing(items, most)
     container = Container("QuestionnaireResponse")
     pairing.fill(container, top, response.get("item"))
-    return PairedResponse(container, pairing.by_link, pairing.problems.listed(), pairing.count)
+    occurrences = [*chain.from_iterable(pairing.by_link.values())]
+    return PairedResponse(container, pairing.by_link, occurrences, pairing.problems.listed())
 
 
 class _Pairing:
-    """The state of the walk: occurrences so far, by linkId, and problems."""
+    """The state of the walk: occurrences so far, by linkId, problems, and spellings of texts by linkId."""
 
     def __init__(self, items: Mapping[str, Item], most: int) -> None:
         self.items = items
         self.most = most
         self.by_link: dict[str, list[Occurrence]] = {link: [] for link in items}
         self.problems = ProblemList()
+        self.spellings: dict[str, frozenset[str]] = {}
         self.count = 0
 
     def fill(self, container: Container, links: tuple[str, ...], raw: object) -> None:
@@ -167,7 +170,7 @@ class _Pairing:
         self.problems.keep(problem(kind, words, path))
 
     def _known_item(self, source: object, container: Container, path: str) -> Item | None:
-        if not isinstance(source, Mapping):
+        if not isinstance(source, dict):
             self._report("malformed", path, "Expected: an item is an object.")
             return None
         link = source.get("linkId")
@@ -199,12 +202,12 @@ class _Pairing:
         self.by_link[item.link_id].append(occurrence)
         if source is not None:
             self._check_structure(occurrence, source)
-        if item.answerable and source is None:
+        if not item.answerable:
+            self._descend(occurrence, path, source.get("item") if source is not None else None)
+        elif source is None:
             self._add_unanswered(occurrence)
-        elif item.answerable:
-            self._read_question(occurrence, source or {})
         else:
-            self._descend(occurrence, path, (source or {}).get("item"))
+            self._read_question(occurrence, source)
         occurrence.end = self.count + 1
 
     def _read_question(self, occurrence: Occurrence, source: Json) -> None:
@@ -234,16 +237,30 @@ class _Pairing:
         item, path = occurrence.item, occurrence.path
         text = source.get("text")
         if isinstance(text, str) and text != item.text and text not in item.translations:
-            self._report("item-text", path, _expected_text(item))
+            self._check_text(item, path, text)
         if item.type == GROUP and "answer" in source:
             words = f"{item.label}: expected no answer, because this is a group."
             self._report("group-answer", path, words)
         if item.type == DISPLAY and ("answer" in source or "item" in source):
             words = f"{item.label}: expected no answer and no items: this is a text."
             self._report("display-answer", path, words)
-        if item.answerable and "item" in source:
+        if "item" in source and item.answerable:
             words = f"{item.label}: expected its items inside an answer, not beside it."
             self._report("item-nesting", path, words)
+
+    def _check_text(self, item: Item, path: str, sent: str) -> None:
+        """Finds a text that is not the item's in any language: another question may have been answered.
+
+        Case, space, punctuation and the item's prefix do not count.
+        """
+        if item.link_id not in self.spellings:
+            self.spellings[item.link_id] = frozenset(map(spelled, item.wordings))
+        known = self.spellings[item.link_id]
+        if known and spelled(sent) not in known:
+            self._report("item-text", path, _expected_text(item))
+        elif not known:
+            words = f"item {item.name}: not decided whether this is its text, because the form has none here."
+            self._report("item-text-undecided", path, words)
 
 
 def _expected_text(item: Item) -> str:
@@ -297,7 +314,7 @@ def _read_answers(item: Item, path: str, raw: object, report: _Report) -> Iterat
         report("malformed", path, f"{item.label}: expected answer to be an array.")
     for index, source in enumerate(raw if isinstance(raw, list) else []):
         here = f"{path}.answer[{index}]"
-        if isinstance(source, Mapping):
+        if isinstance(source, dict):
             yield _read_answer(item, here, source, report)
         else:
             report("malformed", here, f"{item.label}: expected an answer to be an object.")
@@ -330,7 +347,9 @@ def _element_without_value(source: Json) -> str:
 
 def _is_absent(element: object) -> bool:
     """Returns whether an element, or the sibling of a primitive, says why its value is missing."""
-    return isinstance(element, Mapping) and any(ext.extensions(element, ext.DATA_ABSENT_REASON))
+    if not isinstance(element, dict) or "extension" not in element:
+        return False
+    return any(True for _ in ext.extensions(element, ext.DATA_ABSENT_REASON))
 
 
 def _is_of_type(item: Item, path: str, element: str, report: _Report) -> bool:
@@ -349,9 +368,7 @@ def _answer(item: Item, path: str, element: str, source: Json, report: _Report) 
         FHIR R4 element.html, ele-1: an element may have extensions alone; extension data-absent-reason.
     """
     value = source.get(element)
-    beside = source.get(f"_{element}")
-    of_quantity = value.get("_value") if isinstance(value, Mapping) else None
-    if any(_is_absent(stated) for stated in (value, beside, of_quantity)):
+    if _says_why_missing(source, element, value):
         return _missing(item, path, value, report)
     try:
         answer = READERS[element](value)
@@ -361,9 +378,16 @@ def _answer(item: Item, path: str, element: str, source: Json, report: _Report) 
     return _named(item, path, answer, report) if isinstance(answer, Uncoded) else answer
 
 
+def _says_why_missing(source: Json, element: str, value: object) -> bool:
+    """Returns whether it is said in a value, in the number of a quantity, or beside them."""
+    if isinstance(value, dict) and (_is_absent(value) or _is_absent(value.get("_value"))):
+        return True
+    return (value is None or len(source) > 1) and _is_absent(source.get(f"_{element}"))
+
+
 def _missing(item: Item, path: str, value: object, report: _Report) -> Answer | None:
     """Returns an answer that says why its value is missing."""
-    stated = value.keys() & _VALUES if isinstance(value, Mapping) else value is not None
+    stated = value.keys() & _VALUES if isinstance(value, dict) else value is not None
     if stated:
         words = f"{item.label}: expected a value, or the reason why it is missing, not both."
         report("answer-absent-value", path, words)

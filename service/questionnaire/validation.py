@@ -118,7 +118,7 @@ def _questionnaire_problems(response: Json, compiled: CompiledQuestionnaire) -> 
     yield from subject_problems(response, compiled)
     period, authored = compiled.resource.get("effectivePeriod"), text(response.get("authored"))
     if isinstance(period, Mapping) and is_date_time(authored):
-        yield from _period_problems(period, authored)
+        yield from _period_problems(compiled, period, authored)
 
 
 def _canonical_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
@@ -165,9 +165,10 @@ def subject_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterato
         yield problem("subject-undecided", words, "QuestionnaireResponse.subject")
 
 
-def _period_problems(period: Json, authored: str) -> Iterator[Problem]:
+def _period_problems(compiled: CompiledQuestionnaire, period: Json, authored: str) -> Iterator[Problem]:
     for end, outside in (("start", -1), ("end", 1)):
         limit = text(period.get(end))
         if is_date_time(limit) and compare_answers(authored, limit) == outside:
-            words = f"Expected a date within the effectivePeriod of the Questionnaire ({end} {limit})."
+            named = f"{end} {limit}" if compiled.is_quoted else end
+            words = f"Expected a date within the effectivePeriod of the Questionnaire ({named})."
             yield problem("form-period", words, "QuestionnaireResponse.authored")

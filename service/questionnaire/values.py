@@ -47,6 +47,7 @@ COMPARATORS = ("<", "<=", ">=", ">")
 _INSIDE: Mapping[str, Callable[[Fraction, Fraction], bool]] = {"": eq, "<": lt, "<=": le, ">=": ge, ">": gt}
 """Whether a number belongs to the range that a comparator and an edge make."""
 
+_NUMBERS = (int, Decimal)
 _UNORDERED = (bool, Coding, Uncoded, Unread)
 _NAMELESS = Uncoded("", "")
 
@@ -96,16 +97,20 @@ def _formatted(is_well_formed: Callable[[str], bool], expected: str) -> Callable
 
 
 def _coding(value: object) -> Answer:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise NotWellFormed("a Coding object")
-    code, system, display = (value.get(name, "") for name in ("code", "system", "display"))
-    if not all(isinstance(part, str) for part in (code, system, display)) or value.keys() <= {"id"}:
+    code, system, display = value.get("code", ""), value.get("system", ""), value.get("display", "")
+    if not (isinstance(code, str) and isinstance(system, str) and isinstance(display, str)):
         raise NotWellFormed("a Coding: system, code and display as texts")
-    return Coding(system, code) if code else Uncoded(system, display)
+    if code:
+        return Coding(system, code)
+    if value.keys() <= {"id"}:
+        raise NotWellFormed("a Coding with a system, a code or a display")
+    return Uncoded(system, display)
 
 
 def _quantity(value: object) -> Answer:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise NotWellFormed("a Quantity object")
     code, comparator = value.get("code", ""), value.get("comparator", "")
     if not isinstance(code, str):
@@ -206,7 +211,7 @@ def possible_signs(a: Answer, b: Answer) -> tuple[int, ...]:
     if isinstance(a, str) and isinstance(b, str):
         sign = _order_of_texts(a, b)
         return () if sign is None else (sign,)
-    if isinstance(a, int | Decimal) and isinstance(b, int | Decimal):
+    if isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS):
         return (_sign(a, b),)
     return ()
 

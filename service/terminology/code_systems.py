@@ -12,7 +12,15 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from service.fhir.extensions import ITEM_WEIGHT, OLD_ORDINAL_VALUES, ORDINAL_VALUE, mappings, text, values
+from service.fhir.extensions import (
+    ITEM_WEIGHT,
+    OLD_ORDINAL_VALUES,
+    ORDINAL_VALUE,
+    mappings,
+    text,
+    translations,
+    values,
+)
 
 Concept = Mapping[str, Any]
 Filter = Mapping[str, Any]
@@ -231,13 +239,13 @@ def is_inactive(concept: Concept) -> bool:
 
 def names_in(element: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the display of a concept, or of a code in a value set, and its designations."""
-    further = (text(designation.get("value")) for designation in mappings(element.get("designation")))
+    further = (text(designation.get("value")) for designation in designations(element))
     return tuple(filter(None, (text(element.get("display")), *further)))
 
 
-def folded(name: str) -> str:
-    """Returns a name without the differences that do not count: case, and blanks between words."""
-    return " ".join(name.casefold().split())
+def designations(element: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Returns the designations of a concept, or of a code in a value set, and translations of its display."""
+    return (*mappings(element.get("designation")), *translations(element, "display"))
 
 
 def _property(concept: Concept, name: str) -> str | None:

@@ -26,6 +26,7 @@ from service.terminology.code_systems import (
     ConceptInTree,
     Filter,
     any_of,
+    designations,
     is_abstract,
     is_inactive,
     weight,
@@ -62,12 +63,18 @@ _Memo = MutableMapping[int, tuple[Resource, _Value]]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One permitted answer; `exclusive` forbids any other answer beside it."""
+    """One permitted answer.
+
+    Args:
+        exclusive: it forbids any other answer beside it.
+        translations: its display in other languages.
+    """
 
     answer: Answer
     display: str
     weight: Decimal | None = None
     exclusive: bool = False
+    translations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +388,7 @@ def _member_of_code_system(system: str, version: str, found: ConceptInTree) -> M
         version=version,
         abstract=is_abstract(concept),
         inactive=is_inactive(concept),
-        designations=tuple(mappings(concept.get("designation"))),
+        designations=designations(concept),
         above=above,
     )
 
@@ -401,7 +408,7 @@ def _member_of_compose(system: str, version: str, listed: Concept, known: Concep
         version=version,
         abstract=is_abstract(known),
         inactive=is_inactive(known),
-        designations=(*mappings(listed.get("designation")), *mappings(known.get("designation"))),
+        designations=(*designations(listed), *designations(known)),
     )
 
 
@@ -447,6 +454,6 @@ def _member_of_expansion(entry: Resource, parent: Member | None) -> Member:
         version=text(entry.get("version")),
         abstract=entry.get("abstract") is True,
         inactive=entry.get("inactive") is True,
-        designations=tuple(mappings(entry.get("designation"))),
+        designations=designations(entry),
         above=Ancestor(parent.coding.code, parent.above) if parent is not None and has_parent else None,
     )

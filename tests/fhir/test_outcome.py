@@ -173,7 +173,7 @@ def test_the_published_code_system_is_whole():
 
 def test_a_kind_has_a_usual_severity():
     assert severity("item-unknown") == "error"
-    assert severity("item-text") == "warning"
+    assert severity("display-wrong") == "warning"
     assert severity("constraint-undecided") == "information"
     assert severity("never-seen") == "error"
 

@@ -13,13 +13,13 @@ from service.questionnaire import expressions, validate
 from service.questionnaire.fhirpath import (
     NotAtHand,
     NotEvaluated,
-    NotParsed,
     OutOfTime,
     Surroundings,
     data_of,
     item_node,
     parse_expression,
 )
+from service.questionnaire.fhirpath_syntax import NotParsed
 from service.questionnaire.pattern import (
     PatternBudget,
     PatternInvalid,

@@ -15,12 +15,12 @@ from service.questionnaire.expressions import membership
 from service.questionnaire.fhirpath import (
     NotAtHand,
     NotEvaluated,
-    NotParsed,
     Surroundings,
     data_of,
     item_node,
     parse_expression,
 )
+from service.questionnaire.fhirpath_syntax import NotParsed
 from service.terminology import value_sets_from
 
 COLOURS = "http://sets.example.org/ValueSet/colours"

@@ -118,7 +118,7 @@ def mutations(questionnaire: dict[str, Any], sent: Response, chosen: str) -> Ite
     for steps, one in _located(sent):
         path = _path(steps)
         source = forms[one["linkId"]]
-        yield "another text", _set(steps, "text", "Other words"), f"~item-text {path}"
+        yield "another text", _set(steps, "text", "Other words"), f"item-text {path}"
         if one["linkId"] == "t":
             continue
         yield "an unknown linkId", _set(steps, "linkId", "nowhere"), f"item-unknown {path}"

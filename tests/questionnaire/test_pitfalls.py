@@ -239,11 +239,11 @@ def test_absent_items_and_empty_items_are_treated_alike() -> None:
     assert [problem.kind for problem in absent.problems] == [problem.kind for problem in present.problems]
 
 
-def test_a_missing_question_mark_is_a_warning_with_our_text() -> None:
+def test_another_question_is_an_error_with_our_text() -> None:
     questionnaire = form({"id": "a", "text": "How are you?"})
-    sent = copied(response(questionnaire, {}, item=[{"linkId": "a", "text": "How are you"}]))
+    sent = copied(response(questionnaire, {}, item=[{"linkId": "a", "text": "Who are you?"}]))
     (problem,) = validate(sent, questionnaire)
-    assert problem.severity == "warning"
+    assert problem.severity == "error"
     assert problem.text == "item a: expected the text “How are you?”, or none."
 
 
@@ -256,7 +256,9 @@ def test_a_form_with_forty_conditions_on_one_question_is_no_slower_than_it_must_
 def test_a_display_text_does_not_make_an_answer() -> None:
     right = {"valueCoding": {"system": SYSTEM, "code": "x", "display": "Wrong words"}}
     wrong = {"valueCoding": {"system": SYSTEM, "code": "y", "display": "X"}}
-    assert faults(form({"id": "a", "options": ["x"]}), {"a": right}) == []
+    assert faults(form({"id": "a", "options": ["x"]}), {"a": right}) == [
+        "~display-wrong .item[0].answer[0].value.display"
+    ]
     assert faults(form({"id": "a", "options": ["x"]}), {"a": wrong}) == ["answer-option .item[0].answer[0]"]
 
 

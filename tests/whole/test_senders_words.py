@@ -53,10 +53,43 @@ def form(**more: Any) -> Json:
 
 
 def with_form(**more: Any) -> Callable[[Json], Any]:
-    value = {"choice": {"valueCoding": CODING}, "quantity": {"valueQuantity": {"value": 1, "code": "kg"}}}
-    answer = value.get(more.get("type", ""), {"valueString": word("answer")})
+    answer = VALUES.get(more.get("type", ""), {"valueString": word("answer")})
     item = {"linkId": word("link"), "text": word("other"), "answer": [answer]}
     return lambda response: response.update(contained=[form(**more)], questionnaire="#form", item=[item])
+
+
+VALUES: dict[str, Json] = {
+    "choice": {"valueCoding": CODING},
+    "quantity": {"valueQuantity": {"value": 1, "code": "kg"}},
+    "date": {"valueDate": "2024-01-01"},
+    "attachment": {"valueAttachment": {"contentType": "text/plain", "url": "urn:x"}},
+    "reference": {"valueReference": {"reference": "Patient/1"}},
+}
+
+
+def limit(url: str, **value: Any) -> list[Json]:
+    return [{"url": url, **value}]
+
+
+def constraint(expression: str) -> list[Json]:
+    found = {"language": "text/fhirpath", "expression": expression}
+    parts = [
+        {"url": "key", "valueId": f"{CANARY}-key"},
+        {"url": "severity", "valueCode": "error"},
+        {"url": "expression", "valueExpression": found},
+        {"url": "human", "valueString": word("human")},
+    ]
+    return [{"url": extensions.TARGET_CONSTRAINT, "extension": parts}]
+
+
+def with_display_of_another(response: Json) -> None:
+    """A coding with the display of another option, of a form whose options are named by the sender."""
+    options = [
+        {"valueCoding": {"system": "urn:x", "code": code, "display": word(code)}} for code in ("a", "b")
+    ]
+    with_form(type="choice", answerOption=options)(response)
+    coding = {"system": "urn:x", "code": "a", "display": word("b")}
+    response["item"][0]["answer"] = [{"valueCoding": coding}]
 
 
 WHERE: dict[str, Callable[[Json], Any]] = {
@@ -87,6 +120,39 @@ WHERE |= {
     "a value set of units that is not at hand": with_form(
         type="quantity", extension=[{"url": extensions.UNIT_VALUE_SET, "valueCanonical": f"urn:{CANARY}"}]
     ),
+}
+WHERE |= {
+    "a pattern that a contained form has": with_form(
+        type="string", extension=limit(extensions.REGEX, valueString=f"{CANARY}[0-9]")
+    ),
+    "the unit of a limit": with_form(
+        type="quantity",
+        extension=limit(extensions.MIN_QUANTITY, valueQuantity={"value": 1, "code": f"{CANARY}-unit"}),
+    ),
+    "a limit that is a text": with_form(
+        type="date", extension=limit(extensions.MIN_VALUE, valueString=word("limit"))
+    ),
+    "a unit that is permitted": with_form(
+        type="quantity", extension=limit(extensions.UNIT_OPTION, valueCoding={"code": f"{CANARY}-unit"})
+    ),
+    "the system of units that are permitted": with_form(
+        type="quantity",
+        extension=[
+            *limit(extensions.UNIT_OPTION, valueCoding={"code": "g"}),
+            *limit(extensions.UNIT_OPEN, valueCode="optionsOrType"),
+            *limit(extensions.UNIT_SUPPLEMENTAL_SYSTEM, valueCanonical=f"urn:{CANARY}"),
+        ],
+    ),
+    "a type of attachment that is permitted": with_form(
+        type="attachment", extension=limit(extensions.MIME_TYPE, valueCode=f"{CANARY}/x")
+    ),
+    "a type of reference that is permitted": with_form(
+        type="reference", extension=limit(extensions.REFERENCE_RESOURCE, valueCode=f"{CANARY}Type")
+    ),
+    "a constraint": with_form(type="string", extension=constraint("false")),
+    "a function of a constraint": with_form(type="string", extension=constraint(f"`{CANARY} f`()")),
+    "a type of item": with_form(type=word("type"), answerOption=[{"valueString": "x"}]),
+    "the display of another option": with_display_of_another,
 }
 
 
@@ -129,6 +195,19 @@ def test_the_words_for_another_text_name_the_item_and_show_our_text(
     ours, item["text"] = item["text"], word("text")
     said = spoken(lambda: assessor.assess_body(orjson.dumps(response)).body)
     assert f"item {item['linkId']}: expected the text “{ours}”, or none." in said
+
+
+def test_a_limit_of_a_contained_form_is_named_as_the_forms(validator: Validator, sample: Sample) -> None:
+    response = sample("plain-eyelid")
+    extension = [*limit(extensions.MAX_OCCURS, valueInteger=1), *limit(extensions.REGEX, valueString="x")]
+    with_form(type="string", repeats=True, maxLength=2, extension=extension)(response)
+    response["item"][0]["answer"] *= 2
+    said = {problem.kind: problem.text for problem in validator.validated(orjson.dumps(response))}
+    assert said["too-long"] == "item at this place: expected at most as many characters as the form permits."
+    assert said["pattern"] == (
+        "item at this place: expected a text that matches the regular expression of the form."
+    )
+    assert said["too-many"] == "item at this place: expected no more answers than the form permits."
 
 
 def test_an_error_in_the_log_has_no_text(sample: Sample, assessor: Assessor) -> None:
