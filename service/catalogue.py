@@ -309,7 +309,8 @@ def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tup
 
 def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Result:
     """Returns the result of a worked case, hidden questions treated as in a real response."""
-    return guidance.evaluate(form.answers_of(case.answers, chart=case.chart))
+    answers = form.answers_of(case.answers, chart=case.chart, authored=case.authored.isoformat())
+    return guidance.evaluate(answers)
 
 
 def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:

@@ -42,6 +42,15 @@ def is_late(text: str, authored: str) -> bool:
     return bool(text) and day is not None and (day - _ends(text)[0]).days < LATEST
 
 
+def is_in_calendar(text: str) -> bool:
+    """Whether a text of the form YYYY, YYYY-MM or YYYY-MM-DD is in the calendar."""
+    try:
+        _ends(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _ends(text: str) -> tuple[date, date]:
     """Returns the first and the last day that a date can mean."""
     parts = [int(part) for part in text[:_WHOLE_DATE].split("-")]

@@ -202,6 +202,20 @@ class AnswerTable(dict[Answer, int]):
             return self.mask_of(self.verdict(values))
         return mask
 
+    def is_unsure(self, values: Iterable[Answer]) -> bool:
+        """Whether one of several answers is "not sure", or leaves a test undecided."""
+        return any(value in self.unsure or self._verdict(value).undecided for value in values)
+
+    def of_sure(self, values: Iterable[Answer]) -> int:
+        """Returns the bits that the answers set, had each that is unsure left unknown what it is about."""
+        mask = 0
+        for value in values:
+            present, undecided, unread = self._verdict(value)
+            if value in self.unsure:
+                present, undecided = 0, present | undecided
+            mask |= self.mask_of(Verdict(present, 0, undecided | unread))
+        return mask
+
     def verdict(self, values: Iterable[Answer]) -> Verdict:
         """Returns what several answers say to the tests."""
         return reduce(Verdict.beside, map(self._verdict, values))

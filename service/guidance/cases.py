@@ -7,18 +7,20 @@ exist), and its result is compared with what it expects.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
+from service.datatypes.days import is_in_calendar, is_late
 from service.datatypes.form import Form, Question
+from service.datatypes.ucum import Conversion
 from service.guidance.conditions import Place
 from service.guidance.model import CaseEntry, Written, unfit_answers
-from service.guidance.options import CHOICES, codings_of
+from service.guidance.options import CHOICES, DATES, PLAIN, codings_of
 from service.guidance.result import Interval, Result
 from service.guidance.schema import fault_line
 
@@ -116,8 +118,9 @@ def _name_faults(entry: CaseEntry, known: Mapping[str, Case]) -> Iterator[Fault]
 
 
 def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
-    answers = reader.answers(entry.answers, "answers")
-    chart = reader.answers(entry.chart, "chart")
+    authored = reader.day(entry.authored, AUTHORED if like is None else like.authored)
+    answers = reader.answers(entry.answers, "answers", authored)
+    chart = reader.answers(entry.chart, "chart", authored)
     removed = {link_id for link_id, value in entry.answers.items() if value is None}
     inherited = {} if like is None else {key: like.answers[key] for key in like.answers if key not in removed}
     return Case(
@@ -127,7 +130,7 @@ def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
         answers={**inherited, **answers},
         chart={**({} if like is None else like.chart), **chart},
         expect=reader.expectation(entry.expect),
-        authored=reader.day(entry.authored, AUTHORED if like is None else like.authored),
+        authored=authored,
         floor=entry.floor,
     )
 
@@ -140,8 +143,9 @@ class _Reader:
     form: Form
     faults: list[Fault]
 
-    def answers(self, values: Mapping[str, Any], key: str) -> dict[str, tuple[Answer, ...]]:
+    def answers(self, values: Mapping[str, Any], key: str, authored: date) -> dict[str, tuple[Answer, ...]]:
         """Returns the answers that stand under a key of the case, by linkId."""
+        answer = partial(_answer, self.written, authored)
         answers: dict[str, tuple[Answer, ...]] = {}
         for link_id, value in values.items():
             question = self.form.questions.get(link_id)
@@ -149,7 +153,7 @@ class _Reader:
                 self.faults.append(((key, link_id), "expected the linkId of a question"))
             elif value is not None:
                 try:
-                    answers[link_id] = _answers(question, value, self.written.words)
+                    answers[link_id] = _answers(question, value, answer)
                 except _Unexpected as fault:
                     self.faults.append(((key, link_id), str(fault)))
         return answers
@@ -208,26 +212,32 @@ class _Unexpected(Exception):
 
 # Answers, from words to answers of the form.
 
-_QUANTITY = re.compile(r"(?P<value>-?[0-9]+(?:\.[0-9]+)?) (?P<unit>\S+)")
+_NUMBER = r"(?:(?P<comparator><=|>=|<|>) )?(?P<value>-?[0-9]+(?:\.[0-9]+)?)"
+_RANGE = re.compile(_NUMBER)
+_QUANTITY = re.compile(rf"{_NUMBER} (?P<unit>\S+)")
+_AGO = re.compile(r"(?P<days>[0-9]{1,5}) d ago")
+_DATE = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 
 
-def _answers(question: Question, value: Any, words: Mapping[str, str]) -> tuple[Answer, ...]:
+def _answers(question: Question, value: Any, answer: Callable[[Question, Any], Answer]) -> tuple[Answer, ...]:
     """Returns the answers that a case writes for a question: one value, or a list of values."""
     values = value if isinstance(value, list) else [value]
     if not values or (len(values) > 1 and not question.repeats):
         raise _Unexpected("expected one answer" if values else "expected at least one answer, or null")
-    return tuple(_answer(question, single, words) for single in values)
+    return tuple(answer(question, single) for single in values)
 
 
-def _answer(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
+def _answer(written: Written, authored: date, question: Question, value: Any) -> Answer:
     if question.type in CHOICES:
-        return _coded(question, value, words)
+        return _coded(question, value, written.words)
     if question.type == "boolean":
         return _checked(value, "true or false", isinstance(value, bool))
     if question.type in ("integer", "decimal"):
         return _plain(question, value)
     if question.type == "quantity":
-        return _quantity(question, value)
+        return _quantity(question, value, written.conversions(question.link_id))
+    if question.type in DATES:
+        return _dated(value, authored)
     return _checked(value, "a text in quotes", isinstance(value, str))
 
 
@@ -240,19 +250,38 @@ def _coded(question: Question, value: Any, words: Mapping[str, str]) -> Answer:
 
 
 def _plain(question: Question, value: Any) -> Answer:
+    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
+    if match is not None and match["comparator"]:
+        return Quantity(Decimal(match["value"]), PLAIN, match["comparator"])
     if question.type == "integer":
         return _checked(value, "a whole number", isinstance(value, int) and not isinstance(value, bool))
     _checked(value, "a number", isinstance(value, int | Decimal) and not isinstance(value, bool))
     return Decimal(value)
 
 
-def _quantity(question: Question, value: Any) -> Quantity:
-    """Returns the measured value that `"3 d"` writes, in a unit that the question allows."""
+def _quantity(question: Question, value: Any, conversions: Iterable[Conversion]) -> Quantity:
+    """Returns the value or range that `"3 d"` or `"> 3 d"` writes, in a unit that the question allows."""
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-    if match is None or (question.units and match["unit"] not in question.units):
-        units = ", ".join(question.units) or "a UCUM unit"
+    allowed = (*question.units, *(known.source for known in conversions))
+    if match is None or (question.units and match["unit"] not in allowed):
+        units = ", ".join(dict.fromkeys(allowed)) or "a UCUM unit"
         raise _Unexpected(f'expected a number and a unit in quotes, such as "3 d"; units: {units}')
-    return Quantity(Decimal(match["value"]), match["unit"])
+    return Quantity(Decimal(match["value"]), match["unit"], match["comparator"] or "")
+
+
+def _dated(value: Any, authored: date) -> str:
+    """Returns the date that a case writes, or that is so many days before the person answered."""
+    text = value if isinstance(value, str) else ""
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return (authored - timedelta(int(ago["days"]))).isoformat()
+    if _DATE.fullmatch(text) is None or not is_in_calendar(text):
+        raise _Unexpected("expected a date such as 2026-10-20, 2026-10 or 2026, or days: 12 d ago")
+    if is_late(text, authored.isoformat()):
+        raise _Unexpected(
+            f"expected a date at most one day after {authored.isoformat()}, the day of the case"
+        )
+    return text
 
 
 def _checked(value: Answer, expected: str, right: object) -> Answer:

@@ -184,7 +184,7 @@ def _dates_read(source: _Source, tables: Mapping[str, AnswerTable]) -> DatesRead
     """Returns the questions for a date that count, and the derived quantities that conditions stand on."""
     questions, written = source.form.questions, source.written
     needed = {name for name in tables if name in written.derived}
-    for derived in reversed(written.derived.values()):
+    for derived in reversed(tuple(written.derived.values())):
         needed.update(derived.of if derived.name in needed else ())
     return DatesRead(
         frozenset(link_id for link_id in source.places if questions[link_id].type in DATES),

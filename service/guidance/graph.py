@@ -6,7 +6,7 @@ evaluation. Findings keep a node of their own, since a contradiction may force t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -224,8 +224,17 @@ class _Unsure:
         return self.builder.add(Node("never"))
 
     def _while_open(self, condition: Condition, core: int, undecided: str) -> int:
-        decided = self.builder.node(_affirmed(condition), undecided)
-        return self._all([self.builder.add(Node("unless", (decided,))), core])
+        decided = tuple(self._decisions(condition, undecided))
+        return self._all([self.builder.add(Node("unless", decided)), core])
+
+    def _decisions(self, condition: Condition, undecided: str) -> Iterator[int]:
+        """Yields the nodes of which one that is present decides the condition."""
+        affirmed = _affirmed(condition)
+        yield self.builder.node(affirmed, undecided)
+        if isinstance(affirmed, Named):
+            finding = self.builder.by_name[affirmed.finding]
+            if isinstance(finding.when, Named) or _affirmed(finding.when) != finding.when:
+                yield from self._decisions(finding.when, _undecided(finding))
 
     def _part(self, condition: Condition, undecided: str) -> int | None:
         """Returns the node of `unsure` about a part of a group; None where that never holds."""
@@ -246,29 +255,25 @@ class _Unsure:
             unsure = [self._part(part, undecided) for part in condition.parts]
             if not any(part is not None for part in unsure):
                 return None
-            if condition.word == "all":
-                return self._one_of_all(condition, unsure, undecided)
-            found = self._any([part for part in unsure if part is not None])
-            need = self.builder.need(condition) if condition.word == "at-least" else 1
-            return found if need == 1 else self._all([found, self._nearly(condition, need, undecided)])
+            return self._last_of(condition, unsure, undecided)
         if undecided == PRESENT or not self.builder.may_be_undecided(condition):
             return None
         return self.builder.add(Node("atom", atom=Atom(condition, ASKED)))  # type: ignore[arg-type]  # a test
 
-    def _one_of_all(self, group: Group, unsure: list[int | None], undecided: str) -> int:
-        """Returns the node that is present where exactly one part is unsure and every other present."""
-        held = [self._held(part, ABSENT, undecided) for part in group.parts]
-        return self._any(
-            [
-                self._all([part, *held[:place], *held[place + 1 :]])
-                for place, part in enumerate(unsure)
-                if part is not None
-            ]
-        )
-
-    def _nearly(self, group: Group, need: int, undecided: str) -> int:
-        held = tuple(self._held(part, ABSENT, undecided) for part in group.parts)
-        return self.builder.add(Node("count", held, need=need - 1))
+    def _last_of(self, group: Group, unsure: list[int | None], undecided: str) -> int:
+        """Returns the node that is present where a part is unsure, and enough others are present."""
+        parts = len(group.parts)
+        need = {"any": 1, "all": parts}.get(group.word) or self.builder.need(group)
+        held = [self._held(part, ABSENT, undecided) for part in group.parts] if need > 1 else []
+        found = []
+        for place, part in enumerate(unsure):
+            others = held[:place] + held[place + 1 :]
+            if part is not None and need == parts:
+                found.append(self._all([part, *others]))
+            elif part is not None:
+                enough = Node("count", tuple(others), need=need - 1)
+                found.append(self._all([part, self.builder.add(enough)]) if need > 1 else part)
+        return self._any(found)
 
     def _held(self, condition: Condition, undecided: str, own: str) -> int:
         """Returns the node of a condition whose undecided tests count as absent, or as present.

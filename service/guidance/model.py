@@ -507,8 +507,6 @@ class Written:
     identity: Identity
     words: Mapping[str, str]
     parameters: Mapping[str, Parameter]
-    derived: Mapping[str, Derived]
-    chart: Mapping[str, ChartEntry]
     tiers: tuple[Tier, ...]
     levels: Mapping[str, Level]
     outcomes: tuple[Outcome, ...]
@@ -527,6 +525,8 @@ class Written:
     redirects: tuple[Redirect, ...] = ()
     summary: tuple[str, ...] = ()
     answer_words: Mapping[str, AnswerWords] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    chart: Mapping[str, ChartEntry] = field(default_factory=dict)
 
     @property
     def charted(self) -> frozenset[str]:

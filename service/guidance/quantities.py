@@ -131,8 +131,10 @@ def _derived_faults(derived: Derived, form: Form, known: Collection[str]) -> Ite
 
 def _is_time(question: Question) -> bool:
     """Whether every answer of a question can be counted in days."""
-    units = units_of(question) if question.type in (*NUMBERS, *DATES) else ()
-    return bool(units) and all(comparable(code, DAY) for code in units)
+    if question.type in DATES:
+        return True
+    is_measured = question.type in NUMBERS and bool(question.units)
+    return is_measured and all(comparable(code, DAY) for code in question.units)
 
 
 def _chart_faults(link_id: str, entry: ChartEntry, form: Form) -> Iterator[tuple[Place, str]]:

@@ -95,7 +95,7 @@ class Reasons:
 
 
 class Sureness:
-    """Whether rules hold only because of answers of not sure; what holds without them is derived once."""
+    """Whether rules hold only because of answers that are unsure; what holds without them is derived once."""
 
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.compiled = compiled
@@ -103,10 +103,10 @@ class Sureness:
         self.bits: int | None = None
 
     def lacks(self, node: int, links: tuple[str, ...]) -> bool:
-        """Whether the node, which these answers made present, is not without a not sure among them."""
+        """Whether the node, which these answers made present, is not without one that is unsure."""
         by_link, given = self.compiled.answers.by_link, self.state.given
-        unsure = [not by_link[link].unsure.isdisjoint(given.get(link, ())) for link in links]
-        if not any(unsure):
+        derived = [quantity.name for quantity in self.compiled.dates.derived if quantity.name in by_link]
+        if not any(by_link[link].is_unsure(given.get(link, ())) for link in (*links, *derived)):
             return False
         if self.bits is None:
             self.bits = bits_if_sure(self.compiled, self.state)

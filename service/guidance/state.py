@@ -94,17 +94,15 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
 
 
 def bits_if_sure(compiled: Compiled, state: State) -> int:
-    """Returns the bits had every answer of not sure left unknown what it is about."""
+    """Returns the bits had every answer that is unsure left unknown what it is about."""
     bits = state.unanswered | union(mask for mask, _ in state.others)
-    possible = compiled.support.certain << 1
     for answered in state.given.items():
         table = compiled.answers.by_link.get(answered[0])
-        if table is None or table.unsure.isdisjoint(answered[1]):
+        if table is not None and table.is_unsure(answered[1]):
+            bits |= table.of_sure(answered[1])
+        else:
             mask, _ = compiled.answers[answered] or (0, 0)
             bits |= mask
-            continue
-        for value in answered[1]:
-            bits |= table[value] & possible if value in table.unsure else table[value]
     return run(compiled.derive, bits | _worse(state.holds, state.possible))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 import z3
 
@@ -101,17 +102,16 @@ def _space(link_id: str, table: AnswerTable) -> AnswerSpace:
         option.coding: option.weight for option in table.question.options
     }
     options: dict[Answer, PossibleAnswer] = {}
-    others: dict[int, PossibleAnswer] = {}
-    for words, answer, verdict in table.cases():
+    others: dict[Verdict, PossibleAnswer] = {}
+    ranges = ((words, None, verdict) for words, verdict in table.ranges())
+    for words, answer, verdict in chain(table.cases(), ranges):
+        weight = None if answer is None else weights.get(answer)
         variable = z3.Bool(f"{link_id} = {words}")
-        possible = PossibleAnswer(words, verdict, table.mask_of(verdict), weights.get(answer), variable)
+        possible = PossibleAnswer(words, verdict, table.mask_of(verdict), weight, variable)
         if answer is None:
-            others.setdefault(possible.mask, possible)
+            others.setdefault(verdict, possible)
         else:
             options[answer] = possible
-    for words, verdict in table.ranges():
-        mask, variable = table.mask_of(verdict), z3.Bool(f"{link_id} = {words}")
-        others.setdefault(mask, PossibleAnswer(words, verdict, mask, None, variable))
     return AnswerSpace(
         table=table,
         answers=(*options.values(), *others.values()),

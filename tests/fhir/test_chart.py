@@ -1,13 +1,17 @@
 """Values from the chart: whose they are, which question they answer, which one counts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from service.datatypes.answers import UNREAD, Coding, Quantity
+from service.datatypes.answers import UNREAD, Answer, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
-from service.fhir.chart import ChartValues, chart_values
+from service.datatypes.ucum import Conversion
+from service.fhir.chart import ChartValue, ChartValues, chart_values
 from service.fhir.parameters import AssessInput, ResourceAt
 
 PATIENT = {"reference": "Patient/p1"}
@@ -28,8 +32,9 @@ def crp(value: Any = 12, **more: Any) -> dict[str, Any]:
     return {name: each for name, each in (stated | more).items() if each is not None}
 
 
-def posted(*observations: dict[str, Any], subject: Any = PATIENT) -> AssessInput:
+def posted(*observations: dict[str, Any], subject: Any = PATIENT, authored: str = "") -> AssessInput:
     response = {"resourceType": "QuestionnaireResponse", "status": "completed", "subject": subject}
+    response |= {"authored": authored} if authored else {}
     if subject is None:
         del response["subject"]
     data = tuple(
@@ -39,8 +44,36 @@ def posted(*observations: dict[str, Any], subject: Any = PATIENT) -> AssessInput
     return AssessInput(response, "Parameters.parameter[0].resource", data)
 
 
-def found(form: Any, *observations: dict[str, Any], **more: Any) -> ChartValues:
-    return chart_values(posted(*observations, **more), form)
+@dataclass(frozen=True)
+class Reader:
+    """A guidance for one question: below `low` is what it is about."""
+
+    low: Quantity | None = None
+    dates: Mapping[str, str] = field(default_factory=dict)
+    factors: tuple[Conversion, ...] = ()
+
+    def chart_date(self, link_id: str) -> str:
+        return self.dates.get(link_id, "")
+
+    def conversions(self, _: str) -> tuple[Conversion, ...]:
+        return self.factors
+
+    def decides(self, _: str, answer: Answer) -> bool:
+        if self.low is None or not isinstance(answer, Quantity) or not answer.comparator:
+            return True
+        return answer.value >= self.low.value if answer.comparator in (">", ">=") else self.raises(_, answer)
+
+    def raises(self, _: str, answer: Answer) -> bool:
+        if self.low is None or not isinstance(answer, Quantity) or answer.unit != self.low.unit:
+            return False
+        return answer.comparator in ("", "<", "<=") and answer.value < self.low.value
+
+
+NO_GUIDANCE = Reader()
+
+
+def found(form: Any, *observations: dict[str, Any], reader: Reader = NO_GUIDANCE, **more: Any) -> ChartValues:
+    return chart_values(posted(*observations, **more), form, reader)
 
 
 def asked(name: str, type_: str, *units: str, **more: Any) -> Question:
@@ -262,7 +295,7 @@ def test_a_question_for_a_number_gets_the_number(form):
 
 
 def test_without_chart_data_nothing_is_found(form):
-    assert chart_values(posted(), form) == ChartValues()
+    assert chart_values(posted(), form, NO_GUIDANCE) == ChartValues()
     assert ChartValues().basis == ()
 
 
@@ -414,3 +447,148 @@ def test_what_gives_no_usable_value_leaves_its_question_unknown(form):
     assert found(form, crp(1, status="preliminary")).unusable == {"crp"}
     assert found(form, crp(1, status="entered-in-error")).unusable == frozenset()
     assert found(form, crp(), crp(1, status="preliminary")).unusable == frozenset()
+
+
+# Which of several values count, with which dates.
+
+LAB = Form(
+    "https://example.org/fhir/Questionnaire/lab|1",
+    {
+        question.link_id: question
+        for question in (
+            asked("salt", "quantity", "mmol/L"),
+            Question("salt-date", "When?", "date", (), 1),
+            Question("salt-moment", "When?", "dateTime", (), 2),
+        )
+    },
+)
+READER = Reader(
+    Quantity(Decimal("3.5"), "mmol/L"),
+    {"salt": "salt-date"},
+    (
+        Conversion("mg/dL", "mmol/L", Fraction("0.5")),
+        Conversion("meq/L", "mmol/L", Fraction("0.25")),
+    ),
+)
+
+
+def salt(value: Any, day: str | None = "2026-01-05", **more: Any) -> dict[str, Any]:
+    unit_, comparator = more.pop("unit", "mmol/L"), more.pop("comparator", None)
+    moment = {} if day is None else {"effectiveDateTime": day}
+    stated = {"effectiveDateTime": None, "id": f"o{value}-{day}", **moment, **more}
+    return observed("salt", **measured(value, unit_, comparator), **stated)
+
+
+def amount(value: Any, comparator: str = "", unit: str = "mmol/L") -> Quantity:
+    return Quantity(Decimal(value), unit, comparator)
+
+
+OLDER, NEWER = "2026-01-05", "2026-02-01"
+
+
+@pytest.mark.parametrize(
+    ("observations", "values", "dates"),
+    [
+        ([salt(4)], (amount(4),), (OLDER,)),
+        ([salt(3), salt(4, NEWER)], (amount(4),), (NEWER,)),
+        ([salt(4), salt(3, NEWER)], (amount(3),), (NEWER,)),
+        ([salt(4), salt(3)], {amount(4), amount(3)}, (OLDER,)),
+        ([salt(4), salt(4, id="again")], (amount(4),), (OLDER,)),
+        ([salt(4, issued=f"{NEWER}T08:00:00Z"), salt(3)], {amount(4), amount(3)}, (OLDER,)),
+        ([salt(4), salt(5, NEWER, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(3), salt(5, NEWER, unit="kg")], (amount(3), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(5, unit="kg", id="same")], (amount(4),), (OLDER,)),
+        ([salt(4, NEWER), salt(5, unit="kg")], (amount(4),), (NEWER,)),
+        ([salt(4), salt(5, NEWER, status="preliminary")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, NEWER, status="preliminary")], (amount(3),), (NEWER,)),
+        ([salt(4), salt(3, NEWER, status="registered")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, NEWER, status="entered-in-error")], (amount(4),), (OLDER,)),
+        ([salt(4), salt(3, NEWER, comparator=">")], (amount(3, ">"), amount(4)), (OLDER, UNREAD)),
+        ([salt(3), salt(3, NEWER, comparator=">")], (amount(3, ">"), amount(3)), (OLDER, UNREAD)),
+        ([salt(3), salt(4, NEWER, comparator=">")], (amount(4, ">"),), (NEWER,)),
+        ([salt(4), salt(3, NEWER, comparator="<")], (amount(3, "<"),), (NEWER,)),
+        ([salt(3, comparator=">"), salt(2, NEWER, comparator=">")], (amount(2, ">"),), (NEWER,)),
+        ([salt(3, comparator=">"), salt(2, NEWER, unit="kg")], (amount(3, ">"), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, None)], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(3), salt(4, None)], (amount(3),), (OLDER,)),
+        ([salt(4, "2026")], (amount(4),), ("2026",)),
+        ([salt(4, f"{OLDER}T23:30:00-05:00")], (amount(4),), (OLDER,)),
+        ([salt(8, unit="mg/dL")], (amount(8, unit="mg/dL"),), (OLDER,)),
+        ([salt(80, unit="mg/L")], (amount(80, unit="mg/L"),), (OLDER,)),
+        ([salt(16, unit="meq/L")], (amount(16, unit="meq/L"),), (OLDER,)),
+    ],
+)
+def test_the_newest_usable_value_counts_and_a_newer_one_that_does_not_decide_takes_back_nothing(
+    observations, values, dates
+):
+    for sent in (observations, observations[::-1]):
+        answers = found(LAB, *sent, reader=READER).answers
+        assert answers["salt-date"] == dates
+        same = set(answers["salt"]) if isinstance(values, set) else answers["salt"]
+        assert same == values
+
+
+def test_a_question_for_a_moment_takes_date_and_time():
+    reader = Reader(dates={"salt": "salt-moment"})
+    moment = "2026-01-05T23:30:00-05:00"
+    assert found(LAB, salt(4, moment), reader=reader).answers["salt-moment"] == (moment,)
+
+
+@pytest.mark.parametrize(
+    "observations",
+    [[salt(4, unit="kg")], [salt(4, status="preliminary")], [salt(4, unit="kg"), salt(3, NEWER, unit="kg")]],
+)
+def test_where_no_value_can_be_used_neither_the_value_nor_its_date_is_known(observations):
+    chart = found(LAB, *observations, reader=READER)
+    assert (chart.answers, chart.unusable) == ({}, {"salt", "salt-date"})
+
+
+def test_of_a_value_without_a_date_only_the_date_is_unknown():
+    chart = found(LAB, salt(3, None), reader=READER)
+    assert (chart.answers, chart.unusable) == ({"salt": (amount(3),)}, {"salt-date"})
+
+
+def test_values_are_printed_as_they_were_sent_and_so_is_what_was_left_out():
+    grams = {"valueQuantity": {"value": Decimal("7.50"), "unit": "drops", "comparator": ">"}}
+    sent = salt(Decimal("3.10"), unit="meq/L"), salt(0, NEWER, id="drops", **grams), salt(5, "2025-01-01")
+    assert found(LAB, *sent, reader=READER).printed == (
+        ChartValue("salt", "3.10", "meq/L", OLDER, ""),
+        ChartValue("salt", "> 7.50", "drops", NEWER, "its unit is not coded in UCUM"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ({"valueBoolean": False}, "false"),
+        ({"valueInteger": 7}, "7"),
+        ({"valueString": "calm"}, "calm"),
+        ({"valueCodeableConcept": {"coding": [{"system": "urn:o", "code": "b", "display": "Bee"}]}}, "Bee"),
+        ({"valueCodeableConcept": {"coding": [{"system": "urn:o", "code": "b"}]}}, "b"),
+        ({"valueCodeableConcept": {"text": "Words", "coding": [{"system": "urn:o", "code": "b"}]}}, "Words"),
+        ({"dataAbsentReason": {"text": "lost"}}, ""),
+    ],
+)
+def test_a_value_of_any_type_is_printed(said, value):
+    (printed,) = found(EVERY_TYPE, observed("one", **said)).printed
+    assert (printed.link_id, printed.value, printed.unit) == ("one", value, "")
+
+
+@pytest.mark.parametrize(("day", "late"), [("2026-01-06", False), ("2026-01-07", True), ("2027", True)])
+def test_a_value_from_after_the_response_is_refused(day, late):
+    problems = found(LAB, salt(4, day), reader=READER, authored="2026-01-05T08:00:00Z").problems
+    assert [problem.kind for problem in problems] == ["date-after-authored"] * late
+    assert all(problem.severity == "error" for problem in problems)
+    undated = Reader(READER.low)
+    assert found(LAB, salt(4, day), reader=undated, authored="2026-01-05T08:00:00Z").problems == ()
+    void = salt(4, day, status="entered-in-error")
+    kinds = [problem.kind for problem in found(LAB, void, reader=READER, authored="2026-01-05").problems]
+    assert kinds == ["chart-ignored"]
+
+
+def test_a_value_beside_an_answer_brings_its_date_only_where_it_is_worse():
+    given = {"salt": (amount(4),)}
+    for value, beside in ((4, {"salt"}), (3, {"salt", "salt-date"})):
+        chart = found(LAB, salt(value), reader=READER)
+        assert chart.beside(given, READER).keys() == beside
+        assert chart.beside({}, READER) == chart.answers
