@@ -171,8 +171,6 @@ class AnswerTable(dict[Answer, int]):
         """The question, or those that it is derived from, in masks of questions."""
         self.unanswered = union(sets for _, sets in tests) << 1
         """What is possible while the question is open."""
-        self.unsure = frozenset(unsure_codings(question, written.words))
-        """The options that mean not sure."""
         self._meanings = tuple(_meaning(tests, test) for test in numbers)
         self._answered = union(bit for test, bit in numbers.items() if isinstance(test, Answered))
         self._tests = union(numbers.values())
@@ -183,6 +181,11 @@ class AnswerTable(dict[Answer, int]):
         units = {PLAIN, *question.units, *(unit for cut in self._cuts for _, unit in cut.parameters)}
         self.verdicts = _by_answer(question, numbers, self._answered, written.words)
         """What each option (or true and false) answers."""
+        unsure = unsure_codings(question, written.words)
+        self.unsure = frozenset(
+            answer for answer, verdict in self.verdicts.items() if answer in unsure or verdict.undecided
+        )
+        """The options that mean not sure, or leave a test undecided."""
         super().__init__((answer, self.mask_of(verdict)) for answer, verdict in self.verdicts.items())
         self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
 

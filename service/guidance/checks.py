@@ -33,7 +33,7 @@ from service.guidance.options import CHOICES, DATES, NUMBERS, codings_of, units_
 from service.guidance.quantities import quantity_faults, questions_of
 from service.guidance.schema import fault_line
 from service.guidance.scores import score_faults
-from service.guidance.step_checks import step_faults
+from service.guidance.steps import step_faults
 
 
 class Checked:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import chain
 
 from service.datatypes.form import Form, Question
-from service.guidance.answer_tables import AnswerTable, AnswerTables
+from service.guidance.answer_tables import AnswerTable, AnswerTables, Verdict
 from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
 from service.guidance.checks import Checked
 from service.guidance.conditions import Answered, AtLevel, AtTier, Is, Measured, links_of
@@ -27,7 +27,7 @@ from service.guidance.model import (
 from service.guidance.options import DATES
 from service.guidance.quantities import questions_of, sources_of
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally
-from service.guidance.score_tables import score_table
+from service.guidance.score_tables import ScoreTable, score_table
 from service.guidance.scores import links_of_score
 from service.guidance.tables import (
     COUNT_BITS,
@@ -45,6 +45,7 @@ from service.guidance.tables import (
     RuleBlock,
     RuleTable,
     Support,
+    WorseTable,
 )
 
 
@@ -81,24 +82,12 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         rechecks=tuple(_recheck_table(written, tier) for tier in written.tiers),
         block=block,
         outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
-        contradictions=tuple(
-            _contradiction(source, contradiction, node)
-            for contradiction, node in zip(written.contradictions, graph.contradictions, strict=True)
-        ),
+        contradictions=_contradictions(source, tables),
         findings={name: 2 * node for name, node in graph.findings.items()},
         comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
         advice=_advice_table(source),
         ladders=_ladders(source),
-        scores=tuple(
-            score_table(
-                score,
-                checked,
-                tests=[(atom.test, source.closure[node]) for node, atom in source.atoms()],
-                nodes=graph.points[score.name],
-                reads=source.questions(source.items[score.name]),
-            )
-            for score in written.scores
-        ),
+        scores=_score_tables(source, checked),
         support=_support(source),
     )
 
@@ -203,6 +192,20 @@ def _dates_read(source: _Source, tables: Mapping[str, AnswerTable]) -> DatesRead
 def _is_plain(question: Question | None) -> bool:
     """Whether the answers of a question are plain numbers in a unit that the form names."""
     return question is not None and question.type in ("integer", "decimal")
+
+
+def _score_tables(source: _Source, checked: Checked) -> tuple[ScoreTable, ...]:
+    tests = [(atom.test, source.closure[node]) for node, atom in source.atoms()]
+    return tuple(
+        score_table(
+            score,
+            checked,
+            tests=tests,
+            nodes=source.graph.points[score.name],
+            reads=source.questions(source.items[score.name]),
+        )
+        for score in source.written.scores
+    )
 
 
 # Advice: the bit that shows each piece, and the bits that it reads off the result.
@@ -359,18 +362,42 @@ def _counts(word: str) -> int:
 # The rules of the tier and of every outcome, and the contradictions.
 
 
-def _worse(source: _Source) -> int:
-    """Returns the *certain* bits of the atoms that make a rule of the tier hold and never prevent it."""
-    graph, worse = source.graph, 0
-    waiting = [graph.rules[rule.name] for rule in source.written.rules if rule.tier]
+def _worse(source: _Source) -> WorseTable:
+    """Returns what answers that do not fit may change."""
+    written, nodes = source.written, source.graph.rules
+    overlays = {tier.code for tier in written.tiers if tier.overlay}
+    alarms = {nodes[rule.name]: _alarms(rule, written) for rule in written.rules}
+    alarming = [node for node, does in alarms.items() if does]
+    return WorseTable(
+        atoms=certain(_affirming(source.graph, alarming)),
+        alarming=both(certain(alarming)),
+        calming=both(certain(node for node, does in alarms.items() if does is False)),
+        overlay=both(certain(nodes[rule.name] for rule in written.rules if rule.tier in overlays)),
+    )
+
+
+def _alarms(rule: Rule, written: Written) -> bool | None:
+    """Whether a rule leads to a tier, or to a level worse than otherwise; None where that is not said."""
+    if rule.tier:
+        return True
+    outcome = next(outcome for outcome in written.outcomes if outcome.code == rule.outcome)
+    (otherwise,) = [
+        other.level for other in written.rules if other.outcome == rule.outcome and other.when is None
+    ]
+    above = outcome.levels.index(rule.level) - outcome.levels.index(otherwise)
+    return {"higher": above > 0, "lower": above < 0}.get(outcome.worse)
+
+
+def _affirming(graph: Graph, roots: Iterable[int]) -> Iterator[int]:
+    """Yields the atoms that make one of these nodes hold and never prevent it."""
+    waiting = [*roots]
     while waiting:
         index = waiting.pop()
         node = graph.nodes[index]
         if node.word == "atom":
-            worse |= 1 << 2 * index
+            yield index
         elif node.word not in ("none", "unless"):
             waiting.extend(node.parts)
-    return worse
 
 
 def _rule_block(source: _Source) -> RuleBlock:
@@ -464,8 +491,17 @@ def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:
     )
 
 
-def _contradiction(source: _Source, contradiction: Contradiction, node: int) -> ContradictionTable:
+def _contradictions(source: _Source, tables: Mapping[str, AnswerTable]) -> tuple[ContradictionTable, ...]:
+    pairs = zip(source.written.contradictions, source.graph.contradictions, strict=True)
+    return tuple(_contradiction(source, contradiction, node, tables) for contradiction, node in pairs)
+
+
+def _contradiction(
+    source: _Source, contradiction: Contradiction, node: int, tables: Mapping[str, AnswerTable]
+) -> ContradictionTable:
     graph = source.graph
+    worse = [graph.findings[name] for name in contradiction.worse]
+    unsure = [graph.unsure[name] for name in contradiction.worse if name in graph.unsure]
     parts = graph.nodes[node].parts
     atoms = [graph.nodes[part].atom for part in parts]
     tests = [atom.test for atom in atoms if atom is not None]
@@ -474,6 +510,18 @@ def _contradiction(source: _Source, contradiction: Contradiction, node: int) -> 
         node=node,
         parts=parts,
         all=certain(parts) << 1,
-        sets=union(source.closure[graph.findings[name]] for name in contradiction.worse),
+        sets=union(source.closure[finding] for finding in worse),
+        doubts=both(union(source.closure[node] for node in unsure)) | _doubts(source, worse, tables),
         reads=source.questions(link_id for test in tests for link_id in links_of(test, {})),
     )
+
+
+def _doubts(source: _Source, findings: list[int], tables: Mapping[str, AnswerTable]) -> int:
+    """Returns the bits of an answer that leaves undecided whatever makes these findings present."""
+    doubts = union(source.closure[finding] for finding in findings) << 1
+    for index in _affirming(source.graph, findings):
+        atom = source.graph.nodes[index].atom
+        if atom is not None and isinstance(atom.test, Is | Answered | Measured):
+            table = tables[atom.test.link_id]
+            doubts |= table.mask_of(Verdict(0, table.numbers[atom.test]))
+    return doubts

@@ -114,15 +114,23 @@ def _firings(compiled: Compiled, state: State, fired: int, redirected: Redirecte
     found = Reasons(compiled, state).of_block(compiled.block.start, fired) if fired else {}
     sureness = Sureness(compiled, state)
     firings = []
-    for position, mask in found.items():
+    for position, reasons in found.items():
         table = rules[position >> 1]
+        is_doubted = not reasons and compiled.worse.overlay >> 2 * table.node & 1 != 0
+        mask = _unfit(compiled, state) if is_doubted else reasons
         firing = table.unprompted
         if mask:
             names = compiled.single.get(mask) or chosen(compiled.questions, mask)
-            unsure = sureness.lacks(table.node, names)
+            unsure = is_doubted or sureness.lacks(table.node, names)
             firing = Fired(table.rule, names, firing.days, firing.to, unsure)
         firings.append(replace(firing, to=redirected[position]) if position in redirected else firing)
     return firings
+
+
+def _unfit(compiled: Compiled, state: State) -> int:
+    """Returns the questions of what does not fit, as a mask: a safety step counts it as a not sure."""
+    doubted = union([table.reads for table in state.holds])
+    return doubted | union([compiled.bit_of[link_id] for link_id in state.counted])
 
 
 # When, and for whom: every rule of the tier has a latest date and an addressee of its own.

@@ -174,6 +174,18 @@ class Factor(Strict[Fraction]):
         return Fraction(str(value))
 
 
+class ParameterName(Strict[str]):
+    """`{parameter: name}`; loads to the name."""
+
+    expected = "expected {parameter: name}; every number is a parameter of guidance.yaml"
+
+    def _takes(self, value: Any) -> bool:
+        return isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
+
+    def _read(self, value: Any) -> str:
+        return str(value["parameter"])
+
+
 class Choice(Strict[str]):
     """One of the words that are listed; the message lists them."""
 

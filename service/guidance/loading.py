@@ -76,12 +76,12 @@ class Guidance:
         return not verdict.undecided | verdict.unread
 
     def raises(self, link_id: str, answer: Answer) -> bool:
-        """Whether an answer makes something hold by which a rule raises the tier."""
+        """Whether an answer makes something hold by which a rule raises the tier, or makes a level worse."""
         table = self.compiled.answers.by_link.get(link_id)
         if table is None:
             return False
         present = Verdict(table.verdict((answer,)).present)
-        return bool(table.mask_of(present) & self.compiled.worse)
+        return bool(table.mask_of(present) & self.compiled.worse.atoms)
 
     def evaluate(self, answers: Answers) -> Result:
         """Returns what the guidance makes of the answers; the same answers give an equal result."""

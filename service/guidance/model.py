@@ -194,6 +194,7 @@ class Outcome:
         levels: the codes of its levels, lowest first; the position of a level is its rank.
         listed_from: the level from which a report names the outcome; empty where it always does.
         lowest_listed: the rank of that level.
+        worse: which of its levels are the worse news, `higher` or `lower`; empty where that is not said.
     """
 
     code: str
@@ -204,6 +205,7 @@ class Outcome:
     says: Says
     origin: Origin
     sources: tuple[str, ...]
+    worse: str = ""
 
     lowest_listed: int = field(init=False, repr=False, compare=False)
 

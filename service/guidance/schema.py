@@ -25,6 +25,7 @@ from service.guidance.fields import (
     Name,
     NumberOrSwitch,
     OnlyTrue,
+    ParameterName,
     Part,
     Shape,
     Sourced,
@@ -49,8 +50,6 @@ from service.guidance.model import (
     Outcome,
     Parameter,
     Promise,
-    Recheck,
-    Redirect,
     Row,
     Rule,
     Says,
@@ -61,6 +60,7 @@ from service.guidance.model import (
 )
 from service.guidance.quantities import ChartShape, DerivedShape
 from service.guidance.scores import ScoreShape, with_band_rules
+from service.guidance.steps import RecheckShape, RedirectShape
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
@@ -76,18 +76,6 @@ class Worded(Shape):
     def _says_something(self, data: Mapping[str, Any], **_: Any) -> None:
         if not data["patient"] and not data["clinician"]:
             raise ValidationError("expected words for the patient, the clinician or both", "patient")
-
-
-class ParameterName(Strict[str]):
-    """`{parameter: name}`; loads to the name."""
-
-    expected = "expected {parameter: name}; every number is a parameter of guidance.yaml"
-
-    def _takes(self, value: Any) -> bool:
-        return isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
-
-    def _read(self, value: Any) -> str:
-        return str(value["parameter"])
 
 
 class SaysShape(Worded):
@@ -366,16 +354,6 @@ class AddresseeShape(ReadersShape):
     """Words for whom a step or a reason is."""
 
 
-class RecheckShape(Shape):
-    """When to look again."""
-
-    makes = Recheck
-
-    answer = Word(required=True)
-    until = ParameterName(required=True)
-    otherwise = ParameterName(required=True, data_key="else")
-
-
 class TierShape(Saying, Sourced):
     """One step of the triage ladder; its rank is its position in the list."""
 
@@ -402,17 +380,6 @@ class AnswerWordsShape(Shape):
     after = Text(load_default="")
 
 
-class RedirectShape(Shape):
-    """A condition under which a step is for another addressee."""
-
-    makes = Redirect
-
-    name = Name(required=True, data_key="redirect")
-    when = ConditionField(required=True)
-    tier = Name(required=True)
-    to = Name(required=True)
-
-
 class ListedField(Strict[str]):
     """`always`, or `{from: level}`; loads to the level's name, empty for always."""
 
@@ -437,6 +404,7 @@ class OutcomeShape(Saying, Sourced):
     codes = Part(CodingShape, many=True, load_default=())
     levels = ListOf(Name(), required=True)
     listed_from = ListedField(required=True, data_key="listed")
+    worse = Choice("higher", "lower", load_default="")
     patient = Text(required=True)
     clinician = Text(required=True)
 

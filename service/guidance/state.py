@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from service.datatypes.answers import Answers, AnswersByLink
-from service.guidance.answer_tables import Contribution
+from service.guidance.answer_tables import Contribution, Verdict
 from service.guidance.bits import both, positions, run, union
 from service.guidance.days import DatesRead
 from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
+
+Contradictions = tuple[ContradictionTable, ...]
 
 
 class State(NamedTuple):
@@ -34,8 +36,8 @@ class State(NamedTuple):
     open: int
     contributions: list[Contribution]
     totals: tuple[Total, ...]
-    holds: tuple[ContradictionTable, ...]
-    possible: tuple[ContradictionTable, ...]
+    holds: Contradictions
+    possible: Contradictions
     judged: int
     counted: tuple[str, ...]
     unanswered: int
@@ -48,20 +50,46 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     if dates.links:
         answers = _in_days(dates, answers)
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
-    closed = answers.closed
-    if dates.derived:
-        given, closed = dates.derive(given, closed)
+    given, closed = dates.derive(given, answers.closed) if dates.derived else (given, answers.closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
-    worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
-    contributions += worse.values()
     unanswered, open_ = _unanswered(compiled, given, closed)
-    bits = unanswered
+    asked = unanswered
     for mask, _ in contributions:
-        bits |= mask
-    asked = bits
+        asked |= mask
     totals, added = _totals(compiled, given, closed, asked)
-    for mask, _ in added:
-        bits |= mask
+    fitting = asked | union([mask for mask, _ in added])
+    worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}
+    bits = fitting | union([mask for mask, _ in worse.values()])
+    judged, holds, possible = _judged(compiled, answers, given, bits)
+    if worse or holds or possible:
+        forced = _worse(holds, possible)
+        if compiled.add:  # points of what is forced are added too
+            totals, added = _totals(compiled, given, closed, asked | forced)
+        bits = asked | union([mask for mask, _ in (*added, *worse.values())]) | forced
+        doubts = _doubts(compiled, answers, worse, holds, possible)
+        bits = _never_better(compiled, fitting, fitting | doubts, bits)
+    else:
+        bits = run(compiled.derive, bits)
+    others = [*worse.values(), *added]
+    return State(
+        bits=bits,
+        given=given,
+        open=open_,
+        contributions=contributions + others,
+        totals=totals,
+        holds=holds,
+        possible=possible,
+        judged=judged,
+        counted=tuple(worse),
+        unanswered=unanswered,
+        others=others,
+    )
+
+
+def _judged(
+    compiled: Compiled, answers: Answers, given: AnswersByLink, bits: int
+) -> tuple[int, Contradictions, Contradictions]:
+    """Returns the bits with which contradictions are judged, those that hold, and those that still could."""
     judged = _with_ignored(compiled, bits, given, answers.ignored) if answers.ignored else bits
     judged = run(compiled.detect, judged)
     holds: list[ContradictionTable] = []
@@ -70,27 +98,43 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
         if judged & table.all == table.all:
             certain = table.all >> 1
             (holds if judged & certain == certain else possible).append(table)
-    if holds or possible:
-        forced = _worse(holds, possible)
-        if compiled.add:  # points of what is forced are added too
-            totals, added = _totals(compiled, given, closed, asked | forced)
-            bits = asked | union(mask for mask, _ in added)
-        bits |= forced
-    bits = run(compiled.derive, bits)
-    contributions += added
-    return State(
-        bits=bits,
-        given=given,
-        open=open_,
-        contributions=contributions,
-        totals=totals,
-        holds=tuple(holds),
-        possible=tuple(possible),
-        judged=judged,
-        counted=tuple(worse),
-        unanswered=unanswered,
-        others=[*worse.values(), *added],
-    )
+    return judged, tuple(holds), tuple(possible)
+
+
+def _never_better(compiled: Compiled, fitting: int, doubted: int, worse: int) -> int:
+    """Returns every bit that follows, where what does not fit makes no result better.
+
+    A rule that alarms holds with or without it, one that calms only with and without. For a safety step it
+    counts as a not sure.
+
+    Args:
+        fitting: the bits without the answers that do not fit, and without contradictions.
+        doubted: the bits where they count as a not sure.
+        worse: the bits where they count as what is worse.
+    """
+    without, worst = run(compiled.derive, fitting), run(compiled.derive, worse)
+    bits = (worst | without & compiled.worse.alarming) & (without | ~compiled.worse.calming)
+    if compiled.worse.overlay:
+        unsure = (without | run(compiled.derive, doubted)) & compiled.worse.overlay
+        bits = bits & ~compiled.worse.overlay | unsure
+    return bits
+
+
+def _doubts(
+    compiled: Compiled,
+    answers: Answers,
+    worse: Iterable[str],
+    holds: Contradictions,
+    possible: Contradictions,
+) -> int:
+    """Returns the bits that what does not fit sets where it counts as a not sure."""
+    doubts = union([table.doubts for table in holds])
+    doubts |= union([table.doubts for table in possible]) & compiled.support.certain << 1
+    for link_id in worse:
+        table = compiled.answers.by_link[link_id]
+        values = answers.ignored.get(link_id) or answers.chart[link_id]
+        doubts |= table.mask_of(Verdict(0, table.verdict(values).present))
+    return doubts
 
 
 def bits_if_sure(compiled: Compiled, state: State) -> int:
@@ -134,14 +178,14 @@ def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contributi
         if table is None or answers.given.get(link_id) == values:
             continue
         before = table.of(answers.given.get(link_id, ()))
-        worse = table.of(values) & compiled.worse & ~before
+        worse = table.of(values) & compiled.worse.atoms & ~before
         if worse:
             sets = union(compiled.closure[position >> 1] for position in positions(worse))
             found[link_id] = both(sets), table.bit
     return found
 
 
-def _worse(holds: Iterable[ContradictionTable], possible: Iterable[ContradictionTable]) -> int:
+def _worse(holds: Contradictions, possible: Contradictions) -> int:
     """Returns the bits of findings that contradictions force, or may still force."""
     bits = 0
     for table in holds:

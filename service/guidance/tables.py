@@ -117,6 +117,7 @@ class ContradictionTable:
         parts: the nodes of what contradicts.
         all: their *possible* bits; it is possible while all of them are set.
         reads: the answers that it reads directly, as a mask of questions.
+        doubts: the bits that it sets where it counts as a not sure about its worse findings.
     """
 
     contradiction: Contradiction
@@ -125,6 +126,24 @@ class ContradictionTable:
     all: int
     sets: int
     reads: int
+    doubts: int
+
+
+class WorseTable(NamedTuple):
+    """What answers that do not fit the others may change: a result only gets worse by them.
+
+    Args:
+        atoms: the *certain* bits of the atoms by which answers make a rule hold that alarms.
+        alarming: both bits of the rules that make a result worse: of the tier, and for a level worse than
+            otherwise.
+        calming: both bits of the other rules of outcomes that say which of their levels are worse.
+        overlay: both bits of the rules of a safety step.
+    """
+
+    atoms: int
+    alarming: int
+    calming: int
+    overlay: int
 
 
 COUNT_BITS = 16
@@ -240,7 +259,7 @@ class Compiled:
         enabled_by: by place, the questions whose answers decide whether this one is asked.
         conditional: the questions for which there are such questions.
         always: bits of conditions that hold for every response.
-        worse: the *certain* bits of the atoms by which answers make a rule of the tier hold.
+        worse: what answers that do not fit may change.
         closure: by node, the *certain* bits that its own bit sets.
         unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
@@ -259,7 +278,7 @@ class Compiled:
     enabled_by: tuple[int, ...]
     conditional: int
     always: int
-    worse: int
+    worse: WorseTable
     closure: tuple[int, ...]
     unfit: Mapping[str, Contradiction]
     ignored_bits: int

@@ -6,6 +6,7 @@ against the naive evaluator, a fault in the guidance shows here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import z3
@@ -30,6 +31,14 @@ TRUE, FALSE = z3.BoolVal(val=True), z3.BoolVal(val=False)
 PRESENT, UNKNOWN, ABSENT = Value(TRUE, TRUE), Value(FALSE, TRUE), Value(FALSE, FALSE)
 
 
+class _World(NamedTuple):
+    """The values of all nodes, and what contradictions force findings to be; empty: as if none held."""
+
+    name: str
+    forces: Mapping[int, Value]
+    values: list[Value]
+
+
 class Encoding:
     """The guidance as formulas over every possible response.
 
@@ -51,29 +60,71 @@ class Encoding:
         sums = {name: total_of(table, self.spaces) for name, table in self.scores.items()}
         self.totals = {name: found.ends for name, found in sums.items()}
         self.solver.add(*[rule for found in sums.values() for rule in found.rules])
-        self.forces: dict[int, Value] = {}
-        unforced: list[Value] = []
-        for index in range(len(self.nodes)):
-            unforced.append(self._value(index, unforced))
-        self.forces = self._forces(unforced)
-        self.values: list[Value] = []
-        for index in range(len(self.nodes)):
-            self.values.append(self._named(index, self._value(index, self.values)))
+        fitting = _World("fitting", {}, [])
+        self._fill(fitting)
+        doubted = _World("doubted", self._doubts(fitting.values), [])
+        self._fill(doubted)
+        worse = _World("worse", self._forces(fitting.values), [])
+        self._fill(worse)
+        self.worlds = fitting, doubted, worse
+        self.values = self._mixed(*self.worlds)
 
-    def with_finding(self, finding: int, value: Value) -> list[Value]:
-        """Returns the value of every node, had the finding at this node that value whatever the answers."""
-        values = [*self.values]
-        values[finding] = value
-        changed = {finding}
-        for index in range(finding + 1, len(self.nodes)):
-            if not changed.isdisjoint(self.nodes[index].parts):
-                values[index] = self._value(index, values)
-                changed.add(index)
+    def with_finding(self, name: str, value: Value) -> list[Value]:
+        """Returns the value of every node, had the finding that value whatever the answers.
+
+        UNKNOWN stands for a finding that somebody is unsure about.
+        """
+        graph = self.guidance.graph
+        given = {graph.findings[name]: value}
+        if self.may_be_unsure(name) and name in graph.unsure:
+            given[graph.unsure[name]] = PRESENT if value is UNKNOWN else ABSENT
+        return self._mixed(*[self._changed(world, given) for world in self.worlds])
+
+    def may_be_unsure(self, name: str) -> bool:
+        """Whether an answer can leave the finding undecided."""
+        unsure = self.guidance.graph.unsure.get(name)
+        if unsure is not None:
+            return self.nodes[unsure].word != "never"
+        return not any(
+            finding.unsure_present for finding in self.guidance.written.findings if finding.name == name
+        )
+
+    def _fill(self, world: _World) -> None:
+        """Adds the value of every node, under short names, so that formulas that use it stay small."""
+        for index in range(len(self.nodes)):
+            value = self._value(index, world)
+            names = [f"{word} {index} {world.name}" for word in ("present", "possible")]
+            named = Value(*map(z3.Bool, names))
+            self.solver.add(named.present == value.present, named.possible == value.possible)
+            world.values.append(named)
+
+    def _changed(self, world: _World, given: Mapping[int, Value]) -> _World:
+        """Returns the world had these nodes the values that are given."""
+        changed = _World(world.name, world.forces, [*world.values])
+        touched = set(given)
+        for index in range(min(given), len(self.nodes)):
+            if index in given:
+                changed.values[index] = given[index]
+            elif not touched.isdisjoint(self.nodes[index].parts):
+                changed.values[index] = self._value(index, changed)
+                touched.add(index)
+        return changed
+
+    def _mixed(self, fitting: _World, doubted: _World, worse: _World) -> list[Value]:
+        """Returns the values that count: a rule that alarms holds in one world, one that calms in both.
+
+        For a safety step what does not fit counts as a not sure.
+        """
+        values, compiled = [*worse.values], self.guidance.compiled
+        for node in self.guidance.graph.rules.values():
+            is_overlay = compiled.worse.overlay >> 2 * node & 1
+            pair = fitting.values[node], (doubted if is_overlay else worse).values[node]
+            values[node] = _both(*pair) if compiled.worse.calming >> 2 * node & 1 else _either(*pair)
         return values
 
-    def _value(self, index: int, values: list[Value]) -> Value:
-        value = self._derived(self.nodes[index], index, values)
-        return _either(value, self.forces[index]) if index in self.forces else value
+    def _value(self, index: int, world: _World) -> Value:
+        value = self._derived(self.nodes[index], index, world.values)
+        return _either(value, world.forces[index]) if index in world.forces else value
 
     def _derived(self, node: Node, index: int, values: list[Value]) -> Value:
         if node.atom is not None or not node.parts:
@@ -122,6 +173,20 @@ class Encoding:
             high += reached if points > 0 else certain
         return low, high
 
+    def _doubts(self, unforced: list[Value]) -> dict[int, Value]:
+        """Returns by atom what contradictions make of it where they count as a not sure."""
+        graph, doubts = self.guidance.graph, dict[int, Value]()
+        own = {*graph.unsure.values(), *graph.findings.values()}
+        own.update(index for index, node in enumerate(self.nodes) if node.atom is not None)
+        for table in self.guidance.compiled.contradictions:
+            holds = unforced[table.node]
+            for index in own:
+                bits = table.doubts >> 2 * index & 3
+                if bits:
+                    value = holds if bits & 1 else Value(FALSE, holds.possible)
+                    doubts[index] = _either(doubts.get(index, ABSENT), value)
+        return doubts
+
     def _forces(self, unforced: list[Value]) -> dict[int, Value]:
         """Returns by finding what contradictions force it to be."""
         forces: dict[int, Value] = {}
@@ -132,15 +197,13 @@ class Encoding:
                 forces[finding] = _either(forces.get(finding, ABSENT), unforced[node])
         return forces
 
-    def _named(self, index: int, value: Value) -> Value:
-        """Returns the same value under short names, so that formulas that use it stay small."""
-        named = Value(z3.Bool(f"present {index}"), z3.Bool(f"possible {index}"))
-        self.solver.add(named.present == value.present, named.possible == value.possible)
-        return named
-
 
 def _either(first: Value, second: Value) -> Value:
     return Value(z3.Or(first.present, second.present), z3.Or(first.possible, second.possible))
+
+
+def _both(first: Value, second: Value) -> Value:
+    return Value(z3.And(first.present, second.present), z3.And(first.possible, second.possible))
 
 
 def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:

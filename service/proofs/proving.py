@@ -9,7 +9,7 @@ import z3
 
 from service.guidance import Guidance
 from service.guidance.conditions import AskedWhen
-from service.guidance.model import Outcome, Promise
+from service.guidance.model import Outcome, Promise, Rule
 from service.proofs.encoding import ABSENT, FALSE, PRESENT, TRUE, UNKNOWN, Encoding, Value
 
 
@@ -105,6 +105,8 @@ class _DateEnds:
 
     def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
         written = encoding.guidance.written
+        self.ranks = {tier.code: tier.rank for tier in written.tiers}
+        self.tiers = {rule.name: rule.tier for rule in written.rules}
         self.nodes = encoding.guidance.graph.rules
         self.values = values
         self.days = {
@@ -118,6 +120,18 @@ class _DateEnds:
         for day in sorted(set(self.days.values())):
             for end in (0, 1):
                 yield self._by(day, end), other._by(day, end)
+
+    def decided_by(self, rule: Rule, rank: int) -> z3.BoolRef:
+        """Whether no rule that holds is earlier, or as early and of a higher tier."""
+        if rule.name not in self.days:
+            return FALSE
+        own = self.days[rule.name], -rank
+        before = [
+            self.values[self.nodes[name]].present
+            for name, days in self.days.items()
+            if (days, -self.ranks[self.tiers[name]]) < own
+        ]
+        return z3.Not(z3.Or(before))
 
     def _by(self, day: int, end: int) -> z3.BoolRef:
         return z3.Or([self.values[self.nodes[name]][end] for name, days in self.days.items() if days <= day])
@@ -186,7 +200,7 @@ def _about_a_tier(encoding: Encoding, promise: Promise) -> Proof:
 def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iterator[Proof]:
     """Yields for each finding: once absent, its presence would lower neither end of the tier."""
     for finding, node in _findings_of(encoding, kinds):
-        changed = encoding.with_finding(node, PRESENT)
+        changed = encoding.with_finding(finding, PRESENT)
         without = _cancelled_by(encoding, finding)
         before, after = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
         lowered = [z3.And(reached, z3.Not(kept)) for reached, kept in before.beside(after)]
@@ -199,9 +213,11 @@ def _never_later(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
     for finding, node in _findings_of(encoding, promise.kinds):
         without = _cancelled_by(encoding, finding)
         real = encoding.values[node]
-        steps = (z3.Not(real.possible), UNKNOWN), (z3.Not(real.present), PRESENT)
+        steps = [(z3.Not(real.present), PRESENT)]
+        if encoding.may_be_unsure(finding):
+            steps.append((z3.Not(real.possible), UNKNOWN))
         broken = [
-            z3.And(before, z3.Or(_worsened(encoding, encoding.with_finding(node, after), without)))
+            z3.And(before, z3.Or(_worsened(encoding, encoding.with_finding(finding, after), without)))
             for before, after in steps
         ]
         words = f"{promise.name}: {finding}, unsure or present, neither lowers the tier nor makes it later"
@@ -218,9 +234,9 @@ def _worsened(encoding: Encoding, changed: list[Value], without: Collection[str]
 
 def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
     """Yields for each finding: present or absent, the tier is the same at both ends."""
-    for finding, node in _findings_of(encoding, promise.kinds):
-        present = _TierEnds(encoding, encoding.with_finding(node, PRESENT))
-        absent = _TierEnds(encoding, encoding.with_finding(node, ABSENT))
+    for finding, _ in _findings_of(encoding, promise.kinds):
+        present = _TierEnds(encoding, encoding.with_finding(finding, PRESENT))
+        absent = _TierEnds(encoding, encoding.with_finding(finding, ABSENT))
         differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
         yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
 
@@ -236,14 +252,15 @@ def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[s
             yield finding.name, encoding.guidance.graph.findings[finding.name]
 
 
-# Reach: some complete response ends at every tier and level, and no rule is always overruled.
+# Reach: some complete response ends at every tier and level, and no rule is always overruled. A rule that
+# never decides the tier may still be the one with the earliest date.
 #
 # The lowest tier is where a response stands when nothing holds; it may be one that is not complete.
 
 
 def _reach_proofs(encoding: Encoding) -> Iterator[Proof]:
     """Yields the proofs for tiers, for rules of the tier, and for the rules and levels of outcomes."""
-    ends = _TierEnds(encoding, encoding.values)
+    ends, dates = _TierEnds(encoding, encoding.values), _DateEnds(encoding, encoding.values)
     written = encoding.guidance.written
     lowest = z3.Not(ends.at_least(1))
     yield _possible(encoding, f"the tier {written.tiers[0].code} can be reached", lowest, complete=False)
@@ -252,8 +269,10 @@ def _reach_proofs(encoding: Encoding) -> Iterator[Proof]:
     for rule in written.rules:
         if rule.tier:
             holds = encoding.values[encoding.guidance.graph.rules[rule.name]].present
-            decides = z3.And(holds, z3.Not(ends.at_least(ends.ranks[rule.tier] + 1)))
-            yield _possible(encoding, f"the rule {rule.name} can decide the tier", decides)
+            rank = ends.ranks[rule.tier]
+            decides = z3.Or(z3.Not(ends.at_least(rank + 1)), dates.decided_by(rule, rank))
+            words = "tier" if dates.days.get(rule.name) is None else "tier or the date"
+            yield _possible(encoding, f"the rule {rule.name} can decide the {words}", z3.And(holds, decides))
     for outcome in written.outcomes:
         yield from _outcome(encoding, outcome)
 

@@ -4,15 +4,17 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import dated_headache
 import headache
 import pytest
 from examples import examples
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference_evaluator import Reference
 
 from service.datatypes.answers import Answer, Answers, Quantity
 from service.guidance import Guidance
+from service.guidance.result import Result
 
 WORDS = {True: "present", False: "absent", None: "unknown"}
 
@@ -43,6 +45,9 @@ def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answ
         assert ends == reference.level(risk.outcome.code)
     assert dict(result.findings) == {name: WORDS[reference.finding(name)] for name in result.findings}
     assert sorted(fired.rule.name for fired in result.fired) == sorted(reference.fired())
+    assert (result.due and result.due.days) == reference.due()
+    assert (result.step_due and result.step_due.days) == reference.due(tier=codes[result.tier.at_least])
+    assert result.date_settled == (result.tier.settled and reference.due() == reference.due(possible=True))
     assert [contradiction.name for contradiction in result.contradictions] == reference.contradictions()
     assert [advice.name for advice in result.advice] == reference.advice()
     (total,) = result.totals
@@ -57,9 +62,12 @@ def test_every_part_of_the_result_is_what_the_naive_evaluator_says(answers: Answ
 def test_every_completion_lands_inside_the_interval(answers: Answers, chance: random.Random) -> None:
     guidance, _ = _loaded()
     before = guidance.evaluate(answers)
+    earliest = soonest(answers)
     for _ in range(5):
         after = guidance.evaluate(completed(answers, chance))
         assert before.tier.at_least <= after.tier.at_least <= after.tier.at_most <= before.tier.at_most
+        assert earliest <= days_of(after) <= days_of(before)
+        assert not before.date_settled or days_of(after) == days_of(before)
         for outer, inner in zip(before.risks, after.risks, strict=True):
             assert outer.level.at_least <= inner.level.at_least <= inner.level.at_most <= outer.level.at_most
         for outer, inner in zip(before.totals, after.totals, strict=True):
@@ -76,11 +84,42 @@ def test_only_open_questions_that_are_listed_can_move_the_result(
 ) -> None:
     guidance, _ = _loaded()
     before = guidance.evaluate(answers)
+    assume(not before.tiers[before.tier.at_least].overlay)
     listed = {question.link_id for question in before.open}
     others = {link_id for link_id in headache.VALUES if link_id not in listed}
     after = guidance.evaluate(completed(answers, chance, others))
     assert after.tier == before.tier
+    assert days_of(after) == days_of(before)
     assert [risk.level for risk in after.risks] == [risk.level for risk in before.risks]
+
+
+@examples(120)
+@given(responses(), st.randoms(use_true_random=False))
+def test_at_a_safety_step_only_open_questions_that_are_listed_can_move_the_step(
+    answers: Answers, chance: random.Random
+) -> None:
+    guidance, _ = _loaded()
+    before = guidance.evaluate(answers)
+    assume(before.tiers[before.tier.at_least].overlay)
+    listed = {question.link_id for question in before.open}
+    others = {link_id for link_id in headache.VALUES if link_id not in listed}
+    after = guidance.evaluate(completed(answers, chance, others))
+    assert (after.tier, days_of(after)) == (before.tier, days_of(before))
+
+
+def days_of(result: Result) -> float:
+    """The date of a result; none is later than any."""
+    return result.due.days if result.due else LATEST
+
+
+def soonest(answers: Answers) -> float:
+    """The earliest date that the result could still come to."""
+    guidance, documents = _loaded()
+    found = Reference(documents, guidance.form, answers).due(possible=True)
+    return LATEST if found is None else found
+
+
+LATEST = float("inf")
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -91,12 +130,15 @@ def test_both_ends_of_an_interval_are_reached_by_some_completion(seed: int) -> N
     partial = headache.respond({link_id: chance.choice(values) for link_id, values in known.items()})
     before = guidance.evaluate(partial)
     ends: set[int] = set()
+    dates: set[float] = set()
+    wanted = {days_of(before), soonest(partial)}
     for _ in range(3000):
         after = guidance.evaluate(completed(partial, chance, CERTAIN.keys(), CERTAIN))
         ends |= {after.tier.at_least, after.tier.at_most}
-        if ends >= set(before.tier):
+        dates.add(days_of(after))
+        if ends >= set(before.tier) and dates >= wanted:
             break
-    assert ends >= set(before.tier)
+    assert (ends >= set(before.tier), dates >= wanted) == (True, True)
 
 
 def _is_unsure(answer: Answer) -> bool:
@@ -132,8 +174,8 @@ _LOADED: list[tuple[Guidance, dict[str, Any]]] = []
 
 def _loaded() -> tuple[Guidance, dict[str, Any]]:
     if not _LOADED:
-        documents = headache.documents()
+        documents = dated_headache.documents()
         for band in documents["scores"][0]["bands"]:
             band |= {key: 2.5 for key in ("from", "to") if band[key] == {"parameter": "band-edge"}}
-        _LOADED.append((headache.guidance(), documents))
+        _LOADED.append((dated_headache.guidance(), documents))
     return _LOADED[0]

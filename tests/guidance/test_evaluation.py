@@ -6,7 +6,7 @@ from typing import Any
 
 import headache
 import pytest
-from headache import NO, NOT_SURE, YES, local
+from headache import NO, NOT_SURE, YES, entry, local
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.guidance import Guidance, load
@@ -78,9 +78,8 @@ def test_not_sure_is_unknown_unless_the_finding_says_present(guidance: Guidance,
 
 def test_a_finding_that_names_not_sure_itself_or_reads_a_number_may_also_say_present() -> None:
     documents = headache.documents()
-    for entry in documents["findings"]:
-        if entry["finding"] in ("said-not-sure", "long-pain"):
-            entry["not-sure"] = "present"
+    for name in ("said-not-sure", "long-pain"):
+        entry(documents, name)["not-sure"] = "present"
     present = load(documents, headache.form())
     assert present.evaluate(headache.respond(worse=NOT_SURE)).findings["said-not-sure"] == "present"
     assert present.evaluate(headache.respond(worse=NO)).findings["said-not-sure"] == "absent"
@@ -462,3 +461,63 @@ def test_a_guidance_without_outcomes_scores_and_tables_is_evaluated() -> None:
     assert (result.risks, result.tables, result.totals, result.advice) == ((), (), (), ())
     assert (result.settled, tier_of(result)) == (True, ("soon", "soon"))
     assert [question.link_id for question in small.evaluate(Answers({})).open] == ["sudden", "neck-stiff"]
+
+
+def test_an_answer_to_a_closed_question_counts_where_it_makes_a_level_worse(respond: Respond) -> None:
+    documents = headache.documents()
+    entry(documents, "eyes-high")["when"] = {"answer": "head-side", "is": "front"}
+    for name in ("new-glasses", "at-the-front"):
+        entry(documents, name)["kind"] = "recorded"
+    documents["guidance"]["outcomes"][1]["worse"] = "higher"
+    result = load(documents, headache.form()).evaluate(respond(**CALM, head_side=local("front")))
+    _, eyes = result.risks
+    assert eyes.level == (1, 1)
+    assert [contradiction.name for contradiction in result.contradictions] == ["unfit-head-side"]
+    assert [fired.answers for fired in eyes.fired] == [("head-side",)]
+    for worse in ("lower", None):
+        documents["guidance"]["outcomes"][1] |= {"worse": worse}
+        documents["guidance"]["outcomes"][1] = {
+            key: value for key, value in documents["guidance"]["outcomes"][1].items() if value is not None
+        }
+        result = load(documents, headache.form()).evaluate(respond(**CALM, head_side=local("front")))
+        _, eyes = result.risks
+        assert (eyes.level, result.ignored) == ((0, 0), ("head-side",))
+
+
+def test_answers_that_do_not_fit_lift_no_step_or_level_that_holds_without_them(respond: Respond) -> None:
+    documents = headache.documents()
+    entry(documents, "signs-plan")["when"] = {"all": ["strong-pain", {"not": "one-sided"}]}
+    entry(documents, "tension-low")["when"] = {"any": ["long-pain", "one-sided"]}
+    entry(documents, "eyes-high")["when"]["any"].append("one-sided")
+    for outcome in documents["guidance"]["outcomes"]:
+        outcome["worse"] = "higher"
+    for name in ("several-signs", "low-iron", "nothing-bad", "mild-pain"):
+        entry(documents, name)["kind"] = "recorded"
+    documents["contradictions"] = [entry(documents, "no-pain-but-since")]
+    documents["cases"] = []
+    guidance = load(documents, headache.form())
+    fits = respond(**CALM | {"strength": 9})
+    unfit = respond(**CALM | {"strength": 9}, head_side=local("left"))
+    for answers in (fits, unfit):
+        result = guidance.evaluate(answers)
+        assert tier_of(result) == ("plan", "plan")
+        assert result.risks[0].level == (1, 1)
+    assert result.findings["one-sided"] == "present"
+    assert result.risks[1].level == (1, 1)
+
+
+def test_what_a_contradiction_makes_worse_holds_for_every_outcome(respond: Respond) -> None:
+    documents = headache.documents()
+    entry(documents, "wrong-side")["worse"] = ["stiff-neck", "much-screen"]
+    answers = respond(
+        **CALM | {"head_pain": YES, "strength": 9, "glasses": local("new")},
+        head_side=local("back"),
+        head_since=Quantity(Decimal(1), "d"),
+    )
+    result = load(documents, headache.form()).evaluate(answers)
+    assert [contradiction.name for contradiction in result.contradictions] == [
+        "calm-but-strong",
+        "wrong-side",
+    ]
+    assert tier_of(result) == ("soon", "soon")
+    assert result.risks[1].level == (1, 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dated_headache
 import headache
 import pytest
 
@@ -27,8 +28,10 @@ YES_ONLY = {
 Change = Callable[[dict[str, Any]], None]
 
 
-def failures(change: Change = lambda documents: None, asked: Any = None) -> list[str]:
-    documents = headache.documents()
+def failures(
+    change: Change = lambda documents: None, asked: Any = None, documents: dict[str, Any] | None = None
+) -> list[str]:
+    documents = documents or headache.documents()
     change(documents)
     documents["cases"] = []
     return [proof.line for proof in prove(load(documents, headache.form()), asked).failed]
@@ -258,3 +261,89 @@ def test_when_questions_are_asked_is_read_off_the_questionnaire():
         "g": alone(Answered("b")),
         "h": alone(Measured("n", ">=", ())),
     }
+
+
+# Dates.
+
+
+def dated_failures(change: Change = lambda documents: None) -> list[str]:
+    return failures(change, YES_ONLY, dated_headache.documents())
+
+
+def test_a_finding_that_brings_nothing_down_and_nothing_back_is_proved() -> None:
+    assert dated_failures() == []
+    lines = [proof.line for proof in prove(dated_headache.guidance(), YES_ONLY).proofs]
+    words = "stiff-neck, unsure or present, neither lowers the tier nor makes it later"
+    assert f"proved: alarms-never-later: {words}" in lines
+
+
+def test_a_finding_that_raises_the_step_but_makes_the_date_later_is_found() -> None:
+    def sooner_without(documents: dict[str, Any]) -> None:
+        plan = entry(documents, "rules", "rule", "signs-plan")
+        plan["when"]["any"].append({"all": ["sudden-pain", {"not": "stiff-neck"}]})
+        plan["within"] = {"parameter": "within-sooner"}
+        entry(documents, "rules", "rule", "now-on-overlay")["when"] = {"all": ["overlay-alarm", "one-sided"]}
+
+    (failure,) = dated_failures(sooner_without)
+    assert "alarms-never-later: stiff-neck, unsure or present, neither lowers the tier nor" in failure
+
+
+def test_a_finding_that_lowers_the_step_breaks_the_promise_that_it_is_never_later() -> None:
+    def lower(documents: dict[str, Any]) -> None:
+        documents["guidance"]["promises"][-1]["never-later"] = ["helper"]
+
+    names = [line.split(": ")[2].split(",")[0] for line in dated_failures(lower)]
+    assert {"no-pain", "mild-pain"} <= set(names)
+    assert "was-checked" not in names  # it may cancel its rule
+
+
+def test_a_finding_that_is_never_later_only_while_a_switch_is_on_is_found() -> None:
+    def switched(documents: dict[str, Any]) -> None:
+        plan = entry(documents, "rules", "rule", "signs-plan")
+        plan["when"]["any"].append({"all": ["sudden-pain", {"not": "stiff-neck"}]})
+        plan["within"] = {"parameter": "within-now"}
+        documents["guidance"]["parameters"].pop("within-plan")
+        documents["guidance"]["tiers"][1].pop("within")
+        entry(documents, "rules", "rule", "signs-plan")["when"]["any"][-1]["all"].append(
+            {"parameter": "overlay"}
+        )
+
+    assert dated_failures(switched) == []
+
+    def switched_the_other_way(documents: dict[str, Any]) -> None:
+        switched(documents)
+        entry(documents, "rules", "rule", "signs-plan")["when"]["any"][-1]["all"][-1] = {
+            "not": {"parameter": "overlay"}
+        }
+
+    (failure,) = dated_failures(switched_the_other_way)
+    assert "alarms-never-later: stiff-neck" in failure
+
+
+def test_a_rule_that_is_always_overruled_may_still_decide_the_date() -> None:
+    def hide(documents: dict[str, Any]) -> None:
+        rule = entry(documents, "rules", "rule", "signs-plan")
+        rule |= {"when": {"all": ["sudden-pain", "strong-pain"]}, "within": {"parameter": "within-sooner"}}
+        for name in ("several-signs", "low-iron", "tense-and-worse", "much-screen"):
+            entry(documents, "findings", "finding", name)["kind"] = "recorded"
+
+    def hide_for_good(documents: dict[str, Any]) -> None:
+        hide(documents)
+        entry(documents, "rules", "rule", "signs-plan")["within"] = {"parameter": "within-soon"}
+
+    assert dated_failures(hide) == []
+    assert dated_failures(hide_for_good) == ["FAILED: the rule signs-plan can decide the tier or the date"]
+
+
+def test_in_the_proofs_too_what_does_not_fit_lifts_no_rule_that_holds_without_it() -> None:
+    def lifted(documents: dict[str, Any]) -> None:
+        without_long = {"all": ["one-sided", {"not": "long-pain"}]}
+        entry(documents, "rules", "rule", "signs-plan")["when"]["any"].append(without_long)
+        documents["contradictions"][0]["between"] = ["one-sided", {"answer": "tense", "is": "no"}]
+        short = {"answer": "head-since", "less-than": {"parameter": "short"}}
+        documents["guidance"]["promises"] = [
+            {"promise": "p", "when": {"all": ["one-sided", short]}, "tier-at-least": "plan"},
+            {"promise": "q", "never-lowers-tier": ["alarm"]},
+        ]
+
+    assert failures(lifted) == []

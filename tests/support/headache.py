@@ -92,6 +92,16 @@ def documents() -> dict[str, Any]:
     return deepcopy(_documents())
 
 
+def entry(documents: dict[str, Any], name: str) -> dict[str, Any]:
+    """The finding, rule or contradiction of this name in the mapping files."""
+    entries = [
+        (entry[key], entry)
+        for file, key in (("findings", "finding"), ("rules", "rule"), ("contradictions", "contradiction"))
+        for entry in documents[file]
+    ]
+    return dict(entries)[name]
+
+
 def guidance() -> Guidance:
     return load(documents(), form())
 

@@ -26,7 +26,9 @@ Value = bool | None
 class Reference:
     """One response, evaluated as the grammar says, word by word."""
 
-    def __init__(self, documents: Mapping[str, Any], form: Form, answers: Answers) -> None:
+    def __init__(
+        self, documents: Mapping[str, Any], form: Form, answers: Answers, *, only_what_fits: bool = False
+    ) -> None:
         self.documents = documents
         self.form = form
         self.answers = answers
@@ -35,13 +37,18 @@ class Reference:
         self.whens = {entry["finding"]: entry for entry in documents["findings"]}
         self.forced: dict[str, Value] = {}
         self.unfit = self._unfit_values()
-        rules = [rule["when"] for rule in documents["rules"] if "tier" in rule]
+        rules = [rule["when"] for rule in documents["rules"] if self._alarms(rule)]
         self.raising = dict(pair for when in rules for pair in self._raising(when, present=False))
         values = [(entry, self._contradicts(entry)) for entry in documents["contradictions"]]
         self.holding = [contradiction for contradiction, value in values if value is True]
         possible = [contradiction for contradiction, value in values if value is None]
         self.forced = {name: None for contradiction in possible for name in contradiction["worse"]}
         self.forced |= {name: True for contradiction in self.holding for name in contradiction["worse"]}
+        self.fitting: Reference | None = None
+        if only_what_fits:
+            self.raising, self.forced = {}, {}
+        else:
+            self.fitting = Reference(documents, form, answers, only_what_fits=True)
 
     def contradictions(self) -> list[str]:
         between = [part for contradiction in self.holding for part in contradiction["between"]]
@@ -61,7 +68,7 @@ class Reference:
         rules = [rule for rule in self.documents["rules"] if "tier" in rule]
         ends = []
         for wanted in ((True,), (True, None)):
-            ranks = [codes.index(rule["tier"]) for rule in rules if self.condition(rule["when"]) in wanted]
+            ranks = [codes.index(rule["tier"]) for rule in rules if self.rule(rule) in wanted]
             ends.append(codes[max([0, *ranks])])
         return ends[0], ends[1]
 
@@ -73,18 +80,57 @@ class Reference:
         for rule in self.documents["rules"]:
             if rule.get("risk", {}).get("outcome") != outcome:
                 continue
-            value = True if rule.get("otherwise") else self.condition(rule["when"])
+            value = self.rule(rule)
             if value is not False:
                 reached.append(ladder.index(rule["risk"]["level"]))
             if value is True:
                 break
         return ladder[min(reached)], ladder[max(reached)]
 
+    def rule(self, rule: Mapping[str, Any]) -> Value:
+        """What alarms holds with or without the answers that do not fit, what calms with and without."""
+        if "otherwise" in rule:
+            return True
+        here = self.condition(rule["when"])
+        if self.fitting is None:
+            return here
+        order = [False, None, True]
+        both = sorted((here, self.fitting.condition(rule["when"])), key=order.index)
+        alarms = self._alarms(rule)
+        return here if alarms is None else both[1] if alarms else both[0]
+
+    def _alarms(self, rule: Mapping[str, Any]) -> bool | None:
+        """Whether the rule leads to a step, or to a level worse than otherwise; None: it is not said."""
+        if "tier" in rule:
+            return True
+        outcomes = {entry["outcome"]: entry for entry in self.documents["guidance"]["outcomes"]}
+        outcome = outcomes[rule["risk"]["outcome"]]
+        (otherwise,) = (
+            other["risk"]["level"]
+            for other in self.documents["rules"]
+            if "otherwise" in other and other["risk"]["outcome"] == outcome["outcome"]
+        )
+        above = outcome["levels"].index(rule["risk"]["level"]) - outcome["levels"].index(otherwise)
+        return {"higher": above > 0, "lower": above < 0}.get(outcome.get("worse", ""))
+
+    def due(self, *, possible: bool = False, tier: str = "") -> int | None:
+        """The earliest date of the rules that fired, or could still; of one tier, if it is named."""
+        wanted = (True, None) if possible else (True,)
+        days = [
+            self._days(rule)
+            for rule in self.documents["rules"]
+            if rule.get("tier", "") and tier in ("", rule["tier"]) and self.rule(rule) in wanted
+        ]
+        return min((day for day in days if day is not None), default=None)
+
+    def _days(self, rule: Mapping[str, Any]) -> int | None:
+        tiers = {entry["tier"]: entry for entry in self.documents["guidance"]["tiers"]}
+        within = rule.get("within") or tiers[rule["tier"]].get("within")
+        return None if within is None else int(self.parameters[within["parameter"]]["value"])
+
     def fired(self) -> list[str]:
         return [
-            rule["rule"]
-            for rule in self.documents["rules"]
-            if "tier" in rule and self.condition(rule["when"]) is True
+            rule["rule"] for rule in self.documents["rules"] if "tier" in rule and self.rule(rule) is True
         ]
 
     def total(self, name: str) -> tuple[Fraction, Fraction]:
@@ -109,7 +155,10 @@ class Reference:
         )
         if left is True or right is True:
             return "both" if left is right else "left" if left is True else "right"
-        return "open" if None in (left, right) else "neither"
+        not_done = self.condition(row["not-done"]) if "not-done" in row else False
+        if not_done is True:
+            return "not-done"
+        return "open" if None in (left, right, not_done) else "neither"
 
     def advice(self) -> list[str]:
         shown, general = [], []

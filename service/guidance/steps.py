@@ -1,4 +1,4 @@
-"""Checks when and for whom a step and a reason are: latest dates, addressees, redirects, safety steps."""
+"""When and for whom a step and a reason are, as they are written, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,35 @@ from service.datatypes.form import Form
 from service.datatypes.ucum import comparable
 from service.guidance.conditions import Place
 from service.guidance.faults import Fault, not_in_the_questionnaire, parameter_faults, unknown
-from service.guidance.model import Parameter, Recheck, Written
+from service.guidance.fields import ConditionField, Name, ParameterName, Shape, Word
+from service.guidance.model import Parameter, Recheck, Redirect, Written
 from service.guidance.options import DAY, units_of
+
+# How they are written in guidance.yaml.
+
+
+class RecheckShape(Shape):
+    """When to look again."""
+
+    makes = Recheck
+
+    answer = Word(required=True)
+    until = ParameterName(required=True)
+    otherwise = ParameterName(required=True, data_key="else")
+
+
+class RedirectShape(Shape):
+    """A condition under which a step is for another addressee."""
+
+    makes = Redirect
+
+    name = Name(required=True, data_key="redirect")
+    when = ConditionField(required=True)
+    tier = Name(required=True)
+    to = Name(required=True)
+
+
+# What is wrong with them.
 
 
 def step_faults(written: Written, form: Form) -> Iterator[Fault]:
