@@ -309,7 +309,7 @@ def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tup
 
 def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Result:
     """Returns the result of a worked case, hidden questions treated as in a real response."""
-    answers = form.answers_of(case.answers, chart=case.chart, authored=case.authored.isoformat())
+    answers = form.answers_of(case.answers, chart=case.chart, authored=case.authored)
     return guidance.evaluate(answers)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
 from service import catalogue
 from service.datatypes.answers import Coding
+from service.datatypes.days import day_before
 from service.errors import GuidanceError
 from service.fhir.json import read_published
 from service.guidance import Guidance
@@ -118,7 +119,7 @@ def floor_of_case(case: Case, pair: catalogue.Pair) -> Floor:
         result_of=lambda answers: catalogue.outcome_of(
             replace(case, answers=answers), pair.guidance, pair.compiled
         ),
-        date_before=lambda days: (case.authored - timedelta(days=days)).isoformat(),
+        date_before=partial(day_before, case.authored),
     )
 
 

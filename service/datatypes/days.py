@@ -9,7 +9,7 @@ Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from service.datatypes.answers import Days
@@ -26,6 +26,11 @@ _WHOLE_DATE: Final = len("2026-11-28")
 def day_of(authored: str) -> date | None:
     """Returns the day on which a response was written, or None where it does not name one."""
     return date.fromisoformat(authored[:_WHOLE_DATE]) if len(authored) >= _WHOLE_DATE else None
+
+
+def day_before(day: str, days: int) -> str:
+    """Returns the day so many days before a whole date."""
+    return (date.fromisoformat(day) - timedelta(days)).isoformat()
 
 
 def days_before(text: str, day: date | None) -> Days:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
-from service.datatypes.days import is_in_calendar, is_late
+from service.datatypes.days import day_before, is_in_calendar, is_late
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import Conversion
 from service.guidance.conditions import Place
@@ -35,7 +34,7 @@ RESERVED = (
 )
 """Keys of `expect`; every other key is the code of an outcome, which therefore cannot be one of these."""
 
-AUTHORED = date(2026, 11, 1)
+AUTHORED = "2026-11-01"
 """The day on which the person of a case answered, where the case names none."""
 
 Value = TypeVar("Value")
@@ -88,7 +87,7 @@ class Case:
     answers: AnswersByLink
     chart: AnswersByLink
     expect: Expectation
-    authored: date = AUTHORED
+    authored: str = AUTHORED
     floor: bool = False
 
     def faults(self, result: Result) -> tuple[str, ...]:
@@ -143,7 +142,7 @@ class _Reader:
     form: Form
     faults: list[Fault]
 
-    def answers(self, values: Mapping[str, Any], key: str, authored: date) -> dict[str, tuple[Answer, ...]]:
+    def answers(self, values: Mapping[str, Any], key: str, authored: str) -> dict[str, tuple[Answer, ...]]:
         """Returns the answers that stand under a key of the case, by linkId."""
         answer = partial(_answer, self.written, authored)
         answers: dict[str, tuple[Answer, ...]] = {}
@@ -158,13 +157,12 @@ class _Reader:
                     self.faults.append(((key, link_id), str(fault)))
         return answers
 
-    def day(self, written: str, inherited: date) -> date:
+    def day(self, written: str, inherited: str) -> str:
         """Returns the day on which the person answered."""
-        try:
-            return date.fromisoformat(written) if written else inherited
-        except ValueError:
+        if written and not (_DAY.fullmatch(written) and is_in_calendar(written)):
             self.faults.append((("authored",), "expected a day, such as 2026-11-01"))
             return inherited
+        return written or inherited
 
     def expectation(self, values: Mapping[str, Any]) -> Expectation:
         """Returns what the case expects."""
@@ -216,6 +214,7 @@ _NUMBER = r"(?:(?P<comparator><=|>=|<|>) )?(?P<value>-?[0-9]+(?:\.[0-9]+)?)"
 _RANGE = re.compile(_NUMBER)
 _QUANTITY = re.compile(rf"{_NUMBER} (?P<unit>\S+)")
 _AGO = re.compile(r"(?P<days>[0-9]{1,5}) d ago")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 
 
@@ -227,7 +226,7 @@ def _answers(question: Question, value: Any, answer: Callable[[Question, Any], A
     return tuple(answer(question, single) for single in values)
 
 
-def _answer(written: Written, authored: date, question: Question, value: Any) -> Answer:
+def _answer(written: Written, authored: str, question: Question, value: Any) -> Answer:
     if question.type in CHOICES:
         return _coded(question, value, written.words)
     if question.type == "boolean":
@@ -269,18 +268,16 @@ def _quantity(question: Question, value: Any, conversions: Iterable[Conversion])
     return Quantity(Decimal(match["value"]), match["unit"], match["comparator"] or "")
 
 
-def _dated(value: Any, authored: date) -> str:
+def _dated(value: Any, authored: str) -> str:
     """Returns the date that a case writes, or that is so many days before the person answered."""
     text = value if isinstance(value, str) else ""
     ago = _AGO.fullmatch(text)
     if ago is not None:
-        return (authored - timedelta(int(ago["days"]))).isoformat()
+        return day_before(authored, int(ago["days"]))
     if _DATE.fullmatch(text) is None or not is_in_calendar(text):
         raise _Unexpected("expected a date such as 2026-10-20, 2026-10 or 2026, or days: 12 d ago")
-    if is_late(text, authored.isoformat()):
-        raise _Unexpected(
-            f"expected a date at most one day after {authored.isoformat()}, the day of the case"
-        )
+    if is_late(text, authored):
+        raise _Unexpected(f"expected a date at most one day after {authored}, the day of the case")
     return text
 
 

@@ -46,11 +46,10 @@ class State(NamedTuple):
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
     """Returns everything that follows from the answers, contradictions scored by the worse."""
-    dates = compiled.dates
-    if dates.links:
-        answers = _in_days(dates, answers)
+    if compiled.dates.links:
+        answers = _in_days(compiled.dates, answers)
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
-    given, closed = dates.derive(given, answers.closed) if dates.derived else (given, answers.closed)
+    given, closed = compiled.dates.derive(given, answers.closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
     unanswered, open_ = _unanswered(compiled, given, closed)
     asked = unanswered

@@ -475,8 +475,9 @@ READER = Reader(
 def salt(value: Any, day: str | None = "2026-01-05", **more: Any) -> dict[str, Any]:
     unit_, comparator = more.pop("unit", "mmol/L"), more.pop("comparator", None)
     moment = {} if day is None else {"effectiveDateTime": day}
-    stated = {"effectiveDateTime": None, "id": f"o{value}-{day}", **moment, **more}
-    return observed("salt", **measured(value, unit_, comparator), **stated)
+    named = f"o{value}-{'' if day is None else day[:10]}"
+    stated = {"effectiveDateTime": None, "id": named, **measured(value, unit_, comparator), **moment}
+    return observed("salt", **(stated | more))
 
 
 def amount(value: Any, comparator: str = "", unit: str = "mmol/L") -> Quantity:

@@ -171,13 +171,17 @@ class Reference:
                 shown.append(entry["advice"])
         return shown + general
 
-    def condition(self, when: Any, *, present: bool = False, ignored: bool = False) -> Value:
+    def condition(  # noqa: PLR0911 - one line a word
+        self, when: Any, *, present: bool = False, ignored: bool = False
+    ) -> Value:
         if isinstance(when, str):
             return self.finding(when)
         if "answer" in when:
             return self._answer(when, present, ignored)
         if "score" in when:
             return self._score(when)
+        if "unsure" in when:
+            return self._unsure(when["unsure"])
         if "parameter" in when:
             return bool(self.parameters[when["parameter"]]["value"])
         if "tier-at-least" in when or "tier-at-most" in when or "level" in when:
@@ -195,6 +199,16 @@ class Reference:
             return True if sure >= need else False if maybe < need else None
         found = True if True in values else None if None in values else False
         return found if "any" in when else None if found is None else not found
+
+    def _unsure(self, name: str) -> Value:
+        """Whether somebody was unsure about a finding that tests one answer."""
+        when = self.whens[name]["when"]
+        values = self._values(when["answer"], ignored=False)
+        if self.finding(name) is True:
+            return False
+        if values is None:
+            return False if when["answer"] in self.answers.closed else None
+        return None in [self._one(when, when["answer"], value, present=False) for value in values]
 
     def _values(self, link_id: str, ignored: bool) -> tuple[Answer, ...] | None:
         sources = [self.answers.given, self.answers.chart]
@@ -252,13 +266,14 @@ class Reference:
 
     def _one(self, when: Mapping[str, Any], link_id: str, value: Answer, present: bool) -> Value:
         if "is" not in when:
-            return self._number(when, value)
+            number = self._number(when, value)
+            return True if present and number is None else number
         words = when["is"] if isinstance(when["is"], list) else [when["is"]]
         if isinstance(value, bool):
             return value in words
         options = {option.coding: option.coding.code for option in self.form.questions[link_id].options}
         if value not in options:
-            return None
+            return True if present else None
         code = options[value]
         if code in [self.words.get(word, word) for word in words]:
             return True
