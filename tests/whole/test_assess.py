@@ -228,16 +228,23 @@ def potassium(parameters: Json) -> Json:
 
 
 def test_a_chart_value_that_cannot_be_used_is_unknown_not_absent(sample: Sample, assessed: Assessed) -> None:
-    for change in ({"status": "preliminary"}, {"status": "final", "comparator": ">"}):
+    for status, change in (("preliminary", {"value": 4.2}), ("final", {"comparator": ">"})):
         parameters = sample("parameters-with-chart-data")
         observation = potassium(parameters)
-        observation["status"] = change["status"]
-        if "comparator" in change:
-            observation["valueQuantity"]["comparator"] = change["comparator"]
+        observation["status"] = status
+        observation["valueQuantity"] |= change
         document = assessed(parameters)
         assert document["status"] == "preliminary"
         assert tier(document) == ("self-care", "review")
         assert not document["mitigation"].startswith("Self-care")
+
+
+def test_a_preliminary_value_that_raises_the_step_counts_as_final(sample: Sample, assessed: Assessed) -> None:
+    parameters = sample("parameters-with-chart-data")
+    final = assessed(parameters)
+    potassium(parameters)["status"] = "preliminary"
+    preliminary = assessed(parameters)
+    assert (preliminary["status"], tier(preliminary)) == (final["status"], ("review", "review"))
 
 
 def test_a_chart_value_that_is_a_range_counts_as_far_as_it_reaches(
@@ -292,11 +299,11 @@ def test_a_duration_with_a_comparator_is_a_range(sample: Sample, assessed: Asses
     duration = item(response["item"], "duration")["answer"][0]["valueQuantity"]
     for comparator, days, ends in (
         ("<", 5, ("self-care", "self-care")),
-        (">", 5, ("self-care", "consult")),
+        (">", 5, ("consult", "consult")),
         (">=", 22, ("consult", "consult")),
         ("<=", 21, ("self-care", "self-care")),
         (">", 21, ("consult", "consult")),
-        (">=", 21, ("self-care", "consult")),
+        (">=", 21, ("consult", "consult")),
     ):
         duration |= {"value": days, "comparator": comparator}
         document = assessed(response)
