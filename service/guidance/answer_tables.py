@@ -135,6 +135,7 @@ class AnswerTable(dict[Answer, int]):
         reads: the question, or those that the quantity follows from, as a mask of questions.
         tests: the atoms that test it.
         written: what the mapping files say.
+        unsure_bit: what any answer sets that leaves a test undecided, or that is a not sure.
     """
 
     __slots__ = (
@@ -144,18 +145,21 @@ class AnswerTable(dict[Answer, int]):
         "_is_charted",
         "_meanings",
         "_scales",
+        "_sure",
         "_tests",
+        "_unsure_bit",
         "bit",
         "is_derived",
         "numbers",
         "question",
         "takes_several",
         "unanswered",
-        "unsure",
         "verdicts",
     )
 
-    def __init__(self, question: Question, reads: int, tests: Tests, written: Written) -> None:
+    def __init__(
+        self, question: Question, reads: int, tests: Tests, written: Written, *, unsure_bit: int = 0
+    ) -> None:
         numbers: dict[Test, int] = {}
         for atom, _ in tests:
             numbers.setdefault(atom.test, 1 << len(numbers))
@@ -181,12 +185,16 @@ class AnswerTable(dict[Answer, int]):
         units = {PLAIN, *question.units, *(unit for cut in self._cuts for _, unit in cut.parameters)}
         self.verdicts = _by_answer(question, numbers, self._answered, written.words)
         """What each option (or true and false) answers."""
-        unsure = unsure_codings(question, written.words)
-        self.unsure = frozenset(
-            answer for answer, verdict in self.verdicts.items() if answer in unsure or verdict.undecided
-        )
-        """The options that mean not sure, or leave a test undecided."""
+        self._unsure_bit = unsure_bit
         super().__init__((answer, self.mask_of(verdict)) for answer, verdict in self.verdicts.items())
+        unsure = unsure_codings(question, written.words)
+        for answer in self.keys() & set(unsure):
+            self[answer] |= unsure_bit
+        self._sure = {
+            answer: self.mask_of(_if_sure(verdict, is_unsure=answer in unsure))
+            for answer, verdict in self.verdicts.items()
+            if answer in unsure or verdict.undecided
+        }
         self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
 
     def __missing__(self, value: Answer) -> int:
@@ -205,18 +213,19 @@ class AnswerTable(dict[Answer, int]):
             return self.mask_of(self.verdict(values))
         return mask
 
-    def is_unsure(self, values: Iterable[Answer]) -> bool:
+    def is_unsure(self, values: tuple[Answer, ...]) -> bool:
         """Whether one of several answers is "not sure", or leaves a test undecided."""
-        return any(value in self.unsure or self._verdict(value).undecided for value in values)
+        for value in values:
+            if value in self._sure or (value not in self and self._verdict(value).undecided):
+                return True
+        return False
 
-    def of_sure(self, values: Iterable[Answer]) -> int:
+    def of_sure(self, values: tuple[Answer, ...]) -> int:
         """Returns the bits that the answers set, had each that is unsure left unknown what it is about."""
         mask = 0
         for value in values:
-            present, undecided, unread = self._verdict(value)
-            if value in self.unsure:
-                present, undecided = 0, present | undecided
-            mask |= self.mask_of(Verdict(present, 0, undecided | unread))
+            known = self._sure.get(value)
+            mask |= self.mask_of(_if_sure(self._verdict(value))) if known is None else known
         return mask
 
     def verdict(self, values: Iterable[Answer]) -> Verdict:
@@ -225,7 +234,7 @@ class AnswerTable(dict[Answer, int]):
 
     def mask_of(self, verdict: Verdict) -> int:
         """Returns the bits that a verdict sets."""
-        mask = 0
+        mask = self._unsure_bit if verdict.undecided else 0
         for place, meaning in enumerate(self._meanings):
             for tests, sets in zip(verdict, meaning, strict=True):
                 if tests >> place & 1:
@@ -292,6 +301,13 @@ class AnswerTable(dict[Answer, int]):
     def _scale(self, unit: str) -> Scale:
         scale = self._scales.get(unit)
         return self.scale(unit) if scale is None else scale
+
+
+def _if_sure(verdict: Verdict, *, is_unsure: bool = False) -> Verdict:
+    """Returns what an answer says, had it said nothing about what it leaves undecided."""
+    present, undecided, unread = verdict
+    kept = 0 if is_unsure else present
+    return Verdict(kept, 0, present ^ kept | undecided | unread)
 
 
 def _meaning(tests: Tests, test: Test) -> Meaning:

@@ -53,8 +53,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     """Returns the tables of a guidance, whose conditions are the nodes of `graph`."""
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
-    rows = [node for nodes in graph.rows.values() for node in nodes]
-    derived = graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
+    derived = _derived(graph)
     detected = graph.below(graph.contradictions) - frozenset(graph.contradictions)
     always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
     block = _rule_block(source)
@@ -64,6 +63,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         links=frozenset(tables),
         answered=frozenset(table.bit for table in tables.values()),
         dates=_dates_read(source, tables),
+        unsure=source.unsure,
         bit_of={link_id: 1 << place for link_id, place in source.places.items()},
         questions=tuple(source.places),
         single={1 << place: (link_id,) for link_id, place in source.places.items()},
@@ -92,6 +92,12 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     )
 
 
+def _derived(graph: Graph) -> frozenset[int]:
+    """Returns what findings, redirects, rules and rows stand on."""
+    rows = chain.from_iterable(graph.rows.values())
+    return graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
+
+
 # What all tables are made from, and the tables of the questions: answers and scores.
 
 
@@ -110,6 +116,11 @@ class _Source:
     closure: tuple[int, ...]
     places: Mapping[str, int]
     items: Mapping[str, tuple[str, ...]]
+
+    @property
+    def unsure(self) -> int:
+        """A bit above those of all nodes."""
+        return 1 << 2 * len(self.graph.nodes)
 
     def atoms(self) -> Iterator[tuple[int, Atom]]:
         """Yields every atom with its node."""
@@ -163,7 +174,11 @@ def _answer_tables(source: _Source) -> dict[str, AnswerTable]:
     questions = questions_of(source.written, source.form)
     return {
         link_id: AnswerTable(
-            questions[link_id], source.questions([link_id]), tuple(tests[link_id]), source.written
+            questions[link_id],
+            source.questions([link_id]),
+            tuple(tests[link_id]),
+            source.written,
+            unsure_bit=source.unsure,
         )
         for link_id in tests
     }

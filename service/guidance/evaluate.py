@@ -121,7 +121,7 @@ def _firings(compiled: Compiled, state: State, fired: int, redirected: Redirecte
         firing = table.unprompted
         if mask:
             names = compiled.single.get(mask) or chosen(compiled.questions, mask)
-            unsure = is_doubted or sureness.lacks(table.node, names)
+            unsure = is_doubted or sureness.lacks(table.node)
             firing = Fired(table.rule, names, firing.days, firing.to, unsure)
         firings.append(replace(firing, to=redirected[position]) if position in redirected else firing)
     return firings

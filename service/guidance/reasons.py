@@ -102,11 +102,9 @@ class Sureness:
         self.state = state
         self.bits: int | None = None
 
-    def lacks(self, node: int, links: tuple[str, ...]) -> bool:
-        """Whether the node, which these answers made present, is not without one that is unsure."""
-        by_link, given = self.compiled.answers.by_link, self.state.given
-        derived = [quantity.name for quantity in self.compiled.dates.derived if quantity.name in by_link]
-        if not any(by_link[link].is_unsure(given.get(link, ())) for link in (*links, *derived)):
+    def lacks(self, node: int) -> bool:
+        """Whether the node, which is present, would not be without the answers that are unsure."""
+        if not self.state.bits & self.compiled.unsure:
             return False
         if self.bits is None:
             self.bits = bits_if_sure(self.compiled, self.state)

@@ -253,6 +253,7 @@ class Compiled:
         links: every question that counts, and every derived quantity.
         answered: the masks of questions that stand for what is answered to one of `links`.
         dates: what it reads of dates.
+        unsure: the bit that any answer sets that is unsure.
         bit_of: its bit in masks of questions, by linkId.
         questions: linkIds in the order of the bits of such masks (form order).
         single: by bit of a question, its linkId alone.
@@ -272,6 +273,7 @@ class Compiled:
     links: frozenset[str]
     answered: frozenset[int]
     dates: DatesRead
+    unsure: int
     bit_of: Mapping[str, int]
     questions: tuple[str, ...]
     single: Mapping[int, tuple[str, ...]]
