@@ -44,7 +44,7 @@ def report(name: str, body: bytes, assessor: Assessor, rounds: int) -> None:
 
     def in_full() -> object:
         scored = assessor.scored(body)
-        return scored.pair.renderer.render(scored.result(), scored.context, scored.chart, scored.problems)
+        return scored.document()
 
     def baseline() -> object:
         return orjson.dumps(orjson.loads(body))

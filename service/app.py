@@ -10,6 +10,7 @@ from service.assess import Assessor
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
+from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
 from service.settings import Settings
 from service.settings import from_environment as settings_from
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> Application:
         canonical_base=settings.canonical_base,
         terminology=settings.terminology_dir,
         require_review=settings.require_review,
+        numbers=Numbers(settings.emergency_number, settings.crisis_line),
     )
     limits = BodyLimits(settings.max_body_bytes, settings.max_depth)
     sandbox = Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES))

@@ -26,18 +26,15 @@ from service.fhir.chart import ChartValues, chart_values
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, read
-from service.fhir.parameters import AssessInput, assess_input
+from service.fhir.parameters import DETAIL, AssessInput, assess_input
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
-from service.guidance.result import Result
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
-from service.results.explanation import explained
-from service.results.risk_assessment import collection, indented
-from service.results.wording import patient_text
+from service.results import DETAILS, RISK, Assessment, explained, guidance_in, indented
 from service.sandbox import LimitExceeded, Sandbox
 
-OUTPUTS = ("risk", "bundle", "explain", "text")
+OUTPUTS = (*DETAILS, "explain", "text", "clinician")
 
 _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
 _ASSESSED = frozenset({"Patient", "Group"})
@@ -47,7 +44,7 @@ _Made = TypeVar("_Made")
 
 
 class Assessed(NamedTuple):
-    """The RiskAssessment in bytes, and the `url|version` of the guidance that made it."""
+    """The result in bytes, and the `url|version` of the guidance that made it."""
 
     body: bytes
     guidance: str
@@ -88,14 +85,18 @@ class Scored:
         """The `url|version` of the guidance."""
         return self.pair.guidance.written.identity.canonical
 
-    def result(self) -> Result:
-        """Returns what the guidance makes of the answers."""
-        return self.pair.guidance.evaluate(self.answers)
+    def assessment(self) -> Assessment:
+        """Returns what the guidance makes of the answers, with what the outputs repeat of the response."""
+        result = self.pair.guidance.evaluate(self.answers)
+        return Assessment(result, self.answers, self.context, self.chart, self.problems)
 
-    def risk(self, of_id: str | None = None) -> bytes:
-        """Returns the RiskAssessment, based on the response under this id (None: under its own)."""
-        context = self.context if of_id is None else replace(self.context, id=of_id)
-        return self.pair.renderer.render(self.result(), context, self.chart, self.problems)
+    def document(self, detail: str = RISK) -> bytes:
+        """Returns the result in one of the DETAILS."""
+        return self.pair.renderer.document(self.assessment(), detail)
+
+    def kept_under(self, of_id: str) -> Scored:
+        """Returns the same for a response that is stored under this id."""
+        return replace(self, context=replace(self.context, id=of_id))
 
 
 class Assessor:
@@ -113,8 +114,12 @@ class Assessor:
         self._sandbox = sandbox
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
 
-    def assess_body(self, data: bytes) -> Assessed:
-        """Returns the RiskAssessment of a QuestionnaireResponse, or of Parameters that hold one.
+    def assess_body(self, data: bytes, detail: str = "") -> Assessed:
+        """Returns the result of a QuestionnaireResponse, or of Parameters that hold one.
+
+        Args:
+            data: the body.
+            detail: one of the DETAILS; empty for what the body asks for, else the RiskAssessment.
 
         Raises:
             Malformed: not such a resource; every structural fault.
@@ -122,20 +127,28 @@ class Assessor:
             NotScorable: its questionnaire, status or answers do not allow a score; every fault.
             Unavailable: there is too much to check at the moment.
         """
+        check_detail(detail)
         scored = self.accepted(data)
         if scored is None:
-            return self._in_time(data, partial(self._assessed, data), Assessed)
-        return Assessed(scored.risk(), scored.guidance)
+            return self._in_time(data, partial(self._assessed, data, detail), Assessed)
+        return Assessed(scored.document(detail or RISK), scored.guidance)
 
-    def _assessed(self, data: bytes, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
-        scored = self.scored(data, apart=apart)
-        return Assessed(scored.risk(), scored.guidance)
+    def _assessed(self, data: bytes, detail: str, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
+        sent = self._sent(data)
+        check_detail(sent.detail)
+        scored = self._scored(sent, apart=apart)
+        return Assessed(scored.document(detail or sent.detail or RISK), scored.guidance)
 
-    def judge(self, data: bytes, of_id: str) -> Judged:
+    def judge(self, data: bytes, of_id: str, detail: str = RISK) -> Judged:
         """Returns what is to be stored beside a QuestionnaireResponse that is kept under this id.
 
         A response that was stopped is checked like one in progress, one entered in error only as R4:
         neither is scored, and an earlier result of it ends.
+
+        Args:
+            data: the body.
+            of_id: the id.
+            detail: one of the DETAILS; what is stored is the RiskAssessment, the others are made of it again.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Parameters are Malformed
@@ -143,15 +156,26 @@ class Assessor:
         """
         scored = self.accepted(data)
         if scored is None:
-            return self._in_time(data, partial(self._judged, data, of_id), Judged)
-        return Judged(scored.risk(of_id), scored.guidance)
+            return self._in_time(data, partial(self._judged, data, of_id, detail), Judged)
+        return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
 
-    def _judged(self, data: bytes, of_id: str, apart: bool) -> Judged:  # noqa: FBT001 - as above
+    def _judged(self, data: bytes, of_id: str, detail: str, apart: bool) -> Judged:  # noqa: FBT001 - as above
         response = self._response(data)
         if response["status"] in _WITHDRAWN:
             return self._unscored(response, apart=apart)
         scored = self._scored(AssessInput(response, "QuestionnaireResponse"), apart=apart)
-        return Judged(scored.risk(of_id), scored.guidance)
+        return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
+
+    def withdrawn_bundle(self, risk: bytes) -> bytes | None:
+        """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
+        named = guidance_in(risk)
+        found = (
+            pair.renderer
+            for pair in (*self._catalogue.pairs.values(), *self._catalogue.superseded)
+            if pair.guidance.written.identity.canonical == named
+        )
+        renderer = next(found, None)
+        return None if renderer is None else renderer.withdrawn_bundle(risk)
 
     def _in_time(self, data: bytes, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
         """Returns what the work makes of a body; raises NotScorable where that takes too much."""
@@ -164,19 +188,20 @@ class Assessor:
             raise NotScorable(Problem("too-costly", text, "QuestionnaireResponse")) from fault
 
     def shown(self, data: bytes, output: str) -> str:
-        """Returns one of the OUTPUTS as text: the RiskAssessment, a Bundle, every reason, or plain words.
+        """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.
 
         Raises:
             Malformed, TooLarge, NotScorable: as `assess_body` does.
         """
         scored = self.scored(data)
-        guidance, result = scored.pair.guidance, scored.result()
+        pair, assessment = scored.pair, scored.assessment()
         if output == "text":
-            return patient_text(guidance, result)
+            return pair.renderer.patient.text(assessment)
+        if output == "clinician":
+            return pair.renderer.summary.text(assessment)
         if output == "explain":
-            return explained(guidance, result, scored.answers)
-        risk = scored.risk()
-        return collection(risk, scored.context) if output == "bundle" else indented(risk)
+            return explained(pair.guidance, assessment.result, scored.answers)
+        return indented(pair.renderer.document(assessment, output))
 
     def accepted(self, data: bytes) -> Scored | None:
         """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
@@ -201,11 +226,14 @@ class Assessor:
             data: the body.
             apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
         """
+        return self._scored(self._sent(data), apart=apart)
+
+    def _sent(self, data: bytes) -> AssessInput:
         sent = assess_input(read(data, self._limits))
         _refuse_errors(Malformed, check_structure(sent.response, sent.at))
         _refuse_subset(sent.response)
         _refuse_status(sent.response)
-        return self._scored(sent, apart=apart)
+        return sent
 
     def _scored(self, sent: AssessInput, *, apart: bool) -> Scored:
         pair = self._catalogue.find(sent.response.get("questionnaire"))
@@ -241,6 +269,13 @@ class Assessor:
             checked = compiled.check(response, apart=apart)
             _refuse_errors(NotScorable, checked.problems)
         return Judged(None, "", _WITHDRAWN[response["status"]])
+
+
+def check_detail(detail: str) -> None:
+    """Raises Malformed where a result is asked for in a detail that there is not; empty is not stated."""
+    if detail and detail not in DETAILS:
+        expected = f"Parameter {DETAIL}: expected one of {', '.join(DETAILS)}."
+        raise Malformed(Problem("parameter", expected))
 
 
 def _located(problem: Problem, at: str) -> Problem:

@@ -15,9 +15,10 @@ from typing import Any
 
 from service.errors import GuidanceError, NotScorable, Problem
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
-from service.fhir.json import read_published
+from service.fhir.json import Json, read_published
 from service.guidance import Guidance, load
 from service.guidance.cases import Case
+from service.guidance.model import Written
 from service.guidance.result import Result
 from service.mapping_files import read_documents
 from service.questionnaire import (
@@ -26,8 +27,10 @@ from service.questionnaire import (
     order_of_version,
     version_order,
 )
-from service.results.risk_assessment import Renderer
+from service.results import Numbers, Renderer, code_system, missing_codes
 from service.terminology import ValueSets, resources_in, value_sets_from
+
+_NO_NUMBERS = Numbers()
 
 Key = tuple[str, str]
 """Resource type and id."""
@@ -130,6 +133,7 @@ def read(
     canonical_base: str = DOMAIN,
     terminology: Path | None = None,
     require_review: bool = False,
+    numbers: Numbers = _NO_NUMBERS,
 ) -> Catalogue:
     """Reads both folders.
 
@@ -139,6 +143,7 @@ def read(
         terminology: folder of further CodeSystems and ValueSets, which are known and not published.
         canonical_base: what takes the place of the domain for examples in every file, and in every result.
         require_review: guidance that scores and that nobody has signed is a fault.
+        numbers: telephone numbers that patients are told.
 
     Raises:
         GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
@@ -146,18 +151,19 @@ def read(
     canonicals = Canonicals(canonical_base)
     published = read_questionnaires(questionnaires, canonicals, terminology)
     folders = sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
-    found, faults = _pairs(published.compiled, folders, canonicals)
+    found, faults = _pairs(published.compiled, folders, canonicals, numbers)
     pairs, more = _in_use(found)
     unsigned = list(_unsigned(pairs.values())) if require_review else []
-    own = list(own_definitions(canonicals))
+    made, lacking = _code_systems(found, published.resources)
+    own = [*own_definitions(canonicals), *map(artifact, made)]
     hidden = list(_hidden(published.resources, own))
-    every = [*published.faults, *faults, *more, *unsigned, *hidden]
+    every = [*published.faults, *faults, *more, *unsigned, *lacking, *hidden]
     if every:
         raise GuidanceError(every)
     artifacts = [artifact(resource) for _, resource in published.resources] + own
     return Catalogue(
         artifacts={(published.type, published.id): published for published in artifacts},
-        value_sets=published.value_sets,
+        value_sets=published.value_sets.with_resources(made),
         questionnaires=published.compiled,
         pairs=pairs,
         unversioned=_unversioned(pairs),
@@ -200,6 +206,31 @@ def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dic
             raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
 
 
+def _code_systems(
+    pairs: Iterable[Pair], resources: Iterable[tuple[Path, dict[str, Any]]]
+) -> tuple[list[Json], list[str]]:
+    """Returns the code systems of the guidances, each made of its mapping unless a file states it.
+
+    Versions of one guidance share a code system. A file that states one must have every code that their
+    results name.
+    """
+    versions: dict[str, list[Written]] = {}
+    for pair in sorted(pairs, key=lambda pair: (version_order(pair.compiled), pair.use_order), reverse=True):
+        written = pair.guidance.written
+        versions.setdefault(written.identity.terminology, []).append(written)
+    stated = {
+        str(resource.get("url")): (path, resource)
+        for path, resource in resources
+        if resource.get("resourceType") == "CodeSystem"
+    }
+    faults = [
+        f"{path.name}: concept: expected the code {code}, which results of its guidance name"
+        for url, (path, resource) in stated.items()
+        for code in missing_codes(resource, versions.get(url, ()))
+    ]
+    return [code_system(written) for url, written in versions.items() if url not in stated], faults
+
+
 def _hidden(resources: Iterable[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
     """Yields a fault for each resource that another one of its type and id would hide."""
     files = {(definition.type, definition.id): "the service itself" for definition in own}
@@ -230,13 +261,16 @@ def _compiled(
 
 
 def _pairs(
-    compiled: Mapping[str, CompiledQuestionnaire], folders: Iterable[Path], canonicals: Canonicals
+    compiled: Mapping[str, CompiledQuestionnaire],
+    folders: Iterable[Path],
+    canonicals: Canonicals,
+    numbers: Numbers,
 ) -> tuple[list[Pair], list[str]]:
     pairs: list[Pair] = []
     faults: list[str] = []
     for folder in folders:
         try:
-            pairs.append(read_pair(folder, compiled, canonicals))
+            pairs.append(read_pair(folder, compiled, canonicals, numbers=numbers))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
     return pairs, faults
@@ -274,6 +308,7 @@ def read_pair(
     canonicals: Canonicals,
     *,
     run_cases: bool = True,
+    numbers: Numbers = _NO_NUMBERS,
 ) -> Pair:
     """Returns the guidance of a mapping folder with its questionnaire.
 
@@ -294,7 +329,7 @@ def read_pair(
     ]
     if faults:
         raise GuidanceError(faults)
-    return Pair(form, guidance, Renderer(guidance, canonicals))
+    return Pair(form, guidance, Renderer(guidance, canonicals, numbers))
 
 
 def _canonical_of(documents: Mapping[str, object]) -> str:

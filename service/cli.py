@@ -24,6 +24,7 @@ from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
 from service.questionnaire import CompiledQuestionnaire
+from service.results import Numbers
 from service.settings import ROOT, Settings, from_environment
 from service.validate import Validator, server_from
 
@@ -195,6 +196,7 @@ def _catalogue(settings: Settings) -> catalogue.Catalogue:
         canonical_base=settings.canonical_base,
         terminology=settings.terminology_dir,
         require_review=settings.require_review,
+        numbers=Numbers(settings.emergency_number, settings.crisis_line),
     )
 
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _CANONICAL = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*")
+_TELEPHONE = re.compile(r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?")
 # Only the shape: what the parts mean is for the storage to say.
 _STORE = re.compile(
     r"none"
@@ -52,6 +53,8 @@ class Settings:
             the Host header. Empty stands for `http://<host>:<port>/fhir`.
         canonical_base: what canonical urls of published resources begin with, in place of the
             domain that is reserved for examples.
+        emergency_number: what patients are told to call in an emergency, such as 112; empty names none.
+        crisis_line: what patients are told to call in despair; empty names none.
         store_url: `sqlite:///<path>`, `postgresql://<user>:<password>@<host>/<database>`, or `none`
             to keep nothing. SERVICE_STORE_URL_FILE may name a file that holds it instead.
         store_timeout_s: longest wait for a connection or a lock of the store.
@@ -84,6 +87,8 @@ class Settings:
     terminology_timeout_s: int = 3
     base_url: str = ""
     canonical_base: str = "https://guidance.example.org"
+    emergency_number: str = ""
+    crisis_line: str = ""
     store_url: str = field(default="sqlite:///data/service.db", repr=False)
     store_timeout_s: int = 3
     store_connections: int = 10
@@ -181,6 +186,11 @@ def _canonical_base(url: str) -> None:
         )
 
 
+def _telephone(number: str) -> None:
+    if not _TELEPHONE.fullmatch(number):
+        raise ValidationError("Expected a telephone number as people dial it, such as 112 or 116 123.")
+
+
 def _store_url(url: str) -> None:
     if not _STORE.fullmatch(url):
         raise ValidationError(
@@ -223,6 +233,8 @@ class _Variables(Schema):
     terminology_timeout_s = _whole(1, 30)
     base_url = fields.String(validate=_public_base)
     canonical_base = fields.String(validate=_canonical_base)
+    emergency_number = fields.String(validate=_telephone)
+    crisis_line = fields.String(validate=_telephone)
     store_url = fields.String(validate=_store_url)
     store_url_file = fields.Function(deserialize=_content, validate=_store_url)
     store_timeout_s = _whole(1, 60)

@@ -35,6 +35,7 @@ class Question:
         enabled_by: linkIds of the questions whose answers decide whether this one is asked (its own
             enableWhen and those of its parents); empty when it is always asked.
         numbers: whole numbers that are options (valueInteger), each with its weight, if it has one.
+        short: the question in few words, where the form has them; else empty.
     """
 
     link_id: str
@@ -47,6 +48,7 @@ class Question:
     repeats: bool = False
     enabled_by: tuple[str, ...] = ()
     numbers: tuple[tuple[int, Decimal | None], ...] = ()
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)

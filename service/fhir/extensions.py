@@ -48,6 +48,7 @@ VARIABLE = _CORE + "variable"
 ENABLE_WHEN_EXPRESSION = _SDC + "sdc-questionnaire-enableWhenExpression"
 CALCULATED_EXPRESSION = _SDC + "sdc-questionnaire-calculatedExpression"
 INITIAL_EXPRESSION = _SDC + "sdc-questionnaire-initialExpression"
+SHORT_TEXT = _SDC + "sdc-questionnaire-shortText"
 LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
 COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")

@@ -181,8 +181,10 @@ def _not_supported(parameter: SentParameter) -> Problem:
 
 RESPONSE: Final = "questionnaire-response"
 DATA: Final = "data"
+DETAIL: Final = "_detail"
 
 _MEMBERS = frozenset({"id", "extension", "name", "resource"})
+_OF_DETAIL = frozenset({"id", "extension", "name", "valueCode"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +203,13 @@ class AssessInput:
         response: the QuestionnaireResponse, not yet checked.
         at: its FHIRPath in the body.
         data: Observations from the chart, not yet checked.
+        detail: how much of the result is wanted, not yet checked; empty where nothing is said.
     """
 
     response: Json
     at: str
     data: tuple[ResourceAt, ...] = ()
+    detail: str = ""
 
 
 def assess_input(resource: Json) -> AssessInput:
@@ -228,7 +232,8 @@ def assess_input(resource: Json) -> AssessInput:
     (response,) = (
         ResourceAt(entry["resource"], f"{at}.resource") for entry, at in entries if entry["name"] == RESPONSE
     )
-    return AssessInput(response.resource, response.at, tuple(_data(entries)))
+    detail = "".join(entry["valueCode"] for entry, _ in entries if entry["name"] == DETAIL)
+    return AssessInput(response.resource, response.at, tuple(_data(entries)), detail)
 
 
 def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
@@ -249,13 +254,20 @@ def _head_faults(resource: Json) -> Iterator[Problem]:
 def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
     for entry, at in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
-        if name not in (RESPONSE, DATA):
-            text = f"{_label(name)}: expected a parameter named {RESPONSE} or {DATA}."
+        if name == DETAIL:
+            yield from _detail_faults(entry, at)
+        elif name not in (RESPONSE, DATA):
+            text = f"{_label(name)}: expected a parameter named {RESPONSE}, {DATA} or {DETAIL}."
             yield Problem("parameter", text, at)
         elif not entry.keys() <= _MEMBERS or not isinstance(entry.get("resource"), dict):
             yield Problem("parameter", f"Parameter {name}: expected a resource and nothing else.", at)
         elif name == DATA:
             yield from _data_faults(entry["resource"], f"{at}.resource")
+
+
+def _detail_faults(entry: Json, at: str) -> Iterator[Problem]:
+    if not entry.keys() <= _OF_DETAIL or not isinstance(entry.get("valueCode"), str):
+        yield Problem("parameter", f"Parameter {DETAIL}: expected a valueCode and nothing else.", at)
 
 
 def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
@@ -267,6 +279,8 @@ def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
     if entries and names[RESPONSE] != 1:
         found = "is missing" if names[RESPONSE] == 0 else "stands more than once"
         yield Problem("parameter", f"Parameter {RESPONSE} {found}. Expected: exactly one.", _ROOT)
+    if names[DETAIL] > 1:
+        yield Problem("parameter", f"Parameter {DETAIL} stands more than once. Expected: at most one.", _ROOT)
 
 
 def _data_faults(resource: Json, at: str) -> Iterator[Problem]:

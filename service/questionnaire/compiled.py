@@ -221,6 +221,7 @@ def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
         repeats=item.repeats,
         enabled_by=enabled_by,
         numbers=item.options.numbers if item.options is not None else (),
+        short=text(ext.value(item.source, ext.SHORT_TEXT)),
     )
 
 

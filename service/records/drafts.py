@@ -16,7 +16,7 @@ from service.assess import Judged
 from service.errors import Problem
 from service.records.meta import instant, members, stamped
 from service.records.provenance import Step, audit_event, provenance
-from service.results.risk_assessment import withdrawn
+from service.results import withdrawn
 from service.search import elements_of, entries_of, person_entries
 from service.storage.model import Draft, Entry, Record
 

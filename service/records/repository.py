@@ -12,10 +12,20 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.assess import Assessor, Judged
-from service.errors import Malformed, NotFound, PreconditionFailed, Problem, ServiceError, Unavailable
+from service.assess import Assessor, Judged, check_detail
+from service.errors import (
+    Malformed,
+    NotFound,
+    NotScorable,
+    PreconditionFailed,
+    Problem,
+    ServiceError,
+    Unavailable,
+)
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
-from service.records.meta import members, presentable
+from service.records.meta import instant, members, presentable, stamped
+from service.results import BUNDLE, FULL, guidance_hash_in
+from service.results import RISK as SHORT
 from service.storage.model import (
     ALWAYS,
     Draft,
@@ -86,6 +96,13 @@ class Stored(NamedTuple):
     risk: Record | None
     guidance: str
     notices: tuple[Problem, ...] = ()
+
+
+class Detailed(NamedTuple):
+    """A stored result, and what was made of it in another detail."""
+
+    record: Record
+    body: bytes
 
 
 def microseconds() -> int:
@@ -233,6 +250,41 @@ class Repository:
             raise NotFound(UNKNOWN_ID)
         return found
 
+    def read_result(self, of_id: str, detail: str, unit: Unit | None = None) -> Detailed:
+        """Returns the current result of a response in one of the details; only the shortest is stored.
+
+        The others are made anew of the stored response. Of a result that is withdrawn nothing more is left
+        than is stored; its Bundle withdraws whatever was filed of it.
+
+        Raises:
+            Malformed: there is no such detail.
+            NotFound: there is no such result, or the guidance that made it is not served any more.
+            Unavailable: the store cannot be used.
+        """
+        check_detail(detail)
+        with self.reading(unit) as view:
+            result, response = view.read(RISK, of_id), view.read(RESPONSE, of_id)
+        if result is None or response is None:
+            raise NotFound(UNKNOWN_ID)
+        return Detailed(result, result.body if detail == SHORT else self._made_anew(result, response, detail))
+
+    def _made_anew(self, result: Record, response: Record, detail: str) -> bytes:
+        try:
+            judged = self._assessor.judge(response.body, result.id, detail)
+            again = self._assessor.judge(response.body, result.id).risk
+        except NotScorable as refused:
+            raise NotFound(DETAIL_GONE) from refused
+        if again is None:
+            bundle = self._assessor.withdrawn_bundle(result.body) if detail == BUNDLE else result.body
+        else:
+            is_same = guidance_hash_in(again) == guidance_hash_in(result.body)
+            bundle = judged.risk if is_same else None
+        if bundle is None:
+            raise NotFound(DETAIL_GONE)
+        return (
+            stamped(bundle, result.id, result.version, instant(result.updated)) if detail == FULL else bundle
+        )
+
     def read_version(self, kind: str, of_id: str, version: int, unit: Unit | None = None) -> Record:
         """Returns that version; raises NotFound and Unavailable."""
         with self.reading(unit) as view:
@@ -295,6 +347,11 @@ def _check_id(data: bytes, of_id: str) -> None:
 # What went wrong in the store, as an error that may be shown to the caller.
 
 UNKNOWN_ID = Problem("id-unknown", "No resource of this type has this id.")
+DETAIL_GONE = Problem(
+    "detail-gone",
+    "The guidance that made this result is not served any more, so that no more of it can be made. "
+    "Expected: a read without _detail.",
+)
 NARRATIVE_CHANGED = Problem(
     "narrative-changed",
     "The narrative was stored without style and without the addresses of images on other servers.",

@@ -1,1 +1,24 @@
-"""A result as RiskAssessment, narrative, text and explanation; no HTTP, no SQL."""
+"""A result as RiskAssessment, Bundle, text and explanation, and the codes that it names; no HTTP, no SQL."""
+
+from service.results.code_system import code_system, missing_codes
+from service.results.explanation import explained
+from service.results.renderer import BUNDLE, DETAILS, FULL, RISK, Renderer
+from service.results.risk_assessment import guidance_hash_in, guidance_in, indented, withdrawn
+from service.results.wording import Assessment, Numbers
+
+__all__ = [
+    "BUNDLE",
+    "DETAILS",
+    "FULL",
+    "RISK",
+    "Assessment",
+    "Numbers",
+    "Renderer",
+    "code_system",
+    "explained",
+    "guidance_hash_in",
+    "guidance_in",
+    "indented",
+    "missing_codes",
+    "withdrawn",
+]

@@ -109,7 +109,7 @@ class Extensions:
     def of_result(self, result: Result) -> list[bytes]:
         """Returns the extensions that stand on the RiskAssessment itself."""
         return [
-            self._tiers[result.tier],
+            self.tier(result.tier),
             *[self.reason(fired, wording=True) for fired in result.fired],
             *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
             *[_open_question(self._questions[question.link_id], question) for question in result.open],
@@ -117,6 +117,10 @@ class Extensions:
             *[self._ignored[link] for link in result.ignored if link in self._ignored],
             *[_score(self._score, total) for total in result.totals],
         ]
+
+    def tier(self, tier: Interval) -> bytes:
+        """Returns the ends that the step of care lies between."""
+        return self._tiers[tier]
 
     def reason(self, fired: Fired, *, wording: bool) -> bytes:
         """Returns a rule that holds, with the answers that made it hold."""

@@ -1,30 +1,29 @@
-"""The RiskAssessment of R4: a result as it is sent and stored, as a file shows it, and as it is withdrawn.
+"""The RiskAssessment of R4 as a chart shows it: short; and what is left of one that is withdrawn.
 
-The same result and the same context of a response give the same bytes. The source of the guidance
-gives no likelihoods, so `prediction.probability[x]` is never written.
+The same response gives the same bytes. The source of the guidance gives no likelihoods, so
+`prediction.probability[x]` is never written. `full.py` writes the same with all that argues for it.
 
 Source: https://hl7.org/fhir/R4/riskassessment.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 import orjson
 
-from service.errors import Problem
+from service.datatypes.answers import Coding
 from service.fhir import definitions
-from service.fhir.chart import ChartValues
-from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.definitions import Canonicals
 from service.fhir.extensions import DATA_ABSENT_REASON
 from service.fhir.json import Json, MutableJson
 from service.fhir.response_context import ResponseContext
 from service.guidance import Guidance
-from service.guidance.model import Identity, Level, Outcome, Rule
-from service.guidance.result import Interval, Result, Risk
+from service.guidance.model import Identity, Level, Outcome
+from service.guidance.result import Interval, Risk
 from service.results import wording
 from service.results.extensions import (
     Extensions,
@@ -33,91 +32,124 @@ from service.results.extensions import (
     coding,
     extension,
     in_json,
+    intervals,
     level_coding,
 )
-from service.results.narrative import Narrative
-from service.results.wording import IF_UNCHANGED, level_words, patient_summary
+from service.results.summary import Summary
+from service.results.values import cut
+from service.results.wording import IF_UNCHANGED, LANGUAGE, Assessment, level_words
+
+LONGEST_RATIONALE: Final = 120
+"""Characters of `prediction.rationale`."""
+
+NEEDS_EVALUATION: Final = "needs-evaluation"
+TRIAGE: Final = "questionnaire-triage"
+STEP: Final = "step-of-care"
+"""Codes in the code system of every guidance, beside the names of its own steps, outcomes and levels."""
 
 _COMPLETE: Final = frozenset({"completed", "amended"})
 _ASSESSOR: Final = {"reference": "#assessor"}
-_NOBODY: Final = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
-_NO_CHART: Final = ChartValues()
+NOBODY: Final = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
+"""The subject of a response that names none."""
 
 
-class Renderer:
-    """Writes the results of one guidance; what never changes is written once, at start.
+def fragment(value: object) -> orjson.Fragment:
+    """Returns a value as JSON that is written once and stands in many documents."""
+    return orjson.Fragment(orjson.dumps(value))
 
-    Args:
-        guidance: whose results are written.
-        urls: the canonical urls of what this service defines itself.
+
+# The names of a result, and of every resource that is made with it.
+
+
+def result_name(context: ResponseContext) -> UUID | None:
+    """Returns the name of what is made of a response, the same for all its versions; None if none can be.
+
+    An identifier comes before an id, since it goes with the response from server to server. Without
+    either, the person, the form and the time tell one response from another.
     """
+    form = (context.questionnaire or "").partition("|")[0]
+    if context.identifier is not None:
+        own = ["identifier", context.identifier.get("system", ""), context.identifier["value"]]
+    elif context.id is not None:
+        own = ["id", context.id]
+    elif context.subject is not None and context.authored is not None:
+        own = ["authored", context.authored]
+    else:
+        return None
+    who = orjson.dumps(context.subject, option=orjson.OPT_SORT_KEYS).decode()
+    return uuid5(NAMESPACE_URL, "\n".join((form, who, *own)))
 
-    def __init__(self, guidance: Guidance, urls: Canonicals = AS_WRITTEN) -> None:
+
+def identifier_of(name: UUID | None) -> list[Json] | None:
+    """Returns the identifier that is this name."""
+    return None if name is None else [{"system": "urn:ietf:rfc:3986", "value": name.urn}]
+
+
+def response_reference(context: ResponseContext) -> Json:
+    """Returns a Reference to the response: by its id, else by its identifier, else in words."""
+    if context.id is not None:
+        return {"reference": f"QuestionnaireResponse/{context.id}"}
+    if context.identifier is not None:
+        return {"type": "QuestionnaireResponse", "identifier": context.identifier}
+    when = f", written {context.authored}" if context.authored is not None else ""
+    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
+
+
+def guidance_in(risk: bytes) -> str:
+    """Returns the `url|version` of the guidance that made a RiskAssessment."""
+    return _of_method(risk, "valueCanonical")
+
+
+def guidance_hash_in(risk: bytes) -> str:
+    """Returns the hash of the guidance that made a RiskAssessment."""
+    return _of_method(risk, "valueString")
+
+
+def _of_method(risk: bytes, value: str) -> str:
+    method: Json = orjson.loads(risk)["method"]
+    return next(str(each[value]) for each in method["extension"] if value in each)
+
+
+def is_final(assessment: Assessment) -> bool:
+    """Returns whether nothing can change the result any more: it is settled, and the response is complete."""
+    return assessment.result.settled and assessment.context.status in _COMPLETE
+
+
+class Head:
+    """Writes what every RiskAssessment of one guidance says of itself, its response and its maker."""
+
+    def __init__(self, guidance: Guidance, urls: Canonicals) -> None:
         identity = guidance.written.identity
-        self._guidance = guidance
-        self._device = _fragment(_device(identity))
-        self._method = _fragment(_method(identity, urls))
-        self._code = _fragment(_code(identity))
-        self._intended = _fragment({"text": f"{wording.INTENDED_USE}: {identity.intended_use.clinician}"})
-        self._extensions = Extensions(guidance, urls)
-        self._predictions = Predictions(guidance, self._extensions)
-        self._narrative = Narrative(guidance)
+        self._device = fragment(_device(identity))
+        self._method = fragment(_method(identity, urls))
+        self._code = fragment(_code(identity))
+        reason = identity.reason
+        self._reasons = None if reason is None else fragment([_reason(reason, identity.reason_display)])
 
-    def render(
-        self,
-        result: Result,
-        context: ResponseContext,
-        chart: ChartValues = _NO_CHART,
-        problems: Sequence[Problem] = (),
-    ) -> bytes:
-        """Returns the RiskAssessment.
-
-        Args:
-            result: what the guidance makes of the answers.
-            context: whom and what the response is about.
-            chart: values from the chart that count beside the answers; they become `basis`.
-            problems: warnings about the response; they become notes.
-        """
-        listed = [risk for risk in result.risks if risk.listed]
-        predictions = map(self._predictions.prediction, listed)
-        is_final = result.settled and context.status in _COMPLETE
-        document: MutableJson = {
+    def begun(self, div: bytes, assessment: Assessment) -> MutableJson:
+        """Returns the members up to the narrative and what is contained."""
+        return {
             "resourceType": "RiskAssessment",
-            "text": {
-                "status": "generated",
-                "div": orjson.Fragment(self._narrative.div(result, listed, problems)),
-            },
-            "contained": [self._device, *context.contained],
-            "extension": orjson.Fragment(array(self._extensions.of_result(result))),
-            "status": "final" if is_final else "preliminary",
+            "language": LANGUAGE,
+            "text": {"status": "generated", "div": orjson.Fragment(div)},
+            "contained": [self._device, *assessment.context.contained],
+        }
+
+    def about(self, assessment: Assessment) -> MutableJson:
+        """Returns the members from the identifier to the basis; None where there is nothing to say."""
+        context = assessment.context
+        return {
+            "identifier": identifier_of(result_name(context)),
+            "status": "final" if is_final(assessment) else "preliminary",
             "method": self._method,
             "code": self._code,
-            "subject": context.subject or _NOBODY,
+            "subject": context.subject or NOBODY,
             "encounter": context.encounter,
             "occurrenceDateTime": context.authored,
             "performer": _ASSESSOR,
-            "basis": [_response_reference(context), *chart.basis],
-            "prediction": orjson.Fragment(array(predictions)) if listed else None,
-            "mitigation": patient_summary(self._guidance, result),
-            "note": [self._intended, *({"text": remark} for remark in self._remarks(result, problems))],
+            "reasonCode": self._reasons,
+            "basis": [response_reference(context), *assessment.chart.basis],
         }
-        return orjson.dumps({name: value for name, value in document.items() if value is not None})
-
-    def _remarks(self, result: Result, problems: Sequence[Problem]) -> Iterator[str]:
-        if not wording.is_assessable(result.tier):
-            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
-        for contradiction in result.contradictions:
-            yield f"Contradiction; the worse answer counts: {contradiction.says.to_clinician}"
-        if result.ignored:
-            questions = self._guidance.form.questions
-            texts = (questions[link].text or link for link in result.ignored if link in questions)
-            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
-        for problem in problems:
-            yield problem.text
-
-
-def _fragment(value: object) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps(value))
 
 
 def _device(identity: Identity) -> Json:
@@ -132,92 +164,136 @@ def _device(identity: Identity) -> Json:
 
 
 def _method(identity: Identity, urls: Canonicals) -> Json:
+    named = {"system": "urn:ietf:rfc:3986", "version": identity.version, "code": identity.url}
     return {
         "extension": [
             extension(urls.restated(definitions.GUIDANCE_CANONICAL), "Canonical", identity.canonical),
             extension(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
         ],
-        "coding": [{"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}],
-        "text": f"{identity.canonical} (sha256 {identity.hash})",
+        "coding": [{**named, "display": identity.title}],
+        "text": f"{identity.title}, version {identity.version}",
     }
 
 
 def _code(identity: Identity) -> Json:
-    if not identity.code_display:
-        return {"coding": [{"system": identity.code.system, "code": identity.code.code}]}
-    return {"coding": [coding(*identity.code, identity.code_display)], "text": identity.code_display}
+    """Returns what was done, which was no examination; the code of the guidance says what it was about."""
+    named = [coding(identity.terminology, TRIAGE, wording.TRIAGE)]
+    named += (
+        [named_coding(identity.code, identity.code_display)]
+        if identity.code != (identity.terminology, TRIAGE)
+        else []
+    )
+    return {"coding": named, "text": f"{wording.TRIAGE}: {identity.title}"}
 
 
-def _response_reference(context: ResponseContext) -> Json:
-    """Returns a Reference to the response: by its id, else by its identifier, else in words."""
-    if context.id is not None:
-        return {"reference": f"QuestionnaireResponse/{context.id}"}
-    if context.identifier is not None:
-        return {"type": "QuestionnaireResponse", "identifier": context.identifier}
-    when = f", written {context.authored}" if context.authored is not None else ""
-    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
+def _reason(code: Coding, display: str) -> Json:
+    return {"coding": [named_coding(code, display)], **({"text": display} if display else {})}
 
 
-# The predictions.
+def named_coding(code: Coding, display: str) -> Json:
+    """Returns a Coding, with a display where there is one."""
+    return coding(*code, display) if display else {"system": code.system, "code": code.code}
+
+
+# The predictions: the step itself, then the patterns.
 
 
 class Predictions:
-    """Writes `prediction`, one per listed outcome, in words and codes, for one guidance's results."""
+    """Writes `prediction` for one guidance's results; what does not depend on answers is written once."""
 
-    def __init__(self, guidance: Guidance, extensions: Extensions) -> None:
-        self._system = guidance.written.identity.terminology
+    def __init__(self, guidance: Guidance, extensions: Extensions, summary: Summary) -> None:
+        written = guidance.written
+        self._system = written.identity.terminology
         self._extensions = extensions
-        self._begun = by_level(guidance.written, self._head)
-        self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
-        self._links = {link: in_json(link) for link in guidance.form.questions}
+        self._summary = summary
+        self._tiers = written.tiers
+        self._steps = {tier: self._step(tier) for tier in intervals(len(written.tiers))}
+        self._begun = by_level(written, self.head)
+        self._said = {rule.name: cut(rule.says.to_clinician, LONGEST_RATIONALE) for rule in written.rules}
 
-    def prediction(self, risk: Risk) -> bytes:
-        """Returns the prediction of one outcome."""
-        reasons = [self._extensions.reason(fired, wording=False) for fired in risk.fired]
-        level = self._extensions.level(risk.outcome, risk.level)
+    def of(self, assessment: Assessment) -> bytes:
+        """Returns the array: the step of care, then every outcome that a report names."""
+        listed = [risk for risk in assessment.result.risks if risk.listed]
+        return array((self.step(assessment), *map(self._pattern, listed)))
+
+    def step(self, assessment: Assessment) -> bytes:
+        """Returns the prediction that is the step of care, with its first reason."""
+        result = assessment.result
+        reasons = wording.main_reasons(result.fired)
+        if reasons:
+            said = self._summary.reason(reasons[0], assessment)
+        else:
+            said = self._tiers[result.tier.at_least].says.clinician
+        return self._steps[result.tier] + in_json(cut(said, LONGEST_RATIONALE)) + b'"}'
+
+    def _pattern(self, risk: Risk) -> bytes:
         head = self._begun[risk.outcome.code, risk.level]
-        extensions = b",".join((level, *reasons))
-        return b"".join((b'{"extension":[', extensions, b"]", head, self._rationale(risk), b'"}'))
+        said = self._said[risk.fired[0].rule.name] if risk.fired else wording.NO_RULE
+        if risk.level.settled:
+            return b"{" + head + in_json(said) + b'"}'
+        interval = self._extensions.level(risk.outcome, risk.level)
+        return (
+            b'{"extension":[%b],' % interval
+            + head
+            + in_json(cut(IF_UNCHANGED + said, LONGEST_RATIONALE))
+            + b'"}'
+        )
 
-    def _rationale(self, risk: Risk) -> bytes:
-        """Returns why the level is what it is: the deciding rule, its answers and its statements."""
-        if not risk.fired:
-            return b"no rule for this outcome holds."
-        deciding = risk.fired[0]
-        said, cited = self._rules[deciding.rule.name]
-        if not deciding.answers:
-            return said + cited
-        answers = b", ".join([self._links[link] for link in deciding.answers])
-        return b"%b Answers: %b.%b" % (said, answers, cited)
+    def _step(self, tier: Interval) -> bytes:
+        """Returns the prediction of a step up to its rationale."""
+        needs = coding(self._system, NEEDS_EVALUATION, wording.NEEDS_EVALUATION)
+        known = self._tiers[tier.at_least]
+        named = [coding(self._system, known.code, known.display)] if tier.settled else []
+        risk = {"coding": named} if named else {"text": wording.tier_heading(self._tiers, tier)}
+        members = {"outcome": {"coding": [needs]}, "qualitativeRisk": risk, "rationale": ""}
+        return orjson.dumps(members)[:-2]
 
-    def _head(self, outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
-        """Returns a prediction from its outcome to the words that say whether its level is settled."""
-        words = level_words(ladder, level)
-        open_end = "" if level.settled else f"{words[:1].upper()}{words[1:]}. {IF_UNCHANGED}"
+    def head(self, outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> bytes:
+        """Returns a prediction from its outcome up to its rationale."""
         members = {
             "outcome": self._outcome(outcome),
             "qualitativeRisk": self._level(ladder, level),
-            "rationale": open_end,
+            "rationale": "",
         }
-        return b"," + orjson.dumps(members)[1:-2]
+        return orjson.dumps(members)[1:-2]
 
     def _outcome(self, outcome: Outcome) -> Json:
         codings = [coding(self._system, outcome.code, outcome.display)]
         codings += [{"system": known.system, "code": known.code} for known in outcome.codes]
-        return {"coding": codings, "text": outcome.display}
+        return {"coding": codings}
 
     def _level(self, ladder: tuple[Level, ...], level: Interval) -> Json:
-        words = level_words(ladder, level)
         if not level.settled:
-            return {"text": words}
-        known = ladder[level.at_least]
-        return {"coding": [level_coding(known, self._system)], "text": words}
+            return {"text": level_words(ladder, level)}
+        return {"coding": [level_coding(ladder[level.at_least], self._system)]}
 
 
-def _said(rule: Rule) -> tuple[bytes, bytes]:
-    """Returns a rule's wording with its name, and the sentence that cites its statements."""
-    cited = f" Statements: {', '.join(rule.sources)}." if rule.sources else ""
-    return in_json(f"{rule.says.to_clinician} Rule: {rule.name}.".strip()), in_json(cited)
+# What is said beside the predictions.
+
+
+class Remarks:
+    """Writes `note`: the intended use, and what a reader must know of the response."""
+
+    def __init__(self, guidance: Guidance) -> None:
+        use = guidance.written.identity.intended_use.clinician
+        self._intended = fragment({"text": f"{wording.INTENDED_USE}: {use}"})
+        self._questions = guidance.form.questions
+
+    def notes(self, assessment: Assessment) -> list[object]:
+        """Returns the notes."""
+        return [self._intended, *({"text": remark} for remark in self._remarks(assessment))]
+
+    def _remarks(self, assessment: Assessment) -> Iterator[str]:
+        result = assessment.result
+        if not wording.is_assessable(result.tier):
+            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
+        for contradiction in result.contradictions:
+            yield f"Contradiction; the worse answer counts: {contradiction.says.to_clinician}"
+        if result.ignored:
+            texts = (self._questions[link].text or link for link in result.ignored if link in self._questions)
+            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
+        for problem in assessment.problems:
+            yield problem.text
 
 
 # For files and terminals.
@@ -228,27 +304,20 @@ def indented(resource: bytes) -> str:
     return msgspec.json.format(resource, indent=2).decode() + "\n"
 
 
-def collection(risk: bytes, context: ResponseContext) -> str:
-    """Returns a Bundle of type collection with the RiskAssessment, indented.
-
-    Its fullUrl is made from its content and the response's id, so the same result has the same name.
-    """
-    name = uuid5(NAMESPACE_URL, f"{context.id or ''}\n{risk.decode()}")
-    entry = {"fullUrl": name.urn, "resource": orjson.Fragment(risk)}
-    return indented(orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": [entry]}))
-
-
 # When the response is withdrawn.
 
 _KEPT: Final = (
     "resourceType",
+    "language",
     "contained",
+    "identifier",
     "method",
     "code",
     "subject",
     "encounter",
     "occurrenceDateTime",
     "performer",
+    "reasonCode",
     "basis",
 )
 _WORDS: Final = {
@@ -272,12 +341,5 @@ def withdrawn(risk: bytes, status: str) -> bytes:
     before: MutableJson = orjson.loads(risk)
     words = _WORDS[status]
     document: MutableJson = {name: before[name] for name in _KEPT if name in before}
-    document |= {
-        "text": {
-            "status": "generated",
-            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{words}</p></div>',
-        },
-        "status": status,
-        "note": [{"text": words}],
-    }
+    document |= {"text": wording.narrative(words), "status": status, "note": [{"text": words}]}
     return orjson.dumps(document)

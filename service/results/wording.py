@@ -1,13 +1,22 @@
-"""The words of a result: what the service adds to the words of the guidance, and the text for the patient."""
+"""The words of a result that are the service's own, and what its two readers are told by them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from html import escape
+from typing import Final, NamedTuple
 
-from service.guidance import Guidance
+from service.datatypes.answers import Answers, AnswersByLink
+from service.errors import Problem
+from service.fhir.chart import ChartValues
+from service.fhir.json import Json
+from service.fhir.response_context import ResponseContext
 from service.guidance.model import Level, Tier
-from service.guidance.result import Interval, Result
+from service.guidance.result import Due, Fired, Interval, Result
+from service.results.values import day_after, lowered, span
+
+LANGUAGE: Final = "en"
+"""The language of all words below."""
 
 NOT_ASSESSABLE: Final = "Not assessable yet"
 ASK_FIRST: Final = "Questions that are still open, in the order in which they should be asked"
@@ -15,16 +24,71 @@ IGNORED: Final = "Answers that did not count, because other answers close these 
 INTENDED_USE: Final = "Intended use"
 IF_UNCHANGED: Final = "If the open questions change nothing: "
 """Stands before the reason for a level that is not settled: nothing open is read as a no."""
+TRIAGE: Final = "Questionnaire triage by software, not an examination"
+NEEDS_EVALUATION: Final = "Needs evaluation"
+NO_RULE: Final = "No rule for this outcome holds."
+STEP_OF_CARE: Final = "Step of care"
+REFERRAL: Final = "Referral proposed"
+NO_REFERRAL: Final = "The amended answers ask for no referral; an earlier proposal is revoked."
+RESULT_TEXT: Final = "Result of a questionnaire, for patient and clinician"
+FOR_THE_PATIENT: Final = "FOR THE PATIENT"
+FOR_THE_CLINICIAN: Final = "FOR THE CLINICIAN"
 
 SIDES: Final[Mapping[str, tuple[str, str]]] = {
     "left": ("matches", ""),
     "right": ("", "matches"),
     "both": ("matches", "matches"),
     "neither": ("", ""),
+    "not-done": ("not done", "not done"),
     "open": ("open", "open"),
     "informs-only": ("for information", "for information"),
 }
 """What the two cells of a table's row say, by the state of the row."""
+
+_NO_CHART: Final = ChartValues()
+
+
+class Assessment(NamedTuple):
+    """A scored response: everything that an output is made from.
+
+    Args:
+        result: what the guidance makes of the answers.
+        answers: the answers, those of the chart included.
+        context: whom and what the response is about.
+        chart: values from the chart that count beside the answers; they become `basis`.
+        problems: warnings about the response; they become notes.
+    """
+
+    result: Result
+    answers: Answers
+    context: ResponseContext
+    chart: ChartValues = _NO_CHART
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def all_answers(self) -> AnswersByLink:
+        """The answers that count, by linkId: those of the response, then those of the chart."""
+        given, chart = self.answers.given, self.answers.chart
+        return {**chart, **given} if chart else given
+
+
+class Numbers(NamedTuple):
+    """Telephone numbers that results name; empty ones are not named."""
+
+    emergency: str = ""
+    crisis: str = ""
+
+    def behind(self, kind: str) -> str:
+        """Returns the sentence with a number, `emergency` or `crisis`; empty where there is none."""
+        named = {"emergency": ("Emergency number", self.emergency), "crisis": ("Crisis line", self.crisis)}
+        title, number = named.get(kind, ("", ""))
+        return f"{title}: {number}." if number else ""
+
+
+def narrative(*paragraphs: str) -> Json:
+    """Returns a narrative of these paragraphs."""
+    written = "".join(f"<p>{escape(text, quote=False)}</p>" for text in paragraphs)
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{written}</div>'}
 
 
 def is_assessable(tier: Interval) -> bool:
@@ -45,7 +109,7 @@ def tier_heading(tiers: tuple[Tier, ...], tier: Interval) -> str:
 def level_words(ladder: tuple[Level, ...], level: Interval) -> str:
     """Returns a level, or the two ends that it can still lie between."""
     least, most = ladder[level.at_least].display, ladder[level.at_most].display
-    return least if level.settled else f"between {_lowered(least)} and {_lowered(most)}, not settled"
+    return least if level.settled else f"between {lowered(least)} and {lowered(most)}, not settled"
 
 
 def quoted(texts: Iterable[str]) -> str:
@@ -53,48 +117,28 @@ def quoted(texts: Iterable[str]) -> str:
     return ", ".join(f"\u201c{text}\u201d" for text in texts)
 
 
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def by_when(days: int, authored: str | None) -> str:
+    """Returns a latest date: `today`, `by 12 December 2026`, or `within 2 weeks` of an unknown day."""
+    if days == 0:
+        return "today"
+    day = day_after(authored, days)
+    return f"by {day}" if day else f"within {span(days)}"
 
 
-# What the patient is told: the step of care, its reasons, open questions and advice, in plain text.
-
-_PRELIMINARY = (
-    "This is the least that we advise from what is known so far. Some questions are still open, and "
-    "their answers could make it more urgent."
-)
+def is_step_later(result: Result) -> bool:
+    """Returns whether the step has a date of its own that is later than the earliest of all reasons."""
+    due, step = result.due, result.step_due
+    return due is not None and step is not None and step.days > due.days
 
 
-def patient_summary(guidance: Guidance, result: Result) -> str:
-    """Returns the text for the patient, one paragraph or list entry to a line.
-
-    Only wording that the guidance marks as the patient's is used; where a rule or a piece of advice has
-    none, it is left out here and stands in the clinician's part.
-    """
-    tier = result.tiers[result.tier.at_least]
-    assessable = is_assessable(result.tier)
-    if result.tier.settled or not assessable:
-        lines = [f"{tier.display if assessable else NOT_ASSESSABLE}. {tier.target}.", tier.says.patient]
-    else:
-        lines = [f"Not settled yet. So far: {tier.display}. {tier.target}.", _PRELIMINARY]
-    lines += [contradiction.says.patient for contradiction in result.contradictions]
-    if result.open and not result.tier.settled:
-        texts = [guidance.form.questions[question.link_id].text for question in result.open]
-        lines.append("Questions that are still open, in this order:")
-        lines += [f"{number}. {text}" for number, text in enumerate(texts, 1)]
-    lines += _listed("Why:", [fired.rule.says.patient for fired in result.fired])
-    lines += _listed("What you can do:", [advice.says.patient for advice in result.advice])
-    return "\n".join([line for line in lines if line])
+def dates(result: Result) -> tuple[Due, ...]:
+    """Returns the earliest date, and behind it the step's own where that is later."""
+    found = (result.due, result.step_due if is_step_later(result) else None)
+    return tuple(due for due in found if due is not None)
 
 
-def _listed(heading: str, texts: list[str]) -> list[str]:
-    """Returns the heading and each text once; nothing where there is no text."""
-    said = [f"- {text}" for text in dict.fromkeys(texts) if text]
-    return [heading, *said] if said else []
-
-
-def patient_text(guidance: Guidance, result: Result) -> str:
-    """Returns title, summary and intended use, in lines; nothing that is meant for clinicians only."""
-    identity = guidance.written.identity
-    parts = (identity.title, patient_summary(guidance, result), identity.intended_use.patient)
-    return "\n\n".join(part for part in parts if part) + "\n"
+def main_reasons(fired: Iterable[Fired]) -> list[Fired]:
+    """Returns the rules that fired without those that another one contains."""
+    listed = list(fired)
+    names = {reason.rule.name for reason in listed}
+    return [reason for reason in listed if names.isdisjoint(reason.rule.beside)]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from service.fhir.parameters import DETAIL
 from service.search import LAYOUT
 
 
@@ -148,6 +149,13 @@ CREATE: Final = Description(
 READ: Final = Description(
     "Reads a {type}.", "{type}", _READABLE, (400, 404, 406), ("Prefer", *_CONDITIONS, *LAYOUT, *_PART)
 )
+READ_RESULT: Final = Description(
+    "Reads a {type}, or more of the result that it is.",
+    "Result",
+    _READABLE,
+    (400, 404, 406),
+    ("Prefer", *_CONDITIONS, *LAYOUT, *_PART, DETAIL),
+)
 UPDATE: Final = Description(
     "Stores and assesses the next version of a {type}; its id is that of the path.",
     "{type}",
@@ -171,10 +179,10 @@ READ_VERSION: Final = Description(
 
 ASSESS: Final = Description(
     "Assesses a response; nothing is kept.",
-    "RiskAssessment",
+    "Result",
     {200: ("X-Guidance",)},
     (*_BODY, 422, 503),
-    LAYOUT,
+    (*LAYOUT, DETAIL),
     "Input",
 )
 VALIDATE: Final = Description(

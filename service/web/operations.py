@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from service.errors import Malformed, NotFound, Problem
 from service.fhir.json import MutableJson, read
 from service.fhir.parameters import (
+    DETAIL,
     Input,
     SentParameter,
     Values,
@@ -46,17 +47,17 @@ _UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id
 
 
 class Assessments:
-    """The view of `$assess`: a QuestionnaireResponse or Parameters in, a RiskAssessment out."""
+    """The view of `$assess`: a QuestionnaireResponse or Parameters in, its result out."""
 
     def __init__(self, assessor: Assessor, deployment: Deployment) -> None:
         self._assess = assessor.assess_body
         self._most_bytes = deployment.body.body_bytes
 
     def assess(self, request: Request) -> Reply:
-        """Returns the RiskAssessment; raises Malformed, TooLarge, NotScorable."""
+        """Returns the RiskAssessment, or what `_detail` asks for; raises Malformed, TooLarge, NotScorable."""
         request.check_body_type()
         content_type = request.answer_type()
-        assessed = self._assess(request.body(self._most_bytes))
+        assessed = self._assess(request.body(self._most_bytes), request.option(DETAIL) or "")
         headers = (("Content-Type", content_type), NO_STORE, ("X-Guidance", assessed.guidance))
         return Reply(200, assessed.body, headers)
 

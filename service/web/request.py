@@ -94,13 +94,14 @@ class Request:
 
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""
-        return answer_type(self.environ.get("HTTP_ACCEPT"), self._option("_format"))
+        return answer_type(self.environ.get("HTTP_ACCEPT"), self.option("_format"))
 
     def is_pretty(self) -> bool:
         """Says whether the answer is wanted with line breaks."""
-        return self._option("_pretty") == "true"
+        return self.option("_pretty") == "true"
 
-    def _option(self, name: str) -> str | None:
+    def option(self, name: str) -> str | None:
+        """Returns a parameter of the query string, the last if it stands twice; None where there is none."""
         if name not in self.environ.get("QUERY_STRING", ""):
             return None
         return dict(self.query()).get(name)

@@ -17,7 +17,9 @@ import orjson
 from service.errors import Malformed, NotFound, PreconditionFailed, Problem
 from service.fhir.dates import is_instant, time_range
 from service.fhir.json import MutableJson
+from service.fhir.parameters import DETAIL
 from service.records import RISK, Stored, instant
+from service.results import BUNDLE
 from service.search import (
     LAYOUT,
     condition_from,
@@ -62,10 +64,17 @@ class StoredType:
         self._most_bytes = deployment.body.body_bytes
 
     def read(self, request: Request) -> Reply:
-        """Returns the current version; raises NotFound."""
-        shape = shape_from(self.kind, request.query(), strict=is_strict(request), base=self._base)
-        record = self._repository.read(self.kind, request.args["id"], request.unit)
-        return self._read(request, record, shape.applied(record.body))
+        """Returns the current version, a result in the detail that is wanted; raises NotFound, Malformed."""
+        query, detail = request.query(), request.option(DETAIL) if self.kind == RISK else None
+        pairs = query if detail is None else tuple(pair for pair in query if pair[0] != DETAIL)
+        shape = shape_from(self.kind, pairs, strict=is_strict(request), base=self._base)
+        of_id = request.args["id"]
+        if detail:
+            record, body = self._repository.read_result(of_id, detail, request.unit)
+        else:
+            record = self._repository.read(self.kind, of_id, request.unit)
+            body = record.body
+        return self._read(request, record, body if detail == BUNDLE else shape.applied(body))
 
     def read_version(self, request: Request) -> Reply:
         """Returns one version; raises NotFound."""

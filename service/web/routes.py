@@ -112,7 +112,8 @@ def stored_routes(views: StoredType) -> Iterator[Route]:
     yield Route("GET", path, views.search, OPEN, does.SEARCH, kind, ("search-type",))
     if kind == RESPONSE:
         yield Route("POST", path, views.create, OPEN, does.CREATE, kind, ("create",))
-    yield Route("GET", one, views.read, OPEN, does.READ, kind, ("read",))
+    reads = does.READ_RESULT if kind == RISK else does.READ
+    yield Route("GET", one, views.read, OPEN, reads, kind, ("read",))
     if kind == RESPONSE:
         yield Route("PUT", one, views.update, OPEN, does.UPDATE, kind, ("update",))
     if kind in (RESPONSE, RISK):

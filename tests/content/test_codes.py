@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 Json = dict[str, Any]
 
@@ -165,25 +162,3 @@ def test_laboratory_values_have_a_loinc_code_and_units_that_fit(questions: dict[
         assert {each["system"] for each in questions[link]["code"]} == {LOINC}
         found = {code for system, code, _ in codings(questions[link]["extension"]) if system == UCUM}
         assert found == expected, link
-
-
-def test_the_guidance_codes_hold_the_tiers_in_order_the_outcomes_and_the_level_none(
-    terminology: dict[str, Json],
-) -> None:
-    kinds: dict[str, list[str]] = {}
-    for concept in terminology["CodeSystem-muscle-twitching-guidance"]["concept"]:
-        kinds.setdefault(concept["property"][0]["valueCode"], []).append(concept["code"])
-    assert kinds["tier"] == ["not-assessable", "self-care", "review", "consult", "prompt", "emergency"]
-    assert kinds["outcome"][:3] == ["als", "ms", "benign"]
-    assert len(kinds["outcome"]) == 10
-    assert kinds["level"] == ["none"]
-
-
-def test_tiers_outcomes_and_the_level_none_read_as_the_mapping_says(terminology: dict[str, Json]) -> None:
-    path = Path(__file__).parents[2] / "mappings" / "muscle-twitching" / "guidance.yaml"
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    expected = {each["tier"]: each["display"] for each in written["tiers"]}
-    expected |= {each["outcome"]: each["display"] for each in written["outcomes"]}
-    expected |= {"none": written["levels"]["none"]["display"]}
-    published = concepts(terminology["CodeSystem-muscle-twitching-guidance"])
-    assert {code: published.get(code) for code in expected} == expected

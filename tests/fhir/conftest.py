@@ -9,17 +9,19 @@ import pytest
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
+from service.fhir.chart import ChartValues
 from service.fhir.response_context import ResponseContext
 from service.guidance import model
 from service.guidance.conditions import Named
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
-from service.results.risk_assessment import Renderer
+from service.results import Assessment, Renderer
 
 BASE = "https://example.org/fhir"
 LOINC = "http://loinc.org"
 OWN = f"{BASE}/CodeSystem/demo"
 RISK = "http://terminology.hl7.org/CodeSystem/risk-probability"
 YES, NO = Coding(LOINC, "LA33-6"), Coding(LOINC, "LA32-8")
+NO_ANSWERS = Answers({})
 YES_NO = (Option(YES, "Yes", Decimal(3)), Option(NO, "No", Decimal(0)))
 
 QUESTIONS = (
@@ -102,7 +104,7 @@ SCORE = model.Score(
     display="Sum of two",
     code=None,
     code_display="",
-    unit="1",
+    unit="{score}",
     addends=tuple(
         model.Addend(link_id, None, Decimal(0), Decimal(1), reversed=False, low=None, high=None)
         for link_id in ("fever", "cough")
@@ -234,7 +236,7 @@ def troubled(make_result: Callable[..., Result]) -> Result:
         ),
         open=(OpenQuestion("fever", ("tier", "a-score"), True),),
         contradictions=(CLASH,),
-        totals=(Total(SCORE, Decimal(0), Decimal("3.0"), ("mild", "severe"), 1),),
+        totals=(Total(SCORE, Decimal(0), Decimal("3.0"), ("mild", "severe"), 1, 1, None, False),),
         ignored=("pain", "not-in-the-form"),
         settled=False,
     )
@@ -253,6 +255,17 @@ def make_context() -> Callable[..., ResponseContext]:
             "authored": "2026-01-05T10:00:00+01:00",
         }
         return ResponseContext(**(stated | more))
+
+    return make
+
+
+@pytest.fixture
+def make_assessment(make_context: Callable[..., ResponseContext]) -> Callable[..., Assessment]:
+    """Makes what an output is made from; keywords change the context."""
+
+    def make(result: Result, answers: Answers = NO_ANSWERS, **more: Any) -> Assessment:
+        chart, problems = more.pop("chart", ChartValues()), tuple(more.pop("problems", ()))
+        return Assessment(result, answers, make_context(**more), chart, problems)
 
     return make
 

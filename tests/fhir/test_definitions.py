@@ -1,6 +1,7 @@
 """What the service publishes about itself: complete, in order, and true of what it writes."""
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from service.fhir import definitions
 from service.fhir.definitions import FOLDER, artifact, own_definitions
 from service.fhir.resource_models import faults_in
+from service.results import DETAILS, FULL
 
 EXTENSIONS = {
     value
@@ -51,15 +53,15 @@ def test_every_file_is_named_for_its_resource():
 
 
 def test_every_extension_is_written_as_it_is_defined(
-    renderer, make_context, make_result, unsettled, troubled
+    renderer, make_assessment, make_result, unsettled, troubled
 ):
     seen: set[str] = set()
     for result in (make_result(), unsettled, troubled):
-        risk = json.loads(renderer.render(result, make_context()))
+        risk = json.loads(renderer.document(make_assessment(result), FULL))
         placed = [("RiskAssessment", each) for each in risk["extension"]]
         placed += [("RiskAssessment.method", each) for each in risk["method"]["extension"]]
         placed += [
-            ("RiskAssessment.prediction", each) for one in risk["prediction"] for each in one["extension"]
+            ("RiskAssessment.prediction", each) for one in risk["prediction"][1:] for each in one["extension"]
         ]
         for context, extension in placed:
             seen.add(extension["url"])
@@ -92,18 +94,19 @@ def test_the_operation_has_the_parameters_that_are_read():
     assert stated == {
         "questionnaire-response": ("in", 1, "1"),
         "data": ("in", 0, "*"),
+        "_detail": ("in", 0, "1"),
         "return": ("out", 1, "1"),
     }
     assert (operation["code"], operation["affectsState"], operation["type"]) == ("assess", False, True)
 
 
 def test_a_second_opinion_finds_no_fault_in_a_definition_or_a_result(
-    renderer, make_context, make_result, troubled
+    renderer, make_assessment, make_result, troubled
 ):
     for published in own_definitions():
         assert faults_in(published.resource) == ()
-    for result in (make_result(), troubled):
-        assert faults_in(json.loads(renderer.render(result, make_context()))) == ()
+    for result, detail in product((make_result(), troubled), DETAILS):
+        assert faults_in(json.loads(renderer.document(make_assessment(result), detail))) == ()
 
 
 def test_the_second_opinion_names_element_and_fault():

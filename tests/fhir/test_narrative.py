@@ -9,12 +9,12 @@ import pytest
 
 from service.errors import Problem
 from service.fhir.xhtml import is_narrative
-from service.results.narrative import Narrative
+from service.results.full_narrative import FullNarrative
 
 
 @pytest.fixture
 def narrative(guidance):
-    written = Narrative(guidance)
+    written = FullNarrative(guidance)
 
     def div(result: Any, problems: Any = ()) -> str:
         return json.loads(written.div(result, [risk for risk in result.risks if risk.listed], problems))
@@ -103,12 +103,11 @@ def test_rows_that_are_open_are_not_shown_as_answered(narrative, unsettled):
 
 def test_scores_show_both_ends_and_how_much_was_answered(narrative, troubled, make_result):
     div = narrative(troubled)
-    assert "<li>Sum of two: between 0 and 3.0 (Mild to Severe); 1 of 2 questions answered.</li>" in div
+    assert "<li>Sum of two: 0 to 3.0 (Mild to Severe); 1 of 2 parts known.</li>" in div
     settled = troubled.totals[0]
-    same = replace(settled, at_least=settled.at_most, bands=("severe", "severe"), answered=2)
-    assert "<li>Sum of two: 3.0 (Severe); 2 of 2 questions answered.</li>" in narrative(
-        make_result(totals=(same,))
-    )
+    known = {"value": settled.at_most, "answered": 2, "missing": 0}
+    same = replace(settled, at_least=settled.at_most, bands=("severe", "severe"), **known)
+    assert "<li>Sum of two: 3.0 (Severe); 2 of 2 parts known.</li>" in narrative(make_result(totals=(same,)))
 
 
 def test_answers_that_did_not_count_are_named(narrative, troubled):

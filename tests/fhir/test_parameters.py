@@ -37,6 +37,29 @@ def test_op03_parameters_may_hold_only_the_response():
     assert (posted.response, posted.at, posted.data) == (RESPONSE, "Parameters.parameter[0].resource", ())
 
 
+def test_how_much_of_the_result_is_wanted_may_be_a_parameter():
+    assert assess_input(parameters(MAIN)).detail == ""
+    assert assess_input(parameters({"name": "_detail", "valueCode": "full"}, MAIN)).detail == "full"
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        (
+            [{"name": "_detail", "valueString": "full"}],
+            "Parameter _detail: expected a valueCode and nothing else.",
+        ),
+        ([{"name": "_detail", "valueCode": 5}], "Parameter _detail: expected a valueCode and nothing else."),
+        (
+            [{"name": "_detail", "valueCode": "a"}] * 2,
+            "Parameter _detail stands more than once. Expected: at most one.",
+        ),
+    ],
+)
+def test_a_detail_that_cannot_be_read_is_named(members, text):
+    assert text in [found for _, found, _ in refused(parameters(MAIN, *members))]
+
+
 def test_chart_data_is_found_in_observations_and_bundles():
     other = {"resourceType": "Observation", "id": "o2"}
     body = parameters({"name": "data", "resource": OBSERVATION}, MAIN, data(other, OBSERVATION), data())

@@ -1,4 +1,4 @@
-"""IV16 to IV19, OP06: the RiskAssessment says what the result says, names its sources, invents nothing."""
+"""IV16 to IV19, OP06: the full RiskAssessment says what the result says, names sources, invents nothing."""
 
 import json
 from dataclasses import replace
@@ -11,21 +11,27 @@ import pytest
 from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValues
+from service.results import DETAILS, FULL
 
+OWN = "https://example.org/fhir/CodeSystem/demo"
 RISK = "http://terminology.hl7.org/CodeSystem/risk-probability"
 ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 NO_CHART = ChartValues()
+TRIAGE = {
+    "system": OWN,
+    "code": "questionnaire-triage",
+    "display": "Questionnaire triage by software, not an examination",
+}
 CRP = {"reference": "Observation/o1"}
 
 
 @pytest.fixture
-def render(renderer, make_context):
-    """Renders a result; keywords change the context."""
+def render(renderer, make_assessment):
+    """Renders a result in full; keywords change the context."""
 
     def rendered(result: Any, chart: ChartValues = NO_CHART, problems: Any = (), **context: Any) -> Any:
-        return json.loads(
-            renderer.render(result, make_context(**context), chart, problems), parse_float=Decimal
-        )
+        assessment = make_assessment(result, chart=chart, problems=problems, **context)
+        return json.loads(renderer.document(assessment, FULL), parse_float=Decimal)
 
     return rendered
 
@@ -52,14 +58,15 @@ def cut(coding: dict[str, Any]) -> str:
 
 
 def test_iv17_a_settled_result_of_a_complete_response_is_final(render, make_result, union):
-    risk = render(make_result(), ChartValues({}, {"crp": CRP}))
+    risk = render(make_result(), ChartValues({}, {"crp": (CRP,)}))
     assert risk["status"] == "final"
     assert risk["subject"] == {"reference": "Patient/p1"}
     assert risk["encounter"] == {"reference": "Encounter/e1"}
     assert risk["occurrenceDateTime"] == "2026-01-05T10:00:00+01:00"
     assert risk["basis"] == [{"reference": "QuestionnaireResponse/r1"}, CRP]
     assert risk["code"]["coding"] == [
-        {"system": "http://snomed.info/sct", "code": "1", "display": "Assessment"}
+        TRIAGE,
+        {"system": "http://snomed.info/sct", "code": "1", "display": "Assessment"},
     ]
     assert "id" not in risk
     assert union([risk]) == [[]]
@@ -75,7 +82,7 @@ def test_iv17_only_a_complete_response_makes_a_result_final(render, make_result,
 def test_iv18_an_unsettled_result_is_preliminary_and_settles_nothing(render, unsettled, union):
     risk = render(unsettled)
     assert risk["status"] == "preliminary"
-    (flu,) = risk["prediction"]
+    _, flu = risk["prediction"]
     assert flu["qualitativeRisk"] == {"text": "between low likelihood and high likelihood, not settled"}
     (interval,) = extensions(flu, definitions.LEVEL_INTERVAL)
     assert (cut(interval["at-least"]), cut(interval["at-most"])) == (f"{RISK}|low", f"{RISK}|high")
@@ -89,15 +96,15 @@ def test_iv18_while_the_lowest_step_is_not_settled_it_says_not_assessable_yet(re
     assert (step["settled"], step["assessable"]) == (False, False)
     assert (step["at-least"]["code"], step["at-most"]["code"]) == ("unknown", "now")
     assert "Not assessable yet" in risk["text"]["div"]
-    assert risk["mitigation"].startswith("Not assessable yet.")
+    assert risk["mitigation"].startswith("Demo <guidance>\n\nUnknown. Target unknown.")
     assert any(note["text"].startswith("Not assessable yet") for note in risk["note"])
-    places = [risk["mitigation"].index(text) for text in ("1. Fever above", "You: tier unknown")]
-    assert places == sorted(places, reverse=True)
+    places = [risk["mitigation"].index(text) for text in ("You: tier unknown", "Fever above")]
+    assert places == sorted(places)
 
 
 def test_iv18_a_reason_for_an_unsettled_level_says_that_open_questions_may_change_it(render, unsettled):
     risk = render(unsettled)
-    assert risk["prediction"][0]["rationale"] == (
+    assert risk["prediction"][1]["rationale"] == (
         "Between low likelihood and high likelihood, not settled. If the open questions change nothing: "
         "Clinician: rule flu-low Rule: flu-low."
     )
@@ -105,7 +112,7 @@ def test_iv18_a_reason_for_an_unsettled_level_says_that_open_questions_may_chang
 
 
 def test_iv18_a_level_without_a_rule_says_so(render, troubled):
-    flu, _ = render(troubled)["prediction"]
+    _, flu, _ = render(troubled)["prediction"]
     assert flu["rationale"].endswith("If the open questions change nothing: no rule for this outcome holds.")
 
 
@@ -121,10 +128,8 @@ def test_at_least_a_step_is_never_called_not_assessable(render, troubled):
 def test_iv17_the_method_names_guidance_version_and_hash(render, make_result, guidance):
     identity = guidance.written.identity
     method = render(make_result())["method"]
-    assert method["coding"] == [
-        {"system": "urn:ietf:rfc:3986", "code": identity.url, "display": identity.title}
-    ]
-    assert method["text"] == f"{identity.url}|1.2.0 (sha256 {identity.hash})"
+    named = {"system": "urn:ietf:rfc:3986", "version": "1.2.0", "code": identity.url}
+    assert method["coding"] == [named | {"display": identity.title}]
     assert {extension["url"]: extension for extension in method["extension"]} == {
         definitions.GUIDANCE_CANONICAL: {
             "url": definitions.GUIDANCE_CANONICAL,
@@ -141,24 +146,23 @@ def test_iv17_the_performer_is_the_contained_device_with_its_version(render, mak
     assert (device["resourceType"], device["version"][0]["value"]) == ("Device", "1.2.0")
 
 
-def test_iv16_no_probability_is_ever_written(renderer, make_context, make_result, unsettled, troubled):
+@pytest.mark.parametrize("detail", DETAILS)
+def test_iv16_no_probability_is_ever_written(
+    renderer, make_assessment, make_result, unsettled, troubled, detail
+):
     for result in (make_result(), unsettled, troubled):
-        risk = json.loads(renderer.render(result, make_context()))
-        assert all(
-            not name.startswith("probability") for prediction in risk["prediction"] for name in prediction
-        )
+        assert b'"probability' not in renderer.document(make_assessment(result), detail)
 
 
 def test_iv17_a_prediction_names_outcome_level_rule_answers_and_statements(render, make_result):
-    (flu,) = render(make_result())["prediction"]
-    assert flu["outcome"]["text"] == "Flu pattern"
+    _, flu = render(make_result())["prediction"]
+    assert flu["outcome"]["coding"][0]["display"] == "Flu pattern"
     assert [cut(coding) for coding in flu["outcome"]["coding"]] == [
-        "https://example.org/fhir/CodeSystem/demo|flu",
+        f"{OWN}|flu",
         "http://snomed.info/sct|6142004",
     ]
     assert flu["qualitativeRisk"] == {
-        "coding": [{"system": RISK, "code": "high", "display": "High likelihood"}],
-        "text": "High likelihood",
+        "coding": [{"system": RISK, "code": "high", "display": "High likelihood"}]
     }
     assert flu["rationale"] == (
         "Clinician: rule flu-high Rule: flu-high. Answers: fever, cough. Statements: S1, S2."
@@ -173,16 +177,14 @@ def test_iv17_a_prediction_names_outcome_level_rule_answers_and_statements(rende
 
 
 def test_an_outcome_is_listed_from_its_level_on_and_may_have_a_code_of_our_own(render, troubled):
-    _, other = render(troubled)["prediction"]
-    assert [cut(coding) for coding in other["qualitativeRisk"]["coding"]] == [
-        "https://example.org/fhir/CodeSystem/demo|some"
-    ]
+    _, _, other = render(troubled)["prediction"]
+    assert [cut(coding) for coding in other["qualitativeRisk"]["coding"]] == [f"{OWN}|some"]
     assert other["rationale"] == "Only you Rule: other-some. Answers: note. Statements: S1, S2."
 
 
-def test_without_a_listed_outcome_there_is_no_prediction(render, make_result, union):
+def test_without_a_listed_outcome_the_step_is_the_only_prediction(render, make_result, union):
     risk = render(make_result(risks=()))
-    assert "prediction" not in risk
+    assert [cut(each["outcome"]["coding"][0]) for each in risk["prediction"]] == [f"{OWN}|needs-evaluation"]
     assert union([risk]) == [[]]
 
 
@@ -260,8 +262,8 @@ def test_contradictions_ignored_answers_and_scores_are_reported(render, troubled
     assert union([risk]) == [[]]
 
 
-def test_a_score_keeps_its_digits(renderer, make_context, troubled):
-    assert b'"url":"at-most","valueDecimal":3.0}' in renderer.render(troubled, make_context())
+def test_a_score_keeps_its_digits(renderer, make_assessment, troubled):
+    assert b'"url":"at-most","valueDecimal":3.0}' in renderer.document(make_assessment(troubled), FULL)
 
 
 def test_warnings_about_the_response_become_notes(render, make_result, union):
@@ -324,18 +326,22 @@ def test_iv17_the_basis_names_the_response_as_well_as_it_can(render, make_result
     assert union([risk]) == [[]]
 
 
+@pytest.mark.parametrize("detail", DETAILS)
 def test_op06_the_same_result_gives_the_same_bytes(
-    guidance, renderer, make_context, make_result, unsettled, troubled
+    guidance, renderer, make_assessment, make_result, unsettled, troubled, detail
 ):
     again = type(renderer)(guidance)
     for result in (make_result(), unsettled, troubled):
-        assert again.render(result, make_context()) == renderer.render(result, make_context())
+        assessment = make_assessment(result)
+        assert again.document(assessment, detail) == renderer.document(assessment, detail)
 
 
-def test_a_code_without_display_is_written_without_one(guidance, make_context, make_result, renderer, union):
+def test_a_code_without_display_is_written_without_one(
+    guidance, make_assessment, make_result, renderer, union
+):
     identity = replace(guidance.written.identity, code_display="")
     written = replace(guidance.written, identity=identity)
     bare = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
-    risk = json.loads(type(renderer)(bare).render(make_result(), make_context()))
-    assert risk["code"] == {"coding": [{"system": "http://snomed.info/sct", "code": "1"}]}
+    risk = json.loads(type(renderer)(bare).document(make_assessment(make_result())))
+    assert risk["code"]["coding"] == [TRIAGE, {"system": "http://snomed.info/sct", "code": "1"}]
     assert union([risk]) == [[]]

@@ -21,6 +21,41 @@ def test_the_sample_is_assessed(real):
     assert answer.headers["X-Guidance"]
 
 
+@pytest.mark.parametrize(
+    ("detail", "kind"),
+    [("risk", "RiskAssessment"), ("full", "RiskAssessment"), ("bundle", "Bundle"), ("", "RiskAssessment")],
+)
+def test_more_of_the_result_can_be_asked_for(real, detail, kind):
+    path = f"/fhir/QuestionnaireResponse/$assess?_detail={detail}"
+    answer = real.post(path, data=SAMPLE, headers=JSON)
+    assert (answer.status_code, answer.json["resourceType"]) == (200, kind)
+    is_short = len(answer.data) == len(post(real, SAMPLE).data)
+    assert is_short is (detail in ("", "risk"))
+
+
+def test_the_detail_in_the_address_goes_before_the_one_in_the_body(real):
+    entries = [
+        {"name": "questionnaire-response", "resource": orjson.loads(SAMPLE)},
+        {"name": "_detail", "valueCode": "bundle"},
+    ]
+    body = orjson.dumps({"resourceType": "Parameters", "parameter": entries})
+    assert post(real, body).json["resourceType"] == "Bundle"
+    answer = real.post("/fhir/QuestionnaireResponse/$assess?_detail=risk", data=body, headers=JSON)
+    assert answer.json["resourceType"] == "RiskAssessment"
+
+
+def test_a_detail_that_there_is_not_is_refused_with_an_outcome(real, is_outcome):
+    refused = [real.post("/fhir/QuestionnaireResponse/$assess?_detail=all", data=SAMPLE, headers=JSON)]
+    entries = [
+        {"name": "questionnaire-response", "resource": orjson.loads(SAMPLE)},
+        {"name": "_detail", "valueCode": "all"},
+    ]
+    refused.append(post(real, orjson.dumps({"resourceType": "Parameters", "parameter": entries})))
+    for answer in refused:
+        assert answer.status_code == 400
+        is_outcome(answer)
+
+
 def test_the_same_response_gives_the_same_bytes(real):
     assert post(real, SAMPLE).data == post(real, SAMPLE).data
 

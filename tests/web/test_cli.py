@@ -115,8 +115,14 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
         (["assess"], "FILE."),
         (["validate"], "FILE."),
         (["serve", "--canary"], "no option, or --help."),
-        (["assess", "x", "--output", "canary"], "--output, one of risk, bundle, explain, text."),
-        (["assess", "x", "--canary"], "--output, one of risk, bundle, explain, text, or --help."),
+        (
+            ["assess", "x", "--output", "canary"],
+            "--output, one of risk, full, bundle, explain, text, clinician.",
+        ),
+        (
+            ["assess", "x", "--canary"],
+            "--output, one of risk, full, bundle, explain, text, clinician, or --help.",
+        ),
         (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes, or --help."),
     ],
 )

@@ -1,6 +1,9 @@
 """What HTTP adds to stored resources, on the whole service with a SQLite file."""
 
+import re
+import shutil
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import orjson
@@ -45,6 +48,63 @@ def test_a_result_that_was_withdrawn_within_the_second_is_never_304(client, kept
     put(client, kept.json | {"status": "entered-in-error"})
     again = client.get(path, headers={"If-Modified-Since": seen})
     assert (again.status_code, again.json["status"]) == (200, "entered-in-error")
+
+
+def detailed(client, kept, detail):
+    return client.get(f"/fhir/RiskAssessment/{kept.json['id']}?_detail={detail}")
+
+
+def test_more_of_a_stored_result_is_made_of_the_stored_response(client, kept):
+    stored = client.get(f"/fhir/RiskAssessment/{kept.json['id']}")
+    full, bundle = detailed(client, kept, "full"), detailed(client, kept, "bundle")
+    assert detailed(client, kept, "risk").data == stored.data
+    assert len(full.data) > 3 * len(stored.data)
+    for name in ("id", "meta", "identifier", "basis"):
+        assert full.json[name] == stored.json[name]
+    assert full.headers["ETag"] == bundle.headers["ETag"] == stored.headers["ETag"]
+    assert bundle.json["entry"][0]["fullUrl"] == stored.json["identifier"][0]["value"]
+    part = client.get(f"/fhir/RiskAssessment/{kept.json['id']}?_detail=full&_elements=mitigation")
+    assert "prediction" not in part.json
+    assert part.json["mitigation"] == full.json["mitigation"]
+
+
+def test_a_stored_result_is_not_read_in_a_detail_that_there_is_not(client, kept):
+    answer = detailed(client, kept, "all")
+    assert (answer.status_code, kinds(answer)) == (400, ["parameter"])
+    nowhere = client.get("/fhir/RiskAssessment/nowhere?_detail=full")
+    assert (nowhere.status_code, kinds(nowhere)) == (404, ["id-unknown"])
+
+
+def test_what_was_filed_of_a_withdrawn_result_is_withdrawn(client, kept):
+    before = detailed(client, kept, "bundle").json
+    put(client, kept.json | {"status": "entered-in-error"})
+    after = detailed(client, kept, "bundle").json
+    filed = {entry["fullUrl"] for entry in before["entry"]}
+    states = {entry["fullUrl"]: entry["resource"]["status"] for entry in after["entry"]}
+    assert filed <= states.keys()
+    assert set(states.values()) == {"entered-in-error"}
+    assert detailed(client, kept, "full").json["status"] == "entered-in-error"
+
+
+def test_an_amended_response_takes_the_place_of_what_it_was(client, kept):
+    before = detailed(client, kept, "bundle").json
+    put(client, kept.json | {"status": "amended"})
+    after = detailed(client, kept, "bundle").json
+    assert {entry["fullUrl"] for entry in before["entry"]} <= {entry["fullUrl"] for entry in after["entry"]}
+
+
+@pytest.mark.parametrize("detail", ["full", "bundle"])
+def test_no_more_is_made_of_a_result_whose_guidance_is_gone(root, tmp_path, sample, detail):
+    """The mapping is changed in place, so that another hash stands for the same version."""
+    mappings = Path(shutil.copytree(root / "mappings", tmp_path / "mappings"))
+    settings = Settings(store_url=f"sqlite:///{tmp_path / 'x.db'}", base_url=BASE, mappings_dir=mappings)
+    made = app.create_app(settings).test_client().post(TYPE, data=orjson.dumps(sample), headers=FHIR)
+    written = mappings / "muscle-twitching" / "guidance.yaml"
+    written.write_text(
+        re.sub(r"^date: .*$", 'date: "2001-01-01"', written.read_text(), count=1, flags=re.MULTILINE)
+    )
+    answer = detailed(app.create_app(settings).test_client(), made, detail)
+    assert (answer.status_code, kinds(answer)) == (404, ["detail-gone"])
 
 
 @pytest.mark.parametrize("name", ["If-None-Match", "If-Unmodified-Since"])

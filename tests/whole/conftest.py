@@ -11,6 +11,7 @@ from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
 from service.fhir.json import BodyLimits
+from service.results import FULL
 from service.validate import Validator
 
 Json = dict[str, Any]
@@ -46,5 +47,5 @@ def sample(root: Path) -> Callable[[str], Json]:
 
 @pytest.fixture
 def assessed(assessor: Assessor) -> Callable[[Json], Json]:
-    """Assesses a document and returns the RiskAssessment."""
-    return lambda document: orjson.loads(assessor.assess_body(orjson.dumps(document)).body)
+    """Assesses a document and returns the RiskAssessment in full, which says all that the short one says."""
+    return lambda document: orjson.loads(assessor.assess_body(orjson.dumps(document), FULL).body)

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import orjson
 import pytest
 
 from service.assess import Assessor
+from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
 from service.fhir.json import BodyLimits
 from service.fhir.structure import check_response
+from service.results import DETAILS
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -43,7 +46,7 @@ def tier(document: Json) -> tuple[str, str]:
 def levels(document: Json) -> dict[str, str]:
     return {
         each["outcome"]["coding"][0]["code"]: each["qualitativeRisk"]["coding"][0]["code"]
-        for each in document["prediction"]
+        for each in document["prediction"][1:]
         if "coding" in each["qualitativeRisk"]
     }
 
@@ -89,7 +92,7 @@ def test_an_empty_response_is_not_assessable_and_asks_red_flags_first(
     assert tier(document) == ("not-assessable", "emergency")
     asked = [parts(each)["linkId"] for each in extensions(document, "open-question")]
     assert asked[:4] == ["completed-by", "emergency-signs", "weakness", "wasting"]
-    assert document["mitigation"].startswith("Not assessable yet")
+    assert "\n\nNot assessable yet" in document["mitigation"]
     assert all("coding" not in each["qualitativeRisk"] for each in document["prediction"])
 
 
@@ -215,7 +218,7 @@ def test_nothing_is_called_absent_while_it_is_unknown(sample: Sample, assessed: 
     assert tier(unsettled) == ("self-care", "consult")
     assert "no reason to consult" in settled["text"]["div"]
     assert "no reason to consult" not in unsettled["text"]["div"]
-    assert unsettled["mitigation"].startswith("Not settled yet")
+    assert "\n\nNot settled yet" in unsettled["mitigation"]
 
 
 def potassium(parameters: Json) -> Json:
@@ -236,7 +239,7 @@ def test_a_chart_value_that_cannot_be_used_is_unknown_not_absent(sample: Sample,
         document = assessed(parameters)
         assert document["status"] == "preliminary"
         assert tier(document) == ("self-care", "review")
-        assert not document["mitigation"].startswith("Self-care")
+        assert "\n\nSelf-care" not in document["mitigation"]
 
 
 def test_a_preliminary_value_that_raises_the_step_counts_as_final(sample: Sample, assessed: Assessed) -> None:
@@ -333,13 +336,11 @@ def test_the_same_response_gives_the_same_bytes_by_either_way_in(
         accepted, full = assessor.accepted(data), assessor.scored(data)
         assert accepted is not None
         assert accepted.answers == full.answers
-        written = [
-            each.pair.renderer.render(each.result(), each.context, each.chart, each.problems)
-            for each in (accepted, full)
-        ]
-        assert written[0] == written[1] == assessor.assess_body(data).body
         reordered = orjson.dumps(sample(name), option=orjson.OPT_SORT_KEYS)
-        assert assessor.assess_body(reordered).body == written[0]
+        for detail in DETAILS:
+            written = [each.document(detail) for each in (accepted, full)]
+            assert written[0] == written[1] == assessor.assess_body(data, detail).body
+            assert assessor.assess_body(reordered, detail).body == written[0]
 
 
 def test_nobody_is_invented_where_the_response_names_nobody(sample: Sample, assessed: Assessed) -> None:
@@ -356,27 +357,67 @@ def test_no_probability_is_ever_stated(sample: Sample, assessed: Assessed) -> No
             assert prediction["rationale"]
 
 
-def test_every_kind_of_result_is_valid_r4(sample: Sample, assessed: Assessed, union: Any) -> None:
-    names = (
-        "plain-eyelid",
-        "progressive-weakness",
-        "partial",
-        "professional-with-labs",
-        "empty",
-        "contradictory",
-    )
-    documents = [assessed(sample(name)) for name in (*names, "parameters-with-chart-data")]
+SAMPLES = (
+    "contradictory",
+    "empty",
+    "parameters-with-chart-data",
+    "partial",
+    "plain-eyelid",
+    "professional-with-labs",
+    "progressive-weakness",
+)
+PLAIN_BYTES, LONGEST_BYTES, NARRATIVE_BYTES = 6 * 1024, 10 * 1024, 1536
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+def test_a_result_is_valid_r4_in_every_detail(
+    sample: Sample, assessor: Assessor, union: Any, detail: str
+) -> None:
+    documents = [
+        orjson.loads(assessor.assess_body(orjson.dumps(sample(name)), detail).body) for name in SAMPLES
+    ]
     assert union(documents) == [[] for _ in documents]
 
 
-def test_every_output_of_the_command_line_can_be_made(sample: Sample, assessor: Assessor, union: Any) -> None:
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_a_chart_shows_is_short(name: str, sample: Sample, assessor: Assessor) -> None:
+    body = assessor.assess_body(orjson.dumps(sample(name))).body
+    document = orjson.loads(body)
+    assert len(body) <= (PLAIN_BYTES if name == "plain-eyelid" else LONGEST_BYTES)
+    assert len(document["text"]["div"].encode()) <= NARRATIVE_BYTES
+    assert max(len(each["rationale"]) for each in document["prediction"]) <= 120
+    assert len(document["mitigation"]) <= 300
+    assert ("extension" in document) is (name in ("empty", "partial"))
+
+
+def test_every_code_of_its_own_that_a_result_names_is_published(
+    sample: Sample, assessor: Assessor, served: Catalogue
+) -> None:
+    system = served.artifacts["CodeSystem", "muscle-twitching-guidance"].resource
+    published = {concept["code"] for concept in system["concept"]}
+    named = set()
+    for name, detail in product(SAMPLES, DETAILS):
+        pending: list[Any] = [orjson.loads(assessor.assess_body(orjson.dumps(sample(name)), detail).body)]
+        for value in pending:
+            if isinstance(value, dict) and value.get("system") == system["url"]:
+                named.add(value["code"])
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            pending += [each for each in inside if isinstance(each, dict | list)]
+    assert {"needs-evaluation", "questionnaire-triage", "step-of-care", "als", "prompt"} <= named
+    assert named <= published
+
+
+def test_every_output_of_the_command_line_can_be_made(sample: Sample, assessor: Assessor) -> None:
     data = orjson.dumps(sample("progressive-weakness"))
-    bundle = orjson.loads(assessor.shown(data, "bundle"))
-    assert union([bundle]) == [[]]
+    for detail in DETAILS:
+        assert orjson.loads(assessor.shown(data, detail)) == orjson.loads(
+            assessor.assess_body(data, detail).body
+        )
     explained = orjson.loads(assessor.shown(data, "explain"))
     assert explained["tier"]["at-least"] == "prompt"
     assert explained["findings"]["new-weakness"] == "present"
-    assert assessor.shown(data, "text").startswith("Muscle twitching")
+    assert "twitching" in assessor.shown(data, "text").splitlines()[0]
+    assert assessor.shown(data, "clinician").startswith("Step: ")
 
 
 def test_not_a_response_at_all_is_malformed(assessor: Assessor) -> None:

@@ -1,5 +1,6 @@
 """A second questionnaire is added by adding files: no line of code knows it."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from service import catalogue
 from service.assess import Assessor
 from service.fhir.json import BodyLimits
+from service.results import DETAILS, FULL
 
 ITEMS = ("tense", "rushed", "sleep-work", "short-temper", "no-break", "concentration", "drained")
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/workday-strain|2.1.0"
@@ -55,7 +57,7 @@ def tier_of(document: dict[str, Any]) -> tuple[str, str]:
     ],
 )
 def test_the_sum_of_the_weights_decides_by_its_band(points: list[int], tier: str, assessor: Assessor) -> None:
-    document = orjson.loads(assessor.assess_body(response(points)).body)
+    document = orjson.loads(assessor.assess_body(response(points), FULL).body)
     assert tier_of(document) == (tier, tier)
     (score,) = (each for each in document["extension"] if each["url"].endswith("/score"))
     values = [value for part in score["extension"] for key, value in part.items() if key.startswith("value")]
@@ -63,11 +65,16 @@ def test_the_sum_of_the_weights_decides_by_its_band(points: list[int], tier: str
 
 
 def test_an_open_item_widens_the_interval_and_never_counts_as_zero(assessor: Assessor) -> None:
-    document = orjson.loads(assessor.assess_body(response([3, 3, 3, 0, 0, 0, None], "in-progress")).body)
+    document = orjson.loads(
+        assessor.assess_body(response([3, 3, 3, 0, 0, 0, None], "in-progress"), FULL).body
+    )
     assert tier_of(document) == ("nothing", "talk")
     assert document["status"] == "preliminary"
 
 
 def test_its_results_are_valid_r4(assessor: Assessor, union: Any) -> None:
-    documents = [orjson.loads(assessor.assess_body(response([point] * 7)).body) for point in range(4)]
-    assert union(documents) == [[]] * 4
+    asked = product(range(4), DETAILS)
+    documents = [
+        orjson.loads(assessor.assess_body(response([point] * 7), detail).body) for point, detail in asked
+    ]
+    assert union(documents) == [[]] * len(documents)

@@ -1,4 +1,4 @@
-"""The narrative of a RiskAssessment: what a clinician reads when nothing else is shown.
+"""The narrative of a full RiskAssessment: the whole result, with what argues for it.
 
 Every text is escaped once, at start, for XHTML inside JSON; a result only chooses and joins.
 """
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from service.errors import Problem
 from service.guidance import Guidance
 from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
-from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally
 from service.results import wording
 from service.results.extensions import by_level, element, in_json, in_xhtml, intervals
+from service.results.values import score_words
 
 _MOST_ANSWERS = 4
 """How many answers a reason spells out; the extension `reason` names all of them."""
@@ -22,7 +23,7 @@ _OPEN = element("h3", wording.ASK_FIRST)
 _IGNORED = element("h3", wording.IGNORED)
 
 
-class Narrative:
+class FullNarrative:
     """Writes the narratives of one guidance's results."""
 
     def __init__(self, guidance: Guidance) -> None:
@@ -42,7 +43,8 @@ class Narrative:
         self._tables = {table.name: _Table(table, written) for table in written.comparisons}
         self._levels = by_level(written, _level)
         self._moved = {outcome.code: in_xhtml(outcome.display) for outcome in written.outcomes} | {
-            "tier": b"step of care"
+            "tier": b"step of care",
+            "date": b"latest date",
         }
 
     def div(self, result: Result, listed: Sequence[Risk], problems: Sequence[Problem]) -> bytes:
@@ -69,7 +71,7 @@ class Narrative:
             _listed(b"<h3>Why this step</h3>", reasons),
             _listed(b"<h3>Patterns; no probability is given</h3>", [self._risk(risk) for risk in listed]),
             *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
-            _listed(b"<h3>Scores</h3>", [_score(total) for total in result.totals]),
+            _listed(b"<h3>Scores</h3>", [element("li", f"{score_words(total)}.") for total in result.totals]),
             _listed(_IGNORED, ignored),
             _listed(b"<h3>Remarks on the response</h3>", remarks),
             _listed(b"<h3>Advice for the patient</h3>", to_patient),
@@ -155,15 +157,6 @@ def _row(feature: str, state: str) -> bytes:
         in_xhtml(left),
         in_xhtml(right),
     )
-
-
-def _score(total: Total) -> bytes:
-    least, most = format(total.at_least, "f"), format(total.at_most, "f")
-    displays = {band.name: band.display for band in total.score.bands}
-    bands = " to ".join(dict.fromkeys(displays.get(band, band) for band in total.bands))
-    value = least if least == most else f"between {least} and {most}"
-    answered = f"{total.answered} of {len(total.score.items)} questions answered"
-    return element("li", f"{total.score.display}: {value} ({bands}); {answered}.")
 
 
 def _ending(identity: Identity) -> bytes:

@@ -1,0 +1,298 @@
+"""The Bundle of a result: what a chart can file of it, one resource for each use.
+
+It is a collection: it says what is, and leaves to the chart what it takes. A transaction would order the
+chart to store everything, and a server that refuses one type would refuse all.
+
+Every resource has an identifier that follows from the response and from what the resource is for, so that
+what is made of an amended response takes the place of what was made before, and nobody is referred twice.
+Where an amended response no longer asks for a referral, or a response is withdrawn, the request is there
+and revoked. A request is a proposal, since nobody has ordered it; it is active once the result is final,
+since it may then be acted upon, and a draft before.
+
+Source: R4 bundle.html, observation.html, servicerequest.html, documentreference.html.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import orjson
+
+from service.datatypes.answers import Coding
+from service.fhir.dates import is_instant
+from service.fhir.json import Json, MutableJson
+from service.fhir.response_context import ResponseContext
+from service.guidance import Guidance
+from service.guidance.model import Score
+from service.guidance.result import Total
+from service.results import wording
+from service.results.extensions import coding
+from service.results.patient import PatientText
+from service.results.risk_assessment import (
+    NOBODY,
+    STEP,
+    identifier_of,
+    is_final,
+    named_coding,
+    response_reference,
+    result_name,
+)
+from service.results.summary import Summary
+from service.results.values import bands, day_of, number, score_words
+from service.results.wording import LANGUAGE, Assessment
+
+_SURVEY: Final = coding("http://terminology.hl7.org/CodeSystem/observation-category", "survey", "Survey")
+_REFERRAL: Final = coding("http://snomed.info/sct", "3457005", "Patient referral")
+_UCUM: Final = "http://unitsofmeasure.org"
+_RAISED: Final = {"routine": "urgent", "urgent": "asap", "asap": "stat", "stat": "stat"}
+"""By priority of a request, the next one: where a reason asks for more haste than its step."""
+
+_ERROR: Final = "entered-in-error"
+
+
+class _About(NamedTuple):
+    """What every resource of a Bundle says of whom and what it is about."""
+
+    subject: Json
+    encounter: Json | None
+    contained: Sequence[Json]
+    authored: str | None
+    response: Json
+
+    def made(self, kind: str, words: str, members: Json) -> MutableJson:
+        """Returns a resource of this kind with a narrative; a member that is None is left out."""
+        document = {
+            "resourceType": kind,
+            "language": LANGUAGE,
+            "text": wording.narrative(words),
+            "contained": [*self.contained] or None,
+            **members,
+        }
+        return {name: value for name, value in document.items() if value is not None}
+
+    def observation(self, status: str, code: Json, words: str, value: Json) -> MutableJson:
+        """Returns an Observation of what was answered."""
+        members = {
+            "status": status,
+            "category": [{"coding": [_SURVEY]}],
+            "code": code,
+            "subject": self.subject,
+            "encounter": self.encounter,
+            "effectiveDateTime": self.authored,
+            **value,
+            "derivedFrom": [self.response],
+        }
+        return self.made("Observation", words, members)
+
+    def request(self, status: str, words: str, asked: Json) -> MutableJson:
+        """Returns the proposal of a referral."""
+        members = {
+            "status": status,
+            "intent": "proposal",
+            "code": {"coding": [_REFERRAL]},
+            "subject": self.subject,
+            "encounter": self.encounter,
+            "authoredOn": self.authored,
+            **asked,
+            "supportingInfo": [self.response],
+        }
+        return self.made("ServiceRequest", words, members)
+
+    def text(self, status: str, title: str, words: str, *, is_final: bool) -> MutableJson:
+        """Returns the words themselves, as a document."""
+        attachment = {
+            "contentType": "text/plain; charset=utf-8",
+            "language": LANGUAGE,
+            "data": b64encode(words.encode()).decode(),
+            "title": title,
+            "creation": self.authored,
+        }
+        attached = {name: value for name, value in attachment.items() if value is not None}
+        members = {
+            "status": status,
+            "docStatus": "final" if is_final else "preliminary",
+            "type": {"text": wording.RESULT_TEXT},
+            "subject": self.subject,
+            "date": self.authored if self.authored is not None and is_instant(self.authored) else None,
+            "content": [{"attachment": attached}],
+            "context": {
+                **({"encounter": [self.encounter]} if self.encounter else {}),
+                "related": [self.response],
+            },
+        }
+        return self.made("DocumentReference", title, members)
+
+
+class ResultBundle:
+    """Writes the Bundles of one guidance's results."""
+
+    def __init__(self, guidance: Guidance, summary: Summary, patient: PatientText) -> None:
+        identity = guidance.written.identity
+        self._written = guidance.written
+        self._system = identity.terminology
+        self._title = identity.title
+        self._summary = summary
+        self._patient = patient
+
+    def write(self, risk: bytes, assessment: Assessment) -> bytes:
+        """Returns the Bundle.
+
+        Args:
+            risk: the RiskAssessment of the same response.
+            assessment: what it was made from.
+        """
+        about = _about(assessment.context)
+        made = {STEP: self._step(assessment, about)}
+        made |= {
+            total.score.name: self._score(total, assessment, about) for total in assessment.result.totals
+        }
+        request = self._request(assessment, about)
+        made |= {} if request is None else {_REQUEST: request}
+        made[_TEXT] = about.text(
+            "current", self._title, self.printed(assessment), is_final=is_final(assessment)
+        )
+        name = result_name(assessment.context) or uuid5(NAMESPACE_URL, risk.decode())
+        return _collection(risk, name, made)
+
+    def printed(self, assessment: Assessment) -> str:
+        """Returns the text for the patient, and below it the one for the clinician."""
+        patient, clinician = self._patient.text(assessment), self._summary.text(assessment)
+        return f"{wording.FOR_THE_PATIENT}\n\n{patient}\n{wording.FOR_THE_CLINICIAN}\n\n{clinician}"
+
+    def withdrawn(self, risk: bytes) -> bytes:
+        """Returns the Bundle of a withdrawn RiskAssessment: whatever was filed of it is withdrawn too."""
+        document: Json = orjson.loads(risk)
+        status, words = document["status"], document["note"][0]["text"]
+        about = _withdrawn_from(document)
+        codes = {
+            STEP: self._step_code(),
+            **{score.name: self._score_code(score) for score in self._written.scores},
+        }
+        made = {name: about.observation(status, code, words, {}) for name, code in codes.items()}
+        is_error = status == _ERROR
+        made[_REQUEST] = about.request(_ERROR if is_error else "revoked", words, {})
+        made[_TEXT] = about.text(_ERROR if is_error else "superseded", self._title, words, is_final=True)
+        stated = (entry["value"] for entry in document.get("identifier", ()))
+        name = next((UUID(urn) for urn in stated), uuid5(NAMESPACE_URL, risk.decode()))
+        return _collection(risk, name, made)
+
+    # The Observations.
+
+    def _step(self, assessment: Assessment, about: _About) -> MutableJson:
+        result = assessment.result
+        known = result.tiers[result.tier.at_least]
+        named = [coding(self._system, known.code, known.display)] if result.tier.settled else []
+        value = {
+            "text": wording.tier_heading(result.tiers, result.tier),
+            **({"coding": named} if named else {}),
+        }
+        words = f"{wording.STEP_OF_CARE}: {self._summary.step(assessment)}"
+        return about.observation(
+            _status(assessment), self._step_code(), words, {"valueCodeableConcept": value}
+        )
+
+    def _score(self, total: Total, assessment: Assessment, about: _About) -> MutableJson:
+        code = self._score_code(total.score)
+        return about.observation(_status(assessment), code, score_words(total), _value(total))
+
+    def _step_code(self) -> Json:
+        return {"coding": [coding(self._system, STEP, wording.STEP_OF_CARE)], "text": wording.STEP_OF_CARE}
+
+    def _score_code(self, score: Score) -> Json:
+        own = Coding(self._system, score.name)
+        display = score.display if score.code is None else score.code_display
+        return {"coding": [named_coding(score.code or own, display)], "text": score.display}
+
+    # The referral.
+
+    def _request(self, assessment: Assessment, about: _About) -> MutableJson | None:
+        """Returns the proposal that the step asks for; a revoked one if an amended response asks for none."""
+        result = assessment.result
+        tier = result.tiers[result.tier.at_least]
+        if tier.referral:
+            words = f"{wording.REFERRAL}: {self._summary.step(assessment)}"
+            return about.request(
+                "active" if is_final(assessment) else "draft", words, self._asked(assessment)
+            )
+        if assessment.context.status == "amended":
+            return about.request("revoked", wording.NO_REFERRAL, {})
+        return None
+
+    def _asked(self, assessment: Assessment) -> Json:
+        """Returns how soon, for whom and why."""
+        result = assessment.result
+        tier, due = result.tiers[result.tier.at_least], result.step_due
+        is_raised = any(fired.rule.tier == tier.code and fired.rule.priority for fired in result.fired)
+        addressee = None if due is None else self._written.addressees.get(due.to or tier.to)
+        reasons = [self._summary.reason(fired, assessment) for fired in wording.main_reasons(result.fired)]
+        return {
+            "priority": _RAISED[tier.referral] if is_raised else tier.referral,
+            "occurrencePeriod": None if due is None else _period(assessment.context.authored, due.days),
+            "performerType": None if addressee is None else {"text": addressee.to_clinician},
+            "reasonCode": [{"text": reason} for reason in reasons] or None,
+        }
+
+
+_REQUEST: Final = "referral"
+_TEXT: Final = "text"
+
+
+def _about(context: ResponseContext) -> _About:
+    subject = context.subject or NOBODY
+    response = response_reference(context)
+    return _About(subject, context.encounter, context.contained, context.authored, response)
+
+
+def _withdrawn_from(risk: Json) -> _About:
+    """Returns what a RiskAssessment says of whom and what it is about."""
+    contained = [inside for inside in risk["contained"] if inside["resourceType"] != "Device"]
+    return _About(
+        risk["subject"], risk.get("encounter"), contained, risk.get("occurrenceDateTime"), risk["basis"][0]
+    )
+
+
+def _status(assessment: Assessment) -> str:
+    if not is_final(assessment):
+        return "preliminary"
+    return "amended" if assessment.context.status == "amended" else "final"
+
+
+def _value(total: Total) -> Json:
+    """Returns the value of a score, or the range that it lies in while items are open."""
+    if total.refused:
+        reason = coding("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown", "Unknown")
+        return {"dataAbsentReason": {"coding": [reason], "text": "Too much of the score is missing."}}
+    unit = total.score.unit
+    if total.value is not None:
+        value: MutableJson = {"valueQuantity": _points(total.value, unit)}
+    else:
+        value = {"valueRange": {"low": _points(total.at_least, unit), "high": _points(total.at_most, unit)}}
+    return value | {"interpretation": [{"text": bands(total)}]}
+
+
+def _points(value: Decimal, unit: str) -> Json:
+    stated = orjson.Fragment(number(value).encode())
+    return {"value": stated, "unit": unit.strip("{}"), "system": _UCUM, "code": unit}
+
+
+def _period(authored: str | None, days: int) -> Json | None:
+    """Returns the days from the response to a latest date; None where the response has no day."""
+    began = day_of(authored)
+    if began is None:
+        return None
+    return {"start": began.isoformat(), "end": (began + timedelta(days)).isoformat()}
+
+
+def _collection(risk: bytes, name: UUID, made: Mapping[str, MutableJson]) -> bytes:
+    """Returns the Bundle of a RiskAssessment and what was made beside it, by what each is for."""
+    entries: list[Json] = [{"fullUrl": name.urn, "resource": orjson.Fragment(risk)}]
+    for purpose, resource in made.items():
+        own = uuid5(name, purpose)
+        kind = {"resourceType": resource["resourceType"], "identifier": identifier_of(own)}
+        entries.append({"fullUrl": own.urn, "resource": kind | resource})
+    return orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries})

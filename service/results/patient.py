@@ -1,0 +1,286 @@
+"""The text for the patient: what to do, by when, why, what the answers look like, and what helps.
+
+At most `MOST_WORDS` words stand before "Read more". Whatever the guidance says, the step, its date, one
+reason and the emergency line are among them; the rest follows as far as there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from service.guidance import Guidance
+from service.guidance.model import Advice
+from service.guidance.result import Fired, Result, Risk
+from service.results.values import AnswerTexts, day_after, first_sentences, span
+from service.results.wording import (
+    Assessment,
+    Numbers,
+    by_when,
+    is_assessable,
+    is_step_later,
+    main_reasons,
+)
+
+MOST_WORDS: Final = 200
+"""Words before "Read more"."""
+MOST_REASONS: Final = 4
+MOST_THINGS: Final = 3
+MOST_ASKED: Final = 5
+LONGEST_IN_SHORT: Final = 300
+"""Characters of the text in `mitigation`."""
+READ_MORE: Final = "Read more"
+
+_SO_FAR: Final = (
+    "This is the least that we advise from what is known so far. Some questions are still open, and "
+    "their answers could make it more urgent."
+)
+
+
+class Section(NamedTuple):
+    """A heading, which may be empty, and the lines below it."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The section as it is printed; several lines under a heading are a list."""
+        mark = "- " if self.heading and len(self.lines) > 1 else ""
+        return "\n".join(
+            (*((self.heading,) if self.heading else ()), *(f"{mark}{line}" for line in self.lines))
+        )
+
+
+class PatientText:
+    """Writes the texts of one guidance's results.
+
+    Args:
+        guidance: whose results are told.
+        texts: says answers in words.
+        numbers: telephone numbers of the country.
+    """
+
+    def __init__(self, guidance: Guidance, texts: AnswerTexts, numbers: Numbers) -> None:
+        identity = guidance.written.identity
+        self._written = guidance.written
+        self._questions = guidance.form.questions
+        self._texts = texts
+        self._numbers = numbers
+        self._title = identity.patient_title or identity.title
+        self._use = f"{identity.intended_use.patient} Review: {identity.review}."
+
+    def text(self, assessment: Assessment) -> str:
+        """Returns the whole text; nothing in it is meant for clinicians only."""
+        first, more = self.sections(assessment)
+        parts = [Section("", (self._title,)), *first]
+        parts += [Section("", (READ_MORE,)), *more] if more else []
+        return "\n\n".join(part.text for part in (*parts, Section("", (self._use,)))) + "\n"
+
+    def in_short(self, assessment: Assessment) -> str:
+        """Returns what to do and by when, in at most LONGEST_IN_SHORT characters."""
+        return first_sentences("\n".join(self._what_to_do(assessment)), LONGEST_IN_SHORT)
+
+    def sections(self, assessment: Assessment) -> tuple[list[Section], list[Section]]:
+        """Returns what stands before "Read more", and what stands behind it."""
+        told = _Told(self, assessment)
+        result = assessment.result
+        if result.tiers[result.tier.at_least].overlay:
+            return told.now(), []
+        return told.first(), told.more()
+
+    # What to do, and by when.
+
+    def _what_to_do(self, assessment: Assessment) -> Iterator[str]:
+        result = assessment.result
+        tier = result.tiers[result.tier.at_least]
+        yield " ".join(self._dated_step(assessment))
+        number = self._numbers.behind(tier.number)
+        is_least = is_assessable(result.tier) and not result.tier.settled
+        yield f"{_SO_FAR if is_least else tier.says.patient} {number}".strip()
+
+    def _dated_step(self, assessment: Assessment) -> Iterator[str]:
+        """Yields the step with its date; before it, what is due earlier and for whom."""
+        result, authored = assessment.result, assessment.context.authored
+        tier, due = result.tiers[result.tier.at_least], result.step_due
+        if is_assessable(result.tier) and not result.tier.settled:
+            yield "Not settled yet. So far:"
+        if result.due is not None and is_step_later(result):
+            yield f"{self._see(result.due.to)} {by_when(result.due.days, authored)}."
+        if tier.overlay:
+            yield f"{tier.display}."
+        elif due is None:
+            yield f"{tier.display}. {tier.target}."
+        else:
+            yield f"{tier.display} {by_when(due.days, authored)}."
+            if due.to not in ("", tier.to):
+                yield f"{self._see(due.to)} first."
+
+    def _see(self, to: str) -> str:
+        addressee = self._written.addressees.get(to)
+        return "Get advice" if addressee is None else f"See {addressee.patient}"
+
+    # Why, what it looks like, what helps.
+
+    def reason(self, fired: Fired, assessment: Assessment) -> str:
+        """Returns why, in words for what was answered, with the answers; empty where there are no words."""
+        says = fired.rule.says
+        words = says.patient_unsure if fired.unsure and says.patient_unsure else says.patient
+        totals = assessment.result.totals
+        shown = "; ".join(self._texts.said(fired.rule.shows, assessment.all_answers, totals))
+        return f"{words.rstrip('.')} ({shown})." if words and shown else words
+
+    def look(self, risk: Risk) -> str:
+        """Returns what the answers look like, by the rule that decided the level or else by the outcome."""
+        deciding = risk.fired[0].rule.says.patient if risk.fired else ""
+        return deciding or risk.outcome.says.patient
+
+    def question(self, link: str) -> str:
+        """Returns a question as it is asked; empty where it has no words."""
+        return self._questions[link].text
+
+    def said(self, advice: Advice) -> str:
+        """Returns a piece of advice for the patient, with the number to call where it names one."""
+        return f"{advice.says.patient} {self._numbers.behind(advice.number)}".strip()
+
+    def look_again(self, assessment: Assessment) -> str:
+        """Returns when to look again; empty where the step does not say so."""
+        days = assessment.result.recheck
+        if days is None:
+            return ""
+        day = day_after(assessment.context.authored, days)
+        return f"Do this check again on {day}." if day else f"Do this check again in {span(days)}."
+
+    def what_to_do(self, assessment: Assessment) -> tuple[str, ...]:
+        """Returns the step, its dates and what it means."""
+        return tuple(self._what_to_do(assessment))
+
+
+class _Told:
+    """What one patient is told: every line once, the most important ones first."""
+
+    def __init__(self, text: PatientText, assessment: Assessment) -> None:
+        result = assessment.result
+        self._text = text
+        self._result = result
+        self._head = Section("", text.what_to_do(assessment))
+        self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result.fired))
+        self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
+        self._asked = _once(text.question(question.link_id) for question in result.open)
+        self._looks = _once(map(text.look, _likest_first(result)))
+        advice = [one for one in result.advice if one.says.patient]
+        self._emergency = _emergency_line(advice)
+        self._safety = [one for one in advice if one.group == "safety" and one is not self._emergency]
+        helps = (*self._safety, *(one for one in advice if one.group == "self-care"))
+        self._things = _once(map(text.said, helps))
+        come_back = (text.said(one) for one in advice if one.group == "come-back")
+        self._come_back = _once((text.look_again(assessment), *come_back))
+        self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))
+        self._rest += _once(risk.outcome.says.patient for risk in result.risks if risk.listed)
+
+    def now(self) -> list[Section]:
+        """Returns what to do now and why, and nothing else."""
+        urgent = [self._text.said(one) for one in self._safety if one.when is not None and not one.number]
+        sections = (
+            self._head,
+            Section("", tuple(urgent)),
+            Section("Why:", tuple(self._reasons[:MOST_REASONS])),
+            self._line(),
+        )
+        return [section for section in sections if section.lines]
+
+    def first(self) -> list[Section]:
+        """Returns what stands before "Read more"; what is taken here is not told again behind it."""
+        line, tier = self._line(), self._result.tier
+        room = _Room(MOST_WORDS - sum(_words(part.text) for part in (self._head, line)) - _TITLE)
+        reasons = room.taken(self._reasons, MOST_REASONS, at_least=1)
+        asked = room.taken(self._asked, 0 if is_assessable(tier) else MOST_ASKED, at_least=0)
+        clashes = room.taken(self._clashes, MOST_REASONS)
+        looks = room.taken(self._looks, 1)
+        self._rest = [line for line in self._rest if line not in looks and line not in self._looks]
+        again = room.taken(self._come_back, 2 if self._result.recheck is not None else 1)
+        things = room.taken(self._things, MOST_THINGS)
+        sections = (
+            self._head,
+            Section("Please answer these first:", asked),
+            Section("Why:", reasons),
+            Section("Please check your answers:", clashes),
+            Section("What your answers look like:", looks),
+            Section("What you can do:", things),
+            Section("When to come back:", again),
+            line,
+        )
+        return [section for section in sections if section.lines]
+
+    def more(self) -> list[Section]:
+        """Returns what was not told before."""
+        unsettled = not self._result.tier.settled
+        sections = (
+            Section("Questions that are still open, in this order:", tuple(self._asked if unsettled else ())),
+            Section("More reasons:", tuple(self._reasons)),
+            Section("Please check your answers:", tuple(self._clashes)),
+            Section("More that you can do:", tuple(self._things)),
+            Section("When to come back:", tuple(self._come_back)),
+            Section("What else your answers were compared with:", tuple(self._looks)),
+            Section("Good to know:", tuple(self._rest)),
+        )
+        return [section for section in sections if section.lines]
+
+    def _line(self) -> Section:
+        """Returns the emergency line, unless the step itself says it."""
+        tier = self._result.tiers[self._result.tier.at_least]
+        line = self._emergency
+        is_said = line is None or tier.number == "emergency"
+        return Section("In an emergency:", () if is_said or line is None else (self._text.said(line),))
+
+
+class _Room:
+    """The words that are left before "Read more"."""
+
+    def __init__(self, words: int) -> None:
+        self._left = words
+
+    def taken(self, lines: list[str], most: int, *, at_least: int = 0) -> tuple[str, ...]:
+        """Takes lines from the front as long as there is room, and returns them; `lines` keeps the others."""
+        taken: list[str] = []
+        for line in lines[:most]:
+            cost = _words(line) + (0 if taken else _HEADING)
+            if cost <= self._left or len(taken) < at_least:
+                taken.append(line)
+                self._left -= cost
+        lines[:] = [line for line in lines if line not in taken]
+        return tuple(taken)
+
+
+_HEADING: Final = 5
+"""Words of the longest heading."""
+_TITLE: Final = 8
+"""Words of a title."""
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _once(lines: Iterable[str]) -> list[str]:
+    return [line for line in dict.fromkeys(lines) if line]
+
+
+def _likest_first(result: Result) -> list[Risk]:
+    """Returns the settled outcomes that a report names: those highest on their own ladder first.
+
+    Of equal ones, those come first that are named only because something points to them.
+    """
+
+    def height(risk: Risk) -> tuple[float, bool]:
+        return -risk.level.at_least / max(1, len(risk.outcome.levels) - 1), not risk.outcome.listed_from
+
+    return sorted((risk for risk in result.risks if risk.listed and risk.level.settled), key=height)
+
+
+def _emergency_line(advice: Sequence[Advice]) -> Advice | None:
+    """Returns the last advice that names the emergency number, else the last that always holds."""
+    safety = [one for one in advice if one.group == "safety"]
+    named = [one for one in safety if one.number == "emergency"]
+    general = [one for one in safety if one.when is None]
+    return next(reversed(named or general), None)

@@ -1,0 +1,78 @@
+"""Every output of one guidance's results: what never changes about them is written once, at start."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from service.fhir.definitions import AS_WRITTEN, Canonicals
+from service.fhir.json import MutableJson
+from service.guidance import Guidance
+from service.results.bundle import ResultBundle
+from service.results.extensions import Extensions
+from service.results.full import FullDocument
+from service.results.patient import PatientText
+from service.results.risk_assessment import Head, Predictions, Remarks
+from service.results.summary import Summary
+from service.results.values import AnswerTexts
+from service.results.wording import Assessment, Numbers
+
+RISK: Final = "risk"
+FULL: Final = "full"
+BUNDLE: Final = "bundle"
+DETAILS: Final = (RISK, FULL, BUNDLE)
+"""How much of a result is answered: the RiskAssessment that a chart shows, the same with all that argues for
+it, or a Bundle with everything that a chart can file."""
+
+_NO_NUMBERS: Final = Numbers()
+
+
+class Renderer:
+    """Writes the results of one guidance.
+
+    Args:
+        guidance: whose results are written.
+        urls: the canonical urls of what this service defines itself.
+        numbers: telephone numbers that patients are told.
+    """
+
+    def __init__(
+        self, guidance: Guidance, urls: Canonicals = AS_WRITTEN, numbers: Numbers = _NO_NUMBERS
+    ) -> None:
+        texts = AnswerTexts(guidance)
+        self._head = Head(guidance, urls)
+        self._extensions = Extensions(guidance, urls)
+        self._remarks = Remarks(guidance)
+        self.summary = Summary(guidance, texts)
+        self.patient = PatientText(guidance, texts, numbers)
+        self._predictions = Predictions(guidance, self._extensions, self.summary)
+        self._full = FullDocument(guidance, self._head, self._extensions, self._predictions, self.patient)
+        self._bundle = ResultBundle(guidance, self.summary, self.patient)
+
+    def document(self, assessment: Assessment, detail: str = RISK) -> bytes:
+        """Returns the result as one resource, in one of the DETAILS."""
+        if detail == FULL:
+            return self._full.write(assessment)
+        risk = self.risk(assessment)
+        return self._bundle.write(risk, assessment) if detail == BUNDLE else risk
+
+    def risk(self, assessment: Assessment) -> bytes:
+        """Returns the RiskAssessment that a chart shows.
+
+        The ends that the step can still lie between are named while it is not settled, and only then.
+        """
+        tier = assessment.result.tier
+        document: MutableJson = {
+            **self._head.begun(self.summary.narrative(assessment), assessment),
+            "extension": None if tier.settled else orjson.Fragment(b"[%b]" % self._extensions.tier(tier)),
+            **self._head.about(assessment),
+            "prediction": orjson.Fragment(self._predictions.of(assessment)),
+            "mitigation": self.patient.in_short(assessment),
+            "note": self._remarks.notes(assessment),
+        }
+        return orjson.dumps({name: value for name, value in document.items() if value is not None})
+
+    def withdrawn_bundle(self, risk: bytes) -> bytes:
+        """Returns the Bundle of a RiskAssessment that is withdrawn."""
+        return self._bundle.withdrawn(risk)

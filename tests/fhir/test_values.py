@@ -1,0 +1,160 @@
+"""Answers, scores and dates as a sentence has them."""
+
+from dataclasses import replace
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from service.datatypes.answers import UNREAD, Coding, Quantity, Uncoded
+from service.datatypes.form import Form, Option, Question
+from service.guidance.model import AnswerWords, ChartEntry
+from service.results.values import (
+    AnswerTexts,
+    cut,
+    day_after,
+    first_sentences,
+    in_words,
+    lowered,
+    measured,
+    score_words,
+    span,
+)
+
+SITES = tuple(
+    Option(Coding("urn:s", code), display)
+    for code, display in (("arm", "Right arm."), ("eye", "EYE lid"), ("yes", "Yes"))
+)
+QUESTIONS = (
+    Question("sites", "Where is it weak?", "choice", SITES, 0, repeats=True, short="Weakness"),
+    Question("since", "Since when?", "quantity", (), 1),
+    Question("on", "When was it?", "date", (), 2),
+    Question("note", "Anything else?", "text", (), 3),
+    Question("plain", "", "boolean", (), 4),
+)
+
+
+@pytest.fixture
+def texts(guidance):
+    words = {"since": AnswerWords(before="for"), "on": AnswerWords(label="Day", after="or so")}
+    written = replace(guidance.written, words={"yes": "yes"}, answer_words=words)
+    form = Form("urn:q|1", {question.link_id: question for question in QUESTIONS})
+    return AnswerTexts(SimpleNamespace(written=written, form=form))
+
+
+@pytest.mark.parametrize(
+    ("link", "answers", "said"),
+    [
+        ("sites", (Coding("urn:s", "arm"), Coding("urn:s", "eye")), ["right arm, EYE lid"]),
+        ("sites", (Coding("urn:s", "yes"),), []),
+        ("sites", (Coding("urn:s", "unheard-of"), UNREAD), []),
+        ("sites", (Uncoded("", "Left foot"),), ["left foot"]),
+        ("since", (Quantity(Decimal(4), "mo"),), ["for 4 months"]),
+        ("on", ("2026-10-02",), ["2 October 2026 or so"]),
+        ("note", ("My own <words>",), ["\u201cMy own <words>\u201d"]),
+        ("note", ("word " * 40,), ["\u201c" + ("word " * 15).rstrip() + "\u2026\u201d"]),
+        ("note", ("two\nlines \u202eturned",), ["\u201ctwo lines  turned\u201d"]),
+        ("plain", (True,), []),
+        ("plain", (7,), ["7"]),
+        ("plain", (Decimal("7.50"),), ["7.50"]),
+        ("nowhere", (), []),
+    ],
+)
+def test_an_answer_is_said_in_words_and_a_plain_yes_says_nothing(texts, link, answers, said):
+    assert texts.said([link], {link: answers}) == said
+
+
+def test_a_value_of_the_chart_has_its_date(guidance):
+    written = replace(guidance.written, chart={"crp": ChartEntry("taken", ()), "days": ChartEntry("", ())})
+    taken = Question("taken", "Taken on", "date", (), 9)
+    form = Form("urn:q|1", {**guidance.form.questions, "taken": taken})
+    texts = AnswerTexts(SimpleNamespace(written=written, form=form))
+    crp, days = (Quantity(Decimal(12), "mg/L"),), (Quantity(Decimal(2), "d"),)
+    dated = {"crp": crp, "taken": ("2026-10-12",), "days": days}
+    assert texts.said(["crp", "days"], dated) == ["12 mg/L, 12 October 2026", "2 days"]
+    assert texts.said(["crp"], {"crp": crp}) == ["12 mg/L"]
+
+
+def test_a_question_is_named_by_its_label_its_short_text_or_its_text(texts):
+    assert dict(texts.labels) == {
+        "sites": "weakness",
+        "since": "since when",
+        "on": "Day",
+        "note": "anything else",
+        "plain": "plain",
+    }
+    assert texts.labelled(["sites", "note"], {"sites": (SITES[0].coding,)}) == ["weakness: right arm"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "said"),
+    [
+        (Quantity(Decimal(1), "d"), "1 day"),
+        (Quantity(Decimal("1.0"), "d"), "1.0 day"),
+        (Quantity(Decimal(3), "wk", ">"), "more than 3 weeks"),
+        (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L"),
+        (Quantity(Decimal(5), "{drinks}", ">="), "at least 5 drinks"),
+        (Quantity(Decimal(5), "1", "<"), "less than 5"),
+    ],
+)
+def test_a_quantity_has_its_unit_and_its_comparator_in_words(quantity, said):
+    assert measured(quantity) == said
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [("2026-10-12", "12 October 2026"), ("2026-02", "February 2026"), ("2026", "2026")],
+)
+def test_a_date_is_as_precise_as_it_is(date, said):
+    assert in_words(date) == said
+
+
+def test_a_date_is_reckoned_only_from_a_day():
+    assert day_after("2026-12-20T23:30:00+01:00", 14) == "3 January 2027"
+    assert day_after("2026-12", 14) == day_after(None, 14) == ""
+
+
+def test_a_span_is_in_weeks_where_these_are_whole():
+    assert [span(days) for days in (1, 7, 10, 14, 15, 42)] == [
+        "1 day",
+        "7 days",
+        "10 days",
+        "2 weeks",
+        "15 days",
+        "6 weeks",
+    ]
+
+
+def test_a_text_is_cut_between_words_and_never_longer():
+    assert cut("one two three", 13) == "one two three"
+    assert cut("one two, three", 11) == "one two\u2026"
+    assert first_sentences("One. Two. Three.", 9) == "One. Two."
+    assert first_sentences("One two three. Four.", 9) == "One two\u2026"
+    assert first_sentences("One. Two.", 9) == "One. Two."
+
+
+def test_an_abbreviation_keeps_its_capital():
+    assert [lowered(text) for text in ("Right arm", "EMG done", "I do", "")] == [
+        "right arm",
+        "EMG done",
+        "I do",
+        "",
+    ]
+
+
+def test_a_score_is_a_number_a_range_an_estimate_or_nothing(texts, troubled):
+    (total,) = troubled.totals
+    known = replace(total, value=Decimal(3), bands=("severe", "severe"), answered=2, missing=0)
+    estimated = replace(known, estimated=True)
+    refused = replace(total, score=replace(total.score, missing=replace(total.score.missing, rule="refuse")))
+    assert [score_words(each) for each in (total, known, estimated, refused)] == [
+        "Sum of two: 0 to 3.0 (Mild to Severe); 1 of 2 parts known",
+        "Sum of two: 3 (Severe); 2 of 2 parts known",
+        "Sum of two: about 3 (Severe); 2 of 2 parts known",
+        "Sum of two: not reported, too much is missing; 1 of 2 parts known",
+    ]
+    assert [texts.said(["sum"], {}, [each]) for each in (total, known, refused)] == [
+        ["Sum of two: 0 to 3.0"],
+        ["Sum of two: 3"],
+        [],
+    ]
