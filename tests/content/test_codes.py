@@ -18,14 +18,17 @@ FORM_CODES = {
         "check-box",
         "help",
         "lower",
+        "page",
         "radio-button",
         "slider",
         "upper",
     },
     "http://hl7.org/fhir/questionnaire-display-category": {"instructions"},
     "http://hl7.org/fhir/version-algorithm": {"semver"},
+    "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext": {"patient"},
+    "http://terminology.hl7.org/CodeSystem/usage-context-type": {"age", "focus"},
 }
-"""Codes that say how a form is drawn or versioned; they are FHIR's own and carry no clinical meaning."""
+"""Codes that say how a form is drawn, versioned or found; they are FHIR's own, without clinical meaning."""
 
 
 def codings(node: object) -> Iterator[tuple[str, str, str | None]]:
@@ -46,6 +49,12 @@ def codings(node: object) -> Iterator[tuple[str, str, str | None]]:
 def concepts(code_system: Json) -> dict[str, str]:
     """The displays of a code system by code."""
     return {concept["code"]: concept["display"] for concept in code_system["concept"]}
+
+
+def units_of(item: Json) -> set[str]:
+    """The units that a quantity may have."""
+    offered = [each for each in item["extension"] if each["url"].endswith("unitOption")]
+    return {code for system, code, _ in codings(offered) if system == UCUM}
 
 
 def everything(*documents: Json) -> set[tuple[str, str, str | None]]:
@@ -152,13 +161,31 @@ def test_laboratory_values_have_a_loinc_code_and_units_that_fit(questions: dict[
         "lab-potassium": {"mmol/L"},
         "lab-calcium": {"mmol/L", "mg/dL"},
         "lab-magnesium": {"mmol/L", "mg/dL"},
-        "lab-vitamin-d": {"nmol/L", "ng/mL"},
+        "lab-vitamin-d": {"ng/mL"},
+        "lab-vitamin-d-molar": {"nmol/L"},
         "lab-tsh": {"m[IU]/L"},
+        "lab-ck": {"U/L"},
         "lab-alt": {"U/L"},
         "lab-ast": {"U/L"},
     }
-    assert {link for link in questions if link.startswith("lab-")} == set(units)
+    values = {link for link, item in questions.items() if link.startswith("lab-") and item["type"] != "date"}
+    assert values == set(units)
     for link, expected in units.items():
-        assert {each["system"] for each in questions[link]["code"]} == {LOINC}
-        found = {code for system, code, _ in codings(questions[link]["extension"]) if system == UCUM}
-        assert found == expected, link
+        systems = {each["system"] for each in questions[link].get("code", [])}
+        assert systems == (set() if link == "lab-vitamin-d-molar" else {LOINC})  # no molar code is verified
+        assert units_of(questions[link]) == expected, link
+
+
+def test_a_code_says_the_property_that_the_units_of_its_question_measure(questions: dict[str, Json]) -> None:
+    of_unit = {
+        "mmol/L": "Moles/volume",
+        "nmol/L": "Moles/volume",
+        "mg/dL": "Mass/volume",
+        "ng/mL": "Mass/volume",
+    }
+    of_unit |= {"m[IU]/L": "Units/volume", "U/L": "Enzymatic activity/volume"}
+    for link, item in questions.items():
+        if not link.startswith("lab-") or "code" not in item:
+            continue
+        said = {each["display"].partition("[")[2].partition("]")[0] for each in item["code"]}
+        assert said == {of_unit[unit] for unit in units_of(item)}, link

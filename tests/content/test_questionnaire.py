@@ -16,8 +16,9 @@ BASE = "https://guidance.example.org/fhir"
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 TIME = {"d", "wk", "mo"}
-TYPES = {"group", "display", "choice", "integer", "decimal", "quantity", "text"}
-PROFESSIONAL = ("examination", "chart")
+TYPES = {"group", "display", "choice", "integer", "decimal", "quantity", "date", "text"}
+PROFESSIONAL = ("examination", "tests", "chart")
+MOST_PAGES = 14
 MAX_LENGTH_TYPES = {"boolean", "decimal", "integer", "string", "text", "url", "open-choice"}
 
 
@@ -188,7 +189,9 @@ def test_every_quantity_offers_units_and_has_limits_where_its_units_convert(
 
 
 def test_times_are_more_than_nothing_and_at_most_a_hundred_years(questions: dict[str, Json]) -> None:
-    for link in ("duration", "weakness-since", "habit-trial-length"):
+    times = [link for link, item in questions.items() if item["type"] == "quantity" and link[:4] != "lab-"]
+    assert {"duration", "weakness-since", "speech-since", "habit-trial-length"} < set(times)
+    for link in times:
         [low] = values(questions[link], SDC + "sdc-questionnaire-minQuantity")
         [high] = values(questions[link], SDC + "sdc-questionnaire-maxQuantity")
         assert (low["value"], low["code"], high["value"], high["code"]) == (1, "d", 100, "a")
@@ -205,13 +208,20 @@ def test_help_stands_with_its_question_and_is_marked_for_every_renderer(items: d
 
 def test_warning_signs_are_asked_before_anything_else(questionnaire: Json) -> None:
     order = [group["linkId"] for group in questionnaire["item"]]
-    assert order[:4] == ["start", "urgent", "red-flags", "pattern"]
-    assert tuple(order[-2:]) == PROFESSIONAL
+    assert order[:6] == ["start", "urgent", "same-day", "strength", "speech-breathing", "senses"]
+    assert tuple(order[-3:]) == PROFESSIONAL
+
+
+def test_every_section_is_a_page_and_nobody_but_a_professional_meets_more_than_14(
+    questionnaire: Json,
+) -> None:
+    assert {control(group) for group in questionnaire["item"]} == {"page"}
+    assert len(questionnaire["item"]) - len(PROFESSIONAL) <= MOST_PAGES
 
 
 def test_every_warning_question_that_opens_a_section_must_be_answered(questions: dict[str, Json]) -> None:
     first = "completed-by emergency-signs weakness wasting task-difficulty speech swallowing breathing vision"
-    for link in (*first.split(), "other-nerve-signs", "worsening"):
+    for link in (*first.split(), "urgent-signs", "new-medicine", "other-nerve-signs", "course"):
         assert questions[link]["required"] is True
         assert "enableWhen" not in questions[link]
 
@@ -220,17 +230,94 @@ def test_a_warning_question_can_be_answered_with_do_not_know(
     questions: dict[str, Json], section_of: dict[str, str]
 ) -> None:
     for link, item in questions.items():
-        if section_of[link] in ("urgent", "red-flags") and item["type"] == "choice":
+        warning = ("urgent", "same-day", "strength", "speech-breathing", "senses", "pattern")
+        if section_of[link] in warning and item["type"] == "choice":
             assert "LA12688-0" in codes(item), link
 
 
 def test_what_to_do_is_shown_for_every_emergency_sign(items: dict[str, Json]) -> None:
     signs = {code for code in codes(items["emergency-signs"]) if code not in ("none", "LA12688-0")}
     note = items["emergency-note"]
-    assert {condition["answerCoding"]["code"] for condition in note["enableWhen"]} == signs
+    shown = [(condition["question"], condition["answerCoding"]["code"]) for condition in note["enableWhen"]]
+    recent = ("sudden-loss-when", "last-7-days")  # what came on earlier is no emergency any more
+    assert shown == [
+        *(
+            ("emergency-signs", sign)
+            for sign in codes(items["emergency-signs"])
+            if sign in signs - {"sudden-one-sided-loss"}
+        ),
+        recent,
+    ]
     assert note["enableBehavior"] == "any"
     assert "emergency number" in note["text"]
     assert "emergency number" in items["emergency-signs-help"]["text"]
+
+
+def test_no_word_at_a_sign_that_needs_help_now_invites_to_go_on(
+    items: dict[str, Json], section_of: dict[str, str]
+) -> None:
+    for link, item in items.items():
+        if section_of[link] in ("urgent", "same-day") and item["type"] == "display":
+            assert not re.search(r"later|finish|form|next", item["text"]), link
+
+
+def test_what_began_on_its_own_day_has_a_question_for_people_who_do_not_know(
+    questions: dict[str, Json],
+) -> None:
+    for name in ("duration", "weakness-since", "speech-since", "swallowing-since", "medicine-change-before"):
+        assert codes(questions[f"{name}-known"]) == ["LA33-6", "LA12688-0"]
+        assert questions[f"{name}-known"]["required"] is questions[name]["required"] is True
+        [condition] = questions[name]["enableWhen"]
+        assert (condition["question"], condition["answerCoding"]["code"]) == (f"{name}-known", "LA33-6")
+
+
+def test_age_is_asked_of_everybody_and_required_of_everybody_but_professionals(
+    questions: dict[str, Json],
+) -> None:
+    by_asker = {
+        condition["answerCoding"]["code"]: questions[link].get("required", False)
+        for link in ("age", "patient-age")
+        for condition in questions[link]["enableWhen"]
+    }
+    assert by_asker == {"patient": True, "helper": True, "professional": False}
+
+
+def test_every_question_has_a_short_name_for_people_who_read_the_answers(questions: dict[str, Json]) -> None:
+    for link, item in questions.items():
+        [short] = values(item, SDC + "sdc-questionnaire-shortText")
+        assert 0 < len(short) <= 40, link
+
+
+def test_every_choice_says_how_its_options_stand(questions: dict[str, Json]) -> None:
+    for item in questions.values():
+        said = values(item, CORE + "questionnaire-choiceOrientation")
+        few = codes(item) == ["LA33-6", "LA32-8", "LA12688-0"]
+        assert (item["type"] == "choice") == bool(said)
+        assert not few or said == ["horizontal"]
+
+
+def test_every_answer_that_is_typed_as_a_number_or_a_date_has_a_format(questions: dict[str, Json]) -> None:
+    for link, item in questions.items():
+        typed = item["type"] in ("integer", "decimal", "date", "quantity") and control(item) != "slider"
+        if typed and not (link.startswith("lab-") and item["type"] == "quantity"):
+            assert len(values(item, CORE + "entryFormat")) == 1, link
+
+
+def test_what_a_chart_knows_is_looked_up_there(questionnaire: Json, questions: dict[str, Json]) -> None:
+    for link, item in questions.items():
+        period = values(item, SDC + "sdc-questionnaire-observationLinkPeriod")
+        assert bool(period) == (link.startswith("lab-") and "code" in item), link
+    for link in ("age", "patient-age"):
+        [expression] = values(questions[link], SDC + "sdc-questionnaire-initialExpression")
+        assert "%patient.birthDate" in expression["expression"]
+    [context] = [each for each in questionnaire["extension"] if each["url"].endswith("launchContext")]
+    assert [each.get("valueCoding", each)["code"] for each in context["extension"][:1]] == ["patient"]
+
+
+def test_the_form_says_what_it_is_for_and_that_it_is_made_for_adults(questionnaire: Json) -> None:
+    contexts = {each["code"]["code"]: each for each in questionnaire["useContext"]}
+    assert contexts["focus"]["valueCodeableConcept"]["coding"] == questionnaire["code"]
+    assert contexts["age"]["valueRange"]["low"]["value"] == 18
 
 
 @pytest.mark.parametrize("link", PROFESSIONAL)

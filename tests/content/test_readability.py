@@ -14,7 +14,7 @@ import pytest
 
 Json = dict[str, Any]
 
-PROFESSIONAL = ("examination", "chart")
+PROFESSIONAL = ("examination", "tests", "chart")
 WHOLE_FORM, ONE_QUESTION, ONE_OPTION = 8.0, 10.0, 10.0
 LONG_ENOUGH = 5  # the formula says nothing about fewer words: one long word alone reaches grade 30
 
