@@ -70,7 +70,7 @@ ROOT_CHANGES: tuple[tuple[str, Any], ...] = (
     *(("status", each) for each in ("nonsense", "", None, 5, "Completed")),
     *(
         ("questionnaire", f"https://guidance.example.org/fhir/Questionnaire/{each}")
-        for each in ("muscle-twitching", "muscle-twitching|9.9.9", "muscle-twitching|1.0.0#x", "other|1", "")
+        for each in ("muscle-twitching", "muscle-twitching|9.9.9", "muscle-twitching|1.1.0#x", "other|1", "")
     ),
     *(
         ("questionnaire", each)

@@ -46,13 +46,13 @@ def test_a_form_is_found_by_a_canonical_that_is_half_encoded(client, wire):
         urlsplit(wire[-1].url).query
         == "url=https:%2F%2Fguidance.example.org%2Ffhir%2FQuestionnaire%2Fmuscle-twitching"
     )
-    assert forms.search(version="1.0.0").get().id == "muscle-twitching"
+    assert forms.search(version="1.1.0").get().id == "muscle-twitching"
 
 
 def test_a_response_is_found_by_its_questionnaire_and_patient(client, stored):
     """RD12 RD14 RD23."""
     patient = client.resources(KIND).search(patient=stored.subject)
-    for canonical in (FORM, f"{FORM}|1.0.0"):
+    for canonical in (FORM, f"{FORM}|1.1.0"):
         assert [each.id for each in patient.search(questionnaire=canonical)] == [stored.id]
     assert patient.search(questionnaire=f"{FORM}|9.9.9").fetch() == []
 

@@ -87,6 +87,26 @@ ALLOWED = (
         "The code system of that extension.",
     ),
     Allowed(
+        "Extension_EXT_Unknown_NotHere",
+        r"/sdc-questionnaire-(shortText|launchContext|initialExpression) ",
+        "The guide for Structured Data Capture defines them; HAPI does not carry it.",
+    ),
+    Allowed(
+        "Terminology_TX_System_Unknown",
+        r"http://hl7\.org/fhir/uv/sdc/CodeSystem/launchContext",
+        "A code system of that guide.",
+    ),
+    Allowed(
+        "Terminology_PassThrough_TX_Message",
+        r"questionnaire-item-control#page",
+        "R5 added the code to this system; SDC renderers for R4 read it there.",
+    ),
+    Allowed(
+        "Terminology_TX_NoValid_2_CC",
+        r"Questionnaire\.item\[\d+\]\.extension\[0\].*questionnaire-item-control",
+        "The same code; R4 says that a code should be in its value set, not that it must.",
+    ),
+    Allowed(
         "Validation_VAL_Profile_Unknown",
         r"http://hl7\.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire",
         "The guide for Structured Data Capture is no part of R4, and HAPI does not carry it.",

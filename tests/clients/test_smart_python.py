@@ -44,12 +44,12 @@ def test_the_client_gets_ready_from_the_capability_statement_without_credentials
 def test_a_questionnaire_is_read_into_the_models(server):
     """RD01."""
     form = Questionnaire.read("muscle-twitching", server)
-    assert (form.url, form.version) == (FORM, "1.0.0")
+    assert (form.url, form.version) == (FORM, "1.1.0")
 
 
 def test_a_questionnaire_is_found_by_its_canonical(server):
     """RD08."""
-    found = Questionnaire.where({"url": FORM, "version": "1.0.0"}).perform_resources_iter(server)
+    found = Questionnaire.where({"url": FORM, "version": "1.1.0"}).perform_resources_iter(server)
     assert [form.id for form in found] == ["muscle-twitching"]
 
 

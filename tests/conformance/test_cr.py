@@ -69,7 +69,7 @@ RICH = """{
   "identifier": {"use": "official", "system": "SYSTEM", "value": "VALUE", "_value": {"id": "v"}},
   "_questionnaire": {"extension": [{"url":
     "http://hl7.org/fhir/StructureDefinition/display", "valueString": "Form"}]},
-  "questionnaire": "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.0.0",
+  "questionnaire": "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0",
   "status": "completed",
   "_status": {"id": "s"},
   "subject": {"reference": "PATIENT", "display": "Some Body", "extension": [{"url": "https://ehr.example.org/s",

@@ -111,7 +111,9 @@ REFUSED = [
         "emergency-signs",
         {"valueCoding": {"system": f"https://{WORD}.example.org", "code": WORD}},
     ),
-    answered(response(), "pattern", "duration", {"valueQuantity": {"value": 3, "unit": WORD, "code": WORD}}),
+    answered(
+        response(), "place-time", "duration", {"valueQuantity": {"value": 3, "unit": WORD, "code": WORD}}
+    ),
     f'{{"resourceType": "{TYPE}", "{WORD}": "{WORD}"}}'.encode(),
     f'{{"resourceType": "{WORD}"}}'.encode(),
     f"{WORD}".encode(),

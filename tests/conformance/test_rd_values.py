@@ -89,14 +89,14 @@ def test_rd13_a_date_is_compared_as_its_prefix_says(dated, tail, expected):
 def test_rd14_a_version_after_the_canonical_is_compared_with_the_version(ehr, known):
     one = f"QuestionnaireResponse?_id={known.id}&questionnaire="
     assert ehr.found(one + CANONICAL) == [known.id]
-    assert ehr.found(f"{one}{CANONICAL}%7C1.0.0") == [known.id]
-    assert ehr.found(f"{one}{CANONICAL}|1.0.0") == [known.id]
+    assert ehr.found(f"{one}{CANONICAL}%7C1.1.0") == [known.id]
+    assert ehr.found(f"{one}{CANONICAL}|1.1.0") == [known.id]
     assert ehr.found(f"{one}{CANONICAL}%7C9.9.9") == []
     assert ehr.found(f"{one}{CANONICAL}-other") == []
 
 
 def test_rd14_a_published_questionnaire_is_found_by_canonical_and_version(ehr):
-    assert ehr.total(f"Questionnaire?url={CANONICAL}&version=1.0.0") == 1
+    assert ehr.total(f"Questionnaire?url={CANONICAL}&version=1.1.0") == 1
     assert ehr.total(f"Questionnaire?url={CANONICAL}&version=9") == 0
 
 

@@ -36,7 +36,7 @@ def test_cr01_a_response_is_stored_with_its_result_and_its_trail(repository, sto
     assert kept.is_new
     assert (kept.record.type, kept.record.id, kept.record.version) == (RESPONSE, "r1", 1)
     assert (kept.risk.type, kept.risk.id, kept.risk.version) == (RISK, "r1", 1)
-    assert kept.guidance.endswith("|1.0.0")
+    assert kept.guidance.endswith("|1.1.0")
     assert stored(store) == dict.fromkeys(KINDS, 1)
 
 

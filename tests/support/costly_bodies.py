@@ -10,8 +10,8 @@ from service.sandbox import SMALL_BYTES
 Json = dict[str, Any]
 
 MOST_BYTES = 1024 * 1024
-FORM = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.0.0"
-GROUP = "red-flags"
+FORM = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
+GROUP = "strength"
 
 _TYPE = "/fhir/QuestionnaireResponse"
 _SYSTEM = "urn:x"

@@ -16,7 +16,7 @@ from service.validate import Validator
 
 Json = dict[str, Any]
 
-CANONICAL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.0.0"
+CANONICAL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
 
 
 @pytest.fixture(scope="session")

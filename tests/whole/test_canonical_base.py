@@ -110,7 +110,7 @@ def test_over_http_result_and_header_name_the_own_base_only(
     answer = post(client, "/fhir/QuestionnaireResponse/$assess", restated(sample("plain-eyelid")))
     assert answer.status_code == 200
     assert EXAMPLE not in answer.data
-    assert answer.headers["X-Guidance"] == f"{OURS}/guidance/muscle-twitching|1.0.0"
+    assert answer.headers["X-Guidance"] == f"{OURS}/guidance/muscle-twitching|1.1.0"
     assert orjson.loads(answer.data)["method"]["coding"][0]["code"] == f"{OURS}/guidance/muscle-twitching"
 
 
@@ -198,7 +198,7 @@ def test_er02_what_could_not_even_be_read_names_the_own_base_only() -> None:
 def test_worked_cases_and_proofs_hold_for_another_base() -> None:
     out = io.StringIO()
     assert check.run(SETTINGS, out) == check.SOUND
-    assert out.getvalue().startswith(f"{OURS}/fhir/Questionnaire/muscle-twitching|1.0.0: ")
+    assert out.getvalue().startswith(f"{OURS}/fhir/Questionnaire/muscle-twitching|1.1.0: ")
     assert EXAMPLE.decode() not in out.getvalue()
 
 
