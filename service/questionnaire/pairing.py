@@ -31,7 +31,7 @@ MAX_OCCURRENCES_HERE = 1_000
 """The same where other requests wait meanwhile: a response with more is checked in a child."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ResponseAnswer:
     """One answer as it stands in the response.
 
