@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from service.guidance import Guidance
 from service.guidance.model import Advice
 from service.guidance.result import Fired, Result, Risk
-from service.results.values import AnswerTexts, day_after, first_sentences, span
+from service.results.values import AnswerTexts, first_sentences
 from service.results.wording import (
     Assessment,
     Numbers,
     by_when,
     is_assessable,
     is_step_later,
+    look_again,
     main_reasons,
 )
 
@@ -106,15 +107,17 @@ class PatientText:
         if is_assessable(result.tier) and not result.tier.settled:
             yield "Not settled yet. So far:"
         if result.due is not None and is_step_later(result):
-            yield f"{self._see(result.due.to)} {by_when(result.due.days, authored)}."
+            yield f"{self._see(result.due.to)}, {by_when(result.due.days, authored)}."
         if tier.overlay:
             yield f"{tier.display}."
-        elif due is None:
-            yield f"{tier.display}. {tier.target}."
+        elif due is not None:
+            step = tier.display if due.to in ("", tier.to) else self._see(due.to)
+            yield f"{step}, {by_when(due.days, authored)}."
+        elif result.recheck is not None:
+            again = look_again(result.recheck, authored)
+            yield f"{tier.display}. {again[:1].upper()}{again[1:]}."
         else:
-            yield f"{tier.display} {by_when(due.days, authored)}."
-            if due.to not in ("", tier.to):
-                yield f"{self._see(due.to)} first."
+            yield f"{tier.display}. {tier.target}."
 
     def _see(self, to: str) -> str:
         addressee = self._written.addressees.get(to)
@@ -143,14 +146,6 @@ class PatientText:
         """Returns a piece of advice for the patient, with the number to call where it names one."""
         return f"{advice.says.patient} {self._numbers.behind(advice.number)}".strip()
 
-    def look_again(self, assessment: Assessment) -> str:
-        """Returns when to look again; empty where the step does not say so."""
-        days = assessment.result.recheck
-        if days is None:
-            return ""
-        day = day_after(assessment.context.authored, days)
-        return f"Do this check again on {day}." if day else f"Do this check again in {span(days)}."
-
     def what_to_do(self, assessment: Assessment) -> tuple[str, ...]:
         """Returns the step, its dates and what it means."""
         return tuple(self._what_to_do(assessment))
@@ -167,14 +162,15 @@ class _Told:
         self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result.fired))
         self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
         self._asked = _once(text.question(question.link_id) for question in result.open)
-        self._looks = _once(map(text.look, _likest_first(result)))
+        likest = _likest_first(result)
+        self._looks = _once(map(text.look, likest))
+        self._is_like_any = bool(likest) and likest[0].level.at_least > 0
         advice = [one for one in result.advice if one.says.patient]
         self._emergency = _emergency_line(advice)
         self._safety = [one for one in advice if one.group == "safety" and one is not self._emergency]
         helps = (*self._safety, *(one for one in advice if one.group == "self-care"))
         self._things = _once(map(text.said, helps))
-        come_back = (text.said(one) for one in advice if one.group == "come-back")
-        self._come_back = _once((text.look_again(assessment), *come_back))
+        self._come_back = _once(text.said(one) for one in advice if one.group == "come-back")
         self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))
         self._rest += _once(risk.outcome.says.patient for risk in result.risks if risk.listed)
 
@@ -196,9 +192,9 @@ class _Told:
         reasons = room.taken(self._reasons, MOST_REASONS, at_least=1)
         asked = room.taken(self._asked, 0 if is_assessable(tier) else MOST_ASKED, at_least=0)
         clashes = room.taken(self._clashes, MOST_REASONS)
-        looks = room.taken(self._looks, 1)
+        looks = room.taken(self._looks, 1 if self._is_like_any else 0)
         self._rest = [line for line in self._rest if line not in looks and line not in self._looks]
-        again = room.taken(self._come_back, 2 if self._result.recheck is not None else 1)
+        again = room.taken(self._come_back, 1)
         things = room.taken(self._things, MOST_THINGS)
         sections = (
             self._head,

@@ -17,7 +17,7 @@ from service.fhir.chart import ChartValue
 from service.guidance import Guidance
 from service.guidance.conditions import Condition, Group, Is
 from service.guidance.model import Written
-from service.guidance.result import Fired, Result
+from service.guidance.result import Due, Fired, Result
 from service.results import wording
 from service.results.values import AnswerTexts, in_words, lowered, score_words
 from service.results.wording import Assessment, by_when
@@ -78,21 +78,26 @@ class Summary:
         """Returns the step, its dates and whom they are for."""
         result = assessment.result
         heading = wording.tier_heading(result.tiers, result.tier)
-        dates = [self._date(due.days, due.to, assessment) for due in wording.dates(result)]
-        if not dates:
-            return f"{heading}. {result.tiers[result.tier.at_least].target}"
-        return f"{heading}: {'; the step itself '.join(dates)}"
+        known, authored = result.tiers[result.tier.at_least], assessment.context.authored
+        dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
+        if dates:
+            return f"{heading}: {'; the step itself '.join(dates)}"
+        if result.recheck is not None:
+            return f"{heading}: {wording.look_again(result.recheck, authored)}"
+        return f"{heading}. {known.target}"
 
-    def _date(self, days: int, to: str, assessment: Assessment) -> str:
-        when = by_when(days, assessment.context.authored)
-        addressee = self._written.addressees.get(to)
-        return f"{when}, {addressee.to_clinician}" if addressee is not None else when
+    def _date(self, due: Due, authored: str | None, *, is_now: bool) -> str:
+        """Returns until when and whom a reason is for; a step that is for now says so itself."""
+        addressee = self._written.addressees.get(due.to)
+        whom = "" if addressee is None else addressee.to_clinician
+        when = "" if is_now and whom else by_when(due.days, authored)
+        return ", ".join(part for part in (when, whom) if part)
 
     def reason(self, fired: Fired, assessment: Assessment) -> str:
         """Returns what a rule says, with the answers that stand behind it."""
         said = fired.rule.says.to_clinician.rstrip(".")
         shown = self._texts.said(fired.rule.shows, assessment.all_answers, assessment.result.totals)
-        unsure = ["not sure"] if fired.unsure else []
+        unsure = ["not sure"] if fired.unsure and fired.rule.says.patient_unsure else []
         behind = "; ".join((*unsure, *shown))
         return f"{said} ({behind})" if behind else said
 

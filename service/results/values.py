@@ -29,8 +29,8 @@ _MONTHS: Final = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _LONGEST_TEXT: Final = 80
-_PLAIN: Final = ("yes", "no", "not-sure")
-"""Words of a guidance whose options say nothing without their question."""
+_PLAIN: Final = ("yes", "no", "not-sure", "none")
+"""Words of a guidance, or else codes, whose options say nothing without their question."""
 _NO_WORDS: Final = AnswerWords()
 
 
@@ -122,7 +122,7 @@ class AnswerTexts:
 
     def __init__(self, guidance: Guidance) -> None:
         questions, written = guidance.form.questions, guidance.written
-        plain = {written.words.get(word) for word in _PLAIN}
+        plain = {written.words.get(word, word) for word in _PLAIN}
         self._words = written.answer_words
         self._dates = {link: entry.date for link, entry in written.chart.items() if entry.date}
         self._questions = questions

@@ -125,6 +125,12 @@ def by_when(days: int, authored: str | None) -> str:
     return f"by {day}" if day else f"within {span(days)}"
 
 
+def look_again(days: int, authored: str | None) -> str:
+    """Returns when to look again: on a day, or after a time where the day of the response is not known."""
+    day = day_after(authored, days)
+    return f"look again on {day}" if day else f"look again in {span(days)}"
+
+
 def is_step_later(result: Result) -> bool:
     """Returns whether the step has a date of its own that is later than the earliest of all reasons."""
     due, step = result.due, result.step_due

@@ -62,7 +62,7 @@ def test_the_whole_text_in_its_order(text, make_result, guidance):
     )
     assert text(result) == (
         "Demo <guidance>\n\n"
-        "Now by 19 January 2026.\nYou: tier now\n\n"
+        "Now, by 19 January 2026.\nYou: tier now\n\n"
         "Why:\nYou: rule fever-is-urgent\n\n"
         "What your answers look like:\nYou: rule flu-high\n\n"
         "What you can do:\nYou: rest\n\n"
@@ -82,9 +82,9 @@ def test_the_title_is_for_people_where_the_guidance_has_one(text, make_result, g
 @pytest.mark.parametrize(
     ("authored", "said"),
     [
-        ("2026-01-05", "Now by 16 February 2026."),
-        ("2026-01", "Now within 6 weeks."),
-        (None, "Now within 6 weeks."),
+        ("2026-01-05", "Now, by 16 February 2026."),
+        ("2026-01", "Now, within 6 weeks."),
+        (None, "Now, within 6 weeks."),
     ],
 )
 def test_a_date_is_one_of_the_calendar_where_the_day_is_known(text, make_result, authored, said):
@@ -92,13 +92,18 @@ def test_a_date_is_one_of_the_calendar_where_the_day_is_known(text, make_result,
 
 
 def test_what_is_due_earlier_comes_first_with_whom_it_is_for(text, make_result):
-    result = make_result(due=due(7, "own"), step_due=due(42, "specialist"))
-    assert (
-        "\n\nSee your own doctor by 12 January 2026. Now by 16 February 2026. See a specialist first.\n"
-        in text(result)
-    )
-    nobody = make_result(due=due(7), step_due=due(42))
-    assert "\n\nGet advice by 12 January 2026. Now by 16 February 2026.\n" in text(nobody)
+    def step(due: Due, step_due: Due) -> str:
+        return text(make_result(due=due, step_due=step_due)).splitlines()[2]
+
+    own, late = due(7, "own"), due(42)
+    assert step(own, late) == "See your own doctor, by 12 January 2026. Now, by 16 February 2026."
+    assert step(due(7), late) == "Get advice, by 12 January 2026. Now, by 16 February 2026."
+    assert step(late, late) == "Now, by 16 February 2026."
+
+
+def test_a_step_that_is_for_somebody_else_names_them_in_its_place(text, make_result):
+    told = text(make_result(due=due(42, "specialist"), step_due=due(42, "specialist")))
+    assert told.splitlines()[2] == "See a specialist, by 16 February 2026."
 
 
 def test_a_step_without_a_date_has_its_target(text, make_result):
@@ -219,13 +224,12 @@ def test_what_the_answers_look_like_is_the_settled_pattern_that_they_fit_best(te
     assert told(Risk(flu, Interval(2, 2), ()), Risk(other, Interval(1, 1), ())) == "You: other"
     assert told(Risk(flu, Interval(2, 2), ()), Risk(other, Interval(0, 0), ())) == "You: flu"
     assert told(Risk(flu, Interval(1, 2), ())) == ""
+    assert told(Risk(flu, Interval(0, 0), ())) == ""
 
 
 def test_when_to_look_again_is_a_day_where_the_day_is_known(text, make_result):
-    assert "When to come back:\nDo this check again on 23 January 2026.\n" in text(
-        make_result(recheck=18, advice=())
-    )
-    assert "Do this check again in 2 weeks.\n" in text(make_result(recheck=14), authored=None)
+    assert "\n\nNow. Look again on 23 January 2026.\n" in text(make_result(recheck=18))
+    assert "\n\nNow. Look again in 2 weeks.\n" in text(make_result(recheck=14), authored=None)
 
 
 def test_nothing_meant_for_clinicians_is_in_it(text, make_result, unsettled, troubled):

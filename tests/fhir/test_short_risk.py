@@ -185,7 +185,8 @@ def test_what_is_not_known_what_clashes_and_scores_have_lines(render, troubled, 
 
 def test_values_stand_behind_what_was_found(with_written, make_assessment, make_result, guidance):
     shows = replace(guidance.written.rules[0], shows=("days", "pain"))
-    fired = (Fired(shows, ("fever",)), Fired(shows, ("fever",), unsure=True))
+    told = replace(shows, says=replace(shows.says, patient_unsure="You were not sure."))
+    fired = (Fired(shows, ("fever",), unsure=True), Fired(told, ("fever",), unsure=True))
     answers = Answers({"days": (Quantity(4, "mo"),)}, chart={"days": (Quantity(1, "d"),), "pain": (3,)})
     renderer = with_written(summary=("pain", "cough", "days"))
     risk = json.loads(renderer.document(make_assessment(make_result(fired=fired), answers)))
@@ -228,6 +229,10 @@ def test_both_dates_are_told_where_the_step_has_a_later_one(
     assert step("2026-01", due=early, step_due=early) == "Now: within 7 days, Usual doctor"
     assert step(None, due=dated(rule, 0), step_due=dated(rule, 0)) == "Now: today"
     assert step(None, due=early, step_due=None) == "Now: within 7 days, Usual doctor"
+    assert step("2026-01-05", recheck=14) == "Now: look again on 19 January 2026"
+    tiers = (*guidance.written.tiers[:3], replace(guidance.written.tiers[3], overlay=True))
+    now = dated(rule, 0, "own")
+    assert step(None, tiers=tiers, due=now, step_due=now) == "Now: Usual doctor"
 
 
 SIGNS = (

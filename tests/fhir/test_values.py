@@ -23,7 +23,12 @@ from service.results.values import (
 
 SITES = tuple(
     Option(Coding("urn:s", code), display)
-    for code, display in (("arm", "Right arm."), ("eye", "EYE lid"), ("yes", "Yes"))
+    for code, display in (
+        ("arm", "Right arm."),
+        ("eye", "EYE lid"),
+        ("yes", "Yes"),
+        ("none", "None of these"),
+    )
 )
 QUESTIONS = (
     Question("sites", "Where is it weak?", "choice", SITES, 0, repeats=True, short="Weakness"),
@@ -46,7 +51,7 @@ def texts(guidance):
     ("link", "answers", "said"),
     [
         ("sites", (Coding("urn:s", "arm"), Coding("urn:s", "eye")), ["right arm, EYE lid"]),
-        ("sites", (Coding("urn:s", "yes"),), []),
+        ("sites", (Coding("urn:s", "yes"), Coding("urn:s", "none")), []),
         ("sites", (Coding("urn:s", "unheard-of"), UNREAD), []),
         ("sites", (Uncoded("", "Left foot"),), ["left foot"]),
         ("since", (Quantity(Decimal(4), "mo"),), ["for 4 months"]),
