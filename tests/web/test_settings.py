@@ -28,9 +28,12 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_AUDIT_RETENTION_DAYS": "4000",
         "SERVICE_MAX_BUNDLE_ENTRIES": "9",
         "SERVICE_CORS_ORIGINS": "https://app.example.org,http://127.0.0.1:9000",
+        "SERVICE_EMERGENCY_NUMBER": "112",
+        "SERVICE_CRISIS_LINE": "+44 20-7946",
         "SERVICE_HOST": "0.0.0.0",
         "SERVICE_PORT": "9000",
         "SERVICE_OPEN": "true",
+        "SERVICE_REQUIRE_REVIEW": "true",
         "SERVICE_WORKERS": "3",
         "SERVICE_CONNECTIONS": "10",
         "SERVICE_MAX_BODY_BYTES": "2048",
@@ -45,7 +48,8 @@ def test_every_variable_is_read(tmp_path):
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
     assert settings.open is True
-    others = given.keys() - {"SERVICE_OPEN"}
+    assert settings.require_review is True
+    others = given.keys() - {"SERVICE_OPEN", "SERVICE_REQUIRE_REVIEW"}
     assert all(
         str(getattr(settings, name.removeprefix("SERVICE_").lower())) == given[name] for name in others
     )
@@ -227,3 +231,9 @@ def test_a_relative_path_of_the_store_begins_at_the_program():
     assert Settings().store == f"sqlite:///{ROOT}/data/service.db"
     for url in ("none", "sqlite:////var/lib/service.db", "postgresql://host/service"):
         assert Settings(store_url=url).store == url
+
+
+@pytest.mark.parametrize("number", ["call us", "112;", "", " 112", "1" * 30, "12 "])
+def test_a_number_that_nobody_can_dial_is_refused(number):
+    with pytest.raises(SettingsError, match="SERVICE_EMERGENCY_NUMBER: Expected a telephone number"):
+        from_environment({"SERVICE_EMERGENCY_NUMBER": number})
