@@ -8,7 +8,7 @@ corrected for the same version of its questionnaire, and the older one then stan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.model import Written
 from service.guidance.result import Result
+from service.guidance.schema import written_from
 from service.mapping_files import read_documents
 from service.questionnaire import (
     CompiledQuestionnaire,
@@ -46,6 +47,11 @@ class Pair:
     compiled: CompiledQuestionnaire
     guidance: Guidance
     renderer: Renderer
+
+    @property
+    def slug(self) -> str:
+        """The name of its mapping folder."""
+        return self.guidance.written.identity.slug
 
     @property
     def is_scored(self) -> bool:
@@ -151,24 +157,21 @@ def read(
     canonicals = Canonicals(canonical_base)
     published = read_questionnaires(questionnaires, canonicals, terminology)
     folders = sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
-    found, faults = _pairs(published.compiled, folders, canonicals, numbers)
-    pairs, more = _in_use(found)
+    mapped = read_mappings(folders, published, canonicals, numbers)
+    pairs = _in_use(mapped.pairs)
     unsigned = list(_unsigned(pairs.values())) if require_review else []
-    made, lacking = _code_systems(found, published.resources)
-    own = [*own_definitions(canonicals), *map(artifact, made)]
-    hidden = list(_hidden(published.resources, own))
-    every = [*published.faults, *faults, *more, *unsigned, *lacking, *hidden]
-    if every:
-        raise GuidanceError(every)
-    artifacts = [artifact(resource) for _, resource in published.resources] + own
+    if mapped.faults or unsigned:
+        raise GuidanceError([*mapped.faults, *unsigned])
+    artifacts = [artifact(resource) for _, resource in published.resources]
+    artifacts += [*own_definitions(canonicals), *map(artifact, mapped.code_systems)]
     return Catalogue(
         artifacts={(published.type, published.id): published for published in artifacts},
-        value_sets=published.value_sets.with_resources(made),
+        value_sets=published.value_sets.with_resources(mapped.code_systems),
         questionnaires=published.compiled,
         pairs=pairs,
         unversioned=_unversioned(pairs),
         canonicals=canonicals,
-        superseded=tuple(pair for pair in found if pair not in pairs.values()),
+        superseded=tuple(pair for pair in mapped.pairs if pair not in pairs.values()),
     )
 
 
@@ -260,39 +263,55 @@ def _compiled(
     return compiled, faults
 
 
-def _pairs(
-    compiled: Mapping[str, CompiledQuestionnaire],
-    folders: Iterable[Path],
-    canonicals: Canonicals,
-    numbers: Numbers,
-) -> tuple[list[Pair], list[str]]:
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What mapping folders hold: guidance, the code systems made of it, and every fault.
+
+    The faults are those of what is published, too.
+    """
+
+    pairs: tuple[Pair, ...]
+    code_systems: tuple[Json, ...]
+    faults: tuple[str, ...]
+
+
+def read_mappings(
+    folders: Iterable[Path], published: Published, canonicals: Canonicals, numbers: Numbers = _NO_NUMBERS
+) -> Mapped:
+    """Returns the guidance of mapping folders."""
     pairs: list[Pair] = []
-    faults: list[str] = []
+    faults = list(published.faults)
     for folder in folders:
         try:
-            pairs.append(read_pair(folder, compiled, canonicals, numbers=numbers))
+            pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
-    return pairs, faults
+    made, lacking = _code_systems(pairs, published.resources)
+    hidden = _hidden(published.resources, [*own_definitions(canonicals), *map(artifact, made)])
+    return Mapped(tuple(pairs), tuple(made), (*faults, *_clashes(pairs), *lacking, *hidden))
 
 
-def _in_use(found: Sequence[Pair]) -> tuple[dict[str, Pair], list[str]]:
+def _in_use(found: Iterable[Pair]) -> dict[str, Pair]:
     """Returns by questionnaire the guidance that scores it: the active one, else the newest."""
-    pairs: dict[str, Pair] = {}
-    faults: list[str] = []
-    names: dict[str, str] = {}
-    for pair in sorted(found, key=lambda pair: pair.use_order):
-        identity, before = pair.guidance.written.identity, pairs.get(pair.compiled.canonical)
-        file = f"{identity.slug}/guidance.yaml"
-        if identity.canonical in names:
-            other = names[identity.canonical]
-            faults.append(f"{file}: version: expected one that {other} does not have for the same guidance")
-        elif before is not None and before.guidance.written.identity.status == identity.status == "active":
-            other = before.guidance.written.identity.slug
-            faults.append(f"{file}: status: expected one active guidance of a questionnaire; {other} is too")
-        names[identity.canonical] = identity.slug
-        pairs[pair.compiled.canonical] = pair
-    return pairs, faults
+    return {pair.compiled.canonical: pair for pair in sorted(found, key=lambda pair: pair.use_order)}
+
+
+def _clashes(found: Iterable[Pair]) -> Iterator[str]:
+    """Yields a fault for each version that stands twice, and each second active one of a questionnaire."""
+    versions: dict[tuple[str, str], str] = {}
+    active: dict[str, str] = {}
+    for pair in found:
+        identity, canonical = pair.guidance.written.identity, pair.compiled.canonical
+        file, version = f"{pair.slug}/guidance.yaml", (canonical, identity.canonical)
+        if version in versions:
+            other = versions[version]
+            yield f"{file}: version: expected one that {other} does not have for the same questionnaire"
+        elif identity.status == "active" and canonical in active:
+            other = active[canonical]
+            yield f"{file}: status: expected one active guidance of this questionnaire; {other} is active too"
+        versions.setdefault(version, pair.slug)
+        if identity.status == "active":
+            active.setdefault(canonical, pair.slug)
 
 
 def _unsigned(pairs: Iterable[Pair]) -> Iterator[str]:
@@ -318,9 +337,11 @@ def read_pair(
     written = read_documents(folder)
     documents = canonicals.restated(written)
     canonical = _canonical_of(documents)
+    if not canonical:
+        written_from(documents)  # says what guidance.yaml lacks
     form = compiled.get(canonical)
     if form is None:
-        raise GuidanceError([f"guidance.yaml: questionnaire: no questionnaire {canonical} is published"])
+        raise GuidanceError([f"guidance.yaml: questionnaire: {_unpublished(canonical, compiled)}"])
     guidance = load(documents, form.form, slug=folder.name, hashed=written)
     faults = [
         f"cases.yaml: {case.name}: {fault}"
@@ -334,7 +355,18 @@ def read_pair(
 
 def _canonical_of(documents: Mapping[str, object]) -> str:
     guidance = documents.get("guidance")
-    return str(guidance.get("questionnaire")) if isinstance(guidance, Mapping) else ""
+    return str(guidance.get("questionnaire") or "") if isinstance(guidance, Mapping) else ""
+
+
+def _unpublished(canonical: str, compiled: Mapping[str, CompiledQuestionnaire]) -> str:
+    """Returns why no questionnaire is found, with what there is of the same url."""
+    url, bar, version = canonical.partition("|")
+    if not bar or not version:
+        return f"expected url|version; {canonical} names no version"
+    found = [known for known in compiled if known.partition("|")[0] == url]
+    there = [known if known.partition("|")[2] else f"{url} without a version" for known in found]
+    beside = f"; there is {', '.join(there)}" if there else ""
+    return f"no questionnaire {canonical} is published{beside}"
 
 
 def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tuple[str, ...]:

@@ -1,19 +1,27 @@
-"""What `python -m service check` prints: types, lints, worked cases, coverage and proofs, a line each."""
+"""What `python -m service check` prints: types, lints, worked cases, coverage and proofs, a line each.
+
+What was found sound is not checked again while files and program are what they were.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
 from service import catalogue
+from service.authoring.editions import Folders, folders_in
+from service.authoring.kept import Kept
+from service.authoring.warnings import faults_of, unscored, warnings_of
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_before
 from service.errors import GuidanceError
+from service.fhir.definitions import Canonicals
 from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.cases import Case
@@ -27,30 +35,89 @@ from service.settings import Settings
 SOUND, FAULTY = 0, 1
 
 
-def run(settings: Settings, out: TextIO) -> int:
-    """Checks everything that the settings name, prints a report, and returns the exit code.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be checked.
+
+    Args:
+        folders: named by a person; none: those of the settings.
+        cache: folder in which it is kept what was found sound; None to keep nothing.
+        every: check what has not changed too.
+    """
+
+    folders: tuple[Path, ...] = ()
+    cache: Path | None = None
+    every: bool = False
+
+
+def run(settings: Settings, out: TextIO, wanted: Wanted | None = None) -> int:
+    """Checks everything that is wanted, prints a report, and returns the exit code.
 
     Returns:
         0 when nothing is wrong, 1 when there are faults; each fault is a line that names file,
-        key path and expectation.
+        key path and expectation. Warnings change nothing.
+
+    Raises:
+        GuidanceError: a folder that a person named holds no guidance.
     """
-    faults = list(type_faults(settings.questionnaires_dir))
-    folders = settings.questionnaires_dir, settings.mappings_dir
+    wanted = wanted or Wanted()
+    kept = Kept(wanted.cache, settings, reads=not wanted.every)
+    targets = [folders_in(path, settings) for path in wanted.folders] or [_all_folders(settings)]
+    sound = [_checked(target, settings, kept, out) for target in targets]
+    return SOUND if all(sound) else FAULTY
+
+
+def _all_folders(settings: Settings) -> Folders:
+    """Returns every folder of mappings, those without guidance.yaml too: each of them is a fault."""
+    inside = sorted(settings.mappings_dir.iterdir())
+    mappings = tuple(path for path in inside if path.is_dir() and not path.name.startswith("."))
+    return Folders(mappings, settings.questionnaires_dir, whole=True)
+
+
+def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bool:
+    """Checks the guidance of some folders with their questionnaires, and returns whether all is right."""
+    known = kept.report(target.files())
+    if known:
+        out.write(f"{known}nothing has changed since this was checked; --all checks it again\n")
+        return True
+    faults = list(type_faults(target.questionnaires))
+    canonicals = Canonicals(settings.canonical_base)
     try:
-        served = catalogue.read(
-            *folders, canonical_base=settings.canonical_base, terminology=settings.terminology_dir
-        )
+        published = catalogue.read_questionnaires(target.questionnaires, canonicals, settings.terminology_dir)
     except GuidanceError as error:
         return _refused([*faults, *error.faults], out)
+    mapped = catalogue.read_mappings(target.mappings, published, canonicals)
+    pairs = mapped.pairs
+    faults += [*mapped.faults, *(f"{pair.slug}/{fault}" for pair in pairs for fault in faults_of(pair))]
     if faults:
         return _refused(faults, out)
-    failed = [canonical for canonical, pair in served.pairs.items() if not _report(canonical, pair, out)]
-    return FAULTY if failed else SOUND
+    notes = unscored(published, {pair.compiled.canonical for pair in pairs}) if target.whole else ()
+    report = StringIO()
+    sound = [_of_pair(pair, target.files_of(pair, published), kept, report) for pair in pairs]
+    report.writelines(f"warning: {note}\n" for note in notes)
+    out.write(report.getvalue())
+    if all(sound):
+        kept.keep(target.files(), report.getvalue())
+    return all(sound)
 
 
-def _refused(faults: Sequence[str], out: TextIO) -> int:
+def _of_pair(pair: catalogue.Pair, files: Sequence[Path], kept: Kept, out: TextIO) -> bool:
+    """Prints what was found in one pair, now or before, and returns whether every proof succeeded."""
+    known = kept.report(files)
+    if known:
+        out.write(f"{known}  unchanged since it was checked\n")
+        return True
+    report = StringIO()
+    sound = _report(pair.compiled.canonical, pair, report)
+    out.write(report.getvalue())
+    if sound:
+        kept.keep(files, report.getvalue())
+    return sound
+
+
+def _refused(faults: Sequence[str], out: TextIO) -> bool:
     print(*(f"fault: {fault}" for fault in faults), sep="\n", file=out)
-    return FAULTY
+    return False
 
 
 def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
@@ -63,6 +130,8 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
         print(f"  {line}", file=out)
     lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
+    for warning in warnings_of(pair):
+        print(f"  warning: {pair.slug}/{warning}", file=out)
     return sound
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,9 @@ import orjson
 
 from service import catalogue, check, retention
 from service.assess import OUTPUTS, Assessor
+from service.authoring.diff import compared
+from service.authoring.dossier import dossier
+from service.authoring.editions import editions_in, of_same_guidance
 from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
@@ -69,10 +73,65 @@ def serve() -> NoReturn:
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's
 
 
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
 @program.command("check")
-def check_() -> int:
-    """Check questionnaires and mappings, and run their worked cases."""
-    return check.run(from_environment(os.environ), sys.stdout)
+@click.option("--all", "every", is_flag=True, help="Check what has not changed too.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where it is kept what was found sound."
+)
+@click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
+def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:  # noqa: FBT001 - click's
+    """Check questionnaires and mappings, and run their worked cases. FOLDER: only the guidance in it."""
+    wanted = check.Wanted(folders, cache or _cache(), every)
+    return check.run(from_environment(os.environ), sys.stdout, wanted)
+
+
+def _cache() -> Path | None:
+    """Returns the folder of the user in which it is kept what was found sound, if there is one."""
+    with suppress(RuntimeError):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(home) / "questionnaire-guidance"
+    return None
+
+
+@program.command("diff")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("old", type=_FOLDER)
+@click.argument("new", type=_FOLDER)
+def diff_(old: Path, new: Path, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+    """Compare two versions of a guidance: what was changed, and which worked cases come out differently."""
+    settings = from_environment(os.environ)
+    found = compared(editions_in(old, settings), editions_in(new, settings))
+    if as_json:
+        _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
+    else:
+        _print("\n".join(found.lines()).encode())
+    return DONE
+
+
+def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Returns the name of a folder of mappings, if it is one."""
+    folder = from_environment(os.environ).mappings_dir
+    if value not in {path.name for path in folder.iterdir() if path.is_dir()}:
+        raise click.BadParameter("", context, parameter)
+    return value
+
+
+@program.command("dossier")
+@click.argument("slug", metavar="SLUG", callback=_slug)
+@click.argument("old", type=_FOLDER, required=False)
+def dossier_(slug: str, old: Path | None) -> int:
+    """Print one document, in HTML, for the clinician who reviews the guidance in the folder SLUG.
+
+    OLD: a folder with the last version; the document then says what differs from it.
+    """
+    settings = from_environment(os.environ)
+    (edition,) = editions_in(settings.mappings_dir / slug, settings)
+    before = None if old is None else of_same_guidance(edition, editions_in(old, settings))
+    _print(dossier(edition, before).rstrip().encode())
+    return DONE
 
 
 @program.command()

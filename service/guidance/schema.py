@@ -324,6 +324,12 @@ class ReviewShape(Shape):
     role = Text(load_default="")
     on = Text(load_default="")
 
+    def _members(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Returns the review in words, such as `reviewed by A. Example, neurologist, on 2026-12-01`."""
+        words = {"by": " by {}", "role": ", {},", "on": " on {}"}
+        signature = [text.format(data[key]) for key, text in words.items() if data[key]]
+        return {"review": data["state"] + "".join(signature), "signed": len(signature) == len(words)}
+
 
 class ParameterShape(Sourced):
     """A named number with its unit and the edge at which it cuts; a switch needs no unit."""
@@ -538,7 +544,7 @@ _AS_WRITTEN = (
 
 
 def _identity(data: Mapping[str, Any]) -> Identity:
-    source, review, code, reason = data["source"], data["review"], data["code"], data["reason"]
+    source, code, reason = data["source"], data["code"], data["reason"]
     return Identity(
         **{name: data[name] for name in _AS_WRITTEN},
         slug=data["url"].rstrip("/").rpartition("/")[2],
@@ -547,19 +553,12 @@ def _identity(data: Mapping[str, Any]) -> Identity:
         code_display=code["display"],
         reason=None if reason is None else Coding(reason["system"], reason["code"]),
         reason_display="" if reason is None else reason["display"],
-        review=_reviewed(**review),
-        signed=all(review[word] for word in ("by", "role", "on")),
+        **data["review"],
         source_note=f"{source['title']}. {source['author']}, {source['published']}. {source['note']}",
         secondary_sources=tuple(
             f"{entry['title']}. {entry['published']}. {entry['note']}" for entry in data["secondary_sources"]
         ),
     )
-
-
-def _reviewed(state: str, by: str, role: str, on: str) -> str:
-    """Returns the review in words, such as `reviewed by A. Example, neurologist, on 2026-12-01`."""
-    who = f" by {by}" if by else ""
-    return state + who + (f", {role}," if role else "") + (f" on {on}" if on else "")
 
 
 # All files together, and the lines in which their faults are reported.
@@ -633,10 +632,11 @@ def _file_faults(documents: Mapping[str, object]) -> Iterator[str]:
 def _loaded(shape: Schema, stem: str, documents: Mapping[str, object], faults: list[str]) -> Any:
     document = documents[stem]
     expected = list if shape.many else dict
-    if not isinstance(document, expected):
+    if not isinstance(document, expected) or document == {}:
         key = _LISTS[stem][0] if shape.many else "guidance"
-        words = "a list of entries" if shape.many else "a mapping"
-        faults.append(fault_line(f"{stem}.yaml", (), f"expected {words} that start with `{key}:`"))
+        words = "a list of entries that start" if shape.many else "a mapping that starts"
+        empty = "" if document else "is empty; "
+        faults.append(fault_line(f"{stem}.yaml", (), f"{empty}expected {words} with `{key}:`"))
         return None
     try:
         return shape.load(document)

@@ -87,7 +87,7 @@ def test_questionnaires_that_are_not_there_are_exit_code_2(capsys, monkeypatch, 
 
 
 def test_check_passes_on_its_exit_code(monkeypatch):
-    monkeypatch.setattr("service.check.run", lambda settings, out: 1)
+    monkeypatch.setattr("service.check.run", lambda settings, out, wanted: 1)
     assert cli.main(["check"]) == 1
 
 
@@ -107,11 +107,17 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
     assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
 
 
+COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve, validate"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
-        (["canary"], "one of the commands assess, check, erase, expire, export, migrate, serve, validate."),
+        ([], f"one of the commands {COMMANDS}."),
+        (["canary"], f"one of the commands {COMMANDS}."),
+        (["check", "canary"], "[FOLDER]."),
+        (["diff", "canary", "canary"], "OLD."),
+        (["dossier", "canary"], "SLUG."),
         (["assess"], "FILE."),
         (["validate"], "FILE."),
         (["serve", "--canary"], "no option, or --help."),

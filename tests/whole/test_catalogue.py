@@ -1,6 +1,7 @@
 """What is wrong with the files stops the start, with a line for each fault; `check` says the same."""
 
 import io
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +72,62 @@ def test_one_canonical_stands_in_one_file_only(folders: Settings) -> None:
     ]
 
 
-def test_one_questionnaire_is_scored_by_one_mapping_only(folders: Settings) -> None:
-    shutil.copytree(folders.mappings_dir / "workday-strain", folders.mappings_dir / "zz-again")
+def corrected(folders: Settings, **keys: str) -> Path:
+    """Returns a second mapping for the same questionnaire, with other values in guidance.yaml."""
+    folder = folders.mappings_dir / "zz-again"
+    shutil.copytree(folders.mappings_dir / "workday-strain", folder)
+    guidance = folder / "guidance.yaml"
+    for key, value in keys.items():
+        guidance.write_text(re.sub(rf"(?m)^{key}: .*$", f"{key}: {value}", guidance.read_text(), count=1))
+    return folder
+
+
+def test_one_version_of_a_guidance_stands_in_one_folder(folders: Settings) -> None:
+    corrected(folders)
     (fault,) = faults(folders)
-    assert fault.startswith("zz-again/guidance.yaml: questionnaire: ")
+    assert fault.startswith("zz-again/guidance.yaml: version: expected one that workday-strain does not have")
+
+
+def test_one_questionnaire_is_scored_by_one_active_guidance(folders: Settings) -> None:
+    corrected(folders, version="9.0.0")
+    (fault,) = faults(folders)
+    assert fault.startswith("zz-again/guidance.yaml: status: expected one active guidance")
+    assert fault.endswith("workday-strain is active too")
+
+
+@pytest.mark.parametrize(("status", "scores"), [("retired", "workday-strain"), ("draft", "workday-strain")])
+def test_an_active_guidance_is_used_before_a_newer_one_that_is_not(
+    folders: Settings, status: str, scores: str
+) -> None:
+    corrected(folders, version="9.0.0", status=status)
+    served = catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
+    assert [pair.slug for pair in served.pairs.values()] == [scores]
+    assert [pair.slug for pair in served.superseded] == ["zz-again"]
+
+
+def test_a_corrected_guidance_takes_the_place_of_the_one_that_it_retires(folders: Settings) -> None:
+    corrected(folders, version="9.0.0")
+    replaced(folders.mappings_dir / "workday-strain" / "guidance.yaml", "status: active", "status: retired")
+    served = catalogue.read(folders.questionnaires_dir, folders.mappings_dir)
+    (pair,) = served.pairs.values()
+    assert pair.guidance.written.identity.version == "9.0.0"
+    assert [pair.slug for pair in served.superseded] == ["workday-strain"]
+
+
+def test_guidance_that_nobody_signed_is_refused_where_a_review_is_required(folders: Settings) -> None:
+    where = folders.questionnaires_dir, folders.mappings_dir
+    with pytest.raises(GuidanceError, match=r"workday-strain/guidance\.yaml: review: .* nobody has signed"):
+        catalogue.read(*where, require_review=True)
+    signature = "review: {state: reviewed, by: A. Example, role: physician, on: '2026-11-28'}"
+    guidance = folders.mappings_dir / "workday-strain" / "guidance.yaml"
+    guidance.write_text(re.sub(r"(?ms)^review:.*?^(?=\S)", f"{signature}\n", guidance.read_text(), count=1))
+    (pair,) = catalogue.read(*where, require_review=True).pairs.values()
+    assert pair.guidance.written.identity.review == "reviewed by A. Example, physician, on 2026-11-28"
+
+
+def test_a_draft_that_nobody_signed_keeps_no_service_from_starting(folders: Settings) -> None:
+    replaced(folders.mappings_dir / "workday-strain" / "guidance.yaml", "status: active", "status: draft")
+    assert catalogue.read(folders.questionnaires_dir, folders.mappings_dir, require_review=True).pairs
 
 
 def test_a_mapping_without_its_questionnaire_is_a_fault(folders: Settings) -> None:

@@ -1,0 +1,1 @@
+"""What authors are told of their files: warnings, differences between versions, a dossier for the review."""

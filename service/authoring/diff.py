@@ -1,0 +1,315 @@
+"""What differs between two versions of a guidance: entries of its files, questions, and its worked cases.
+
+Entries are compared as the files write them, so that a version which the program no longer loads can
+still be compared. A worked case of either version is a patient for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from service.authoring.editions import Edition, Outcome, as_answered_to, listed, outcome_in
+from service.authoring.in_words import plain
+from service.catalogue import Pair
+from service.guidance.cases import Case
+
+Entries = Mapping[str, Mapping[str, Any]]
+"""Entries by their names."""
+
+_LISTS = {
+    "rules": ("rules", "rule"),
+    "findings": ("findings", "finding"),
+    "scores": ("scores", "score"),
+    "advice": ("advice", "advice"),
+    "contradictions": ("contradictions", "contradiction"),
+    "comparisons": ("comparisons", "comparison"),
+    "statements": ("sources", "statement"),
+}
+"""By what they are called: the file that lists entries, and the key that names one."""
+
+_IN_GUIDANCE = {"tiers": "tier", "outcomes": "outcome", "redirects": "redirect", "promises": "promise"}
+"""Lists of guidance.yaml, and the key that names an entry."""
+
+_BY_NAME = ("parameters", "levels", "kinds", "derived", "chart", "addressees", "words")
+"""Mappings of guidance.yaml, by name."""
+
+_SHORT = 40
+"""Values of up to so many characters are told, longer ones only named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that two versions have otherwise: a path, and both values; empty where there is none."""
+
+    key: str
+    old: str
+    new: str
+
+    @property
+    def line(self) -> str:
+        """The key, with both values where they are short."""
+        if max(len(self.old), len(self.new)) > _SHORT:
+            return self.key
+        return f"{self.key}: {self.old or '(none)'} -> {self.new or '(none)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One kind of entry: names that were added or removed, and what changed in the others."""
+
+    what: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: Mapping[str, tuple[Change, ...]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.added or self.removed or self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseChange:
+    """A worked case that comes out differently.
+
+    Args:
+        of: `both`, `old` or `new`: which version has the case.
+        step: `higher` or `lower` where the step moves; `later` or `sooner` where only the date does.
+        left_out: linkIds of answers that the other version's questionnaire cannot take.
+    """
+
+    case: str
+    about: str
+    of: str
+    step: str
+    changes: tuple[Change, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What differs between two versions of a guidance.
+
+    Args:
+        cases: those that come out differently; `compared` counts all that were compared.
+        faults: why worked cases could not be compared.
+    """
+
+    title: str
+    old: str
+    new: str
+    sections: tuple[Section, ...]
+    cases: tuple[CaseChange, ...]
+    compared: int
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two folders compared: each guidance that both have, and names of those that only one has."""
+
+    diffs: tuple[Diff, ...]
+    only_old: tuple[str, ...]
+    only_new: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Returns everything as plain values, for JSON."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Yields the report for a reader."""
+        for place, found in enumerate(self.diffs):
+            yield from [""] * (place > 0)
+            yield from text_of(found)
+        yield from (f"only in the old folder: {name}" for name in self.only_old)
+        yield from (f"only in the new folder: {name}" for name in self.only_new)
+
+
+def compared(old: Sequence[Edition], new: Sequence[Edition]) -> Compared:
+    """Returns what differs between two folders: versions of one guidance, or the only ones on both sides."""
+    if len(old) == len(new) == 1:
+        return Compared((diff(old[0], new[0]),), (), ())
+    before = {str(edition.guidance.get("guidance")): edition for edition in old}
+    after = {str(edition.guidance.get("guidance")): edition for edition in new}
+    return Compared(
+        tuple(diff(before[name], after[name]) for name in after if name in before),
+        tuple(edition.name for name, edition in before.items() if name not in after),
+        tuple(edition.name for name, edition in after.items() if name not in before),
+    )
+
+
+def diff(old: Edition, new: Edition) -> Diff:
+    """Returns what differs between two versions of a guidance."""
+    sections = [section for section in _sections(old, new) if not section.is_empty]
+    cases: list[CaseChange] = []
+    compared = 0
+    if old.pair is not None and new.pair is not None:
+        compared, cases = _cases(old.pair, new.pair)
+    return Diff(
+        title=str(new.guidance.get("title")),
+        old=old.name,
+        new=new.name,
+        sections=tuple(sections),
+        cases=tuple(cases),
+        compared=compared,
+        faults=(*old.faults, *new.faults),
+    )
+
+
+# Entries of files, and questions.
+
+
+def _sections(old: Edition, new: Edition) -> Iterator[Section]:
+    heads = [_scalars(edition.guidance) for edition in (old, new)]
+    yield _section("guidance", *({"guidance.yaml": head} for head in heads))
+    for what, (stem, key) in _LISTS.items():
+        yield _section(what, _named(old.entries(stem), key), _named(new.entries(stem), key))
+    for what, key in _IN_GUIDANCE.items():
+        both = [_named(listed(edition.guidance.get(what)), key) for edition in (old, new)]
+        yield _section(what, *both)
+    for what in _BY_NAME:
+        yield _section(what, *(_by_name(edition.guidance.get(what)) for edition in (old, new)))
+    yield _section("questions", _questions(old), _questions(new))
+
+
+def _scalars(guidance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what guidance.yaml says of itself, its lists and names left aside."""
+    apart = {*_IN_GUIDANCE, *_BY_NAME}
+    return {key: value for key, value in guidance.items() if key not in apart}
+
+
+def _by_name(value: object) -> Entries:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(name): entry if isinstance(entry, Mapping) else {"": entry} for name, entry in value.items()}
+
+
+def _named(entries: Iterable[Mapping[str, Any]], key: str) -> Entries:
+    return {str(entry.get(key)): entry for entry in entries}
+
+
+def _questions(edition: Edition) -> Entries:
+    """Returns the items of a Questionnaire by linkId, each without those inside it."""
+    items = ({key: value for key, value in item.items() if key != "item"} for item in edition.items())
+    return _named(items, "linkId")
+
+
+def _section(what: str, old: Entries, new: Entries) -> Section:
+    changed = {
+        name: tuple(_changes(old[name], new[name])) for name in new if name in old and old[name] != new[name]
+    }
+    return Section(
+        what,
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        changed=changed,
+    )
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], before: str = "") -> Iterator[Change]:
+    """Yields the keys that differ; inside mappings the inner keys."""
+    for key in dict.fromkeys((*old, *new)):
+        was, now = old.get(key), new.get(key)
+        if was == now:
+            continue
+        path = f"{before}.{key}".strip(".")
+        was, now = _with_names(was), _with_names(now)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            yield from _changes(was, now, path)
+        else:
+            yield Change(path or "value", plain(was), plain(now))
+
+
+def _with_names(value: object) -> object:
+    """Returns a list of bands or rows by their names; anything else as it is."""
+    entries = listed(value)
+    keys = {next(iter(entry), "") for entry in entries}
+    is_named = entries == value and len(keys) == 1 and keys <= {"band", "row"}
+    return _named(entries, keys.pop()) if is_named else value
+
+
+# Worked cases: each patient under both versions.
+
+
+def _cases(old: Pair, new: Pair) -> tuple[int, list[CaseChange]]:
+    before = {case.name: case for case in old.guidance.cases}
+    after = {case.name: case for case in new.guidance.cases}
+    names = list(dict.fromkeys((*after, *before)))
+    changes = [_case(before.get(name), after.get(name), old, new) for name in names]
+    return len(names), [change for change in changes if change.changes]
+
+
+def _case(was: Case | None, now: Case | None, old: Pair, new: Pair) -> CaseChange:
+    case = now or was
+    if case is None:
+        raise TypeError("expected a case of either version")
+    of = "both" if was and now else "new" if now else "old"
+    was, left_out = (was, ()) if was else _for(case, old)
+    now, more = (now, ()) if now else _for(case, new)
+    first, second = outcome_in(old, was), outcome_in(new, now)
+    return CaseChange(
+        case=case.name,
+        about=case.about,
+        of=of,
+        step=_moved(first, second, old, new),
+        changes=tuple(_changes(first.values, second.values)),
+        left_out=(*left_out, *more),
+    )
+
+
+def _for(case: Case, pair: Pair) -> tuple[Case, tuple[str, ...]]:
+    """Returns a case with the answers that the questionnaire of a pair can take."""
+    answers, left_out = as_answered_to(pair.guidance.form, case.answers)
+    chart, more = as_answered_to(pair.guidance.form, case.chart)
+    return replace(case, answers=answers, chart=chart), (*left_out, *more)
+
+
+def _moved(was: Outcome, now: Outcome, old: Pair, new: Pair) -> str:
+    """Returns how the step moves, by the ladder of the new version: its lower end first."""
+    ranks = {tier.code: tier.rank for tier in new.guidance.written.tiers}
+    tiers = old.guidance.written.tiers
+    before = [ranks.get(tiers[end].code) for end in was.rank]
+    if before == [*now.rank] or None in before:
+        never = 10**9
+        days = never if was.days is None else was.days, never if now.days is None else now.days
+        return "" if days[0] == days[1] or None in before else "later" if days[1] > days[0] else "sooner"
+    ends = [rank for rank in before if rank is not None]
+    return "lower" if [*now.rank] < ends else "higher"
+
+
+# The report for a reader.
+
+
+def text_of(found: Diff) -> Iterator[str]:
+    """Yields the report, a line each."""
+    yield f"{found.title}: {found.old} -> {found.new}"
+    for section in found.sections:
+        yield from ("", *_lines_of(section))
+    yield ""
+    for fault in found.faults:
+        yield f"worked cases cannot be compared: {fault}"
+    if not found.faults:
+        yield f"worked cases: {len(found.cases)} of {found.compared} come out differently"
+    for case in found.cases:
+        yield from _lines_of_case(case)
+
+
+def _lines_of(section: Section) -> Iterator[str]:
+    counts = (len(section.added), len(section.removed), len(section.changed))
+    yield "{}: {} added, {} removed, {} changed".format(section.what, *counts)
+    yield from (f"  + {name}" for name in section.added)
+    yield from (f"  - {name}" for name in section.removed)
+    for name, changes in section.changed.items():
+        yield f"  * {name}: {changes[0].line}" if len(changes) == 1 else f"  * {name}:"
+        yield from (f"      {change.line}" for change in changes if len(changes) > 1)
+
+
+def _lines_of_case(case: CaseChange) -> Iterator[str]:
+    marks = [case.of + " only"] * (case.of != "both") + [case.step] * (case.step != "")
+    yield f"  {case.case}" + (f" ({', '.join(marks)})" if marks else "")
+    yield f"      {case.about}"
+    yield from (f"      {change.line}" for change in case.changes)
+    if case.left_out:
+        yield f"      answers that the other version does not ask for: {', '.join(case.left_out)}"

@@ -1,0 +1,111 @@
+"""What a guidance lacks although it is right: for its author, in the words of file and key.
+
+A fault is what no guidance may lack before it is used. A warning is what an author may have meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from service.catalogue import Pair, Published, outcome_of
+from service.datatypes.form import Question
+from service.guidance.model import Addend, Score, Written
+from service.guidance.options import unsure_codings
+from service.guidance.schema import fault_line
+from service.guidance.scores import weights_of
+
+
+def faults_of(pair: Pair) -> Iterator[str]:
+    """Yields what a guidance may not lack: worked cases, each with something that it expects."""
+    written = pair.guidance.written
+    if not written.cases and written.identity.status == "active":
+        yield fault_line("cases.yaml", (), "expected a worked case: nothing tries this active guidance")
+    for case in written.cases:
+        if not case.expect:
+            yield fault_line("cases.yaml", (case.name, "expect"), "expected something that must come out")
+
+
+def warnings_of(pair: Pair) -> Iterator[str]:
+    """Yields what the author of a guidance should know, a line each: file, key, what was expected."""
+    yield from _standing(pair)
+    yield from _of_questionnaire(pair)
+    for score in pair.guidance.written.scores:
+        yield from _without_points(score, pair)
+        yield from _untried_edges(score, pair)
+
+
+def _standing(pair: Pair) -> Iterator[str]:
+    identity = pair.guidance.written.identity
+    if identity.status == "draft":
+        yield fault_line("guidance.yaml", ("status",), "draft: no response is scored by it")
+    elif identity.status == "retired":
+        yield fault_line("guidance.yaml", ("status",), "retired: it scores its own version only")
+    if identity.status == "active" and not identity.signed:
+        yield fault_line("guidance.yaml", ("review",), "nobody has signed: expected by, role and on")
+    if not pair.guidance.written.cases and identity.status != "active":
+        yield fault_line("cases.yaml", (), "there is no worked case: nothing tries this guidance")
+
+
+def _of_questionnaire(pair: Pair) -> Iterator[str]:
+    status = pair.compiled.resource.get("status")
+    name = str(pair.compiled.resource.get("id", "questionnaire"))
+    if status != "active":
+        yield f"Questionnaire {name}: status: {status}: a response that names no version does not find it"
+    for problem in pair.compiled.lint:
+        if problem.severity == "warning":
+            yield f"Questionnaire {name}: {problem.expression}: {problem.text}"
+
+
+def unscored(published: Published, mapped: set[str]) -> Iterator[str]:
+    """Yields a line for each questionnaire that no mapping scores, and for each without a version."""
+    for path, resource in published.resources:
+        if resource.get("resourceType") != "Questionnaire":
+            continue
+        if not resource.get("version"):
+            yield f"{path.name}: version: is missing; a guidance names its questionnaire as url|version"
+        elif f"{resource.get('url')}|{resource.get('version')}" not in mapped:
+            yield f"{path.name}: no mapping scores {resource.get('url')}|{resource.get('version')}"
+
+
+# Scores: options that add nothing known, and edges of bands that no worked case tries.
+
+
+def _without_points(score: Score, pair: Pair) -> Iterator[str]:
+    written, questions = pair.guidance.written, pair.guidance.form.questions
+    for index, addend in enumerate(score.addends):
+        if addend.link_id:
+            question = questions[addend.link_id]
+            for code in _unweighted(addend, question, written):
+                text = f"the option {code} of {question.link_id} has no weight; it leaves the total a range"
+                yield fault_line("scores.yaml", (score.name, "sum-of", index), text)
+
+
+def _unweighted(addend: Addend, question: Question, written: Written) -> Iterator[Any]:
+    known = weights_of(addend, question).by_answer
+    unsure = unsure_codings(question, written.words)
+    for option in question.options:
+        if option.coding not in known and option.coding not in unsure:
+            yield option.coding.code
+    yield from (number for number, _ in question.numbers if number not in known)
+
+
+def _untried_edges(score: Score, pair: Pair) -> Iterator[str]:
+    """Yields both sides of each edge between two bands that no worked case has as its total."""
+    tried = _totals(score, pair)
+    written = pair.guidance.written
+    for before, after in pairwise(score.bands):
+        for band, key, end in ((before, "to", before.high), (after, "from", after.low)):
+            value = written.number(end)
+            if value not in tried:
+                text = f"no worked case has the total {value}"
+                yield fault_line("scores.yaml", (score.name, "bands", band.name, key), text)
+
+
+def _totals(score: Score, pair: Pair) -> set[Decimal]:
+    """Returns every total that a worked case has for certain."""
+    results = (outcome_of(case, pair.guidance, pair.compiled) for case in pair.guidance.cases)
+    totals = (total for result in results for total in result.totals if total.score.name == score.name)
+    return {total.at_least for total in totals if total.at_least == total.at_most}
