@@ -60,7 +60,7 @@ def read_documents(folder: Path) -> dict[str, object]:
         except GuidanceError as error:
             faults.extend(error.faults)
     if not documents and not faults:
-        faults.append(f"{folder.name}: expected mapping files (*.yaml)")
+        faults.append("guidance.yaml: is missing; expected mapping files (*.yaml)")
     if faults:
         raise GuidanceError(faults)
     return documents

@@ -51,11 +51,10 @@ class InWords:
             return plain(when)
         for word, heading in _GROUPS.items():
             if word in when:
-                parts = when[word] if isinstance(when[word], list) else [when[word]]
-                return heading, [self.condition(part) for part in parts]
+                return heading, [self.condition(part) for part in _several(when[word])]
         if "of" in when:
             number = self._parameter(when.get("at-least"))
-            return f"at least {number} of:", [self.condition(part) for part in listed(when["of"])]
+            return f"at least {number} of:", [self.condition(part) for part in _several(when["of"])]
         return self._test(when)
 
     def answer(self, link_id: str, value: object) -> str:
@@ -97,8 +96,8 @@ class InWords:
 
     def _of_answer(self, link_id: str, when: Mapping[str, Any]) -> str:
         if "is" in when:
-            values = when["is"] if isinstance(when["is"], list) else [when["is"]]
-            return f"{self.question(link_id)}: {' or '.join(self.option(link_id, value) for value in values)}"
+            options = [self.option(link_id, value) for value in _several(when["is"])]
+            return f"{self.question(link_id)}: {' or '.join(options)}"
         if "answered" in when:
             return f"{self.question(link_id)} is answered"
         return f"{self.question(link_id)}: {self._compared(when)}"
@@ -108,7 +107,7 @@ class InWords:
         name = plain(score.get("display", when["score"]))
         if "band" not in when:
             return f"{name}: {self._compared(when)}"
-        wanted = when["band"] if isinstance(when["band"], list) else [when["band"]]
+        wanted = _several(when["band"])
         shown = {plain(band.get("band")): plain(band.get("display")) for band in listed(score.get("bands"))}
         return f"{name}: {' or '.join(shown.get(plain(band), plain(band)) for band in wanted)}"
 
@@ -142,6 +141,11 @@ def flat(words: Words) -> str:
 
 def _bracketed(parts: Iterable[Words]) -> list[str]:
     return [part if isinstance(part, str) else f"({flat(part)})" for part in parts]
+
+
+def _several(value: object) -> list[Any]:
+    """Returns a list as it is, and one value as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

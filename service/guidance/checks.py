@@ -27,9 +27,16 @@ from service.guidance.conditions import (
     Unsure,
     walk,
 )
-from service.guidance.faults import Expected, Fault, not_in_the_questionnaire, parameter_faults, unknown
+from service.guidance.faults import (
+    Expected,
+    Fault,
+    not_in_the_questionnaire,
+    parameter_faults,
+    unknown,
+    what_it_is,
+)
 from service.guidance.model import Outcome, Parameter, Rule, Tier, Written
-from service.guidance.options import CHOICES, DATES, NUMBERS, codings_of, units_of
+from service.guidance.options import CHOICES, DATES, NUMBERS, PLAIN, codings_of, units_of
 from service.guidance.quantities import quantity_faults, questions_of
 from service.guidance.schema import fault_line
 from service.guidance.scores import score_faults
@@ -124,7 +131,9 @@ def _shared_codes(written: Written) -> Iterator[Fault]:
     for file, place, name in _codes(written):
         first_file, first_place = places.setdefault(name, (file, place))
         if first_place != place:
-            yield file, place, f"expected a name that {first_file} does not use for something else"
+            thing = what_it_is(name, written, ())
+            there = f"; there it is {thing}" if thing else ""
+            yield file, place, f"expected a name that {first_file} does not use for something else{there}"
 
 
 def _codes(written: Written) -> Iterator[tuple[str, Place, str]]:
@@ -227,6 +236,8 @@ def _unit_faults(
     for parameter in parameters:
         if units and not any(convertible(answered, parameter.unit, conversions) for answered in units):
             expected = f"expected a unit comparable with {', '.join(units)}"
+            if units == (PLAIN,):
+                expected = 'expected the unit "1", or words in braces, for a plain number without a unit'
             yield f"{expected}; that of {parameter.name} is {parameter.unit}"
     for answered in units:
         if parameters and not any(
@@ -254,7 +265,7 @@ def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
 
 def _faults(condition: Condition, written: Written, questions: Mapping[str, Question]) -> Expected:  # noqa: PLR0911 - one line a kind
     if isinstance(condition, Named):
-        return _named(condition, written)
+        return _named(condition, written, questions)
     if isinstance(condition, Is | Answered | Measured):
         return _answer(condition, written, questions)
     if isinstance(condition, Unsure):
@@ -268,9 +279,10 @@ def _faults(condition: Condition, written: Written, questions: Mapping[str, Ques
     return _group(condition, written)
 
 
-def _named(condition: Named, written: Written) -> Expected:
+def _named(condition: Named, written: Written, questions: Mapping[str, Question]) -> Expected:
     if condition.finding not in {finding.name for finding in written.findings}:
-        yield (), f"expected the name of a finding; {condition.finding} is not in findings.yaml"
+        thing = what_it_is(condition.finding, written, questions) or "not in findings.yaml"
+        yield (), f"expected the name of a finding; {condition.finding} is {thing}"
 
 
 def _unsure(condition: Unsure, written: Written) -> Expected:

@@ -19,6 +19,20 @@ def unknown(name: str, known: Collection[str]) -> str:
     return f"expected one of: {', '.join(known)}" if known else f"{name} is not known; none is defined"
 
 
+def what_it_is(name: str, written: Written, link_ids: Collection[str]) -> str:
+    """Returns what a name stands for that is no finding, such as `a step (tier)`; empty for nothing."""
+    named = {
+        "a step (tier) of guidance.yaml": [tier.code for tier in written.tiers],
+        "an outcome of guidance.yaml": [outcome.code for outcome in written.outcomes],
+        "a parameter of guidance.yaml: write {parameter: NAME}": written.parameters,
+        "a rule of rules.yaml": [rule.name for rule in written.rules],
+        "a score of scores.yaml: write {score: NAME, band: ...}": [score.name for score in written.scores],
+        "a question: write {answer: NAME, is: ...}": link_ids,
+    }
+    found = next((thing for thing, names in named.items() if name in names), "")
+    return found.replace("NAME", name)
+
+
 def not_in_the_questionnaire(link_id: str) -> str:
     """Returns what was expected where no question has this linkId."""
     return f"expected the linkId of a question; {link_id} is not in the questionnaire"
