@@ -6,6 +6,7 @@ still be compared. A worked case of either version is a patient for both.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -57,11 +58,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One kind of entry: names that were added or removed, and what changed in the others."""
+    """One kind of entry: what was added or removed, by name with a word about it, and what changed."""
 
     what: str
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
+    added: Mapping[str, str]
+    removed: Mapping[str, str]
     changed: Mapping[str, tuple[Change, ...]]
 
     @property
@@ -202,10 +203,19 @@ def _section(what: str, old: Entries, new: Entries) -> Section:
     }
     return Section(
         what,
-        added=tuple(name for name in new if name not in old),
-        removed=tuple(name for name in old if name not in new),
+        added={name: _about(entry) for name, entry in new.items() if name not in old},
+        removed={name: _about(entry) for name, entry in old.items() if name not in new},
         changed=changed,
     )
+
+
+def _about(entry: Mapping[str, Any]) -> str:
+    """Returns a word about an entry: the step or level that it leads to, its value, or its kind."""
+    risk = entry.get("risk")
+    if isinstance(risk, Mapping):
+        return f"{plain(risk.get('outcome'))} {plain(risk.get('level'))}"
+    found = next((entry[key] for key in ("tier", "value", "kind", "group", "type") if key in entry), "")
+    return f"{plain(found)} {plain(entry.get('unit'))}".strip()
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], before: str = "") -> Iterator[Change]:
@@ -271,15 +281,30 @@ def _moved(was: Outcome, now: Outcome, old: Pair, new: Pair) -> str:
     ranks = {tier.code: tier.rank for tier in new.guidance.written.tiers}
     tiers = old.guidance.written.tiers
     before = [ranks.get(tiers[end].code) for end in was.rank]
-    if before == [*now.rank] or None in before:
-        never = 10**9
-        days = never if was.days is None else was.days, never if now.days is None else now.days
-        return "" if days[0] == days[1] or None in before else "later" if days[1] > days[0] else "sooner"
     ends = [rank for rank in before if rank is not None]
-    return "lower" if [*now.rank] < ends else "higher"
+    if len(ends) < len(before):
+        return ""
+    if ends != [*now.rank]:
+        return "lower" if [*now.rank] < ends else "higher"
+    if not (_has_dates(old) and _has_dates(new)) or was.days == now.days:
+        return ""
+    days = [_NEVER if found.days is None else found.days for found in (was, now)]
+    return "later" if days[1] > days[0] else "sooner"
 
 
-# The report for a reader.
+_NEVER = 10**9
+
+
+def _has_dates(pair: Pair) -> bool:
+    written = pair.guidance.written
+    return any(one.within for one in (*written.tiers, *written.rules))
+
+
+# The report for a reader: what a reviewer must look at comes first.
+
+_ORDER = ("lower", "later", "higher", "sooner", "")
+_MOST = 10
+"""So many changes that several cases have are counted."""
 
 
 def text_of(found: Diff) -> Iterator[str]:
@@ -292,15 +317,24 @@ def text_of(found: Diff) -> Iterator[str]:
         yield f"worked cases cannot be compared: {fault}"
     if not found.faults:
         yield f"worked cases: {len(found.cases)} of {found.compared} come out differently"
-    for case in found.cases:
+        yield from _counts(found.cases)
+    for case in sorted(found.cases, key=lambda case: _ORDER.index(case.step)):
         yield from _lines_of_case(case)
+
+
+def _counts(cases: Sequence[CaseChange]) -> Iterator[str]:
+    """Yields how many cases move which way, and the changes that several of them have."""
+    moved = Counter(case.step for case in cases if case.step)
+    yield from (f"  {moved[word]} {word}" for word in _ORDER if moved[word])
+    same = Counter(change.line for case in cases for change in case.changes)
+    yield from (f"  {count} times {line}" for line, count in same.most_common(_MOST) if count > 1)
 
 
 def _lines_of(section: Section) -> Iterator[str]:
     counts = (len(section.added), len(section.removed), len(section.changed))
     yield "{}: {} added, {} removed, {} changed".format(section.what, *counts)
-    yield from (f"  + {name}" for name in section.added)
-    yield from (f"  - {name}" for name in section.removed)
+    for sign, entries in (("+", section.added), ("-", section.removed)):
+        yield from (f"  {sign} {name}" + (f" ({about})" if about else "") for name, about in entries.items())
     for name, changes in section.changed.items():
         yield f"  * {name}: {changes[0].line}" if len(changes) == 1 else f"  * {name}:"
         yield from (f"      {change.line}" for change in changes if len(changes) > 1)

@@ -41,7 +41,10 @@ def test_an_entry_is_added_removed_or_changed_by_its_keys(
     edit(new, "guidance.yaml", "    value: 5\n", "    value: 4\n")
     found = diff(edition(old), edition(new))
     findings = section(found, "findings")
-    assert (findings.added, findings.removed) == (("some-trouble",), ("some-difficulty",))
+    assert (findings.added, findings.removed) == (
+        {"some-trouble": "impairment"},
+        {"some-difficulty": "impairment"},
+    )
     (change,) = section(found, "rules").changed["hard-to-cope-moderate"]
     assert change.line == "when: some-difficulty -> some-trouble"
     assert section(found, "parameters").changed["symptoms-for-syndrome"][0].line == "value: 5 -> 4"
@@ -65,7 +68,7 @@ def test_questions_are_compared_by_their_link_ids(old: Path, new: Path, edit: Ed
     edit(new, "phq-9.json", "Feeling down, depressed, or hopeless", "Feeling low")
     found = diff(edition(old), edition(new))
     assert section(found, "questions").changed["mood"][0].new == "Feeling low"
-    assert section(found, "questions").added == ()
+    assert section(found, "questions").added == {}
 
 
 def test_a_worked_case_that_comes_out_differently_is_told_with_both_values(
