@@ -196,6 +196,7 @@ def _dates_read(source: _Source, tables: Mapping[str, AnswerTable]) -> DatesRead
             DerivedQuantity(
                 derived.name,
                 derived.of,
+                frozenset(sources_of(derived.name, written)),
                 {name: questions[name].units[0] for name in derived.of if _is_plain(questions.get(name))},
             )
             for derived in written.derived.values()

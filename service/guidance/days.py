@@ -6,10 +6,10 @@ A quantity with a comparator is a stretch of days, as a partial date is. Differe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Days, Quantity, Unread
+from service.datatypes.answers import UNREAD, Answer, Answers, AnswersByLink, Days, Quantity, Unread
 from service.datatypes.days import ANY_DAYS, day_of, days_before
 from service.datatypes.ucum import converted
 from service.guidance.options import DAY
@@ -21,23 +21,53 @@ class DerivedQuantity:
 
     Args:
         of: one date, or two quantities of which the second is taken from the first.
+        sources: linkIds of the questions that it follows from.
         units: the unit of a plain number, by linkId of those that have one.
     """
 
     name: str
     of: tuple[str, ...]
+    sources: frozenset[str]
     units: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class DatesRead:
-    """What a guidance reads of dates: the linkIds of its questions for one, and what is derived, in order."""
+    """What a guidance reads of dates.
+
+    Args:
+        links: linkIds of its questions for a date.
+        derived: the derived quantities, each after those that it follows from.
+        shut_by: by linkId of a question, the quantities that follow from it.
+    """
 
     links: frozenset[str]
     derived: tuple[DerivedQuantity, ...]
+    shut_by: Mapping[str, frozenset[str]] = field(init=False, repr=False)
+    _sources: frozenset[str] = field(init=False, repr=False)
+    _may_be_undated: bool = field(init=False, repr=False)
 
-    def among(self, answers: AnswersByLink, authored: str) -> AnswersByLink:
+    def __post_init__(self) -> None:
+        """Lays out once what every response asks for: for most of them there is nothing to work out."""
+        sources = frozenset().union(*[derived.sources for derived in self.derived])
+        shut_by = {
+            link_id: frozenset(derived.name for derived in self.derived if link_id in derived.sources)
+            for link_id in sources
+        }
+        undated = any(self.links.isdisjoint(derived.sources) for derived in self.derived)
+        object.__setattr__(self, "shut_by", shut_by)
+        object.__setattr__(self, "_sources", sources)
+        object.__setattr__(self, "_may_be_undated", undated)
+
+    def in_days(self, answers: Answers) -> Answers:
         """Returns the answers with each date as days before the response was written."""
+        if self.links.isdisjoint(answers.given) and not answers.ignored and not answers.chart:
+            return answers
+        stated = answers.given, answers.ignored, answers.chart
+        given, ignored, chart = [self._in_days(part, answers.authored) for part in stated]
+        return Answers(given, answers.closed, ignored, chart, answers.authored)
+
+    def _in_days(self, answers: AnswersByLink, authored: str) -> AnswersByLink:
         if self.links.isdisjoint(answers):
             return answers
         day = day_of(authored)
@@ -54,18 +84,20 @@ class DatesRead:
         Args:
             given: answers that count, dates as days. closed: linkIds that are not asked for certain.
         """
+        shut = (self._sources & closed).difference(given)
+        if shut:
+            closed = closed.union(*[self.shut_by[link_id] for link_id in shut])
+        if self._may_be_undated or not self.links.isdisjoint(given):
+            return {**given, **self._derived(given)}, closed
+        return given, closed
+
+    def _derived(self, given: AnswersByLink) -> AnswersByLink:
         found: dict[str, tuple[Answer, ...]] = {}
-        shut: set[str] = set()
         for derived in self.derived:
-            parts = [given.get(name) or found.get(name, ()) for name in derived.of]
-            if all(parts):
+            if derived.sources <= given.keys():
+                parts = [given[name] if name in given else found[name] for name in derived.of]
                 found[derived.name] = tuple(_worked_out(derived, parts))
-            elif any(
-                not part and (name in closed or name in shut)
-                for name, part in zip(derived.of, parts, strict=True)
-            ):
-                shut.add(derived.name)
-        return ({**given, **found} if found else given), (closed | shut if shut else closed)
+        return found
 
 
 def _worked_out(derived: DerivedQuantity, parts: list[tuple[Answer, ...]]) -> Iterable[Answer]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Contribution, Verdict
 from service.guidance.bits import both, positions, run, union
-from service.guidance.days import DatesRead
 from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
 
@@ -46,8 +45,7 @@ class State(NamedTuple):
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
     """Returns everything that follows from the answers, contradictions scored by the worse."""
-    if compiled.dates.links:
-        answers = _in_days(compiled.dates, answers)
+    answers = compiled.dates.in_days(answers)
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
     given, closed = compiled.dates.derive(given, answers.closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
@@ -159,13 +157,6 @@ def _totals(
     totals = tuple([score.total(given, closed, bits) for score in compiled.scores])
     pairs = zip(compiled.scores, totals, strict=True)
     return totals, [(score.mask(total), score.reads) for score, total in pairs]
-
-
-def _in_days(dates: DatesRead, answers: Answers) -> Answers:
-    """Returns the answers with every date as days before the response was written."""
-    stated = answers.given, answers.ignored, answers.chart
-    given, ignored, chart = [dates.among(part, answers.authored) for part in stated]
-    return Answers(given, answers.closed, ignored, chart)
 
 
 def _worse_answers(compiled: Compiled, answers: Answers) -> dict[str, Contribution]:

@@ -126,7 +126,7 @@ def _reasons(written: Written, form: Form) -> Iterator[Fault]:
     scores = {score.name for score in written.scores}
     for rule in written.rules:
         for index, name in enumerate(rule.shows):
-            if name not in form.questions and name not in scores:
+            if name not in form.questions and name not in scores and name not in written.derived:
                 yield "rules.yaml", (rule.name, "shows", index), not_in_the_questionnaire(name)
         for index, name in enumerate(rule.beside):
             if name not in reasons - {rule.name}:

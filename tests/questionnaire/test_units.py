@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.datatypes.ucum import ARBITRARY, BASES, DEFINED, OFFSET, comparable, converted, unit
+from service.datatypes.ucum import (
+    ARBITRARY,
+    BASES,
+    DEFINED,
+    OFFSET,
+    Conversion,
+    brought_to,
+    comparable,
+    converted,
+    convertible,
+    unit,
+)
 
 
 @pytest.mark.parametrize(
@@ -125,3 +136,39 @@ def test_any_text_as_a_unit_is_answered(code: str) -> None:
 def test_any_text_that_looks_like_a_unit_is_answered(code: str) -> None:
     found = unit(code)
     assert found is None or found.factor > 0
+
+
+def test_an_equivalent_is_never_taken_for_an_amount_of_substance() -> None:
+    assert not comparable("meq/L", "mmol/L")
+    assert converted(1, "meq/L", "eq/m3") == 1
+
+
+BY_ANALYTE = (
+    Conversion("mg/dL", "mmol/L", Fraction("0.2495")),
+    Conversion("meq/L", "mmol/L", Fraction("0.5")),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "wanted"),
+    [
+        ("10", "mg/dL", "mmol/L", "2.495"),
+        ("100", "mg/L", "mmol/L", "2.495"),
+        ("10", "mg/dL", "umol/L", "2495"),
+        ("2.495", "mmol/L", "mg/dL", "10"),
+        ("4", "meq/L", "mmol/L", "2"),
+        ("2", "mmol/L", "meq/L", "4"),
+        ("3", "mmol/L", "umol/L", "3000"),
+    ],
+)
+def test_a_factor_of_the_analyte_brings_together_what_ucum_keeps_apart(
+    value: str, source: str, target: str, wanted: str
+) -> None:
+    assert convertible(source, target, BY_ANALYTE)
+    assert brought_to(Decimal(value), source, target, BY_ANALYTE) == Fraction(wanted)
+
+
+@pytest.mark.parametrize(("source", "target"), [("mg/dL", "d"), ("mg/dL", "meq/L"), ("furlong", "mmol/L")])
+def test_no_factor_leads_elsewhere(source: str, target: str) -> None:
+    assert not convertible(source, target, BY_ANALYTE)
+    assert brought_to(1, source, target, BY_ANALYTE) is None
