@@ -297,7 +297,7 @@ _NEVER = 10**9
 
 def _has_dates(pair: Pair) -> bool:
     written = pair.guidance.written
-    return any(one.within for one in (*written.tiers, *written.rules))
+    return any([tier.within for tier in written.tiers] + [rule.within for rule in written.rules])
 
 
 # The report for a reader: what a reviewer must look at comes first.

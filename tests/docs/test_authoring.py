@@ -263,7 +263,7 @@ def test_every_piece_that_is_quoted_stands_in_a_file(root: Path, pages: dict[str
 def test_the_commands_print_what_is_shown(root: Path, pages: dict[str, str], example: Path) -> None:
     shown = re.findall(r"```sh\n(.*?)```.*?```text\n(.*?)```", pages["authoring"], re.DOTALL)
     (check_command, report), (assess_command, text) = shown
-    assert printed(root, check_command) == report
+    assert printed(root, check_command, {"XDG_CACHE_HOME": str(example.parent)}) == report
     sign(example, pages["authoring"])
     variables = {"SERVICE_QUESTIONNAIRES_DIR": "questionnaires", "SERVICE_MAPPINGS_DIR": "mappings"}
     served = {name: str(example / folder) for name, folder in variables.items()}
@@ -313,7 +313,11 @@ EDITS = (
 def test_every_fault_that_is_shown_is_what_check_says_of_a_mistake(
     root: Path, pages: dict[str, str], tmp_path: Path
 ) -> None:
-    blocks = re.findall(r"```text\n(.*?)```", pages["check"], re.DOTALL)
+    blocks = [
+        block
+        for block in re.findall(r"```text\n(.*?)```", pages["check"], re.DOTALL)
+        if block.startswith(("fault: ", "  FAILED: "))
+    ]
     assert len(blocks) == len(EDITS)
     for number, (file, right, wrong) in enumerate(EDITS):
         copy = Path(shutil.copytree(root / "docs/authoring/phq-9", tmp_path / str(number)))
@@ -348,8 +352,9 @@ def leads_somewhere(root: Path, pages: dict[str, str], page: str, link: str) -> 
     folder = root / "docs" if page == "authoring" else root / "docs" / "authoring"
     if file and not (folder / file).exists():
         return False
-    headings = (
-        [heading for heading, _ in sections_of(pages[Path(file).stem if file else page])] if anchor else []
-    )
+    there = Path(file).stem if file else page
+    if there not in pages:
+        return True  # test_links.py follows the anchors of every page
+    headings = [heading for heading, _ in sections_of(pages[there])] if anchor else []
     slugs = {re.sub(r"[^\w -]", "", heading).replace(" ", "-").lower() for heading in headings}
     return not anchor or anchor in slugs

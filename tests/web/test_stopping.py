@@ -179,7 +179,7 @@ def test_a_server_that_nobody_has_connected_to_does_not_drain():
 )
 def test_the_first_process_of_a_container_ends_by_the_signal_that_comes_while_it_starts():
     """The kernel drops a signal to process 1 for which it has no handler."""
-    command = ["unshare", "--fork", "--pid", sys.executable, "-m", "service", "check"]
+    command = ["unshare", "--fork", "--pid", sys.executable, "-m", "service", "check", "--all"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as outside:
         children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children")
         until(children.read_text)
