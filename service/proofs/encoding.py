@@ -76,18 +76,16 @@ class Encoding:
         """
         graph = self.guidance.graph
         given = {graph.findings[name]: value}
-        if self.may_be_unsure(name) and name in graph.unsure:
-            given[graph.unsure[name]] = PRESENT if value is UNKNOWN else ABSENT
+        unsure = graph.unsure.get(name)
+        if unsure is not None and self.nodes[unsure].word != "never":
+            given[unsure] = PRESENT if value is UNKNOWN else ABSENT
         return self._mixed(*[self._changed(world, given) for world in self.worlds])
 
     def may_be_unsure(self, name: str) -> bool:
-        """Whether an answer can leave the finding undecided."""
-        unsure = self.guidance.graph.unsure.get(name)
-        if unsure is not None:
-            return self.nodes[unsure].word != "never"
-        return not any(
-            finding.unsure_present for finding in self.guidance.written.findings if finding.name == name
-        )
+        """Whether answers can leave the finding undecided although no question is open."""
+        fitting, *_ = self.worlds
+        present, possible = fitting.values[self.guidance.graph.findings[name]]
+        return self.solver.check(self.full, possible, z3.Not(present)) == z3.sat
 
     def _fill(self, world: _World) -> None:
         """Adds the value of every node, under short names, so that formulas that use it stay small."""
