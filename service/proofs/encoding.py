@@ -85,7 +85,7 @@ class Encoding:
         """Whether answers can leave the finding undecided although no question is open."""
         fitting, *_ = self.worlds
         present, possible = fitting.values[self.guidance.graph.findings[name]]
-        return self.solver.check(self.full, possible, z3.Not(present)) == z3.sat
+        return bool(self.solver.check(self.full, possible, z3.Not(present)) == z3.sat)
 
     def _fill(self, world: _World) -> None:
         """Adds the value of every node, under short names, so that formulas that use it stay small."""

@@ -320,6 +320,45 @@ def test_a_finding_that_is_never_later_only_while_a_switch_is_on_is_found() -> N
     assert "alarms-never-later: stiff-neck" in failure
 
 
+def unsure_within(parameter: str) -> Change:
+    """Makes "not sure" about getting worse a reason of its own, with this date; a yes is for three days."""
+
+    def change(documents: dict[str, Any]) -> None:
+        entry(documents, "findings", "finding", "gets-worse").pop("not-sure")
+        entry(documents, "rules", "rule", "worse-soon")["when"] = "gets-worse"
+        for name in ("was-checked", "no-pain"):
+            entry(documents, "findings", "finding", name)["kind"] = "recorded"
+        documents["guidance"]["exceptions"] = []
+        rule = entry(documents, "rules", "rule", "long-pain-plans")
+        rule |= {"when": {"any": ["long-pain", {"unsure": "gets-worse"}]}, "within": {"parameter": parameter}}
+        documents["guidance"]["promises"] = [
+            {"promise": "p", "never-later": ["trigger"]},
+            {"promise": "q", "never-lowers-tier": ["trigger"]},
+        ]
+        if parameter != "within-later":
+            documents["guidance"]["parameters"].pop("within-later")
+
+    return change
+
+
+def test_a_not_sure_that_is_sooner_than_a_yes_is_found() -> None:
+    assert dated_failures(unsure_within("within-sooner")) == []
+    assert dated_failures(unsure_within("within-later")) == []
+    (failure,) = dated_failures(unsure_within("within-now"))
+    assert failure.startswith("FAILED: p: gets-worse, unsure or present, neither lowers the tier nor")
+    assert "worse: LA12688-0" in failure  # not sure
+
+
+def test_a_not_sure_that_loses_the_reason_of_a_no_is_found() -> None:
+    def lose(documents: dict[str, Any]) -> None:
+        unsure_within("within-later")(documents)
+        rule = entry(documents, "rules", "rule", "signs-plan")
+        rule["when"]["any"].append({"all": ["sudden-pain", {"not": "gets-worse"}]})
+        rule["within"] = {"parameter": "within-sooner"}
+
+    assert [line.split(":")[2].split(",")[0].strip() for line in dated_failures(lose)] == ["gets-worse"]
+
+
 def test_a_rule_that_is_always_overruled_may_still_decide_the_date() -> None:
     def hide(documents: dict[str, Any]) -> None:
         rule = entry(documents, "rules", "rule", "signs-plan")
