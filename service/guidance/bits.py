@@ -82,13 +82,14 @@ class Steps:
         watched: one bit of every `every` and every bit of every `count`: while none of them is
             set, no such step can do anything.
         every: (mask, sets) by the number of the watched bit, counted from 1.
-        none: (mask, sets).
+        none: a few at a time, since mostly nothing of their masks is set: their masks, what they set, and
+            (mask, sets) of each.
         count: (mask, how many, sets).
     """
 
     watched: int
     every: Mapping[int, tuple[tuple[int, int], ...]]
-    none: tuple[tuple[int, int], ...]
+    none: tuple[tuple[int, int, tuple[tuple[int, int], ...]], ...]
     count: tuple[tuple[int, int, int], ...]
 
 
@@ -110,16 +111,29 @@ def run(steps: Program, bits: int) -> int:
             for mask, sets in every.get(number, ()):
                 if bits & mask == mask:
                     bits |= sets
-        for mask, sets in level.none:
-            if not bits & mask:
-                bits |= sets
+        bits |= _denied(level.none, bits)
     return bits
+
+
+def _denied(none: tuple[tuple[int, int, tuple[tuple[int, int], ...]], ...], bits: int) -> int:
+    """Returns what the steps set of which no bit of the mask is set."""
+    found = 0
+    for masks, sets, members in none:
+        if not bits & masks:
+            found |= sets
+            continue
+        for mask, sets_of_one in members:
+            if not bits & mask:
+                found |= sets_of_one
+    return found
 
 
 # How a program is made: which steps derive which conditions, and in what order.
 
 STEPS = ("all", "none", "count", "unless")
 """Words of nodes that need a step; `any` comes with what sets it, atoms with the answers."""
+_TOGETHER = 8
+"""How many `none` are tried at once."""
 _OFTEN = 1 << 30
 """Rank of conditions that usually hold: they make poor watches."""
 
@@ -177,6 +191,8 @@ def _steps(graph: Graph, closure: tuple[int, ...], widths: list[int], members: l
             counted |= mask | mask << 1
     for number in every:
         counted |= 1 << number - 1
-    return Steps(
-        counted, {number: tuple(steps) for number, steps in every.items()}, tuple(none), tuple(count)
+    groups = [tuple(none[start : start + _TOGETHER]) for start in range(0, len(none), _TOGETHER)]
+    together = tuple(
+        (union(mask for mask, _ in group), union(sets for _, sets in group), group) for group in groups
     )
+    return Steps(counted, {number: tuple(steps) for number, steps in every.items()}, together, tuple(count))
