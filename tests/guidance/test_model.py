@@ -38,6 +38,22 @@ def test_the_identity_names_guidance_version_review_and_source(guidance: Guidanc
     assert load(headache.documents(), headache.form(), slug="other").written.identity.slug == "other"
 
 
+def test_texts_behind_own_choices_stand_beside_the_source() -> None:
+    documents = headache.documents()
+    text = {"title": "Desk guideline", "published": "2020", "note": "Read through a summary."}
+    documents["guidance"]["secondary-sources"] = [text]
+    identity = load(documents, headache.form()).written.identity
+    assert identity.secondary_sources == ("Desk guideline. 2020. Read through a summary.",)
+    assert identity.source_note == "Desk test. The project, 2026-11-22. Invented for the tests."
+
+
+def test_a_text_behind_own_choices_says_what_rests_on_it() -> None:
+    documents = headache.documents()
+    documents["guidance"]["secondary-sources"] = [{"title": "Desk guideline", "published": "2020"}]
+    with pytest.raises(GuidanceError, match=r"secondary-sources.*note: is missing"):
+        load(documents, headache.form())
+
+
 def test_the_hash_changes_with_any_word_and_with_the_digits_of_a_number(guidance: Guidance) -> None:
     def hash_with(change: str, value: object) -> str:
         documents = headache.documents()
