@@ -22,9 +22,6 @@ from service.guidance.graph import Graph
 ABSENT, UNKNOWN, PRESENT = 0, 2, 3
 """Values of a node's two bits. 1 never occurs."""
 
-STATES = ("absent", "impossible", "unknown", "present")
-"""Words for the values of a node's two bits."""
-
 
 def certain(nodes: Iterable[int]) -> int:
     """Returns the mask of the *present for certain* bits of these nodes; shift left by one for *possible*."""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from service.datatypes.answers import Answer, Answers, Quantity
 from service.datatypes.ucum import converted
-from service.guidance.bits import STATES, positions, run, union
+from service.guidance.bits import positions, run, union
 from service.guidance.model import Advice, Contradiction
 from service.guidance.options import DAY
 from service.guidance.reasons import Reasons, Sureness, chosen, open_questions
-from service.guidance.result import Due, Fired, Interval, Result, Risk, Tally
+from service.guidance.result import Due, FindingStates, Fired, Interval, Result, Risk, Tally
 from service.guidance.state import State, state_of
 from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
 
@@ -211,28 +211,6 @@ def _longest(answer: Answer) -> Fraction | None:
 # What the result says beside its rules: findings, tables, advice, contradictions, ignored answers.
 
 _COUNT = (1 << COUNT_BITS) - 1
-
-
-class FindingStates(Mapping[str, str]):
-    """`present`, `absent` or `unknown` by finding name, read off the bits when it is asked for."""
-
-    __slots__ = ("_bits", "_shifts")
-
-    def __init__(self, shifts: Mapping[str, int], bits: int) -> None:
-        self._shifts = shifts
-        self._bits = bits
-
-    def __getitem__(self, name: str) -> str:
-        return STATES[self._bits >> self._shifts[name] & 3]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shifts)
-
-    def __len__(self) -> int:
-        return len(self._shifts)
-
-    def __repr__(self) -> str:
-        return f"FindingStates({dict(self)})"
 
 
 def _tally(table: ComparisonTable, bits: int) -> Tally:

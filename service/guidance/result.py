@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -128,6 +128,40 @@ class Total:
         return self.value is None and self.score.missing.rule != "interval"
 
 
+STATES = ("absent", "impossible", "unknown", "present")
+"""Words for the values of a finding's two bits (bits.py)."""
+
+
+class FindingStates(Mapping[str, str]):
+    """`present`, `absent` or `unknown` by finding name, read off the bits when it is asked for."""
+
+    __slots__ = ("_bits", "_shifts")
+
+    def __init__(self, shifts: Mapping[str, int], bits: int) -> None:
+        self._shifts = shifts
+        self._bits = bits
+
+    def __getitem__(self, name: str) -> str:
+        return STATES[self._bits >> self._shifts[name] & 3]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shifts)
+
+    def __len__(self) -> int:
+        return len(self._shifts)
+
+    def __repr__(self) -> str:
+        return f"FindingStates({dict(self)})"
+
+    def mask(self, names: Iterable[str]) -> int:
+        """Returns the bits of these findings, the same for every response to one guidance."""
+        return sum(3 << shift for shift in {self._shifts[name] for name in names})
+
+    def are_absent(self, mask: int) -> bool:
+        """Returns whether every finding of a mask is absent; one test for all of them."""
+        return not self._bits & mask
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the guidance makes of one set of answers.
@@ -153,7 +187,7 @@ class Result:
     tiers: tuple[Tier, ...]
     fired: tuple[Fired, ...]
     risks: tuple[Risk, ...]
-    findings: Mapping[str, str]
+    findings: FindingStates
     open: tuple[OpenQuestion, ...]
     contradictions: tuple[Contradiction, ...]
     tables: tuple[Tally, ...]

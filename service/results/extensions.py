@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from html import escape
+from typing import TypeVar
 
 import orjson
 
@@ -19,6 +20,8 @@ from service.guidance import Guidance
 from service.guidance.model import Comparison, Contradiction, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
 from service.results.wording import SIDES, is_assessable
+
+Made = TypeVar("Made")
 
 
 def in_json(text: str) -> bytes:
@@ -62,8 +65,8 @@ def level_coding(level: Level, system: str) -> Json:
 
 
 def by_level(
-    written: Written, write: Callable[[Outcome, tuple[Level, ...], Interval], bytes]
-) -> dict[tuple[str, Interval], bytes]:
+    written: Written, write: Callable[[Outcome, tuple[Level, ...], Interval], Made]
+) -> dict[tuple[str, Interval], Made]:
     """Returns what `write` makes of every outcome, its ladder and an interval in that."""
     return {
         (outcome.code, level): write(outcome, written.ladder(outcome), level)

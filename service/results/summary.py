@@ -6,19 +6,20 @@ The narrative of a RiskAssessment and the printable text are both made from thes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from html import escape
 from typing import Final, NamedTuple
 
 import orjson
 
-from service.datatypes.answers import AnswersByLink, Coding
+from service.datatypes.answers import Coding
+from service.datatypes.form import Question
 from service.fhir.chart import ChartValue
 from service.guidance import Guidance
 from service.guidance.conditions import Condition, Group, Is
-from service.guidance.model import Written
-from service.guidance.result import Due, Fired, Result
+from service.guidance.model import Level, Outcome
+from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
+from service.results.extensions import by_level
 from service.results.values import AnswerTexts, in_words, lowered, score_words
 from service.results.wording import Assessment, by_when
 
@@ -42,16 +43,16 @@ class Summary:
     def __init__(self, guidance: Guidance, texts: AnswerTexts) -> None:
         self._written = guidance.written
         self._texts = texts
-        self._signs = _signs(guidance.written)
-        self._gates = {link: question.enabled_by for link, question in guidance.form.questions.items()}
-        self._no = guidance.written.words.get("no")
+        self._signs = _signs(guidance, texts.labels)
+        self._masks: list[tuple[int, _Sign]] = []
+        self._levels = by_level(guidance.written, _pattern)
         self._heading = f'<div xmlns="http://www.w3.org/1999/xhtml"><p><b>{_xhtml(guidance.written.identity.title)}</b></p>'
         identity = guidance.written.identity
         self._review = f"{identity.review}. Decision support, not a diagnosis. {identity.canonical}"
 
     def lines(self, assessment: Assessment) -> list[Line]:
         """Returns every line that has something to say, in the order in which they are read."""
-        result, answers = assessment.result, assessment.all_answers
+        result, answers, levels = assessment.result, assessment.all_answers, self._levels
         found = (
             Line("Step", [self.step(assessment)]),
             Line("Reported", self._texts.labelled(self._written.summary, answers)),
@@ -63,9 +64,12 @@ class Summary:
                 "Contradictions", [contradiction.says.to_clinician for contradiction in result.contradictions]
             ),
             Line("Chart", [self._chart_value(value) for value in assessment.chart.printed]),
-            Line("Answered no", list(self._negatives(assessment))),
+            Line("Answered no", self._negatives(assessment)),
             Line("Not known", list(self._unknown(result))),
-            Line("Patterns", list(self._patterns(result))),
+            Line(
+                "Patterns",
+                [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
+            ),
             Line("Review", [self._review]),
         )
         return [line for line in found if line.parts]
@@ -109,38 +113,36 @@ class Summary:
         dated = f"{known}, {in_words(value.date) if value.date else 'no date'}"
         return f"{dated} (left out: {value.left_out})" if value.left_out else dated
 
-    def _negatives(self, assessment: Assessment) -> Iterator[str]:
-        """Yields the questions whose warning signs were all denied, there or by a no that closed them."""
+    def _negatives(self, assessment: Assessment) -> list[str]:
+        """Returns the questions whose warning signs were all denied, there or by a no that closed them."""
         findings, answers = assessment.result.findings, assessment.all_answers
+        if not self._masks:  # the same for every response, so they are made for the first one only
+            self._masks = [(findings.mask(sign.findings), sign) for sign in self._signs]
         denied: dict[str, None] = {}
-        for link, names in self._signs.items():
-            if all(findings[name] == "absent" for name in names):
-                asked = (
-                    (link,) if link in answers else filter(partial(self._is_no, answers), self._gates[link])
-                )
-                denied.update(dict.fromkeys(asked))
-        yield from (self._texts.labels[link] for link in denied)
-
-    def _is_no(self, answers: AnswersByLink, link: str) -> bool:
-        return any(isinstance(answer, Coding) and answer.code == self._no for answer in answers.get(link, ()))
+        for mask, sign in self._masks:
+            if findings.are_absent(mask):
+                if sign.link in answers:
+                    denied[sign.label] = None
+                for gate, no, label in sign.gates:
+                    if no in answers.get(gate, ()) and sign.link not in answers:
+                        denied[label] = None
+        return list(denied)
 
     def _unknown(self, result: Result) -> Iterator[str]:
         for question in result.open:
             label = self._texts.labels[question.link_id]
             yield f"{label} (not sure)" if question.unsure else label
 
-    def _patterns(self, result: Result) -> Iterator[str]:
-        for risk in result.risks:
-            if risk.listed:
-                level = wording.level_words(self._written.ladder(risk.outcome), risk.level)
-                yield f"{risk.outcome.display}: {lowered(level)}"
-
     def narrative(self, assessment: Assessment) -> bytes:
         """Returns the XHTML div as a JSON string, not longer than LONGEST_NARRATIVE."""
-        lines = [Line(label, [_xhtml(part) for part in parts]) for label, parts in self.lines(assessment)]
+        lines = self.lines(assessment)
         room = LONGEST_NARRATIVE - len(self._heading.encode()) - len("</div>")
         div = "".join([self._heading, *_fitted(lines, room), "</div>"])
         return orjson.dumps(div)
+
+
+def _pattern(outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> str:
+    return f"{outcome.display}: {lowered(wording.level_words(ladder, level))}"
 
 
 def _xhtml(text: str) -> str:
@@ -177,16 +179,45 @@ def _within(line: Line, room: int) -> str:
 
 
 def _paragraph(line: Line, parts: Sequence[str]) -> str:
-    return f"<p><b>{line.label}:</b> {'; '.join(parts)}.</p>"
+    return f"<p><b>{line.label}:</b> {_xhtml('; '.join(parts))}.</p>"
 
 
-def _signs(written: Written) -> Mapping[str, tuple[str, ...]]:
-    """Returns by linkId the warning signs that one answer can make present: findings of a red-flag kind."""
+class _Sign(NamedTuple):
+    """A question that asks for warning signs.
+
+    Args:
+        link, label: its linkId, and its name in few words.
+        findings: of a red-flag kind, that one answer to it makes present.
+        gates: the questions that can close it: linkId, the answer no, and a name in few words.
+    """
+
+    link: str
+    label: str
+    findings: tuple[str, ...]
+    gates: tuple[tuple[str, Coding, str], ...]
+
+
+def _signs(guidance: Guidance, labels: Mapping[str, str]) -> list[_Sign]:
+    """Returns the questions that ask for warning signs, in the order of the findings."""
+    written, questions = guidance.written, guidance.form.questions
     asked: dict[str, list[str]] = {}
     for finding in written.findings:
         for link in _alone(finding.when) if written.kinds[finding.kind] else ():
             asked.setdefault(link, []).append(finding.name)
-    return {link: tuple(names) for link, names in asked.items()}
+    no = written.words.get("no")
+    return [
+        _Sign(link, labels[link], tuple(names), tuple(_gates(questions[link], questions, labels, no)))
+        for link, names in asked.items()
+    ]
+
+
+def _gates(
+    question: Question, questions: Mapping[str, Question], labels: Mapping[str, str], no: str | None
+) -> Iterator[tuple[str, Coding, str]]:
+    for gate in question.enabled_by:
+        for option in questions[gate].options:
+            if option.coding.code == no:
+                yield gate, option.coding, labels[gate]
 
 
 def _alone(condition: Condition) -> Iterator[str]:

@@ -13,7 +13,18 @@ from service.fhir.chart import ChartValues
 from service.fhir.response_context import ResponseContext
 from service.guidance import model
 from service.guidance.conditions import Named
-from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, RowTally, Tally, Total
+from service.guidance.result import (
+    STATES,
+    FindingStates,
+    Fired,
+    Interval,
+    OpenQuestion,
+    Result,
+    Risk,
+    RowTally,
+    Tally,
+    Total,
+)
 from service.results import Assessment, Renderer
 
 BASE = "https://example.org/fhir"
@@ -174,6 +185,13 @@ def renderer(guidance: Any) -> Renderer:
     return Renderer(guidance)
 
 
+def states(**named: str) -> FindingStates:
+    """Findings in these states."""
+    shifts = {name: 2 * number for number, name in enumerate(named)}
+    bits = sum(STATES.index(state) << shifts[name] for name, state in named.items())
+    return FindingStates(shifts, bits)
+
+
 def tally(*states: str) -> Tally:
     rows = tuple(RowTally(row, state) for row, state in zip(ROWS, states, strict=True))
     count = {side: sum(state in (side, "both") for state in states) for side in ("left", "right")}
@@ -197,7 +215,7 @@ def make_result() -> Callable[..., Result]:
                 Risk(FLU, Interval(2, 2), (Fired(RULES[2], ("fever", "cough")),)),
                 Risk(OTHER, Interval(0, 0), ()),
             ),
-            "findings": {"fever": "present", "rash": "unknown"},
+            "findings": states(fever="present", rash="unknown"),
             "open": (),
             "contradictions": (),
             "tables": (tally("left", "right", "both", "informs-only"),),
@@ -257,6 +275,11 @@ def make_context() -> Callable[..., ResponseContext]:
         return ResponseContext(**(stated | more))
 
     return make
+
+
+@pytest.fixture
+def make_states() -> Callable[..., FindingStates]:
+    return states
 
 
 @pytest.fixture

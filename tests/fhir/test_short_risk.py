@@ -244,17 +244,29 @@ SIGNS = (
 
 
 @pytest.fixture
-def with_signs(with_written, guidance):
-    findings = tuple(
-        model.Finding(name, kind, "", when, False, (), "article", ()) for name, when, kind in SIGNS
-    )
-    return with_written(findings=findings, kinds={"red": True, "plain": False}, words={"no": NO.code})
+def with_signs(guidance):
+    """Makes a renderer of a guidance with warning signs; a no to cough closes the question on pain."""
+
+    def made(*signs: Any) -> Renderer:
+        findings = tuple(
+            model.Finding(name, kind, "", when, False, (), "article", ()) for name, when, kind in signs
+        )
+        kinds = {"red": True, "plain": False}
+        written = replace(guidance.written, findings=findings, kinds=kinds, words={"no": NO.code})
+        questions = {**guidance.form.questions}
+        questions["pain"] = replace(questions["pain"], enabled_by=("cough",))
+        form = replace(guidance.form, questions=questions)
+        return Renderer(SimpleNamespace(written=written, form=form, contradictions=()))
+
+    return made
 
 
-def test_warning_signs_that_were_denied_are_named(with_signs, make_assessment, make_result):
+def test_warning_signs_that_were_denied_are_named(with_signs, make_assessment, make_result, make_states):
+    renderer = with_signs(*SIGNS)
+
     def denied(answers: Answers, **states: str) -> str | None:
-        findings = dict.fromkeys((name for name, _, _ in SIGNS), "absent") | states
-        risk = json.loads(with_signs.document(make_assessment(make_result(findings=findings), answers)))
+        findings = make_states(**(dict.fromkeys((name for name, _, _ in SIGNS), "absent") | states))
+        risk = json.loads(renderer.document(make_assessment(make_result(findings=findings), answers)))
         return lines(risk).get("Answered no")
 
     every = Answers(dict.fromkeys(("fever", "cough", "pain", "note", "days"), (NO,)))
@@ -263,16 +275,16 @@ def test_warning_signs_that_were_denied_are_named(with_signs, make_assessment, m
     assert denied(Answers({})) is None
 
 
-def test_a_no_that_closed_a_warning_question_is_named(guidance, make_assessment, make_result, with_signs):
-    gated = {**guidance.form.questions}
-    gated["pain"] = replace(gated["pain"], enabled_by=("cough",))
-    form = replace(guidance.form, questions=gated)
-    summary = with_signs.summary
-    summary._gates = {link: question.enabled_by for link, question in form.questions.items()}
-    findings = dict.fromkeys((name for name, _, _ in SIGNS), "absent")
-    for answer, said in ((NO, 'do you "cough"'), (YES, None)):
-        answers = Answers({"cough": (answer,)} if answer is NO else {"note": (YES,)})
-        risk = json.loads(with_signs.document(make_assessment(make_result(findings=findings), answers)))
+def test_a_no_that_closed_a_warning_question_is_named(make_assessment, make_result, make_states, with_signs):
+    renderer = with_signs(("pain-sign", Is("pain", ("some",)), "red"))
+    result = make_result(findings=make_states(**{"pain-sign": "absent"}))
+    for answers, said in (
+        ({"cough": (NO,)}, 'do you "cough"'),
+        ({"note": (YES,)}, None),
+        ({"cough": (YES,)}, None),
+        ({"cough": (YES,), "pain": (0,)}, "pain from 0 to 10"),
+    ):
+        risk = json.loads(renderer.document(make_assessment(result, Answers(answers))))
         assert lines(risk).get("Answered no") == said
 
 
