@@ -49,12 +49,13 @@ def _chapters(edition: Edition, old: Edition | None) -> Iterator[str]:
     words = InWords(edition)
     statements = {plain(entry.get("statement")): entry for entry in edition.entries("sources")}
     yield from _identity(edition)
-    yield from _steps(edition)
+    yield from _steps(edition, words)
     yield from _questions(edition)
     yield from _numbers(edition, statements)
     yield from _scores(edition, statements, words)
     yield from _findings(edition, statements, words)
     yield from _rules(edition, statements, words)
+    yield from _changed_reasons(edition, words)
     yield from _comparisons(edition, words)
     yield from _contradictions(edition, words)
     yield from _advice(edition, statements, words)
@@ -85,11 +86,11 @@ def _identity(edition: Edition) -> Iterator[str]:
     yield from (f"<p><strong>Fault:</strong> {_text(fault)}</p>" for fault in edition.faults)
 
 
-def _steps(edition: Edition) -> Iterator[str]:
+def _steps(edition: Edition, words: InWords) -> Iterator[str]:
     yield "<h2>Steps of care</h2><p>The lowest first. The highest of all rules that hold is the result.</p>"
     rows = []
     for tier in listed(edition.guidance.get("tiers")):
-        when = "; ".join(plain(tier[key]) for key in ("target", "within", "to") if key in tier)
+        when = "; ".join(words.told(key, tier[key]) for key in ("target", "within", "to") if key in tier)
         rows.append((tier.get("display"), when, tier.get("patient"), tier.get("clinician")))
     yield _table(("Step", "By when, for whom", "The patient reads", "The clinician reads"), rows)
 
@@ -173,7 +174,7 @@ def _rules(edition: Edition, statements: Mapping[str, Mapping[str, Any]], words:
         yield from [f"<h3>{_text(tier.get('display'))}</h3>"] * bool(own)
         for rule in own:
             keys = ("kind", "within", "to", "priority", "shows", "beside")
-            facts = [(key.capitalize(), _number(rule[key], words)) for key in keys if key in rule]
+            facts = [(key.capitalize(), words.told(key, rule[key])) for key in keys if key in rule]
             facts += _readers(rule.get("says"), "Says to the ")
             yield _entry(plain(rule.get("rule")), facts, _cited(rule, statements), _when(rule, words))
     for outcome in listed(edition.guidance.get("outcomes")):
@@ -183,6 +184,24 @@ def _rules(edition: Edition, statements: Mapping[str, Mapping[str, Any]], words:
             if isinstance(risk, Mapping) and risk.get("outcome") == outcome.get("outcome"):
                 facts = [("Level", plain(risk.get("level"))), *_readers(rule.get("says"), "Says to the ")]
                 yield _entry(plain(rule.get("rule")), facts, _cited(rule, statements), _when(rule, words))
+
+
+def _changed_reasons(edition: Edition, words: InWords) -> Iterator[str]:
+    """Yields what takes a reason away or sends a step to somebody else, and what is worked out."""
+    guidance = edition.guidance
+    exceptions, redirects = listed(guidance.get("exceptions")), listed(guidance.get("redirects"))
+    yield from ["<h2>What takes a reason away, or sends a step to somebody else</h2>"] * bool(
+        exceptions + redirects
+    )
+    for entry in exceptions:
+        yield _entry(plain(entry.get("finding")), [("Cancels", plain(entry.get("cancels")))])
+    for entry in redirects:
+        facts = [(key.capitalize(), words.told(key, entry[key])) for key in ("tier", "to") if key in entry]
+        yield _entry(plain(entry.get("redirect")), facts, when=_when(entry, words))
+    derived = guidance.get("derived")
+    if isinstance(derived, Mapping) and derived:
+        yield "<h2>Quantities that are worked out</h2>"
+        yield _table(("Name", "From"), derived.items())
 
 
 def _comparisons(edition: Edition, words: InWords) -> Iterator[str]:
@@ -331,11 +350,6 @@ def _readers(says: object, before: str) -> list[tuple[str, str]]:
     return [(f"{before}{key.replace('-', ', ')}", plain(says[key])) for key in keys if says.get(key)]
 
 
-def _number(value: object, words: InWords) -> str:
-    name = value.get("parameter") if isinstance(value, Mapping) else None
-    return plain(value) if name is None else words.number(str(name))
-
-
 def _first(value: object) -> object:
     return next(iter(value.values()), "") if isinstance(value, Mapping) else value
 
@@ -343,4 +357,4 @@ def _first(value: object) -> object:
 def _listing(values: object) -> str:
     if not isinstance(values, Mapping):
         return ""
-    return "; ".join(f"{key}: {plain(value)}" for key, value in values.items())
+    return "; ".join(f"{key}: {'none' if value is None else plain(value)}" for key, value in values.items())

@@ -34,6 +34,7 @@ class InWords:
     def __init__(self, edition: Edition) -> None:
         self._words = _mapping(edition.guidance.get("words"))
         self._parameters = _mapping(edition.guidance.get("parameters"))
+        self._addressees = _mapping(edition.guidance.get("addressees"))
         self._means = {str(entry.get("finding")): entry for entry in edition.entries("findings")}
         self._scores = {str(entry.get("score")): entry for entry in edition.entries("scores")}
         self._questions = {str(item.get("linkId")): item for item in edition.items()}
@@ -122,6 +123,13 @@ class InWords:
         named = written if isinstance(written, Mapping) else {}
         names = [named["parameter"]] if "parameter" in named else named.get("parameters", ())
         return " or ".join(self.number(str(name)) for name in names) or plain(written)
+
+    def told(self, key: str, value: object) -> str:
+        """Returns the value of a key of a step or rule: a parameter with its number, an addressee by name."""
+        if isinstance(value, Mapping) and set(value) == {"parameter"}:
+            return self.number(str(value["parameter"]))
+        addressee = _mapping(self._addressees.get(plain(value))) if key == "to" else {}
+        return plain(addressee.get("clinician", value))
 
     def number(self, name: str) -> str:
         """Returns a parameter: its value, its unit and its name."""

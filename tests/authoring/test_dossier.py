@@ -120,6 +120,18 @@ def test_every_guidance_of_the_project_has_a_document(folder: str) -> None:
         assert len(page_of(found).text) > 2000
 
 
+def test_dates_addressees_redirects_and_exceptions_are_told_by_name_and_number() -> None:
+    (found,) = editions_in(ROOT, Settings())
+    text = page_of(found).text
+    guidance = found.guidance
+    value = guidance["parameters"]["consult-within"]["value"]
+    assert f"{value} d (consult-within); {guidance['addressees']['neurologist']['clinician']}" in text
+    for key, name in (("exceptions", "finding"), ("redirects", "redirect")):
+        assert [entry[name] for entry in guidance[key] if entry[name] not in text] == []
+    assert [name for name in guidance["derived"] if name not in text] == []
+    assert "{parameter: " not in text.partition("Worked patients")[0].partition("Quantities that")[0]
+
+
 def test_the_command_prints_it(
     old: Path,
     new: Path,
