@@ -246,15 +246,14 @@ def _with_names(value: object) -> object:
 def _cases(old: Pair, new: Pair) -> tuple[int, list[CaseChange]]:
     before = {case.name: case for case in old.guidance.cases}
     after = {case.name: case for case in new.guidance.cases}
-    names = list(dict.fromkeys((*after, *before)))
-    changes = [_case(before.get(name), after.get(name), old, new) for name in names]
-    return len(names), [change for change in changes if change.changes]
+    every = {**before, **after}
+    changes = [_case(case, before.get(name), after.get(name), (old, new)) for name, case in every.items()]
+    return len(every), [change for change in changes if change.changes]
 
 
-def _case(was: Case | None, now: Case | None, old: Pair, new: Pair) -> CaseChange:
-    case = now or was
-    if case is None:
-        raise TypeError("expected a case of either version")
+def _case(case: Case, was: Case | None, now: Case | None, pairs: tuple[Pair, Pair]) -> CaseChange:
+    """Returns how a case comes out in both versions, of which one may not have it."""
+    old, new = pairs
     of = "both" if was and now else "new" if now else "old"
     was, left_out = (was, ()) if was else _for(case, old)
     now, more = (now, ()) if now else _for(case, new)

@@ -53,11 +53,6 @@ class Edition:
         """The address and the version of the guidance."""
         return f"{self.guidance.get('guidance')}|{self.guidance.get('version')}"
 
-    @property
-    def is_signed(self) -> bool:
-        """Whether a name, a role and a date stand in its review."""
-        return self.pair is not None and self.pair.guidance.written.identity.signed
-
     def entries(self, stem: str) -> list[Mapping[str, Any]]:
         """Returns the entries of a file that is a list; none where there is no such file."""
         return listed(self.documents.get(stem))

@@ -151,6 +151,19 @@ def test_what_the_lint_says_of_a_questionnaire_is_shown(new: Path, edit: Edit, r
     )
 
 
+def test_a_warning_of_the_lint_is_shown(new: Path, edit: Edit, report: Report) -> None:
+    ordinal = '{"url": "http://hl7.org/fhir/StructureDefinition/ordinalValue", "valueDecimal": 9}'
+    edit(new, "phq-9.json", '"code": "LA6568-5"', f'"extension": [{ordinal}], "code": "LA6568-5"')
+    (line,) = [line for line in warnings(report(new)[1]) if "itemWeight and ordinalValue" in line]
+    assert line.startswith("phq-9/Questionnaire phq-9: Questionnaire.item[0].item[0].answerOption[0]")
+
+
+def test_a_questionnaire_that_is_no_json_is_a_fault(new: Path, report: Report) -> None:
+    (new / "questionnaires" / "phq-9.json").write_text("{")
+    code, text = report(new)
+    assert (code, text.startswith("fault: phq-9.json: not a FHIR resource in JSON")) == (1, True)
+
+
 def test_a_questionnaire_that_nothing_scores_is_warned_of(new: Path, report: Report) -> None:
     other = orjson.loads((new / "questionnaires" / "phq-9.json").read_bytes())
     (new / "questionnaires" / "z.json").write_bytes(orjson.dumps({**other, "id": "z", "version": "2"}))

@@ -128,6 +128,26 @@ def test_a_later_date_is_marked(old: Path, new: Path, edit: Edit, edition: Read)
     assert {case.step for case in diff(edition(new), edition(old)).cases} == {"sooner"}
 
 
+def test_a_step_that_only_one_version_has_is_neither_higher_nor_lower(
+    old: Path, new: Path, edit: Edit, edition: Read
+) -> None:
+    for file, count in (("guidance.yaml", 1), ("scores.yaml", 1), ("cases.yaml", 3)):
+        key = "tier: plan" if file != "guidance.yaml" else "  - tier: plan"
+        for _ in range(count):
+            edit(new, file, key, key.replace("plan", "meet"))
+    edit(new, "cases.yaml", "[watch, plan]", "[watch, meet]")
+    cases = {case.case: case for case in diff(edition(old), edition(new)).cases}
+    assert cases["total-ten"].step == ""
+    assert cases["total-ten"].changes[0].line == "step: plan -> meet"
+
+
+def test_a_rule_for_a_likelihood_is_told_with_its_level(old: Path, new: Path, edition: Read) -> None:
+    path = new / "mappings" / "phq-9" / "rules.yaml"
+    path.write_text(path.read_text().replace("- rule: hard-to-cope-high\n", "- rule: very-hard-to-cope\n"))
+    found = section(diff(edition(old), edition(new)), "rules")
+    assert found.added == {"very-hard-to-cope": "hard-to-cope high"}
+
+
 def test_a_version_that_no_longer_loads_is_compared_by_its_entries(
     old: Path, new: Path, edit: Edit, edition: Read
 ) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -111,6 +112,30 @@ def test_a_fault_is_told_in_the_document(new: Path, edit: Edit, edition: Read) -
     text = page_of(edition(new)).text
     assert "Fault: phq-9/rules.yaml: hard-to-cope-moderate.when" in text
     assert "several-days" in text  # without a questionnaire that fits, answers are told as they are written
+
+
+def test_a_guidance_that_is_not_right_yet_has_a_document_too(new: Path, edition: Read) -> None:
+    folder = new / "mappings" / "phq-9"
+    (folder / "comparisons.yaml").write_text(
+        "- {comparison: c, title: T, left: Left, right: {label: R}, rows: [{row: r, feature: F, left: L}]}\n"
+    )
+    (folder / "cases.yaml").write_text("- {case: one, about: Somebody., answers: {}, expect: nothing}\n")
+    (folder / "rules.yaml").write_text(
+        "- {rule: r, tier: plan, when: 5, says: Words}\n"
+        "- {rule: s, tier: plan, when: {answer: mood, weighs: 3}}\n"
+        "- {rule: t, tier: plan, when: {unsure: low-mood}}\n"
+        "- {rule: u, tier: plan, when: {answer: mood, is: true}}\n"
+        "- {rule: v, tier: plan, when: {parameter: overlay}}\n"
+    )
+    found = edition(new)
+    options = [{"valueInteger": 4}, {"valueCoding": {"code": "x"}}]
+    items = [{"linkId": "pain", "text": "Pain", "type": "integer", "answerOption": options}]
+    text = page_of(replace(found, resource={"item": items})).text
+    assert "pain Pain 4; x" in text
+    assert "{weighs: 3}" in text
+    assert "not sure whether: low-mood" in text
+    assert "mood: yes" in text
+    assert "the switch overlay is on" in text
 
 
 @pytest.mark.parametrize("folder", ["tests/instruments", "tests/second_pair", "."])
