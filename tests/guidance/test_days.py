@@ -226,3 +226,85 @@ def test_a_condition_on_a_date_or_a_derived_quantity_compares_days(when: Any, ex
     written["findings"][-1] |= {"when": when}
     with pytest.raises(GuidanceError, match=expected):
         load(written, form())
+
+
+# Dates and ranges in worked cases, and what a chart must know of the guidance.
+
+
+def case_with(answers: dict[str, Any], **more: Any) -> Guidance:
+    written = documents()
+    written["cases"] = [{"case": "one", "about": "One.", "answers": answers, "expect": {}, **more}]
+    return load(written, form())
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ({"seen-on": "2026-10-20"}, "2026-10-20"),
+        ({"seen-on": "2026-10"}, "2026-10"),
+        ({"exam-at": "2026"}, "2026"),
+        ({"seen-on": "12 d ago"}, "2026-10-20"),
+        ({"seen-on": "0 d ago"}, "2026-11-01"),
+        ({"seen-on": "2026-11-02"}, "2026-11-02"),
+        ({"head-since": "> 3 d"}, Quantity(Decimal(3), "d", ">")),
+        ({"head-since": "<= 1.5 wk"}, Quantity(Decimal("1.5"), "wk", "<=")),
+        ({"strength": ">= 7"}, Quantity(Decimal(7), "1", ">=")),
+        ({"screen-hours": "< 8.5"}, Quantity(Decimal("8.5"), "1", "<")),
+    ],
+)
+def test_a_worked_case_writes_dates_and_ranges(written: dict[str, Any], answer: Answer) -> None:
+    (case,) = case_with(written).cases
+    assert list(case.answers.values()) == [(answer,)]
+
+
+def test_days_ago_are_reckoned_from_the_day_of_the_case() -> None:
+    (case,) = case_with({"seen-on": "1 d ago"}, authored="2024-03-01").cases
+    assert (case.authored, case.answers["seen-on"]) == ("2024-03-01", ("2024-02-29",))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"seen-on": "yesterday"}, "answers.seen-on: expected a date such as 2026-10-20"),
+        ({"seen-on": "2026-02-30"}, "answers.seen-on: expected a date such as 2026-10-20"),
+        ({"seen-on": 20261020}, "answers.seen-on: expected a date such as 2026-10-20"),
+        ({"seen-on": "2026-11-03"}, "answers.seen-on: expected a date at most one day after 2026-11-01"),
+        ({"strength": "7"}, "answers.strength: expected a whole number"),
+        ({"head-since": ">3 d"}, "answers.head-since: expected a number and a unit in quotes"),
+    ],
+)
+def test_a_date_or_range_that_is_none_is_refused(written: dict[str, Any], expected: str) -> None:
+    with pytest.raises(GuidanceError, match=f"cases.yaml: one.{expected}"):
+        case_with(written)
+
+
+@pytest.mark.parametrize("authored", ["2026-02-30", "2026-02", "today"])
+def test_the_day_of_a_case_is_a_whole_date(authored: str) -> None:
+    with pytest.raises(GuidanceError, match=r"one\.authored: expected a day"):
+        case_with({}, authored=authored)
+
+
+@pytest.mark.parametrize(
+    ("link_id", "answer", "decides", "raises"),
+    [
+        ("ferritin", Quantity(Decimal(10), "ug/L"), True, True),
+        ("ferritin", Quantity(Decimal(20), "ug/L"), True, False),
+        ("ferritin", Quantity(Decimal(10), "ug/L", ">"), False, False),
+        ("ferritin", Quantity(Decimal(15), "ug/L", ">="), True, False),
+        ("ferritin", Quantity(Decimal(10), "kg"), False, False),
+        ("head-since", Quantity(Decimal(20), "d"), True, True),
+        ("nobody-asks", "anything", True, False),
+    ],
+)
+def test_a_chart_is_told_what_a_value_decides_and_whether_it_raises_the_result(
+    link_id: str, answer: Answer, decides: bool, raises: bool
+) -> None:
+    assert (guidance().decides(link_id, answer), guidance().raises(link_id, answer)) == (decides, raises)
+
+
+def test_a_chart_is_told_where_dates_go_and_what_converts() -> None:
+    written = documents()
+    written["guidance"]["chart"] = {"ferritin": {"date": "seen-on", "conversions": []}}
+    loaded = load(written, form())
+    assert (loaded.chart_date("ferritin"), loaded.chart_date("head-since")) == ("seen-on", "")
+    assert (loaded.conversions("ferritin"), loaded.conversions("head-since")) == ((), ())

@@ -219,3 +219,11 @@ def test_unsure_gives_the_answers_as_reasons_and_names_what_is_open() -> None:
     calm = {"sudden": False, "neck_stiff": NO, "worse": NO, "strength": 0, "head_pain": NO}
     open_ = guidance.evaluate(headache.respond(tense=NOT_SURE, **calm)).open
     assert "checked" in [question.link_id for question in open_]
+
+
+def test_nobody_can_be_unsure_where_every_answer_decides() -> None:
+    guidance = guidance_with(
+        about={"unsure": {"any": [TESTS["sudden"], {"answer": "note", "answered": True}]}}
+    )
+    assert state(guidance, "about", {}) == "absent"
+    assert state(guidance, "about", {"note": ("anything",)}) == "absent"
