@@ -7,7 +7,7 @@ import pytest
 from service import check
 from service.catalogue import Pair
 
-PLAIN = ("plain-eyelid-three-days", "twitching-in-one-arm-for-a-week")
+PLAIN = ("plain-eyelid-three-days", "twitching-in-one-arm-for-a-week", "one-calf-for-ten-days")
 MOST_BEYOND, MOST_PAGES = 8, 14
 
 
