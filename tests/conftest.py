@@ -21,6 +21,16 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, databas
 settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="write the accepted texts anew")
+
+
+@pytest.fixture(scope="session")
+def rewrites_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether the accepted texts are to be written anew."""
+    return bool(request.config.getoption("--rewrite-golden"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("CI") == "true":
         return

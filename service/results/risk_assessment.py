@@ -65,9 +65,10 @@ def result_name(context: ResponseContext) -> UUID | None:
     """Returns the name of what is made of a response, the same for all its versions; None if none can be.
 
     An identifier comes before an id, since it goes with the response from server to server. Without
-    either, the person, the form and the time tell one response from another.
+    either, the person, the form and the time tell one response from another. The form is the last part of
+    its url, so that a name is the same under any canonical base.
     """
-    form = (context.questionnaire or "").partition("|")[0]
+    form = (context.questionnaire or "").partition("|")[0].rpartition("/")[2]
     if context.identifier is not None:
         own = ["identifier", context.identifier.get("system", ""), context.identifier["value"]]
     elif context.id is not None:
