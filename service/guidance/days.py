@@ -5,7 +5,7 @@ A quantity with a comparator is a stretch of days, as a partial date is. Differe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -90,6 +90,14 @@ class DatesRead:
         if self._may_be_undated or not self.links.isdisjoint(given):
             return {**given, **self._derived(given)}, closed
         return given, closed
+
+    def exact(self, given: AnswersByLink) -> Iterator[str]:
+        """Yields the questions behind what is derived whose answer is one number of days."""
+        for derived in self.derived:
+            for name in derived.sources.intersection(derived.of, given):
+                days = [_as_days(value, derived.units.get(name, "")) for value in given[name]]
+                if len(days) == 1 and isinstance(days[0], Days) and days[0].low == days[0].high is not None:
+                    yield name
 
     def _derived(self, given: AnswersByLink) -> AnswersByLink:
         found: dict[str, tuple[Answer, ...]] = {}

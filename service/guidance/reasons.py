@@ -186,13 +186,21 @@ def _unknown(bits: int) -> int:
 
 
 def _unsure(compiled: Compiled, state: State) -> int:
-    """Returns the answered questions whose answers leave something unknown that they ask about."""
+    """Returns the answered questions whose answers leave something unknown that they ask about.
+
+    Of the questions behind a derived quantity these are the ones with an answer that is not exact.
+    """
     certain = compiled.support.certain
-    return union(
-        questions
-        for mask, questions in state.contributions
-        if questions in compiled.answered and _unknown(mask) & certain
-    )
+    alone = derived = 0
+    for mask, questions in state.contributions:
+        if questions in compiled.answered and _unknown(mask) & certain:
+            if questions & questions - 1:
+                derived |= questions
+            else:
+                alone |= questions
+    if derived:
+        derived &= ~union(compiled.bit_of[link_id] for link_id in compiled.dates.exact(state.given))
+    return alone | derived
 
 
 # The open questions that could move the result, in the order in which to ask them.

@@ -162,7 +162,13 @@ def test_reasons_and_open_questions_name_the_questions_behind_a_derived_quantity
     fired = loaded.evaluate(Answers({**known, "seen-on": ("2026-03-10",)}, authored=WRITTEN)).fired
     assert [one.answers for one in fired if one.rule.name == "later"] == [("head-since", "seen-on")]
     vague = loaded.evaluate(Answers({**known, "seen-on": ("2026-03",)}, authored=WRITTEN)).open
-    assert {question.link_id: question.unsure for question in vague}["seen-on"]
+    assert [(question.link_id, question.unsure) for question in vague if question.unsure] == [
+        ("seen-on", True)
+    ]
+    both = loaded.evaluate(
+        Answers({**known, "head-since": (days("5", "d", ">"),), "seen-on": ("2026-03",)}, authored=WRITTEN)
+    )
+    assert [question.link_id for question in both.open if question.unsure] == ["head-since", "seen-on"]
 
 
 def test_a_plain_number_is_in_the_unit_that_its_question_names() -> None:
