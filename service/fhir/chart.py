@@ -264,7 +264,6 @@ class _Chosen(NamedTuple):
     Args:
         readings: those that count, newest first.
         is_outdated: there is a newer one that cannot be used, or a dated and an undated one.
-        is_vague: of which date the value is, is not certain.
         left_out: those that cannot be used.
         repeats: a question that takes several answers may have more than the chart says.
     """
@@ -272,7 +271,6 @@ class _Chosen(NamedTuple):
     link_id: str
     readings: tuple[_Reading, ...]
     is_outdated: bool
-    is_vague: bool
     left_out: tuple[_Reading, ...]
     repeats: bool
 
@@ -283,12 +281,11 @@ class _Chosen(NamedTuple):
 
     def dates(self, type_: str) -> tuple[Answer, ...]:
         """Returns the dates of the values, as answers to a question of this type; none if undated."""
-        counting = [reading for reading in self.readings if reading.counts] or self.readings[:1]
-        stated = [reading.measurement.date for reading in counting if reading.measurement.date]
+        stated = [reading.measurement.date for reading in self.readings if reading.measurement.date]
         found: dict[Answer, None] = dict.fromkeys(
             date[:_DATE_DIGITS] if type_ == "date" else date for date in stated
         )
-        return (*found, *([UNREAD] if found and (self.is_outdated or self.is_vague) else ()))
+        return (*found, *([UNREAD] if found and self.is_outdated else ()))
 
     def sources(self) -> tuple[Json, ...]:
         """Returns References to the Observations, those that count."""
@@ -313,7 +310,6 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
         question.link_id,
         tuple(kept),
         is_outdated=bool(doubts),
-        is_vague=any(reading.when != moment for reading in kept),
         left_out=tuple(reading for reading in newest if reading.answer is None),
         repeats=question.repeats,
     )
