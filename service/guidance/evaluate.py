@@ -160,9 +160,10 @@ def _redirected(block: RuleBlock, bits: int) -> Redirected:
     if not bits & block.redirected:
         return _NOWHERE
     found: dict[int, str] = {}
+    held = bits >> block.start
     for redirect in block.redirects:
         if bits & redirect.bit:
-            for position in positions(redirect.rules):
+            for position in positions(held & redirect.rules):
                 found.setdefault(position, redirect.to)
     return found
 
