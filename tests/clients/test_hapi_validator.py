@@ -52,11 +52,6 @@ ALLOWED = (
         "The sample is there to be contradictory; the service warns of it and keeps what was answered.",
     ),
     Allowed(
-        "null",
-        r"QuestionnaireResponse-partial\.json .*No response answer found for required item",
-        "The sample is in progress.",
-    ),
-    Allowed(
         "Questionnaire_QR_Q_None",
         r"searchset-elements\.json",
         "The page was asked for with the element `item` alone, and is tagged SUBSETTED.",
