@@ -1,11 +1,14 @@
 """Each worked case of the guidance is a test with its own name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service import catalogue
 from service.catalogue import Pair
+from service.guidance import Guidance, load
+from service.mapping_files import read_documents
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NAMES = [
@@ -21,11 +24,52 @@ def test_case(name: str, pair: Pair) -> None:
     assert catalogue.failures(case, pair.guidance, pair.compiled) == ()
 
 
-def test_there_are_many_cases_and_they_fire_every_rule(pair: Pair) -> None:
+@pytest.fixture(scope="module")
+def without_overlays(pair: Pair) -> Guidance:
+    """The same guidance with both safety overlays switched off, as a clinic can have it."""
+    documents: dict[str, Any] = {**read_documents(_ROOT / "mappings" / "muscle-twitching")}
+    documents["guidance"]["parameters"]["emergency-overlay"]["value"] = False
+    return load(documents, pair.compiled.form)
+
+
+def test_there_are_many_cases_and_they_fire_every_rule(pair: Pair, without_overlays: Guidance) -> None:
     fired: set[str] = set()
-    for case in pair.guidance.cases:
-        result = catalogue.outcome_of(case, pair.guidance, pair.compiled)
-        fired |= {each.rule.name for each in result.fired}
-        fired |= {each.rule.name for risk in result.risks for each in risk.fired}
+    for guidance in (pair.guidance, without_overlays):
+        for case in guidance.cases:
+            result = catalogue.outcome_of(case, guidance, pair.compiled)
+            fired |= {each.rule.name for each in result.fired}
+            fired |= {each.rule.name for risk in result.risks for each in risk.fired}
     assert len(_NAMES) >= 60
     assert {rule.name for rule in pair.guidance.written.rules} - fired == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "tier", "days"),
+    [
+        ("severe-breathlessness-now-is-an-emergency", "prompt", 14),
+        ("being-unable-to-swallow-saliva-is-an-emergency", "prompt", 14),
+        ("sudden-one-sided-loss-of-this-week-is-an-emergency", "prompt", 14),
+        ("new-confusion-is-an-emergency", "prompt", 14),
+        ("lost-control-over-the-bladder-is-an-emergency", "prompt", 14),
+        ("numbness-between-the-legs-is-an-emergency", "prompt", 14),
+        ("speech-that-got-worse-for-27-days-is-an-emergency", "prompt", 14),
+        ("both-legs-weaker-within-weeks-is-an-emergency", "prompt", 14),
+        ("sudden-loss-of-sight-is-urgent", "prompt", 14),
+        ("a-seizure-is-urgent", "prompt", 14),
+        ("shaking-after-stopping-alcohol-is-an-emergency", "review", 0),
+        ("a-new-medicine-with-fever-is-an-emergency", "review", 0),
+        ("a-new-medicine-with-two-signs-is-urgent", "review", 0),
+        ("potassium-at-the-critical-limit-is-an-emergency", "review", 0),
+        ("magnesium-under-the-lower-critical-limit-is-urgent", "review", 0),
+        ("unsure-about-emergency-signs-is-urgent", "review", 14),
+        ("unsure-about-an-urgent-sign-is-urgent", "review", 14),
+        ("a-new-medicine-and-unsure-about-the-signs-is-urgent", "review", 14),
+    ],
+)
+def test_without_the_overlays_a_sign_asks_for_prompt_evaluation_or_a_review_today(
+    name: str, tier: str, days: int, pair: Pair, without_overlays: Guidance
+) -> None:
+    (case,) = (each for each in without_overlays.cases if each.name == name)
+    result = catalogue.outcome_of(case, without_overlays, pair.compiled)
+    assert result.due is not None
+    assert (result.tiers[result.tier.at_least].code, result.due.days) == (tier, days)
