@@ -229,7 +229,7 @@ class ResultBundle:
         tier, due = result.tiers[result.tier.at_least], result.step_due
         is_raised = any(fired.rule.tier == tier.code and fired.rule.priority for fired in result.fired)
         addressee = None if due is None else self._written.addressees.get(due.to or tier.to)
-        reasons = [self._summary.reason(fired, assessment) for fired in wording.main_reasons(result.fired)]
+        reasons = [self._summary.reason(fired, assessment) for fired in wording.main_reasons(result)]
         return {
             "priority": _RAISED[tier.referral] if is_raised else tier.referral,
             "occurrencePeriod": None if due is None else _period(assessment.context.authored, due.days),

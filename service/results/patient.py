@@ -159,7 +159,7 @@ class _Told:
         self._text = text
         self._result = result
         self._head = Section("", text.what_to_do(assessment))
-        self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result.fired))
+        self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result))
         self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
         self._asked = _once(text.question(question.link_id) for question in result.open)
         likest = _likest_first(result)
@@ -168,7 +168,9 @@ class _Told:
         advice = [one for one in result.advice if one.says.patient]
         self._emergency = _emergency_line(advice)
         self._safety = [one for one in advice if one.group == "safety" and one is not self._emergency]
-        helps = (*self._safety, *(one for one in advice if one.group == "self-care"))
+        self_care = [one for one in advice if one.group == "self-care"]
+        # While the step is open, a piece on safety may be there only because its question is open too.
+        helps = (*self._safety, *self_care) if result.tier.settled else (*self_care, *self._safety)
         self._things = _once(map(text.said, helps))
         self._come_back = _once(text.said(one) for one in advice if one.group == "come-back")
         self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))

@@ -220,7 +220,7 @@ class Predictions:
     def step(self, assessment: Assessment) -> bytes:
         """Returns the prediction that is the step of care, with its first reason."""
         result = assessment.result
-        reasons = wording.main_reasons(result.fired)
+        reasons = wording.main_reasons(result)
         if reasons:
             said = self._summary.reason(reasons[0], assessment)
         else:

@@ -56,9 +56,7 @@ class Summary:
         found = (
             Line("Step", [self.step(assessment)]),
             Line("Reported", self._texts.labelled(self._written.summary, answers)),
-            Line(
-                "Findings", [self.reason(fired, assessment) for fired in wording.main_reasons(result.fired)]
-            ),
+            Line("Findings", [self.reason(fired, assessment) for fired in wording.main_reasons(result)]),
             Line("Scores", [score_words(total) for total in result.totals]),
             Line(
                 "Contradictions", [contradiction.says.to_clinician for contradiction in result.contradictions]

@@ -143,8 +143,14 @@ def dates(result: Result) -> tuple[Due, ...]:
     return tuple(due for due in found if due is not None)
 
 
-def main_reasons(fired: Iterable[Fired]) -> list[Fired]:
-    """Returns the rules that fired without those that another one contains."""
-    listed = list(fired)
+def main_reasons(result: Result) -> list[Fired]:
+    """Returns the rules that fired without those that another one contains.
+
+    Where reasons have dates, one that has none is a reason for its own step only: "you answered no to
+    every warning sign" is none to see a doctor.
+    """
+    step = result.tiers[result.tier.at_least].code
+    is_dated = result.due is not None
+    listed = [one for one in result.fired if not is_dated or one.days is not None or one.rule.tier == step]
     names = {reason.rule.name for reason in listed}
     return [reason for reason in listed if names.isdisjoint(reason.rule.beside)]

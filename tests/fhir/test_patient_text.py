@@ -134,6 +134,16 @@ def test_at_most_four_reasons_come_first_and_contained_ones_nowhere(text, make_r
     assert "Reason 1." not in written
 
 
+def test_what_is_due_at_no_time_is_a_reason_for_its_own_step_only(text, make_result, guidance):
+    rule = guidance.written.rules[0]
+    own = replace(rule, name="own", says=model.Says("Of the step.", ""))
+    lower = replace(rule, name="lower", tier="home", says=model.Says("All is well.", ""))
+    fired = (Fired(own, (), days=14), Fired(lower, ()))
+    assert "All is well." not in text(make_result(fired=fired, due=due(14), step_due=due(14)))
+    assert "All is well." in text(make_result(fired=fired))
+    assert "Of the step." in text(make_result(fired=(Fired(own, ()),), due=due(14), step_due=due(14)))
+
+
 def long(words: int, name: str) -> str:
     return " ".join([name, *["word"] * (words - 1)])
 
