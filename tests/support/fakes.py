@@ -28,7 +28,7 @@ class FakeAssessor:
     raises: Exception | None = None
     seen: list[bytes] = field(default_factory=list)
 
-    def assess_body(self, data: bytes) -> Any:
+    def assess_body(self, data: bytes, *_: Any) -> Any:
         self.seen.append(data)
         if self.raises is not None:
             raise self.raises
@@ -94,7 +94,7 @@ def told_to_stop_when_forked() -> Application:
 
 
 class _StopsItself(FakeAssessor):
-    def assess_body(self, data: bytes) -> Any:
+    def assess_body(self, data: bytes, *_: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return super().assess_body(data)
 
