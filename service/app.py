@@ -9,6 +9,7 @@ from service import catalogue
 from service.assess import Assessor
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
+from service.languages import known_language
 from service.records import APPEND_ONLY, Repository
 from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> Application:
         bundle_entries=settings.max_bundle_entries,
         sandbox=sandbox,
     )
-    assessor = Assessor(served, limits, sandbox)
+    assessor = Assessor(served, limits, sandbox, language=known_language(settings.language))
     store = store_from(settings)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),

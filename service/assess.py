@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import UNSET
 
@@ -30,8 +30,9 @@ from service.fhir.parameters import DETAIL, AssessInput, assess_input
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
+from service.languages import ENGLISH
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
-from service.results import DETAILS, RISK, Assessment, explained, guidance_in, indented
+from service.results import DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
 from service.sandbox import LimitExceeded, Sandbox
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
@@ -42,12 +43,19 @@ _NO_CHART = ChartValues()
 
 _Made = TypeVar("_Made")
 
+Languages = tuple[str, ...]
+"""Language ranges, the dearest first; OF_RESPONSE stands for the language that the response states."""
+
+OF_RESPONSE: Final = ""
+_AS_STATED: Final = (OF_RESPONSE,)
+
 
 class Assessed(NamedTuple):
-    """The result in bytes, and the `url|version` of the guidance that made it."""
+    """The result in bytes, the `url|version` of the guidance that made it, and its language."""
 
     body: bytes
     guidance: str
+    language: str
 
 
 class Judged(NamedTuple):
@@ -85,6 +93,11 @@ class Scored:
         """The `url|version` of the guidance."""
         return self.pair.guidance.written.identity.canonical
 
+    @property
+    def language(self) -> str:
+        """The language of the result."""
+        return self.pair.guidance.language
+
     def assessment(self) -> Assessment:
         """Returns what the guidance makes of the answers, with what the outputs repeat of the response."""
         result = self.pair.guidance.evaluate(self.answers)
@@ -106,20 +119,30 @@ class Assessor:
         catalogue: what is served.
         limits: of a body.
         sandbox: where what is large is done; None where nobody waits.
+        language: of a result where neither the response nor who asks names one that there is.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: BodyLimits, sandbox: Sandbox | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        limits: BodyLimits,
+        sandbox: Sandbox | None = None,
+        *,
+        language: str = ENGLISH,
+    ) -> None:
         self._catalogue = catalogue
         self._limits = limits
         self._sandbox = sandbox
+        self._language = language
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
 
-    def assess_body(self, data: bytes, detail: str = "") -> Assessed:
+    def assess_body(self, data: bytes, detail: str = "", languages: Languages = _AS_STATED) -> Assessed:
         """Returns the result of a QuestionnaireResponse, or of Parameters that hold one.
 
         Args:
             data: the body.
             detail: one of the DETAILS; empty for what the body asks for, else the RiskAssessment.
+            languages: in which the result is wanted.
 
         Raises:
             Malformed: not such a resource; every structural fault.
@@ -128,18 +151,18 @@ class Assessor:
             Unavailable: there is too much to check at the moment.
         """
         check_detail(detail)
-        scored = self.accepted(data)
+        scored = self.accepted(data, languages)
         if scored is None:
-            return self._in_time(data, partial(self._assessed, data, detail), Assessed)
-        return Assessed(scored.document(detail or RISK), scored.guidance)
+            return self._in_time(data, partial(self._assessed, data, detail, languages), Assessed)
+        return Assessed(scored.document(detail or RISK), scored.guidance, scored.language)
 
-    def _assessed(self, data: bytes, detail: str, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
+    def _assessed(self, data: bytes, detail: str, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
         sent = self._sent(data)
         check_detail(sent.detail)
-        scored = self._scored(sent, apart=apart)
-        return Assessed(scored.document(detail or sent.detail or RISK), scored.guidance)
+        scored = self._scored(sent, languages, apart=apart)
+        return Assessed(scored.document(detail or sent.detail or RISK), scored.guidance, scored.language)
 
-    def judge(self, data: bytes, of_id: str, detail: str = RISK) -> Judged:
+    def judge(self, data: bytes, of_id: str, detail: str = RISK, languages: Languages = _AS_STATED) -> Judged:
         """Returns what is to be stored beside a QuestionnaireResponse that is kept under this id.
 
         A response that was stopped is checked like one in progress, one entered in error only as R4:
@@ -149,28 +172,36 @@ class Assessor:
             data: the body.
             of_id: the id.
             detail: one of the DETAILS; what is stored is the RiskAssessment, the others are made of it again.
+            languages: as `assess_body` takes them.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Parameters are Malformed
                 here.
         """
-        scored = self.accepted(data)
+        scored = self.accepted(data, languages)
         if scored is None:
-            return self._in_time(data, partial(self._judged, data, of_id, detail), Judged)
+            return self._in_time(data, partial(self._judged, data, of_id, detail, languages), Judged)
         return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
 
-    def _judged(self, data: bytes, of_id: str, detail: str, apart: bool) -> Judged:  # noqa: FBT001 - as above
+    def _judged(
+        self,
+        data: bytes,
+        of_id: str,
+        detail: str,
+        languages: Languages,
+        apart: bool,  # noqa: FBT001 - as above
+    ) -> Judged:
         response = self._response(data)
         if response["status"] in _WITHDRAWN:
             return self._unscored(response, apart=apart)
-        scored = self._scored(AssessInput(response, "QuestionnaireResponse"), apart=apart)
+        scored = self._scored(AssessInput(response, "QuestionnaireResponse"), languages, apart=apart)
         return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
         """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
-        named = guidance_in(risk)
+        named, language = guidance_in(risk), language_in(risk)
         found = (
-            pair.renderer
+            pair.told_in((language,), ENGLISH).renderer
             for pair in (*self._catalogue.pairs.values(), *self._catalogue.superseded)
             if pair.guidance.written.identity.canonical == named
         )
@@ -187,13 +218,13 @@ class Assessor:
             text = f"Expected a response that takes at most {self._sandbox.allowed} to check and score."
             raise NotScorable(Problem("too-costly", text, "QuestionnaireResponse")) from fault
 
-    def shown(self, data: bytes, output: str) -> str:
+    def shown(self, data: bytes, output: str, languages: Languages = _AS_STATED) -> str:
         """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.
 
         Raises:
             Malformed, TooLarge, NotScorable: as `assess_body` does.
         """
-        scored = self.scored(data)
+        scored = self.scored(data, languages)
         pair, assessment = scored.pair, scored.assessment()
         if output == "text":
             return pair.renderer.patient.text(assessment)
@@ -203,7 +234,7 @@ class Assessor:
             return explained(pair.guidance, assessment.result, scored.answers)
         return indented(pair.renderer.document(assessment, output))
 
-    def accepted(self, data: bytes) -> Scored | None:
+    def accepted(self, data: bytes, languages: Languages = _AS_STATED) -> Scored | None:
         """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
         response = self._decode(data) if len(data) <= self._limits.body_bytes else None
         if response is None or response.status in _WITHDRAWN or response.questionnaire is UNSET:
@@ -217,16 +248,24 @@ class Assessor:
         answers = pair.compiled.accept(response.item, response.status in COMPLETE_STATUSES, authored)
         if answers is None or pair.guidance.reads_late_date(answers):
             return None
-        return Scored(pair, context_from_accepted(response), answers, _NO_CHART, ())
+        stated = response.language if response.language is not UNSET else ""
+        told = self._told_in(pair, stated, languages)
+        return Scored(told, context_from_accepted(response), answers, _NO_CHART, ())
 
-    def scored(self, data: bytes, *, apart: bool = True) -> Scored:
+    def _told_in(self, pair: Pair, stated: str, languages: Languages) -> Pair:
+        """Returns the pair in the language that is wanted most; `stated` is that of the response."""
+        wanted = (language or stated for language in languages)
+        return pair.told_in(filter(None, wanted), self._language)
+
+    def scored(self, data: bytes, languages: Languages = _AS_STATED, *, apart: bool = True) -> Scored:
         """Reads and checks a body in full; raises as `assess_body` does.
 
         Args:
             data: the body.
+            languages: as `assess_body` takes them.
             apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
         """
-        return self._scored(self._sent(data), apart=apart)
+        return self._scored(self._sent(data), languages, apart=apart)
 
     def _sent(self, data: bytes) -> AssessInput:
         sent = assess_input(read(data, self._limits))
@@ -235,15 +274,16 @@ class Assessor:
         _refuse_status(sent.response)
         return sent
 
-    def _scored(self, sent: AssessInput, *, apart: bool) -> Scored:
-        pair = self._catalogue.find(sent.response.get("questionnaire"))
+    def _scored(self, sent: AssessInput, languages: Languages, *, apart: bool) -> Scored:
+        found = self._catalogue.find(sent.response.get("questionnaire"))
+        pair = self._told_in(found, str(sent.response.get("language", "")), languages)
         checked = pair.compiled.check(sent.response, apart=apart)
         about = tuple(_subject_faults(sent.response, pair.compiled))
         guidance = pair.guidance
         chart = chart_values(sent, guidance.form, guidance)
         late = tuple(_late_dates(sent.response, guidance.date_questions))
-        found = (*about, *checked.problems, *late)
-        problems = (*(_located(problem, sent.at) for problem in found), *chart.problems)
+        faults = (*about, *checked.problems, *late)
+        problems = (*(_located(problem, sent.at) for problem in faults), *chart.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
         answers = replace(

@@ -9,7 +9,7 @@ corrected for the same version of its questionnaire, and the older one then stan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,18 @@ from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, a
 from service.fhir.json import Json, read_published
 from service.guidance import Guidance, load
 from service.guidance.cases import Case
-from service.guidance.model import Written
+from service.guidance.messages import Messages, Telling, messages_from
+from service.guidance.model import Says, Written
 from service.guidance.result import Result
 from service.guidance.schema import written_from
-from service.mapping_files import read_documents
+from service.languages import ENGLISH, Words, chosen, languages, words_in
+from service.mapping_files import read_documents, read_messages
 from service.questionnaire import (
     CompiledQuestionnaire,
     compile_questionnaire,
+    form_in,
     order_of_version,
+    told_in,
     version_order,
 )
 from service.results import Numbers, Renderer, code_system, missing_codes
@@ -42,11 +46,30 @@ STATUSES = ("draft", "retired", "active")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A questionnaire, the guidance that scores it, and the writer of its results."""
+    """A questionnaire, the guidance that scores it, and the writer of its results, in one language.
+
+    Args:
+        further: by language, the same in every other language that there are words for.
+        messages: the guidance's texts in other languages, with or without words of the service.
+    """
 
     compiled: CompiledQuestionnaire
     guidance: Guidance
     renderer: Renderer
+    further: Mapping[str, Pair] = field(default_factory=dict, compare=False, repr=False)
+    messages: tuple[Messages, ...] = field(default=(), compare=False, repr=False)
+
+    def told_in(self, wanted: Iterable[str], otherwise: str) -> Pair:
+        """Returns the pair in the first language that is wanted and that it has.
+
+        Args:
+            wanted: language ranges, the dearest first.
+            otherwise: the language where it has none of these; English where it lacks that one too.
+        """
+        if not self.further:
+            return self
+        last = otherwise if otherwise in self.further else ENGLISH
+        return self.further.get(chosen(wanted, (ENGLISH, *self.further), last), self)
 
     @property
     def slug(self) -> str:
@@ -218,9 +241,13 @@ def _code_systems(
     results name.
     """
     versions: dict[str, list[Written]] = {}
+    further: dict[str, list[tuple[str, Written]]] = {}
     for pair in sorted(pairs, key=lambda pair: (version_order(pair.compiled), pair.use_order), reverse=True):
         written = pair.guidance.written
-        versions.setdefault(written.identity.terminology, []).append(written)
+        url = written.identity.terminology
+        versions.setdefault(url, []).append(written)
+        told = ((language, told.guidance.written) for language, told in pair.further.items())
+        further.setdefault(url, []).extend(told)
     stated = {
         str(resource.get("url")): (path, resource)
         for path, resource in resources
@@ -231,7 +258,8 @@ def _code_systems(
         for url, (path, resource) in stated.items()
         for code in missing_codes(resource, versions.get(url, ()))
     ]
-    return [code_system(written) for url, written in versions.items() if url not in stated], faults
+    made = (url for url in versions if url not in stated)
+    return [code_system(versions[url], further[url]) for url in made], faults
 
 
 def _hidden(resources: Iterable[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
@@ -350,7 +378,28 @@ def read_pair(
     ]
     if faults:
         raise GuidanceError(faults)
-    return Pair(form, guidance, Renderer(guidance, canonicals, numbers))
+    texts = [messages_from(document, language) for language, document in read_messages(folder).items()]
+    pair = Pair(form, guidance, Renderer(guidance, canonicals, numbers), messages=tuple(texts))
+    spoken = {
+        messages.language: _in_language(pair, messages, canonicals, numbers)
+        for messages in texts
+        if messages.language in languages()
+    }
+    return replace(pair, further=spoken)
+
+
+def _in_language(pair: Pair, messages: Messages, canonicals: Canonicals, numbers: Numbers) -> Pair:
+    words = words_in(messages.language)
+    lacking = words["results.lacking"]
+    form = form_in(pair.compiled, messages.language, lacking)
+    guidance = pair.guidance.told_in(messages, form, _telling(words))
+    compiled = told_in(pair.compiled, messages.language, lacking)
+    return Pair(compiled, guidance, Renderer(guidance, canonicals, numbers))
+
+
+def _telling(words: Words) -> Telling:
+    unfit = Says(words["results.unfit-patient"], words["results.unfit-clinician"])
+    return Telling(words["results.lacking"], unfit)
 
 
 def _canonical_of(documents: Mapping[str, object]) -> str:

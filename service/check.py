@@ -17,7 +17,7 @@ from typing import TextIO
 from service import catalogue
 from service.authoring.editions import Folders, folders_in
 from service.authoring.kept import Kept
-from service.authoring.warnings import faults_of, unscored, warnings_of
+from service.authoring.warnings import faults_of, language_gaps, unscored, warnings_of
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_before
 from service.errors import GuidanceError
@@ -132,6 +132,8 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
     for warning in warnings_of(pair):
         print(f"  warning: {pair.slug}/{warning}", file=out)
+    for gap in language_gaps(pair):
+        print(f"  warning: {gap}", file=out)
     return sound
 
 

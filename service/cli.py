@@ -19,7 +19,7 @@ import click
 import orjson
 
 from service import catalogue, check, retention
-from service.assess import OUTPUTS, Assessor
+from service.assess import OF_RESPONSE, OUTPUTS, Assessor
 from service.authoring.diff import compared
 from service.authoring.dossier import dossier
 from service.authoring.editions import editions_in, of_same_guidance
@@ -27,6 +27,7 @@ from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
+from service.languages import known_language
 from service.questionnaire import CompiledQuestionnaire
 from service.results import Numbers
 from service.settings import ROOT, Settings, from_environment
@@ -153,14 +154,15 @@ def validate(questionnaire: str | None, terminology: str | None, files: tuple[st
 @click.option(
     "--output", type=click.Choice(OUTPUTS), default="risk", show_default=True, help="What is printed."
 )
+@click.option("--language", metavar="TAG", help="Of the result; without it, as the response says.")
 @click.argument("file")
-def assess(file: str, output: str) -> int:
+def assess(file: str, output: str, language: str | None) -> int:
     """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
     settings, data = from_environment(os.environ), _read(file)
     served = _catalogue(settings)
-    assessor = Assessor(served, _of_a_file(settings))
+    assessor = Assessor(served, _of_a_file(settings), language=known_language(settings.language))
     try:
-        _print(assessor.shown(data, output).encode())
+        _print(assessor.shown(data, output, (language or OF_RESPONSE,)).encode())
     except ServiceError as error:
         outcome = operation_outcome(error.problems, served.canonicals)
         _print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2))

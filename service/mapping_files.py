@@ -66,6 +66,21 @@ def read_documents(folder: Path) -> dict[str, object]:
     return documents
 
 
+def read_messages(folder: Path) -> dict[str, object]:
+    """Returns the values of all files in `messages/` of a mapping folder, by language.
+
+    Raises:
+        GuidanceError: the faults of all files together, a line each.
+    """
+    texts = folder / "messages"
+    if not any(texts.glob("*.yaml")):
+        return {}
+    try:
+        return read_documents(texts)
+    except GuidanceError as error:
+        raise GuidanceError([f"{texts.name}/{fault}" for fault in error.faults]) from error
+
+
 def value_from(text: str, name: str) -> object:
     """Returns the plain value that a YAML text writes; `name` is the file's, for faults.
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _CANONICAL = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _TELEPHONE = re.compile(r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?")
 # Only the shape: what the parts mean is for the storage to say.
 _STORE = re.compile(
@@ -53,6 +54,7 @@ class Settings:
             the Host header. Empty stands for `http://<host>:<port>/fhir`.
         canonical_base: what canonical urls of published resources begin with, in place of the
             domain that is reserved for examples.
+        language: of answers where neither the response nor the request names one that there is.
         emergency_number: what patients are told to call in an emergency, such as 112; empty names none.
         crisis_line: what patients are told to call in despair; empty names none.
         store_url: `sqlite:///<path>`, `postgresql://<user>:<password>@<host>/<database>`, or `none`
@@ -87,6 +89,7 @@ class Settings:
     terminology_timeout_s: int = 3
     base_url: str = ""
     canonical_base: str = "https://guidance.example.org"
+    language: str = "en"
     emergency_number: str = ""
     crisis_line: str = ""
     store_url: str = field(default="sqlite:///data/service.db", repr=False)
@@ -186,6 +189,11 @@ def _canonical_base(url: str) -> None:
         )
 
 
+def _language(tag: str) -> None:
+    if not _LANGUAGE.fullmatch(tag):
+        raise ValidationError("Expected the tag of a language, such as en or de.")
+
+
 def _telephone(number: str) -> None:
     if not _TELEPHONE.fullmatch(number):
         raise ValidationError("Expected a telephone number as people dial it, such as 112 or 116 123.")
@@ -233,6 +241,7 @@ class _Variables(Schema):
     terminology_timeout_s = _whole(1, 30)
     base_url = fields.String(validate=_public_base)
     canonical_base = fields.String(validate=_canonical_base)
+    language = fields.String(validate=_language)
     emergency_number = fields.String(validate=_telephone)
     crisis_line = fields.String(validate=_telephone)
     store_url = fields.String(validate=_store_url)

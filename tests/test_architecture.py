@@ -37,6 +37,7 @@ ROOMS = {
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",
     "guidance": "the engine",
+    "languages": "the words of the service in each language",
     "proofs": "what is proved of a guidance",
     "questionnaire": "what a response must keep to",
     "records": "a response, its result and its trail as one transaction",

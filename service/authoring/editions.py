@@ -84,7 +84,7 @@ class Folders:
 
     def files(self) -> list[Path]:
         """Returns every file of them."""
-        inside = [path for folder in self.mappings for path in folder.glob("*.yaml")]
+        inside = [path for folder in self.mappings for path in folder.rglob("*.yaml")]
         return [*self.questionnaires.rglob("*.json"), *inside]
 
     def files_of(self, pair: Pair, published: Published) -> list[Path]:
@@ -93,7 +93,7 @@ class Folders:
         apart = [resource for resource in others if resource.get("resourceType") == "Questionnaire"]
         found = [path for path, resource in published.resources if resource not in apart]
         folder = next(folder for folder in self.mappings if folder.name == pair.slug)
-        return [*found, *folder.glob("*.yaml")]
+        return [*found, *folder.rglob("*.yaml")]
 
 
 def folders_in(path: Path, settings: Settings) -> Folders:

@@ -51,7 +51,7 @@ class Kept:
 def _basis(settings: Settings) -> str:
     """Returns a digest of all that a report rests on beside its files: program, terminology, z3."""
     terminology = settings.terminology_dir
-    files = list(_PROGRAM.rglob("*.py"))
+    files = [*_PROGRAM.rglob("*.py"), *_PROGRAM.rglob("*.yaml")]
     files += terminology.rglob("*.json") if terminology is not None else ()
     return _digest(files, f"{settings.canonical_base} {find_spec('z3') is not None}")
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from service.catalogue import Pair, Published, outcome_of
 from service.datatypes.form import Question
+from service.guidance.messages import differences
 from service.guidance.model import Addend, Score, Written
 from service.guidance.options import unsure_codings
 from service.guidance.schema import fault_line
 from service.guidance.scores import weights_of
+from service.languages import missing_words
+from service.questionnaire import languages_in, missing_texts
 
 
 def faults_of(pair: Pair) -> Iterator[str]:
@@ -109,3 +112,25 @@ def _totals(score: Score, pair: Pair) -> set[Decimal]:
     results = (outcome_of(case, pair.guidance, pair.compiled) for case in pair.guidance.cases)
     totals = (total for result in results for total in result.totals if total.score.name == score.name)
     return {total.at_least for total in totals if total.at_least == total.at_most}
+
+
+# Languages: texts that are lacking, and those that translate nothing any more.
+
+
+def language_gaps(pair: Pair) -> Iterator[str]:
+    """Yields every text that a language lacks, and every one that translates nothing any more.
+
+    A language is meant to be there as soon as the guidance or its questionnaire has a text in it.
+    """
+    by_language = {messages.language: messages for messages in pair.messages}
+    resource = pair.compiled.resource
+    for language in sorted({*by_language, *filter(None, languages_in(resource))}):
+        if language in by_language:
+            gaps = differences(pair.guidance.written, by_language[language])
+            yield from (f"{pair.slug}/{gap}" for gap in gaps)
+        else:
+            expected = f"expected this file: the questionnaire has texts in {language}"
+            yield f"{pair.slug}/messages/{language}.yaml: {expected}"
+        name = f"Questionnaire {resource.get('id', 'questionnaire')}"
+        yield from (f"{name}: {gap}" for gap in missing_texts(pair.compiled, language))
+        yield from missing_words(language)

@@ -103,6 +103,7 @@ class AcceptedResponse(Protocol):
     """
 
     id: str | UnsetType
+    language: str | UnsetType
     identifier: Identifier | UnsetType
     questionnaire: str | UnsetType
     status: str

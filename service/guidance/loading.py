@@ -17,6 +17,7 @@ from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
 from service.guidance.evaluate import evaluate
 from service.guidance.graph import Graph, graph_from
+from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
 from service.guidance.model import Contradiction, Written, unfit_answers
 from service.guidance.result import Result
 from service.guidance.schema import written_from
@@ -32,6 +33,7 @@ class Guidance:
         form: the questionnaire that it scores.
         cases: its worked cases, in file order.
         graph, compiled: what the proofs read; nothing else needs them.
+        translation: its texts in another language; None in English.
     """
 
     written: Written
@@ -39,10 +41,18 @@ class Guidance:
     cases: tuple[Case, ...]
     graph: Graph
     compiled: Compiled
+    translation: Translation | None = None
+
+    @property
+    def language(self) -> str:
+        """The language of its texts."""
+        return ENGLISH if self.translation is None else self.translation.messages.language
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:
         """All contradictions that a result can name: those of the files, then answers that do not fit."""
+        if self.translation is not None:
+            return tuple(self.translation.contradictions.values())
         return self.written.contradictions + unfit_answers(self.form)
 
     @property
@@ -85,7 +95,19 @@ class Guidance:
 
     def evaluate(self, answers: Answers) -> Result:
         """Returns what the guidance makes of the answers; the same answers give an equal result."""
-        return evaluate(self.compiled, answers)
+        result = evaluate(self.compiled, answers)
+        return result if self.translation is None else self.translation.of(result)
+
+    def told_in(self, messages: Messages, form: Form, telling: Telling) -> Guidance:
+        """Returns this guidance with its texts in another language.
+
+        Args:
+            messages: the texts.
+            form: the questionnaire, in that language.
+            telling: what the language says where there are no messages.
+        """
+        found = translation(self.written, messages, form, telling)
+        return replace(self, written=found.written, form=form, translation=found)
 
 
 def load(

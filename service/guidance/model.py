@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Question
@@ -53,6 +53,7 @@ class Identity:
         patient_title: heads what a patient reads; empty where `title` does.
         reason, reason_display: why people are asked (`RiskAssessment.reasonCode`).
         secondary_sources: texts behind choices of the project, each in a few sentences.
+        reason_text: the same in words of another language; empty in English.
     """
 
     slug: str
@@ -74,6 +75,7 @@ class Identity:
     reason: Coding | None = None
     reason_display: str = ""
     secondary_sources: tuple[str, ...] = ()
+    reason_text: str = ""
 
     @property
     def canonical(self) -> str:
@@ -179,11 +181,15 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level that outcomes share. `coding` is its risk-probability code, if it has one."""
+    """One level that outcomes share. `coding` is its risk-probability code, if it has one.
+
+    `coding_display` is the display of that code where it is not `display`: in another language.
+    """
 
     code: str
     display: str
     coding: Coding | None
+    coding_display: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,24 +607,27 @@ class Written:
 
 # Answers that do not fit the others: what is said about them where no author has written it.
 
+UNFIT: Final = Says(
+    "Your answer to \u201c{question}\u201d does not fit what else we know. We counted the more serious one. "
+    "Please check your answers.",
+    "An answer to \u201c{question}\u201d does not fit the other answers or the chart: the question was "
+    "closed, or the chart says otherwise. The worse one is counted.",
+)
 
-def unfit_answers(form: Form) -> tuple[Contradiction, ...]:
+
+def unfit_answers(form: Form, words: Says = UNFIT) -> tuple[Contradiction, ...]:
     """Returns the contradictions that need no author: one for each question, in form order.
 
     They are about an answer to a question that other answers close, or a value from the chart beside
     another answer; the worse answer counts.
+
+    Args:
+        form: whose questions these are.
+        words: for each reader, around `{question}`.
     """
-    return tuple(_unfit(question) for question in form.questions.values())
+    return tuple(_unfit(question, words) for question in form.questions.values())
 
 
-def _unfit(question: Question) -> Contradiction:
-    patient = (
-        f"Your answer to \u201c{question.text}\u201d does not fit what else we know. We counted the more "
-        "serious one. Please check your answers."
-    )
-    clinician = (
-        f"An answer to \u201c{question.text}\u201d does not fit the other answers or the chart: the question "
-        "was closed, or the chart says otherwise. The worse one is counted."
-    )
-    says = Says(patient, clinician)
+def _unfit(question: Question, words: Says) -> Contradiction:
+    says = Says(*(text.format(question=question.text) for text in (words.patient, words.clinician)))
     return Contradiction(f"unfit-{question.link_id}", (Answered(question.link_id),), (), says)

@@ -12,6 +12,7 @@ from service.questionnaire.compiled import (
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.lint import lint
 from service.questionnaire.problems import COMPLETE_STATUSES
+from service.questionnaire.translations import form_in, languages_in, missing_texts, told_in
 from service.questionnaire.validation import subject_problems, validate
 
 __all__ = [
@@ -21,10 +22,14 @@ __all__ = [
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",
+    "form_in",
+    "languages_in",
     "lint",
     "load_engine",
+    "missing_texts",
     "order_of_version",
     "subject_problems",
+    "told_in",
     "validate",
     "version_order",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -81,6 +81,10 @@ class CompiledQuestionnaire:
     def _accept_table(self) -> AcceptTable | None:
         is_plain = self._check_table.expressions is None and _are_decidable(self.items)
         return compile_accept(self.items, self._enable_when) if is_plain else None
+
+    def with_items(self, items: Mapping[str, Item]) -> CompiledQuestionnaire:
+        """Returns the same with other items: what messages call them is not what decides."""
+        return replace(self, items=items, _check_table=replace(self._check_table, items=items))
 
     def complete(self) -> None:
         """Makes what would else be made on first use."""

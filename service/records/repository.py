@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.assess import Assessor, Judged, check_detail
+from service.assess import OF_RESPONSE, Assessor, Judged, Languages, check_detail
 from service.errors import (
     Malformed,
     NotFound,
@@ -24,7 +24,7 @@ from service.errors import (
 )
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
 from service.records.meta import instant, members, presentable, stamped
-from service.results import BUNDLE, FULL, guidance_hash_in
+from service.results import BUNDLE, FULL, guidance_hash_in, language_in
 from service.results import RISK as SHORT
 from service.storage.model import (
     ALWAYS,
@@ -176,13 +176,21 @@ class Repository:
             with self._store.writing() as transaction:
                 yield transaction
 
-    def create(self, data: bytes, condition: Search | None = None, unit: Unit | None = None) -> Stored:
+    def create(
+        self,
+        data: bytes,
+        condition: Search | None = None,
+        unit: Unit | None = None,
+        *,
+        languages: Languages = (OF_RESPONSE,),
+    ) -> Stored:
         """Stores a response with its result, unless one that meets the condition is there.
 
         Args:
             data: a QuestionnaireResponse; its id, versionId and lastUpdated are replaced.
             condition: of If-None-Exist; one match is returned as it is, nothing is stored.
             unit: the transaction to go on in.
+            languages: in which its result is wanted.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
@@ -190,7 +198,7 @@ class Repository:
             Unavailable: the store cannot be used.
         """
         of_id = unit.new_id if unit is not None and unit.new_id else self.new_id()
-        judged = self._judged(data, of_id, unit)
+        judged = self._judged(data, of_id, unit, languages)
         with self.writing(unit) as transaction:
             found = None if condition is None else claim_one(transaction, condition)
             if found is not None:
@@ -198,7 +206,13 @@ class Repository:
             return self._store_version(transaction, self._content(of_id, data, judged), None)
 
     def update(
-        self, of_id: str, data: bytes, *, expected: Collection[int] | None = None, unit: Unit | None = None
+        self,
+        of_id: str,
+        data: bytes,
+        *,
+        expected: Collection[int] | None = None,
+        unit: Unit | None = None,
+        languages: Languages = (OF_RESPONSE,),
     ) -> Stored:
         """Stores the next version of a response, and of its result.
 
@@ -207,6 +221,7 @@ class Repository:
             data: the whole QuestionnaireResponse.
             expected: the versions of which one must be the current one; None takes any.
             unit: the transaction to go on in.
+            languages: in which its result is wanted.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
@@ -214,7 +229,7 @@ class Repository:
             PreconditionFailed: the current version is another one.
             Unavailable: the store cannot be used.
         """
-        judged = self._judged(data, of_id, unit)
+        judged = self._judged(data, of_id, unit, languages)
         _check_id(data, of_id)
         with self.writing(unit) as transaction:
             current = transaction.read_to_update(RESPONSE, of_id)
@@ -224,20 +239,20 @@ class Repository:
                 raise PreconditionFailed(OTHER_VERSION)
             return self._store_version(transaction, self._content(of_id, data, judged), current)
 
-    def foresee(self, data: bytes, of_id: str) -> Foreseen:
+    def foresee(self, data: bytes, of_id: str, languages: Languages = (OF_RESPONSE,)) -> Foreseen:
         """Judges a response that a transaction will store, or refuse, when its turn comes.
 
         While a transaction is open, others may have to wait; nobody waits for this.
         """
         try:
-            return Foreseen(of_id, data, self._assessor.judge(data, of_id))
+            return Foreseen(of_id, data, self._assessor.judge(data, of_id, languages=languages))
         except ServiceError as refused:
             return Foreseen(of_id, data, refused)
 
-    def _judged(self, data: bytes, of_id: str, unit: Unit | None) -> Judged:
+    def _judged(self, data: bytes, of_id: str, unit: Unit | None, languages: Languages) -> Judged:
         foreseen = unit.foreseen if unit is not None else None
         if foreseen is None or (foreseen.of_id, foreseen.data) != (of_id, data):
-            return self._assessor.judge(data, of_id)
+            return self._assessor.judge(data, of_id, languages=languages)
         if isinstance(foreseen.found, ServiceError):
             raise foreseen.found
         return foreseen.found
@@ -253,8 +268,8 @@ class Repository:
     def read_result(self, of_id: str, detail: str, unit: Unit | None = None) -> Detailed:
         """Returns the current result of a response in one of the details; only the shortest is stored.
 
-        The others are made anew of the stored response. Of a result that is withdrawn nothing more is left
-        than is stored; its Bundle withdraws whatever was filed of it.
+        The others are made anew of the stored response, in the language of what is stored. Of a result
+        that is withdrawn nothing more is left than is stored; its Bundle withdraws whatever was filed of it.
 
         Raises:
             Malformed: there is no such detail.
@@ -270,8 +285,9 @@ class Repository:
 
     def _made_anew(self, result: Record, response: Record, detail: str) -> bytes:
         try:
-            judged = self._assessor.judge(response.body, result.id, detail)
-            again = self._assessor.judge(response.body, result.id).risk
+            told = (language_in(result.body),)
+            judged = self._assessor.judge(response.body, result.id, detail, languages=told)
+            again = self._assessor.judge(response.body, result.id, languages=told).risk
         except NotScorable as refused:
             raise NotFound(DETAIL_GONE) from refused
         if again is None:

@@ -3,7 +3,7 @@
 from service.results.code_system import code_system, missing_codes
 from service.results.explanation import explained
 from service.results.renderer import BUNDLE, DETAILS, FULL, RISK, Renderer
-from service.results.risk_assessment import guidance_hash_in, guidance_in, indented, withdrawn
+from service.results.risk_assessment import guidance_hash_in, guidance_in, indented, language_in, withdrawn
 from service.results.wording import Assessment, Numbers
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "guidance_hash_in",
     "guidance_in",
     "indented",
+    "language_in",
     "missing_codes",
     "withdrawn",
 ]

@@ -33,6 +33,7 @@ from service.guidance.result import Total
 from service.results import wording
 from service.results.extensions import coding
 from service.results.patient import PatientText
+from service.results.phrases import Phrases, day_of, digits
 from service.results.risk_assessment import (
     NOBODY,
     STEP,
@@ -43,8 +44,7 @@ from service.results.risk_assessment import (
     result_name,
 )
 from service.results.summary import Summary
-from service.results.values import bands, day_of, number, score_words
-from service.results.wording import LANGUAGE, Assessment
+from service.results.wording import Assessment
 
 _SURVEY: Final = coding("http://terminology.hl7.org/CodeSystem/observation-category", "survey", "Survey")
 _REFERRAL: Final = coding("http://snomed.info/sct", "3457005", "Patient referral")
@@ -63,13 +63,14 @@ class _About(NamedTuple):
     contained: Sequence[Json]
     authored: str | None
     response: Json
+    phrases: Phrases
 
     def made(self, kind: str, words: str, members: Json) -> MutableJson:
         """Returns a resource of this kind with a narrative; a member that is None is left out."""
         document = {
             "resourceType": kind,
-            "language": LANGUAGE,
-            "text": wording.narrative(words),
+            "language": self.phrases.language,
+            "text": wording.narrative(self.phrases.language, words),
             "contained": [*self.contained] or None,
             **members,
         }
@@ -107,7 +108,7 @@ class _About(NamedTuple):
         """Returns the words themselves, as a document."""
         attachment = {
             "contentType": "text/plain; charset=utf-8",
-            "language": LANGUAGE,
+            "language": self.phrases.language,
             "data": b64encode(words.encode()).decode(),
             "title": title,
             "creation": self.authored,
@@ -116,7 +117,7 @@ class _About(NamedTuple):
         members = {
             "status": status,
             "docStatus": "final" if is_final else "preliminary",
-            "type": {"text": wording.RESULT_TEXT},
+            "type": {"text": self.phrases["results.document"]},
             "subject": self.subject,
             "date": self.authored if self.authored is not None and is_instant(self.authored) else None,
             "content": [{"attachment": attached}],
@@ -131,13 +132,14 @@ class _About(NamedTuple):
 class ResultBundle:
     """Writes the Bundles of one guidance's results."""
 
-    def __init__(self, guidance: Guidance, summary: Summary, patient: PatientText) -> None:
+    def __init__(self, guidance: Guidance, summary: Summary, patient: PatientText, phrases: Phrases) -> None:
         identity = guidance.written.identity
         self._written = guidance.written
         self._system = identity.terminology
         self._title = identity.title
         self._summary = summary
         self._patient = patient
+        self._phrases = phrases
 
     def write(self, risk: bytes, assessment: Assessment) -> bytes:
         """Returns the Bundle.
@@ -146,7 +148,7 @@ class ResultBundle:
             risk: the RiskAssessment of the same response.
             assessment: what it was made from.
         """
-        about = _about(assessment.context)
+        about = _about(assessment.context, self._phrases)
         made = {STEP: self._step(assessment, about)}
         made |= {
             total.score.name: self._score(total, assessment, about) for total in assessment.result.totals
@@ -162,13 +164,14 @@ class ResultBundle:
     def printed(self, assessment: Assessment) -> str:
         """Returns the text for the patient, and below it the one for the clinician."""
         patient, clinician = self._patient.text(assessment), self._summary.text(assessment)
-        return f"{wording.FOR_THE_PATIENT}\n\n{patient}\n{wording.FOR_THE_CLINICIAN}\n\n{clinician}"
+        headings = self._phrases["results.for-the-patient"], self._phrases["results.for-the-clinician"]
+        return f"{headings[0]}\n\n{patient}\n{headings[1]}\n\n{clinician}"
 
     def withdrawn(self, risk: bytes) -> bytes:
         """Returns the Bundle of a withdrawn RiskAssessment: whatever was filed of it is withdrawn too."""
         document: Json = orjson.loads(risk)
         status, words = document["status"], document["note"][0]["text"]
-        about = _withdrawn_from(document)
+        about = _withdrawn_from(document, self._phrases)
         codes = {
             STEP: self._step_code(),
             **{score.name: self._score_code(score) for score in self._written.scores},
@@ -188,20 +191,35 @@ class ResultBundle:
         known = result.tiers[result.tier.at_least]
         named = [coding(self._system, known.code, known.display)] if result.tier.settled else []
         value = {
-            "text": wording.tier_heading(result.tiers, result.tier),
+            "text": self._phrases.step(result.tiers, result.tier),
             **({"coding": named} if named else {}),
         }
-        words = f"{wording.STEP_OF_CARE}: {self._summary.step(assessment)}"
+        words = f"{self._phrases['results.step-of-care']}: {self._summary.step(assessment)}"
         return about.observation(
             _status(assessment), self._step_code(), words, {"valueCodeableConcept": value}
         )
 
     def _score(self, total: Total, assessment: Assessment, about: _About) -> MutableJson:
         code = self._score_code(total.score)
-        return about.observation(_status(assessment), code, score_words(total), _value(total))
+        return about.observation(_status(assessment), code, self._phrases.score(total), self._value(total))
+
+    def _value(self, total: Total) -> Json:
+        """Returns the value of a score, or the range that it lies in while items are open."""
+        if total.refused:
+            reason = coding("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown", "Unknown")
+            return {"dataAbsentReason": {"coding": [reason], "text": self._phrases["scores.refused"]}}
+        unit = total.score.unit
+        if total.value is not None:
+            value: MutableJson = {"valueQuantity": _points(total.value, unit)}
+        else:
+            value = {
+                "valueRange": {"low": _points(total.at_least, unit), "high": _points(total.at_most, unit)}
+            }
+        return value | {"interpretation": [{"text": self._phrases.bands(total)}]}
 
     def _step_code(self) -> Json:
-        return {"coding": [coding(self._system, STEP, wording.STEP_OF_CARE)], "text": wording.STEP_OF_CARE}
+        said = self._phrases["results.step-of-care"]
+        return {"coding": [coding(self._system, STEP, said)], "text": said}
 
     def _score_code(self, score: Score) -> Json:
         own = Coding(self._system, score.name)
@@ -215,12 +233,12 @@ class ResultBundle:
         result = assessment.result
         tier = result.tiers[result.tier.at_least]
         if tier.referral:
-            words = f"{wording.REFERRAL}: {self._summary.step(assessment)}"
+            words = f"{self._phrases['results.referral']}: {self._summary.step(assessment)}"
             return about.request(
                 "active" if is_final(assessment) else "draft", words, self._asked(assessment)
             )
         if assessment.context.status == "amended":
-            return about.request("revoked", wording.NO_REFERRAL, {})
+            return about.request("revoked", self._phrases["results.no-referral"], {})
         return None
 
     def _asked(self, assessment: Assessment) -> Json:
@@ -242,17 +260,22 @@ _REQUEST: Final = "referral"
 _TEXT: Final = "text"
 
 
-def _about(context: ResponseContext) -> _About:
+def _about(context: ResponseContext, phrases: Phrases) -> _About:
     subject = context.subject or NOBODY
-    response = response_reference(context)
-    return _About(subject, context.encounter, context.contained, context.authored, response)
+    response = response_reference(context, phrases)
+    return _About(subject, context.encounter, context.contained, context.authored, response, phrases)
 
 
-def _withdrawn_from(risk: Json) -> _About:
+def _withdrawn_from(risk: Json, phrases: Phrases) -> _About:
     """Returns what a RiskAssessment says of whom and what it is about."""
     contained = [inside for inside in risk["contained"] if inside["resourceType"] != "Device"]
     return _About(
-        risk["subject"], risk.get("encounter"), contained, risk.get("occurrenceDateTime"), risk["basis"][0]
+        subject=risk["subject"],
+        encounter=risk.get("encounter"),
+        contained=contained,
+        authored=risk.get("occurrenceDateTime"),
+        response=risk["basis"][0],
+        phrases=phrases,
     )
 
 
@@ -262,21 +285,8 @@ def _status(assessment: Assessment) -> str:
     return "amended" if assessment.context.status == "amended" else "final"
 
 
-def _value(total: Total) -> Json:
-    """Returns the value of a score, or the range that it lies in while items are open."""
-    if total.refused:
-        reason = coding("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown", "Unknown")
-        return {"dataAbsentReason": {"coding": [reason], "text": "Too much of the score is missing."}}
-    unit = total.score.unit
-    if total.value is not None:
-        value: MutableJson = {"valueQuantity": _points(total.value, unit)}
-    else:
-        value = {"valueRange": {"low": _points(total.at_least, unit), "high": _points(total.at_most, unit)}}
-    return value | {"interpretation": [{"text": bands(total)}]}
-
-
 def _points(value: Decimal, unit: str) -> Json:
-    stated = orjson.Fragment(number(value).encode())
+    stated = orjson.Fragment(digits(value).encode())
     return {"value": stated, "unit": unit.strip("{}"), "system": _UCUM, "code": unit}
 
 

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from service.fhir.json import Json
 from service.guidance.model import Written
+from service.languages import ENGLISH, words_in
 from service.results import wording
 from service.results.risk_assessment import NEEDS_EVALUATION, STEP, TRIAGE
-from service.results.wording import LANGUAGE
 
 _PUBLISHER: Final = "Guidance service (example publisher; name your own before use)"
 _KIND: Final = {
@@ -32,37 +32,44 @@ class Concept(NamedTuple):
     definition: str
     kind: str
 
-    @property
-    def stated(self) -> Json:
-        """The concept as a CodeSystem has it."""
+    def stated(self, names: Mapping[str, str]) -> Json:
+        """Returns the concept as a CodeSystem has it, with its names by language."""
+        designations = [{"language": language, "value": name} for language, name in names.items()]
         return {
             "code": self.code,
             **({"display": self.display} if self.display else {}),
             "definition": self.definition,
+            **({"designation": designations} if designations else {}),
             "property": [{"code": _KIND["code"], "valueCode": self.kind}],
         }
 
 
 _OF_EVERY_RESULT: Final = (
-    Concept(
+    (
         NEEDS_EVALUATION,
-        wording.NEEDS_EVALUATION,
         "Somebody should look at what was reported; how soon is said by a tier.",
-        "result",
     ),
-    Concept(
+    (
         TRIAGE,
-        wording.TRIAGE,
         "Answers to a questionnaire were sorted by urgency by software. Nobody was examined.",
-        "result",
     ),
-    Concept(STEP, wording.STEP_OF_CARE, "Which tier the answers lead to.", "result"),
+    (STEP, "Which tier the answers lead to."),
 )
+"""Codes, which are keys of the service's own words too, and what they mean."""
 
 
-def guidance_codes(written: Written) -> dict[str, Concept]:
-    """Returns every code of its own that the results of a guidance name, by code."""
-    return {concept.code: concept for concept in (*_own(written), *_OF_EVERY_RESULT)}
+def guidance_codes(written: Written, language: str = ENGLISH) -> dict[str, Concept]:
+    """Returns every code of its own that the results of a guidance name, by code.
+
+    Args:
+        written: the guidance, in a language.
+        language: this one.
+    """
+    words = words_in(language)
+    common = (
+        Concept(code, words[f"results.{code}"], meaning, "result") for code, meaning in _OF_EVERY_RESULT
+    )
+    return {concept.code: concept for concept in (*_own(written), *common)}
 
 
 def _own(written: Written) -> Iterator[Concept]:
@@ -80,20 +87,29 @@ def _own(written: Written) -> Iterator[Concept]:
         yield Concept(score.name, score.display, f"The sum of {len(score.items)} questions.", "score")
 
 
-def code_system(guidances: Sequence[Written]) -> Json:
-    """Returns the CodeSystem of versions of one guidance, newest first; codes of older ones are kept."""
+def code_system(guidances: Sequence[Written], further: Iterable[tuple[str, Written]] = ()) -> Json:
+    """Returns the CodeSystem of versions of one guidance; codes of older ones are kept.
+
+    Args:
+        guidances: in English, the newest first.
+        further: the same in other languages, each with its language.
+    """
     newest = guidances[0].identity
     concepts: Mapping[str, Concept] = {
         code: concept for written in reversed(guidances) for code, concept in guidance_codes(written).items()
     }
+    names: dict[str, dict[str, str]] = {code: {} for code in concepts}
+    for language, written in further:
+        for code, concept in guidance_codes(written, language).items():
+            names[code].setdefault(language, concept.display)
     id_ = _NOT_OF_AN_ID.sub("-", newest.terminology.rstrip("/").rpartition("/")[2])[:64]
     title = f"Results of: {newest.title}"
     description = f"Codes that results of the guidance name: {newest.title}. Made of its mapping."
     return {
         "resourceType": "CodeSystem",
         "id": id_,
-        "language": LANGUAGE,
-        "text": wording.narrative(title, description),
+        "language": ENGLISH,
+        "text": wording.narrative(ENGLISH, title, description),
         "url": newest.terminology,
         "version": newest.version,
         "name": _name(id_),
@@ -109,7 +125,7 @@ def code_system(guidances: Sequence[Written]) -> Json:
         "content": "complete",
         "count": len(concepts),
         "property": [_KIND],
-        "concept": [concept.stated for concept in concepts.values()],
+        "concept": [concept.stated(names[code]) for code, concept in concepts.items()],
     }
 
 

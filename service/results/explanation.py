@@ -10,7 +10,7 @@ from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Qu
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
-from service.results.wording import is_assessable
+from service.results.phrases import is_assessable
 
 
 def explained(guidance: Guidance, result: Result, answers: Answers) -> str:

@@ -19,7 +19,8 @@ from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.model import Comparison, Contradiction, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Tally, Total
-from service.results.wording import SIDES, is_assessable
+from service.results.phrases import is_assessable
+from service.results.wording import SIDES
 
 Made = TypeVar("Made")
 
@@ -61,7 +62,9 @@ def coding(system: str, code: str, display: str) -> Json:
 
 def level_coding(level: Level, system: str) -> Json:
     """Returns the Coding of a level: its risk-probability code, else its own code in `system`."""
-    return coding(*(level.coding or (system, level.code)), level.display)
+    if level.coding is None:
+        return coding(system, level.code, level.display)
+    return coding(*level.coding, level.coding_display or level.display)
 
 
 def by_level(

@@ -5,6 +5,8 @@ What the short form says, it says in the same places; the rest stands in extensi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import orjson
 
 from service.fhir.json import MutableJson
@@ -14,41 +16,42 @@ from service.guidance.result import Interval, Risk
 from service.results.extensions import Extensions, array, by_level, in_json
 from service.results.full_narrative import FullNarrative
 from service.results.patient import PatientText
+from service.results.phrases import Phrases
 from service.results.risk_assessment import Head, Predictions, Remarks
-from service.results.wording import IF_UNCHANGED, Assessment, level_words
+from service.results.wording import Assessment
+
+
+class FullParts(NamedTuple):
+    """What the short form of a result is made of as well."""
+
+    head: Head
+    extensions: Extensions
+    predictions: Predictions
+    remarks: Remarks
+    patient: PatientText
 
 
 class FullDocument:
     """Writes the full RiskAssessments of one guidance."""
 
-    def __init__(
-        self,
-        guidance: Guidance,
-        head: Head,
-        extensions: Extensions,
-        predictions: Predictions,
-        patient: PatientText,
-    ) -> None:
-        self._head = head
-        self._extensions = extensions
-        self._patient = patient
-        self._remarks = Remarks(guidance)
-        self._predictions = predictions
-        self._narrative = FullNarrative(guidance)
-        self._patterns = _Patterns(guidance, extensions, predictions)
+    def __init__(self, guidance: Guidance, parts: FullParts, phrases: Phrases) -> None:
+        self._parts = parts
+        self._narrative = FullNarrative(guidance, phrases)
+        self._patterns = _Patterns(guidance, parts, phrases)
 
     def write(self, assessment: Assessment) -> bytes:
         """Returns the RiskAssessment."""
         result = assessment.result
         listed = [risk for risk in result.risks if risk.listed]
-        predictions = (self._predictions.step(assessment), *map(self._patterns.prediction, listed))
+        parts = self._parts
+        predictions = (parts.predictions.step(assessment), *map(self._patterns.prediction, listed))
         document: MutableJson = {
-            **self._head.begun(self._narrative.div(result, listed, assessment.problems), assessment),
-            "extension": orjson.Fragment(array(self._extensions.of_result(result))),
-            **self._head.about(assessment),
+            **parts.head.begun(self._narrative.div(result, listed, assessment.problems), assessment),
+            "extension": orjson.Fragment(array(parts.extensions.of_result(result))),
+            **parts.head.about(assessment),
             "prediction": orjson.Fragment(array(predictions)),
-            "mitigation": self._patient.text(assessment),
-            "note": self._remarks.notes(assessment),
+            "mitigation": parts.patient.text(assessment),
+            "note": parts.remarks.notes(assessment),
         }
         return orjson.dumps({name: value for name, value in document.items() if value is not None})
 
@@ -56,16 +59,16 @@ class FullDocument:
 class _Patterns:
     """Writes the predictions of outcomes with every rule that holds, its answers and its statements."""
 
-    def __init__(self, guidance: Guidance, extensions: Extensions, predictions: Predictions) -> None:
-        self._extensions = extensions
+    def __init__(self, guidance: Guidance, parts: FullParts, phrases: Phrases) -> None:
+        self._extensions = parts.extensions
+        self._phrases = phrases
         self._begun = by_level(
             guidance.written,
             lambda outcome, ladder, level: (
-                predictions.head(outcome, ladder, level) + in_json(_open_end(ladder, level))
+                parts.predictions.head(outcome, ladder, level) + in_json(self._open_end(ladder, level))
             ),
         )
-        self._rules = {rule.name: _said(rule) for rule in guidance.written.rules}
-        self._links = {link: in_json(link) for link in guidance.form.questions}
+        self._rules = {rule.name: self._said(rule) for rule in guidance.written.rules}
 
     def prediction(self, risk: Risk) -> bytes:
         """Returns the prediction of one outcome."""
@@ -78,21 +81,22 @@ class _Patterns:
     def _rationale(self, risk: Risk) -> bytes:
         """Returns why the level is what it is: the deciding rule, its answers and its statements."""
         if not risk.fired:
-            return b"no rule for this outcome holds."
+            return in_json(self._phrases.lowered(self._phrases["results.no-rule"]))
         deciding = risk.fired[0]
         said, cited = self._rules[deciding.rule.name]
         if not deciding.answers:
             return said + cited
-        answers = b", ".join([self._links[link] for link in deciding.answers])
-        return b"%b Answers: %b.%b" % (said, answers, cited)
+        answers = in_json(self._phrases.say("full.answer-links", links=", ".join(deciding.answers)))
+        return b"%b %b%b" % (said, answers, cited)
 
+    def _open_end(self, ladder: tuple[Level, ...], level: Interval) -> str:
+        words = self._phrases.level(ladder, level)
+        unchanged = self._phrases["results.if-unchanged"]
+        return "" if level.settled else f"{words[:1].upper()}{words[1:]}. {unchanged} "
 
-def _open_end(ladder: tuple[Level, ...], level: Interval) -> str:
-    words = level_words(ladder, level)
-    return "" if level.settled else f"{words[:1].upper()}{words[1:]}. {IF_UNCHANGED}"
-
-
-def _said(rule: Rule) -> tuple[bytes, bytes]:
-    """Returns a rule's wording with its name, and the sentence that cites its statements."""
-    cited = f" Statements: {', '.join(rule.sources)}." if rule.sources else ""
-    return in_json(f"{rule.says.to_clinician} Rule: {rule.name}.".strip()), in_json(cited)
+    def _said(self, rule: Rule) -> tuple[bytes, bytes]:
+        """Returns a rule's wording with its name, and the sentence that cites its statements."""
+        named = self._phrases.say("full.rule", rule=rule.name)
+        cited = self._phrases.say("full.statements", statements=", ".join(rule.sources))
+        cited = f" {cited}" if rule.sources else ""
+        return in_json(f"{rule.says.to_clinician} {named}.".strip()), in_json(cited)

@@ -12,16 +12,9 @@ from typing import Final, NamedTuple
 from service.guidance import Guidance
 from service.guidance.model import Advice
 from service.guidance.result import Fired, Result, Risk
+from service.results.phrases import Phrases, is_assessable
 from service.results.values import AnswerTexts, first_sentences
-from service.results.wording import (
-    Assessment,
-    Numbers,
-    by_when,
-    is_assessable,
-    is_step_later,
-    look_again,
-    main_reasons,
-)
+from service.results.wording import Assessment, Numbers, is_step_later, main_reasons
 
 MOST_WORDS: Final = 200
 """Words before "Read more"."""
@@ -30,12 +23,6 @@ MOST_THINGS: Final = 3
 MOST_ASKED: Final = 5
 LONGEST_IN_SHORT: Final = 300
 """Characters of the text in `mitigation`."""
-READ_MORE: Final = "Read more"
-
-_SO_FAR: Final = (
-    "This is the least that we advise from what is known so far. Some questions are still open, and "
-    "their answers could make it more urgent."
-)
 
 
 class Section(NamedTuple):
@@ -59,23 +46,26 @@ class PatientText:
     Args:
         guidance: whose results are told.
         texts: says answers in words.
+        phrases: of the language.
         numbers: telephone numbers of the country.
     """
 
-    def __init__(self, guidance: Guidance, texts: AnswerTexts, numbers: Numbers) -> None:
+    def __init__(self, guidance: Guidance, texts: AnswerTexts, phrases: Phrases, numbers: Numbers) -> None:
         identity = guidance.written.identity
+        self.phrases = phrases
         self._written = guidance.written
         self._questions = guidance.form.questions
         self._texts = texts
         self._numbers = numbers
         self._title = identity.patient_title or identity.title
-        self._use = f"{identity.intended_use.patient} Review: {identity.review}."
+        review = phrases.say("patient.review", review=identity.review)
+        self._use = f"{identity.intended_use.patient} {review}"
 
     def text(self, assessment: Assessment) -> str:
         """Returns the whole text; nothing in it is meant for clinicians only."""
         first, more = self.sections(assessment)
         parts = [Section("", (self._title,)), *first]
-        parts += [Section("", (READ_MORE,)), *more] if more else []
+        parts += [Section("", (self.phrases["patient.read-more"],)), *more] if more else []
         return "\n\n".join(part.text for part in (*parts, Section("", (self._use,)))) + "\n"
 
     def in_short(self, assessment: Assessment) -> str:
@@ -96,32 +86,36 @@ class PatientText:
         result = assessment.result
         tier = result.tiers[result.tier.at_least]
         yield " ".join(self._dated_step(assessment))
-        number = self._numbers.behind(tier.number)
+        number = self._numbers.behind(tier.number, self.phrases)
         is_least = is_assessable(result.tier) and not result.tier.settled
-        yield f"{_SO_FAR if is_least else tier.says.patient} {number}".strip()
+        yield f"{self.phrases['patient.so-far'] if is_least else tier.says.patient} {number}".strip()
 
     def _dated_step(self, assessment: Assessment) -> Iterator[str]:
         """Yields the step with its date; before it, what is due earlier and for whom."""
         result, authored = assessment.result, assessment.context.authored
         tier, due = result.tiers[result.tier.at_least], result.step_due
         if is_assessable(result.tier) and not result.tier.settled:
-            yield "Not settled yet. So far:"
+            yield self.phrases["patient.not-settled"]
         if result.due is not None and is_step_later(result):
-            yield f"{self._see(result.due.to)}, {by_when(result.due.days, authored)}."
+            yield self._see(result.due.to, self.phrases.by_when(result.due.days, authored))
         if tier.overlay:
             yield f"{tier.display}."
         elif due is not None:
-            step = tier.display if due.to in ("", tier.to) else self._see(due.to)
-            yield f"{step}, {by_when(due.days, authored)}."
+            when = self.phrases.by_when(due.days, authored)
+            is_usual = due.to in ("", tier.to)
+            said = self.phrases.say("patient.step-by", step=tier.display, when=when) if is_usual else ""
+            yield said or self._see(due.to, when)
         elif result.recheck is not None:
-            again = look_again(result.recheck, authored)
+            again = self.phrases.look_again(result.recheck, authored)
             yield f"{tier.display}. {again[:1].upper()}{again[1:]}."
         else:
             yield f"{tier.display}. {tier.target}."
 
-    def _see(self, to: str) -> str:
+    def _see(self, to: str, when: str) -> str:
         addressee = self._written.addressees.get(to)
-        return "Get advice" if addressee is None else f"See {addressee.patient}"
+        if addressee is None:
+            return self.phrases.say("patient.advice-by", when=when)
+        return self.phrases.say("patient.see-by", addressee=addressee.patient, when=when)
 
     # Why, what it looks like, what helps.
 
@@ -144,7 +138,7 @@ class PatientText:
 
     def said(self, advice: Advice) -> str:
         """Returns a piece of advice for the patient, with the number to call where it names one."""
-        return f"{advice.says.patient} {self._numbers.behind(advice.number)}".strip()
+        return f"{advice.says.patient} {self._numbers.behind(advice.number, self.phrases)}".strip()
 
     def what_to_do(self, assessment: Assessment) -> tuple[str, ...]:
         """Returns the step, its dates and what it means."""
@@ -182,7 +176,7 @@ class _Told:
         sections = (
             self._head,
             Section("", tuple(urgent)),
-            Section("Why:", tuple(self._reasons[:MOST_REASONS])),
+            self._section("why", tuple(self._reasons[:MOST_REASONS])),
             self._line(),
         )
         return [section for section in sections if section.lines]
@@ -200,12 +194,12 @@ class _Told:
         things = room.taken(self._things, MOST_THINGS)
         sections = (
             self._head,
-            Section("Please answer these first:", asked),
-            Section("Why:", reasons),
-            Section("Please check your answers:", clashes),
-            Section("What your answers look like:", looks),
-            Section("What you can do:", things),
-            Section("When to come back:", again),
+            self._section("answer-first", asked),
+            self._section("why", reasons),
+            self._section("check", clashes),
+            self._section("looks", looks),
+            self._section("things", things),
+            self._section("come-back", again),
             line,
         )
         return [section for section in sections if section.lines]
@@ -214,22 +208,25 @@ class _Told:
         """Returns what was not told before."""
         unsettled = not self._result.tier.settled
         sections = (
-            Section("Questions that are still open, in this order:", tuple(self._asked if unsettled else ())),
-            Section("More reasons:", tuple(self._reasons)),
-            Section("Please check your answers:", tuple(self._clashes)),
-            Section("More that you can do:", tuple(self._things)),
-            Section("When to come back:", tuple(self._come_back)),
-            Section("What else your answers were compared with:", tuple(self._looks)),
-            Section("Good to know:", tuple(self._rest)),
+            self._section("still-open", tuple(self._asked if unsettled else ())),
+            self._section("more-reasons", tuple(self._reasons)),
+            self._section("check", tuple(self._clashes)),
+            self._section("more-things", tuple(self._things)),
+            self._section("come-back", tuple(self._come_back)),
+            self._section("compared", tuple(self._looks)),
+            self._section("good-to-know", tuple(self._rest)),
         )
         return [section for section in sections if section.lines]
+
+    def _section(self, key: str, lines: tuple[str, ...]) -> Section:
+        return Section(self._text.phrases[f"patient.{key}"], lines)
 
     def _line(self) -> Section:
         """Returns the emergency line, unless the step itself says it."""
         tier = self._result.tiers[self._result.tier.at_least]
         line = self._emergency
         is_said = line is None or tier.number == "emergency"
-        return Section("In an emergency:", () if is_said or line is None else (self._text.said(line),))
+        return self._section("emergency", () if is_said or line is None else (self._text.said(line),))
 
 
 class _Room:

@@ -11,8 +11,9 @@ from service.fhir.json import MutableJson
 from service.guidance import Guidance
 from service.results.bundle import ResultBundle
 from service.results.extensions import Extensions
-from service.results.full import FullDocument
+from service.results.full import FullDocument, FullParts
 from service.results.patient import PatientText
+from service.results.phrases import phrases_in
 from service.results.risk_assessment import Head, Predictions, Remarks
 from service.results.summary import Summary
 from service.results.values import AnswerTexts
@@ -29,7 +30,7 @@ _NO_NUMBERS: Final = Numbers()
 
 
 class Renderer:
-    """Writes the results of one guidance.
+    """Writes the results of one guidance, in its language.
 
     Args:
         guidance: whose results are written.
@@ -40,15 +41,17 @@ class Renderer:
     def __init__(
         self, guidance: Guidance, urls: Canonicals = AS_WRITTEN, numbers: Numbers = _NO_NUMBERS
     ) -> None:
-        texts = AnswerTexts(guidance)
-        self._head = Head(guidance, urls)
+        phrases = phrases_in(guidance.language)
+        texts = AnswerTexts(guidance, phrases)
+        self._head = Head(guidance, urls, phrases)
         self._extensions = Extensions(guidance, urls)
-        self._remarks = Remarks(guidance)
-        self.summary = Summary(guidance, texts)
-        self.patient = PatientText(guidance, texts, numbers)
-        self._predictions = Predictions(guidance, self._extensions, self.summary)
-        self._full = FullDocument(guidance, self._head, self._extensions, self._predictions, self.patient)
-        self._bundle = ResultBundle(guidance, self.summary, self.patient)
+        self._remarks = Remarks(guidance, phrases)
+        self.summary = Summary(guidance, texts, phrases)
+        self.patient = PatientText(guidance, texts, phrases, numbers)
+        self._predictions = Predictions(guidance, self._extensions, self.summary, phrases)
+        parts = FullParts(self._head, self._extensions, self._predictions, self._remarks, self.patient)
+        self._full = FullDocument(guidance, parts, phrases)
+        self._bundle = ResultBundle(guidance, self.summary, self.patient, phrases)
 
     def document(self, assessment: Assessment, detail: str = RISK) -> bytes:
         """Returns the result as one resource, in one of the DETAILS."""

@@ -24,6 +24,7 @@ from service.fhir.response_context import ResponseContext
 from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome
 from service.guidance.result import Interval, Risk
+from service.languages import ENGLISH, languages
 from service.results import wording
 from service.results.extensions import (
     Extensions,
@@ -35,9 +36,10 @@ from service.results.extensions import (
     intervals,
     level_coding,
 )
+from service.results.phrases import Phrases, is_assessable, phrases_in
 from service.results.summary import Summary
 from service.results.values import cut
-from service.results.wording import IF_UNCHANGED, LANGUAGE, Assessment, level_words
+from service.results.wording import Assessment
 
 LONGEST_RATIONALE: Final = 120
 """Characters of `prediction.rationale`."""
@@ -86,14 +88,15 @@ def identifier_of(name: UUID | None) -> list[Json] | None:
     return None if name is None else [{"system": "urn:ietf:rfc:3986", "value": name.urn}]
 
 
-def response_reference(context: ResponseContext) -> Json:
+def response_reference(context: ResponseContext, phrases: Phrases) -> Json:
     """Returns a Reference to the response: by its id, else by its identifier, else in words."""
     if context.id is not None:
         return {"reference": f"QuestionnaireResponse/{context.id}"}
     if context.identifier is not None:
         return {"type": "QuestionnaireResponse", "identifier": context.identifier}
-    when = f", written {context.authored}" if context.authored is not None else ""
-    return {"type": "QuestionnaireResponse", "display": f"Response to {context.questionnaire}{when}"}
+    key = "results.response" if context.authored is None else "results.response-written"
+    display = phrases.say(key, questionnaire=context.questionnaire, authored=context.authored)
+    return {"type": "QuestionnaireResponse", "display": display}
 
 
 def guidance_in(risk: bytes) -> str:
@@ -104,6 +107,12 @@ def guidance_in(risk: bytes) -> str:
 def guidance_hash_in(risk: bytes) -> str:
     """Returns the hash of the guidance that made a RiskAssessment."""
     return _of_method(risk, "valueString")
+
+
+def language_in(risk: bytes) -> str:
+    """Returns the language of a RiskAssessment; English where it does not say."""
+    stated = orjson.loads(risk).get("language", ENGLISH)
+    return str(stated) if stated in languages() else ENGLISH
 
 
 def _of_method(risk: bytes, value: str) -> str:
@@ -119,19 +128,20 @@ def is_final(assessment: Assessment) -> bool:
 class Head:
     """Writes what every RiskAssessment of one guidance says of itself, its response and its maker."""
 
-    def __init__(self, guidance: Guidance, urls: Canonicals) -> None:
+    def __init__(self, guidance: Guidance, urls: Canonicals, phrases: Phrases) -> None:
         identity = guidance.written.identity
-        self._device = fragment(_device(identity))
-        self._method = fragment(_method(identity, urls))
-        self._code = fragment(_code(identity))
+        self._phrases = phrases
+        self._device = fragment(_device(identity, phrases))
+        self._method = fragment(_method(identity, urls, phrases))
+        self._code = fragment(_code(identity, phrases))
         reason = identity.reason
-        self._reasons = None if reason is None else fragment([_reason(reason, identity.reason_display)])
+        self._reasons = None if reason is None else fragment([_reason(reason, identity)])
 
     def begun(self, div: bytes, assessment: Assessment) -> MutableJson:
         """Returns the members up to the narrative and what is contained."""
         return {
             "resourceType": "RiskAssessment",
-            "language": LANGUAGE,
+            "language": self._phrases.language,
             "text": {"status": "generated", "div": orjson.Fragment(div)},
             "contained": [self._device, *assessment.context.contained],
         }
@@ -149,22 +159,22 @@ class Head:
             "occurrenceDateTime": context.authored,
             "performer": _ASSESSOR,
             "reasonCode": self._reasons,
-            "basis": [response_reference(context), *assessment.chart.basis],
+            "basis": [response_reference(context, self._phrases), *assessment.chart.basis],
         }
 
 
-def _device(identity: Identity) -> Json:
+def _device(identity: Identity, phrases: Phrases) -> Json:
     """Returns the assessor: this guidance in this version, whatever machine runs it."""
     return {
         "resourceType": "Device",
         "id": "assessor",
         "deviceName": [{"name": identity.title, "type": "model-name"}],
-        "type": {"text": "Clinical decision support software"},
-        "version": [{"type": {"text": "Guidance"}, "value": identity.version}],
+        "type": {"text": phrases["results.software"]},
+        "version": [{"type": {"text": phrases["results.guidance"]}, "value": identity.version}],
     }
 
 
-def _method(identity: Identity, urls: Canonicals) -> Json:
+def _method(identity: Identity, urls: Canonicals, phrases: Phrases) -> Json:
     named = {"system": "urn:ietf:rfc:3986", "version": identity.version, "code": identity.url}
     return {
         "extension": [
@@ -172,23 +182,25 @@ def _method(identity: Identity, urls: Canonicals) -> Json:
             extension(urls.restated(definitions.GUIDANCE_HASH), "String", identity.hash),
         ],
         "coding": [{**named, "display": identity.title}],
-        "text": f"{identity.title}, version {identity.version}",
+        "text": phrases.say("results.method", title=identity.title, version=identity.version),
     }
 
 
-def _code(identity: Identity) -> Json:
+def _code(identity: Identity, phrases: Phrases) -> Json:
     """Returns what was done, which was no examination; the code of the guidance says what it was about."""
-    named = [coding(identity.terminology, TRIAGE, wording.TRIAGE)]
+    triage = phrases["results.questionnaire-triage"]
+    named = [coding(identity.terminology, TRIAGE, triage)]
     named += (
         [named_coding(identity.code, identity.code_display)]
         if identity.code != (identity.terminology, TRIAGE)
         else []
     )
-    return {"coding": named, "text": f"{wording.TRIAGE}: {identity.title}"}
+    return {"coding": named, "text": f"{triage}: {identity.title}"}
 
 
-def _reason(code: Coding, display: str) -> Json:
-    return {"coding": [named_coding(code, display)], **({"text": display} if display else {})}
+def _reason(code: Coding, identity: Identity) -> Json:
+    said = identity.reason_text or identity.reason_display
+    return {"coding": [named_coding(code, identity.reason_display)], **({"text": said} if said else {})}
 
 
 def named_coding(code: Coding, display: str) -> Json:
@@ -202,11 +214,14 @@ def named_coding(code: Coding, display: str) -> Json:
 class Predictions:
     """Writes `prediction` for one guidance's results; what does not depend on answers is written once."""
 
-    def __init__(self, guidance: Guidance, extensions: Extensions, summary: Summary) -> None:
+    def __init__(
+        self, guidance: Guidance, extensions: Extensions, summary: Summary, phrases: Phrases
+    ) -> None:
         written = guidance.written
         self._system = written.identity.terminology
         self._extensions = extensions
         self._summary = summary
+        self._phrases = phrases
         self._tiers = written.tiers
         self._steps = {tier: self._step(tier) for tier in intervals(len(written.tiers))}
         self._begun = by_level(written, self.head)
@@ -229,23 +244,23 @@ class Predictions:
 
     def _pattern(self, risk: Risk) -> bytes:
         head = self._begun[risk.outcome.code, risk.level]
-        said = self._said[risk.fired[0].rule.name] if risk.fired else wording.NO_RULE
+        said = self._said[risk.fired[0].rule.name] if risk.fired else self._phrases["results.no-rule"]
         if risk.level.settled:
             return b"{" + head + in_json(said) + b'"}'
         interval = self._extensions.level(risk.outcome, risk.level)
         return (
             b'{"extension":[%b],' % interval
             + head
-            + in_json(cut(IF_UNCHANGED + said, LONGEST_RATIONALE))
+            + in_json(cut(f"{self._phrases['results.if-unchanged']} {said}", LONGEST_RATIONALE))
             + b'"}'
         )
 
     def _step(self, tier: Interval) -> bytes:
         """Returns the prediction of a step up to its rationale."""
-        needs = coding(self._system, NEEDS_EVALUATION, wording.NEEDS_EVALUATION)
+        needs = coding(self._system, NEEDS_EVALUATION, self._phrases["results.needs-evaluation"])
         known = self._tiers[tier.at_least]
         named = [coding(self._system, known.code, known.display)] if tier.settled else []
-        risk = {"coding": named} if named else {"text": wording.tier_heading(self._tiers, tier)}
+        risk = {"coding": named} if named else {"text": self._phrases.step(self._tiers, tier)}
         members = {"outcome": {"coding": [needs]}, "qualitativeRisk": risk, "rationale": ""}
         return orjson.dumps(members)[:-2]
 
@@ -265,8 +280,10 @@ class Predictions:
 
     def _level(self, ladder: tuple[Level, ...], level: Interval) -> Json:
         if not level.settled:
-            return {"text": level_words(ladder, level)}
-        return {"coding": [level_coding(ladder[level.at_least], self._system)]}
+            return {"text": self._phrases.level(ladder, level)}
+        known = ladder[level.at_least]
+        said = {"text": known.display} if known.coding_display else {}
+        return {"coding": [level_coding(known, self._system)], **said}
 
 
 # What is said beside the predictions.
@@ -275,9 +292,10 @@ class Predictions:
 class Remarks:
     """Writes `note`: the intended use, and what a reader must know of the response."""
 
-    def __init__(self, guidance: Guidance) -> None:
+    def __init__(self, guidance: Guidance, phrases: Phrases) -> None:
+        self._phrases = phrases
         use = guidance.written.identity.intended_use.clinician
-        self._intended = fragment({"text": f"{wording.INTENDED_USE}: {use}"})
+        self._intended = fragment({"text": f"{phrases['results.intended-use']}: {use}"})
         self._questions = guidance.form.questions
 
     def notes(self, assessment: Assessment) -> list[object]:
@@ -286,15 +304,15 @@ class Remarks:
 
     def _remarks(self, assessment: Assessment) -> Iterator[str]:
         result = assessment.result
-        if not wording.is_assessable(result.tier):
-            yield f"{wording.NOT_ASSESSABLE}. The open questions stand in the order in which to ask them."
+        if not is_assessable(result.tier):
+            yield f"{self._phrases['results.not-assessable']}. {self._phrases['results.open-in-order']}"
         for contradiction in result.contradictions:
-            yield f"Contradiction; the worse answer counts: {contradiction.says.to_clinician}"
+            yield self._phrases.say("results.contradiction", said=contradiction.says.to_clinician)
         if result.ignored:
             texts = (self._questions[link].text or link for link in result.ignored if link in self._questions)
-            yield f"{wording.IGNORED}: {wording.quoted(texts)}."
+            yield f"{self._phrases['results.ignored']}: {self._phrases.quoted(texts)}."
         for problem in assessment.problems:
-            yield problem.text
+            yield self._phrases.in_english(problem.text)
 
 
 # For files and terminals.
@@ -321,12 +339,6 @@ _KEPT: Final = (
     "reasonCode",
     "basis",
 )
-_WORDS: Final = {
-    "entered-in-error": "Withdrawn: the response behind this result was entered in error. "
-    "Earlier versions of this result must not be used.",
-    "cancelled": "Withdrawn: the questionnaire was stopped before it was completed. "
-    "Earlier versions of this result must not be used.",
-}
 
 
 def withdrawn(risk: bytes, status: str) -> bytes:
@@ -340,7 +352,12 @@ def withdrawn(risk: bytes, status: str) -> bytes:
         R4 RiskAssessment.status; observation-status.
     """
     before: MutableJson = orjson.loads(risk)
-    words = _WORDS[status]
+    phrases = phrases_in(language_in(risk))
+    words = phrases[f"results.{status}"]
     document: MutableJson = {name: before[name] for name in _KEPT if name in before}
-    document |= {"text": wording.narrative(words), "status": status, "note": [{"text": words}]}
+    document |= {
+        "text": wording.narrative(phrases.language, words),
+        "status": status,
+        "note": [{"text": words}],
+    }
     return orjson.dumps(document)

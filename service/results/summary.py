@@ -5,7 +5,7 @@ The narrative of a RiskAssessment and the printable text are both made from thes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
@@ -20,96 +20,110 @@ from service.guidance.model import Level, Outcome
 from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
 from service.results.extensions import by_level
-from service.results.values import AnswerTexts, in_words, lowered, score_words
-from service.results.wording import Assessment, by_when
+from service.results.phrases import Phrases
+from service.results.values import AnswerTexts
+from service.results.wording import Assessment
 
 LONGEST_NARRATIVE: Final = 1536
 """Bytes of the XHTML of a narrative."""
 
-_CUT: Final = frozenset({"Findings", "Contradictions", "Reported", "Chart", "Answered no", "Not known"})
+_CUT: Final = frozenset({"findings", "contradictions", "reported", "chart", "answered-no", "not-known"})
 """The lines of a narrative that are cut where there is too little room."""
 
 
 class Line(NamedTuple):
-    """One line: what it is about, and the parts that it lists."""
+    """One line: what it is about, the parts that it lists, and whether it is cut where there is no room."""
 
     label: str
     parts: Sequence[str]
+    is_cut: bool = False
 
 
 class Summary:
     """Writes the summaries of one guidance's results."""
 
-    def __init__(self, guidance: Guidance, texts: AnswerTexts) -> None:
+    def __init__(self, guidance: Guidance, texts: AnswerTexts, phrases: Phrases) -> None:
         self._written = guidance.written
         self._texts = texts
+        self._phrases = phrases
         self._signs = _signs(guidance, texts.labels)
         self._masks: list[tuple[int, _Sign]] = []
-        self._levels = by_level(guidance.written, _pattern)
-        self._heading = f'<div xmlns="http://www.w3.org/1999/xhtml"><p><b>{_xhtml(guidance.written.identity.title)}</b></p>'
+        self._levels = by_level(guidance.written, self._pattern)
         identity = guidance.written.identity
-        self._review = f"{identity.review}. Decision support, not a diagnosis. {identity.canonical}"
+        self._heading = f"{wording.opening(phrases.language)}<p><b>{_xhtml(identity.title)}</b></p>"
+        self._review = f"{identity.review}. {phrases['clinician.not-a-diagnosis']} {identity.canonical}"
 
     def lines(self, assessment: Assessment) -> list[Line]:
         """Returns every line that has something to say, in the order in which they are read."""
         result, answers, levels = assessment.result, assessment.all_answers, self._levels
         found = (
-            Line("Step", [self.step(assessment)]),
-            Line("Reported", self._texts.labelled(self._written.summary, answers)),
-            Line("Findings", [self.reason(fired, assessment) for fired in wording.main_reasons(result)]),
-            Line("Scores", [score_words(total) for total in result.totals]),
-            Line(
-                "Contradictions", [contradiction.says.to_clinician for contradiction in result.contradictions]
+            self._line("step", [self.step(assessment)]),
+            self._line("reported", self._texts.labelled(self._written.summary, answers)),
+            self._line(
+                "findings", [self.reason(fired, assessment) for fired in wording.main_reasons(result)]
             ),
-            Line("Chart", [self._chart_value(value) for value in assessment.chart.printed]),
-            Line("Answered no", self._negatives(assessment)),
-            Line("Not known", list(self._unknown(result))),
-            Line(
-                "Patterns",
+            self._line("scores", [self._phrases.score(total) for total in result.totals]),
+            self._line(
+                "contradictions", [contradiction.says.to_clinician for contradiction in result.contradictions]
+            ),
+            self._line("chart", [self._chart_value(value) for value in assessment.chart.printed]),
+            self._line("answered-no", self._negatives(assessment)),
+            self._line("not-known", list(self._unknown(result))),
+            self._line(
+                "patterns",
                 [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
             ),
-            Line("Review", [self._review]),
+            self._line("review", [self._review]),
         )
         return [line for line in found if line.parts]
 
     def text(self, assessment: Assessment) -> str:
         """Returns the lines as plain text."""
-        return "".join(f"{label}: {'; '.join(parts)}.\n" for label, parts in self.lines(assessment))
+        return "".join(f"{line.label}: {'; '.join(line.parts)}.\n" for line in self.lines(assessment))
+
+    def _line(self, about: str, parts: Sequence[str]) -> Line:
+        return Line(self._phrases[f"clinician.{about}"], parts, about in _CUT)
 
     def step(self, assessment: Assessment) -> str:
         """Returns the step, its dates and whom they are for."""
         result = assessment.result
-        heading = wording.tier_heading(result.tiers, result.tier)
+        heading = self._phrases.step(result.tiers, result.tier)
         known, authored = result.tiers[result.tier.at_least], assessment.context.authored
         dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
         if dates:
-            return f"{heading}: {'; the step itself '.join(dates)}"
+            own = [self._phrases.say("clinician.own-date", when=when) for when in dates[1:]]
+            return f"{heading}: {'; '.join((dates[0], *own))}"
         if result.recheck is not None:
-            return f"{heading}: {wording.look_again(result.recheck, authored)}"
+            return f"{heading}: {self._phrases.look_again(result.recheck, authored)}"
         return f"{heading}. {known.target}"
 
     def _date(self, due: Due, authored: str | None, *, is_now: bool) -> str:
         """Returns until when and whom a reason is for; a step that is for now says so itself."""
         addressee = self._written.addressees.get(due.to)
         whom = "" if addressee is None else addressee.to_clinician
-        when = "" if is_now and whom else by_when(due.days, authored)
+        when = "" if is_now and whom else self._phrases.by_when(due.days, authored)
         return ", ".join(part for part in (when, whom) if part)
 
     def reason(self, fired: Fired, assessment: Assessment) -> str:
         """Returns what a rule says, with the answers that stand behind it."""
         said = fired.rule.says.to_clinician.rstrip(".")
         shown = self._texts.said(fired.rule.shows, assessment.all_answers, assessment.result.totals)
-        unsure = ["not sure"] if fired.unsure and fired.rule.says.patient_unsure else []
+        is_unsure = fired.unsure and fired.rule.says.patient_unsure
+        unsure = [self._phrases["clinician.not-sure"]] if is_unsure else []
         behind = "; ".join((*unsure, *shown))
         return f"{said} ({behind})" if behind else said
 
     def _chart_value(self, value: ChartValue) -> str:
         """Returns a value of the chart with its unit and its date, and why it was not used, if it was not."""
+        phrases = self._phrases
         known = " ".join(
             part for part in (self._texts.labels[value.link_id], value.value, value.unit) if part
         )
-        dated = f"{known}, {in_words(value.date) if value.date else 'no date'}"
-        return f"{dated} (left out: {value.left_out})" if value.left_out else dated
+        dated = f"{known}, {phrases.date(value.date) if value.date else phrases['clinician.no-date']}"
+        if not value.left_out:
+            return dated
+        reason = phrases.in_english(value.left_out)
+        return phrases.say("clinician.left-out", value=dated, reason=reason)
 
     def _negatives(self, assessment: Assessment) -> list[str]:
         """Returns the questions whose warning signs were all denied, there or by a no that closed them."""
@@ -129,47 +143,57 @@ class Summary:
     def _unknown(self, result: Result) -> Iterator[str]:
         for question in result.open:
             label = self._texts.labels[question.link_id]
-            yield f"{label} (not sure)" if question.unsure else label
+            yield self._phrases.say("clinician.not-sure-of", label=label) if question.unsure else label
+
+    def _pattern(self, outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> str:
+        return f"{outcome.display}: {self._phrases.lowered(self._phrases.level(ladder, level))}"
 
     def narrative(self, assessment: Assessment) -> bytes:
-        """Returns the XHTML div as a JSON string, not longer than LONGEST_NARRATIVE."""
+        """Returns the XHTML div as a JSON string, not longer than LONGEST_NARRATIVE.
+
+        What marks texts that the language lacks comes on top.
+        """
         lines = self.lines(assessment)
         room = LONGEST_NARRATIVE - len(self._heading.encode()) - len("</div>")
-        div = "".join([self._heading, *_fitted(lines, room), "</div>"])
-        return orjson.dumps(div)
+        div = "".join([self._heading, *_fitted(lines, room, self._more), "</div>"])
+        return orjson.dumps(self._phrases.with_languages(div))
 
-
-def _pattern(outcome: Outcome, ladder: tuple[Level, ...], level: Interval) -> str:
-    return f"{outcome.display}: {lowered(wording.level_words(ladder, level))}"
+    def _more(self, number: int) -> str:
+        return self._phrases.say("clinician.and-more", number=number)
 
 
 def _xhtml(text: str) -> str:
     return escape(text, quote=False)
 
 
-def _fitted(lines: Sequence[Line], room: int) -> list[str]:
+def _fitted(lines: Sequence[Line], room: int, more: Callable[[int], str]) -> list[str]:
     """Returns the lines as paragraphs in at most so many bytes; each that has to be cut says what is missing.
 
     The lines that may be cut share the room that the others leave; what a short one does not need is
     there for the longer ones.
+
+    Args:
+        lines: in the order in which they are read.
+        room: in bytes.
+        more: says how many parts are left out.
     """
     paragraphs = {line.label: _paragraph(line, line.parts) for line in lines}
     length = {label: len(text.encode()) for label, text in paragraphs.items()}
-    room -= sum(length[label] for label in length if label not in _CUT)
-    flexible = sorted((line for line in lines if line.label in _CUT), key=lambda line: length[line.label])
+    room -= sum(length[line.label] for line in lines if not line.is_cut)
+    flexible = sorted((line for line in lines if line.is_cut), key=lambda line: length[line.label])
     for place, line in enumerate(flexible):
         share = room // (len(flexible) - place)
         if length[line.label] > share:
-            paragraphs[line.label] = _within(line, share)
+            paragraphs[line.label] = _within(line, share, more)
         room -= len(paragraphs[line.label].encode())
     return list(paragraphs.values())
 
 
-def _within(line: Line, room: int) -> str:
+def _within(line: Line, room: int, more: Callable[[int], str]) -> str:
     """Returns a line with as many of its parts as there is room for; nothing where there is none."""
     for count in range(len(line.parts), -1, -1):
-        more = len(line.parts) - count
-        parts = [*line.parts[:count], *([f"and {more} more"] if more else [])]
+        rest = len(line.parts) - count
+        parts = [*line.parts[:count], *([more(rest)] if rest else [])]
         text = _paragraph(line, parts)
         if len(text.encode()) <= room:
             return text

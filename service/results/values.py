@@ -1,9 +1,9 @@
-"""Answers, scores and dates in words, as a sentence of a result has them: "for 4 months, right arm"."""
+"""Answers in words, as a sentence of a result has them: "for 4 months, right arm"."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -13,22 +13,11 @@ from service.fhir.dates import is_date
 from service.guidance import Guidance
 from service.guidance.model import AnswerWords
 from service.guidance.result import Total
+from service.results.phrases import Phrases
 
-_COMPARED: Final = {"<": "less than ", "<=": "at most ", ">=": "at least ", ">": "more than "}
-_UNITS: Final = {
-    "min": "minute",
-    "h": "hour",
-    "d": "day",
-    "wk": "week",
-    "mo": "month",
-    "a": "year",
-}
-"""Units of UCUM that people say in words of their own."""
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 _LONGEST_TEXT: Final = 80
+_SENTENCE_END: Final = re.compile(r"(?<![0-9])\. ")
+"""Behind a number the full stop may belong to a date."""
 _PLAIN: Final = ("yes", "no", "not-sure", "none")
 """Words of a guidance, or else codes, whose options say nothing without their question."""
 _NO_WORDS: Final = AnswerWords()
@@ -43,91 +32,24 @@ def cut(text: str, most: int) -> str:
 
 def first_sentences(text: str, most: int) -> str:
     """Returns the whole sentences at the beginning that fit; a first one that does not fit is cut."""
-    kept = text[: most + 1].rpartition(". ")[0]
-    return text if len(text) <= most else f"{kept}." if kept else cut(text, most)
-
-
-def lowered(text: str) -> str:
-    """Returns a text with a small first letter, unless it begins with a name or an abbreviation."""
-    second = text[1:2]
-    return text[:1].lower() + text[1:] if second.islower() else text
-
-
-def number(value: Decimal | int) -> str:
-    """Returns a number with the digits that it came with."""
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def measured(quantity: Quantity) -> str:
-    """Returns a quantity with its unit in words: `more than 3 days`, `3.1 mmol/L`."""
-    unit = quantity.unit
-    if unit in _UNITS:
-        unit = _UNITS[unit] if quantity.value == 1 else f"{_UNITS[unit]}s"
-    unit = unit.strip("{}") if unit != "1" else ""
-    compared = _COMPARED.get(quantity.comparator, "")
-    return f"{compared}{number(quantity.value)} {unit}".rstrip()
-
-
-def in_words(text: str) -> str:
-    """Returns a date in words, as precise as it is: `12 October 2026`, `October 2026`."""
-    year, month, day = (*text[:10].split("-"), "", "")[:3]
-    named = f"{_MONTHS[int(month) - 1]} {year}" if month else year
-    return f"{int(day)} {named}" if day else named
-
-
-def day_of(authored: str | None) -> date | None:
-    """Returns the day on which a response was written; None where that is not known to the day."""
-    return date.fromisoformat(authored[:10]) if authored is not None and len(authored) >= 10 else None
-
-
-def day_after(authored: str | None, days: int) -> str:
-    """Returns the date so many days after a response was written, in words; empty where that is not known."""
-    began = day_of(authored)
-    return "" if began is None else in_words((began + timedelta(days)).isoformat())
-
-
-def span(days: int) -> str:
-    """Returns a length of time in words, in weeks where these are whole: `2 weeks`, `10 days`."""
-    count, unit = (days // 7, "week") if days >= 14 and days % 7 == 0 else (days, "day")
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-
-
-def points(total: Total) -> str:
-    """Returns a score as a number, or as the range that it lies in; empty where it is not to be reported."""
-    if total.value is not None:
-        return f"about {number(total.value)}" if total.estimated else number(total.value)
-    return "" if total.refused else f"{number(total.at_least)} to {number(total.at_most)}"
-
-
-def bands(total: Total) -> str:
-    """Returns the displays of the bands that a score lies in."""
-    displays = {band.name: band.display for band in total.score.bands}
-    return " to ".join(dict.fromkeys(displays.get(band, band) for band in total.bands))
-
-
-def _with_points(total: Total) -> str:
-    known = points(total)
-    return f"{total.score.display}: {known}" if known else ""
-
-
-def score_words(total: Total) -> str:
-    """Returns a score in words: its value or range, its bands, and how much of it is known."""
-    known = f"{total.answered} of {total.answered + total.missing} parts known"
-    value = f"{points(total)} ({bands(total)})" if points(total) else "not reported, too much is missing"
-    return f"{total.score.display}: {value}; {known}"
+    if len(text) <= most:
+        return text
+    ends = [found.start() + 1 for found in _SENTENCE_END.finditer(text, 0, most + 1)]
+    return text[: ends[-1]] if ends else cut(text, most)
 
 
 class AnswerTexts:
     """Says the answers to the questions of one guidance's questionnaire in words."""
 
-    def __init__(self, guidance: Guidance) -> None:
+    def __init__(self, guidance: Guidance, phrases: Phrases) -> None:
         questions, written = guidance.form.questions, guidance.written
         plain = {written.words.get(word, word) for word in _PLAIN}
+        self._phrases = phrases
         self._words = written.answer_words
         self._dates = {link: entry.date for link, entry in written.chart.items() if entry.date}
         self._questions = questions
         self._options = {
-            (link, option.coding): lowered(option.display.rstrip("."))
+            (link, option.coding): phrases.lowered(option.display.rstrip("."))
             for link, question in questions.items()
             for option in question.options
             if option.coding.code not in plain
@@ -148,9 +70,13 @@ class AnswerTexts:
         found = []
         for name in names:
             total = next((total for total in totals if total.score.name == name), None)
-            words = self._value(name, answers) if total is None else _with_points(total)
+            words = self._value(name, answers) if total is None else self._with_points(total)
             found += [words] if words else []
         return found
+
+    def _with_points(self, total: Total) -> str:
+        known = self._phrases.points(total)
+        return f"{total.score.display}: {known}" if known else ""
 
     def labelled(self, links: Iterable[str], answers: AnswersByLink) -> list[str]:
         """Returns the same behind the short names of the questions."""
@@ -176,22 +102,24 @@ class AnswerTexts:
         if isinstance(value, Coding):
             return self._options.get((link, value), "")
         if isinstance(value, Quantity):
-            return measured(value)
+            return self._phrases.measured(value)
         if isinstance(value, bool | Unread | Days):
             return ""
         if isinstance(value, int | Decimal):
-            return number(value)
+            return self._phrases.number(value)
         if isinstance(value, Uncoded):
-            return lowered(value.display)
+            return self._phrases.lowered(value.display)
         return self._free(link, value)
 
     def _free(self, link: str, value: str) -> str:
         question = self._questions.get(link)
         if question is not None and question.type in ("date", "dateTime") and is_date(value[:10]):
-            return in_words(value)
+            return self._phrases.date(value)
         shown = "".join(sign if sign.isprintable() else " " for sign in value)
-        return f"\u201c{cut(shown, _LONGEST_TEXT)}\u201d"
+        return self._phrases.quoted([cut(shown, _LONGEST_TEXT)])
 
     def _label(self, question: Question) -> str:
         own = self._words.get(question.link_id, _NO_WORDS).label
-        return own or lowered((question.short or question.text or question.link_id).rstrip("?.:"))
+        return own or self._phrases.lowered(
+            (question.short or question.text or question.link_id).rstrip("?.:")
+        )

@@ -1,8 +1,8 @@
-"""The words of a result that are the service's own, and what its two readers are told by them."""
+"""What every output of a result is made from, and what its two readers are told in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Final, NamedTuple
 
@@ -11,39 +11,20 @@ from service.errors import Problem
 from service.fhir.chart import ChartValues
 from service.fhir.json import Json
 from service.fhir.response_context import ResponseContext
-from service.guidance.model import Level, Tier
-from service.guidance.result import Due, Fired, Interval, Result
-from service.results.values import day_after, lowered, span
-
-LANGUAGE: Final = "en"
-"""The language of all words below."""
-
-NOT_ASSESSABLE: Final = "Not assessable yet"
-ASK_FIRST: Final = "Questions that are still open, in the order in which they should be asked"
-IGNORED: Final = "Answers that did not count, because other answers close these questions"
-INTENDED_USE: Final = "Intended use"
-IF_UNCHANGED: Final = "If the open questions change nothing: "
-"""Stands before the reason for a level that is not settled: nothing open is read as a no."""
-TRIAGE: Final = "Questionnaire triage by software, not an examination"
-NEEDS_EVALUATION: Final = "Needs evaluation"
-NO_RULE: Final = "No rule for this outcome holds."
-STEP_OF_CARE: Final = "Step of care"
-REFERRAL: Final = "Referral proposed"
-NO_REFERRAL: Final = "The amended answers ask for no referral; an earlier proposal is revoked."
-RESULT_TEXT: Final = "Result of a questionnaire, for patient and clinician"
-FOR_THE_PATIENT: Final = "FOR THE PATIENT"
-FOR_THE_CLINICIAN: Final = "FOR THE CLINICIAN"
+from service.guidance.result import Due, Fired, Result
+from service.languages import ENGLISH
+from service.results.phrases import Phrases
 
 SIDES: Final[Mapping[str, tuple[str, str]]] = {
     "left": ("matches", ""),
     "right": ("", "matches"),
     "both": ("matches", "matches"),
     "neither": ("", ""),
-    "not-done": ("not done", "not done"),
+    "not-done": ("not-done", "not-done"),
     "open": ("open", "open"),
-    "informs-only": ("for information", "for information"),
+    "informs-only": ("informs-only", "informs-only"),
 }
-"""What the two cells of a table's row say, by the state of the row."""
+"""What the two cells of a table's row say, by the state of the row: keys of `states`."""
 
 _NO_CHART: Final = ChartValues()
 
@@ -78,57 +59,26 @@ class Numbers(NamedTuple):
     emergency: str = ""
     crisis: str = ""
 
-    def behind(self, kind: str) -> str:
+    def behind(self, kind: str, phrases: Phrases) -> str:
         """Returns the sentence with a number, `emergency` or `crisis`; empty where there is none."""
-        named = {"emergency": ("Emergency number", self.emergency), "crisis": ("Crisis line", self.crisis)}
-        title, number = named.get(kind, ("", ""))
-        return f"{title}: {number}." if number else ""
+        number = self._asdict().get(kind, "")
+        return phrases.say(f"numbers.{kind}", number=number) if number else ""
 
 
-def narrative(*paragraphs: str) -> Json:
+def opening(language: str) -> str:
+    """Returns the tag with which a narrative begins; it names its language, unless that is English.
+
+    Source:
+        R4 narrative.html#lang: `lang` and `xml:lang` say it to those who read the XHTML alone.
+    """
+    stated = "" if language == ENGLISH else f' lang="{language}" xml:lang="{language}"'
+    return f'<div xmlns="http://www.w3.org/1999/xhtml"{stated}>'
+
+
+def narrative(language: str, *paragraphs: str) -> Json:
     """Returns a narrative of these paragraphs."""
     written = "".join(f"<p>{escape(text, quote=False)}</p>" for text in paragraphs)
-    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{written}</div>'}
-
-
-def is_assessable(tier: Interval) -> bool:
-    """Returns whether more is known than the lowest step, or no open question could raise it."""
-    return tier.settled or tier.at_least > 0
-
-
-def tier_heading(tiers: tuple[Tier, ...], tier: Interval) -> str:
-    """Returns the step of care in one line: settled, at least, or not assessable yet."""
-    least, most = tiers[tier.at_least].display, tiers[tier.at_most].display
-    if tier.settled:
-        return least
-    if not is_assessable(tier):
-        return f"{NOT_ASSESSABLE}; open questions could raise it to: {most}"
-    return f"At least: {least}; open questions could raise it to: {most}"
-
-
-def level_words(ladder: tuple[Level, ...], level: Interval) -> str:
-    """Returns a level, or the two ends that it can still lie between."""
-    least, most = ladder[level.at_least].display, ladder[level.at_most].display
-    return least if level.settled else f"between {lowered(least)} and {lowered(most)}, not settled"
-
-
-def quoted(texts: Iterable[str]) -> str:
-    """Returns texts in quotation marks, with commas between them."""
-    return ", ".join(f"\u201c{text}\u201d" for text in texts)
-
-
-def by_when(days: int, authored: str | None) -> str:
-    """Returns a latest date: `today`, `by 12 December 2026`, or `within 2 weeks` of an unknown day."""
-    if days == 0:
-        return "today"
-    day = day_after(authored, days)
-    return f"by {day}" if day else f"within {span(days)}"
-
-
-def look_again(days: int, authored: str | None) -> str:
-    """Returns when to look again: on a day, or after a time where the day of the response is not known."""
-    day = day_after(authored, days)
-    return f"look again on {day}" if day else f"look again in {span(days)}"
+    return {"status": "generated", "div": f"{opening(language)}{written}</div>"}
 
 
 def is_step_later(result: Result) -> bool:

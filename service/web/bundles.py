@@ -53,6 +53,7 @@ REQUESTS: Final = logging.getLogger("service.request")
 
 _INSTANCE: Final = re.compile(rf"([A-Z][A-Za-z]+/{ID})(?:/_history/{ID})?")
 _NOWHERE: Final = Target("", 0)
+_OF_ALL: Final = ("HTTP_PREFER", "HTTP_ACCEPT_LANGUAGE")
 _OUTCOME: Final = b'{"resourceType":"OperationOutcome"'
 
 
@@ -180,7 +181,7 @@ class Transaction:
             raise Malformed(*problems)
         for entry in entries:
             with located(entry):
-                self.router.match(_environ(entry, b"", None))
+                self.router.match(_environ(entry, b"", {}))
         ordered = in_processing_order(entries)
         new_ids = {entry.place: self.repository.new_id() for entry in ordered if entry.creates}
         foreseen = self._foreseen(ordered, new_ids, response_entries)
@@ -216,7 +217,7 @@ class Transaction:
                 with located(entry):
                     response_entries.check_room()
                 of_id = new_ids[entry.place] if entry.creates else entry.segments[1]
-                found[entry.place] = self.repository.foresee(entry.body, of_id)
+                found[entry.place] = self.repository.foresee(entry.body, of_id, self.request.languages())
                 if isinstance(found[entry.place].found, ServiceError):
                     break
             time.sleep(0)  # others have their turn
@@ -371,18 +372,19 @@ def _answered(router: Router, entry: Entry, body: bytes, request: Request, unit:
         request: the request that brought the Bundle; who sends it and what it prefers hold for every entry.
         unit: the transaction that the entry is part of.
     """
-    environ = _environ(entry, body, request.header("PREFER"))
+    kept = {name: request.environ[name] for name in _OF_ALL if name in request.environ}
+    environ = _environ(entry, body, kept)
     route, inner = router.match(environ, unit, request.principal)
     return route.view(inner)
 
 
-def _environ(entry: Entry, body: bytes, prefer: str | None) -> dict[str, Any]:
+def _environ(entry: Entry, body: bytes, of_all: dict[str, Any]) -> dict[str, Any]:
     """Returns the request of an entry as a WSGI environment, as far as views read one.
 
     Args:
         entry: without problems.
         body: its resource, with links replaced.
-        prefer: the header of the request that brought the Bundle; it holds for every entry.
+        of_all: headers of the request that brought the Bundle; they hold for every entry.
     """
     environ = {
         "REQUEST_METHOD": entry.method,
@@ -393,7 +395,7 @@ def _environ(entry: Entry, body: bytes, prefer: str | None) -> dict[str, Any]:
         "wsgi.input": BytesIO(body),
     }
     environ |= {f"HTTP_{name}": text for name, text in entry.headers.items()}
-    return environ if prefer is None else environ | {"HTTP_PREFER": prefer}
+    return {**environ, **of_all}
 
 
 class ResponseEntries:

@@ -61,6 +61,7 @@ class Description:
 
 
 _PART: Final = ("_summary", "_elements")
+_LANGUAGE: Final = "Accept-Language"
 _CONDITIONS: Final = ("If-None-Match", "If-Modified-Since")
 _VALIDATORS: Final = ("ETag", "Last-Modified")
 _CREATED: Final = (*_VALIDATORS, "Location", "Link", "X-Guidance")
@@ -111,7 +112,7 @@ BUNDLE: Final = Description(
     "Bundle",
     _OK,
     (*_BODY, 404, 405, 412, 422, 503),
-    ("Prefer", *LAYOUT),
+    ("Prefer", _LANGUAGE, *LAYOUT),
     "Requests",
 )
 METADATA: Final = Description(
@@ -142,7 +143,7 @@ CREATE: Final = Description(
     "{type}",
     {201: _CREATED, 200: _FOUND},
     (*_BODY, 412, 422),
-    ("Prefer", "If-None-Exist", *LAYOUT),
+    ("Prefer", "If-None-Exist", _LANGUAGE, *LAYOUT),
     "{type}",
     _TO_SAME,
 )
@@ -161,7 +162,7 @@ UPDATE: Final = Description(
     "{type}",
     {200: _FOUND},
     (*_BODY, 404, 412, 422),
-    ("Prefer", "If-Match", *LAYOUT),
+    ("Prefer", "If-Match", _LANGUAGE, *LAYOUT),
     "{type}",
 )
 HISTORY: Final = Description(
@@ -180,9 +181,9 @@ READ_VERSION: Final = Description(
 ASSESS: Final = Description(
     "Assesses a response; nothing is kept.",
     "Result",
-    {200: ("X-Guidance",)},
+    {200: ("X-Guidance", "Content-Language")},
     (*_BODY, 422, 503),
-    (*LAYOUT, DETAIL),
+    (_LANGUAGE, *LAYOUT, DETAIL),
     "Input",
 )
 VALIDATE: Final = Description(

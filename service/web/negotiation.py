@@ -1,4 +1,4 @@
-"""Which media type an answer is written in, and whether a body's media type is read.
+"""Which media type and language an answer is written in, and whether a body's media type is read.
 
 JSON is the only format. Werkzeug's own matching finds nothing for the parameters that FHIR puts
 on its media types, so the headers are read here. Every distinct header is worked out once.
@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
+
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from service.errors import NotAcceptable, Problem, Unsupported
 
@@ -82,6 +85,17 @@ def prefers_html(accept: str | None) -> bool:
     return quality.get(HTML, 0.0) > 0 and quality[HTML] >= max(
         quality.get(JSON, 0.0), quality.get(FHIR_JSON, 0.0)
     )
+
+
+@lru_cache(maxsize=_CACHED)
+def preferred_languages(accept_language: str) -> tuple[str, ...]:
+    """Returns the ranges of an Accept-Language header, the dearest first; those refused are left out.
+
+    Source:
+        RFC 9110, section 12.5.4.
+    """
+    found = parse_accept_header(accept_language, LanguageAccept)
+    return tuple(language for language, quality in found if quality > 0)
 
 
 def _of_format(wanted: str) -> str | None:

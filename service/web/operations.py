@@ -25,7 +25,7 @@ from service.fhir.parameters import (
 )
 from service.terminology import ExpansionParameters, expand
 from service.web.conditional import conditional
-from service.web.reply import NO_STORE, REVALIDATE, VARY, Reply, Version, json_reply
+from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Reply, Version, json_reply
 
 if TYPE_CHECKING:
     from service.assess import Assessor
@@ -57,8 +57,15 @@ class Assessments:
         """Returns the RiskAssessment, or what `_detail` asks for; raises Malformed, TooLarge, NotScorable."""
         request.check_body_type()
         content_type = request.answer_type()
-        assessed = self._assess(request.body(self._most_bytes), request.option(DETAIL) or "")
-        headers = (("Content-Type", content_type), NO_STORE, ("X-Guidance", assessed.guidance))
+        body, detail = request.body(self._most_bytes), request.option(DETAIL) or ""
+        assessed = self._assess(body, detail, request.languages())
+        headers = (
+            ("Content-Type", content_type),
+            ("Content-Language", assessed.language),
+            NO_STORE,
+            VARY_BY_LANGUAGE,
+            ("X-Guidance", assessed.guidance),
+        )
         return Reply(200, assessed.body, headers)
 
 

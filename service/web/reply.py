@@ -15,6 +15,7 @@ STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HT
 NO_STORE: Header = ("Cache-Control", "no-store")
 REVALIDATE: Header = ("Cache-Control", "no-cache")
 VARY: Header = ("Vary", "Accept")
+VARY_BY_LANGUAGE: Header = ("Vary", "Accept, Accept-Language")
 
 
 @dataclass(frozen=True, slots=True)

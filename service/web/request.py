@@ -17,10 +17,11 @@ from urllib.parse import parse_qsl
 
 from gunicorn.http.errors import ParseException
 
+from service.assess import OF_RESPONSE
 from service.errors import Malformed, Problem, TooLarge, Unsupported
 from service.search import LAYOUT
 from service.web.access import ANONYMOUS, Principal
-from service.web.negotiation import answer_type, check_body_type
+from service.web.negotiation import answer_type, check_body_type, preferred_languages
 
 if TYPE_CHECKING:
     from service.records import Unit
@@ -34,6 +35,7 @@ MOST_PARAMETERS: Final = 100
 FORM: Final = "application/x-www-form-urlencoded"
 _GZIP: Final = ("gzip", "x-gzip")
 _GZIP_WINDOW: Final = 31
+_AS_STATED: Final = (OF_RESPONSE,)
 _SEPARATOR: Final = re.compile(r"[;,]")
 _RETURNS: Final = {
     "minimal": "minimal",
@@ -95,6 +97,11 @@ class Request:
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""
         return answer_type(self.environ.get("HTTP_ACCEPT"), self.option("_format"))
+
+    def languages(self) -> tuple[str, ...]:
+        """Returns in which languages a result is wanted, that of the response itself before all others."""
+        header = self.environ.get("HTTP_ACCEPT_LANGUAGE")
+        return (OF_RESPONSE, *preferred_languages(header)) if header else _AS_STATED
 
     def is_pretty(self) -> bool:
         """Says whether the answer is wanted with line breaks."""

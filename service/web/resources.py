@@ -122,7 +122,8 @@ class StoredType:
         content_type = request.answer_type()
         text = _condition(request)
         condition = None if text is None else condition_from(self.kind, text, base=self._base)
-        stored = self._repository.create(request.body(self._most_bytes), condition, request.unit)
+        body = request.body(self._most_bytes)
+        stored = self._repository.create(body, condition, request.unit, languages=request.languages())
         return self._stored_reply(request, stored, content_type)
 
     def update(self, request: Request) -> Reply:
@@ -132,7 +133,9 @@ class StoredType:
         _check_update(request)
         expected = expected_versions(request.header("IF_MATCH"))
         body = request.body(self._most_bytes)
-        stored = self._repository.update(request.args["id"], body, expected=expected, unit=request.unit)
+        stored = self._repository.update(
+            request.args["id"], body, expected=expected, unit=request.unit, languages=request.languages()
+        )
         return self._stored_reply(request, stored, content_type)
 
     def _read(self, request: Request, record: Record, body: bytes) -> Reply:

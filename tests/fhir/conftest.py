@@ -177,7 +177,7 @@ def form() -> Form:
 
 @pytest.fixture(scope="session")
 def guidance(form: Form) -> Any:
-    return SimpleNamespace(written=WRITTEN, form=form, contradictions=WRITTEN.contradictions)
+    return SimpleNamespace(written=WRITTEN, form=form, contradictions=WRITTEN.contradictions, language="en")
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,12 @@ import pytest
 from service.errors import Problem
 from service.fhir.xhtml import is_narrative
 from service.results.full_narrative import FullNarrative
+from service.results.phrases import phrases_in
 
 
 @pytest.fixture
 def narrative(guidance):
-    written = FullNarrative(guidance)
+    written = FullNarrative(guidance, phrases_in("en"))
 
     def div(result: Any, problems: Any = ()) -> str:
         return json.loads(written.div(result, [risk for risk in result.risks if risk.listed], problems))

@@ -27,7 +27,9 @@ def text(guidance, make_assessment):
     def written(result: Any, answers: Any = None, *, numbers: Numbers = NO_NUMBERS, **more: Any) -> str:
         members = {"addressees": OWN, **more.pop("written", {})}
         changed = replace(guidance.written, **members)
-        parts = SimpleNamespace(written=changed, form=guidance.form, contradictions=guidance.contradictions)
+        parts = SimpleNamespace(
+            written=changed, form=guidance.form, contradictions=guidance.contradictions, language="en"
+        )
         renderer = Renderer(parts, numbers=numbers)
         return renderer.patient.text(make_assessment(result, answers or Answers({}), **more))
 

@@ -28,7 +28,9 @@ def refers(guidance) -> Renderer:
     own = {"own": model.Says("your doctor", "Usual doctor")}
     written = replace(guidance.written, tiers=tiers, addressees=own)
     return Renderer(
-        SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
+        SimpleNamespace(
+            written=written, form=guidance.form, contradictions=guidance.contradictions, language="en"
+        )
     )
 
 

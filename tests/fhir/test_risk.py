@@ -341,7 +341,9 @@ def test_a_code_without_display_is_written_without_one(
 ):
     identity = replace(guidance.written.identity, code_display="")
     written = replace(guidance.written, identity=identity)
-    bare = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
+    bare = SimpleNamespace(
+        written=written, form=guidance.form, contradictions=guidance.contradictions, language="en"
+    )
     risk = json.loads(type(renderer)(bare).document(make_assessment(make_result())))
     assert risk["code"]["coding"] == [TRIAGE, {"system": "http://snomed.info/sct", "code": "1"}]
     assert union([risk]) == [[]]

@@ -42,7 +42,9 @@ def with_written(guidance):
     def made(**members: Any) -> Renderer:
         written = replace(guidance.written, **members)
         return Renderer(
-            SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
+            SimpleNamespace(
+                written=written, form=guidance.form, contradictions=guidance.contradictions, language="en"
+            )
         )
 
     return made
@@ -256,7 +258,7 @@ def with_signs(guidance):
         questions = {**guidance.form.questions}
         questions["pain"] = replace(questions["pain"], enabled_by=("cough",))
         form = replace(guidance.form, questions=questions)
-        return Renderer(SimpleNamespace(written=written, form=form, contradictions=()))
+        return Renderer(SimpleNamespace(written=written, form=form, contradictions=(), language="en"))
 
     return made
 

@@ -9,17 +9,10 @@ import pytest
 from service.datatypes.answers import UNREAD, Coding, Quantity, Uncoded
 from service.datatypes.form import Form, Option, Question
 from service.guidance.model import AnswerWords, ChartEntry
-from service.results.values import (
-    AnswerTexts,
-    cut,
-    day_after,
-    first_sentences,
-    in_words,
-    lowered,
-    measured,
-    score_words,
-    span,
-)
+from service.results.phrases import phrases_in
+from service.results.values import AnswerTexts, cut, first_sentences
+
+ENGLISH, GERMAN = phrases_in("en"), phrases_in("de")
 
 SITES = tuple(
     Option(Coding("urn:s", code), display)
@@ -44,7 +37,7 @@ def texts(guidance):
     words = {"since": AnswerWords(before="for"), "on": AnswerWords(label="Day", after="or so")}
     written = replace(guidance.written, words={"yes": "yes"}, answer_words=words)
     form = Form("urn:q|1", {question.link_id: question for question in QUESTIONS})
-    return AnswerTexts(SimpleNamespace(written=written, form=form))
+    return AnswerTexts(SimpleNamespace(written=written, form=form), ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +66,7 @@ def test_a_value_of_the_chart_has_its_date(guidance):
     written = replace(guidance.written, chart={"crp": ChartEntry("taken", ()), "days": ChartEntry("", ())})
     taken = Question("taken", "Taken on", "date", (), 9)
     form = Form("urn:q|1", {**guidance.form.questions, "taken": taken})
-    texts = AnswerTexts(SimpleNamespace(written=written, form=form))
+    texts = AnswerTexts(SimpleNamespace(written=written, form=form), ENGLISH)
     crp, days = (Quantity(Decimal(12), "mg/L"),), (Quantity(Decimal(2), "d"),)
     dated = {"crp": crp, "taken": ("2026-10-12",), "days": days}
     assert texts.said(["crp", "days"], dated) == ["12 mg/L, 12 October 2026", "2 days"]
@@ -92,35 +85,50 @@ def test_a_question_is_named_by_its_label_its_short_text_or_its_text(texts):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "said"),
+    ("quantity", "said", "german"),
     [
-        (Quantity(Decimal(1), "d"), "1 day"),
-        (Quantity(Decimal("1.0"), "d"), "1.0 day"),
-        (Quantity(Decimal(3), "wk", ">"), "more than 3 weeks"),
-        (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L"),
-        (Quantity(Decimal(5), "{drinks}", ">="), "at least 5 drinks"),
-        (Quantity(Decimal(5), "1", "<"), "less than 5"),
+        (Quantity(Decimal(1), "d"), "1 day", "1 Tag"),
+        (Quantity(Decimal("1.0"), "d"), "1.0 day", "1,0 Tag"),
+        (Quantity(Decimal(3), "wk", ">"), "more than 3 weeks", "mehr als 3 Wochen"),
+        (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L", "höchstens 3,10 mmol/L"),
+        (Quantity(Decimal(5), "{drinks}", ">="), "at least 5 drinks", "mindestens 5 drinks"),
+        (Quantity(Decimal(5), "1", "<"), "less than 5", "weniger als 5"),
     ],
 )
-def test_a_quantity_has_its_unit_and_its_comparator_in_words(quantity, said):
-    assert measured(quantity) == said
+def test_a_quantity_has_its_unit_and_its_comparator_in_words(quantity, said, german):
+    assert (ENGLISH.measured(quantity), GERMAN.measured(quantity)) == (said, german)
 
 
 @pytest.mark.parametrize(
-    ("date", "said"),
-    [("2026-10-12", "12 October 2026"), ("2026-02", "February 2026"), ("2026", "2026")],
+    ("date", "said", "german"),
+    [
+        ("2026-10-12", "12 October 2026", "12. Oktober 2026"),
+        ("2026-02", "February 2026", "Februar 2026"),
+        ("2026", "2026", "2026"),
+    ],
 )
-def test_a_date_is_as_precise_as_it_is(date, said):
-    assert in_words(date) == said
+def test_a_date_is_as_precise_as_it_is(date, said, german):
+    assert (ENGLISH.date(date), GERMAN.date(date)) == (said, german)
 
 
 def test_a_date_is_reckoned_only_from_a_day():
-    assert day_after("2026-12-20T23:30:00+01:00", 14) == "3 January 2027"
-    assert day_after("2026-12", 14) == day_after(None, 14) == ""
+    assert ENGLISH.day_after("2026-12-20T23:30:00+01:00", 14) == "3 January 2027"
+    assert ENGLISH.day_after("2026-12", 14) == ENGLISH.day_after(None, 14) == ""
+
+
+def test_a_latest_date_stands_in_a_sentence():
+    assert [
+        GERMAN.by_when(days, day) for days, day in ((0, None), (14, "2026-11-28"), (14, None), (1, ""))
+    ] == [
+        "heute",
+        "bis zum 12. Dezember 2026",
+        "innerhalb von 2 Wochen",
+        "innerhalb von 1 Tag",
+    ]
 
 
 def test_a_span_is_in_weeks_where_these_are_whole():
-    assert [span(days) for days in (1, 7, 10, 14, 15, 42)] == [
+    assert [ENGLISH.span(days) for days in (1, 7, 10, 14, 15, 42)] == [
         "1 day",
         "7 days",
         "10 days",
@@ -136,15 +144,17 @@ def test_a_text_is_cut_between_words_and_never_longer():
     assert first_sentences("One. Two. Three.", 9) == "One. Two."
     assert first_sentences("One two three. Four.", 9) == "One two\u2026"
     assert first_sentences("One. Two.", 9) == "One. Two."
+    assert first_sentences("Kommen Sie. Bis zum 12. Mai 2026.", 25) == "Kommen Sie."
 
 
 def test_an_abbreviation_keeps_its_capital():
-    assert [lowered(text) for text in ("Right arm", "EMG done", "I do", "")] == [
+    assert [ENGLISH.lowered(text) for text in ("Right arm", "EMG done", "I do", "")] == [
         "right arm",
         "EMG done",
         "I do",
         "",
     ]
+    assert GERMAN.lowered("Arm rechts") == "Arm rechts"
 
 
 def test_a_score_is_a_number_a_range_an_estimate_or_nothing(texts, troubled):
@@ -152,7 +162,7 @@ def test_a_score_is_a_number_a_range_an_estimate_or_nothing(texts, troubled):
     known = replace(total, value=Decimal(3), bands=("severe", "severe"), answered=2, missing=0)
     estimated = replace(known, estimated=True)
     refused = replace(total, score=replace(total.score, missing=replace(total.score.missing, rule="refuse")))
-    assert [score_words(each) for each in (total, known, estimated, refused)] == [
+    assert [ENGLISH.score(each) for each in (total, known, estimated, refused)] == [
         "Sum of two: 0 to 3.0 (Mild to Severe); 1 of 2 parts known",
         "Sum of two: 3 (Severe); 2 of 2 parts known",
         "Sum of two: about 3 (Severe); 2 of 2 parts known",

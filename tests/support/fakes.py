@@ -34,7 +34,9 @@ class FakeAssessor:
             raise self.raises
         if not data.startswith(b"{"):
             raise Malformed(Problem("json", "Expected: one JSON object."))
-        return SimpleNamespace(body=b'{"resourceType":"RiskAssessment","x":1.50}', guidance="urn:g|1")
+        return SimpleNamespace(
+            body=b'{"resourceType":"RiskAssessment","x":1.50}', guidance="urn:g|1", language="en"
+        )
 
 
 def published(kind: str, number: int, **more: Any) -> SimpleNamespace:

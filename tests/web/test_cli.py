@@ -127,7 +127,7 @@ COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve,
         ),
         (
             ["assess", "x", "--canary"],
-            "--output, one of risk, full, bundle, explain, text, clinician, or --help.",
+            "--output, one of risk, full, bundle, explain, text, clinician or --language TAG, or --help.",
         ),
         (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes, or --help."),
     ],

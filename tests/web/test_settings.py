@@ -21,6 +21,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_TERMINOLOGY_TIMEOUT_S": "9",
         "SERVICE_BASE_URL": "https://fhir.example.org/r4",
         "SERVICE_CANONICAL_BASE": "https://example.com/x",
+        "SERVICE_LANGUAGE": "de-CH",
         "SERVICE_STORE_URL": "none",
         "SERVICE_STORE_TIMEOUT_S": "4",
         "SERVICE_STORE_CONNECTIONS": "8",

@@ -1,0 +1,170 @@
+"""Numbers, dates, scores and levels in words, as one language writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from html import escape
+from typing import Final
+
+from service.datatypes.answers import Quantity
+from service.guidance.model import Level, Tier
+from service.guidance.result import Interval, Total
+from service.languages import ENGLISH, Words, words_in
+
+_COMPARED: Final = {"<": "values.less", "<=": "values.at-most", ">=": "values.at-least", ">": "values.more"}
+_ONE: Final = Decimal(1)
+
+
+def digits(value: Decimal | int) -> str:
+    """Returns a number with the digits that it came with, as JSON has it."""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def day_of(authored: str | None) -> date | None:
+    """Returns the day on which a response was written; None where that is not known to the day."""
+    return date.fromisoformat(authored[:10]) if authored is not None and len(authored) >= 10 else None
+
+
+def is_assessable(tier: Interval) -> bool:
+    """Returns whether more is known than the lowest step, or no open question could raise it."""
+    return tier.settled or tier.at_least > 0
+
+
+class Phrases:
+    """Says in one language what results have in common."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self.language = words.language
+        self.say = words.say
+        self._is_lowered = words["style.first-letter"] == "small"
+        self._mark = words["style.decimal-mark"]
+        self._quoted = words["style.quoted"]
+        self._months = words.months
+        before, _, after = escape(words["results.lacking"], quote=False).partition("{text}")
+        self._lacking = re.compile(f"({re.escape(before)})(.*?)({re.escape(after)})")
+
+    def __getitem__(self, key: str) -> str:
+        """Returns a text of the service's own."""
+        return self.words[key]
+
+    def lowered(self, text: str) -> str:
+        """Returns a text as it stands inside a sentence.
+
+        Its first letter becomes small where the language writes it so, unless the text begins with a name
+        or an abbreviation.
+        """
+        is_small = self._is_lowered and text[1:2].islower()
+        return text[:1].lower() + text[1:] if is_small else text
+
+    def quoted(self, texts: Iterable[str]) -> str:
+        """Returns texts in quotation marks, with commas between them."""
+        return ", ".join(self._quoted.format(text=text) for text in texts)
+
+    def in_english(self, text: str) -> str:
+        """Returns a text that there is only in English, marked in another language."""
+        return text if self.language == ENGLISH else self.say("results.lacking", text=text)
+
+    def with_languages(self, xhtml: str) -> str:
+        """Returns XHTML in which what stands there in English says so to those who have it read aloud.
+
+        Source:
+            R4 narrative.html#lang.
+        """
+        if self.language == ENGLISH:
+            return xhtml
+        return self._lacking.sub(r'\1<span lang="en" xml:lang="en">\2</span>\3', xhtml)
+
+    # Numbers and dates.
+
+    def number(self, value: Decimal | int) -> str:
+        """Returns a number with the digits that it came with."""
+        return digits(value).replace(".", self._mark)
+
+    def measured(self, quantity: Quantity) -> str:
+        """Returns a quantity with its unit in words: `more than 3 days`, `3.1 mmol/L`."""
+        unit, form = quantity.unit, "one" if quantity.value == _ONE else "other"
+        unit = self.words.texts.get(f"units.{unit}.{form}", unit.strip("{}") if unit != "1" else "")
+        value = f"{self.number(quantity.value)} {unit}".rstrip()
+        return self.say(_COMPARED[quantity.comparator], value=value) if quantity.comparator else value
+
+    def date(self, text: str) -> str:
+        """Returns a date in words, as precise as it is: `12 October 2026`, `October 2026`."""
+        year, month, day = (*text[:10].split("-"), "", "")[:3]
+        if not month:
+            return year
+        named = self._months[int(month) - 1]
+        if not day:
+            return self.say("dates.month", month=named, year=year)
+        return self.say("dates.day", day=int(day), month=named, year=year)
+
+    def day_after(self, authored: str | None, days: int) -> str:
+        """Returns the date so many days after a response was written; empty where that is not known."""
+        began = day_of(authored)
+        return "" if began is None else self.date((began + timedelta(days)).isoformat())
+
+    def span(self, days: int) -> str:
+        """Returns a length of time in words, in weeks where these are whole: `2 weeks`, `10 days`."""
+        if days >= 14 and days % 7 == 0:
+            return self.words.count("dates.weeks", days // 7)
+        return self.words.count("dates.days", days)
+
+    def by_when(self, days: int, authored: str | None) -> str:
+        """Returns a latest date: `today`, `by 12 December 2026`, or `within 2 weeks` of an unknown day."""
+        if days == 0:
+            return self["dates.today"]
+        day = self.day_after(authored, days)
+        return self.say("dates.by", day=day) if day else self.say("dates.within", span=self.span(days))
+
+    def look_again(self, days: int, authored: str | None) -> str:
+        """Returns when to look again: on a day, or after a time if the day of the response is not known."""
+        day = self.day_after(authored, days)
+        if day:
+            return self.say("dates.again-on", day=day)
+        return self.say("dates.again-in", span=self.span(days))
+
+    # Steps, levels and scores.
+
+    def step(self, tiers: tuple[Tier, ...], tier: Interval) -> str:
+        """Returns the step of care in one line: settled, at least, or not assessable yet."""
+        least, most = tiers[tier.at_least].display, tiers[tier.at_most].display
+        if tier.settled:
+            return least
+        key = "results.at-least-step" if is_assessable(tier) else "results.not-assessable-step"
+        return self.say(key, least=least, most=most)
+
+    def level(self, ladder: tuple[Level, ...], level: Interval) -> str:
+        """Returns a level, or the two ends that it can still lie between."""
+        least, most = ladder[level.at_least].display, ladder[level.at_most].display
+        if level.settled:
+            return least
+        return self.say("results.between-levels", least=self.lowered(least), most=self.lowered(most))
+
+    def points(self, total: Total) -> str:
+        """Returns a score as a number or a range; empty where it is not to be reported."""
+        if total.value is not None:
+            value = self.number(total.value)
+            return self.say("scores.about", value=value) if total.estimated else value
+        least, most = self.number(total.at_least), self.number(total.at_most)
+        return "" if total.refused else self.say("scores.range", least=least, most=most)
+
+    def bands(self, total: Total) -> str:
+        """Returns the displays of the bands that a score lies in."""
+        displays = {band.name: band.display for band in total.score.bands}
+        least, most = (displays.get(band, band) for band in total.bands)
+        return least if least == most else self.say("scores.range", least=least, most=most)
+
+    def score(self, total: Total) -> str:
+        """Returns a score in words: its value or range, its bands, and how much of it is known."""
+        known = self.say("scores.known", known=total.answered, all=total.answered + total.missing)
+        points = self.points(total)
+        value = f"{points} ({self.bands(total)})" if points else self["scores.missing"]
+        return f"{total.score.display}: {value}; {known}"
+
+
+def phrases_in(language: str) -> Phrases:
+    """Returns what results say in a language; in English where the service has no words of it."""
+    return Phrases(words_in(language))
