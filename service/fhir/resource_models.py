@@ -6,6 +6,8 @@ through what our own check refuses. They are a second opinion on published resou
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
@@ -24,12 +26,31 @@ def faults_in(resource: Json) -> tuple[str, ...]:
         model = get_fhir_model_class(named)
     except ValueError:
         return (f"resourceType: expected a resource of R4, not {named}",)
-    body = msgspec.json.Encoder(decimal_format="number").encode(resource)
+    body = msgspec.json.Encoder(decimal_format="number").encode(readable(resource))
     try:
         model.model_validate_json(body)
     except ValidationError as refused:
         return tuple(_line(named, error["loc"], error["msg"]) for error in refused.errors())
     return ()
+
+
+def readable(value: Any) -> Any:
+    """Returns plain values as far as the models can read them.
+
+    Their Extension lacks what R4 allows beside a value: `_value[x]`, with a translation for one, is left out
+    where `value[x]` stands there too.
+    """
+    if isinstance(value, list):
+        return [readable(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    is_extension = "url" in value
+    kept = (
+        (name, member)
+        for name, member in value.items()
+        if not (is_extension and name.startswith("_value") and name[1:] in value)
+    )
+    return {name: readable(member) for name, member in kept}
 
 
 def _line(named: str, steps: tuple[int | str, ...], message: str) -> str:

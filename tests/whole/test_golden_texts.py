@@ -8,30 +8,21 @@ import re
 from pathlib import Path
 
 import pytest
+from golden_patients import (
+    BETWEEN,
+    MOST_DATES,
+    MOST_REASONS,
+    MOST_THINGS,
+    MOST_WORDS,
+    PATIENTS,
+    assessed,
+    listed,
+)
 
 from service.catalogue import Pair
-from service.fhir.response_context import ResponseContext
 from service.results import Assessment
 
 GOLDEN = Path(__file__).with_name("golden")
-BETWEEN = "\n---- the clinician reads ----\n\n"
-
-PATIENTS = {
-    "plain": "plain-eyelid-three-days",
-    "anxious": "anxiety-related-twitching-for-a-week",
-    "eyelid-four-weeks": "four-weeks-are-over-the-cut-off",
-    "face-and-numbness": "cheek-for-a-month-with-numbness-makes-the-ms-pattern-high",
-    "progressive-weakness": "growing-weakness-with-wasting-makes-the-als-pattern-high",
-    "bulbar": "speech-that-got-worse-for-28-days-leads-to-prompt-evaluation",
-    "alcohol": "shaking-after-stopping-alcohol-is-an-emergency",
-    "serotonin": "a-new-medicine-with-sweating-shaking-and-restlessness-is-an-emergency",
-    "low-potassium": "potassium-under-the-edge-is-low",
-    "known-ms": "known-ms-with-a-new-eyelid-twitch-goes-to-the-ms-team",
-    "long-and-examined": "benign-fasciculation-for-two-years-after-a-normal-examination",
-    "partial": "stopped-after-the-first-signs-were-denied",
-}
-
-MOST_WORDS, MOST_REASONS, MOST_THINGS, MOST_DATES = 200, 4, 3, 2
 DATE = re.compile(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b")
 FRIGHTENING = re.compile(
     r"\b(surviv|prognosis|fatal|die[sd]?|death|2 to 5|in 100,000|per cent|%)", re.IGNORECASE
@@ -39,15 +30,6 @@ FRIGHTENING = re.compile(
 NEVER_SAID = re.compile(
     r"\bstop (taking )?(your|the) medicine|\bmg\b|botulinum|muscle relaxant", re.IGNORECASE
 )
-
-
-def assessed(pair: Pair, name: str) -> Assessment:
-    """What is made of a worked case, as of a response that was written on its day."""
-    (case,) = [case for case in pair.guidance.cases if case.name == name]
-    authored = case.authored
-    answers = pair.compiled.answers_of(case.answers, chart=case.chart, authored=authored)
-    context = ResponseContext("x", None, pair.compiled.canonical, case.status, None, None, authored)
-    return Assessment(pair.guidance.evaluate(answers), answers, context)
 
 
 @pytest.fixture(params=PATIENTS)
@@ -60,12 +42,6 @@ def parts(text: str) -> tuple[str, str]:
     """What stands before "Read more", and what stands behind it."""
     first, _, more = text.partition("\n\nRead more\n")
     return first, more
-
-
-def listed(text: str, heading: str) -> list[str]:
-    """The lines below a heading, up to the next blank line."""
-    below = text.partition(f"\n{heading}\n")[2].partition("\n\n")[0]
-    return below.splitlines()
 
 
 def test_the_texts_are_those_that_were_accepted(

@@ -1,0 +1,105 @@
+"""What patients and their clinicians read in German: two of the twelve word for word, and what holds for all.
+
+`--rewrite-golden` writes the texts anew; whoever accepts them has read them aloud.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from golden_patients import BETWEEN, MOST_REASONS, MOST_THINGS, MOST_WORDS, PATIENTS, assessed, listed
+
+from service.authoring.warnings import language_gaps
+from service.catalogue import Pair
+from service.guidance.messages import texts_of
+from service.languages import words_in
+from service.results import Assessment
+
+GOLDEN = Path(__file__).with_name("golden_german")
+ACCEPTED = ("plain", "progressive-weakness")
+
+FRIGHTENING = re.compile(r"\b(überleb|prognose|tödlich|tod\b|sterb|100\.000|prozent)|%", re.IGNORECASE)
+NEVER_SAID = re.compile(r"\bmg\b|botulinum|muskelrelax|setzen sie (das|ihr) medikament ab", re.IGNORECASE)
+ENGLISH = re.compile(r"\b(the|and|your|you|with|of|is)\b|\[nur auf Englisch", re.IGNORECASE)
+NAMES = ("months.4", "months.8", "months.9", "months.11", "clinician.scores", "full.scores")
+"""Keys whose words are the same in both languages."""
+
+INFORMAL = re.compile(r"\b(du|dich|dir|dein|deine)\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def german(pair: Pair) -> Pair:
+    return pair.further["de"]
+
+
+@pytest.fixture(params=PATIENTS)
+def patient(request: pytest.FixtureRequest, german: Pair) -> tuple[str, Assessment]:
+    """A name, and what is made of the answers."""
+    return request.param, assessed(german, PATIENTS[request.param])
+
+
+def test_german_lacks_nothing(pair: Pair) -> None:
+    assert list(language_gaps(pair)) == []
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_the_texts_are_those_that_were_accepted(name: str, german: Pair, rewrites_golden: bool) -> None:
+    assessment = assessed(german, PATIENTS[name])
+    shown = german.renderer.patient.text(assessment) + BETWEEN + german.renderer.summary.text(assessment)
+    file = GOLDEN / f"{name}.txt"
+    if rewrites_golden:
+        file.write_text(shown, "utf-8")
+    assert shown == file.read_text("utf-8")
+
+
+def test_every_golden_file_is_of_a_patient() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == set(ACCEPTED)
+
+
+def test_what_comes_first_is_short(patient: tuple[str, Assessment], german: Pair) -> None:
+    first, _, _ = german.renderer.patient.text(patient[1]).partition("\n\nMehr lesen\n")
+    assert len(first.split()) <= MOST_WORDS
+    assert len(listed(first, "Warum:")) <= MOST_REASONS
+    assert len(listed(first, "Was Sie tun können:")) <= MOST_THINGS
+
+
+def test_everything_is_said_in_german(patient: tuple[str, Assessment], german: Pair) -> None:
+    _, assessment = patient
+    source = german.guidance.written.identity.source_note
+    for text in (german.renderer.patient.text(assessment), german.renderer.summary.text(assessment)):
+        assert ENGLISH.findall(text) == []
+        assert INFORMAL.findall(text) == []
+    full = german.renderer.document(assessment, "full").decode()
+    narrative = full.partition('"div":"')[2].partition("</div>")[0].replace(source, "")
+    assert ENGLISH.findall(re.sub(r"<[^>]*>|Regel: [a-z-]+", " ", narrative)) == []
+
+
+def test_nothing_frightens_and_nothing_is_prescribed(patient: tuple[str, Assessment], german: Pair) -> None:
+    text = german.renderer.patient.text(patient[1])
+    assert FRIGHTENING.findall(text) == []
+    assert NEVER_SAID.findall(text) == []
+
+
+def test_a_chart_shows_each_of_them_in_little_room(patient: tuple[str, Assessment], german: Pair) -> None:
+    name, assessment = patient
+    most = 6 if name == "plain" else 10
+    assert len(german.renderer.risk(assessment)) <= most * 1024
+
+
+def test_the_same_answers_lead_to_the_same_step(
+    patient: tuple[str, Assessment], pair: Pair, german: Pair
+) -> None:
+    name, told = patient
+    english = assessed(pair, PATIENTS[name]).result
+    assert [fired.rule.name for fired in told.result.fired] == [fired.rule.name for fired in english.fired]
+    assert (told.result.tier, told.result.recheck) == (english.tier, english.recheck)
+
+
+def test_no_german_text_is_the_english_one(pair: Pair, german: Pair) -> None:
+    """But for names and abbreviations, which are one word."""
+    english, told = texts_of(pair.guidance.written), texts_of(german.guidance.written)
+    same = [key for key, text in english.items() if told.get(key) == text and len(text.split()) > 2]
+    assert same == []
+    own, ours = words_in("de").texts, words_in("en").texts
+    said = {key for key in own if re.search(r"\w", re.sub(r"\{.*?\}", "", own[key]))}
+    assert {key for key in said if own[key] == ours[key]} <= {*NAMES, "style.decimal-mark"}
