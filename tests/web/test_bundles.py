@@ -676,9 +676,9 @@ def judged_inside(monkeypatch):
             finally:
                 transactions.pop()
 
-    def counted(self, data, of_id):
+    def counted(self, data, of_id, **how):
         found.append(len(transactions) > 0)
-        return judge(self, data, of_id)
+        return judge(self, data, of_id, **how)
 
     monkeypatch.setattr(Repository, "writing", noted)
     monkeypatch.setattr(Assessor, "judge", counted)
