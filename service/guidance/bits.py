@@ -12,7 +12,7 @@ possible follow the same steps; `none` swaps the two, and `unless` denies what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -71,23 +71,44 @@ def closures(graph: Graph) -> tuple[int, ...]:
     return tuple(masks)
 
 
+Every = tuple[int, int, int, int, int]
+"""A step that holds where a mask is set and another is not.
+
+Its *possible* mask, the *certain* bits that deny it, its *certain* mask, what it sets where it is possible,
+and what it sets where it is certain.
+"""
+
+Denial = tuple[int, int, int, int]
+"""A step that holds where no bit of a mask is set.
+
+The bits that keep it from being certain, those that keep it from being possible, what it sets where it is
+possible, and what it sets where it is certain.
+"""
+
+Counted = tuple[int, int, int, int, int]
+"""Its *possible* mask, how many of it, its *certain* mask, what it sets where it is possible, and certain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The steps of one depth; none of them reads what another sets. Each ends with what it sets.
 
+    Certain implies possible, so a step is tried once, for both.
+
     Args:
-        watched: one bit of every `every` and every bit of every `count`: while none of them is
-            set, no such step can do anything.
-        every: (mask, sets) by the number of the watched bit, counted from 1.
-        none: a few at a time, since mostly nothing of their masks is set: their masks, what they set, and
-            (mask, sets) of each.
-        count: (mask, how many, sets).
+        watched: one *possible* bit of every `every`: while none of them is set, no such step can do anything.
+        every: the watched bit and its steps, by the number of that bit, counted from 1.
+        none: a few at a time, since mostly nothing of their masks is set: all that keeps one of them from
+            being certain, what they set if nothing does, and the steps themselves.
+        counted: *possible* bits of every `count`: while none is set, no such step can do anything.
+        count: the steps that count.
     """
 
     watched: int
-    every: Mapping[int, tuple[tuple[int, int], ...]]
-    none: tuple[tuple[int, int, tuple[tuple[int, int], ...]], ...]
-    count: tuple[tuple[int, int, int], ...]
+    every: Mapping[int, tuple[int, tuple[Every, ...]]]
+    none: tuple[tuple[int, int, tuple[Denial, ...]], ...]
+    counted: int
+    count: tuple[Counted, ...]
 
 
 Program = tuple[Steps, ...]
@@ -98,30 +119,41 @@ def run(steps: Program, bits: int) -> int:
     """Returns the bits with everything set that follows from them."""
     for level in steps:
         watched = bits & level.watched
-        for mask, need, sets in level.count if watched else ():
-            if (bits & mask).bit_count() >= need:
-                bits |= sets
-        every = level.every
+        found = _denied(level.none, bits) if level.none else 0
+        if level.count and bits & level.counted:
+            found |= _counted(level.count, bits)
         while watched:
-            number = watched.bit_length()
-            watched ^= 1 << number - 1
-            for mask, sets in every.get(number, ()):
-                if bits & mask == mask:
-                    bits |= sets
-        bits |= _denied(level.none, bits)
+            bit, tried = level.every[watched.bit_length()]
+            watched ^= bit
+            for mask, denied, certain, sets, sets_both in tried:
+                if bits & mask == mask and not bits & denied:
+                    found |= sets_both if bits & certain == certain else sets
+        if found:
+            bits |= found
     return bits
 
 
-def _denied(none: tuple[tuple[int, int, tuple[tuple[int, int], ...]], ...], bits: int) -> int:
+def _denied(none: tuple[tuple[int, int, tuple[Denial, ...]], ...], bits: int) -> int:
     """Returns what the steps set of which no bit of the mask is set."""
     found = 0
-    for masks, sets, members in none:
+    for masks, sets_all, members in none:
         if not bits & masks:
-            found |= sets
+            found |= sets_all
             continue
-        for mask, sets_of_one in members:
-            if not bits & mask:
-                found |= sets_of_one
+        for possible, certain, sets, sets_both in members:
+            if not bits & possible:
+                found |= sets_both
+            elif not bits & certain:
+                found |= sets
+    return found
+
+
+def _counted(count: tuple[Counted, ...], bits: int) -> int:
+    """Returns what the steps set of whose masks enough bits are set."""
+    found = 0
+    for mask, need, certain, sets, sets_both in count:
+        if (bits & mask).bit_count() >= need:
+            found |= sets_both if (bits & certain).bit_count() >= need else sets
     return found
 
 
@@ -137,20 +169,35 @@ _OFTEN = 1 << 30
 
 def program(graph: Graph, closure: tuple[int, ...], members: frozenset[int]) -> Program:
     """Returns the steps that derive `members` once the bits of their atoms are set."""
+    denials = _denials(graph)
+    depths = _depths(graph, members, denials)
     by_depth: dict[int, list[int]] = {}
-    depths = _depths(graph)
-    for index in sorted(members):
+    for index in sorted(members - denials):
         if graph.nodes[index].word in STEPS:
             by_depth.setdefault(depths[index], []).append(index)
     widths = _widths(graph)
-    return tuple(_steps(graph, closure, widths, by_depth[depth]) for depth in sorted(by_depth))
+    return tuple(_steps(graph, closure, widths, by_depth[depth], denials) for depth in sorted(by_depth))
 
 
-def _depths(graph: Graph) -> list[int]:
-    depths: list[int] = []
+def _denials(graph: Graph) -> frozenset[int]:
+    """Returns every `unless` that only stands beside other parts of an `all`: it is tried with that one.
+
+    Its own bits stay unset, since nothing else reads them.
+    """
+    unless = {index for index, node in enumerate(graph.nodes) if node.word == "unless"}
+    beside, alone = set[int](), set[int]()
     for node in graph.nodes:
+        is_beside = node.word == "all" and not unless.issuperset(node.parts)
+        (beside if is_beside else alone).update(unless.intersection(node.parts))
+    return frozenset(beside - alone)
+
+
+def _depths(graph: Graph, members: frozenset[int], denials: frozenset[int]) -> list[int]:
+    """Returns by node how many steps of these members stand on each other below it, its own included."""
+    depths: list[int] = []
+    for index, node in enumerate(graph.nodes):
         below = max((depths[part] for part in node.parts), default=0)
-        depths.append(below + (node.word in STEPS))
+        depths.append(below + (node.word in STEPS and index in members and index not in denials))
     return depths
 
 
@@ -168,28 +215,38 @@ def _widths(graph: Graph) -> list[int]:
     return widths
 
 
-def _steps(graph: Graph, closure: tuple[int, ...], widths: list[int], members: list[int]) -> Steps:
-    every: dict[int, list[tuple[int, int]]] = {}
-    none: list[tuple[int, int]] = []
-    count: list[tuple[int, int, int]] = []
-    counted = 0
+def _steps(
+    graph: Graph, closure: tuple[int, ...], widths: list[int], members: list[int], denials: frozenset[int]
+) -> Steps:
+    every: dict[int, list[Every]] = {}
+    none: list[Denial] = []
+    count: list[Counted] = []
     for index in members:
         node, mask, sets = graph.nodes[index], certain(graph.nodes[index].parts), closure[index]
         if node.word == "all":
-            number = 2 * min(node.parts, key=lambda part: widths[part]) + 1
-            every.setdefault(number, []).append((mask, sets))
-            every.setdefault(number + 1, []).append((mask << 1, sets << 1))
+            parts = [part for part in node.parts if part not in denials]
+            unless = [graph.nodes[part] for part in denials.intersection(node.parts)]
+            denied = certain(below for one in unless for below in one.parts)
+            watched = min(parts, key=lambda part: widths[part])
+            mask = certain(parts)
+            every.setdefault(watched, []).append((mask << 1, denied, mask, sets << 1, both(sets)))
         elif node.word == "none":
-            none += [(mask << 1, sets), (mask, sets << 1)]
+            none.append((mask << 1, mask, sets << 1, both(sets)))
         elif node.word == "unless":
-            none.append((mask, both(sets)))
+            none.append((mask, mask, both(sets), both(sets)))
         else:
-            count += [(mask, node.need, sets), (mask << 1, node.need, sets << 1)]
-            counted |= mask | mask << 1
-    for number in every:
-        counted |= 1 << number - 1
-    groups = [tuple(none[start : start + _TOGETHER]) for start in range(0, len(none), _TOGETHER)]
-    together = tuple(
-        (union(mask for mask, _ in group), union(sets for _, sets in group), group) for group in groups
+            count.append((mask << 1, node.need, mask, sets << 1, both(sets)))
+    return Steps(
+        watched=certain(every) << 1,
+        every={2 * node + 2: (2 << 2 * node, tuple(tried)) for node, tried in every.items()},
+        none=tuple(_together(none)),
+        counted=union(mask for mask, *_ in count),
+        count=tuple(count),
     )
-    return Steps(counted, {number: tuple(steps) for number, steps in every.items()}, together, tuple(count))
+
+
+def _together(none: list[Denial]) -> Iterator[tuple[int, int, tuple[Denial, ...]]]:
+    """Yields a few steps at a time, with what keeps one of them from being certain and what they all set."""
+    for start in range(0, len(none), _TOGETHER):
+        group = tuple(none[start : start + _TOGETHER])
+        yield union(mask for mask, *_ in group), union(sets for *_, sets in group), group

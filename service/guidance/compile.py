@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
 
 from service.datatypes.form import Form, Question
@@ -41,7 +40,6 @@ from service.guidance.tables import (
     OutcomeTable,
     RecheckTable,
     RedirectTable,
-    RowState,
     RuleBlock,
     RuleTable,
     Support,
@@ -54,7 +52,6 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
     derived = _derived(graph)
-    detected = graph.below(graph.contradictions) - frozenset(graph.contradictions)
     always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
     block = _rule_block(source)
     tables = _answer_tables(source)
@@ -75,7 +72,8 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         unfit=dict(zip(form.questions, unfit_answers(form), strict=True)),
         ignored_bits=both(certain(index for index, atom in source.atoms() if atom.ignored_too)),
         add=program(graph, source.closure, graph.below(chain.from_iterable(graph.points.values()))),
-        detect=program(graph, source.closure, detected),
+        clashing=certain(graph.contradictions) << 1,
+        detect=program(graph, source.closure, graph.below(graph.contradictions)),
         derive=program(graph, source.closure, derived),
         advise=program(graph, source.closure, graph.below(graph.advice) - derived),
         tiers=written.tiers,
@@ -346,14 +344,16 @@ def _comparison_table(source: _Source, comparison: Comparison) -> ComparisonTabl
         comparison=comparison,
         start=2 * nodes[0] if nodes else 0,
         mask=both(certain(range(len(nodes)))),
-        rows=tuple(tuple(_state(row, bits) for bits in range(256)) for row in comparison.rows),
+        tallies=tuple(tuple(RowTally(row, word) for word in _words(row)) for row in comparison.rows),
+        counts=tuple(tuple(map(_counts, _words(row))) for row in comparison.rows),
     )
 
 
-def _state(row: Row, bits: int) -> RowState:
-    """Returns what a byte says: two bits for the left side, two for the right, two for not done."""
-    word = "informs-only" if row.informs_only else _word(bits & 3, bits >> 2 & 3, bits >> 4 & 3)
-    return RowState(RowTally(row, word), _counts(word))
+def _words(row: Row) -> list[str]:
+    """Returns what each byte says: two bits for the left side, two for the right, two for not done."""
+    if row.informs_only:
+        return ["informs-only"] * 256
+    return [_word(bits & 3, bits >> 2 & 3, bits >> 4 & 3) for bits in range(256)]
 
 
 def _word(left: int, right: int, not_done: int) -> str:
@@ -483,9 +483,9 @@ def _recheck_table(written: Written, tier: Tier) -> RecheckTable | None:
     if tier.recheck is None:
         return None
     until, otherwise = (
-        Fraction(written.parameters[name].value) for name in (tier.recheck.until, tier.recheck.otherwise)
+        int(written.parameters[name].value) for name in (tier.recheck.until, tier.recheck.otherwise)
     )
-    return RecheckTable(tier.recheck.answer, until, int(otherwise))
+    return RecheckTable(tier.recheck.answer, until, otherwise)
 
 
 def _outcome_table(block: RuleBlock, outcome: Outcome) -> OutcomeTable:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
+from operator import getitem
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -196,10 +197,10 @@ def _recheck(compiled: Compiled, state: State, tier: Interval) -> int | None:
     if table is None:
         return None
     longest = [_longest(answer) for answer in state.given.get(table.answer, ())]
-    left = [table.until - days for days in longest if days is not None]
-    if not left or min(left) < 0:
+    days = max((days for days in longest if days is not None), default=None)
+    if days is None or ceil(days) > table.until:
         return table.otherwise
-    return max(ceil(min(left)), 1)
+    return max(table.until - floor(days), 1)
 
 
 def _longest(answer: Answer) -> Fraction | None:
@@ -215,12 +216,11 @@ _COUNT = (1 << COUNT_BITS) - 1
 
 
 def _tally(table: ComparisonTable, bits: int) -> Tally:
-    numbers = (bits >> table.start & table.mask).to_bytes(len(table.rows), "little")
-    found = [states[number] for states, number in zip(table.rows, numbers, strict=True)]
-    counts = sum([state.counts for state in found])
+    numbers = (bits >> table.start & table.mask).to_bytes(len(table.tallies), "little")
+    counts = sum(map(getitem, table.counts, numbers))
     return Tally(
         comparison=table.comparison,
-        rows=tuple([state.tally for state in found]),
+        rows=tuple(map(getitem, table.tallies, numbers)),
         left=counts & _COUNT,
         right=counts >> COUNT_BITS & _COUNT,
         answered=counts >> 2 * COUNT_BITS & _COUNT,
@@ -240,6 +240,8 @@ def _advice(compiled: Compiled, bits: int, tier: Interval, levels: list[Interval
 
 def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ...]:
     """Returns those that authors wrote, then answers that do not fit and that none of those reads."""
+    if not state.holds and not state.counted:
+        return ()
     read = union([table.reads for table in state.holds])
     unfit = [compiled.unfit[link] for link in state.counted if not compiled.bit_of[link] & read]
     return (*[table.contradiction for table in state.holds], *unfit)

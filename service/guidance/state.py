@@ -91,7 +91,7 @@ def _judged(
     judged = run(compiled.detect, judged)
     holds: list[ContradictionTable] = []
     possible: list[ContradictionTable] = []
-    for table in compiled.contradictions:
+    for table in compiled.contradictions if judged & compiled.clashing else ():
         if judged & table.all == table.all:
             certain = table.all >> 1
             (holds if judged & certain == certain else possible).append(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import NamedTuple
 
 from service.guidance.answer_tables import AnswerTables
@@ -50,7 +49,7 @@ class RecheckTable(NamedTuple):
     """When to look again: days after something began, else days after the response."""
 
     answer: str
-    until: Fraction
+    until: int
     otherwise: int
 
 
@@ -147,30 +146,26 @@ class WorseTable(NamedTuple):
 
 
 COUNT_BITS = 16
-"""Width of one count in `RowState.counts`."""
-
-
-class RowState(NamedTuple):
-    """A row in one state, and what it adds to the counts.
-
-    `counts` holds left, right, answered, open and not done, in parts of `COUNT_BITS`, the first lowest.
-    """
-
-    tally: RowTally
-    counts: int
+"""Width of one count in `ComparisonTable.counts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
     """A table: where the bits of its rows start, a mask of them from 0 on, and the states.
 
-    `rows` holds the states of each row by the byte of its bits; the first byte is the lowest.
+    Both `tallies` and `counts` are by row and by the byte of its bits; the first byte is the lowest.
+
+    Args:
+        tallies: each row in its state.
+        counts: what it adds to the counts: left, right, answered, open and not done, in parts of
+            `COUNT_BITS`, the first lowest.
     """
 
     comparison: Comparison
     start: int
     mask: int
-    rows: tuple[tuple[RowState, ...], ...]
+    tallies: tuple[tuple[RowTally, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +260,7 @@ class Compiled:
         unfit: by linkId, the contradiction of an answer that does not fit the others.
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
         add: program for the conditions that add points to scores.
+        clashing: the *possible* bits of contradictions.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
         rechecks: by rank of the tier, when to look again; None where it does not say.
     """
@@ -285,6 +281,7 @@ class Compiled:
     unfit: Mapping[str, Contradiction]
     ignored_bits: int
     add: Program
+    clashing: int
     detect: Program
     derive: Program
     advise: Program
