@@ -55,6 +55,11 @@ class AnswerTexts:
             if option.coding.code not in plain
         }
         self.labels: Mapping[str, str] = {link: self._label(question) for link, question in questions.items()}
+        self._single: Mapping[tuple[str, tuple[Answer, ...]], str] = {
+            (link, (option.coding,)): self._in_place(link, self._options.get((link, option.coding), ""))
+            for link, question in questions.items()
+            for option in (question.options if link not in self._dates else ())
+        }
 
     def said(self, names: Iterable[str], answers: AnswersByLink, totals: Iterable[Total] = ()) -> list[str]:
         """Returns in words what was answered, and what it adds up to.
@@ -85,10 +90,18 @@ class AnswerTexts:
 
     def _value(self, link: str, answers: AnswersByLink) -> str:
         """Returns the answers to one question in words, with their date and the words around them."""
-        parts = list(self._values(link, answers.get(link, ())))
+        values = answers.get(link)
+        if not values:
+            return ""
+        known = self._single.get((link, values))
+        if known is not None:
+            return known
+        parts = list(self._values(link, values))
         if parts and link in self._dates:
             parts += self._values(self._dates[link], answers.get(self._dates[link], ()))
-        found = ", ".join(parts)
+        return self._in_place(link, ", ".join(parts))
+
+    def _in_place(self, link: str, found: str) -> str:
         around = self._words.get(link, _NO_WORDS)
         return " ".join(part for part in (around.before, found, around.after) if part) if found else ""
 
