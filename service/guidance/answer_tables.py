@@ -43,6 +43,7 @@ BEYOND: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
 """The comparison of each edge: of a value with a threshold."""
 
 Exact = Decimal | Fraction
+_NUMBERS = (int, Decimal)
 Contribution = tuple[int, int]
 """The bits that the answers to a question set, and the question (a mask of questions)."""
 
@@ -99,7 +100,7 @@ class Scale(NamedTuple):
 
     def mask(self, value: Decimal | int) -> int:
         """Returns the mask of the case in which `value` lies."""
-        return self.masks[self.case(value)]
+        return self.masks[bisect_left(self.points, value) + bisect_right(self.points, value)]
 
     def case(self, value: Exact | int) -> int:
         """Returns the case in which `value` lies."""
@@ -198,7 +199,7 @@ class AnswerTable(dict[Answer, int]):
         self._scales = {unit: self.scale(unit) for unit in sorted(units)} if self._cuts else {}
 
     def __missing__(self, value: Answer) -> int:
-        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
             return self._scale(PLAIN).mask(value)
         if isinstance(value, Quantity) and not value.comparator:
             return self._scale(value.unit).mask(value.value)
@@ -206,10 +207,12 @@ class AnswerTable(dict[Answer, int]):
 
     def of(self, values: tuple[Answer, ...]) -> int:
         """Returns the bits that several answers together set."""
+        if len(values) == 1:
+            return self[values[0]]
         mask = 0
         for value in values:
             mask |= self[value]
-        if mask & self._asked and len(values) > 1:
+        if mask & self._asked:
             return self.mask_of(self.verdict(values))
         return mask
 

@@ -182,7 +182,7 @@ def program(graph: Graph, closure: tuple[int, ...], members: frozenset[int]) -> 
 def _denials(graph: Graph) -> frozenset[int]:
     """Returns every `unless` that only stands beside other parts of an `all`: it is tried with that one.
 
-    Its own bits stay unset, since nothing else reads them.
+    Its own bits stay unset, since nothing reads them but that `all`.
     """
     unless = {index for index, node in enumerate(graph.nodes) if node.word == "unless"}
     beside, alone = set[int](), set[int]()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 from operator import getitem
@@ -203,10 +204,10 @@ def _recheck(compiled: Compiled, state: State, tier: Interval) -> int | None:
     return max(table.until - floor(days), 1)
 
 
-def _longest(answer: Answer) -> Fraction | None:
+def _longest(answer: Answer) -> Decimal | Fraction | None:
     """Returns the most days that the answer may mean; None where that has no end, or is no time."""
     if isinstance(answer, Quantity) and not answer.comparator.startswith(">"):
-        return converted(answer.value, answer.unit, DAY)
+        return answer.value if answer.unit == DAY else converted(answer.value, answer.unit, DAY)
     return None
 
 

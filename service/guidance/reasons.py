@@ -100,11 +100,12 @@ class Sureness:
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.compiled = compiled
         self.state = state
+        self.is_any = state.bits & compiled.unsure != 0
         self.bits: int | None = None
 
     def lacks(self, node: int) -> bool:
         """Whether the node, which is present, would not be without the answers that are unsure."""
-        if not self.state.bits & self.compiled.unsure:
+        if not self.is_any:
             return False
         if self.bits is None:
             self.bits = bits_if_sure(self.compiled, self.state)

@@ -89,6 +89,8 @@ def test_the_formulas_say_of_a_response_what_its_evaluation_says(seed: int) -> N
     model = solver.model()
     graph = guidance.graph
     for node in sorted(graph.below([*graph.findings.values(), *graph.rules.values()])):
+        if graph.nodes[node].word == "unless":  # is tried with the `all` above it, and has no bits of its own
+            continue
         present, possible = (z3.is_true(model.eval(value)) for value in encoding().values[node])
         assert (graph.nodes[node], present, possible) == (graph.nodes[node], *_bits(state, node))
 
