@@ -109,12 +109,23 @@ def _never_better(compiled: Compiled, fitting: int, doubted: int, worse: int) ->
         doubted: the bits where they count as a not sure.
         worse: the bits where they count as what is worse.
     """
-    without, worst = run(compiled.derive, fitting), run(compiled.derive, worse)
+    without = run(compiled.derive, fitting)
+    worst = _beside(compiled, fitting, without, worse)
     bits = (worst | without & compiled.worse.alarming) & (without | ~compiled.worse.calming)
     if compiled.worse.overlay:
-        unsure = (without | run(compiled.derive, doubted)) & compiled.worse.overlay
+        unsure = (without | _beside(compiled, fitting, without, doubted)) & compiled.worse.overlay
         bits = bits & ~compiled.worse.overlay | unsure
     return bits
+
+
+def _beside(compiled: Compiled, known: int, follows: int, bits: int) -> int:
+    """Returns every bit that follows from `bits`: that is the same where they add nothing to what follows.
+
+    Args:
+        known: other bits, and `follows` what follows from them.
+    """
+    adds_nothing = known & ~bits == 0 and bits & ~follows == 0
+    return follows if adds_nothing else run(compiled.derive, bits)
 
 
 def _doubts(
