@@ -27,6 +27,10 @@ from service.results.wording import Assessment
 LONGEST_NARRATIVE: Final = 1536
 """Bytes of the XHTML of a narrative."""
 
+_LINES: Final = (
+    *("step", "reported", "findings", "scores", "contradictions", "chart", "answered-no", "not-known"),
+    *("patterns", "review"),
+)
 _CUT: Final = frozenset({"findings", "contradictions", "reported", "chart", "answered-no", "not-known"})
 """The lines of a narrative that are cut where there is too little room."""
 
@@ -49,6 +53,7 @@ class Summary:
         self._signs = _signs(guidance, texts.labels)
         self._masks: list[tuple[int, _Sign]] = []
         self._levels = by_level(guidance.written, self._pattern)
+        self._labels = {about: phrases[f"clinician.{about}"] for about in _LINES}
         identity = guidance.written.identity
         self._heading = f"{wording.opening(phrases.language)}<p><b>{_xhtml(identity.title)}</b></p>"
         self._review = f"{identity.review}. {phrases['clinician.not-a-diagnosis']} {identity.canonical}"
@@ -56,33 +61,23 @@ class Summary:
     def lines(self, assessment: Assessment) -> list[Line]:
         """Returns every line that has something to say, in the order in which they are read."""
         result, answers, levels = assessment.result, assessment.all_answers, self._levels
-        found = (
-            self._line("step", [self.step(assessment)]),
-            self._line("reported", self._texts.labelled(self._written.summary, answers)),
-            self._line(
-                "findings", [self.reason(fired, assessment) for fired in wording.main_reasons(result)]
-            ),
-            self._line("scores", [self._phrases.score(total) for total in result.totals]),
-            self._line(
-                "contradictions", [contradiction.says.to_clinician for contradiction in result.contradictions]
-            ),
-            self._line("chart", [self._chart_value(value) for value in assessment.chart.printed]),
-            self._line("answered-no", self._negatives(assessment)),
-            self._line("not-known", list(self._unknown(result))),
-            self._line(
-                "patterns",
-                [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
-            ),
-            self._line("review", [self._review]),
-        )
-        return [line for line in found if line.parts]
+        found = {
+            "step": [self.step(assessment)],
+            "reported": self._texts.labelled(self._written.summary, answers),
+            "findings": [self.reason(fired, assessment) for fired in wording.main_reasons(result)],
+            "scores": [self._phrases.score(total) for total in result.totals],
+            "contradictions": [one.says.to_clinician for one in result.contradictions],
+            "chart": [self._chart_value(value) for value in assessment.chart.printed],
+            "answered-no": self._negatives(assessment),
+            "not-known": list(self._unknown(result)),
+            "patterns": [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
+            "review": [self._review],
+        }
+        return [Line(self._labels[about], parts, about in _CUT) for about, parts in found.items() if parts]
 
     def text(self, assessment: Assessment) -> str:
         """Returns the lines as plain text."""
         return "".join(f"{line.label}: {'; '.join(line.parts)}.\n" for line in self.lines(assessment))
-
-    def _line(self, about: str, parts: Sequence[str]) -> Line:
-        return Line(self._phrases[f"clinician.{about}"], parts, about in _CUT)
 
     def step(self, assessment: Assessment) -> str:
         """Returns the step, its dates and whom they are for."""
