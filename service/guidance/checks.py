@@ -92,6 +92,7 @@ def _name_faults(written: Written, form: Form) -> Iterator[Fault]:
     yield from _duplicates(written)
     yield from _shared_codes(written)
     yield from _questionnaire(written, form)
+    yield from _words_of_answers(written, form)
     for outcome in written.outcomes:
         yield from _outcome(outcome, written.levels)
     yield from _unused_levels(written)
@@ -150,6 +151,15 @@ def _questionnaire(written: Written, form: Form) -> Iterator[Fault]:
     if written.identity.questionnaire != form.canonical:
         expected = f"expected the canonical of its questionnaire, {form.canonical}"
         yield "guidance.yaml", ("questionnaire",), expected
+
+
+def _words_of_answers(written: Written, form: Form) -> Iterator[Fault]:
+    """Yields linkIds that results would print, and that no question has."""
+    places = [("summary", link) for link in written.summary]
+    places += [("answer-words", link) for link in written.answer_words]
+    for key, link in places:
+        if link not in form.questions:
+            yield "guidance.yaml", (key, link), not_in_the_questionnaire(link)
 
 
 def _outcome(outcome: Outcome, levels: Collection[str]) -> Iterator[Fault]:

@@ -231,13 +231,13 @@ SHOWN_WHEN_UNKNOWN = "safety"
 def _advice_table(source: _Source) -> AdviceTable:
     """Returns the table of all advice, in file order."""
     all_advice = source.written.advice
-    conditional = 0
-    for place, advice in enumerate(all_advice):
-        if advice.when is not None:
-            conditional |= certain([place]) << (advice.group == SHOWN_WHEN_UNKNOWN)
+    conditional = [place for place, advice in enumerate(all_advice) if advice.when is not None]
+    safety = [place for place in conditional if all_advice[place].group == SHOWN_WHEN_UNKNOWN]
+    precautions = certain(safety) << 1
     return AdviceTable(
         start=2 * source.graph.advice[0] if all_advice else 0,
-        conditional=conditional,
+        conditional=certain(place for place in conditional if place not in safety) | precautions,
+        precautions=precautions,
         by_bit=tuple(advice for advice in all_advice for _ in range(2)),
         general=tuple(advice for advice in all_advice if advice.when is None),
     )

@@ -32,6 +32,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
     tier, fired, risks = _verdict(compiled, state, redirected)
     dates = _dates(compiled.block, state.bits, tier, redirected)
     levels = [risk.level for risk in risks]
+    advice, precautions = _advice(compiled, state.bits, tier, levels)
     settled = dates.settled and all([at_least == at_most for at_least, at_most in levels])  # noqa: C419 - faster
     return Result(
         tier=tier,
@@ -43,13 +44,14 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
         contradictions=_contradictions(compiled, state),
         tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
         totals=state.totals,
-        advice=_advice(compiled, state.bits, tier, levels),
+        advice=advice,
         ignored=_ignored(compiled, state, answers) if answers.ignored else (),
         settled=settled,
         due=dates.due,
         step_due=dates.step_due,
         date_settled=dates.settled,
         recheck=_recheck(compiled, state, tier),
+        precautions=precautions,
     )
 
 
@@ -230,13 +232,19 @@ def _tally(table: ComparisonTable, bits: int) -> Tally:
     )
 
 
-def _advice(compiled: Compiled, bits: int, tier: Interval, levels: list[Interval]) -> tuple[Advice, ...]:
+def _advice(
+    compiled: Compiled, bits: int, tier: Interval, levels: list[Interval]
+) -> tuple[tuple[Advice, ...], tuple[Advice, ...]]:
+    """Returns the advice that is shown, and that part of it whose condition is not known to hold."""
     ladders, table = compiled.ladders, compiled.advice
     bits |= ladders.at_least[tier.at_least] | ladders.at_most[tier.at_most]
     for position, ladder in ladders.levels:
         bits |= ladder[levels[position].at_least]
-    shown = run(compiled.advise, bits) >> table.start & table.conditional
-    return chosen(table.by_bit, shown) + table.general
+    found = run(compiled.advise, bits) >> table.start
+    shown = found & table.conditional
+    unknown = shown & table.precautions & ~(found << 1)
+    precautions = chosen(table.by_bit, unknown) if unknown else ()
+    return chosen(table.by_bit, shown) + table.general, precautions
 
 
 def _contradictions(compiled: Compiled, state: State) -> tuple[Contradiction, ...]:

@@ -181,6 +181,7 @@ class Result:
         step_due: the earliest date of the reasons that fired the tier itself.
         date_settled: the tier is settled, and nothing that is open could bring the date forward.
         recheck: when to look again, in days after the response; only at a tier that says so.
+        precautions: the part of `advice` that is shown although its condition is not known to hold.
     """
 
     tier: Interval
@@ -199,3 +200,4 @@ class Result:
     step_due: Due | None = None
     date_settled: bool = True
     recheck: int | None = None
+    precautions: tuple[Advice, ...] = ()

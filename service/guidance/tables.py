@@ -175,12 +175,14 @@ class AdviceTable:
     Args:
         conditional: from 0 on, the *certain* bit of each piece with a condition (the *possible*
             bit for safety advice).
+        precautions: of those, the *possible* bits.
         by_bit: the piece of each bit: every piece twice.
         general: advice without a condition.
     """
 
     start: int
     conditional: int
+    precautions: int
     by_bit: tuple[Advice, ...]
     general: tuple[Advice, ...]
 

@@ -130,15 +130,15 @@ class FullNarrative:
 
     def _ending(self, identity: Identity) -> bytes:
         said = identity.intended_use
-        note = in_xhtml(
-            self._phrases.say(
-                "full.guidance",
-                canonical=identity.canonical,
-                hash=identity.hash,
-                review=identity.review,
-                source=identity.source_note,
-            )
+        named = self._phrases.say(
+            "full.guidance",
+            canonical=identity.canonical,
+            hash=identity.hash,
+            review=identity.review,
+            source=identity.source_note,
         )
+        behind = [self._phrases.say("full.secondary", source=text) for text in identity.secondary_sources]
+        note = in_xhtml(" ".join((named, *behind)))
         heading = element("h3", self._phrases["results.intended-use"])
         use = heading + element("p", said.clinician) + element("p", said.patient)
         return use + b'<p><i>%b</i></p></div>"' % note

@@ -87,14 +87,14 @@ class PatientText:
         tier = result.tiers[result.tier.at_least]
         yield " ".join(self._dated_step(assessment))
         number = self._numbers.behind(tier.number, self.phrases)
-        is_least = is_assessable(result.tier) and not result.tier.settled
+        is_least = _is_open(result)
         yield f"{self.phrases['patient.so-far'] if is_least else tier.says.patient} {number}".strip()
 
     def _dated_step(self, assessment: Assessment) -> Iterator[str]:
         """Yields the step with its date; before it, what is due earlier and for whom."""
         result, authored = assessment.result, assessment.context.authored
         tier, due = result.tiers[result.tier.at_least], result.step_due
-        if is_assessable(result.tier) and not result.tier.settled:
+        if _is_open(result):
             yield self.phrases["patient.not-settled"]
         if result.due is not None and is_step_later(result):
             yield self._see(result.due.to, self.phrases.by_when(result.due.days, authored))
@@ -155,24 +155,29 @@ class _Told:
         self._head = Section("", text.what_to_do(assessment))
         self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result))
         self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
-        self._asked = _once(text.question(question.link_id) for question in result.open)
+        is_assessed = is_assessable(result.tier)
+        asked = [question for question in result.open if not (is_assessed and question.unsure)]
+        self._asked = _once(text.question(question.link_id) for question in asked)
         likest = _likest_first(result)
         self._looks = _once(map(text.look, likest))
         self._is_like_any = bool(likest) and likest[0].level.at_least > 0
         advice = [one for one in result.advice if one.says.patient]
-        self._emergency = _emergency_line(advice)
-        self._safety = [one for one in advice if one.group == "safety" and one is not self._emergency]
+        known = [one for one in advice if one not in result.precautions]
+        self._emergency = _emergency_line(advice, known)
+        safety = [one for one in known if one.group == "safety" and one is not self._emergency]
+        self._safety = [one for one in safety if one.number != "emergency"]
+        self._signs = [text.said(one) for one in safety if one.number == "emergency"]
         self_care = [one for one in advice if one.group == "self-care"]
-        # While the step is open, a piece on safety may be there only because its question is open too.
-        helps = (*self._safety, *self_care) if result.tier.settled else (*self_care, *self._safety)
-        self._things = _once(map(text.said, helps))
+        # What is there only because its question is open comes last; another emergency line is not said.
+        unknown = [one for one in advice if one not in known and one.number != "emergency"]
+        self._things = _once(map(text.said, (*self._safety, *self_care, *unknown)))
         self._come_back = _once(text.said(one) for one in advice if one.group == "come-back")
         self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))
         self._rest += _once(risk.outcome.says.patient for risk in result.risks if risk.listed)
 
     def now(self) -> list[Section]:
         """Returns what to do now and why, and nothing else."""
-        urgent = [self._text.said(one) for one in self._safety if one.when is not None and not one.number]
+        urgent = [self._text.said(one) for one in self._safety if one.when is not None]
         sections = (
             self._head,
             Section("", tuple(urgent)),
@@ -215,6 +220,7 @@ class _Told:
             self._section("come-back", tuple(self._come_back)),
             self._section("compared", tuple(self._looks)),
             self._section("good-to-know", tuple(self._rest)),
+            self._section("emergency", tuple(self._signs)),
         )
         return [section for section in sections if section.lines]
 
@@ -273,9 +279,25 @@ def _likest_first(result: Result) -> list[Risk]:
     return sorted((risk for risk in result.risks if risk.listed and risk.level.settled), key=height)
 
 
-def _emergency_line(advice: Sequence[Advice]) -> Advice | None:
-    """Returns the last advice that names the emergency number, else the last that always holds."""
-    safety = [one for one in advice if one.group == "safety"]
-    named = [one for one in safety if one.number == "emergency"]
-    general = [one for one in safety if one.when is None]
-    return next(reversed(named or general), None)
+def _is_open(result: Result) -> bool:
+    """Returns whether there is a step already that questions without an answer could make more urgent.
+
+    What stays open because of an answer of not sure is named among the reasons, and at a safety step
+    nobody is asked to go on.
+    """
+    if result.tier.settled or not is_assessable(result.tier) or result.tiers[result.tier.at_least].overlay:
+        return False
+    return any("tier" in question.moves and not question.unsure for question in result.open)
+
+
+def _emergency_line(advice: Sequence[Advice], known: Sequence[Advice]) -> Advice | None:
+    """Returns what to watch for in an emergency: the last piece that names the emergency number.
+
+    One that holds for this patient comes before one that always holds, and one whose condition is open
+    stands in for nothing else.
+    """
+    named = [one for one in advice if one.group == "safety" and one.number == "emergency"]
+    own = [one for one in named if one.when is not None and one in known]
+    general = [one for one in advice if one.group == "safety" and one.when is None]
+    fitting = own or [one for one in named if one.when is None] or general or named
+    return next(reversed(fitting), None)

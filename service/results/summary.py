@@ -66,7 +66,7 @@ class Summary:
             "reported": self._texts.labelled(self._written.summary, answers),
             "findings": [self.reason(fired, assessment) for fired in wording.main_reasons(result)],
             "scores": [self._phrases.score(total) for total in result.totals],
-            "contradictions": [one.says.to_clinician for one in result.contradictions],
+            "contradictions": [one.says.to_clinician.rstrip(".") for one in result.contradictions],
             "chart": [self._chart_value(value) for value in assessment.chart.printed],
             "answered-no": self._negatives(assessment),
             "not-known": list(self._unknown(result)),
@@ -128,7 +128,8 @@ class Summary:
         denied: dict[str, None] = {}
         for mask, sign in self._masks:
             if findings.are_absent(mask):
-                if sign.link in answers:
+                given = answers.get(sign.link, ())
+                if given and (not sign.denials or sign.denials.issuperset(given)):
                     denied[sign.label] = None
                 for gate, no, label in sign.gates:
                     if no in answers.get(gate, ()) and sign.link not in answers:
@@ -205,12 +206,14 @@ class _Sign(NamedTuple):
     Args:
         link, label: its linkId, and its name in few words.
         findings: of a red-flag kind, that one answer to it makes present.
+        denials: of a list, the answers that deny all of it; one that is ticked for no sign is no denial.
         gates: the questions that can close it: linkId, the answer no, and a name in few words.
     """
 
     link: str
     label: str
     findings: tuple[str, ...]
+    denials: frozenset[Coding]
     gates: tuple[tuple[str, Coding, str], ...]
 
 
@@ -223,9 +226,21 @@ def _signs(guidance: Guidance, labels: Mapping[str, str]) -> list[_Sign]:
             asked.setdefault(link, []).append(finding.name)
     no = written.words.get("no")
     return [
-        _Sign(link, labels[link], tuple(names), tuple(_gates(questions[link], questions, labels, no)))
+        _Sign(
+            link,
+            labels[link],
+            tuple(names),
+            _denials(questions[link], written.words),
+            tuple(_gates(questions[link], questions, labels, no)),
+        )
         for link, names in asked.items()
     ]
+
+
+def _denials(question: Question, words: Mapping[str, str]) -> frozenset[Coding]:
+    codes = [words.get(word, word) for word in ("no", "none")]
+    options = question.options if question.repeats else ()
+    return frozenset(option.coding for option in options if option.coding.code in codes)
 
 
 def _gates(

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,6 +58,14 @@ def test_a_settled_result_is_readable_by_itself(narrative, make_result):
         "A paper.",
     ):
         assert said in text
+
+
+def test_texts_beside_the_source_are_named_beside_it(guidance, make_result):
+    identity = replace(guidance.written.identity, secondary_sources=("A guideline. 2020. A summary.",))
+    written = replace(guidance.written, identity=identity)
+    parts = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
+    div = json.loads(FullNarrative(parts).div(make_result(), (), ()))
+    assert "Source: A paper. Secondary source: A guideline. 2020. A summary." in div
 
 
 def test_a_long_list_of_answers_is_shortened_and_counted(narrative, make_result):

@@ -203,6 +203,26 @@ def test_numbers_of_the_country_stand_where_the_guidance_asks_for_them(text, mak
     assert "line:" not in without
 
 
+def test_one_emergency_line_is_said_first_that_of_the_patient_before_the_one_for_everybody(text, make_result):
+    general = advice("signs", "safety", number="emergency")
+    own = advice("shakes", "safety", number="emergency", when=Answered("fever"))
+    first, _, more = text(make_result(advice=(own, general))).partition("Read more")
+    assert "In an emergency:\nYou: shakes\n" in first
+    assert "You: signs" not in first
+    assert "In an emergency:\nYou: signs\n" in more
+
+
+def test_what_is_there_only_because_its_question_is_open_is_no_second_emergency_line(text, make_result):
+    general = advice("signs", "safety", number="emergency")
+    own = advice("shakes", "safety", number="emergency", when=Answered("fever"))
+    careful = advice("careful", "safety", when=Answered("fever"))
+    pieces = (own, careful, advice("rest", "self-care"), general)
+    told = text(make_result(advice=pieces, precautions=(own, careful)))
+    assert "What you can do:\n- You: rest\n- You: careful\n" in told
+    assert "In an emergency:\nYou: signs\n" in told
+    assert "You: shakes" not in told
+
+
 def test_the_emergency_line_is_not_said_twice(text, make_result, guidance):
     tiers = (*guidance.written.tiers[:3], replace(guidance.written.tiers[3], number="emergency"))
     told = text(make_result(tiers=tiers, advice=(advice("signs", "safety"),)), numbers=Numbers("112"))
@@ -219,6 +239,20 @@ def test_while_the_step_is_open_it_says_so_and_asks(text, unsettled, troubled):
     assert "\n\nNot settled yet. So far: Soon. Target soon.\nThis is the least that we advise" in least
     assert "Questions that are still open, in this order:\nFever above" in least.partition("Read more")[2]
     assert "Please check your answers:\nYou: both cannot be" in first_part(least)
+
+
+def test_a_step_that_is_open_only_by_not_sure_says_what_it_means_and_asks_nothing(text, troubled):
+    unsure = tuple(replace(question, unsure=True) for question in troubled.open)
+    told = text(replace(troubled, open=unsure))
+    assert "\n\nSoon. Target soon.\nYou: tier soon" in told
+    assert "still open" not in told
+
+
+def test_a_safety_step_that_is_open_says_what_it_means(text, troubled):
+    tiers = tuple(replace(tier, overlay=tier.rank > 1) for tier in troubled.tiers)
+    told = text(replace(troubled, tiers=tiers))
+    assert "\n\nSoon.\nYou: tier soon" in told
+    assert "still open" not in told
 
 
 def test_an_unsettled_level_alone_asks_the_patient_nothing(text, make_result, unsettled):

@@ -249,7 +249,7 @@ SIGNS = (
 def with_signs(guidance):
     """Makes a renderer of a guidance with warning signs; a no to cough closes the question on pain."""
 
-    def made(*signs: Any) -> Renderer:
+    def made(*signs: Any, a_list: str = "pain") -> Renderer:
         findings = tuple(
             model.Finding(name, kind, "", when, False, (), "article", ()) for name, when, kind in signs
         )
@@ -257,6 +257,7 @@ def with_signs(guidance):
         written = replace(guidance.written, findings=findings, kinds=kinds, words={"no": NO.code})
         questions = {**guidance.form.questions}
         questions["pain"] = replace(questions["pain"], enabled_by=("cough",))
+        questions[a_list] = replace(questions[a_list], repeats=a_list != "pain")
         form = replace(guidance.form, questions=questions)
         return Renderer(SimpleNamespace(written=written, form=form, contradictions=(), language="en"))
 
@@ -275,6 +276,21 @@ def test_warning_signs_that_were_denied_are_named(with_signs, make_assessment, m
     assert denied(every) == 'fever above 38 \u00b0C & chills <today>; do you "cough"; pain from 0 to 10'
     assert denied(every, **{"cough-sign": "unknown"}) == "fever above 38 \u00b0C & chills <today>"
     assert denied(Answers({})) is None
+
+
+def test_a_list_in_which_something_is_ticked_is_not_denied(
+    with_signs, make_assessment, make_result, make_states
+):
+    renderer = with_signs(("fever-sign", Is("fever", ("yes",)), "red"), a_list="fever")
+    result = make_result(findings=make_states(**{"fever-sign": "absent"}))
+
+    def denied(*given: Any) -> str | None:
+        risk = json.loads(renderer.document(make_assessment(result, Answers({"fever": given}))))
+        return lines(risk).get("Answered no")
+
+    assert denied(NO) == "fever above 38 \u00b0C & chills <today>"
+    assert denied(YES) is None
+    assert denied(NO, YES) is None
 
 
 def test_a_no_that_closed_a_warning_question_is_named(make_assessment, make_result, make_states, with_signs):

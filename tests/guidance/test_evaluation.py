@@ -431,7 +431,10 @@ def test_advice_that_applies_comes_first_then_general_advice(guidance: Guidance,
 
 
 def test_safety_advice_is_shown_while_its_condition_is_unknown(guidance: Guidance, respond: Respond) -> None:
-    assert [advice.name for advice in guidance.evaluate(respond()).advice] == ["ask-help", "always-move"]
+    result = guidance.evaluate(respond())
+    assert [advice.name for advice in result.advice] == ["ask-help", "always-move"]
+    assert [advice.name for advice in result.precautions] == ["ask-help"]
+    assert guidance.evaluate(respond(**CALM | {"sudden": True})).precautions == ()
 
 
 def test_the_same_answers_give_an_equal_result(guidance: Guidance, respond: Respond) -> None:
