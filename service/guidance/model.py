@@ -26,11 +26,13 @@ class Says:
     """Wording for the two readers; either may be empty where the text is not for that reader.
 
     `patient_unsure` is what a patient reads where an answer of not sure made it hold; empty: the same.
+    `step` belongs to addressees: what a patient reads in place of the words of a step that is for them.
     """
 
     patient: str
     clinician: str
     patient_unsure: str = ""
+    step: str = ""
 
     @property
     def to_clinician(self) -> str:

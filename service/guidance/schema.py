@@ -359,6 +359,8 @@ class LevelShape(Shape):
 class AddresseeShape(ReadersShape):
     """Words for whom a step or a reason is."""
 
+    step = Text(load_default="")
+
 
 class TierShape(Saying, Sourced):
     """One step of the triage ladder; its rank is its position in the list."""

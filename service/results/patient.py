@@ -88,7 +88,10 @@ class PatientText:
         yield " ".join(self._dated_step(assessment))
         number = self._numbers.behind(tier.number, self.phrases)
         is_least = _is_open(result)
-        yield f"{self.phrases['patient.so-far'] if is_least else tier.says.patient} {number}".strip()
+        addressee = None if result.step_due is None else self._written.addressees.get(result.step_due.to)
+        own = "" if addressee is None else addressee.step
+        words = self.phrases["patient.so-far"] if is_least else own or tier.says.patient
+        yield f"{words} {number}".strip()
 
     def _dated_step(self, assessment: Assessment) -> Iterator[str]:
         """Yields the step with its date; before it, what is due earlier and for whom."""

@@ -108,6 +108,14 @@ def test_a_step_that_is_for_somebody_else_names_them_in_its_place(text, make_res
     assert told.splitlines()[2] == "See a specialist, by 16 February 2026."
 
 
+def test_a_step_for_people_who_know_the_patient_has_their_words(text, make_result):
+    own = {"addressees": OWN | {"own": replace(OWN["own"], step="They know you.")}}
+    for_them = make_result(due=due(42, "own"), step_due=due(42, "own"))
+    assert "by 16 February 2026.\nThey know you.\n" in text(for_them, written=own)
+    assert "by 16 February 2026.\nYou: tier now\n" in text(for_them)
+    assert "\nYou: tier now\n" in text(make_result(due=due(7, "own"), step_due=due(42)), written=own)
+
+
 def test_a_step_without_a_date_has_its_target(text, make_result):
     assert "\n\nNow. Target now.\n" in text(make_result())
 
