@@ -224,7 +224,9 @@ def test_nothing_is_called_absent_while_it_is_unknown(sample: Sample, assessed: 
     assert tier(unsettled) == ("review", "consult")
     assert "no reason to consult" in settled["text"]["div"]
     assert "no reason to consult" not in unsettled["text"]["div"]
-    assert "\n\nNot settled yet" in unsettled["mitigation"]
+    assert "You were not sure" in unsettled["mitigation"]
+    assert "You were not sure" not in settled["mitigation"]
+    assert "still open" not in unsettled["mitigation"]
 
 
 def potassium(parameters: Json) -> Json:
