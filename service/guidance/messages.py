@@ -183,6 +183,7 @@ class _Teller:
             self.text(says.patient, *key, "patient"),
             self.text(says.clinician, *key, "clinician"),
             self.text(says.patient_unsure, *key, "patient-unsure"),
+            self.text(says.step, *key, "step"),
         )
 
     def identity(self, identity: Identity) -> Identity:
@@ -193,6 +194,10 @@ class _Teller:
             intended_use=self.says(identity.intended_use, "guidance", "intended-use"),
             review=self.text(identity.review, "guidance", "review"),
             source_note=self.text(identity.source_note, "guidance", "source"),
+            secondary_sources=tuple(
+                self.text(source, "guidance", "secondary-sources", str(number))
+                for number, source in enumerate(identity.secondary_sources, 1)
+            ),
             reason_text=self.text(identity.reason_display, "guidance", "reason"),
         )
 

@@ -64,7 +64,7 @@ def test_texts_beside_the_source_are_named_beside_it(guidance, make_result):
     identity = replace(guidance.written.identity, secondary_sources=("A guideline. 2020. A summary.",))
     written = replace(guidance.written, identity=identity)
     parts = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
-    div = json.loads(FullNarrative(parts).div(make_result(), (), ()))
+    div = json.loads(FullNarrative(parts, phrases_in("en")).div(make_result(), (), ()))
     assert "Source: A paper. Secondary source: A guideline. 2020. A summary." in div
 
 
