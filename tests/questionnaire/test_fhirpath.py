@@ -303,7 +303,8 @@ def test_the_cost_of_chained_calculations_is_linear(value: str) -> None:
         return process_time() - begun
 
     cost(100)
-    assert cost(1000) < 25 * cost(100)
+    # A quadratic cost would be a hundred times as much; a busy machine makes the large one dearer than ten.
+    assert min(cost(1000), cost(1000)) < 50 * min(cost(100), cost(100), cost(100))
 
 
 def test_an_expression_that_fails_says_nothing_of_an_answer() -> None:
