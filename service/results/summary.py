@@ -21,7 +21,7 @@ from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
 from service.results.extensions import by_level
 from service.results.phrases import Phrases
-from service.results.values import AnswerTexts
+from service.results.values import AnswerTexts, as_sent
 from service.results.wording import Assessment
 
 LONGEST_NARRATIVE: Final = 1536
@@ -111,9 +111,8 @@ class Summary:
     def _chart_value(self, value: ChartValue) -> str:
         """Returns a value of the chart with its unit and its date, and why it was not used, if it was not."""
         phrases = self._phrases
-        known = " ".join(
-            part for part in (self._texts.labels[value.link_id], value.value, value.unit) if part
-        )
+        sent = (as_sent(value.value), as_sent(value.unit))
+        known = " ".join(part for part in (self._texts.labels[value.link_id], *sent) if part)
         dated = f"{known}, {phrases.date(value.date) if value.date else phrases['clinician.no-date']}"
         if not value.left_out:
             return dated

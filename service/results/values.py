@@ -38,6 +38,11 @@ def first_sentences(text: str, most: int) -> str:
     return text[: ends[-1]] if ends else cut(text, most)
 
 
+def as_sent(text: str) -> str:
+    """Returns text of a sender as a result may show it: short, and without signs that change how it is read."""
+    return cut("".join(sign if sign.isprintable() else " " for sign in text), _LONGEST_TEXT)
+
+
 class AnswerTexts:
     """Says the answers to the questions of one guidance's questionnaire in words."""
 
@@ -121,15 +126,14 @@ class AnswerTexts:
         if isinstance(value, int | Decimal):
             return self._phrases.number(value)
         if isinstance(value, Uncoded):
-            return self._phrases.lowered(value.display)
+            return self._phrases.lowered(as_sent(value.display))
         return self._free(link, value)
 
     def _free(self, link: str, value: str) -> str:
         question = self._questions.get(link)
         if question is not None and question.type in ("date", "dateTime") and is_date(value[:10]):
             return self._phrases.date(value)
-        shown = "".join(sign if sign.isprintable() else " " for sign in value)
-        return self._phrases.quoted([cut(shown, _LONGEST_TEXT)])
+        return self._phrases.quoted([as_sent(value)])
 
     def _label(self, question: Question) -> str:
         own = self._words.get(question.link_id, _NO_WORDS).label

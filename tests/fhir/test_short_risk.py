@@ -347,6 +347,14 @@ def test_values_of_the_chart_are_printed_with_unit_and_date_used_or_not(render, 
     )
 
 
+def test_words_of_the_chart_are_short_and_cannot_turn_a_line(render, make_result):
+    values = (ChartValue("crp", "12", "mg\u202e/L\n" + "x" * 300, "2026-01-02", ""),)
+    shown = lines(render(make_result(), chart=ChartValues(printed=values)))["Chart"]
+    assert "\u202e" not in shown
+    assert "x" * 100 not in shown
+    assert shown.startswith("C-reactive protein 12 mg /L")
+
+
 def test_the_chart_is_a_basis(render, make_result):
     reference = {"reference": "Observation/o1"}
     risk = render(make_result(), chart=ChartValues({}, {"crp": (reference,)}))
