@@ -39,7 +39,7 @@ def first_sentences(text: str, most: int) -> str:
 
 
 def as_sent(text: str) -> str:
-    """Returns text of a sender as a result may show it: short, and without signs that change how it is read."""
+    """Returns text of a sender as a result may show it: short, without signs that change how it is read."""
     return cut("".join(sign if sign.isprintable() else " " for sign in text), _LONGEST_TEXT)
 
 

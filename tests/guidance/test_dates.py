@@ -6,26 +6,11 @@ from typing import Any
 import dated_headache
 import headache
 import pytest
-from headache import NO, NOT_SURE, YES, entry, local, respond
+from headache import CALM, NO, NOT_SURE, YES, entry, local, respond
 
 from service.datatypes.answers import Quantity
 from service.guidance import Guidance, load
 from service.guidance.result import Due, Fired, Result
-
-CALM: dict[str, Any] = {
-    "head_pain": NO,
-    "sudden": False,
-    "neck_stiff": NO,
-    "worse": NO,
-    "strength": 1,
-    "screen_hours": Decimal(2),
-    "breaks": local("often"),
-    "tense": NO,
-    "tense_where": local("nowhere"),
-    "glasses": local("old"),
-    "ferritin": Quantity(Decimal(40), "ug/L"),
-    "checked": NO,
-}
 
 
 def result_of(**answers: Any) -> Result:

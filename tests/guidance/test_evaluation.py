@@ -6,28 +6,13 @@ from typing import Any
 
 import headache
 import pytest
-from headache import NO, NOT_SURE, YES, entry, local
+from headache import CALM, NO, NOT_SURE, YES, entry, local
 
 from service.datatypes.answers import Answers, Coding, Quantity
 from service.guidance import Guidance, load
 from service.guidance.result import Result
 
 Respond = Callable[..., Answers]
-
-CALM: dict[str, Any] = {
-    "head_pain": NO,
-    "sudden": False,
-    "neck_stiff": NO,
-    "worse": NO,
-    "strength": 1,
-    "screen_hours": Decimal(2),
-    "breaks": local("often"),
-    "tense": NO,
-    "tense_where": local("nowhere"),
-    "glasses": local("old"),
-    "ferritin": Quantity(Decimal(40), "ug/L"),
-    "checked": NO,
-}
 
 
 def tier_of(result: Result) -> tuple[str, str]:

@@ -26,6 +26,23 @@ def local(code: str) -> Coding:
     return Coding(SYSTEM, code)
 
 
+CALM: dict[str, Any] = {
+    "head_pain": NO,
+    "sudden": False,
+    "neck_stiff": NO,
+    "worse": NO,
+    "strength": 1,
+    "screen_hours": Decimal(2),
+    "breaks": local("often"),
+    "tense": NO,
+    "tense_where": local("nowhere"),
+    "glasses": local("old"),
+    "ferritin": Quantity(Decimal(40), "ug/L"),
+    "checked": NO,
+}
+"""Answers that fire nothing."""
+
+
 def _options(*codes: str, weights: tuple[str | None, ...] = (), unsure: bool = False) -> tuple[Option, ...]:
     padded = weights or (None,) * len(codes)
     found = [
