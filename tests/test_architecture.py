@@ -33,6 +33,7 @@ TOP = {
     "validate",
 }
 ROOMS = {
+    "auth": "who may let whom in",
     "authoring": "what authors are told of their files",
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",
