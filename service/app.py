@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime
 
 from service import catalogue
 from service.assess import Assessor
+from service.catalogue import Catalogue
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.languages import known_language
+from service.pages.form import FormSettings, forms_of, page_routes
+from service.pages.state import seal_from
 from service.records import APPEND_ONLY, Repository
 from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
@@ -22,6 +26,7 @@ from service.validate import Validator, server_from
 from service.web.application import Application
 from service.web.deployment import Deployment
 from service.web.routes import Parts, all_routes
+from service.web.routing import Route
 
 _MEBIBYTE = 1024 * 1024
 
@@ -55,14 +60,36 @@ def create_app(settings: Settings) -> Application:
     )
     assessor = Assessor(served, limits, sandbox, language=known_language(settings.language))
     store = store_from(settings)
+    pages, forms = pages_of(settings, served, assessor, deployment)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
         validator=Validator(served, limits, sandbox, server=server_from(settings)),
         catalogue=served,
         repository=None if store is None else Repository(store, assessor, settings.public_base),
+        pages=pages,
+        forms=forms,
     )
     return Application(all_routes(parts, deployment), deployment)
+
+
+def pages_of(
+    settings: Settings, served: Catalogue, assessor: Assessor, deployment: Deployment
+) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
+    """Returns the routes of the forms, and title and path of each; none where they are off."""
+    if not settings.public_form:
+        return (), ()
+    numbers = Numbers(settings.emergency_number, settings.crisis_line)
+    forms = forms_of(served, numbers)
+    how = FormSettings(
+        now=lambda: datetime.now(UTC),
+        numbers=numbers,
+        framing_origins=settings.framing_origins,
+        language=known_language(settings.language),
+    )
+    seal = seal_from(settings.signing_keys, settings.form_max_age_h)
+    routes = page_routes(forms, assessor, seal, deployment, how)
+    return routes, tuple((form.title, form.path) for form in forms)
 
 
 def store_from(settings: Settings) -> Store | None:

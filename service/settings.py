@@ -30,7 +30,11 @@ _STORE = re.compile(
     r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?"
 )
 _FILE = "sqlite:///"
-_SECRETS = ("store_url",)  # each may come from the file that the variable with the suffix _FILE names
+_SHORTEST_KEY = 32
+_SECRETS = (
+    "store_url",
+    "form_keys",
+)  # each may come from the file that <name>_FILE names
 CLOSED: Final = (
     f"There is no access control yet. Expected a loopback address as {PREFIX}HOST, such as 127.0.0.1, or "
     f"{PREFIX}OPEN=true where everybody who reaches the service may send any request."
@@ -78,6 +82,14 @@ class Settings:
         keepalive_s: longest wait for the next request (or the rest of its headers) on a connection.
         drain_s: time in which a service that is about to stop says that it is not ready, and still answers.
         graceful_timeout_s: time that running requests have to finish when the service stops.
+        public_form: whether the forms that people fill in are served.
+        form_keys: secret keys that sign what travels with the pages of a form, with commas between: the first
+            one signs, all are taken. SERVICE_FORM_KEYS_FILE may name a file that holds them instead. Without
+            any, each start makes one of its own.
+        form_max_age_h: hours after which a page of a form that was left open is not taken any more.
+        form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
+        privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
+        embed_origins: origins of pages that may show the forms in a frame, with commas between.
         log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
     """
 
@@ -111,6 +123,12 @@ class Settings:
     keepalive_s: int = 15
     drain_s: int = 2
     graceful_timeout_s: int = 30
+    public_form: bool = True
+    form_keys: str = field(default="", repr=False)
+    form_max_age_h: int = 24
+    form_stores: bool = False
+    privacy_notice_url: str = ""
+    embed_origins: str = ""
     log_level: str = "INFO"
 
     @property
@@ -133,6 +151,16 @@ class Settings:
     def origins(self) -> frozenset[str]:
         """Origins that may call this service from a browser."""
         return frozenset(filter(None, self.cors_origins.split(",")))
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys that sign pages of forms, the one that signs first."""
+        return tuple(filter(None, self.form_keys.split(",")))
+
+    @property
+    def framing_origins(self) -> frozenset[str]:
+        """Origins of pages that may show the forms in a frame."""
+        return frozenset(filter(None, self.embed_origins.split(",")))
 
     @property
     def public_base(self) -> str:
@@ -206,6 +234,17 @@ def _store_url(url: str) -> None:
         )
 
 
+def _keys(text: str) -> None:
+    if any(len(key) < _SHORTEST_KEY or key != key.strip() for key in text.split(",")):
+        raise ValidationError(f"Expected keys of at least {_SHORTEST_KEY} characters, with commas between.")
+
+
+def _notice(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValidationError("Expected an absolute http or https URL.")
+
+
 def _content(path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
@@ -264,6 +303,13 @@ class _Variables(Schema):
     keepalive_s = _whole(1, 600)
     drain_s = _whole(0, 600)
     graceful_timeout_s = _whole(1, 600)
+    public_form = fields.Function(deserialize=_truth)
+    form_keys = fields.String(validate=_keys)
+    form_keys_file = fields.Function(deserialize=_content, validate=_keys)
+    form_max_age_h = _whole(1, 720)
+    form_stores = fields.Function(deserialize=_truth)
+    privacy_notice_url = fields.String(validate=_notice)
+    embed_origins = fields.String(validate=_origins)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
 
     @validates_schema(skip_on_field_errors=False)

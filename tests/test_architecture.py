@@ -39,6 +39,7 @@ ROOMS = {
     "fhir": "FHIR JSON, its datatypes and structure",
     "guidance": "the engine",
     "languages": "the words of the service in each language",
+    "pages": "forms that people fill in, and their results",
     "proofs": "what is proved of a guidance",
     "questionnaire": "what a response must keep to",
     "records": "a response, its result and its trail as one transaction",
@@ -142,7 +143,7 @@ def test_errors_import_nothing_of_the_service():
     ("package", "places"),
     [
         ("flask", ("service/web/", "service/app.py")),
-        ("werkzeug", ("service/web/",)),
+        ("werkzeug", ("service/web/", "service/pages/")),
         ("gunicorn", ("service/web/",)),
         ("gevent", ("service/web/worker.py",)),
         ("fhir", ("service/fhir/resource_models.py",)),

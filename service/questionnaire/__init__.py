@@ -10,15 +10,27 @@ from service.questionnaire.compiled import (
     version_order,
 )
 from service.questionnaire.fhirpath import load_engine
+from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item
 from service.questionnaire.lint import lint
 from service.questionnaire.problems import COMPLETE_STATUSES
-from service.questionnaire.translations import form_in, languages_in, missing_texts, told_in
+from service.questionnaire.translations import (
+    form_in,
+    languages_in,
+    missing_texts,
+    option_name,
+    told_in,
+    translated,
+)
 from service.questionnaire.validation import subject_problems, validate
 
 __all__ = [
     "COMPLETE_STATUSES",
+    "DISPLAY",
+    "GROUP",
+    "AnswerLimits",
     "Checked",
     "CompiledQuestionnaire",
+    "Item",
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",
@@ -27,9 +39,11 @@ __all__ = [
     "lint",
     "load_engine",
     "missing_texts",
+    "option_name",
     "order_of_version",
     "subject_problems",
     "told_in",
+    "translated",
     "validate",
     "version_order",
 ]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from service.datatypes.answers import Coding
+from service.datatypes.answers import Answer, Coding
 from service.datatypes.form import Form, Option, Question
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -90,20 +90,27 @@ def _short_text(item: Json, language: str) -> str:
 
 
 def _name_of(option: Option, item: Item, language: str) -> str:
+    return option_name(option.coding, item, language)
+
+
+def option_name(answer: Answer, item: Item, language: str) -> str:
     """Returns the name of an option in a language; empty where nothing has it."""
     for source in mappings(item.source.get("answerOption")):
         found = answer_in(source, "value")
-        if found is not None and found[1] == option.coding:
-            own = translated(source.get("valueCoding"), "display", language)
-            return own or _designation(option.coding, item, language)
-    return _designation(option.coding, item, language)
+        if found is not None and found[1] == answer:
+            element, _ = found
+            is_coding = element == "valueCoding"
+            own = translated(source.get(element), "display", language) if is_coding else ""
+            own = own or ("" if is_coding else translated(source, element, language))
+            return own or _designation(answer, item, language)
+    return _designation(answer, item, language)
 
 
-def _designation(coding: Coding, item: Item, language: str) -> str:
+def _designation(answer: Answer, item: Item, language: str) -> str:
     options = item.options
-    if options is None or not options.value_set:
+    if options is None or not options.value_set or not isinstance(answer, Coding):
         return ""
-    member = options.value_sets.codes(options.value_set).of(coding)
+    member = options.value_sets.codes(options.value_set).of(answer)
     return _of_language(member.designations, language) if isinstance(member, Member) else ""
 
 

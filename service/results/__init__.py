@@ -2,6 +2,7 @@
 
 from service.results.code_system import code_system, missing_codes
 from service.results.explanation import explained
+from service.results.phrases import Phrases, digits, phrases_in
 from service.results.renderer import BUNDLE, DETAILS, FULL, RISK, Renderer
 from service.results.risk_assessment import guidance_hash_in, guidance_in, indented, language_in, withdrawn
 from service.results.wording import Assessment, Numbers
@@ -13,13 +14,16 @@ __all__ = [
     "RISK",
     "Assessment",
     "Numbers",
+    "Phrases",
     "Renderer",
     "code_system",
+    "digits",
     "explained",
     "guidance_hash_in",
     "guidance_in",
     "indented",
     "language_in",
     "missing_codes",
+    "phrases_in",
     "withdrawn",
 ]

@@ -28,6 +28,8 @@ class Access(Enum):
 
     PUBLIC = "public"
     """Anybody, and pages of every origin: what is the same for everybody, such as the CapabilityStatement."""
+    PUBLIC_FORM = "public-form"
+    """Anybody, and pages of this origin alone: forms that people fill in, with the scoring that they need."""
     OPEN = "open"
     """Anybody who reaches the port, and pages of registered origins."""
 

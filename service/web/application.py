@@ -188,19 +188,25 @@ class Completion:
             environ: the WSGI environment.
             begun: when, and under which id.
         """
-        is_public = route is not None and route.access is Access.PUBLIC
-        if is_preflight(environ) and (is_public or environ["HTTP_ORIGIN"] in self._origins):
+        access = Access.OPEN if route is None else route.access
+        if is_preflight(environ) and self._lets_in(environ, access):
             reply = preflight(reply, environ, self._methods)
         if REQUESTS.isEnabledFor(logging.INFO):
             _log(environ["REQUEST_METHOD"], route, reply.status, begun)
         headers = [*reply.headers, *self._standing, *_own_headers(reply, begun.request_id, environ)]
-        return reply._replace(headers=tuple(self._with_origin(headers, environ, is_public=is_public)))
+        return reply._replace(headers=tuple(self._with_origin(headers, environ, access)))
 
-    def _with_origin(
-        self, headers: list[Header], environ: WSGIEnvironment, *, is_public: bool
-    ) -> list[Header]:
+    def _lets_in(self, environ: WSGIEnvironment, access: Access) -> bool:
+        """Returns whether a page of the origin that asks may send a request of this access rule."""
+        if access is Access.PUBLIC_FORM:
+            return False
+        return access is Access.PUBLIC or environ["HTTP_ORIGIN"] in self._origins
+
+    def _with_origin(self, headers: list[Header], environ: WSGIEnvironment, access: Access) -> list[Header]:
         """Returns the headers with what browsers need; costs nothing where no origin is registered."""
-        if is_public:
+        if access is Access.PUBLIC_FORM:
+            return headers
+        if access is Access.PUBLIC:
             return [*headers, *ANY_ORIGIN]
         return with_origin(headers, environ.get("HTTP_ORIGIN"), self._origins) if self._origins else headers
 

@@ -46,6 +46,7 @@ class Description:
         is_plain: whether the answer is JSON that is not FHIR.
         body_required: whether it needs the body.
         also: further media types of the answer.
+        media: its media types where it is no JSON at all; a page refuses by a page.
     """
 
     summary: str
@@ -58,6 +59,7 @@ class Description:
     is_plain: bool = False
     body_required: bool = True
     also: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
 
 
 _PART: Final = ("_summary", "_elements")
@@ -100,6 +102,26 @@ READY: Final = Description(
 )
 OPENAPI: Final = Description(
     "Returns this document.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
+)
+
+_PAGE: Final = ("text/html",)
+FORM: Final = Description(
+    "Shows the first page of a form.", "Any", _OK, (403, 404), ("language", "parent"), media=_PAGE
+)
+FORM_PAGE: Final = Description(
+    "Takes a page of a form and shows the next one, or gives a file; nothing is kept.",
+    "Any",
+    {200: (), 422: ()},
+    (400, 403, 404, 413, 415),
+    body="page",
+    media=(*_PAGE, "application/fhir+json"),
+)
+STATIC_FILE: Final = Description(
+    "Returns a style sheet or a script of the pages.",
+    "Any",
+    _TAGGED,
+    (404,),
+    media=("text/css", "text/javascript", "image/svg+xml"),
 )
 
 # The whole FHIR API.

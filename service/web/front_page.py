@@ -35,12 +35,16 @@ class FrontPage:
     Args:
         deployment: its server and base.
         artifacts: published resources; each Questionnaire among them is linked to.
+        forms: title and path of each form that people can fill in here.
     """
 
-    def __init__(self, deployment: Deployment, artifacts: Iterable[Artifact]) -> None:
+    def __init__(
+        self, deployment: Deployment, artifacts: Iterable[Artifact], forms: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self._deployment = deployment
         self._links = {
             "title": SOFTWARE,
+            "forms": [{"title": title, "url": deployment.server + path} for title, path in forms],
             "questionnaires": [_link(form, deployment) for form in artifacts if form.type == "Questionnaire"],
             "metadata": f"{deployment.base}/metadata",
             "openapi": f"{deployment.server}/openapi.json",

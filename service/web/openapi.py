@@ -24,9 +24,9 @@ from service.search import SearchParameter, includes_of, parameters_of, revinclu
 from service.web.capability import DATE
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.descriptions import EXPAND, SEARCH, FollowUp
-from service.web.negotiation import FHIR_JSON, JSON
+from service.web.negotiation import FHIR_JSON, HTML, JSON
 from service.web.operations import EXPAND_INPUTS
-from service.web.request import FORM
+from service.web.request import FORM, MULTIPART
 from service.web.routing import FhirId, Route
 
 ALWAYS: Final = (400, 414, 417, 431, 500, 501)
@@ -106,12 +106,14 @@ class _Operations:
         return operation | ({"requestBody": self._body(route)} if what.body else {})
 
     def _responses(self, route: Route) -> MutableJson:
-        statuses = {*route.description.refusals, *ALWAYS}
+        what = route.description
+        statuses = {*what.refusals, *ALWAYS}
         if route.interactions and route.resource in self.stored:
             statuses.add(UNAVAILABLE)
         found = {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
+        found |= {status: _page(status) for status in what.refusals if HTML in what.media}
         links = self._links(route)
-        answers = {status: _success(status, route) | links for status in route.description.successes}
+        answers = {status: _success(status, route) | links for status in what.successes}
         return {str(status): response for status, response in sorted((found | answers).items())}
 
     def _links(self, route: Route) -> MutableJson:
@@ -129,6 +131,9 @@ class _Operations:
             properties = {search.name: _TEXT | {"description": _documented(search)} for search in searches}
             schema = {"type": "object", "properties": properties}
             return {"required": True, "content": {FORM: {"schema": schema}}}
+        if what.body == "page":
+            content = {kind: {"schema": _reference("schemas", "Page")} for kind in (MULTIPART, FORM)}
+            return {"required": True, "content": content}
         name = _named(what.body, route)
         media: MutableJson = {"schema": _reference("schemas", name)}
         if name in self.examples:
@@ -147,12 +152,20 @@ def _refusal(status: int) -> MutableJson:
     return {"description": HTTPStatus(status).phrase, "headers": _headers(names), "content": content}
 
 
+def _page(status: int) -> MutableJson:
+    """Returns the response object of a refusal that people read."""
+    description, headers = HTTPStatus(status).phrase, _headers(("X-Request-Id",))
+    return {"description": description, "headers": headers, "content": {HTML: {"schema": _TEXT}}}
+
+
 def _success(status: int, route: Route) -> MutableJson:
     what = route.description
     names = ("X-Request-Id", *what.successes[status])
     answer: MutableJson = {"description": HTTPStatus(status).phrase, "headers": _headers(names)}
     if status == HTTPStatus.NOT_MODIFIED:
         return answer
+    if what.media:
+        return answer | {"content": {media_type: {"schema": _TEXT} for media_type in what.media}}
     media = {"schema": _reference("schemas", _named(what.answer, route))}
     content: MutableJson = {JSON: media} if what.is_plain else {FHIR_JSON: media, JSON: media}
     return answer | {"content": content | {media_type: {"schema": _TEXT} for media_type in what.also}}
@@ -211,7 +224,9 @@ def _documented(parameter: SearchParameter) -> str:
 def _components(shared: MutableJson, routes: Sequence[Route]) -> MutableJson:
     """Returns what the paths refer to: parts that are written down, and parts that follow from the routes."""
     names = dict.fromkeys(_named(route.description.answer, route) for route in routes)
-    refused = {status for route in routes for status in route.description.refusals} | {*ALWAYS, UNAVAILABLE}
+    refused = {*ALWAYS, UNAVAILABLE}
+    for route in routes:
+        refused.update(() if HTML in route.description.media else route.description.refusals)
     schemas = {name: _resource(name) for name in names} | shared["schemas"]
     system = [code for route in routes if route.path == BASE_PATH for code in route.interactions]
     schemas["Requests"]["properties"]["type"]["enum"] = system

@@ -33,6 +33,7 @@ MOST_PARAMETERS: Final = 100
 """Most parameters of a query string or a form."""
 
 FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
 _GZIP: Final = ("gzip", "x-gzip")
 _GZIP_WINDOW: Final = 31
 _AS_STATED: Final = (OF_RESPONSE,)

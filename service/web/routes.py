@@ -54,6 +54,7 @@ class Parts:
         validator: finds the problems of a body.
         catalogue: the value sets that can be expanded.
         repository: what is stored; None where nothing is.
+        pages: routes of the pages for people. forms: title and path of each form among them.
     """
 
     artifacts: Sequence[Artifact]
@@ -61,6 +62,8 @@ class Parts:
     validator: Validator | None = None
     catalogue: Catalogue | None = None
     repository: Repository | None = None
+    pages: Sequence[Route] = ()
+    forms: Sequence[tuple[str, str]] = ()
 
 
 def all_routes(parts: Parts, deployment: Deployment) -> tuple[Route, ...]:
@@ -71,7 +74,7 @@ def all_routes(parts: Parts, deployment: Deployment) -> tuple[Route, ...]:
         *resource_routes(parts, deployment),
     )
     bundles = Bundles(Router(below), parts.repository, deployment)
-    front = FrontPage(deployment, parts.artifacts)
+    front = FrontPage(deployment, parts.artifacts, parts.forms)
     probes = Probes(None if parts.repository is None else parts.repository.ping)
     system = ("batch",) if parts.repository is None else ("batch", "transaction")
     routes = (
@@ -82,6 +85,7 @@ def all_routes(parts: Parts, deployment: Deployment) -> tuple[Route, ...]:
         Route("GET", "/openapi.json", openapi.read, PUBLIC, does.OPENAPI),
         Route("GET", "/fhir", front.base, OPEN, does.BASE),
         Route("GET", "/", front.links, OPEN, does.FRONT_PAGE),
+        *parts.pages,
     )
     statement.write(capability_statement(routes, deployment, _definitions(parts.artifacts)))
     openapi.write(openapi_document(routes, deployment, _example_form(parts.artifacts)))

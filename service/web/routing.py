@@ -80,10 +80,10 @@ def by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
 
 
 def _options(path: str, methods: Mapping[str, Route]) -> Route:
-    """Returns the route that says which methods a path answers; public where all of them are."""
+    """Returns the route that says which methods a path answers; its access rule is theirs, if they agree."""
     allow = ", ".join(sorted({*methods, "OPTIONS"}))
-    is_public = bool(methods) and all(route.access is Access.PUBLIC for route in methods.values())
-    reply, access = Reply(204, b"", (("Allow", allow),)), Access.PUBLIC if is_public else Access.OPEN
+    rules = {route.access for route in methods.values()}
+    reply, access = Reply(204, b"", (("Allow", allow),)), rules.pop() if len(rules) == 1 else Access.OPEN
     return Route("OPTIONS", path, lambda _request: reply, access, ALLOWED_METHODS)
 
 

@@ -21,7 +21,7 @@ from service.web.routing import Route
 
 BASE = "http://127.0.0.1:8000/fhir"
 METHODS = {"get", "post", "put", "patch", "delete"}
-VARIABLES = {"<id:id>": "{id}", "<id:version>": "{version}"}
+VARIABLES = {f"<id:{name}>": f"{{{name}}}" for name in ("id", "version", "slug", "name")}
 
 
 @pytest.fixture(scope="module", params=["none", "sqlite"])
@@ -77,7 +77,9 @@ def check(said, operation, answer):
         assert name in answer.headers or not resolved(said, header).get("required")
         if name in answer.headers and resolved(said, header)["schema"]["type"] == "string":
             fits(said, resolved(said, header)["schema"], answer.headers[name])
-    if answer.data or "content" in response:
+    if answer.headers.get("Content-Type", "").startswith("text/"):
+        assert answer.headers["Content-Type"].partition(";")[0] in response["content"]
+    elif answer.data or "content" in response:
         fits(said, response["content"][answer.headers["Content-Type"]]["schema"], orjson.loads(answer.data))
 
 
@@ -114,7 +116,7 @@ def test_operations_have_names_of_their_own_and_links_lead_to_them(said):
 def test_every_variable_of_a_path_is_declared_with_its_pattern(said):
     for path, item in said["paths"].items():
         declared = {each["name"]: each for each in item.get("parameters", ())}
-        assert set(declared) == {name for name in ("id", "version") if f"{{{name}}}" in path}
+        assert set(declared) == {name for name in ("id", "version", "slug", "name") if f"{{{name}}}" in path}
         for each in declared.values():
             fits(said, each["schema"], "A-1.b")
             assert not jsonschema_rs.is_valid(each["schema"], "a_b")
@@ -179,10 +181,10 @@ def test_every_get_answers_as_it_is_said_to(service, said):
     client = service.test_client()
     for path, method, operation in operations(said):
         if method == "get":
-            check(said, operation, client.get(path.format(id="none", version="1")))
-            check(said, operation, client.get(path.format(id="none", version="1") + "?_format=json"))
-            asked = client.get(path.format(id="none", version="1"), headers={"If-None-Match": "*"})
-            check(said, operation, asked)
+            there = path.format(id="none", version="1", slug="none", name="form.css")
+            check(said, operation, client.get(there))
+            check(said, operation, client.get(f"{there}?_format=json"))
+            check(said, operation, client.get(there, headers={"If-None-Match": "*"}))
 
 
 def test_every_example_is_taken(service, said):

@@ -44,13 +44,21 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_KEEPALIVE_S": "6",
         "SERVICE_DRAIN_S": "0",
         "SERVICE_GRACEFUL_TIMEOUT_S": "7",
+        "SERVICE_PUBLIC_FORM": "false",
+        "SERVICE_FORM_KEYS": f"{'k' * 32},{'l' * 40}",
+        "SERVICE_FORM_MAX_AGE_H": "2",
+        "SERVICE_FORM_STORES": "true",
+        "SERVICE_PRIVACY_NOTICE_URL": "https://clinic.example.org/privacy?form=1",
+        "SERVICE_EMBED_ORIGINS": "https://app.example.org",
         "SERVICE_LOG_LEVEL": "ERROR",
     }
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
     assert settings.open is True
-    assert settings.require_review is True
-    others = given.keys() - {"SERVICE_OPEN", "SERVICE_REQUIRE_REVIEW"}
+    assert settings.require_review is settings.form_stores is True
+    assert settings.public_form is False
+    truths = {"SERVICE_OPEN", "SERVICE_REQUIRE_REVIEW", "SERVICE_PUBLIC_FORM", "SERVICE_FORM_STORES"}
+    others = given.keys() - truths
     assert all(
         str(getattr(settings, name.removeprefix("SERVICE_").lower())) == given[name] for name in others
     )

@@ -1,0 +1,645 @@
+"""The questions of a form as fields of a page: how each is shown, and how what comes back is read.
+
+Every item type of FHIR that can be typed or chosen has its field. What is typed is read in the language of
+the page (a decimal comma or point) and judged by the engine that checks responses; what is wrong stays in its
+box, with what to do about it. Nothing that was typed stands in an error.
+
+Source:
+    FHIR R4 Questionnaire.item; extensions itemControl, entryFormat, optionExclusive, unitOption,
+    sliderStepValue and supportLink; SDC itemMedia, itemAnswerMedia; GOV.UK design system, date input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity, Uncoded
+from service.datatypes.days import is_in_calendar, is_late
+from service.fhir import extensions as ext
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
+from service.languages import Words, words_in
+from service.pages.model import Choice, Field
+from service.pages.plan import Page, Walk, control_of, is_hidden
+from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
+from service.questionnaire.enable_when import holds
+from service.results import digits, phrases_in
+
+MOST_SHOWN: Final = 15
+"""Most options that are shown at once; more are a list to choose from, where the form says nothing else."""
+LONGEST_TEXT: Final = 10_000
+"""Most characters of a text for which the form has no limit of its own."""
+
+_WRITTEN_KINDS: Final[Mapping[str, str]] = {"dateTime": "date-time", "boolean": "radios"}
+_LISTS: Final = ("drop-down", "autocomplete", "lookup")
+_HELPS: Final = ("help", "flyover", "prompt")
+_TEXTS: Final = frozenset({"string", "text", "url"})
+_NUMBERS: Final = frozenset({"integer", "decimal", "quantity"})
+_CONTROL_SIGNS: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}(?:[.,][0-9]{1,20})?")
+_COMPARATOR: Final = re.compile(r"\s*(<=|>=|<|>|\u2264|\u2265)?(.*)", re.DOTALL)
+_COMPARATORS: Final = {"\u2264": "<=", "\u2265": ">="}
+_TIME: Final = re.compile(r"([01]?[0-9]|2[0-3])[:.]([0-5][0-9])(?:[:.]([0-5][0-9]))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a question, or one unit of a quantity.
+
+    Args:
+        value: what the browser sends.
+        answer: what it means; a Coding for a unit.
+    """
+
+    value: str
+    answer: Answer
+    label: str
+    is_exclusive: bool = False
+    media: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What never changes about the field of one item, in one language.
+
+    Args:
+        shown: the field as it stands on an untouched page.
+        options: of a choice. units: of a quantity.
+        is_open: another text can be given beside the options.
+    """
+
+    item: Item
+    shown: Field
+    options: tuple[Option, ...] = ()
+    units: tuple[Option, ...] = ()
+    is_open: bool = False
+
+    @property
+    def answer_of(self) -> Mapping[str, Option]:
+        """The options by what the browser sends."""
+        return {option.value: option for option in self.options}
+
+
+class Posted:
+    """The controls of a form as a browser has sent them.
+
+    Args:
+        values: all values by name of the control.
+    """
+
+    def __init__(self, values: Mapping[str, Sequence[str]]) -> None:
+        self._values = values
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Returns the values of a control, without signs that no text may have."""
+        return tuple(_plain(value) for value in self._values.get(name, ()))
+
+    def one(self, name: str) -> str:
+        """Returns the first value of a control; empty where there is none."""
+        return next(iter(self.all(name)), "")
+
+    def has(self, name: str) -> bool:
+        """Returns whether the control was sent."""
+        return name in self._values
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a page.
+
+    Args:
+        answers: by linkId; a question without an answer is absent.
+        errors: by linkId, what to do about what cannot be taken.
+    """
+
+    answers: AnswersByLink
+    errors: Mapping[str, str]
+
+
+class Unfit(Exception):
+    """What was typed cannot be taken; says what to do."""
+
+
+class Fields:
+    """The fields of one Questionnaire in one language.
+
+    Args:
+        compiled: the Questionnaire.
+        language: tag of the language.
+        dates: questions for a date that may lie at most one day ahead.
+    """
+
+    def __init__(self, compiled: CompiledQuestionnaire, language: str, dates: Collection[str] = ()) -> None:
+        self._compiled = compiled
+        self._items = compiled.items
+        self._language = language
+        self._words = words_in(language)
+        self._phrases = phrases_in(language)
+        self._reader = _Reader(self._words, dates)
+        self.controls: Mapping[str, Control] = {
+            link: self._control(item) for link, item in compiled.items.items()
+        }
+
+    # What never changes.
+
+    def label(self, link: str) -> str:
+        """Returns the text of an item in the language of the page."""
+        return _said(self._items[link].source, "text", self._language)
+
+    def _control(self, item: Item) -> Control:
+        options = tuple(self._options(item)) if item.answerable else ()
+        units = tuple(self._units(item)) if item.type == "quantity" else ()
+        kind = _kind(item, len(options))
+        below = [child for child in map(self._items.__getitem__, item.children) if child.type == DISPLAY]
+        lower, upper, unit = (self._text_with(below, code) for code in ("lower", "upper", "unit"))
+        shown = Field(
+            id=f"q{item.order}",
+            link_id=item.link_id,
+            kind=kind,
+            label=self.label(item.link_id),
+            prefix=_said(item.source, "prefix", self._language),
+            help=tuple(self.label(child.link_id) for child in below if control_of(child) in _HELPS),
+            hint=self._hint(item, kind),
+            choices=tuple(
+                Choice(o.value, o.label, is_exclusive=o.is_exclusive, media=o.media) for o in options
+            ),
+            unit=unit or self._only_unit(item, units),
+            units=tuple(Choice(unit.value, unit.label) for unit in units) if len(units) > 1 else (),
+            lower=lower,
+            upper=upper,
+            low=self._limit(item.limits.min_value),
+            high=self._limit(item.limits.max_value),
+            step=_step(item, kind),
+            max_length=str(item.limits.max_length or "") if item.type in _TEXTS else "",
+            is_required=item.min_occurs > 0,
+            support_link=text(ext.value(item.source, ext.SUPPORT_LINK)),
+            media=_media(ext.value(item.source, ext.ITEM_MEDIA)),
+            is_read_only=item.read_only,
+        )
+        is_open = item.type == "open-choice"
+        return Control(item, replace(shown, other="" if is_open else None), options, units, is_open)
+
+    def _text_with(self, displays: Sequence[Item], code: str) -> str:
+        return next((self.label(item.link_id) for item in displays if control_of(item) == code), "")
+
+    def _hint(self, item: Item, kind: str) -> str:
+        if kind in ("date", "date-time", "time"):
+            return self._words[f"form.hint.{kind}"]
+        found = next(
+            (_said(e, "valueString", self._language) for e in ext.extensions(item.source, ext.ENTRY_FORMAT)),
+            "",
+        )
+        return found or (
+            self._words["form.hint.lines"] if item.repeats and item.type in _TEXTS | _NUMBERS else ""
+        )
+
+    def _options(self, item: Item) -> Iterator[Option]:
+        if item.type == "boolean":
+            yield Option("true", answer=True, label=self._words["form.yes"])
+            yield Option("false", answer=False, label=self._words["form.no"])
+        if item.options is None:
+            return
+        names = _values_of(item.options.choices)
+        sources = {_answer_in(source): source for source in mappings(item.source.get("answerOption"))}
+        for answer, choice in item.options.choices.items():
+            source = sources.get(answer, {})
+            own = option_name(answer, item, self._language)
+            media = _media(ext.value(source, ext.ITEM_ANSWER_MEDIA))
+            yield Option(names[answer], answer, own or choice.display, choice.exclusive, media)
+
+    def _units(self, item: Item) -> Iterator[Option]:
+        named = {**_named_units(item.source, ext.UNIT), **_named_units(item.source, ext.UNIT_OPTION)}
+        for coding in item.limits.units:
+            yield Option(coding.code, coding, self._unit(coding.code, named.get(coding, "")))
+
+    def _unit(self, code: str, named: str) -> str:
+        return self._words.texts.get(f"units.{code}.other", code.strip("{}") or named)
+
+    def _only_unit(self, item: Item, units: Sequence[Option]) -> str:
+        if len(units) == 1:
+            return units[0].label
+        if item.type not in ("integer", "decimal"):
+            return ""
+        return next((self._unit(c.code, name) for c, name in _named_units(item.source, ext.UNIT).items()), "")
+
+    def _limit(self, limit: Answer | None) -> str:
+        is_number = isinstance(limit, int | Decimal) and not isinstance(limit, bool)
+        return digits(limit) if is_number else ""
+
+    # Fields of a page.
+
+    def shown(
+        self, page: Page, walk: Walk, posted: Posted | None = None, errors: Mapping[str, str] | None = None
+    ) -> tuple[Field, ...]:
+        """Returns the fields of a page, with the answers so far, or with what was typed where that is wrong.
+
+        Args:
+            page: the page.
+            walk: where the person stands.
+            posted: what was sent; None where nothing was.
+            errors: what is wrong with it, by linkId.
+        """
+        scene = _Scene(walk, walk.shown(page), frozenset(page.questions), posted, errors or {})
+        return tuple(self._below(page.items, scene))
+
+    def _below(self, links: Sequence[str], scene: _Scene) -> Iterator[Field]:
+        for link in links:
+            item = self._items[link]
+            if is_hidden(item.source) or (item.parent and self._is_told_above(item)):
+                continue
+            children = tuple(self._below(item.children, scene))
+            when, is_closed = self._when(item, scene)
+            if is_closed or (item.type == GROUP and not children):
+                continue
+            if item.answerable and not item.read_only and link not in scene.shown:
+                continue
+            found = replace(self.controls[link].shown, children=children, when=when)
+            found = replace(found, is_hidden=link not in scene.walk.enabled)
+            yield self._filled(found, scene) if item.answerable else found
+
+    def _is_told_above(self, item: Item) -> bool:
+        """Returns whether a text is part of the field of the question that it stands under."""
+        parent = self._items.get(item.parent or "")
+        is_below_question = parent is not None and parent.answerable
+        return (
+            is_below_question
+            and item.type == DISPLAY
+            and control_of(item) in (*_HELPS, "lower", "upper", "unit")
+        )
+
+    def _filled(self, empty: Field, scene: _Scene) -> Field:
+        link = empty.link_id
+        control, error = self.controls[link], scene.errors.get(link, "")
+        source = scene.walk.state.sources.get(link, "")
+        if error and scene.posted is not None:
+            return replace(_as_typed(control, empty, scene.posted), error=error)
+        answers = scene.walk.state.answers.get(link, ())
+        return replace(self._with(control, empty, answers), source=source, error=error)
+
+    def _with(self, control: Control, empty: Field, answers: tuple[Answer, ...]) -> Field:
+        if control.options:
+            given = frozenset(option.value for option in control.options if _is_among(option.answer, answers))
+            others = [
+                a
+                for a in answers
+                if isinstance(a, str) and not _is_among(a, [o.answer for o in control.options])
+            ]
+            other = ("\n".join(others) if others else "") if control.is_open else None
+            return replace(_chosen(empty, given), other=other)
+        first = answers[0] if answers else None
+        if isinstance(first, Quantity):
+            unit = first.unit
+            units = tuple(replace(choice, is_chosen=choice.value == unit) for choice in empty.units)
+            return replace(empty, value=first.comparator + self._phrases.number(first.value), units=units)
+        if control.item.type in ("date", "dateTime"):
+            return replace(empty, date=_date_parts(str(first or "")))
+        if control.item.type == "time":
+            return replace(empty, value=str(first or "")[:5])
+        return replace(empty, value="\n".join(self._typed(answer) for answer in answers))
+
+    def _typed(self, answer: Answer) -> str:
+        return self._phrases.number(answer) if isinstance(answer, int | Decimal) else str(answer)
+
+    def _when(self, item: Item, scene: _Scene) -> tuple[str, bool]:
+        """Returns the conditions that questions of the page decide, and whether others close the item."""
+        undecided: list[list[Any]] = []
+        for condition in item.enable_when:
+            if condition.question in scene.questions:
+                undecided.append([condition.question, condition.operator, self._expected(condition)])
+                continue
+            question = self._items.get(condition.question)
+            answers = scene.walk.state.answers.get(condition.question, ())
+            verdict = None if question is None else holds(condition, answers, question.type)
+            met = verdict is not False and bool(answers or verdict)
+            if met is item.enable_any:
+                return "", not item.enable_any
+        if not undecided:
+            return "", bool(item.enable_when) and item.enable_any
+        if any(value is None for _, _, value in undecided):
+            return "", False
+        return orjson.dumps([item.enable_any, undecided]).decode(), False
+
+    def _expected(self, condition: Any) -> Any:
+        """Returns what a condition expects as the script of the page compares it; None where it cannot."""
+        expected, control = condition.expected, self.controls.get(condition.question)
+        if control is None or expected is None:
+            return None
+        if condition.operator == "exists":
+            return expected
+        for option in control.options:
+            if _is_among(option.answer, (expected,)):
+                return option.value
+        if isinstance(expected, int | Decimal):
+            return float(expected)
+        return expected if isinstance(expected, str) else None
+
+    # What comes back.
+
+    def read(self, links: Collection[str], posted: Posted) -> Reading:
+        """Returns the answers to questions, and what is wrong with what was sent for them.
+
+        Whether a question must be answered is judged by `missing`.
+        """
+        answers: dict[str, tuple[Answer, ...]] = {}
+        errors: dict[str, str] = {}
+        for link in sorted(links, key=lambda link: self._items[link].order):
+            try:
+                given = self._reader.answers(self.controls[link], posted)
+            except Unfit as fault:
+                errors[link] = str(fault)
+                continue
+            if given:
+                answers[link] = given
+        return Reading(answers, errors)
+
+    def missing(self, links: Collection[str], answers: AnswersByLink) -> dict[str, str]:
+        """Returns what to do about questions that must be answered and are not, by linkId."""
+        return {
+            link: self._reader.required(self.controls[link])
+            for link in sorted(links, key=lambda link: self._items[link].order)
+            if self._items[link].min_occurs > 0 and not answers.get(link)
+        }
+
+    # Answers in words.
+
+    def said(self, link: str, answers: tuple[Answer, ...]) -> tuple[str, ...]:
+        """Returns answers in words."""
+        return tuple(self._answer_said(self.controls[link], answer) for answer in answers)
+
+    def _answer_said(self, control: Control, answer: Answer) -> str:
+        for option in control.options:
+            if _is_among(option.answer, (answer,)):
+                return option.label
+        if isinstance(answer, Quantity):
+            return self._phrases.measured(answer)
+        if isinstance(answer, Uncoded | Coding):
+            return answer[1] if isinstance(answer, Coding) else answer.display
+        if control.item.type in ("date", "dateTime"):
+            return self._phrases.date(str(answer))
+        if isinstance(answer, int | Decimal) and control.shown.unit:
+            return f"{self._typed(answer)} {control.shown.unit}"
+        return self._typed(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the fields of a page depend on.
+
+    Args:
+        shown: questions that may appear. questions: all of the page.
+    """
+
+    walk: Walk
+    shown: frozenset[str]
+    questions: frozenset[str]
+    posted: Posted | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def _plain(value: str) -> str:
+    return value.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL_SIGNS).strip()
+
+
+def _said(element: Json, name: str, language: str) -> str:
+    return translated(element, name, language) or text(element.get(name))
+
+
+def _kind(item: Item, options: int) -> str:
+    control = control_of(item)
+    if item.type in ("choice", "open-choice") or (options and item.type != "boolean"):
+        if item.repeats:
+            return "checkboxes"
+        many = not control and options > MOST_SHOWN
+        return "select" if control in _LISTS or many else "radios"
+    if control == "slider" and item.type in ("integer", "decimal"):
+        return "slider"
+    if item.repeats and item.type in _TEXTS | _NUMBERS:
+        return "text"
+    return _WRITTEN_KINDS.get(item.type, item.type)
+
+
+def _step(item: Item, kind: str) -> str:
+    step = ext.value(item.source, ext.SLIDER_STEP)
+    if kind == "slider" and isinstance(step, int | Decimal):
+        return digits(step)
+    return "1" if kind == "slider" else ""
+
+
+def _media(attachment: object) -> str:
+    return text(attachment.get("url")) if isinstance(attachment, Mapping) else ""
+
+
+def _named_units(source: Json, url: str) -> dict[Coding, str]:
+    return {
+        Coding(text(unit.get("system")), text(unit.get("code"))): text(unit.get("display"))
+        for unit in ext.values(source, url)
+        if isinstance(unit, Mapping)
+    }
+
+
+def _answer_in(source: Json) -> Answer | None:
+    from service.questionnaire.values import answer_in
+
+    found = answer_in(source, "value")
+    return None if found is None else found[1]
+
+
+def _values_of(answers: Collection[Answer]) -> dict[Answer, str]:
+    """Returns what the browser sends for each option: the shortest text that tells it from the others."""
+    codes = [answer.code for answer in answers if isinstance(answer, Coding)]
+    found: dict[Answer, str] = {}
+    for number, answer in enumerate(answers):
+        match answer:
+            case Coding(system, code):
+                value = code if codes.count(code) == 1 else f"{system}|{code}"
+            case Uncoded(_, display):
+                value = display
+            case _:
+                value = str(answer)
+        found[answer] = value if value not in found.values() else f"#{number}"
+    return found
+
+
+def _is_among(answer: Answer, answers: Collection[Answer] | Sequence[Answer]) -> bool:
+    """Returns whether an answer is among others; true is not 1."""
+    return any(answer == other and isinstance(answer, bool) is isinstance(other, bool) for other in answers)
+
+
+def _chosen(empty: Field, values: Collection[str]) -> Field:
+    choices = tuple(replace(choice, is_chosen=choice.value in values) for choice in empty.choices)
+    return replace(empty, choices=choices)
+
+
+def _date_parts(written: str) -> tuple[str, str, str, str]:
+    """Returns day, month, year and time of a date or dateTime; parts that it lacks are empty."""
+    day, _, time = written.partition("T")
+    year, month, of_month = (*day.split("-"), "", "")[:3]
+    return of_month.lstrip("0"), month.lstrip("0"), year, time[:5]
+
+
+def _as_typed(control: Control, empty: Field, posted: Posted) -> Field:
+    """Returns a field with what was typed into it."""
+    link = control.item.link_id
+    values, unit = posted.all(f"q.{link}"), posted.one(f"u.{link}")
+    units = tuple(replace(choice, is_chosen=choice.value == unit) for choice in empty.units)
+    day, month, year, time = (posted.one(f"{part}.{link}") for part in "dmyt")
+    other = posted.one(f"o.{link}") if control.is_open else None
+    typed = replace(_chosen(empty, values), units=units, date=(day, month, year, time), other=other)
+    return typed if control.options else replace(typed, value="".join(values[:1]))
+
+
+class _Reader:
+    """Reads what was sent for one question.
+
+    Args:
+        words: of the language of the page.
+        dates: questions for a date that may lie at most one day ahead.
+    """
+
+    def __init__(self, words: Words, dates: Collection[str]) -> None:
+        self._words = words
+        self._mark = words["style.decimal-mark"]
+        self._dates = dates
+        self._read: Mapping[str, Callable[[Control, str], Answer]] = {
+            "integer": self._integer,
+            "decimal": self._decimal,
+            "string": self._string,
+            "text": self._string,
+            "url": self._string,
+            "time": self._time,
+        }
+
+    def answers(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
+        """Returns the answers to a question; raises Unfit."""
+        found = self._found(control, posted)
+        for answer in found:
+            self._check(control, answer)
+        if control.item.max_occurs is not None and len(found) > control.item.max_occurs:
+            raise self._unfit(control, "too-many", most=control.item.max_occurs)
+        if len(found) > 1 and any(
+            option.is_exclusive and option.answer in found for option in control.options
+        ):
+            alone = next(
+                option.label for option in control.options if option.is_exclusive and option.answer in found
+            )
+            raise self._unfit(control, "exclusive", option=alone)
+        return found
+
+    def required(self, control: Control) -> str:
+        """Returns what to do about a question that is not answered."""
+        kind = control.shown.kind
+        key = {"radios": "choose", "select": "choose", "checkboxes": "choose-any"}.get(kind, "enter")
+        return self._words.say(f"form.error.{key}", label=control.shown.label)
+
+    def _found(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
+        link, kind = control.item.link_id, control.item.type
+        if control.options:
+            return self._chosen(control, posted)
+        if kind in ("date", "dateTime"):
+            return self._date(control, posted)
+        if kind == "quantity":
+            return self._quantity(control, posted)
+        typed = posted.one(f"q.{link}")
+        lines = typed.split("\n") if control.item.repeats else [typed]
+        return tuple(self._read[kind](control, line.strip()) for line in lines if line.strip())
+
+    def _chosen(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
+        link, known = control.item.link_id, control.answer_of
+        values = [value for value in dict.fromkeys(posted.all(f"q.{link}")) if value]
+        other = posted.one(f"o.{link}") if control.is_open else ""
+        if any(value not in known for value in values):
+            raise self._unfit(control, "choose")
+        answers: list[Answer] = [known[value].answer for value in values]
+        if other:
+            if not control.item.repeats:
+                answers = []
+            answers.append(other)
+        if len(answers) > 1 and not control.item.repeats:
+            raise self._unfit(control, "choose")
+        return tuple(answers)
+
+    def _number(self, control: Control, typed: str) -> str:
+        """Returns a number as FHIR writes it."""
+        plain = re.sub(r"[\s\u00a0\u202f]", "", typed).replace("\u2212", "-")
+        if not _NUMBER.fullmatch(plain):
+            raise self._unfit(control, "number")
+        whole, mark, places = plain.replace(",", ".").partition(".")
+        if mark and self._mark not in plain and len(places) == 3 and whole.lstrip("+-0"):
+            raise self._unfit(control, "thousands")
+        return f"{whole.lstrip('+')}{mark}{places}"
+
+    def _integer(self, control: Control, typed: str) -> int:
+        number = Decimal(self._number(control, typed))
+        if number != number.to_integral_value():
+            raise self._unfit(control, "integer")
+        if abs(number) >= 2**31:
+            raise self._unfit(control, "number")
+        return int(number)
+
+    def _decimal(self, control: Control, typed: str) -> Decimal:
+        return Decimal(self._number(control, typed))
+
+    def _quantity(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
+        link = control.item.link_id
+        typed = posted.one(f"q.{link}")
+        if not typed:
+            return ()
+        found = _COMPARATOR.fullmatch(typed)
+        comparator, number = (found[1] or "", found[2]) if found is not None else ("", typed)
+        value = self._decimal(control, number)
+        unit = posted.one(f"u.{link}") if len(control.units) > 1 else "".join(o.value for o in control.units)
+        if len(control.units) > 1 and unit not in [option.value for option in control.units]:
+            raise self._unfit(control, "unit")
+        return (Quantity(value, unit, _COMPARATORS.get(comparator, comparator)),)
+
+    def _string(self, control: Control, typed: str) -> str:
+        if control.item.limits.max_length is None and len(typed) > LONGEST_TEXT:
+            raise self._unfit(control, "too-long", most=LONGEST_TEXT)
+        return typed
+
+    def _time(self, control: Control, typed: str) -> str:
+        found = _TIME.fullmatch(typed)
+        if found is None:
+            raise self._unfit(control, "time")
+        hours, minutes, seconds = found.groups()
+        return f"{int(hours):02}:{minutes}:{seconds or '00'}"
+
+    def _date(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
+        link = control.item.link_id
+        day, month, year, time = (posted.one(f"{part}.{link}") for part in "dmyt")
+        if not (day or month or year or time):
+            return ()
+        if not re.fullmatch(r"[0-9]{4}", year):
+            raise self._unfit(control, "year")
+        if ((day or time) and not month) or (time and not day):
+            raise self._unfit(control, "date")
+        parts = [part for part in (month, day) if part]
+        if not all(re.fullmatch(r"[0-9]{1,2}", part) for part in parts):
+            raise self._unfit(control, "date")
+        written = "-".join((year, *(f"{int(part):02}" for part in parts)))
+        if not is_in_calendar(written):
+            raise self._unfit(control, "date")
+        if time:
+            written = f"{written}T{self._time(control, time)}Z"
+        return (written,)
+
+    def _check(self, control: Control, answer: Answer) -> None:
+        """Raises Unfit where an answer does not keep to what its question permits."""
+        from service.questionnaire.answer_checks import limit_faults
+
+        item = control.item
+        if item.link_id in self._dates and is_late(str(answer), datetime.now(UTC).isoformat()):
+            raise self._unfit(control, "future")
+        for kind, _ in limit_faults(item, answer):
+            if f"form.error.{kind}" in self._words.texts:
+                raise self._unfit(control, kind)
+
+    def _unfit(self, control: Control, kind: str, **parts: object) -> Unfit:
+        return Unfit(self._words.say(f"form.error.{kind}", label=control.shown.label, **parts))

@@ -1,0 +1,237 @@
+"""Which pages a form has, which of its questions each asks now, and which page comes next.
+
+The page groups of a Questionnaire (itemControl `page`) are its pages. Without any, a group at the top with
+few questions is a page, and else each question is one. What `enableWhen` closes is not asked: it is decided
+by the same engine that checks responses.
+
+At a safety step nobody is asked to go on. Only questions that could still lead to a higher step are asked;
+where there is none, the form is at its end.
+
+Source:
+    SDC 4.0, rendering.html (page); decisions in guidance of the mapping: tiers with `overlay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from service.fhir import extensions as ext
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
+from service.pages.state import FormState
+from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
+
+MOST_TOGETHER: Final = 5
+"""Most questions of a group that stand on one page where the form does not say what a page is."""
+
+_NOT_SHOWN: Final = {
+    "attachment": "a file cannot be attached here",
+    "reference": "a record cannot be pointed at here",
+}
+_NOT_REPEATED: Final = frozenset({"boolean", "date", "dateTime", "time", "quantity"})
+
+
+def control_of(item: Item) -> str:
+    """Returns the code of the itemControl of an item; empty where it has none."""
+    concept = ext.value(item.source, ext.ITEM_CONTROL)
+    codings = mappings(concept.get("coding")) if isinstance(concept, Mapping) else iter(())
+    return next((text(coding.get("code")) for coding in codings), "")
+
+
+def is_hidden(source: Json) -> bool:
+    """Returns whether an item is never shown to people."""
+    return ext.value(source, ext.HIDDEN) is True
+
+
+def not_shown(compiled: CompiledQuestionnaire) -> tuple[str, ...]:
+    """Returns why a Questionnaire cannot be shown as a form: a line each; empty where it can."""
+    return tuple(
+        f"{item.link_id}: {reason}"
+        for item in compiled.items.values()
+        for reason in _obstacles(item, compiled)
+    )
+
+
+def _obstacles(item: Item, compiled: CompiledQuestionnaire) -> Iterator[str]:
+    if item.type in _NOT_SHOWN:
+        yield _NOT_SHOWN[item.type]
+    if item.type == GROUP and item.repeats:
+        yield "a group that repeats is not shown"
+    if item.repeats and item.type in _NOT_REPEATED:
+        yield f"several answers of type {item.type} are not shown"
+    below = (compiled.items[link] for link in item.children)
+    if item.answerable and item.repeats and any(child.type != DISPLAY for child in below):
+        yield "questions below a question that repeats are not shown"
+    if item.enable_expression:
+        yield "enableWhenExpression is not evaluated while a form is filled in"
+    if item.type in ("choice", "open-choice") and (item.options is None or not item.options.choices):
+        yield "the options of this question are not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a form.
+
+    Args:
+        name: linkId of its group, or of its question.
+        heading: linkId of the group whose text heads it; empty where there is none.
+        items: linkIds of what stands on it, in order; what stands below them is not listed.
+        questions: linkIds of all questions that it can ask, in order.
+    """
+
+    name: str
+    heading: str
+    items: tuple[str, ...]
+    questions: tuple[str, ...]
+
+
+class Plan:
+    """The pages of one Questionnaire."""
+
+    def __init__(self, compiled: CompiledQuestionnaire) -> None:
+        self.compiled = compiled
+        self._items = compiled.items
+        top = [link for link, item in self._items.items() if item.parent is None]
+        self.pages = tuple(page for page in self._split(top, "") if page.questions)
+        self.by_name: Mapping[str, Page] = {page.name: page for page in self.pages}
+        self.page_of: Mapping[str, str] = {link: page.name for page in self.pages for link in page.questions}
+
+    def _split(self, links: Iterable[str], heading: str) -> list[Page]:
+        """Returns the pages of what stands at one level; texts stand before what follows them."""
+        pages: list[Page] = []
+        texts: list[str] = []
+        for link in links:
+            item = self._items[link]
+            if is_hidden(item.source):
+                continue
+            if item.type == DISPLAY:
+                texts.append(link)
+                continue
+            found = self._pages_of(item, heading)
+            if found:
+                found[0] = replace(found[0], items=(*texts, *found[0].items))
+                texts = []
+            pages += found
+        if texts and pages:
+            pages[-1] = replace(pages[-1], items=(*pages[-1].items, *texts))
+        return pages
+
+    def _pages_of(self, item: Item, heading: str) -> list[Page]:
+        if item.type != GROUP:
+            return [self._page(item.link_id, heading, (item.link_id,))]
+        has_pages = any(control_of(self._items[link]) == "page" for link in self._below(item))
+        few = len(self._questions((item.link_id,))) <= MOST_TOGETHER
+        if control_of(item) == "page" or (few and not has_pages):
+            return [self._page(item.link_id, item.link_id, item.children)]
+        return self._split(item.children, item.link_id if item.text else heading)
+
+    def _page(self, name: str, heading: str, items: tuple[str, ...]) -> Page:
+        return Page(name, heading, items, self._questions(items))
+
+    def _questions(self, links: Iterable[str]) -> tuple[str, ...]:
+        """Returns the questions among items and below them that people can answer."""
+        found = (below for link in links for below in (link, *self._below(self._items[link])))
+        return tuple(
+            link for link in found if self._items[link].answerable and not self._is_out_of_sight(link)
+        )
+
+    def _is_out_of_sight(self, link: str) -> bool:
+        """Returns whether a question is hidden, or stands below what is; or is shown and not asked."""
+        item: Item | None = self._items[link]
+        if item is not None and item.read_only:
+            return True
+        while item is not None:
+            if is_hidden(item.source):
+                return True
+            item = self._items.get(item.parent or "")
+        return False
+
+    def _below(self, item: Item) -> Sequence[str]:
+        """Returns the linkIds of all items below one, in order."""
+        return tuple(self._items)[item.order + 1 : item.end]
+
+
+class Walk:
+    """Where one person stands in a form.
+
+    Args:
+        plan: of the form.
+        state: what was answered so far.
+        leading: at a safety step, the questions that could still lead to a higher one; else None.
+    """
+
+    def __init__(self, plan: Plan, state: FormState, leading: Collection[str] | None = None) -> None:
+        self.plan = plan
+        self.state = state
+        self.enabled, _ = plan.compiled.enabled(state.answers)
+        self._leading = leading
+
+    @cached_property
+    def pages(self) -> tuple[Page, ...]:
+        """The pages that have something to ask."""
+        return tuple(page for page in self.plan.pages if self._enabled_on(page))
+
+    def asked(self, page: Page) -> frozenset[str]:
+        """Returns the questions that a page asks now: at a safety step, those that lead on, if there are."""
+        return (
+            self._waiting(page)
+            if self._leading is not None and self._waiting(page)
+            else self._enabled_on(page)
+        )
+
+    def shown(self, page: Page) -> frozenset[str]:
+        """Returns the questions that may appear on a page before it is sent: also those closed so far."""
+        if self._leading is not None and self._waiting(page):
+            return self._waiting(page)
+        return frozenset(page.questions)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether a safety step is reached and nothing could lead to a higher one."""
+        return self._leading is not None and not any(map(self._waiting, self.plan.pages))
+
+    def following(self, page: Page | None) -> Page | None:
+        """Returns the page after one (None: the first of all); None where every question was asked."""
+        waiting = [found for found in self.pages if self._waiting(found)]
+        if page in waiting:
+            return page
+        if self._leading is None and not self.state.reviewing and page is not None:
+            order = self.plan.pages.index(page)
+            later = [found for found in self.pages if self.plan.pages.index(found) > order]
+            if later:
+                return later[0]
+        return waiting[0] if waiting else None
+
+    def before(self, page: Page) -> Page | None:
+        """Returns the page before one, or None."""
+        order = self.plan.pages.index(page)
+        earlier = [found for found in self.pages if self.plan.pages.index(found) < order]
+        return earlier[-1] if earlier else None
+
+    def place(self, page: Page) -> tuple[int, int]:
+        """Returns the number of a page among those that there are by now, and how many these are."""
+        order = self.plan.pages.index(page)
+        number = sum(self.plan.pages.index(found) <= order for found in self.pages)
+        return max(number, 1), max(len(self.pages), number, 1)
+
+    def _enabled_on(self, page: Page) -> frozenset[str]:
+        return self.enabled.intersection(page.questions)
+
+    def _waiting(self, page: Page) -> frozenset[str]:
+        """Returns the questions of a page that are still to be asked."""
+        new = self._enabled_on(page) - self.state.seen
+        return new if self._leading is None else new.intersection(self._leading)
+
+
+def fitting(state: FormState, compiled: CompiledQuestionnaire) -> FormState:
+    """Returns a state without what belongs to questions that its answers close."""
+    enabled, _ = compiled.enabled(state.answers)
+    return replace(
+        state,
+        answers={link: given for link, given in state.answers.items() if link in enabled},
+        sources={link: source for link, source in state.sources.items() if link in enabled},
+        seen=state.seen & enabled,
+    )

@@ -1,0 +1,204 @@
+"""The QuestionnaireResponse of a form: written of a state, and read from a file into one.
+
+Items are nested as in the Questionnaire, in the words of the page's language; what is not enabled or not
+answered is left out.
+
+Source:
+    FHIR R4 QuestionnaireResponse; decisions in docs/form.md (source, identifier, authored).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
+from service.datatypes.ucum import SYSTEM as UCUM
+from service.errors import NotScorable, Problem
+from service.fhir.extensions import mappings
+from service.fhir.json import Json, MutableJson
+from service.pages.fields import Control, Fields
+from service.pages.plan import Plan, fitting
+from service.pages.state import AMENDED, COMPLETED, FormState
+from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item
+
+KEPT: Final = (
+    "id", "contained", "identifier", "basedOn", "partOf", "subject", "encounter", "author", "source",
+)  # fmt: skip
+"""Elements of an earlier response that one which goes on with it has again."""
+
+_ELEMENTS: Final[Mapping[str, str]] = {
+    "boolean": "valueBoolean",
+    "decimal": "valueDecimal",
+    "integer": "valueInteger",
+    "date": "valueDate",
+    "dateTime": "valueDateTime",
+    "time": "valueTime",
+    "url": "valueUri",
+}
+_RESPONDENTS: Final[Mapping[str, str]] = {"self": "Patient", "other": "RelatedPerson"}
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_STEP: Final = re.compile(r"\.(item|answer)\[([0-9]+)\]")
+
+
+def encoded(response: Json) -> bytes:
+    """Returns a resource as JSON; decimals keep their digits."""
+    return _ENCODER.encode(response)
+
+
+def instant(at: datetime) -> str:
+    """Returns a moment as FHIR writes it, in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Responses:
+    """Writes the responses to one Questionnaire, in one language."""
+
+    def __init__(self, compiled: CompiledQuestionnaire, fields: Fields, language: str) -> None:
+        self._compiled = compiled
+        self._items = compiled.items
+        self._fields = fields
+        self._language = language
+
+    def of(self, state: FormState, status: str, authored: str) -> MutableJson:
+        """Returns the response of a state."""
+        enabled, _ = self._compiled.enabled(state.answers)
+        top = [link for link, item in self._items.items() if item.parent is None]
+        source = _RESPONDENTS.get(state.respondent)
+        own: MutableJson = {
+            "resourceType": "QuestionnaireResponse",
+            "language": self._language,
+            "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{state.form}"},
+            "questionnaire": self._compiled.canonical,
+            "status": status,
+            "authored": authored,
+            **({"source": {"type": source}} if source else {}),
+        }
+        head = {name: state.head[name] for name in KEPT if name in state.head}
+        response = {**own, **head, "item": list(self._below(top, state, enabled))}
+        return {name: value for name, value in response.items() if value not in ([], {})}
+
+    def _below(
+        self, links: Sequence[str], state: FormState, enabled: frozenset[str]
+    ) -> Iterator[MutableJson]:
+        for link in links:
+            item = self._items[link]
+            if item.type == DISPLAY or link not in enabled:
+                continue
+            below = list(self._below(item.children, state, enabled))
+            answers = [
+                self._answer(self._fields.controls[link], given) for given in state.answers.get(link, ())
+            ]
+            if below and item.answerable:
+                answers = [{**(answers[0] if answers else {}), "item": below}, *answers[1:]]
+            holds = {"answer": answers} if item.answerable else {"item": below}
+            if answers or below:
+                said = {"text": self._fields.label(link)} if item.text else {}
+                yield {"linkId": link, **said, **holds}
+
+    def _answer(self, control: Control, answer: Answer) -> MutableJson:
+        option = next((option for option in control.options if option.answer == answer), None)
+        match answer:
+            case Coding(system, code):
+                coding = {"system": system, "code": code, "display": "" if option is None else option.label}
+                return {"valueCoding": _stated(coding)}
+            case Uncoded(system, display):
+                return {"valueCoding": _stated({"system": system, "display": display})}
+            case Quantity():
+                return {"valueQuantity": _quantity(control, answer)}
+        return {_element(control.item, answer): answer}
+
+
+def _stated(members: Mapping[str, Any]) -> MutableJson:
+    return {name: value for name, value in members.items() if value != ""}
+
+
+def _quantity(control: Control, answer: Quantity) -> MutableJson:
+    known = next((unit for unit in control.units if unit.value == answer.unit), None)
+    coding = (
+        known.answer if known is not None and isinstance(known.answer, Coding) else Coding(UCUM, answer.unit)
+    )
+    unit = {
+        "unit": answer.unit if known is None else known.label,
+        "system": coding.system,
+        "code": coding.code,
+    }
+    return {
+        "value": answer.value,
+        **_stated({"comparator": answer.comparator}),
+        **(_stated(unit) if answer.unit else {}),
+    }
+
+
+def _element(item: Item, answer: Answer) -> str:
+    """Returns the element that carries an answer that is neither a Coding nor a Quantity."""
+    for option in mappings(item.source.get("answerOption")):
+        for name, value in option.items():
+            if name.startswith("value") and value == answer:
+                return name
+    return _ELEMENTS.get(item.type, "valueString")
+
+
+# From a file.
+
+
+def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tuple[Problem, ...]]:
+    """Returns the state in which a response goes on, and what of it was left out.
+
+    Args:
+        response: a QuestionnaireResponse of R4 to this Questionnaire.
+        plan: of the form.
+        fresh: a state in which nothing is answered.
+
+    Raises:
+        NotScorable: an answer does not fit; every fault.
+    """
+    checked = plan.compiled.check(response, "in-progress")
+    faults = [found for found in checked.problems if found.severity in ("error", "fatal")]
+    if faults:
+        raise NotScorable(*faults)
+    left_out = tuple(found for found in checked.problems if found.kind == "disabled-item")
+    is_done = response.get("status") in (COMPLETED, AMENDED)
+    answers = {link: given for link, given in checked.answers.given.items() if link in plan.page_of}
+    state = replace(
+        fresh,
+        answers=dict(sorted(answers.items(), key=lambda pair: plan.compiled.items[pair[0]].order)),
+        head={
+            **{name: response[name] for name in KEPT if name in response},
+            **({"done": True} if is_done else {}),
+        },
+        reviewing=is_done,
+    )
+    return _seen_so_far(fitting(state, plan.compiled), plan), left_out
+
+
+def _seen_so_far(state: FormState, plan: Plan) -> FormState:
+    """Returns a state in which all questions up to the last answered one were asked, but for the required."""
+    items = plan.compiled.items
+    last = max((items[link].order for link in state.answers), default=-1)
+    enabled, _ = plan.compiled.enabled(state.answers)
+    seen = (
+        link
+        for link in plan.page_of
+        if link in enabled
+        and (link in state.answers or (items[link].order < last and not items[link].min_occurs))
+    )
+    return replace(state, seen=frozenset(seen))
+
+
+def link_at(response: Json, expression: str) -> str:
+    """Returns the linkId of the item that a FHIRPath expression into a response names; empty for none."""
+    place: Any = response
+    link = ""
+    for name, index in _STEP.findall(expression):
+        listed = place.get(name) if isinstance(place, Mapping) else None
+        if not isinstance(listed, list) or int(index) >= len(listed):
+            break
+        place = listed[int(index)]
+        link = place.get("linkId", link) if name == "item" else link
+    return link
