@@ -1,0 +1,311 @@
+/* The form without waiting: what an answer opens appears at once, pages are swapped in place, and nothing is lost.
+   Every page works without this script: the server decides what is asked, and reads every answer again. */
+'use strict';
+(() => {
+  const main = () => document.querySelector('main');
+  const form = () => document.querySelector('main form');
+  const tell = (name, detail) => document.dispatchEvent(new CustomEvent('questionnaire:' + name, { detail }));
+
+  function state() {
+    const field = document.querySelector('main input[name=state]');
+    return field ? field.value : '';
+  }
+
+  // What is kept in this tab: the signed state, the page, and what was typed but not yet taken. Gone with the tab.
+  let home = ''; // where the form is posted to
+  let kept = { drafts: {} };
+
+  function recall() {
+    home = form() ? form().getAttribute('action') : home; // form.action would be the buttons of that name
+    try { return JSON.parse(sessionStorage.getItem('questionnaire:' + home)); } catch { return null; }
+  }
+  function keep() {
+    try { sessionStorage.setItem('questionnaire:' + home, JSON.stringify(kept)); } catch { /* a frame may have no storage */ }
+  }
+  function forget() {
+    kept = { drafts: {} };
+    try { sessionStorage.removeItem('questionnaire:' + home); } catch { /* then there is nothing to remove */ }
+  }
+
+  // Answers on the page. What is closed, or stands in something closed, has none.
+  const controls = (name) => [...form().elements].filter((control) => control.name === name);
+  const open = (name) => controls(name).filter((control) => !control.closest('[hidden]'));
+  const isTicked = (control) => control.checked || !/radio|checkbox/.test(control.type);
+
+  function answers(linkId) {
+    const given = open('q.' + linkId).concat(open('o.' + linkId)).filter(isTicked).map((control) => control.value.trim());
+    const [day, month, year] = ['d.', 'm.', 'y.'].map((part) => open(part + linkId).map((box) => box.value.trim()).join());
+    if (year) given.push([year, month.padStart(2, '0'), day.padStart(2, '0')].join('-'));
+    return given.filter(Boolean);
+  }
+
+  const number = (text) => (/^[+-]?\d+([.,]\d+)?$/.test(text) ? Number(text.replace(',', '.')) : NaN);
+
+  const relations = {
+    '=': (order) => order === 0,
+    '!=': (order) => order !== 0,
+    '>': (order) => order > 0,
+    '<': (order) => order < 0,
+    '>=': (order) => order >= 0,
+    '<=': (order) => order <= 0,
+  };
+
+  function holds([linkId, operator, expected]) {
+    const given = answers(linkId);
+    if (operator === 'exists') return String(given.length > 0) === String(expected);
+    const wanted = String(expected);
+    return given.some((value) => {
+      const difference = number(value) - number(wanted);
+      return relations[operator](Number.isNaN(difference) ? (value > wanted) - (value < wanted) : difference);
+    });
+  }
+
+  // Opens and closes what depends on answers of this page, until nothing changes any more.
+  function enable() {
+    const dependent = [...form().querySelectorAll('[data-when]')];
+    for (let round = 0, changed = true; changed && round <= dependent.length; round += 1) {
+      changed = false;
+      for (const element of dependent) {
+        const [any, conditions] = JSON.parse(element.dataset.when);
+        const closed = !(any ? conditions.some(holds) : conditions.every(holds));
+        changed ||= element.hidden !== closed;
+        element.hidden = closed;
+      }
+    }
+  }
+
+  // A total is shown when each of its parts is answered: points of what is chosen, or the number that was typed.
+  function total() {
+    for (const output of form().querySelectorAll('[data-formula]')) {
+      const parts = JSON.parse(output.dataset.formula).map(([linkId, points]) => {
+        const given = answers(linkId);
+        return given.length ? given.reduce((sum, value) => sum + (points ? points[value] : number(value)), 0) : NaN;
+      });
+      const sum = parts.reduce((before, part) => before + part, 0);
+      output.value = Number.isNaN(sum) ? '' : String(Math.round(sum * 1e6) / 1e6);
+    }
+  }
+
+  function count() {
+    for (const line of form().querySelectorAll('[data-count]')) {
+      const box = document.getElementById(line.id.slice(0, -1));
+      line.textContent = line.dataset.count.replace('#', String(box.maxLength - box.value.length));
+    }
+  }
+
+  function refresh() {
+    enable();
+    total();
+    count();
+  }
+
+  // An answer that stands alone takes back the others, and they take it back; so do one choice and words of one's own.
+  function takeBack(control) {
+    const linkId = control.name.slice(2);
+    const others = controls('q.' + linkId).filter((other) => other !== control);
+    if (control.type === 'checkbox' && control.checked) {
+      for (const other of others) {
+        if ('alone' in control.dataset || 'alone' in other.dataset) other.checked = false;
+      }
+    } else if (control.type === 'radio') {
+      for (const other of controls('o.' + linkId)) other.value = '';
+    } else if (control.name.startsWith('o.') && control.value) {
+      for (const other of others) other.checked &&= other.type !== 'radio';
+    }
+  }
+
+  // What was typed on a page and not yet taken by the server is put back after a reload and on the way back.
+  const typed = () => [...form().elements].filter((control) => /^[qoudmyt]\./.test(control.name));
+
+  function keepDraft() {
+    kept.drafts[main().dataset.page] = typed().filter(isTicked).map((control) => [control.name, control.value]);
+    keep();
+  }
+
+  function putBack() {
+    const draft = kept.drafts[main().dataset.page];
+    for (const control of draft ? typed() : []) {
+      const values = draft.filter(([name]) => name === control.name).map(([, value]) => value);
+      if (/radio|checkbox/.test(control.type)) control.checked = values.includes(control.value);
+      else control.value = values.length ? values[0] : '';
+    }
+  }
+
+  // Asking the server.
+  let busy = false;
+
+  function ask(method, address, type, fields) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(method, address);
+      request.responseType = type;
+      request.timeout = 60000;
+      request.setRequestHeader('Accept', type === 'json' ? 'application/fhir+json' : 'text/html');
+      request.onload = () => {
+        const answer = request.response;
+        const fits = answer && (type === 'json' ? request.status < 400 : answer.querySelector('main[data-kind]'));
+        if (fits && request.status < 500) resolve(answer);
+        else reject(new Error('The service answered with status ' + request.status + '.'));
+      };
+      request.onerror = request.ontimeout = () => reject(new Error('The service cannot be reached.'));
+      const hasFile = fields && [...fields.values()].some((value) => value instanceof File);
+      request.send(fields && !hasFile ? new URLSearchParams(fields) : fields);
+    });
+  }
+
+  function fieldsOf(action, more) {
+    const fields = new FormData(form() || undefined);
+    fields.set('action', action);
+    for (const [name, value] of Object.entries(more || {})) fields.set(name, value);
+    return fields;
+  }
+
+  // Puts the page that the service answers with in place of this one. Where none comes, this one stays and says so.
+  async function turn(fields, onTaken) {
+    if (busy) return false;
+    busy = true;
+    main().setAttribute('aria-busy', 'true');
+    let page;
+    try {
+      page = await ask('POST', home, 'document', fields);
+    } catch {
+      lost();
+      return false;
+    } finally {
+      busy = false;
+      main().removeAttribute('aria-busy');
+    }
+    if (onTaken) onTaken(page.querySelector('main').dataset.page);
+    swap(page);
+    begin();
+    return true;
+  }
+
+  function swap(page) {
+    const next = page.querySelector('main');
+    for (const part of page.documentElement.lang === document.documentElement.lang ? ['footer'] : ['.skip', 'header', 'footer', '#lost']) {
+      const [old, other] = [document.querySelector(part), page.querySelector(part)];
+      if (old && other) old.replaceWith(other);
+    }
+    document.documentElement.lang = page.documentElement.lang;
+    document.title = page.title;
+    main().replaceWith(next);
+    for (const details of document.querySelectorAll('footer [open]')) details.open = false;
+    scrollTo(0, 0);
+    focusOn(next.querySelector('.errs') || next.querySelector('h1') || next);
+  }
+
+  function focusOn(element) {
+    if (!element.hasAttribute('tabindex')) element.tabIndex = -1;
+    element.focus();
+  }
+
+  function lost() {
+    for (const old of main().querySelectorAll('.errs')) old.remove();
+    const summary = document.getElementById('lost').content.firstElementChild.cloneNode(true);
+    main().prepend(summary);
+    focusOn(summary);
+  }
+
+  // What a page does once it stands. A result is not kept in the tab; everything before it is.
+  const hasQuestions = () => /question|check/.test(main().dataset.kind);
+
+  function begin() {
+    const { page, kind, status } = main().dataset;
+    if (!kind) return; // the form comes later
+    if (hasQuestions()) {
+      kept.state = state();
+      kept.page = page;
+      kept.language = document.documentElement.lang;
+      putBack();
+      refresh();
+      keep();
+    } else {
+      forget();
+    }
+    for (const button of document.querySelectorAll('[data-print]')) button.hidden = false;
+    tell('page', { page, kind });
+    if (state()) tell('answers', { state: state() });
+    if (/result|emergency/.test(kind)) tell('result', { state: state(), status });
+  }
+
+  // A page that was just asked for goes on where this tab was; says whether it did.
+  async function arrive() {
+    const before = recall();
+    const isWanted = before && (before.language === document.documentElement.lang || !/[?&]language=/.test(location.search));
+    history.replaceState({ page: main().dataset.page }, '');
+    if (isWanted && 'intro' in main().dataset) {
+      kept = before;
+      return show(before.page);
+    }
+    begin();
+    return false;
+  }
+
+  function send(action) {
+    const here = main().dataset.page;
+    const isPart = hasQuestions() && !/^(resume|language)/.test(action); // these two may change the language
+    return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), (page) => {
+      const forgets = action === 'restart' || action === 'delete';
+      if (forgets) forget();
+      else if (!/^(back|language)/.test(action)) delete kept.drafts[here];
+      if (forgets || page === here) history.replaceState({ page }, '');
+      else history.pushState({ page }, '');
+    });
+  }
+
+  function show(page) {
+    if (!kept.state && !state()) location.replace(location.pathname + location.search);
+    return turn(fieldsOf('show', { page, state: kept.state || state() }));
+  }
+
+  // What people do.
+  document.addEventListener('submit', (event) => {
+    const button = event.submitter;
+    if (!button || 'native' in button.dataset || !event.target.closest('main')) return;
+    event.preventDefault();
+    send(button.value);
+  });
+
+  document.addEventListener('input', (event) => {
+    if (!form() || !typed().includes(event.target)) return;
+    takeBack(event.target);
+    refresh();
+    keepDraft();
+  });
+
+  document.addEventListener('click', (event) => {
+    const at = (selector) => event.target.closest(selector);
+    if (at('[data-print]')) print();
+    if (at('[data-restart]')) forget();
+    if (at('.errs a')) {
+      event.preventDefault();
+      const field = document.getElementById(at('.errs a').hash.slice(1));
+      (field.closest('.f') || field).scrollIntoView();
+      field.focus({ preventScroll: true });
+    }
+  });
+
+  addEventListener('popstate', (event) => {
+    const place = event.state; // none: a link inside the page
+    if (place && place.page && place.page !== main().dataset.page) show(place.page);
+  });
+
+  // What the page around the form, or an app that reads a chart, may ask for.
+  window.questionnaireForm = Object.freeze({
+    state,
+    export: () => ask('POST', home, 'json', fieldsOf('export')),
+    async open(address) {
+      swap(await ask('GET', address, 'document'));
+      return arrive();
+    },
+    async resume(response) {
+      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), forget);
+      const refusal = main().querySelector('[data-kind=message] h1, .errs');
+      if (!isTaken || refusal) throw new Error(refusal ? refusal.textContent.trim() : 'The form is busy.');
+      history.replaceState({ page: main().dataset.page }, '');
+    },
+  });
+
+  document.addEventListener('DOMContentLoaded', arrive); // scripts that follow this one hear of the first page too
+})();
