@@ -156,6 +156,7 @@
   function fieldsOf(action, more) {
     const fields = new FormData(form() || undefined);
     fields.set('action', action);
+    fields.set('live', '1'); // what an answer opens was seen at once
     for (const [name, value] of Object.entries(more || {})) fields.set(name, value);
     return fields;
   }
