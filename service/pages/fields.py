@@ -230,8 +230,9 @@ class Fields:
         return next((self._unit(c.code, name) for c, name in _named_units(item.source, ext.UNIT).items()), "")
 
     def _limit(self, limit: Answer | None) -> str:
-        is_number = isinstance(limit, int | Decimal) and not isinstance(limit, bool)
-        return digits(limit) if is_number else ""
+        if isinstance(limit, bool) or not isinstance(limit, int | Decimal):
+            return ""
+        return digits(limit)
 
     # Fields of a page.
 
