@@ -14,6 +14,7 @@ from service.fhir.json import BodyLimits
 from service.languages import known_language
 from service.pages.form import FormSettings, forms_of, page_routes
 from service.pages.state import seal_from
+from service.populate import Populator
 from service.records import APPEND_ONLY, Repository
 from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
@@ -58,13 +59,15 @@ def create_app(settings: Settings) -> Application:
         bundle_entries=settings.max_bundle_entries,
         sandbox=sandbox,
     )
-    assessor = Assessor(served, limits, sandbox, language=known_language(settings.language))
+    language = known_language(settings.language)
+    assessor = Assessor(served, limits, sandbox, language=language)
     store = store_from(settings)
     pages, forms = pages_of(settings, served, assessor, deployment)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
         validator=Validator(served, limits, sandbox, server=server_from(settings)),
+        populator=Populator(served, limits, sandbox, language=language),
         catalogue=served,
         repository=None if store is None else Repository(store, assessor, settings.public_base),
         pages=pages,

@@ -28,6 +28,7 @@ TOP = {
     "cli",
     "errors",
     "mapping_files",
+    "populate",
     "sandbox",
     "settings",
     "validate",

@@ -35,8 +35,10 @@ from service.fhir.response_context import portable_identifier
 from service.fhir.shapes import has_value
 from service.fhir.structure import check_structure
 
-_USED = frozenset({"final", "amended", "corrected"})
-_VOID = frozenset({"entered-in-error", "cancelled"})
+USABLE: Final = frozenset({"final", "amended", "corrected"})
+"""Statuses of an Observation whose value is there to stay."""
+VOID: Final = frozenset({"entered-in-error", "cancelled"})
+"""Statuses of an Observation that says nothing."""
 _LONG_AGO: Final = -(2**63)
 _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
@@ -199,7 +201,7 @@ class _Collected:
         """Adds what a measurement says to every question that has its code."""
         asked = {
             question.link_id: question
-            for code in _codings(measurement.element["code"])
+            for code in codings_of(measurement.element["code"])
             for question in self._asked.get(code, ())
         }
         reasons = {} if asked else {"no question has its code": None}
@@ -209,14 +211,14 @@ class _Collected:
             reading = self._reading(question, measurement)
             if reading.left_out:
                 reasons[reading.left_out] = None
-            if measurement.status not in _VOID:
+            if measurement.status not in VOID:
                 self._readings.setdefault(link, []).append(reading)
         if self._is_late(measurement, asked):
             self.problems.append(_late(measurement.at))
         self.problems += (_left_out(measurement.at, reason) for reason in reasons)
 
     def _is_late(self, measurement: _Measurement, asked: Iterable[str]) -> bool:
-        is_dated = measurement.status not in _VOID and any(map(self._reader.chart_date, asked))
+        is_dated = measurement.status not in VOID and any(map(self._reader.chart_date, asked))
         return is_dated and is_late(measurement.date, self._authored)
 
     def _reading(self, question: Question, measurement: _Measurement) -> _Reading:
@@ -227,7 +229,7 @@ class _Collected:
         except _NotUsable as fault:
             return _Reading(measurement, None, left_out=str(fault))
         raises = reader.raises(link, answer)
-        if measurement.status not in _USED and not raises:
+        if measurement.status not in USABLE and not raises:
             reason = "its status is preliminary, and it would only reassure"
             return _Reading(measurement, None, left_out=reason)
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
@@ -375,7 +377,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
         problems += faults
         if any(fault.severity == "error" for fault in faults):
             continue
-        if _is_another(observation.resource.get("subject"), subject):
+        if is_another(observation.resource.get("subject"), subject):
             text = "subject: expected the subject of the response, named in the same way."
             problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
@@ -383,7 +385,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
 
 
 def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
-    date = _effective(observation)
+    date = effective(observation)
     whole = _Measurement(
         at,
         observation,
@@ -399,7 +401,8 @@ def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
         yield whole._replace(at=f"{at}.{place}", element=component, key=(*whole.key, place))
 
 
-def _codings(concept: Json) -> tuple[Coding, ...]:
+def codings_of(concept: Json) -> tuple[Coding, ...]:
+    """Returns the codings of a CodeableConcept."""
     codings = mappings(concept.get("coding"))
     return tuple(Coding(coding.get("system", ""), coding.get("code", "")) for coding in codings)
 
@@ -414,7 +417,7 @@ def _source(observation: Json) -> Json:
     return {"type": "Observation", "display": "An observation sent with the response, without id"}
 
 
-def _effective(observation: Json) -> str:
+def effective(observation: Json) -> str:
     """Returns when the observation was made, or else issued, as it says; empty where it does not."""
     period = observation.get("effectivePeriod", {})
     stated = (
@@ -443,7 +446,7 @@ _Read = Callable[[Question, Json, Conversions], Answer]
 def _answer(question: Question, measurement: _Measurement, conversions: Conversions) -> Answer:
     """Returns what the value of a measurement answers; raises _NotUsable."""
     element = measurement.element
-    if measurement.status not in _USED and measurement.status != "preliminary":
+    if measurement.status not in USABLE and measurement.status != "preliminary":
         raise _NotUsable("its status is not final, amended, corrected or preliminary")
     if "dataAbsentReason" in element:
         raise _NotUsable("it only says why its value is missing")
@@ -510,7 +513,7 @@ def _whole_number(question: Question, element: Json, conversions: Conversions) -
 
 def _option(question: Question, element: Json, _: Conversions) -> Answer:
     """Returns the one option that a CodeableConcept names by system and code."""
-    codings = _codings(_value(element, "valueCodeableConcept"))
+    codings = codings_of(_value(element, "valueCodeableConcept"))
     found = [option.coding for option in question.options if option.coding in codings]
     if len(found) != 1:
         raise _NotUsable("its code is not one option of the question")
@@ -557,7 +560,7 @@ _READERS: Final[Mapping[str, _Read]] = {
 # Whose chart it is.
 
 
-def _is_another(subject: Json | None, expected: Json | None) -> bool:
+def is_another(subject: Json | None, expected: Json | None) -> bool:
     """Returns whether both name somebody and they are not provably the same."""
     if subject is None or expected is None:
         return False

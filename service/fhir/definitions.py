@@ -28,6 +28,7 @@ BASE: Final = f"{DOMAIN}/fhir"
 
 PROBLEM_KIND: Final = f"{BASE}/CodeSystem/problem-kind"
 
+ANSWER_ORIGIN: Final = f"{BASE}/StructureDefinition/answer-origin"
 ASSESSMENT_TIER: Final = f"{BASE}/StructureDefinition/assessment-tier"
 COMPARISON: Final = f"{BASE}/StructureDefinition/comparison"
 CONTRADICTION: Final = f"{BASE}/StructureDefinition/contradiction"

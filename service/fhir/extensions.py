@@ -57,6 +57,7 @@ ITEM_MEDIA = _SDC + "sdc-questionnaire-itemMedia"
 ITEM_ANSWER_MEDIA = _SDC + "sdc-questionnaire-itemAnswerMedia"
 SHORT_TEXT = _SDC + "sdc-questionnaire-shortText"
 LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
+OBSERVATION_LINK_PERIOD = _SDC + "sdc-questionnaire-observationLinkPeriod"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
 COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")
 """By these an expression stands in the place of a value; the last is an older name of the first."""

@@ -32,6 +32,7 @@ from service.questionnaire.enable_when import (
 from service.questionnaire.expressions import compile_expressions
 from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_items
+from service.questionnaire.pairing import PairedResponse, pair
 from service.questionnaire.problems import problem
 from service.terminology.value_sets import ValueSets
 
@@ -116,6 +117,10 @@ class CompiledQuestionnaire:
         """
         status = text(response.get("status")) if status is None else status
         return check(self._check_table, response, status, apart=apart)
+
+    def paired(self, response: Json) -> PairedResponse:
+        """Returns a parsed response laid over the items; raises TooCostly where there are too many."""
+        return pair(response, self.items, self._check_table.top)
 
     def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
         """Returns linkIds of items that are enabled by these answers, and of those closed for certain.

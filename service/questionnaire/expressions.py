@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 from service.datatypes.answers import Answer, Coding
@@ -107,6 +108,8 @@ _OUT_OF_TIME = Undecided("the expressions of the form took too long")
 
 Usable = Expression | Undecided
 """An expression, or why it can never be evaluated here."""
+
+_NOTHING_GIVEN: Mapping[str, Any] = MappingProxyType({})
 
 ParsedExpression = tuple[DeclaredExpression, Usable]
 
@@ -200,9 +203,17 @@ def compile_expressions(
 
     Expressions that do not parse, or are in another language, are undecided; the lint names them.
     """
-    parsed = [(declared, _parsed(declared)) for declared in declared_expressions(resource, items)]
-    if not any(_is_checked(declared, items) for declared, _ in parsed):
+    declared = list(declared_expressions(resource, items))
+    if not any(_is_checked(expression, items) for expression in declared):
         return None
+    return all_expressions(resource, items, value_sets, is_quoted=is_quoted)
+
+
+def all_expressions(
+    resource: Mapping[str, Any], items: Mapping[str, Item], value_sets: ValueSets, *, is_quoted: bool = True
+) -> FormExpressions:
+    """Returns the form's expressions, those included that no check evaluates."""
+    parsed = [(declared, _parsed(declared)) for declared in declared_expressions(resource, items)]
     return FormExpressions(
         resource=resource,
         variables=_all_of_role(VARIABLE, parsed),
@@ -299,13 +310,22 @@ class Evaluation:
     """The expressions of one Questionnaire on one response.
 
     Once `out_of_time`, nothing is evaluated any more, and every result is undecided.
+
+    Args:
+        given: nodes of launch contexts and results of queries, by name; a variable that the form computes
+            goes before one of the same name.
     """
 
     def __init__(
-        self, expressions: FormExpressions, response: Mapping[str, Any], paired: PairedResponse
+        self,
+        expressions: FormExpressions,
+        response: Mapping[str, Any],
+        paired: PairedResponse,
+        given: Mapping[str, Any] = _NOTHING_GIVEN,
     ) -> None:
         self.expressions = expressions
         self.response = response
+        self._given = given
         self.out_of_time = False
         self._deadline = monotonic() + TIME_LIMIT_S
         self._variables_by_occurrence: dict[int, dict[str, Any]] = {}
@@ -359,6 +379,7 @@ class Evaluation:
     ) -> list[Any]:
         focus = _focus(occurrence) if occurrence is not None else self.response
         known = {
+            **{name: self._given[name] for name in expression.variables & self._given.keys()},
             **{name: variables[name] for name in expression.variables & variables.keys()},
             "resource": self.response,
             "rootResource": self.response,

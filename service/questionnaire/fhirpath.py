@@ -167,6 +167,11 @@ def item_node(item: Mapping[str, Any]) -> Any:
     return _engine().create_node(item, "QuestionnaireResponse.item")
 
 
+def resource_node(resource: Mapping[str, Any]) -> Any:
+    """Returns a resource as a typed node, so that it can be a variable whose paths know their types."""
+    return _engine().create_node(resource)
+
+
 def data_of(node: Any) -> Any:
     """Returns the JSON value of a resulting node, as FHIR writes it."""
     engine = _engine()

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from service.datatypes.answers import Answer, Coding
-from service.datatypes.form import Form, Option, Question
+from service.datatypes.form import Form, Question
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -73,7 +73,7 @@ def form_in(compiled: CompiledQuestionnaire, language: str, lacking: str) -> For
 
 def _question(question: Question, item: Item, language: str, say: Any) -> Question:
     options = tuple(
-        replace(option, display=say(option.display, _name_of(option, item, language)))
+        replace(option, display=say(option.display, option_name(option.coding, item, language)))
         for option in question.options
     )
     return replace(
@@ -87,10 +87,6 @@ def _question(question: Question, item: Item, language: str, say: Any) -> Questi
 def _short_text(item: Json, language: str) -> str:
     found = (translated(short, "valueString", language) for short in ext.extensions(item, ext.SHORT_TEXT))
     return next(filter(None, found), "")
-
-
-def _name_of(option: Option, item: Item, language: str) -> str:
-    return option_name(option.coding, item, language)
 
 
 def option_name(answer: Answer, item: Item, language: str) -> str:
@@ -148,5 +144,5 @@ def _missing_in(item: Item, language: str) -> Iterator[str]:
     if text(ext.value(item.source, ext.SHORT_TEXT)) and not _short_text(item.source, language):
         yield "shortText"
     for option in item.options.coded if item.options is not None else ():
-        if option.display and not _name_of(option, item, language):
+        if option.display and not option_name(option.coding, item, language):
             yield f"answerOption {option.coding.code}"

@@ -173,13 +173,19 @@ def computed_answer(value: object, elements: Iterable[str]) -> Answer | None:
 
     A whole number is an integer, however it came about: `14.0` is the integer 14.
     """
+    found = computed_element(value, elements)
+    return None if found is None else found[1]
+
+
+def computed_element(value: object, elements: Iterable[str]) -> tuple[str, Answer] | None:
+    """Returns the element that carries a computed value, and the answer, as `computed_answer` reads it."""
     for element in elements:
         try:
             answer = READERS[element](_as_whole(value) if element == "valueInteger" else value)
         except NotWellFormed:
             continue
         if not isinstance(answer, Uncoded):
-            return answer
+            return element, answer
     return None
 
 

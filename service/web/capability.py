@@ -17,7 +17,7 @@ from service.web.negotiation import FHIR_JSON
 from service.web.routing import Route
 
 SOFTWARE: Final = "Questionnaire guidance service"
-DATE: Final = "2026-11-28"
+DATE: Final = "2026-11-29"
 """Date of the last change to what the statement says; fixed, so that every worker sends the same bytes."""
 
 DEVIATIONS: Final = (

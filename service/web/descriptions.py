@@ -219,6 +219,14 @@ VALIDATE: Final = Description(
 PROCESS: Final = Description(
     "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422, 503), LAYOUT, "Input"
 )
+POPULATE: Final = Description(
+    "Begins a response with what a chart knows; nothing is fetched or kept.",
+    "Parameters",
+    {200: ("Content-Language",)},
+    (*_BODY, 404, 422, 503),
+    (_LANGUAGE, *LAYOUT),
+    "Parameters",
+)
 EXPAND: Final = Description(
     "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)
 )

@@ -1,6 +1,7 @@
 """The operations: the body or query of a request in, one resource out, nothing kept.
 
-`$assess` and `$validate` on responses, `$process-response` on questionnaires, `$expand` on value sets.
+`$assess` and `$validate` on responses, `$process-response` and `$populate` on questionnaires, `$expand` on
+value sets.
 
 Source:
     R4 operations.html; each OperationDefinition of this service's own is published under the same base.
@@ -9,6 +10,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,7 @@ from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Repl
 if TYPE_CHECKING:
     from service.assess import Assessor
     from service.catalogue import Catalogue
+    from service.populate import Populator
     from service.validate import Validator
     from service.web.deployment import Deployment
     from service.web.request import Request
@@ -102,6 +105,29 @@ class Validations:
     def _body(self, request: Request) -> bytes:
         request.check_body_type()
         return request.body(self._deployment.body.body_bytes)
+
+
+class Populations:
+    """The view of `$populate`: Parameters with resources of a chart in, Parameters with a response out."""
+
+    def __init__(self, populator: Populator, deployment: Deployment) -> None:
+        self._populate = populator.populate_body
+        self._most_bytes = deployment.body.body_bytes
+
+    def populate(self, request: Request) -> Reply:
+        """Returns the response and issues; raises Malformed, TooLarge, NotFound, NotScorable, Unavailable."""
+        request.check_body_type()
+        content_type = request.answer_type()
+        body, form = request.body(self._most_bytes), request.args.get("id", "")
+        populated = self._populate(body, _now(), form, request.languages())
+        language = ("Content-Language", populated.language)
+        return Reply(
+            200, populated.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE)
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Expansions:

@@ -21,7 +21,7 @@ from service.web.front_page import FrontPage
 from service.web.health import Probes
 from service.web.negotiation import JSON
 from service.web.openapi import openapi_document
-from service.web.operations import Assessments, Expansions, Validations
+from service.web.operations import Assessments, Expansions, Populations, Validations
 from service.web.published import TYPES, Document, PublishedType
 from service.web.resources import StoredType
 from service.web.routing import Route, Router
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from service.assess import Assessor
     from service.catalogue import Catalogue
     from service.fhir.definitions import Artifact
+    from service.populate import Populator
     from service.records import Repository
     from service.validate import Validator
     from service.web.deployment import Deployment
@@ -39,6 +40,7 @@ PUBLIC, OPEN = Access.PUBLIC, Access.OPEN
 STANDARD: Final = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     "process-response": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response",
+    "populate": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-populate",
     "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
 }
 """Operations that HL7 defines, by name, with the canonicals of their definitions."""
@@ -52,6 +54,7 @@ class Parts:
         artifacts: published resources; each operation of our own has its OperationDefinition among them.
         assessor: turns the bytes of a body into the bytes of a result.
         validator: finds the problems of a body.
+        populator: fills in what a chart knows.
         catalogue: the value sets that can be expanded.
         repository: what is stored; None where nothing is.
         pages: routes of the pages for people. forms: title and path of each form among them.
@@ -60,6 +63,7 @@ class Parts:
     artifacts: Sequence[Artifact]
     assessor: Assessor
     validator: Validator | None = None
+    populator: Populator | None = None
     catalogue: Catalogue | None = None
     repository: Repository | None = None
     pages: Sequence[Route] = ()
@@ -101,6 +105,8 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
     if parts.validator is not None:
         forms = (artifact.id for artifact in parts.artifacts if artifact.type == "Questionnaire")
         yield from validation_routes(Validations(parts.validator, forms, deployment))
+    if parts.populator is not None:
+        yield from population_routes(Populations(parts.populator, deployment))
     if parts.catalogue is not None:
         yield from expansion_routes(Expansions(parts.catalogue, deployment))
     served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
@@ -144,6 +150,13 @@ def validation_routes(views: Validations) -> Iterator[Route]:
         yield Route(
             "POST", of_type_or_one, views.process, OPEN, does.PROCESS, form, operation="process-response"
         )
+
+
+def population_routes(views: Populations) -> Iterator[Route]:
+    """Yields the routes of `$populate`."""
+    kind = "Questionnaire"
+    for path in (f"/fhir/{kind}/$populate", f"/fhir/{kind}/<id:id>/$populate"):
+        yield Route("POST", path, views.populate, OPEN, does.POPULATE, kind, operation="populate")
 
 
 def expansion_routes(views: Expansions) -> Iterator[Route]:

@@ -1,0 +1,236 @@
+"""Observations that fill in questions: for each question the most recent one in its period that can be used.
+
+How an Observation is read, `fhir/chart.py` says. Here is decided which ones are read at all, and which value
+is filled in: one that stays (final, amended or corrected), about the subject itself, of a known date in the
+period of the question. Where a newer value cannot be used, an older one is filled in only if it raises the
+result: what it would deny may no longer be so.
+
+Source: SDC populate.html#obs-pop (most recent, status, focus, units, components); observationLinkPeriod;
+guidance/clinical-decisions.md, section 3, Chart values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from service.datatypes.answers import Answer, Coding, Quantity, Unread
+from service.datatypes.days import day_of, days_before, is_late
+from service.datatypes.form import Form
+from service.datatypes.ucum import Conversion
+from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, effective
+from service.fhir.dates import is_date_time, time_range
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
+from service.fhir.parameters import AssessInput, ResourceAt
+from service.fhir.structure import check_structure
+from service.questionnaire.chart_queries import linked_items
+from service.questionnaire.population import Origin, Population, Unfit, typed_answer
+from service.questionnaire.values import ELEMENTS
+
+_OF_DATE: Final = ("date", "dateTime")
+_NEWER: Final = "a newer value cannot be used, and an older one may no longer hold"
+_SEVERAL: Final = "there are several values of one moment"
+
+
+class _Plain:
+    """Reads a chart so that the newest value counts, whatever it says; units as the guidance has them."""
+
+    def __init__(self, reader: ChartReader | None) -> None:
+        self._reader = reader
+
+    def chart_date(self, link_id: str) -> str:
+        """Returns the linkId of the question that takes the date of a value, or nothing."""
+        return "" if self._reader is None else self._reader.chart_date(link_id)
+
+    def conversions(self, link_id: str) -> tuple[Conversion, ...]:
+        """Returns the conversions between units for what a question asks for."""
+        return () if self._reader is None else self._reader.conversions(link_id)
+
+    def decides(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer can stand for the newest value: it is no range."""
+        return not _is_range(answer)
+
+    def raises(self, link_id: str, answer: Answer) -> bool:
+        """Whether an answer raises the result: here it makes no difference."""
+        return False
+
+
+class _PassedOver(NamedTuple):
+    """An Observation that is not read for a question.
+
+    Args:
+        when: when it was measured. leaves_doubt: it may say something else than an older one.
+    """
+
+    reason: str
+    when: int
+    leaves_doubt: bool
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The Observations by the period that they were found for, and those that are passed over, by linkId."""
+
+    usable: dict[Fraction, dict[str, ResourceAt]] = field(default_factory=dict)
+    passed_over: dict[str, list[_PassedOver]] = field(default_factory=dict)
+
+
+def fill_from_chart(population: Population, data: Iterable[ResourceAt], reader: ChartReader | None) -> None:
+    """Fills in the questions that have a period, and those that take the dates of their values.
+
+    Args:
+        population: its head says about whom and when.
+        data: what was sent; what is no Observation, or has no code that is asked for, is not read.
+        reader: the guidance of the form, if it has one.
+    """
+    periods = linked_items(population.form.compiled)
+    found = _sorted(population, data, periods)
+    for days, usable in found.usable.items():
+        links = [link for link in periods if periods[link] == days]
+        values = _values(population, list(usable.values()), links, _Plain(reader))
+        for link in links:
+            said = _said(link, values, found.passed_over.get(link, ()))
+            _fill(population, link, values, said, reader)
+
+
+def _sorted(population: Population, data: Iterable[ResourceAt], periods: Mapping[str, Fraction]) -> _Sorted:
+    asked: dict[Coding, list[str]] = {}
+    for link in periods:
+        for coding in population.form.compiled.items[link].codes:
+            asked.setdefault(coding, []).append(link)
+    found = _Sorted(usable={days: {} for days in periods.values()})
+    for observation in data:
+        links = dict.fromkeys(
+            link for coding in _codes(observation.resource) for link in asked.get(coding, ())
+        )
+        if links and observation.resource.get("status") not in VOID:
+            _sort(population, observation, {link: periods[link] for link in links}, found)
+    return found
+
+
+def _codes(observation: Json) -> list[Coding]:
+    """Returns the codes of an Observation and of its components, whatever shape it is in."""
+    if observation.get("resourceType") != "Observation":
+        return []
+    holders = (observation, *mappings(observation.get("component")))
+    concepts = mappings([holder.get("code") for holder in holders])
+    codings = (coding for concept in concepts for coding in mappings(concept.get("coding")))
+    return [Coding(text(coding.get("system")), text(coding.get("code"))) for coding in codings]
+
+
+def _sort(
+    population: Population, observation: ResourceAt, periods: Mapping[str, Fraction], found: _Sorted
+) -> None:
+    resource = observation.resource
+    authored = str(population.head["authored"])
+    is_sound = not any(fault.severity == "error" for fault in check_structure(resource, "Observation", ""))
+    date = effective(resource) if is_sound else ""
+    for link, days in periods.items():
+        reason = "it is no Observation of R4" if not is_sound else _why_not(resource, date, days, authored)
+        if not reason:
+            found.usable[days][observation.at] = observation
+            continue
+        leaves_doubt = is_sound and resource["status"] not in USABLE
+        passed_over = _PassedOver(reason, _moment(date), leaves_doubt)
+        found.passed_over.setdefault(link, []).append(passed_over)
+
+
+def _why_not(observation: Json, date: str, days: Fraction, authored: str) -> str:
+    """Returns why an Observation of R4 is not read for a question with this period; else empty."""
+    if "focus" in observation:
+        return "the value is about somebody or something else than its subject (focus)"
+    if not is_date_time(date):
+        return "the value has no date"
+    if is_late(date, authored):
+        return "the date of the value is in the future"
+    oldest = days_before(date, day_of(authored)).high
+    if oldest is None or oldest > days:
+        return "the value is older than the period of the question, or may be"
+    if observation["status"] not in USABLE:
+        return "the status of the value is not final, amended or corrected"
+    return ""
+
+
+def _values(
+    population: Population, observations: Sequence[ResourceAt], links: Iterable[str], reader: ChartReader
+) -> ChartValues:
+    form = population.form.compiled.form
+    dated = [link for link in map(reader.chart_date, links) if link]
+    asked = Form(form.canonical, {link: form.questions[link] for link in (*links, *dated)})
+    return chart_values(AssessInput(population.head, "", tuple(observations)), asked, reader)
+
+
+class _Said(NamedTuple):
+    """What a chart says to one question.
+
+    Args:
+        plain: values that are no range, each once.
+        date: of the newest that counts; empty where there is none.
+        has_doubts: something newer cannot be used.
+        reasons: why values were left out.
+    """
+
+    plain: tuple[Answer, ...]
+    date: str
+    has_doubts: bool
+    reasons: tuple[str, ...]
+
+
+def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) -> _Said:
+    printed = [value for value in values.printed if value.link_id == link]
+    answers = values.answers.get(link, ())
+    plain = tuple(answer for answer in answers if not isinstance(answer, Unread) and not _is_range(answer))
+    date = next((value.date for value in printed if not value.left_out), "")
+    newest = _moment(date)
+    is_passed = any(found.leaves_doubt and found.when > newest for found in passed_over)
+    left_out = (value.left_out for value in printed if value.left_out)
+    ranges = ("the value has a comparator, so that it is a range" for answer in answers if _is_range(answer))
+    reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
+    return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))
+
+
+def _is_range(answer: Answer) -> bool:
+    return isinstance(answer, Quantity) and answer.comparator != ""
+
+
+def _moment(date: str) -> int:
+    known = time_range(date)
+    return known[0] if known is not None else 0
+
+
+def _fill(
+    population: Population, link: str, values: ChartValues, said: _Said, reader: ChartReader | None
+) -> None:
+    """Fills in a question with the one value that a chart has for it; says why where there is none."""
+    reasons = said.reasons
+    if len(said.plain) == 1:
+        if not said.has_doubts or (reader is not None and reader.raises(link, said.plain[0])):
+            _fill_value(population, link, values, said, reader)
+            return
+        reasons = (_NEWER, *reasons)
+    elif said.plain:
+        reasons = (_SEVERAL, *reasons)
+    for reason in reasons:
+        population.leave_out(link, reason)
+
+
+def _fill_value(
+    population: Population, link: str, values: ChartValues, said: _Said, reader: ChartReader | None
+) -> None:
+    """Fills in a value, and its date where there is a question for it."""
+    plain = _Plain(reader)
+    item = population.form.compiled.items[link]
+    origin = Origin(values.sources[link][:1], said.date)
+    try:
+        answer = typed_answer(item, said.plain[0], plain.conversions(link))
+    except Unfit as fault:
+        population.leave_out(link, str(fault))
+        return
+    population.fill(link, [answer], origin)
+    dated = population.form.compiled.items.get(plain.chart_date(link))
+    if dated is not None and dated.type in _OF_DATE:
+        date = said.date[: len("2026-11-28")] if dated.type == "date" else said.date
+        population.fill(dated.link_id, [(ELEMENTS[dated.type][0], date)], origin)
