@@ -83,13 +83,13 @@ def pages_of(
     if not settings.public_form:
         return (), ()
     numbers = Numbers(settings.emergency_number, settings.crisis_line)
-    forms = forms_of(served, numbers)
     how = FormSettings(
         now=lambda: datetime.now(UTC),
         numbers=numbers,
         framing_origins=settings.framing_origins,
         language=known_language(settings.language),
     )
+    forms = forms_of(served, how)
     seal = seal_from(settings.signing_keys, settings.form_max_age_h)
     routes = page_routes(forms, assessor, seal, deployment, how)
     return routes, tuple((form.title, form.path) for form in forms)

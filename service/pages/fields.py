@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -25,11 +25,16 @@ from service.datatypes.days import is_in_calendar, is_late
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
+from service.fhir.outcome import severity
 from service.languages import Words, words_in
 from service.pages.model import Choice, Field
 from service.pages.plan import Page, Walk, control_of, is_hidden
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
+from service.questionnaire.answer_checks import typed_faults
 from service.questionnaire.enable_when import holds
+from service.questionnaire.items import EnableWhen
+from service.questionnaire.pattern import PatternBudget
+from service.questionnaire.values import answer_in
 from service.results import digits, phrases_in
 
 MOST_SHOWN: Final = 15
@@ -82,9 +87,14 @@ class Control:
     is_open: bool = False
 
     @property
-    def answer_of(self) -> Mapping[str, Option]:
+    def by_value(self) -> Mapping[str, Option]:
         """The options by what the browser sends."""
         return {option.value: option for option in self.options}
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """What the options mean."""
+        return tuple(option.answer for option in self.options)
 
 
 class Posted:
@@ -134,15 +144,22 @@ class Fields:
         compiled: the Questionnaire.
         language: tag of the language.
         dates: questions for a date that may lie at most one day ahead.
+        now: tells the time.
     """
 
-    def __init__(self, compiled: CompiledQuestionnaire, language: str, dates: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        compiled: CompiledQuestionnaire,
+        language: str,
+        dates: Collection[str] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._compiled = compiled
         self._items = compiled.items
         self._language = language
         self._words = words_in(language)
         self._phrases = phrases_in(language)
-        self._reader = _Reader(self._words, dates)
+        self._reader = _Reader(self._words, dates, now)
         self.controls: Mapping[str, Control] = {
             link: self._control(item) for link, item in compiled.items.items()
         }
@@ -152,6 +169,10 @@ class Fields:
     def label(self, link: str) -> str:
         """Returns the text of an item in the language of the page."""
         return _said(self._items[link].source, "text", self._language)
+
+    def heading(self, page: Page) -> str:
+        """Returns the text that heads a page; empty where its question does."""
+        return self.label(page.heading) if page.heading else ""
 
     def _control(self, item: Item) -> Control:
         options = tuple(self._options(item)) if item.answerable else ()
@@ -247,7 +268,7 @@ class Fields:
             posted: what was sent; None where nothing was.
             errors: what is wrong with it, by linkId.
         """
-        scene = _Scene(walk, walk.shown(page), frozenset(page.questions), posted, errors or {})
+        scene = _Scene(walk, walk.shown(page), posted, errors or {})
         return tuple(self._below(page.items, scene))
 
     def _below(self, links: Sequence[str], scene: _Scene) -> Iterator[Field]:
@@ -287,13 +308,10 @@ class Fields:
     def _with(self, control: Control, empty: Field, answers: tuple[Answer, ...]) -> Field:
         if control.options:
             given = frozenset(option.value for option in control.options if _is_among(option.answer, answers))
-            others = [
-                a
-                for a in answers
-                if isinstance(a, str) and not _is_among(a, [o.answer for o in control.options])
+            texts = [
+                answer for answer in answers if isinstance(answer, str) and answer not in control.answers
             ]
-            other = ("\n".join(others) if others else "") if control.is_open else None
-            return replace(_chosen(empty, given), other=other)
+            return replace(_chosen(empty, given), other="\n".join(texts) if control.is_open else None)
         first = answers[0] if answers else None
         if isinstance(first, Quantity):
             unit = first.unit
@@ -310,16 +328,15 @@ class Fields:
 
     def _when(self, item: Item, scene: _Scene) -> tuple[str, bool]:
         """Returns the conditions that questions of the page decide, and whether others close the item."""
-        undecided: list[list[Any]] = []
+        undecided: list[tuple[str, str, str | None]] = []
         for condition in item.enable_when:
-            if condition.question in scene.questions:
-                undecided.append([condition.question, condition.operator, self._expected(condition)])
+            if condition.question in scene.shown:
+                undecided.append((condition.question, condition.operator, self._expected(condition)))
                 continue
             question = self._items.get(condition.question)
             answers = scene.walk.state.answers.get(condition.question, ())
             verdict = None if question is None else holds(condition, answers, question.type)
-            met = verdict is not False and bool(answers or verdict)
-            if met is item.enable_any:
+            if (verdict is not False) is item.enable_any:
                 return "", not item.enable_any
         if not undecided:
             return "", bool(item.enable_when) and item.enable_any
@@ -327,18 +344,18 @@ class Fields:
             return "", False
         return orjson.dumps([item.enable_any, undecided]).decode(), False
 
-    def _expected(self, condition: Any) -> Any:
-        """Returns what a condition expects as the script of the page compares it; None where it cannot."""
+    def _expected(self, condition: EnableWhen) -> str | None:
+        """Returns what a condition expects as a control would send it; None where none could."""
         expected, control = condition.expected, self.controls.get(condition.question)
         if control is None or expected is None:
             return None
         if condition.operator == "exists":
-            return expected
+            return str(expected).lower()
         for option in control.options:
             if _is_among(option.answer, (expected,)):
                 return option.value
         if isinstance(expected, int | Decimal):
-            return float(expected)
+            return digits(expected)
         return expected if isinstance(expected, str) else None
 
     # What comes back.
@@ -394,12 +411,11 @@ class _Scene:
     """What the fields of a page depend on.
 
     Args:
-        shown: questions that may appear. questions: all of the page.
+        shown: questions that may appear.
     """
 
     walk: Walk
     shown: frozenset[str]
-    questions: frozenset[str]
     posted: Posted | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
 
@@ -446,8 +462,6 @@ def _named_units(source: Json, url: str) -> dict[Coding, str]:
 
 
 def _answer_in(source: Json) -> Answer | None:
-    from service.questionnaire.values import answer_in
-
     found = answer_in(source, "value")
     return None if found is None else found[1]
 
@@ -496,16 +510,26 @@ def _as_typed(control: Control, empty: Field, posted: Posted) -> Field:
     return typed if control.options else replace(typed, value="".join(values[:1]))
 
 
+def _unit_of(control: Control, answer: Answer) -> tuple[str, ...]:
+    """Returns system and name of the unit of a quantity, as `typed_faults` takes them."""
+    if not isinstance(answer, Quantity):
+        return ()
+    known = next((unit for unit in control.units if unit.value == answer.unit), None)
+    is_coded = known is not None and isinstance(known.answer, Coding)
+    return (known.answer.system, known.label) if known is not None and is_coded else ("", "")
+
+
 class _Reader:
     """Reads what was sent for one question.
 
     Args:
         words: of the language of the page.
-        dates: questions for a date that may lie at most one day ahead.
+        dates: questions for a date that may lie at most one day ahead of what `now` tells.
     """
 
-    def __init__(self, words: Words, dates: Collection[str]) -> None:
+    def __init__(self, words: Words, dates: Collection[str], now: Callable[[], datetime]) -> None:
         self._words = words
+        self._now = now
         self._mark = words["style.decimal-mark"]
         self._dates = dates
         self._read: Mapping[str, Callable[[Control, str], Answer]] = {
@@ -552,7 +576,7 @@ class _Reader:
         return tuple(self._read[kind](control, line.strip()) for line in lines if line.strip())
 
     def _chosen(self, control: Control, posted: Posted) -> tuple[Answer, ...]:
-        link, known = control.item.link_id, control.answer_of
+        link, known = control.item.link_id, control.by_value
         values = [value for value in dict.fromkeys(posted.all(f"q.{link}")) if value]
         other = posted.one(f"o.{link}") if control.is_open else ""
         if any(value not in known for value in values):
@@ -633,14 +657,37 @@ class _Reader:
 
     def _check(self, control: Control, answer: Answer) -> None:
         """Raises Unfit where an answer does not keep to what its question permits."""
-        from service.questionnaire.answer_checks import limit_faults
-
         item = control.item
-        if item.link_id in self._dates and is_late(str(answer), datetime.now(UTC).isoformat()):
+        if item.link_id in self._dates and is_late(str(answer), self._now().isoformat()):
             raise self._unfit(control, "future")
-        for kind, _ in limit_faults(item, answer):
-            if f"form.error.{kind}" in self._words.texts:
-                raise self._unfit(control, kind)
+        unit = _unit_of(control, answer)
+        for kind, _ in typed_faults(item, answer, PatternBudget(), unit):
+            if severity(kind) == "error":
+                known = kind if f"form.error.{kind}" in self._words.texts else "fit"
+                raise self._unfit(control, known, **self._limits(item, kind))
+
+    def _limits(self, item: Item, kind: str) -> dict[str, str]:
+        """Returns in words what a limit that was passed is: `least` or `most`."""
+        limits = item.limits
+        least, most = limits.min_quantity or limits.min_value, limits.max_quantity or limits.max_value
+        known: Mapping[str, tuple[str, Answer | None]] = {
+            "below-minimum": ("least", least),
+            "above-maximum": ("most", most),
+            "too-short": ("least", limits.min_length),
+            "too-long": ("most", limits.max_length),
+            "decimal-places": ("most", limits.max_decimal_places),
+        }
+        name, limit = known.get(kind, ("", None))
+        return {name: self._phrases_of(limit)} if name else {}
+
+    def _phrases_of(self, limit: Answer | None) -> str:
+        phrases = phrases_in(self._words.language)
+        if isinstance(limit, Quantity):
+            return phrases.measured(limit)
+        if isinstance(limit, int | Decimal) and not isinstance(limit, bool):
+            return phrases.number(limit)
+        is_day = isinstance(limit, str) and limit[:4].isdigit() and ":" not in limit[:6]
+        return phrases.date(limit) if is_day and isinstance(limit, str) else str(limit)
 
     def _unfit(self, control: Control, kind: str, **parts: object) -> Unfit:
         return Unfit(self._words.say(f"form.error.{kind}", label=control.shown.label, **parts))

@@ -5,23 +5,17 @@ what was answered travels with the page, signed. At a safety step the form stops
 stands in a URL, a log or an error.
 
 Source:
-    docs/decisions/0008-answers-travel-with-the-page.md; HTML, form submission; Fetch metadata.
+    docs/decisions/0008-answers-travel-with-the-page.md; HTML, form submission.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from io import BytesIO
-from typing import Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
-from werkzeug.exceptions import HTTPException
-from werkzeug.formparser import FormDataParser
-from werkzeug.http import parse_options_header
 
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue, Pair
@@ -36,16 +30,9 @@ from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Plan, Walk, fitting, not_shown
 from service.pages.response import Responses, encoded, instant, link_at, resumed
 from service.pages.result import ResultPage
-from service.pages.state import (
-    AMENDED,
-    COMPLETED,
-    IN_PROGRESS,
-    FormState,
-    StateRefused,
-    StateSeal,
-    StateWriter,
-)
+from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal, StateWriter
 from service.pages.static_files import StaticFiles, compressed
+from service.pages.submission import Refused, check_origin, controls_in, opened
 from service.pages.templates import render
 from service.questionnaire import translated
 from service.results import BUNDLE, Numbers
@@ -56,14 +43,11 @@ from service.web.front_page import page_not_found
 from service.web.negotiation import FHIR_JSON, HTML, preferred_languages
 from service.web.problems import STATUS
 from service.web.reply import NO_STORE, Header, Reply
-from service.web.request import FORM, MULTIPART, Request
+from service.web.request import Request
 from service.web.routing import Route
 
 CHECK, RESULT = "check", "result"
 """Names of the pages that ask nothing."""
-
-_MOST_PARTS: Final = 2000
-_REFUSALS: Final[Mapping[str, str]] = {"bad": "refused", "old": "old", "other": "other-version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +70,11 @@ class FormSettings:
 class Spoken:
     """A form in one language."""
 
-    def __init__(self, pair: Pair, numbers: Numbers) -> None:
+    def __init__(self, pair: Pair, settings: FormSettings) -> None:
         self.language = pair.guidance.language
-        self.fields = Fields(pair.compiled, self.language, pair.guidance.date_questions)
+        self.fields = Fields(pair.compiled, self.language, pair.guidance.date_questions, settings.now)
         self.responses = Responses(pair.compiled, self.fields, self.language)
-        self.result = ResultPage(pair, numbers)
+        self.result = ResultPage(pair, settings.numbers)
         self.words = words_in(self.language)
         resource = pair.compiled.resource
         self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug
@@ -99,20 +83,47 @@ class Spoken:
 class Form:
     """One form: its pages, and itself in each language."""
 
-    def __init__(self, pair: Pair, numbers: Numbers) -> None:
+    def __init__(self, pair: Pair, settings: FormSettings) -> None:
         self.slug = pair.slug
         self.path = f"/questionnaires/{pair.slug}"
         self.plan = Plan(pair.compiled)
         self.writer = StateWriter(pair.compiled)
         told = {pair.guidance.language: pair, **pair.further}
-        self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, numbers) for tag, one in told.items()}
+        self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, settings) for tag, one in told.items()}
         self.title = next(iter(self.spoken.values())).title
 
 
-def forms_of(catalogue: Catalogue, numbers: Numbers) -> tuple[Form, ...]:
+def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
     """Returns the forms of what is served: of each mapping that is active and can be shown."""
     newest = [catalogue.pairs[canonical] for canonical in catalogue.unversioned.values()]
-    return tuple(Form(pair, numbers) for pair in newest if not not_shown(pair.compiled))
+    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A person at a form.
+
+    Args:
+        state: what was answered so far.
+        part: only what changes between pages is wanted; the script has the rest.
+    """
+
+    form: Form
+    state: FormState
+    part: bool = False
+
+    @property
+    def spoken(self) -> Spoken:
+        """The form in the language of the pages."""
+        return self.form.spoken[self.state.language]
+
+    def with_state(self, state: FormState) -> Visit:
+        """Returns the same person with another state."""
+        return replace(self, state=state)
+
+    def walk(self, leading: frozenset[str] | None = None) -> Walk:
+        """Returns where the person stands; `leading` as Walk takes it."""
+        return Walk(self.form.plan, self.state, leading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,30 +131,27 @@ class Submission:
     """One page as it came back.
 
     Args:
+        visit: who sent it, with the state that the page had.
         page: the page of questions that was sent; None where it was none of these.
     """
 
-    form: Form
-    spoken: Spoken
-    state: FormState
+    visit: Visit
     posted: Posted
     page: Page | None
     file: bytes = b""
 
-    @property
-    def walk(self) -> Walk:
-        """Where the person stands, as far as that depends on enableWhen alone."""
-        return Walk(self.form.plan, self.state)
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the answers so far come to.
 
-class Refused(Exception):
-    """A request that is answered by a page which says why not."""
+    Args:
+        leading: at a safety step, the questions that could still lead to a higher one; else None.
+        faults: why they cannot be scored together, by linkId.
+    """
 
-    def __init__(self, name: str, status: int, faults: Iterable[str] = ()) -> None:
-        super().__init__(name)
-        self.name = name
-        self.status = status
-        self.faults = tuple(faults)
+    leading: frozenset[str] | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 class FormViews:
@@ -179,7 +187,7 @@ class FormViews:
             "back": self._back,
             "send": self._send,
             "show": self._show,
-            "restart": lambda sent: self._first(sent.form, _fresh(sent.state.language, sent.state.parent)),
+            "restart": self._restart,
             "save": self._save,
             "resume": self._resume,
             "export": self._export,
@@ -199,7 +207,7 @@ class FormViews:
         if parent and parent not in self._settings.framing_origins:
             reply = self._refused(form, language, Refused("embedding", 403))
         else:
-            reply = self._first(form, _fresh(language, parent))
+            reply = self._first(Visit(form, _fresh(language, parent)))
         return compressed(reply, request)
 
     def answer(self, request: Request) -> Reply:
@@ -209,19 +217,18 @@ class FormViews:
             return page_not_found()
         language = self._language(form, request)
         try:
-            self._check_origin(request)
+            check_origin(request, self._deployment.server)
             sent = self._sent(form, request)
-            language = sent.state.language
+            language = sent.visit.state.language
             reply = self._action(sent)(sent)
         except Refused as refusal:
             reply = self._refused(form, language, refusal)
         except ServiceError as error:
             status = STATUS[type(error)]
-            name = "too-large" if status == 413 else "refused"
-            reply = self._refused(form, language, Refused(name, status))
+            reply = self._refused(
+                form, language, Refused("too-large" if status == 413 else "refused", status)
+            )
         return compressed(reply, request)
-
-    # Reading a request.
 
     def _language(self, form: Form, request: Request) -> str:
         wanted = [*filter(None, [request.option("language")])]
@@ -229,54 +236,21 @@ class FormViews:
         otherwise = self._settings.language
         return chosen(wanted, form.spoken, otherwise if otherwise in form.spoken else ENGLISH)
 
-    def _check_origin(self, request: Request) -> None:
-        """Raises Refused where a page of another origin sends the form.
-
-        Source:
-            Fetch metadata, Sec-Fetch-Site. A page whose policy is no-referrer names its origin null.
-        """
-        site, origin = request.header("SEC_FETCH_SITE"), request.header("ORIGIN")
-        if site is not None and site not in ("same-origin", "none"):
-            raise Refused("refused", 403)
-        if origin in (None, "null", self._deployment.server):
-            return
-        if urlsplit(origin or "").netloc != request.header("HOST"):
-            raise Refused("refused", 403)
-
     def _sent(self, form: Form, request: Request) -> Submission:
-        values, files = self._controls(request)
-        posted = Posted(values)
-        try:
-            state = self._seal.opened(posted.one("state"), form.writer)
-        except StateRefused as fault:
-            raise Refused(_REFUSALS[fault.reason], 400) from fault
+        posted, files = controls_in(request, self._deployment.body.body_bytes)
+        state = opened(posted, self._seal, form.writer)
         if state.language not in form.spoken:
             state = replace(state, language=next(iter(form.spoken)))
         page = form.plan.by_name.get(posted.one("page"))
-        return Submission(form, form.spoken[state.language], state, posted, page, files.get("file", b""))
-
-    def _controls(self, request: Request) -> tuple[dict[str, list[str]], dict[str, bytes]]:
-        """Returns the values and files of a posted form by name; raises Refused, TooLarge, Malformed."""
-        media_type, options = parse_options_header(request.environ.get("CONTENT_TYPE", ""))
-        if media_type not in (FORM, MULTIPART):
-            raise Refused("refused", 415)
-        limit = self._deployment.body.body_bytes
-        body = request.body(limit)
-        parser = FormDataParser(
-            max_form_memory_size=limit, max_content_length=limit, max_form_parts=_MOST_PARTS, silent=False
-        )
-        try:
-            _, values, files = parser.parse(BytesIO(body), media_type, len(body), options)
-        except (HTTPException, ValueError) as fault:
-            raise Refused("refused", 400) from fault
-        return dict(values.lists()), {name: file.read() for name, file in files.items()}
+        return Submission(Visit(form, state, posted.has("part")), posted, page, files.get("file", b""))
 
     def _action(self, sent: Submission) -> Callable[[Submission], Reply]:
-        name, _, page = sent.posted.one("action").partition(":")
-        if name == "change" and page in sent.form.plan.by_name:
-            return lambda sent: self._change(sent, sent.form.plan.by_name[page])
-        if name == "language" and page in sent.form.spoken:
-            return lambda sent: self._speak(sent, page)
+        name, _, of = sent.posted.one("action").partition(":")
+        form = sent.visit.form
+        if name == "change" and of in form.plan.by_name:
+            return lambda sent: self._change(sent.visit, form.plan.by_name[of])
+        if name == "language" and of in form.spoken:
+            return lambda sent: self._speak(sent, of)
         return self._actions.get(name or "next", self._show)
 
     # The actions.
@@ -284,138 +258,137 @@ class FormViews:
     def _next(self, sent: Submission) -> Reply:
         if sent.page is None:
             return self._show(sent)
-        leading = self._leading(sent.form, sent.spoken, sent.state)
-        before = Walk(sent.form.plan, sent.state, leading)
-        state, errors = self._with_page(sent, sent.page, before)
-        leading = self._leading(sent.form, sent.spoken, state)
-        walk = Walk(sent.form.plan, state, leading)
+        state, errors = self._with_page(sent, sent.page)
+        visit = sent.visit.with_state(state)
+        standing = self._standing(visit)
+        walk = visit.walk(standing.leading)
         if walk.is_at_end:
-            return self._finish(sent.form, state, IN_PROGRESS)
+            return self._finish(visit, IN_PROGRESS)
+        errors |= {link: fault for link, fault in standing.faults.items() if link in sent.page.questions}
         if errors:
-            return self._question(sent.form, walk, sent.page, sent.posted, errors)
+            return self._question(visit, walk, sent.page, sent.posted, errors)
         following = walk.following(sent.page)
-        return (
-            self._check(sent.form, state) if following is None else self._question(sent.form, walk, following)
-        )
+        return self._check(visit) if following is None else self._question(visit, walk, following)
 
-    def _with_page(self, sent: Submission, page: Page, before: Walk) -> tuple[FormState, dict[str, str]]:
-        """Returns the state with what was sent for a page, and what is wrong with that, by linkId."""
-        fields, shown = sent.spoken.fields, before.shown(page)
+    def _with_page(self, sent: Submission, page: Page) -> tuple[FormState, dict[str, str]]:
+        """Returns the state with what was sent for a page, and what is wrong with that, by linkId.
+
+        What an answer of the page has opened only now was not seen without a script: it is asked next.
+        """
+        before = sent.visit.walk(self._standing(sent.visit).leading)
+        fields, shown = sent.visit.spoken.fields, before.shown(page)
         state, unread = _with_answers(sent, shown)
-        enabled, _ = sent.form.plan.compiled.enabled(state.answers)
+        enabled, _ = sent.visit.form.plan.compiled.enabled(state.answers)
         asked = (shown if sent.posted.has("live") else before.asked(page)) & enabled
-        errors = {link: unread[link] for link in sorted(unread) if link in enabled}
-        errors = fields.missing(asked - errors.keys(), state.answers) | errors
-        seen = state.seen | (asked - errors.keys())
-        return replace(state, seen=seen), errors
+        errors = {link: error for link, error in unread.items() if link in enabled}
+        errors |= fields.missing(asked - errors.keys(), state.answers)
+        in_order = sorted(errors, key=page.questions.index)
+        return replace(state, seen=state.seen | (asked - errors.keys())), {
+            link: errors[link] for link in in_order
+        }
 
     def _back(self, sent: Submission) -> Reply:
-        plan = sent.form.plan
-        if sent.page is None:
-            walk = sent.walk
-            return self._question(sent.form, walk, walk.pages[-1]) if walk.pages else self._show(sent)
-        state, _ = _with_answers(sent, self._standing(sent).shown(sent.page))
-        walk = Walk(plan, state, self._leading(sent.form, sent.spoken, state))
-        return self._question(sent.form, walk, walk.before(sent.page) or sent.page)
+        visit = self._as_typed(sent)
+        walk = visit.walk(self._standing(visit).leading)
+        last = walk.pages[-1] if walk.pages else None
+        page = last if sent.page is None else walk.before(sent.page) or sent.page
+        return self._show(sent) if page is None else self._question(visit, walk, page)
 
     def _show(self, sent: Submission) -> Reply:
         """Shows a page of the state again; nothing of it is read."""
-        name = sent.posted.one("page")
-        if sent.state.authored:
-            return self._finish(sent.form, sent.state, sent.state.status)
-        walk = self._standing(sent)
+        visit = sent.visit
+        if visit.state.authored:
+            return self._finish(visit, visit.state.status)
+        walk = visit.walk(self._standing(visit).leading)
         if walk.is_at_end:
-            return self._finish(sent.form, sent.state, IN_PROGRESS)
-        if name == CHECK and walk.following(None) is None:
-            return self._check(sent.form, sent.state)
-        page = sent.page if sent.page in walk.pages else walk.following(None)
-        return self._check(sent.form, sent.state) if page is None else self._question(sent.form, walk, page)
+            return self._finish(visit, IN_PROGRESS)
+        following = walk.following(None)
+        is_check = sent.posted.one("page") == CHECK and following is None
+        page = sent.page if sent.page in walk.pages and not is_check else following
+        return self._check(visit) if page is None else self._question(visit, walk, page)
 
-    def _change(self, sent: Submission, page: Page) -> Reply:
-        state = replace(sent.state, authored="", reviewing=True, head=_amended(sent.state))
-        return self._question(sent.form, Walk(sent.form.plan, state), page)
+    def _change(self, visit: Visit, page: Page) -> Reply:
+        state = replace(
+            visit.state, authored="", status=IN_PROGRESS, reviewing=True, head=_amended(visit.state)
+        )
+        changed = visit.with_state(state)
+        return self._question(changed, changed.walk(), page)
 
     def _speak(self, sent: Submission, language: str) -> Reply:
-        state = replace(sent.state, language=language)
-        return self._show(replace(sent, state=state, spoken=sent.form.spoken[language]))
+        spoken = sent.visit.with_state(replace(sent.visit.state, language=language))
+        return self._show(replace(sent, visit=spoken))
+
+    def _restart(self, sent: Submission) -> Reply:
+        old = sent.visit.state
+        return self._first(sent.visit.with_state(_fresh(old.language, old.parent)))
 
     def _send(self, sent: Submission) -> Reply:
-        form, state = sent.form, sent.state
-        walk = Walk(form.plan, state)
-        missing = sent.spoken.fields.missing(walk.enabled.intersection(form.plan.page_of), state.answers)
+        visit, plan = sent.visit, sent.visit.form.plan
+        walk = visit.walk()
+        missing = visit.spoken.fields.missing(walk.enabled.intersection(plan.page_of), visit.state.answers)
         if missing:
-            page = form.plan.by_name[form.plan.page_of[next(iter(missing))]]
-            here = {link: text for link, text in missing.items() if link in page.questions}
-            return self._question(form, walk, page, errors=here)
-        return self._finish(form, state, AMENDED if state.head.get("done") else COMPLETED)
+            page = plan.by_name[plan.page_of[next(iter(missing))]]
+            here = {link: fault for link, fault in missing.items() if link in page.questions}
+            return self._question(visit, walk, page, errors=here)
+        return self._finish(visit, AMENDED if visit.state.head.get("done") else COMPLETED)
 
-    def _finish(self, form: Form, state: FormState, status: str) -> Reply:
+    def _finish(self, visit: Visit, status: str) -> Reply:
         """Returns the result page."""
-        done = replace(state, status=status, authored=state.authored or instant(self._settings.now()))
-        spoken = form.spoken[state.language]
-        response = spoken.responses.of(done, status, done.authored)
+        authored = visit.state.authored or instant(self._settings.now())
+        done = visit.with_state(replace(visit.state, status=status, authored=authored))
+        response = self._response(done)
         try:
-            scored = self._scored(response, state.language)
+            scored = self._scored(response, done.state.language)
         except NotScorable as fault:
-            return self._unfit(form, state, response, fault)
-        html = spoken.result.html(scored, response, self._frame(form, done), pages=form.plan.page_of)
+            return self._check(visit, _faults_shown(_faults_of(response, fault), visit.spoken.fields))
+        html = done.spoken.result.html(scored, response, self._frame(done), pages=done.form.plan.page_of)
         return self._page(html)
-
-    def _unfit(self, form: Form, state: FormState, response: Json, fault: NotScorable) -> Reply:
-        """Shows on the check page what does not fit together, each with its page."""
-        fields = form.spoken[state.language].fields
-        links = {problem: link_at(response, problem.expression) for problem in fault.problems}
-        shown = tuple(
-            Shown(fields.controls[link].shown.id if link else "", problem.text)
-            for problem, link in links.items()
-            if problem.severity in ("error", "fatal")
-        )
-        return self._check(form, state, shown)
 
     # Files.
 
     def _save(self, sent: Submission) -> Reply:
-        state = sent.state
-        if sent.page is not None:
-            state, _ = _with_answers(sent, self._standing(sent).shown(sent.page))
-        return self._file(f"{sent.form.slug}.json", encoded(self._response(replace(sent, state=state))))
+        visit = self._as_typed(sent)
+        return self._file(f"{visit.form.slug}.json", encoded(self._response(visit)))
 
     def _response_file(self, sent: Submission) -> Reply:
-        return self._file(f"{sent.form.slug}-response.json", encoded(self._response(sent)))
+        return self._file(f"{sent.visit.form.slug}-response.json", encoded(self._response(sent.visit)))
 
     def _risk_file(self, sent: Submission) -> Reply:
-        scored = self._scored(self._response(sent), sent.state.language)
-        return self._file(f"{sent.form.slug}-risk.json", scored.document())
+        scored = self._scored(self._response(sent.visit), sent.visit.state.language)
+        return self._file(f"{sent.visit.form.slug}-risk.json", scored.document())
 
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
-        response = self._response(sent)
-        scored = self._scored(response, sent.state.language)
+        visit = self._as_typed(sent)
+        response = self._response(visit)
+        scored = self._scored(response, visit.state.language)
         bundle = orjson.loads(scored.document(BUNDLE))
-        own = {"fullUrl": f"urn:uuid:{sent.state.form}", "resource": orjson.Fragment(encoded(response))}
+        own = {"fullUrl": f"urn:uuid:{visit.state.form}", "resource": orjson.Fragment(encoded(response))}
         body = orjson.dumps({**bundle, "entry": [own, *bundle["entry"]]})
         return Reply(200, body, (("Content-Type", FHIR_JSON), NO_STORE))
 
     def _resume(self, sent: Submission) -> Reply:
         """Goes on with a response that was saved."""
+        form, old = sent.visit.form, sent.visit.state
         data = sent.file or sent.posted.one("response").encode()
-        fresh = _fresh(sent.state.language, sent.state.parent)
         try:
-            response = self._read(data, sent.form)
-            state, left_out = resumed(response, sent.form.plan, fresh)
+            response = self._read(data, form)
+            state, left_out = resumed(response, form.plan, _fresh(old.language, old.parent))
         except ServiceError as fault:
             raise Refused("file", 400, [problem.text for problem in fault.problems]) from fault
-        problems = tuple(Shown("", problem.text) for problem in left_out)
-        walk = Walk(sent.form.plan, state, self._leading(sent.form, sent.spoken, state))
+        visit = sent.visit.with_state(state)
+        fields, words = visit.spoken.fields, visit.spoken.words
+        notes = tuple(Shown("", words.say("form.left-out", label=fields.label(link))) for link in left_out)
+        walk = visit.walk(self._standing(visit).leading)
         if walk.is_at_end:
-            return self._finish(sent.form, state, IN_PROGRESS)
+            return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
         if page is None:
-            return self._check(sent.form, replace(state, reviewing=True), problems)
-        return self._question(sent.form, walk, page, problems=problems)
+            return self._check(visit, notes)
+        return self._question(visit, walk, page, notes=notes)
 
     def _read(self, data: bytes, form: Form) -> Json:
-        """Returns a QuestionnaireResponse to a form; raises Malformed, NotScorable."""
+        """Returns a QuestionnaireResponse to a form; raises Malformed, TooLarge, NotScorable."""
         response = read(data, self._deployment.body)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
@@ -429,101 +402,88 @@ class FormViews:
 
     # Scoring.
 
-    def _response(self, sent: Submission) -> Json:
-        state = sent.state
-        authored = state.authored or instant(self._settings.now())
-        return sent.spoken.responses.of(state, state.status, authored)
+    def _response(self, visit: Visit) -> Json:
+        authored = visit.state.authored or instant(self._settings.now())
+        return visit.spoken.responses.of(visit.state, visit.state.status, authored)
 
     def _scored(self, response: Json, language: str) -> Scored:
         data = encoded(response)
         return self._assessor.accepted(data, (language,)) or self._assessor.scored(data, (language,))
 
-    def _leading(self, form: Form, spoken: Spoken, state: FormState) -> frozenset[str] | None:
-        """Returns at a safety step the questions that could still lead to a higher one, else None."""
-        if not state.answers:
-            return None
-        response = spoken.responses.of(state, IN_PROGRESS, instant(self._settings.now()))
+    def _standing(self, visit: Visit) -> Standing:
+        """Returns what the answers so far come to; a response that is not finished is scored as one."""
+        if not visit.state.answers:
+            return Standing()
+        response = self._response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
         try:
-            result = self._scored(response, state.language).assessment().result
-        except NotScorable:
-            return None
+            result = self._scored(response, visit.state.language).assessment().result
+        except NotScorable as fault:
+            return Standing(faults=_faults_of(response, fault))
         if not result.tiers[result.tier.at_least].overlay:
-            return None
-        return frozenset(question.link_id for question in result.open)
+            return Standing()
+        return Standing(frozenset(question.link_id for question in result.open))
 
-    def _standing(self, sent: Submission) -> Walk:
-        return Walk(sent.form.plan, sent.state, self._leading(sent.form, sent.spoken, sent.state))
+    def _as_typed(self, sent: Submission) -> Visit:
+        """Returns the person with what stands on the page that was sent, as far as it can be read."""
+        if sent.page is None:
+            return sent.visit
+        shown = sent.visit.walk(self._standing(sent.visit).leading).shown(sent.page)
+        return sent.visit.with_state(_with_answers(sent, shown)[0])
 
     # Pages.
 
-    def _first(self, form: Form, state: FormState) -> Reply:
-        walk = Walk(form.plan, state)
+    def _first(self, visit: Visit) -> Reply:
+        walk = visit.walk()
         page = walk.following(None)
-        return self._check(form, state) if page is None else self._question(form, walk, page)
+        return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _question(
         self,
-        form: Form,
+        visit: Visit,
         walk: Walk,
         page: Page,
         posted: Posted | None = None,
         errors: Mapping[str, str] | None = None,
         *,
-        problems: tuple[Shown, ...] = (),
+        notes: tuple[Shown, ...] = (),
     ) -> Reply:
-        state, fields = walk.state, form.spoken[walk.state.language].fields
-        shown = fields.shown(page, walk, posted, errors)
-        wrong = tuple(Shown(fields.controls[link].shown.id, text) for link, text in (errors or {}).items())
+        fields, errors = visit.spoken.fields, errors or {}
         number, last = walk.place(page)
+        has_back = walk.before(page) is not None
         model = QuestionPage(
-            frame=self._frame(form, state),
+            frame=self._frame(visit),
             name=page.name,
-            heading=fields.label(page.heading) if page.heading else "",
-            fields=shown,
+            heading=fields.heading(page),
+            fields=fields.shown(page, walk, posted, errors),
             number=number,
             last=last,
-            problems=(*problems, *wrong),
-            has_back=walk.before(page) is not None,
-            intro=walk.before(page) is None,
-            to_check=state.reviewing,
+            problems=(*notes, *_faults_shown(errors, fields)),
+            has_back=has_back,
+            intro=not has_back,
+            to_check=visit.state.reviewing,
         )
-        return self._page(render("question.html", state.language, page=model), 422 if wrong else 200)
+        return self._page(render("question.html", visit.state.language, page=model), 422 if errors else 200)
 
-    def _check(self, form: Form, state: FormState, problems: tuple[Shown, ...] = ()) -> Reply:
-        state = replace(state, reviewing=True, authored="")
-        walk, fields = Walk(form.plan, state), form.spoken[state.language].fields
-        groups = tuple((self._heading(page, fields), self._rows(page, walk, fields)) for page in walk.pages)
-        model = CheckPage(self._frame(form, state), groups, problems)
-        return self._page(render("check.html", state.language, page=model), 422 if problems else 200)
+    def _check(self, visit: Visit, problems: tuple[Shown, ...] = ()) -> Reply:
+        checking = visit.with_state(replace(visit.state, reviewing=True, authored="", status=IN_PROGRESS))
+        walk, fields = checking.walk(), visit.spoken.fields
+        groups = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
+        model = CheckPage(self._frame(checking), groups, problems)
+        return self._page(render("check.html", visit.state.language, page=model), 422 if problems else 200)
 
-    def _heading(self, page: Page, fields: Fields) -> str:
-        return fields.label(page.heading) if page.heading else ""
-
-    def _rows(self, page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
-        answers, sources = walk.state.answers, walk.state.sources
-        return tuple(
-            Row(
-                question=fields.label(link),
-                answers=fields.said(link, answers.get(link, ())),
-                page=page.name,
-                field=fields.controls[link].shown.id,
-                source=sources.get(link, ""),
-            )
-            for link in page.questions
-            if link in walk.enabled
-        )
-
-    def _frame(self, form: Form, state: FormState) -> Frame:
-        spoken = form.spoken[state.language]
+    def _frame(self, visit: Visit) -> Frame:
+        form, state = visit.form, visit.state
         others = tuple((tag, words_in(tag)["form.language"]) for tag in form.spoken if tag != state.language)
         return Frame(
-            title=spoken.title,
+            title=visit.spoken.title,
             language=state.language,
             action=form.path,
             state=self._seal.sealed(state, form.writer),
             languages=others,
             assets=self._assets,
             parent=state.parent,
+            part=visit.part,
+            emergency=self._settings.numbers.emergency,
         )
 
     def _refused(self, form: Form, language: str, refusal: Refused) -> Reply:
@@ -594,15 +554,42 @@ def _amended(state: FormState) -> Json:
 
 
 def _with_answers(sent: Submission, shown: frozenset[str]) -> tuple[FormState, Mapping[str, str]]:
-    """Returns the state with what was sent for the questions of a page, and what cannot be taken of it."""
-    items = sent.form.plan.compiled.items
-    reading = sent.spoken.fields.read(shown, sent.posted)
-    kept = {link: given for link, given in sent.state.answers.items() if link not in shown}
-    answers = dict(sorted({**kept, **reading.answers}.items(), key=lambda pair: items[pair[0]].order))
-    sources = {
-        link: source
-        for link, source in sent.state.sources.items()
-        if answers.get(link) == sent.state.answers.get(link)
-    }
-    state = replace(sent.state, answers=answers, sources=sources, status=IN_PROGRESS, authored="")
-    return fitting(state, sent.form.plan.compiled), reading.errors
+    """Returns the state with what was sent for questions of a page, and what cannot be taken of it."""
+    compiled, old = sent.visit.form.plan.compiled, sent.visit.state
+    reading = sent.visit.spoken.fields.read(shown, sent.posted)
+    kept = {link: given for link, given in old.answers.items() if link not in shown}
+    answers = dict(
+        sorted({**kept, **reading.answers}.items(), key=lambda pair: compiled.items[pair[0]].order)
+    )
+    sources = {link: said for link, said in old.sources.items() if answers.get(link) == old.answers.get(link)}
+    state = replace(old, answers=answers, sources=sources, status=IN_PROGRESS, authored="")
+    return fitting(state, compiled), reading.errors
+
+
+def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
+    """Returns the questions of a page with their answers in words."""
+    answers, sources = walk.state.answers, walk.state.sources
+    return tuple(
+        Row(
+            question=fields.label(link),
+            answers=fields.said(link, answers.get(link, ())),
+            page=page.name,
+            field=fields.controls[link].shown.id,
+            source=sources.get(link, ""),
+        )
+        for link in page.questions
+        if link in walk.enabled
+    )
+
+
+def _faults_of(response: Json, fault: NotScorable) -> dict[str, str]:
+    """Returns what a response was refused for, by linkId; under the empty one what belongs to no item."""
+    errors = (found for found in fault.problems if found.severity in ("error", "fatal"))
+    return {link_at(response, found.expression): found.text for found in errors}
+
+
+def _faults_shown(faults: Mapping[str, str], fields: Fields) -> tuple[Shown, ...]:
+    """Returns faults by linkId as the lines of an error summary."""
+    return tuple(
+        Shown(fields.controls[link].shown.id if link else "", fault) for link, fault in faults.items()
+    )

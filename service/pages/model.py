@@ -104,7 +104,8 @@ class Frame:
         action: where the form is posted to. state: what was answered so far, signed.
         assets: urls of static files by name, such as `form.css`; they change when their content does.
         parent: origin of the page that shows this one in a frame; empty where none does.
-        say: the words of the service in this language, by key.
+        part: only what changes between pages is wanted: the script has the rest.
+        emergency: telephone number in an emergency; empty where the settings name none.
     """
 
     title: str
@@ -114,6 +115,8 @@ class Frame:
     languages: tuple[tuple[str, str], ...] = ()
     assets: Mapping[str, str] | None = None
     parent: str = ""
+    part: bool = False
+    emergency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

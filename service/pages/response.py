@@ -19,7 +19,7 @@ import msgspec
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
-from service.errors import NotScorable, Problem
+from service.errors import NotScorable
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
 from service.pages.fields import Control, Fields
@@ -147,8 +147,8 @@ def _element(item: Item, answer: Answer) -> str:
 # From a file.
 
 
-def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tuple[Problem, ...]]:
-    """Returns the state in which a response goes on, and what of it was left out.
+def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tuple[str, ...]]:
+    """Returns the state in which a response goes on, and the questions whose answers were left out.
 
     Args:
         response: a QuestionnaireResponse of R4 to this Questionnaire.
@@ -162,7 +162,7 @@ def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tu
     faults = [found for found in checked.problems if found.severity in ("error", "fatal")]
     if faults:
         raise NotScorable(*faults)
-    left_out = tuple(found for found in checked.problems if found.kind == "disabled-item")
+    left_out = tuple(link for link in checked.answers.ignored if link in plan.page_of)
     is_done = response.get("status") in (COMPLETED, AMENDED)
     answers = {link: given for link, given in checked.answers.given.items() if link in plan.page_of}
     state = replace(

@@ -103,15 +103,28 @@ def _faults(item: Item, found: ResponseAnswer, answer: Answer, context: AnswerCo
     limits, value = item.limits, found.value
     if item.options is not None:
         yield from _option_faults(item, item.options, answer)
-    yield from limit_faults(item, answer, _unit_of(value) if isinstance(answer, Quantity) else ())
-    if limits.pattern:
-        yield from _pattern_faults(item, answer, context.patterns)
-    if item.type == "url":
-        yield from _url_faults(answer)
-    elif item.type == "attachment":
+    yield from typed_faults(
+        item, answer, context.patterns, _unit_of(value) if isinstance(answer, Quantity) else ()
+    )
+    if item.type == "attachment":
         yield from _attachment_faults(limits, value)
     elif item.type == "reference":
         yield from _reference_faults(limits, value, context.contained)
+
+
+def typed_faults(
+    item: Item, answer: Answer, patterns: PatternBudget, unit: tuple[str, ...] = ()
+) -> Iterator[Fault]:
+    """Yields (kind, expectation) for every fault of an answer that the answer alone tells, once it is typed.
+
+    Args:
+        unit: as `limit_faults` takes it.
+    """
+    yield from limit_faults(item, answer, unit)
+    if item.limits.pattern:
+        yield from _pattern_faults(item, answer, patterns)
+    if item.type == "url":
+        yield from _url_faults(answer)
 
 
 def _option_faults(item: Item, options: Options, answer: Answer) -> Iterator[Fault]:

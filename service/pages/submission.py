@@ -1,0 +1,90 @@
+"""What a browser sends with a page of a form: its controls, its files and the state of the page.
+
+Source:
+    HTML, form submission; Fetch metadata, Sec-Fetch-Site; Fetch, "append a request Origin header": a page
+    whose referrer policy is no-referrer names its origin null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Final
+from urllib.parse import urlsplit
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
+
+from service.pages.fields import Posted
+from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
+from service.web.request import FORM, MULTIPART, Request
+
+_MOST_PARTS: Final = 2000
+_REFUSALS: Final[Mapping[str, str]] = {"bad": "refused", "old": "old", "other": "other-version"}
+_OWN_SITES: Final = ("same-origin", "none")
+
+
+class Refused(Exception):
+    """A request that is answered by a page which says why not.
+
+    Args:
+        name: of the message.
+        status: of the answer.
+        faults: what does not fit, a line each.
+    """
+
+    def __init__(self, name: str, status: int, faults: Iterable[str] = ()) -> None:
+        super().__init__(name)
+        self.name = name
+        self.status = status
+        self.faults = tuple(faults)
+
+
+def check_origin(request: Request, server: str) -> None:
+    """Raises Refused where a page of another origin sends the form.
+
+    Args:
+        request: what was sent.
+        server: public url of this server.
+    """
+    site, origin = request.header("SEC_FETCH_SITE"), request.header("ORIGIN")
+    if site is not None and site not in _OWN_SITES:
+        raise Refused("refused", 403)
+    if origin in (None, "null", server):
+        return
+    if urlsplit(origin or "").netloc != request.header("HOST"):
+        raise Refused("refused", 403)
+
+
+def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, bytes]]:
+    """Returns the values and the files of a posted form, by name of the control.
+
+    Args:
+        request: what was sent.
+        limit: longest form in bytes.
+
+    Raises:
+        Refused: it is no form, or none that can be read.
+        TooLarge, Malformed, Unsupported: as Request.body raises them.
+    """
+    media_type, options = parse_options_header(request.environ.get("CONTENT_TYPE", ""))
+    if media_type not in (FORM, MULTIPART):
+        raise Refused("refused", 415)
+    body = request.body(limit)
+    parser = FormDataParser(
+        max_form_memory_size=limit, max_content_length=limit, max_form_parts=_MOST_PARTS, silent=False
+    )
+    try:
+        _, values, files = parser.parse(BytesIO(body), media_type, len(body), options)
+    except (HTTPException, ValueError) as fault:
+        raise Refused("refused", 400) from fault
+    return Posted(dict(values.lists())), {name: file.read() for name, file in files.items()}
+
+
+def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:
+    """Returns the state that a page came with; raises Refused."""
+    try:
+        return seal.opened(posted.one("state"), writer)
+    except StateRefused as fault:
+        raise Refused(_REFUSALS[fault.reason], 400) from fault
