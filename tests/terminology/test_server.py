@@ -73,7 +73,7 @@ def verdict(*, result: object, **more: Any) -> bytes:
     return json.dumps({"resourceType": "Parameters", "parameter": parameters}).encode()
 
 
-def settled(fake: Fake, *problems: Problem, timeout_s: float = 5.0) -> tuple[Problem, ...]:
+def settled(fake: Fake, *problems: Problem, timeout_s: float = 60.0) -> tuple[Problem, ...]:
     with running(fake) as base:
         return TerminologyServer(base, timeout_s).settled(problems)
 
