@@ -93,6 +93,7 @@ def _name_faults(written: Written, form: Form) -> Iterator[Fault]:
     yield from _shared_codes(written)
     yield from _questionnaire(written, form)
     yield from _words_of_answers(written, form)
+    yield from _respondent(written, form)
     for outcome in written.outcomes:
         yield from _outcome(outcome, written.levels)
     yield from _unused_levels(written)
@@ -160,6 +161,21 @@ def _words_of_answers(written: Written, form: Form) -> Iterator[Fault]:
     for key, link in places:
         if link not in form.questions:
             yield "guidance.yaml", (key, link), not_in_the_questionnaire(link)
+
+
+def _respondent(written: Written, form: Form) -> Iterator[Fault]:
+    """Yields a question that nobody is asked, and answers that it does not have."""
+    respondent = written.respondent
+    if respondent is None:
+        return
+    question = form.questions.get(respondent.question)
+    if question is None:
+        yield "guidance.yaml", ("respondent", "question"), not_in_the_questionnaire(respondent.question)
+        return
+    codes = [option.coding.code for option in question.options]
+    for code in respondent.answers:
+        if code not in codes:
+            yield "guidance.yaml", ("respondent", "answers", code), unknown(code, codes)
 
 
 def _outcome(outcome: Outcome, levels: Collection[str]) -> Iterator[Fault]:

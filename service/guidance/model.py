@@ -499,6 +499,19 @@ class CaseEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Respondent:
+    """The question that says who answers.
+
+    Args:
+        question: its linkId.
+        answers: by code of its options, what whoever answers is in FHIR: a type of resource.
+    """
+
+    question: str
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """All mapping files of one guidance.
 
@@ -512,6 +525,7 @@ class Written:
         answer_words: by linkId.
         derived: quantities that follow from answers, by name.
         chart: by linkId, how values from the chart answer the question.
+        respondent: who answers; None where no question says it.
     """
 
     identity: Identity
@@ -537,6 +551,7 @@ class Written:
     answer_words: Mapping[str, AnswerWords] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     chart: Mapping[str, ChartEntry] = field(default_factory=dict)
+    respondent: Respondent | None = None
 
     @property
     def charted(self) -> frozenset[str]:

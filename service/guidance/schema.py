@@ -50,6 +50,7 @@ from service.guidance.model import (
     Outcome,
     Parameter,
     Promise,
+    Respondent,
     Row,
     Rule,
     Says,
@@ -66,6 +67,8 @@ from service.guidance.steps import RecheckShape, RedirectShape
 
 GROUPS = ("safety", "self-care", "work-up", "come-back", "information")
 NUMBERS = ("emergency", "crisis")
+RESPONDENTS = ("Patient", "RelatedPerson", "Practitioner", "PractitionerRole")
+"""What may be the source of a QuestionnaireResponse in FHIR R4."""
 PRIORITIES = ("routine", "urgent", "asap", "stat")
 
 
@@ -388,6 +391,15 @@ class AnswerWordsShape(Shape):
     after = Text(load_default="")
 
 
+class RespondentShape(Shape):
+    """The question that says who answers."""
+
+    makes = Respondent
+
+    question = Word(required=True)
+    answers = ByName(keys=Word(), values=Choice(*RESPONDENTS), required=True)
+
+
 class ListedField(Strict[str]):
     """`always`, or `{from: level}`; loads to the level's name, empty for always."""
 
@@ -510,6 +522,7 @@ class GuidanceShape(Shape):
     answer_words = ByName(
         keys=Word(), values=Part(AnswerWordsShape), load_default=dict, data_key="answer-words"
     )
+    respondent = Part(RespondentShape, load_default=None)
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -528,6 +541,7 @@ class GuidanceShape(Shape):
             "promises": data["promises"],
             "summary": data["summary"],
             "answer_words": data["answer_words"],
+            "respondent": data["respondent"],
         }
 
 

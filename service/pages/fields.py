@@ -42,6 +42,10 @@ MOST_SHOWN: Final = 15
 LONGEST_TEXT: Final = 10_000
 """Most characters of a text for which the form has no limit of its own."""
 
+RESPONDENTS: Final = ("self", "other")
+"""For whom somebody can answer."""
+RESPONDENT_ID: Final = "who"
+
 _WRITTEN_KINDS: Final[Mapping[str, str]] = {"dateTime": "date-time", "boolean": "radios"}
 _LISTS: Final = ("drop-down", "autocomplete", "lookup")
 _HELPS: Final = ("help", "flyover", "prompt")
@@ -159,6 +163,8 @@ class Fields:
         self._language = language
         self._words = words_in(language)
         self._phrases = phrases_in(language)
+        self._labels = {link: _said(item.source, "text", language) for link, item in compiled.items.items()}
+        self.respondents = {kind: self._words[f"form.respondent.{kind}"] for kind in RESPONDENTS}
         self._reader = _Reader(self._words, dates, now)
         self.controls: Mapping[str, Control] = {
             link: self._control(item) for link, item in compiled.items.items()
@@ -168,7 +174,17 @@ class Fields:
 
     def label(self, link: str) -> str:
         """Returns the text of an item in the language of the page."""
-        return _said(self._items[link].source, "text", self._language)
+        return self._labels[link]
+
+    def respondent(self, who: str) -> Field:
+        """Returns the question for whom one answers, which a form asks that does not ask it itself.
+
+        Args:
+            who: what was answered: self, other, or nothing.
+        """
+        choices = tuple(Choice(kind, self.respondents[kind], kind == who) for kind in self.respondents)
+        label = self._words["form.respondent.label"]
+        return Field(RESPONDENT_ID, "", "radios", label, choices=choices)
 
     def heading(self, page: Page) -> str:
         """Returns the text that heads a page; empty where its question does."""
@@ -515,8 +531,9 @@ def _unit_of(control: Control, answer: Answer) -> tuple[str, ...]:
     if not isinstance(answer, Quantity):
         return ()
     known = next((unit for unit in control.units if unit.value == answer.unit), None)
-    is_coded = known is not None and isinstance(known.answer, Coding)
-    return (known.answer.system, known.label) if known is not None and is_coded else ("", "")
+    if known is None or not isinstance(known.answer, Coding):
+        return ("", "")
+    return (known.answer.system, known.label)
 
 
 class _Reader:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 from uuid import uuid4
 
 import orjson
@@ -24,8 +25,8 @@ from service.fhir.extensions import text
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
 from service.languages import ENGLISH, chosen, words_in
-from service.pages.fields import Fields, Posted
-from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
+from service.pages.fields import RESPONDENTS, Fields, Posted
+from service.pages.model import CheckPage, Field, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Plan, Walk, fitting, not_shown
 from service.pages.response import Responses, encoded, instant, link_at, resumed
@@ -46,8 +47,10 @@ from service.web.reply import NO_STORE, Header, Reply
 from service.web.request import Request
 from service.web.routing import Route
 
-CHECK, RESULT = "check", "result"
-"""Names of the pages that ask nothing."""
+CHECK: Final = "check"
+"""Name of the page on which answers are checked."""
+WHO: Final = "q."
+"""Name of the control that says for whom one answers: that of an item without a linkId."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ class Spoken:
     def __init__(self, pair: Pair, settings: FormSettings) -> None:
         self.language = pair.guidance.language
         self.fields = Fields(pair.compiled, self.language, pair.guidance.date_questions, settings.now)
-        self.responses = Responses(pair.compiled, self.fields, self.language)
+        self.responses = Responses(
+            pair.compiled, self.fields, self.language, pair.guidance.written.respondent
+        )
         self.result = ResultPage(pair, settings.numbers)
         self.words = words_in(self.language)
         resource = pair.compiled.resource
@@ -86,6 +91,7 @@ class Form:
     def __init__(self, pair: Pair, settings: FormSettings) -> None:
         self.slug = pair.slug
         self.path = f"/questionnaires/{pair.slug}"
+        self.asks_respondent = pair.guidance.written.respondent is not None
         self.plan = Plan(pair.compiled)
         self.writer = StateWriter(pair.compiled)
         told = {pair.guidance.language: pair, **pair.further}
@@ -259,8 +265,8 @@ class FormViews:
         if sent.page is None:
             return self._show(sent)
         state, errors = self._with_page(sent, sent.page)
-        visit = sent.visit.with_state(state)
-        standing = self._standing(visit)
+        standing = self._standing(sent.visit.with_state(state))
+        visit = sent.visit.with_state(replace(state, is_stopping=standing.leading is not None))
         walk = visit.walk(standing.leading)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
@@ -275,7 +281,7 @@ class FormViews:
 
         What an answer of the page has opened only now was not seen without a script: it is asked next.
         """
-        before = sent.visit.walk(self._standing(sent.visit).leading)
+        before = self._walk(sent.visit)
         fields, shown = sent.visit.spoken.fields, before.shown(page)
         state, unread = _with_answers(sent, shown)
         enabled, _ = sent.visit.form.plan.compiled.enabled(state.answers)
@@ -288,8 +294,8 @@ class FormViews:
         }
 
     def _back(self, sent: Submission) -> Reply:
-        visit = self._as_typed(sent)
-        walk = visit.walk(self._standing(visit).leading)
+        visit = self._scored_visit(self._as_typed(sent))
+        walk = self._walk(visit)
         last = walk.pages[-1] if walk.pages else None
         page = last if sent.page is None else walk.before(sent.page) or sent.page
         return self._show(sent) if page is None else self._question(visit, walk, page)
@@ -299,7 +305,7 @@ class FormViews:
         visit = sent.visit
         if visit.state.authored:
             return self._finish(visit, visit.state.status)
-        walk = visit.walk(self._standing(visit).leading)
+        walk = self._walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         following = walk.following(None)
@@ -376,10 +382,10 @@ class FormViews:
             state, left_out = resumed(response, form.plan, _fresh(old.language, old.parent))
         except ServiceError as fault:
             raise Refused("file", 400, [problem.text for problem in fault.problems]) from fault
-        visit = sent.visit.with_state(state)
+        visit = self._scored_visit(sent.visit.with_state(state))
         fields, words = visit.spoken.fields, visit.spoken.words
         notes = tuple(Shown("", words.say("form.left-out", label=fields.label(link))) for link in left_out)
-        walk = visit.walk(self._standing(visit).leading)
+        walk = self._walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
@@ -423,11 +429,20 @@ class FormViews:
             return Standing()
         return Standing(frozenset(question.link_id for question in result.open))
 
+    def _scored_visit(self, visit: Visit) -> Visit:
+        """Returns the person with a state that says whether a safety step is reached."""
+        is_stopping = self._standing(visit).leading is not None
+        return visit.with_state(replace(visit.state, is_stopping=is_stopping))
+
+    def _walk(self, visit: Visit) -> Walk:
+        """Returns where a person stands whose answers were scored before."""
+        return visit.walk(self._standing(visit).leading if visit.state.is_stopping else None)
+
     def _as_typed(self, sent: Submission) -> Visit:
         """Returns the person with what stands on the page that was sent, as far as it can be read."""
         if sent.page is None:
             return sent.visit
-        shown = sent.visit.walk(self._standing(sent.visit).leading).shown(sent.page)
+        shown = self._walk(sent.visit).shown(sent.page)
         return sent.visit.with_state(_with_answers(sent, shown)[0])
 
     # Pages.
@@ -454,7 +469,7 @@ class FormViews:
             frame=self._frame(visit),
             name=page.name,
             heading=fields.heading(page),
-            fields=fields.shown(page, walk, posted, errors),
+            fields=(*self._asked_first(visit, page), *fields.shown(page, walk, posted, errors)),
             number=number,
             last=last,
             problems=(*notes, *_faults_shown(errors, fields)),
@@ -463,6 +478,13 @@ class FormViews:
             to_check=visit.state.reviewing,
         )
         return self._page(render("question.html", visit.state.language, page=model), 422 if errors else 200)
+
+    def _asked_first(self, visit: Visit, page: Page) -> tuple[Field, ...]:
+        """Returns the question for whom one answers, on the first page of a form that does not ask it."""
+        is_asked = visit.form.asks_respondent or "source" in visit.state.head
+        if is_asked or page is not visit.form.plan.pages[0]:
+            return ()
+        return (visit.spoken.fields.respondent(visit.state.respondent),)
 
     def _check(self, visit: Visit, problems: tuple[Shown, ...] = ()) -> Reply:
         checking = visit.with_state(replace(visit.state, reviewing=True, authored="", status=IN_PROGRESS))
@@ -562,7 +584,11 @@ def _with_answers(sent: Submission, shown: frozenset[str]) -> tuple[FormState, M
         sorted({**kept, **reading.answers}.items(), key=lambda pair: compiled.items[pair[0]].order)
     )
     sources = {link: said for link, said in old.sources.items() if answers.get(link) == old.answers.get(link)}
-    state = replace(old, answers=answers, sources=sources, status=IN_PROGRESS, authored="")
+    who = sent.posted.one(WHO)
+    respondent = who if who in RESPONDENTS else old.respondent
+    state = replace(
+        old, answers=answers, sources=sources, respondent=respondent, status=IN_PROGRESS, authored=""
+    )
     return fitting(state, compiled), reading.errors
 
 

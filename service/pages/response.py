@@ -22,6 +22,8 @@ from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import NotScorable
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
+from service.fhir.references import target_type
+from service.guidance.model import Respondent
 from service.pages.fields import Control, Fields
 from service.pages.plan import Plan, fitting
 from service.pages.state import AMENDED, COMPLETED, FormState
@@ -57,9 +59,23 @@ def instant(at: datetime) -> str:
 
 
 class Responses:
-    """Writes the responses to one Questionnaire, in one language."""
+    """Writes the responses to one Questionnaire, in one language.
 
-    def __init__(self, compiled: CompiledQuestionnaire, fields: Fields, language: str) -> None:
+    Args:
+        compiled: the Questionnaire.
+        fields: its fields in the language.
+        language: its tag.
+        respondent: the question that says who answers; None where none does.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledQuestionnaire,
+        fields: Fields,
+        language: str,
+        respondent: Respondent | None = None,
+    ) -> None:
+        self._respondent = respondent
         self._compiled = compiled
         self._items = compiled.items
         self._fields = fields
@@ -69,7 +85,6 @@ class Responses:
         """Returns the response of a state."""
         enabled, _ = self._compiled.enabled(state.answers)
         top = [link for link, item in self._items.items() if item.parent is None]
-        source = _RESPONDENTS.get(state.respondent)
         own: MutableJson = {
             "resourceType": "QuestionnaireResponse",
             "language": self._language,
@@ -77,11 +92,37 @@ class Responses:
             "questionnaire": self._compiled.canonical,
             "status": status,
             "authored": authored,
-            **({"source": {"type": source}} if source else {}),
+            "source": self._source(state),
         }
         head = {name: state.head[name] for name in KEPT if name in state.head}
-        response = {**own, **head, "item": list(self._below(top, state, enabled))}
+        response = {
+            **own,
+            **head,
+            **self._kept_source(own, head),
+            "item": list(self._below(top, state, enabled)),
+        }
         return {name: value for name, value in response.items() if value not in ([], {})}
+
+    def _source(self, state: FormState) -> MutableJson:
+        """Returns who answers, as far as the answers say it; empty where they do not."""
+        if self._respondent is None:
+            kind = _RESPONDENTS.get(state.respondent, "")
+            return {"type": kind, "display": self._fields.respondents[state.respondent]} if kind else {}
+        link = self._respondent.question
+        codes = [answer.code for answer in state.answers.get(link, ()) if isinstance(answer, Coding)]
+        kind = next((found for code, found in self._respondent.answers.items() if code in codes), "")
+        return (
+            {"type": kind, "display": ", ".join(self._fields.said(link, state.answers[link]))} if kind else {}
+        )
+
+    def _kept_source(self, own: Json, head: Json) -> Json:
+        """Returns who answers: as an earlier response names them, unless it is somebody else now."""
+        now, before = own["source"], head.get("source", {})
+        kind = before.get("type") or target_type(before, {})
+        if not now or (before and kind in ("", now["type"])):
+            return {"source": before}
+        is_subject = now["type"] == "Patient" and target_type(head.get("subject", {}), {}) == "Patient"
+        return {"source": head["subject"] if is_subject else now}
 
     def _below(
         self, links: Sequence[str], state: FormState, enabled: frozenset[str]

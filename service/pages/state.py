@@ -48,6 +48,7 @@ class FormState:
         seen: questions that were asked, and then answered or passed over.
         respondent: who fills in, where the form does not ask it itself: self, other or empty.
         reviewing: the answers were checked once; what is changed now leads back there.
+        is_stopping: a safety step is reached.
         status: of the response; authored: when it was finished, empty until then.
     """
 
@@ -60,6 +61,7 @@ class FormState:
     seen: frozenset[str] = frozenset()
     respondent: str = ""
     reviewing: bool = False
+    is_stopping: bool = False
     status: str = IN_PROGRESS
     authored: str = ""
 
@@ -148,14 +150,14 @@ class StateWriter:
             state.head,
             f"{seen:x}",
             state.respondent,
-            int(state.reviewing),
+            2 * state.is_stopping + state.reviewing,
             state.status,
             state.authored,
         ]
 
     def state(self, parts: Sequence[Any]) -> FormState:
         """Returns the state of plain values that `parts` has made."""
-        form, language, parent, answers, sources, head, seen, respondent, reviewing, status, authored = parts
+        form, language, parent, answers, sources, head, seen, respondent, flags, status, authored = parts
         return FormState(
             form=form,
             language=language,
@@ -165,7 +167,8 @@ class StateWriter:
             head=head,
             seen=frozenset(self._links_in(int(seen, 16))),
             respondent=respondent,
-            reviewing=bool(reviewing),
+            reviewing=bool(flags & 1),
+            is_stopping=bool(flags & 2),
             status=status,
             authored=authored,
         )
