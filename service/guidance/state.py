@@ -60,7 +60,7 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     judged, holds, possible = _judged(compiled, answers, given, bits)
     if worse or holds or possible:
         forced = _worse(holds, possible)
-        if compiled.add:  # points of what is forced are added too
+        if forced:  # its points are added too; those of answers that do not fit never are
             totals, added = _totals(compiled, given, closed, asked | forced)
         bits = asked | union([mask for mask, _ in (*added, *worse.values())]) | forced
         doubts = _doubts(compiled, answers, worse, holds, possible)

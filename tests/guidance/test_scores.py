@@ -134,6 +134,40 @@ def test_a_forced_finding_adds_its_points():
     assert guidance.evaluate(calm).findings["loaded"] == "present"
 
 
+def test_a_forced_finding_adds_its_points_where_it_is_no_more_than_an_answer():
+    # pain at the back and strong pain contradict each other: the neck then counts as stiff
+    guidance = loaded(**{"sum-of": [{"when": "stiff-neck", "points": 5}]})
+    back = {"head_pain": headache.YES, "head_side": headache.local("back"), "neck_stiff": headache.NO}
+    assert total_of(guidance.evaluate(respond(**back, strength=7))).value == 5
+    assert total_of(guidance.evaluate(respond(**back, strength=1))).value == 0
+
+
+def test_an_answer_to_a_closed_question_makes_findings_worse_and_adds_no_points():
+    sums = {"sum-of": ["tense", "tense-jaw", {"when": "jaw", "points": 4}]}
+    found = documents(**sums)
+    jaw = {"finding": "jaw", "kind": "alarm", "means": "Jaw.", "when": {"answer": "tense-jaw", "is": "a-lot"}}
+    found["findings"].append(jaw | {"origin": "project", "sources": []})
+    found["rules"][0]["when"] = {"any": [found["rules"][0]["when"], "jaw"]}
+    guidance = load(found, form())
+    closed = guidance.evaluate(respond(tense=headache.NO, tense_jaw=headache.local("a-lot")))
+    without = guidance.evaluate(respond(tense=headache.NO))
+    assert (closed.findings["jaw"], without.findings["jaw"]) == ("present", "absent")
+    assert closed.tier.at_least > without.tier.at_least
+    assert total_of(closed) == total_of(without)
+    assert total_of(closed).value == 0
+
+
+def test_a_chart_value_that_is_worse_than_the_answer_makes_findings_worse_and_adds_no_points():
+    """A sum is that of the answers; a chart value is in it where the question was not answered."""
+    parts = [{"answer": "strength", "from": 0, "to": 8}, {"when": "strong-pain", "points": 4}]
+    guidance = loaded(**{"sum-of": parts})
+    beside = guidance.evaluate(respond(strength=1, chart={"strength": (7,)}))
+    alone = guidance.evaluate(respond(chart={"strength": (7,)}))
+    assert [result.findings["strong-pain"] for result in (beside, alone)] == ["present", "present"]
+    assert [total_of(result).value for result in (beside, alone)] == [1, 11]
+    assert [one.name for one in beside.contradictions] == ["unfit-strength"]
+
+
 def test_a_range_in_place_of_a_number_and_a_number_outside_leave_the_question_open():
     guidance = loaded(**{"sum-of": [{"answer": "strength", "from": 2, "to": 8}]})
     for answer in (Quantity(Decimal(3), "1", ">"), 9):
