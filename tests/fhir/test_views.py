@@ -1,8 +1,10 @@
 """The other views of one result: every reason as JSON, and how files show JSON."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
+from service.datatypes.answers import UNREAD, Uncoded
 from service.results import explained, indented
 from service.results.explanation import view
 
@@ -45,6 +47,16 @@ def test_explain_shows_the_answers_as_they_were_read(guidance, troubled, answers
         "closed": ["ph"],
     }
     assert '"value": 2.50' in explained(guidance, troubled, answers)
+
+
+def test_explain_shows_an_option_without_a_code_by_its_display_and_what_is_unread_as_nothing(
+    guidance, troubled, answers
+):
+    given = {"fever": (Uncoded("", "A little"), UNREAD), "pain": (Uncoded("http://example.org", "A lot"),)}
+    assert view(guidance, troubled, replace(answers, given=given))["answers"]["given"] == {
+        "fever": [{"system": "", "display": "A little"}, None],
+        "pain": [{"system": "http://example.org", "display": "A lot"}],
+    }
 
 
 def test_indented_json_keeps_the_digits_of_its_numbers():
