@@ -107,3 +107,12 @@ def test_a_chart_shows_each_of_them_in_little_room(patient: tuple[str, Assessmen
 
 def test_every_golden_file_is_of_a_patient() -> None:
     assert {file.stem for file in GOLDEN.iterdir()} == PATIENTS.keys()
+
+
+def test_who_has_ms_is_sent_to_the_ms_team_alone_wherever_the_twitching_is(pair: Pair) -> None:
+    text = pair.renderer.patient.text(
+        assessed(pair, "known-ms-with-twitching-elsewhere-is-a-reason-for-review")
+    )
+    assert "your MS team" in text
+    assert "usual doctor" not in text
+    assert "Nothing you told us points to MS." not in text
