@@ -52,7 +52,6 @@ ROOMS = {
     "web": "HTTP",
 }
 ALONE: dict[str, str] = {
-    "service.pages.result": "how a result is shown, apart from how a form is filled in",
     "service.search.published": "what never changes is searched in memory, and its answers are kept",
     "service.fhir.resource_models": "the only place that imports fhir.resources, kept off the request path",
 }

@@ -79,7 +79,7 @@ class Spoken:
         self.responses = Responses(
             pair.compiled, self.fields, self.language, pair.guidance.written.respondent
         )
-        self.result = ResultPage(pair, settings.numbers)
+        self.result = ResultPage(pair)
         self.words = words_in(self.language)
         resource = pair.compiled.resource
         self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug
@@ -347,7 +347,8 @@ class FormViews:
             scored = self._scored(response, done.state.language)
         except NotScorable as fault:
             return self._check(visit, _faults_shown(_faults_of(response, fault), visit.spoken.fields))
-        html = done.spoken.result.html(scored, response, self._frame(done), pages=done.form.plan.page_of)
+        answers, pages = _answered(done), done.form.plan.page_of
+        html = done.spoken.result.html(scored, self._frame(done), answers=answers, pages=pages)
         return self._page(html)
 
     # Files.
@@ -590,6 +591,13 @@ def _with_answers(sent: Submission, shown: frozenset[str]) -> tuple[FormState, M
         old, answers=answers, sources=sources, respondent=respondent, status=IN_PROGRESS, authored=""
     )
     return fitting(state, compiled), reading.errors
+
+
+def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+    """Returns the questions that have an answer, page by page."""
+    walk, fields = visit.walk(), visit.spoken.fields
+    rows = {page: [row for row in _rows(page, walk, fields) if row.answers] for page in walk.pages}
+    return tuple((fields.heading(page), tuple(found)) for page, found in rows.items() if found)
 
 
 def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:

@@ -2,7 +2,7 @@
 
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
 from service.records.meta import instant, stamped
-from service.records.repository import APPEND_ONLY, KINDS, Foreseen, Repository, Stored, Unit
+from service.records.repository import APPEND_ONLY, KINDS, Foreseen, Repository, Stored, Unit, service_errors
 
 __all__ = [
     "APPEND_ONLY",
@@ -16,5 +16,6 @@ __all__ = [
     "Stored",
     "Unit",
     "instant",
+    "service_errors",
     "stamped",
 ]

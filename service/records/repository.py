@@ -145,7 +145,7 @@ class Repository:
 
     def ping(self) -> None:
         """Raises Unavailable unless the store answers."""
-        with _service_errors():
+        with service_errors():
             self._store.ping()
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class Repository:
     @contextmanager
     def reading(self, unit: Unit | None = None) -> Iterator[Reading]:
         """Opens a view of one moment, or the unit's own; raises Unavailable."""
-        with _service_errors():
+        with service_errors():
             if unit is not None:
                 yield unit.writing
                 return
@@ -169,7 +169,7 @@ class Repository:
         Raises:
             Unavailable, PreconditionFailed: at the end too.
         """
-        with _service_errors():
+        with service_errors():
             if unit is not None:
                 yield unit.writing
                 return
@@ -379,7 +379,7 @@ OTHER_VERSION = Problem(
 
 
 @contextmanager
-def _service_errors() -> Iterator[None]:
+def service_errors() -> Iterator[None]:
     """Turns a fault of the store into the ServiceError that says it to the caller."""
     try:
         yield

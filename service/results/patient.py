@@ -43,6 +43,8 @@ class Section(NamedTuple):
 class PatientText:
     """Writes the texts of one guidance's results.
 
+    `title` stands above a text, and `use` (what it is for, and its review) at its end.
+
     Args:
         guidance: whose results are told.
         texts: says answers in words.
@@ -56,17 +58,17 @@ class PatientText:
         self._written = guidance.written
         self._questions = guidance.form.questions
         self._texts = texts
-        self._numbers = numbers
-        self._title = identity.patient_title or identity.title
+        self.numbers = numbers
+        self.title = identity.patient_title or identity.title
         review = phrases.say("patient.review", review=identity.review)
-        self._use = f"{identity.intended_use.patient} {review}"
+        self.use = f"{identity.intended_use.patient} {review}"
 
     def text(self, assessment: Assessment) -> str:
         """Returns the whole text; nothing in it is meant for clinicians only."""
         first, more = self.sections(assessment)
-        parts = [Section("", (self._title,)), *first]
+        parts = [Section("", (self.title,)), *first]
         parts += [Section("", (self.phrases["patient.read-more"],)), *more] if more else []
-        return "\n\n".join(part.text for part in (*parts, Section("", (self._use,)))) + "\n"
+        return "\n\n".join(part.text for part in (*parts, Section("", (self.use,)))) + "\n"
 
     def in_short(self, assessment: Assessment) -> str:
         """Returns what to do and by when, in at most LONGEST_IN_SHORT characters."""
@@ -86,7 +88,7 @@ class PatientText:
         result = assessment.result
         tier = result.tiers[result.tier.at_least]
         yield " ".join(self._dated_step(assessment))
-        number = self._numbers.behind(tier.number, self.phrases)
+        number = self.numbers.behind(tier.number, self.phrases)
         is_least = _is_open(result)
         addressee = None if result.step_due is None else self._written.addressees.get(result.step_due.to)
         own = "" if addressee is None else addressee.step
@@ -141,7 +143,7 @@ class PatientText:
 
     def said(self, advice: Advice) -> str:
         """Returns a piece of advice for the patient, with the number to call where it names one."""
-        return f"{advice.says.patient} {self._numbers.behind(advice.number, self.phrases)}".strip()
+        return f"{advice.says.patient} {self.numbers.behind(advice.number, self.phrases)}".strip()
 
     def what_to_do(self, assessment: Assessment) -> tuple[str, ...]:
         """Returns the step, its dates and what it means."""

@@ -140,11 +140,13 @@ class EventStamp(NamedTuple):
         id: its id.
         now: microseconds since 1970 UTC.
         base: public FHIR base.
+        by: who had it erased, in words that name nobody.
     """
 
     id: str
     now: int
     base: str
+    by: str = "Operator, by the command erase"
 
 
 def count(store: Store, selectors: Sequence[Selector]) -> Mapping[str, int]:
@@ -206,7 +208,7 @@ def _expired(store: Store, kind: str, since: int) -> Iterator[Mapping[str, int]]
 
 def _record(counts: Mapping[str, int], event: EventStamp) -> Draft:
     recorded = instant(event.now)
-    body = stamped(erasure_event(counts, recorded), event.id, 1, recorded)
+    body = stamped(erasure_event(counts, recorded, event.by), event.id, 1, recorded)
     return Draft(AUDIT, event.id, event.now, body, entries_of(orjson.loads(body), event.base))
 
 
@@ -219,12 +221,13 @@ _RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 _DIV: Final = '<div xmlns="http://www.w3.org/1999/xhtml"><p>What was stored of a person was erased.</p></div>'
 
 
-def erasure_event(counts: Mapping[str, int], recorded: str) -> bytes:
+def erasure_event(counts: Mapping[str, int], recorded: str, by: str) -> bytes:
     """Returns the AuditEvent of an erasure, without id.
 
     Args:
         counts: versions that were deleted, by type of resource.
         recorded: FHIR instant.
+        by: who had it erased.
 
     Source:
         R4 auditevent.html; type of event from ISO 21089, as the value set that R4 binds has it.
@@ -236,7 +239,7 @@ def erasure_event(counts: Mapping[str, int], recorded: str) -> bytes:
         "action": "D",
         "recorded": recorded,
         "outcome": "0",
-        "agent": [{"who": {"display": "Operator, by the command erase"}, "requestor": True}],
+        "agent": [{"who": {"display": by}, "requestor": True}],
         "source": {"observer": {"display": "Questionnaire guidance service"}},
         "entity": [_entity(kind, versions) for kind, versions in sorted(counts.items())],
     }

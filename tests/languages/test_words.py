@@ -34,6 +34,7 @@ def test_every_text_is_said_somewhere() -> None:
     sources = "".join(path.read_text() for kind in ("*.py", "*.html") for path in SERVICE.rglob(kind))
     sections = ("months", "units", "numbers", "states", "clinician", "patient")  # chosen by what is told
     chosen = ("form.error.", "form.hint.", "form.message.")
+    chosen += ("form.result.urgency.", "form.result.call.", "form.result.marks.")
     unsaid = [
         key
         for key in words_in("en").texts

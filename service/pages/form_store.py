@@ -1,0 +1,104 @@
+"""Keeps a finished form where the deployment wants that and the person agreed, and deletes it again.
+
+Nothing is kept unless SERVICE_FORM_STORES is true, there is a store, and the box under the consent text was
+ticked; without the tick the result is shown all the same.
+
+What keeps others from storing or deleting: there is no cookie and no session that a foreign page could ride
+on. A form is known by a random id inside its signed state, which only the pages of this person hold; nobody
+can make a state for another form, and none is ever in an address or a log. On top of that a POST from another
+site is refused by Sec-Fetch-Site and Origin before it is read.
+
+The record has the id of the form. So a form that is sent twice is stored once, and answers that were changed
+afterwards become its next version.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from service.records import RESPONSE, Unit, instant, service_errors, stamped
+from service.records.meta import members
+from service.retention.erasure import EventStamp, erase, of_response
+from service.storage.model import AlreadyExists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.assess import Languages
+    from service.records import Foreseen, Repository
+    from service.storage.model import Store
+
+_BY_PERSON: Final = "Person who filled in the form, by the button on its result"
+_AT_A_MOMENT: Final = ("id", "meta", "authored", "text")
+"""Members that tell two sendings of the same answers apart."""
+
+
+class FormStore:
+    """The store of finished forms.
+
+    Args:
+        repository: stores a response with its result.
+        store: what the repository stores in.
+        base: public FHIR base.
+        clock: microseconds since 1970 UTC.
+    """
+
+    def __init__(self, repository: Repository, store: Store, base: str, clock: Callable[[], int]) -> None:
+        self._repository = repository
+        self._store = store
+        self._base = base
+        self._clock = clock
+
+    def keep(self, form: str, data: bytes, languages: Languages) -> str:
+        """Stores what was answered, with its result, and returns the id of the record.
+
+        Args:
+            form: id of the form, from its signed state.
+            data: the response in bytes.
+            languages: in which its result is wanted.
+
+        Raises:
+            NotScorable, Malformed: it cannot be scored.
+            Unavailable: the store cannot be used.
+        """
+        named = stamped(data, form, 1, instant(self._clock()))
+        foreseen = self._repository.foresee(named, form, languages)
+        try:
+            self._put(form, named, foreseen)
+        except AlreadyExists:  # it was sent twice, and the other one was faster
+            self._put(form, named, foreseen)
+        return form
+
+    def _put(self, form: str, data: bytes, foreseen: Foreseen) -> None:
+        with self._repository.writing() as transaction:
+            unit = Unit(transaction, form, foreseen)
+            current = transaction.read_to_update(RESPONSE, form)
+            if current is None:
+                self._repository.create(data, unit=unit)
+            elif _answers(current.body) != _answers(data):
+                self._repository.update(form, data, unit=unit)
+
+    def has(self, form: str) -> bool:
+        """Returns whether a form is stored; raises Unavailable."""
+        with self._repository.reading() as view:
+            return view.read(RESPONSE, form) is not None
+
+    def delete(self, form: str) -> bool:
+        """Erases a form with everything that was made of it, for good; returns whether there was any.
+
+        The rows are overwritten. What a database file may still hold in free space goes with the next
+        `python -m service expire` or `erase`: writing the file anew would keep everybody waiting.
+
+        Raises:
+            Unavailable: the store cannot be used.
+        """
+        event = EventStamp(str(uuid.uuid4()), self._clock(), self._base, _BY_PERSON)
+        with service_errors():
+            return bool(erase(self._store, [of_response(form)], event))
+
+
+def _answers(body: bytes) -> Mapping[str, bytes]:
+    """Returns the members of a response but for those that tell one sending from another."""
+    return {name: bytes(raw) for name, raw in members(body).items() if name not in _AT_A_MOMENT}
