@@ -13,9 +13,10 @@ from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.languages import known_language
 from service.pages.form import FormSettings, forms_of, page_routes
+from service.pages.form_store import FormStore
 from service.pages.state import seal_from
 from service.populate import Populator
-from service.records import APPEND_ONLY, Repository
+from service.records import APPEND_ONLY, Repository, microseconds
 from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
 from service.settings import Settings
@@ -62,14 +63,16 @@ def create_app(settings: Settings) -> Application:
     language = known_language(settings.language)
     assessor = Assessor(served, limits, sandbox, language=language)
     store = store_from(settings)
-    pages, forms = pages_of(settings, served, assessor, deployment)
+    repository = None if store is None else Repository(store, assessor, settings.public_base)
+    kept = form_store_from(settings, store, repository)
+    pages, forms = pages_of(settings, served, assessor, deployment, kept)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
         validator=Validator(served, limits, sandbox, server=server_from(settings)),
         populator=Populator(served, limits, sandbox, language=language),
         catalogue=served,
-        repository=None if store is None else Repository(store, assessor, settings.public_base),
+        repository=repository,
         pages=pages,
         forms=forms,
     )
@@ -77,7 +80,11 @@ def create_app(settings: Settings) -> Application:
 
 
 def pages_of(
-    settings: Settings, served: Catalogue, assessor: Assessor, deployment: Deployment
+    settings: Settings,
+    served: Catalogue,
+    assessor: Assessor,
+    deployment: Deployment,
+    store: FormStore | None = None,
 ) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
     """Returns the routes of the forms, and title and path of each; none where they are off."""
     if not settings.public_form:
@@ -88,11 +95,28 @@ def pages_of(
         numbers=numbers,
         framing_origins=settings.framing_origins,
         language=known_language(settings.language),
+        store=store,
+        privacy_notice_url=settings.privacy_notice_url,
     )
     forms = forms_of(served, how)
     seal = seal_from(settings.signing_keys, settings.form_max_age_h)
     routes = page_routes(forms, assessor, seal, deployment, how)
     return routes, tuple((form.title, form.path) for form in forms)
+
+
+def form_store_from(
+    settings: Settings, store: Store | None, repository: Repository | None
+) -> FormStore | None:
+    """Returns where forms are stored that people agree to have stored; None where none is.
+
+    Raises:
+        SettingsError: they are to be stored, and there is no store.
+    """
+    if not settings.form_stores:
+        return None
+    if store is None or repository is None:
+        raise SettingsError(["SERVICE_FORM_STORES: expected a store, but SERVICE_STORE_URL is none."])
+    return FormStore(repository, store, settings.public_base, microseconds)
 
 
 def store_from(settings: Settings) -> Store | None:

@@ -20,12 +20,14 @@ import orjson
 
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue, Pair
-from service.errors import Malformed, NotScorable, Problem, ServiceError
+from service.errors import Malformed, NotScorable, Problem, ServiceError, Unavailable
 from service.fhir.extensions import text
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
 from service.languages import ENGLISH, chosen, words_in
+from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
 from service.pages.fields import RESPONDENTS, Fields, Posted
+from service.pages.form_store import FormStore
 from service.pages.model import CheckPage, Field, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Plan, Walk, fitting, not_shown
@@ -52,6 +54,9 @@ CHECK: Final = "check"
 WHO: Final = "q."
 """Name of the control that says for whom one answers: that of an item without a linkId."""
 
+_NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
+"""Messages for errors that are not about what was sent, by status."""
+
 
 @dataclass(frozen=True, slots=True)
 class FormSettings:
@@ -62,12 +67,16 @@ class FormSettings:
         numbers: telephone numbers that people are told.
         framing_origins: origins of pages that may show a form in a frame.
         language: of a page where neither the address nor the browser asks for one that there is.
+        store: of forms that people agree to have stored; None where nothing is stored.
+        privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
     """
 
     now: Callable[[], datetime]
     numbers: Numbers
     framing_origins: frozenset[str] = frozenset()
     language: str = ENGLISH
+    store: FormStore | None = None
+    privacy_notice_url: str = ""
 
 
 class Spoken:
@@ -197,8 +206,8 @@ class FormViews:
             "save": self._save,
             "resume": self._resume,
             "export": self._export,
-            "response.json": self._response_file,
-            "risk.json": self._risk_file,
+            "delete": self._delete,
+            **dict.fromkeys((RESPONSE_FILE, RISK_FILE, CALENDAR_FILE), self._download),
         }
 
     # The two views.
@@ -231,9 +240,7 @@ class FormViews:
             reply = self._refused(form, language, refusal)
         except ServiceError as error:
             status = STATUS[type(error)]
-            reply = self._refused(
-                form, language, Refused("too-large" if status == 413 else "refused", status)
-            )
+            reply = self._refused(form, language, Refused(_NAMES.get(status, "refused"), status))
         return compressed(reply, request)
 
     def _language(self, form: Form, request: Request) -> str:
@@ -336,10 +343,15 @@ class FormViews:
             page = plan.by_name[plan.page_of[next(iter(missing))]]
             here = {link: fault for link, fault in missing.items() if link in page.questions}
             return self._question(visit, walk, page, errors=here)
-        return self._finish(visit, AMENDED if visit.state.head.get("done") else COMPLETED)
+        agrees = sent.posted.one("consent") == "yes"
+        return self._finish(visit, AMENDED if visit.state.head.get("done") else COMPLETED, agrees=agrees)
 
-    def _finish(self, visit: Visit, status: str) -> Reply:
-        """Returns the result page."""
+    def _finish(self, visit: Visit, status: str, *, agrees: bool = False) -> Reply:
+        """Returns the result page.
+
+        Args:
+            agrees: the person has agreed just now that it is stored.
+        """
         authored = visit.state.authored or instant(self._settings.now())
         done = visit.with_state(replace(visit.state, status=status, authored=authored))
         response = self._response(done)
@@ -348,21 +360,45 @@ class FormViews:
         except NotScorable as fault:
             return self._check(visit, _faults_shown(_faults_of(response, fault), visit.spoken.fields))
         answers, pages = _answered(done), done.form.plan.page_of
-        html = done.spoken.result.html(scored, self._frame(done), answers=answers, pages=pages)
+        kept = self._kept(done, response, agrees=agrees)
+        html = done.spoken.result.html(scored, self._frame(done), answers=answers, pages=pages, kept=kept)
         return self._page(html)
+
+    def _kept(self, visit: Visit, response: Json, *, agrees: bool) -> str:
+        """Returns the id of what is stored, empty where nothing is.
+
+        Who agreed once, and changes an answer, has the changed answers stored too: old ones would mislead.
+        A store that cannot be reached keeps nobody from the result; the page says that nothing is stored.
+        """
+        store, state = self._settings.store, visit.state
+        if store is None:
+            return ""
+        try:
+            is_stored = store.has(state.form)
+            if (agrees or is_stored) and state.status != IN_PROGRESS:
+                return store.keep(state.form, encoded(response), (state.language,))
+        except Unavailable:
+            return ""
+        return state.form if is_stored else ""
+
+    def _delete(self, sent: Submission) -> Reply:
+        """Deletes what is stored, and forgets the form; a second press finds nothing left."""
+        if self._settings.store is None:
+            return self._show(sent)
+        self._settings.store.delete(sent.visit.state.form)
+        return self._refused(sent.visit.form, sent.visit.state.language, Refused("deleted", 200))
 
     # Files.
 
     def _save(self, sent: Submission) -> Reply:
         visit = self._as_typed(sent)
-        return self._file(f"{visit.form.slug}.json", encoded(self._response(visit)))
+        return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, encoded(self._response(visit))))
 
-    def _response_file(self, sent: Submission) -> Reply:
-        return self._file(f"{sent.visit.form.slug}-response.json", encoded(self._response(sent.visit)))
-
-    def _risk_file(self, sent: Submission) -> Reply:
-        scored = self._scored(self._response(sent.visit), sent.visit.state.language)
-        return self._file(f"{sent.visit.form.slug}-risk.json", scored.document())
+    def _download(self, sent: Submission) -> Reply:
+        response = encoded(self._response(sent.visit))
+        scored = self._scored_bytes(response, sent.visit.state.language)
+        file = download(sent.posted.one("action"), scored, response)
+        return self._show(sent) if file is None else self._file(file)
 
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
@@ -414,7 +450,9 @@ class FormViews:
         return visit.spoken.responses.of(visit.state, visit.state.status, authored)
 
     def _scored(self, response: Json, language: str) -> Scored:
-        data = encoded(response)
+        return self._scored_bytes(encoded(response), language)
+
+    def _scored_bytes(self, data: bytes, language: str) -> Scored:
         return self._assessor.accepted(data, (language,)) or self._assessor.scored(data, (language,))
 
     def _standing(self, visit: Visit) -> Standing:
@@ -491,8 +529,19 @@ class FormViews:
         checking = visit.with_state(replace(visit.state, reviewing=True, authored="", status=IN_PROGRESS))
         walk, fields = checking.walk(), visit.spoken.fields
         groups = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
-        model = CheckPage(self._frame(checking), groups, problems)
+        consent, notice = self._consent(visit)
+        model = CheckPage(self._frame(checking), groups, problems, consent, notice)
         return self._page(render("check.html", visit.state.language, page=model), 422 if problems else 200)
+
+    def _consent(self, visit: Visit) -> tuple[str, str]:
+        """Returns the consent text and where more about it stands; who agreed before is not asked again."""
+        store = self._settings.store
+        try:
+            if store is None or store.has(visit.state.form):
+                return "", ""
+        except Unavailable:
+            return "", ""
+        return visit.spoken.words["form.consent.text"], self._settings.privacy_notice_url
 
     def _frame(self, visit: Visit) -> Frame:
         form, state = visit.form, visit.state
@@ -517,9 +566,9 @@ class FormViews:
     def _page(self, html: str, status: int = 200) -> Reply:
         return Reply(status, html.encode(), self._headers)
 
-    def _file(self, name: str, body: bytes) -> Reply:
-        attached = ("Content-Disposition", f'attachment; filename="{name}"')
-        return Reply(200, body, (("Content-Type", FHIR_JSON), attached, NO_STORE))
+    def _file(self, file: Download) -> Reply:
+        attached = ("Content-Disposition", f'attachment; filename="{file.name}"')
+        return Reply(200, file.body, (("Content-Type", file.content_type), attached, NO_STORE))
 
 
 def page_routes(

@@ -158,12 +158,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CheckPage:
-    """Check your answers (template check.html): rows by page heading; `consent`: what is stored, or empty."""
+    """Check your answers (template check.html): rows by page heading.
+
+    Args:
+        consent: what people agree to where answers can be stored; empty where they are not asked.
+        notice: where more about that stands; empty for nowhere.
+    """
 
     frame: Frame
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
     problems: tuple[Problem, ...] = ()
     consent: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +177,8 @@ class MessagePage:
     """A page that only says something (template message.html).
 
     Args:
-        name: what happened: old, refused, other-version, not-found, too-large, file, embedding, deleted. Its
-            words are form.message.<name>.heading and form.message.<name>.text.
+        name: what happened: old, refused, other-version, not-found, too-large, file, embedding, failed,
+            deleted. Its words are form.message.<name>.heading and form.message.<name>.text.
         faults: what does not fit in a file, a line each.
     """
 

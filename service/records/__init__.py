@@ -2,7 +2,16 @@
 
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
 from service.records.meta import instant, stamped
-from service.records.repository import APPEND_ONLY, KINDS, Foreseen, Repository, Stored, Unit, service_errors
+from service.records.repository import (
+    APPEND_ONLY,
+    KINDS,
+    Foreseen,
+    Repository,
+    Stored,
+    Unit,
+    microseconds,
+    service_errors,
+)
 
 __all__ = [
     "APPEND_ONLY",
@@ -16,6 +25,7 @@ __all__ = [
     "Stored",
     "Unit",
     "instant",
+    "microseconds",
     "service_errors",
     "stamped",
 ]
