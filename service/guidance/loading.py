@@ -15,6 +15,7 @@ from service.guidance.answer_tables import Verdict
 from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
+from service.guidance.conditions import links_of
 from service.guidance.evaluate import evaluate
 from service.guidance.graph import Graph, graph_from
 from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
@@ -32,7 +33,7 @@ class Guidance:
         written: what the mapping files say.
         form: the questionnaire that it scores.
         cases: its worked cases, in file order.
-        graph, compiled: what the proofs read; nothing else needs them.
+        graph, compiled: what the proofs read, and what is asked about the guidance as a whole.
         translation: its texts in another language; None in English.
     """
 
@@ -59,6 +60,14 @@ class Guidance:
     def date_questions(self) -> frozenset[str]:
         """The questions whose answers it reads as days before the response was written."""
         return self.compiled.dates.links
+
+    @property
+    def safety_questions(self) -> frozenset[str]:
+        """The questions that the rules of safety steps (`overlay`) read."""
+        overlays = {tier.code for tier in self.written.tiers if tier.overlay}
+        rules = [self.graph.rules[rule.name] for rule in self.written.rules if rule.tier in overlays]
+        atoms = [self.graph.nodes[node].atom for node in self.graph.below(rules)]
+        return frozenset(link for atom in atoms if atom for link in links_of(atom.test, {}))
 
     def reads_late_date(self, answers: Answers) -> bool:
         """Whether one of those days lies more than a day after the response was written."""

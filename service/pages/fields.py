@@ -157,8 +157,11 @@ class Fields:
         language: str,
         dates: Collection[str] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        safety: Collection[str] = (),
     ) -> None:
         self._compiled = compiled
+        self._safety = frozenset(safety)
         self._items = compiled.items
         self._language = language
         self._words = words_in(language)
@@ -218,6 +221,7 @@ class Fields:
             is_required=item.min_occurs > 0,
             support_link=text(ext.value(item.source, ext.SUPPORT_LINK)),
             media=_media(ext.value(item.source, ext.ITEM_MEDIA)),
+            is_warning=item.type == DISPLAY and any(c.question in self._safety for c in item.enable_when),
             is_read_only=item.read_only,
         )
         is_open = item.type == "open-choice"

@@ -83,11 +83,16 @@ class Spoken:
     """A form in one language."""
 
     def __init__(self, pair: Pair, settings: FormSettings) -> None:
-        self.language = pair.guidance.language
-        self.fields = Fields(pair.compiled, self.language, pair.guidance.date_questions, settings.now)
-        self.responses = Responses(
-            pair.compiled, self.fields, self.language, pair.guidance.written.respondent
+        guidance = pair.guidance
+        self.language = guidance.language
+        self.fields = Fields(
+            pair.compiled,
+            self.language,
+            guidance.date_questions,
+            settings.now,
+            safety=guidance.safety_questions,
         )
+        self.responses = Responses(pair.compiled, self.fields, self.language, guidance.written.respondent)
         self.result = ResultPage(pair)
         self.words = words_in(self.language)
         resource = pair.compiled.resource

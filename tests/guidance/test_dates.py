@@ -118,6 +118,10 @@ def test_below_the_highest_safety_step_only_unanswered_questions_of_a_higher_one
     assert {"date", "tension"} <= {target for question in below.open for target in question.moves}
 
 
+def test_the_questions_of_safety_steps_are_those_that_their_rules_read() -> None:
+    assert load(dated_headache.documents(), headache.form()).safety_questions == {"sudden", "neck-stiff"}
+
+
 def test_at_a_safety_step_a_question_answered_with_not_sure_is_not_asked_again() -> None:
     documents = dated_headache.documents()
     documents["guidance"]["tiers"][2]["overlay"] = True

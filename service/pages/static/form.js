@@ -190,6 +190,7 @@
     }
     document.documentElement.lang = page.documentElement.lang;
     document.title = page.title;
+    for (const element of next.querySelectorAll('[autofocus]')) element.removeAttribute('autofocus'); // see focusOn below
     main().replaceWith(next);
     for (const details of document.querySelectorAll('footer [open]')) details.open = false;
     scrollTo(0, 0);
