@@ -66,6 +66,8 @@ CLINICAL: Final = "clinical"
 """Launch contexts that are treated each in its own way: the last may have several resources."""
 
 _NOT_OURS: Final = "left out what is not provably about the subject."
+_NAMING: Final = frozenset({"reference", "identifier"})
+"""By what a Reference names somebody; a display is no name."""
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -364,9 +366,11 @@ class _Taken:
         return all(self._is_subject(named) for named in subjects_of(resource))
 
     def _is_subject(self, named: object) -> bool:
-        if self.subject is None or not isinstance(named, Mapping) or not is_of_type(named, "Reference"):
+        subject = self.subject or {}
+        if not isinstance(named, Mapping) or not is_of_type(named, "Reference"):
             return False
-        return not is_another(named, self.subject)
+        is_named = not _NAMING.isdisjoint(named) and not _NAMING.isdisjoint(subject)
+        return is_named and not is_another(named, subject)
 
     def _observations(self, sent: PopulateInput) -> Iterator[ResourceAt]:
         """Yields the Observations that name the subject; one that names nobody may be anybody's."""

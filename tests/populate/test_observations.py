@@ -1,0 +1,368 @@
+"""Observations that fill in questions: SDC populate.html#obs-pop, observationLinkPeriod; R4 Observation."""
+
+from typing import Any
+
+import pytest
+from populate_requests import (
+    LOINC,
+    SUBJECT,
+    answers,
+    asking,
+    bundle,
+    issues,
+    linked,
+    observation,
+    origins,
+    populated,
+    populator,
+)
+from small_forms import CANONICAL, SYSTEM, UCUM, form
+
+Json = dict[str, Any]
+
+NAMED = {"name": "questionnaire", "valueCanonical": CANONICAL}
+UNIT = {"url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"}
+POTASSIUM = {"id": "k", "type": "quantity", "raw": linked()}
+
+
+def units(*codes: str) -> list[Json]:
+    listed: list[Json] = form({"id": "a", "type": "quantity", "units": codes})["item"][0]["extension"]
+    return listed
+
+
+def filled(*observations: Json, items: tuple[Json, ...] = (POTASSIUM,)) -> Json:
+    return populated(populator(form(*items)), asking(NAMED, data=bundle(*observations)))
+
+
+def number(answer: Json) -> Any:
+    return answers(answer).get("k", {}).get("value")
+
+
+def left_out(answer: Json) -> list[str]:
+    return [issue.partition("not filled in: ")[2] for issue in issues(answer)]
+
+
+def test_an_observation_answers_the_question_with_its_code() -> None:
+    """Questions with the extension and a matching code; where it comes from, and the date of what it says."""
+    answer = filled(observation())
+    value = {"value": 4.1, "unit": "mmol/L", "system": UCUM, "code": "mmol/L"}
+    assert (answers(answer), issues(answer)) == ({"k": value}, [])
+    assert origins(answer) == {"k": ["Observation/o1", "2026-11-20"]}
+
+
+def test_a_question_without_a_period_is_not_filled_in() -> None:
+    """The code alone is metadata: observationLinkPeriod must also be included."""
+    item = {"id": "k", "type": "quantity", "raw": {"code": linked()["code"]}}
+    answer = filled(observation(), items=(item,))
+    assert (answers(answer), issues(answer)) == ({}, [])
+
+
+def test_a_question_that_takes_several_answers_is_not_filled_in() -> None:
+    """This mechanism can only be used for non-repeating items."""
+    assert answers(filled(observation(), items=(POTASSIUM | {"repeats": True},))) == {}
+
+
+@pytest.mark.parametrize(
+    ("date", "taken"),
+    [
+        ("2026-11-29", True),
+        ("2026-11-29T09:00:00+01:00", True),
+        ("2026-08-31", True),
+        ("2026-08-30", False),
+        ("2026-08", False),
+        ("2026-09", True),
+        ("2026", False),
+        ("2026-11-30", True),
+        ("2026-12-01", False),
+        ("2036-11-20", False),
+    ],
+)
+def test_the_period_ends_when_the_response_is_written(date: str, *, taken: bool) -> None:
+    """Within the period before authored; certainly so where the date is partial. One day later is a zone."""
+    answer = filled(observation(effectiveDateTime=date))
+    assert (number(answer) is not None) is taken
+    assert bool(issues(answer)) is not taken
+
+
+@pytest.mark.parametrize(
+    "effective",
+    [
+        {"effectivePeriod": {"start": "2026-11-01", "end": "2026-11-20"}},
+        {"effectiveInstant": "2026-11-20T08:00:00Z"},
+        {"issued": "2026-11-20T08:00:00Z"},
+    ],
+)
+def test_the_date_may_stand_in_any_of_its_elements(effective: Json) -> None:
+    assert number(filled(observation(effectiveDateTime=None, **effective))) == 4.1
+
+
+def test_a_value_without_a_date_is_left_out() -> None:
+    """No date, no window: nobody knows whether it is within the period."""
+    assert left_out(filled(observation(effectiveDateTime=None))) == ["the value has no date."]
+
+
+@pytest.mark.parametrize(
+    ("period", "taken"),
+    [
+        ({"value": 3, "system": UCUM, "code": "mo"}, True),
+        ({"value": 1, "system": UCUM, "code": "wk"}, False),
+        ({"value": 200, "system": UCUM, "code": "a"}, True),
+        ({"value": 10**12, "system": UCUM, "code": "a"}, True),
+        ({"value": 240, "system": UCUM, "code": "h"}, True),
+        ({"value": 90, "unit": "d"}, False),
+        ({"value": 90, "system": UCUM, "code": "mg"}, False),
+        ({"value": -90, "system": UCUM, "code": "d"}, False),
+        ({"value": "canary"}, False),
+        ("canary", False),
+    ],
+)
+def test_a_period_is_a_duration_in_ucum(period: Any, *, taken: bool) -> None:
+    raw = linked()
+    raw["extension"][0]["valueDuration"] = period
+    item = {"id": "k", "type": "quantity", "raw": raw}
+    body = asking({"name": "questionnaire", "resource": form(item)}, data=bundle(observation()))
+    assert (number(populated(populator(), body)) is not None) is taken
+
+
+def test_the_most_recent_value_is_filled_in_whatever_the_order() -> None:
+    older = observation(5.5, id="older", effectiveDateTime="2026-11-01")
+    newer = observation(4.1, id="newer", effectiveDateTime="2026-11-20T07:00:00Z")
+    for listed in ([older, newer], [newer, older]):
+        answer = filled(*listed)
+        assert (number(answer), issues(answer)) == (4.1, [])
+        assert origins(answer)["k"][0] == "Observation/newer"
+
+
+@pytest.mark.parametrize("status", ["final", "amended", "corrected"])
+def test_a_value_that_stays_is_filled_in(status: str) -> None:
+    """Systems SHALL filter to status final, amended or corrected."""
+    assert number(filled(observation(status=status))) == 4.1
+
+
+@pytest.mark.parametrize("status", ["preliminary", "registered", "unknown"])
+def test_a_value_that_may_still_change_is_left_out_and_an_older_one_with_it(status: str) -> None:
+    """What an older value would deny may no longer be so; clinical-decisions, section 3."""
+    newer = observation(6.8, id="newer", status=status)
+    answer = filled(newer)
+    assert left_out(answer) == ["the status of the value is not final, amended or corrected."]
+    older = observation(4.1, id="older", effectiveDateTime="2026-11-01")
+    answer = filled(newer, older)
+    assert number(answer) is None
+    assert "a newer value cannot be used, and an older one may no longer hold." in left_out(answer)
+    assert number(filled(newer, observation(effectiveDateTime="2026-11-21"))) == 4.1
+
+
+@pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
+def test_a_value_that_never_was_says_nothing(status: str) -> None:
+    void = observation(6.8, id="void", status=status)
+    assert (answers(filled(void)), issues(filled(void))) == ({}, [])
+    assert number(filled(void, observation(effectiveDateTime="2026-11-01"))) == 4.1
+
+
+def test_a_value_about_somebody_else_than_its_subject_is_left_out() -> None:
+    """Systems SHALL check Observation.focus, as for the heart rate of a fetus."""
+    answer = filled(observation(focus=[{"reference": "Patient/child"}]))
+    assert left_out(answer) == ["the value is about somebody or something else than its subject (focus)."]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"valueQuantity": None},
+        {"valueQuantity": None, "dataAbsentReason": {"text": "canary"}},
+        {"valueQuantity": {"value": 4, "unit": "canary"}},
+        {"valueQuantity": {"value": 4, "system": UCUM, "code": "canary"}},
+        {"valueQuantity": None, "valueString": "canary"},
+        {"valueQuantity": {"value": 4, "comparator": "<", "system": UCUM, "code": "mmol/L"}},
+        {"valueQuantity": {"value": "canary"}},
+        {"status": "canary"},
+        {"effectiveDateTime": "canary"},
+        {"code": "canary"},
+        {"component": "canary"},
+        {"canary": 1},
+    ],
+)
+def test_a_value_that_cannot_be_used_is_left_out_and_the_reason_is_said(broken: Json) -> None:
+    """An Observation might not have a value; units that do not convert: choose not to populate."""
+    item = {"id": "k", "type": "quantity", "raw": linked(extension=units("mmol/L"))}
+    answer = filled(observation(**broken), items=(item,))
+    assert answers(answer) == {}
+    assert len(issues(answer)) == (0 if broken.get("code") else 1)
+    assert "canary" not in str(issues(answer))
+
+
+@pytest.mark.parametrize("broken", [{"comparator": "<"}, {"code": "kg"}, {"system": "urn:x"}])
+def test_an_older_value_is_not_filled_in_where_a_newer_one_cannot_be_used(broken: Json) -> None:
+    item = {"id": "k", "type": "quantity", "raw": linked(extension=units("mmol/L"))}
+    newer = observation(id="newer")
+    newer["valueQuantity"] = newer["valueQuantity"] | broken
+    older = observation(3.9, effectiveDateTime="2026-11-01")
+    answer = filled(newer, older, items=(item,))
+    assert answers(answer) == {}
+    assert left_out(answer)[0] == "a newer value cannot be used, and an older one may no longer hold."
+    assert len(left_out(answer)) == 2
+
+
+def test_different_values_of_one_moment_are_left_out_and_the_same_value_is_not() -> None:
+    twice = filled(observation(), observation(4.2, id="o2"))
+    assert left_out(twice) == ["there are several values of one moment."]
+    same = filled(observation(), observation(id="o2"))
+    assert number(same) == 4.1
+    assert len(origins(same)["k"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "permitted", "expected"),
+    [
+        ("mmol/L", 4.1, ("mmol/L",), (4.1, "mmol/L")),
+        ("mol/L", 0.0041, ("mmol/L",), (4.1, "mmol/L")),
+        ("umol/L", 4100, ("mol/L", "mmol/L"), (0.0041, "mol/L")),
+        ("umol/L", 4100, ("mol/L", "umol/L"), (4100, "umol/L")),
+        ("m", 1, ("[in_i]",), (39.370079, "[in_i]")),
+        ("Cel", 37, ("[degF]",), (98.6, "[degF]")),
+    ],
+)
+def test_a_value_is_brought_to_a_unit_of_the_question(
+    unit: str, value: Any, permitted: tuple[str, ...], expected: tuple[Any, str]
+) -> None:
+    """If units are constrained, the system can convert; without an end as a decimal, to eight digits."""
+    item = {"id": "k", "type": "quantity", "raw": linked(extension=units(*permitted))}
+    found = answers(filled(observation(value, unit), items=(item,)))["k"]
+    assert (found["value"], found["code"]) == expected
+
+
+def test_a_usual_unit_permits_others() -> None:
+    usual = [UNIT | {"valueCoding": {"system": UCUM, "code": "mg", "display": "milligram"}}]
+    item = {"id": "k", "type": "quantity", "raw": linked(extension=usual)}
+    assert answers(filled(observation(1, "g"), items=(item,)))["k"] == {
+        "value": 1000,
+        "unit": "milligram",
+        "system": UCUM,
+        "code": "mg",
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "expected"),
+    [
+        ("boolean", {"valueBoolean": False}, False),
+        ("integer", {"valueInteger": 3}, 3),
+        ("decimal", {"valueQuantity": {"value": 3.5, "system": UCUM, "code": "1"}}, 3.5),
+        ("string", {"valueString": "words"}, "words"),
+        ("text", {"valueString": "words"}, "words"),
+        ("date", {"valueDateTime": "2026-01-01"}, "2026-01-01"),
+        ("dateTime", {"valueDateTime": "2026-01-01T10:00:00Z"}, "2026-01-01T10:00:00Z"),
+        ("time", {"valueTime": "10:00:00"}, "10:00:00"),
+    ],
+)
+def test_a_value_of_each_type_is_filled_in(type_: str, value: Json, expected: Any) -> None:
+    """Type of question: value[x] that fits it; a Quantity may fill a number."""
+    item = {"id": "k", "type": type_, "raw": linked()}
+    answer = filled(observation(**{"valueQuantity": None} | value), items=(item,))
+    assert (answers(answer), issues(answer)) == ({"k": expected}, [])
+
+
+def test_a_number_is_in_the_unit_that_the_form_names() -> None:
+    """Quantity to integer or decimal, provided that questionnaire-unit is present."""
+    hours = [UNIT | {"valueCoding": {"system": UCUM, "code": "h"}}]
+    item = {"id": "k", "type": "decimal", "raw": linked(extension=hours)}
+    assert answers(filled(observation(450, "min"), items=(item,))) == {"k": 7.5}
+    ranged = observation(450, "min")
+    ranged["valueQuantity"] = ranged["valueQuantity"] | {"comparator": ">"}
+    assert left_out(filled(ranged, items=(item,))) == ["the value has a comparator, so that it is a range."]
+
+
+def test_a_coded_value_is_the_option_that_it_names() -> None:
+    item = {"id": "k", "options": ["yes", "no"], "raw": linked()}
+    coded = {"coding": [{"system": SYSTEM, "code": "yes", "display": "sent"}]}
+    answer = filled(observation(valueQuantity=None, valueCodeableConcept=coded), items=(item,))
+    assert answers(answer) == {"k": {"system": SYSTEM, "code": "yes", "display": "Yes"}}
+    other = {"coding": [{"system": SYSTEM, "code": "canary"}]}
+    answer = filled(observation(valueQuantity=None, valueCodeableConcept=other), items=(item,))
+    assert left_out(answer) == ["its code is not one option of the question."]
+
+
+def test_a_value_outside_the_limits_of_its_question_is_left_out() -> None:
+    limits = form({"id": "a", "type": "quantity", "maxQuantity": "5 mmol/L"})["item"][0]["extension"]
+    item = {"id": "k", "type": "quantity", "raw": linked(extension=[*limits, *units("mmol/L")])}
+    assert left_out(filled(observation(5.1), items=(item,))) == [
+        "a value does not fit the question (above-maximum)."
+    ]
+    assert number(filled(observation(5), items=(item,))) == 5
+
+
+def test_a_component_answers_the_question_with_its_code() -> None:
+    """Observation.component: a panel with one value for each question."""
+    quantity = observation()["valueQuantity"]
+    panel = observation(
+        code="24326-1",
+        valueQuantity=None,
+        component=[
+            {
+                "code": {"coding": [{"system": LOINC, "code": "2951-2"}]},
+                "valueQuantity": quantity | {"value": 140},
+            },
+            {"code": {"coding": [{"system": LOINC, "code": "2823-3"}]}, "valueQuantity": quantity},
+            {"code": {"coding": [{"system": LOINC, "code": "canary"}]}, "valueQuantity": quantity},
+        ],
+    )
+    sodium = {"id": "na", "type": "quantity", "raw": linked("2951-2")}
+    answer = filled(panel, items=(POTASSIUM, sodium))
+    assert {link: value["value"] for link, value in answers(answer).items()} == {"k": 4.1, "na": 140}
+    assert issues(answer) == []
+    assert origins(answer)["na"] == ["Observation/o1", "2026-11-20"]
+
+
+def test_any_of_several_codes_of_a_question_finds_a_value() -> None:
+    """Multiple item.code: each is an acceptable Observation.code; the system belongs to the code."""
+    item = {"id": "k", "type": "quantity", "raw": linked()}
+    item["raw"]["code"].append({"system": LOINC, "code": "6298-4"})
+    assert number(filled(observation(code="6298-4"), items=(item,))) == 4.1
+    local = {"coding": [{"system": "urn:local", "code": "x"}, {"system": LOINC, "code": "6298-4"}]}
+    assert number(filled(observation() | {"code": local}, items=(item,))) == 4.1
+    assert answers(filled(observation() | {"code": {"coding": [{"code": "6298-4"}]}}, items=(item,))) == {}
+
+
+def test_two_questions_with_one_code_are_both_filled_in_each_in_its_period() -> None:
+    week = {"id": "w", "type": "quantity", "raw": linked(days=7)}
+    answer = filled(observation(), items=(POTASSIUM, week))
+    assert list(answers(answer)) == ["k"]
+    assert [issue.partition(":")[0] for issue in issues(answer)] == ["populate-left-out"]
+    assert left_out(answer) == ["the value is older than the period of the question, or may be."]
+
+
+def test_initial_values_and_closed_questions_go_before_a_chart() -> None:
+    first = {"id": "a", "type": "boolean", "initial": False}
+    closed = POTASSIUM | {"when": ["a", "=", True]}
+    answer = filled(observation(), items=(first, closed))
+    assert answers(answer) == {"a": False}
+    assert issues(answer) == ["populate-closed: Item k: not filled in: other answers close the question."]
+
+
+def test_an_observation_without_an_id_is_named_by_its_identifier() -> None:
+    known = [{"system": "urn:lab", "value": "7"}]
+    body = asking(NAMED, data=bundle(observation(id=None, identifier=known)))
+    item = populated(populator(form(POTASSIUM)), body)["parameter"][0]["resource"]["item"][0]
+    source = item["answer"][0]["extension"][0]["extension"][0]["valueReference"]
+    assert source == {"type": "Observation", "identifier": known[0]}
+
+
+def test_a_thousand_observations_are_read() -> None:
+    many = [
+        observation(
+            4 + number / 1000,
+            id=f"o{number}",
+            effectiveDateTime=f"2026-{9 + number % 3:02}-{1 + number % 28:02}",
+        )
+        for number in range(1000)
+    ]
+    answer = filled(*many, observation(9.9, id="newest", effectiveDateTime="2026-11-29"))
+    assert number(answer) == 9.9
+
+
+def test_of_many_resources_that_nobody_asks_for_none_is_named() -> None:
+    others = [observation(id=f"o{number}", code=f"canary-{number}") for number in range(200)]
+    conditions = [
+        {"resourceType": "Condition", "id": f"c{number}", "subject": SUBJECT} for number in range(200)
+    ]
+    assert issues(filled(*others, *conditions)) == []
