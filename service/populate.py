@@ -192,6 +192,7 @@ class Populator:
             _head(compiled, taken, now, language),
             language,
             taken.given,
+            taken.asked,
             self._catalogue.canonicals.restated(ANSWER_ORIGIN),
             problems=taken.problems,
         )
@@ -256,7 +257,7 @@ class _Taken:
         self.problems: list[Problem] = []
         self._known = resources_by_reference(sent)
         self._launch = launch_contexts(compiled.resource)
-        self._asked = {*self._launch, *query_variables(compiled.resource)}
+        self.asked = frozenset((*self._launch, *query_variables(compiled.resource)))
         contents = self._named(sent)
         found = {name: self._resources(name, listed) for name, listed in contents.items()}
         self.subject = sent.subject or _named_by(contents, found, PATIENT)
@@ -281,7 +282,7 @@ class _Taken:
 
     def _resources(self, name: str, contents: tuple[Content, ...]) -> tuple[Json, ...]:
         """Returns the resources of a context; a reference is followed as far as its target was sent."""
-        if name not in self._asked and name != ENCOUNTER:
+        if name not in self.asked and name != ENCOUNTER:
             words = f"{_label(name)}: not read, since the Questionnaire does not ask for it."
             self._note("populate-unread", words)
             return ()
@@ -290,7 +291,7 @@ class _Taken:
             resource = self._followed(content.value) if content.is_reference else content.value
             if resource is None:
                 words = f"{_label(name)}: the resource that the reference leads to was not sent."
-                self._note("populate-not-sent", words)
+                self._note("populate-not-sent", words, "warning")
             elif not self._is_of_type(name, resource):
                 types = " or ".join(sorted(self._launch[name]))
                 self._note("populate-unread", f"{_label(name)}: not read. Expected: {types}.")
@@ -303,7 +304,7 @@ class _Taken:
 
     def _is_of_type(self, name: str, resource: Json) -> bool:
         types = self._launch.get(name, frozenset())
-        return not types or resource.get("resourceType") in types
+        return not types or text(resource.get("resourceType")) in types
 
     def _followed(self, reference: Json) -> Json | None:
         parts = text(reference.get("reference")).partition("/_history/")[0].split("/")
@@ -335,7 +336,7 @@ class _Taken:
 
     def _given(self, found: Mapping[str, tuple[Json, ...]]) -> Iterator[tuple[str, Given]]:
         for name, resources in found.items():
-            if name not in self._asked:
+            if name not in self.asked:
                 continue
             kept = resources if name == USER else tuple(filter(None, map(self._ours, resources)))
             if len(kept) < len(resources):

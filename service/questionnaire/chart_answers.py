@@ -106,7 +106,7 @@ def _sorted(population: Population, data: Iterable[ResourceAt], periods: Mapping
         links = dict.fromkeys(
             link for coding in _codes(observation.resource) for link in asked.get(coding, ())
         )
-        if links and observation.resource.get("status") not in VOID:
+        if links and text(observation.resource.get("status")) not in VOID:
             _sort(population, observation, {link: periods[link] for link in links}, found)
     return found
 

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.ucum import SYSTEM as UCUM
-from service.datatypes.ucum import Conversion, brought_to
+from service.datatypes.ucum import Conversion, brought_to, comparable
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -43,6 +43,7 @@ from service.questionnaire.values import ELEMENTS, answer_in, computed_element
 
 LEFT_OUT: Final = "populate-left-out"
 CLOSED: Final = "populate-closed"
+NOT_SENT: Final = "populate-not-sent"
 
 _MOST_ROUNDS: Final = 20
 """Expressions may wait for each other so often; what then still waits is evaluated all the same."""
@@ -114,6 +115,7 @@ class Population:
         head: the response without its items.
         language: of the texts; empty for that of the form.
         given: launch contexts and results of queries, by name.
+        asked: names of all that the form asks for.
         origin_extension: url of the extension that says where an answer comes from.
         filled: answers by linkId.
         problems: what was left out, and why.
@@ -123,6 +125,7 @@ class Population:
     head: Json
     language: str
     given: Mapping[str, Given]
+    asked: frozenset[str]
     origin_extension: str
     filled: dict[str, Filled] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -231,10 +234,11 @@ def fill_expressions(population: Population) -> None:
 
 
 class _Reads(NamedTuple):
-    """What an expression reads: questions that it names, and names of contexts."""
+    """What an expression reads: questions that it names, and contexts that are given, or missing."""
 
     links: frozenset[str]
     contexts: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 class _Waiting:
@@ -273,7 +277,12 @@ def _reads(population: Population, link: str) -> _Reads:
             texts.append(variables[name])
             names += sorted(_variables_of(expressions, name) - set(names))
     links = {literal for found in texts for literal in _LITERAL.findall(found)}
-    return _Reads(frozenset(links & items.keys()), tuple(name for name in names if name in population.given))
+    asked = [name for name in names if name in population.asked]
+    return _Reads(
+        frozenset(links & items.keys()),
+        tuple(name for name in asked if name in population.given),
+        tuple(name for name in asked if name not in population.given),
+    )
 
 
 def _variables_of(expressions: FormExpressions, name: str) -> frozenset[str]:
@@ -301,6 +310,9 @@ def _fill_expression(
 ) -> None:
     link, item = occurrence.item.link_id, occurrence.item
     values = evaluation.values(population.form.expressions.initial[link], occurrence)
+    if isinstance(values, Undecided) and reads.missing:
+        population.leave_out(link, f"the context {reads.missing[0]} was not sent", NOT_SENT)
+        return
     if isinstance(values, Undecided):
         population.leave_out(link, values.reason)
         return
@@ -437,7 +449,7 @@ def coded_answer(item: Item, coding: Coding, sent: Json) -> Json:
 def quantity_answer(
     item: Item, answer: Quantity, conversions: tuple[Conversion, ...], sent: Json | None = None
 ) -> Json:
-    """Returns a quantity in a unit that the question permits: its own, else the first that fits.
+    """Returns a quantity in a unit that the question permits: its own, else one that fits, by UCUM first.
 
     Raises:
         Unfit: it is a range, or its unit cannot be converted to one of the question's.
@@ -445,7 +457,9 @@ def quantity_answer(
     if answer.comparator:
         raise Unfit("the value has a comparator, so that it is a range")
     units = item.limits.units
-    for unit in sorted(units, key=lambda unit: unit.code != answer.unit):
+    for unit in sorted(
+        units, key=lambda unit: (unit.code != answer.unit, not comparable(answer.unit, unit.code))
+    ):
         number = _in_unit(answer, unit.code, conversions)
         if number is not None:
             return {"value": number, "unit": _unit_name(item, unit), "system": unit.system, "code": unit.code}

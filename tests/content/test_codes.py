@@ -25,7 +25,7 @@ FORM_CODES = {
     },
     "http://hl7.org/fhir/questionnaire-display-category": {"instructions"},
     "http://hl7.org/fhir/version-algorithm": {"semver"},
-    "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext": {"patient"},
+    "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext": {"patient", "user"},
     "http://terminology.hl7.org/CodeSystem/usage-context-type": {"age", "focus"},
 }
 """Codes that say how a form is drawn, versioned or found; they are FHIR's own, without clinical meaning."""

@@ -312,8 +312,21 @@ def test_what_a_chart_knows_is_looked_up_there(questionnaire: Json, questions: d
     for link in ("age", "patient-age"):
         [expression] = values(questions[link], SDC + "sdc-questionnaire-initialExpression")
         assert "%patient.birthDate" in expression["expression"]
-    [context] = [each for each in questionnaire["extension"] if each["url"].endswith("launchContext")]
-    assert [each.get("valueCoding", each)["code"] for each in context["extension"][:1]] == ["patient"]
+    contexts = [each for each in questionnaire["extension"] if each["url"].endswith("launchContext")]
+    assert [context["extension"][0]["valueCoding"]["code"] for context in contexts] == ["patient", "user"]
+
+
+def test_the_laboratory_values_that_a_chart_has_are_ticked(questions: dict[str, Json]) -> None:
+    [expression] = values(questions["labs-available"], SDC + "sdc-questionnaire-initialExpression")
+    linked = {
+        link
+        for link, item in questions.items()
+        if values(item, SDC + "sdc-questionnaire-observationLinkPeriod")
+    }
+    assert {link for link in questions if f"'{link}'" in expression["expression"]} - linked == {
+        "labs-available"
+    }
+    assert all(f"'{link}'" in expression["expression"] for link in linked)
 
 
 def test_the_form_says_what_it_is_for_and_that_it_is_made_for_adults(questionnaire: Json) -> None:

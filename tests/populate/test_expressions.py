@@ -176,7 +176,7 @@ def test_what_an_expression_needs_and_nobody_sent_is_named() -> None:
     where = {"id": "w", "type": "string", "raw": {"extension": [initially("%encounter.status")]}}
     answer = filled(born, where)
     assert answers(answer) == {"b": "1980-11-30"}
-    assert issues(answer) == ["populate-left-out: Item w: not filled in: %encounter is not at hand."]
+    assert issues(answer) == ["populate-not-sent: Item w: not filled in: the context encounter was not sent."]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,9 @@ def test_the_result_of_a_search_is_handed_over_as_a_context() -> None:
         "chart-subject: A Bundle of a context: left out what is not provably about the subject."
     ]
     absent = filled(item, extension=[query])
-    assert issues(absent) == ["populate-left-out: Item a: not filled in: %conditions is not at hand."]
+    assert issues(absent) == [
+        "populate-not-sent: Item a: not filled in: the context conditions was not sent."
+    ]
 
 
 def test_a_quantity_becomes_a_number_in_the_unit_of_the_question() -> None:

@@ -246,7 +246,7 @@ def test_a_reference_is_followed_to_what_was_sent(small: Populator) -> None:
     assert answers(missing) == {}
     assert issues(missing) == [
         "populate-not-sent: Context patient: the resource that the reference leads to was not sent.",
-        "populate-left-out: Item born: not filled in: %patient is not at hand.",
+        "populate-not-sent: Item born: not filled in: the context patient was not sent.",
     ]
 
 
