@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 
 from service import catalogue
 from service.assess import Assessor
+from service.auth.ehrs import read_ehrs
 from service.catalogue import Catalogue
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.languages import known_language
 from service.pages.form import FormSettings, forms_of, page_routes
 from service.pages.form_store import FormStore
+from service.pages.smart_app import SmartApp, app_routes
 from service.pages.state import seal_from
+from service.pages.static_files import StaticFiles
 from service.populate import Populator
 from service.records import APPEND_ONLY, Repository, microseconds
 from service.results import Numbers
@@ -101,6 +104,10 @@ def pages_of(
     forms = forms_of(served, how)
     seal = seal_from(settings.signing_keys, settings.form_max_age_h)
     routes = page_routes(forms, assessor, seal, deployment, how)
+    if settings.ehrs_file is not None:
+        slugs = [form.slug for form in forms]
+        ehrs = read_ehrs(settings.ehrs_file, server=deployment.server, forms=slugs)
+        routes += app_routes(SmartApp(ehrs, forms, StaticFiles().urls, deployment, how))
     return routes, tuple((form.title, form.path) for form in forms)
 
 

@@ -90,6 +90,7 @@ class Settings:
         form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
         embed_origins: origins of pages that may show the forms in a frame, with commas between.
+        ehrs_file: file of the EHRs that may open the app; None for no app.
         log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
     """
 
@@ -129,6 +130,7 @@ class Settings:
     form_stores: bool = False
     privacy_notice_url: str = ""
     embed_origins: str = ""
+    ehrs_file: Path | None = None
     log_level: str = "INFO"
 
     @property
@@ -310,6 +312,7 @@ class _Variables(Schema):
     form_stores = fields.Function(deserialize=_truth)
     privacy_notice_url = fields.String(validate=_notice)
     embed_origins = fields.String(validate=_origins)
+    ehrs_file = fields.Function(deserialize=Path)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
 
     @validates_schema(skip_on_field_errors=False)

@@ -116,6 +116,21 @@ FORM_PAGE: Final = Description(
     body="page",
     media=(*_PAGE, "application/fhir+json"),
 )
+APP_LAUNCH: Final = Description(
+    "Opens the app from a record: goes to the sign-in of the EHR that is named, if it is registered.",
+    "Any",
+    _OK,
+    (400,),
+    ("iss", "launch", "language"),
+    media=_PAGE,
+)
+APP: Final = Description(
+    "Shows the app: where people come back to from the sign-in of an EHR, or choose where to sign in.",
+    "Any",
+    _OK,
+    parameters=("language",),
+    media=_PAGE,
+)
 STATIC_FILE: Final = Description(
     "Returns a style sheet or a script of the pages.",
     "Any",

@@ -50,6 +50,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_FORM_STORES": "true",
         "SERVICE_PRIVACY_NOTICE_URL": "https://clinic.example.org/privacy?form=1",
         "SERVICE_EMBED_ORIGINS": "https://app.example.org",
+        "SERVICE_EHRS_FILE": "ehrs.yaml",
         "SERVICE_LOG_LEVEL": "ERROR",
     }
     settings = from_environment(given)
