@@ -136,7 +136,11 @@ def _ehr(entry: Mapping[str, Any], server: str, forms: Sequence[str]) -> Ehr:
 
 _Check = Callable[[Any], None]
 
-_MESSAGES: Final = {"invalid": "Expected text.", "required": "Is missing.", "null": "Is empty."}
+_MESSAGES: Final[dict[str, Any]] = {
+    "invalid": "Expected text.",
+    "required": "Is missing.",
+    "null": "Is empty.",
+}
 _OF_SCHEMA: Final = {
     "unknown": "No such key; docs/smart-app.md lists those that there are.",
     "type": "Expected keys and values.",
@@ -186,7 +190,7 @@ def _text(key: str, *checks: _Check, required: bool = False) -> fields.String:
     return fields.String(data_key=key, validate=checks, required=required, error_messages=_MESSAGES)
 
 
-def _texts(key: str, *checks: _Check, required: bool = False) -> fields.List:
+def _texts(key: str, *checks: _Check, required: bool = False) -> fields.List[Any]:
     text = fields.String(validate=checks, error_messages=_MESSAGES)
     listed = _MESSAGES | {"invalid": "Expected a list."}
     return fields.List(text, data_key=key, validate=_some, required=required, error_messages=listed)

@@ -317,19 +317,22 @@
     return isKnown ? text : "";
   }
 
+  /** Returns what a query finds; null where the token does not permit it, or the EHR gives nothing. */
+  async function permitted(address) {
+    return may(address.split(/[/?]/)[0], address.includes("?") ? "s" : "r") ? all(address) : null;
+  }
+
   /** Reads what the form's own queries name; `unread` lists the types that could not be read. */
   async function chartOf(form) {
     const chart = { contexts: [], data: [], unread: new Set() };
-    for (const { context, query } of form.queries) {
-      const address = filled(query);
-      if (!address) continue;
-      const type = address.split(/[/?]/)[0];
-      const permitted = may(type, address.includes("?") ? "s" : "r");
-      const resources = permitted ? await all(address) : null;
-      if (!resources) chart.unread.add(type);
+    const wanted = form.queries.map(({ context, query }) => [context, filled(query)]).filter(([, address]) => address);
+    const found = await Promise.all(wanted.map(([, address]) => permitted(address)));
+    wanted.forEach(([context, address], number) => {
+      const resources = found[number];
+      if (!resources) chart.unread.add(address.split(/[/?]/)[0]);
       else if (context) chart.contexts.push(...resources.map((resource) => [context, resource]));
       else chart.data.push(...resources);
-    }
+    });
     return chart;
   }
 
@@ -364,7 +367,8 @@
 
   function dayOf(text) {
     if (!/^\d{4}-\d{2}-\d{2}/.test(text || "")) return text || "";
-    const form = new Intl.DateTimeFormat(settings.language, { dateStyle: "long", timeZone: "UTC" });
+    const own = navigator.languages.find((tag) => tag.split("-")[0] === settings.language) || settings.language;
+    const form = new Intl.DateTimeFormat(own, { dateStyle: "long", timeZone: "UTC" });
     return form.format(new Date(`${text.slice(0, 10)}T00:00:00Z`));
   }
 
@@ -511,7 +515,14 @@
   function offerToSave() {
     const name = nameOf(patient);
     const text = name ? say("save-text", { name, born: dayOf(patient.birthDate) }) : say("save-text-unnamed");
-    panel(element("h2", say("save-heading")), element("p", text), button("save", () => attempt(save)));
+    panel(element("h2", say("save-heading")), element("p", text), button("save", saveByHand));
+  }
+
+  /** Saves because somebody pressed a button, and moves the focus to what came of it. */
+  async function saveByHand() {
+    await attempt(save);
+    const heading = place("app-save").querySelector("h2");
+    if (heading) heading.focus();
   }
 
   /** Writes what is kept, and says what came of it; nothing is lost where it fails. */
@@ -534,9 +545,9 @@
     const isExpired = error instanceof Stop && error.reason === "expired";
     const again = isExpired
       ? button("sign-in-again", signInAgain)
-      : button("try-again", () => attempt(save));
+      : button("try-again", saveByHand);
     panel(
-      element("h2", say("not-saved")),
+      element("h2", say("not-saved"), { tabindex: "-1" }),
       element("p", say(isExpired ? "expired" : "unreachable"), { role: "alert" }),
       again,
       download(entries),
@@ -546,18 +557,17 @@
   function tellOutcomes(outcomes, left) {
     const lines = outcomes.map(({ type, reason, isNew }) => {
       const key = reason ? `outcome.${reason}` : isNew ? "outcome.saved" : "outcome.changed";
-      return element("li", say(key, { what: typeName(type) }));
+      return say(key, { what: typeName(type) });
     });
     const list = element("ul");
-    list.append(...lines);
+    list.append(...[...new Set(lines)].map((line) => element("li", line)));
     const key = left.length === outcomes.length ? "not-saved" : left.length ? "partly-saved" : "saved";
     panel(
       element("h2", say(key), { tabindex: "-1" }),
       list,
-      ...(left.length ? [button("try-again", () => attempt(save)), download(left.map((each) => each.entry))] : []),
+      ...(left.length ? [button("try-again", saveByHand), download(left.map((each) => each.entry))] : []),
       ...(left.length ? [] : [button("sign-out", signOut)]),
     );
-    place("app-save").setAttribute("role", "status");
   }
 
   function signOut() {
