@@ -55,6 +55,8 @@ class Problem:
         severity: `fatal`, `error`, `warning` or `information` (FHIR issue-severity).
         count: how many faults this stands for; more than one only where they are not listed one by one.
         lookup: how a terminology server can settle it, where it is undecided and one can.
+        about: the text of the question that it is about; empty where it is about none.
+        reason: name of the reason, where results say it in a language of their own.
     """
 
     kind: str
@@ -63,6 +65,8 @@ class Problem:
     severity: str = "error"
     count: int = 1
     lookup: Lookup | None = None
+    about: str = ""
+    reason: str = ""
 
 
 MOST_OF_A_KIND: Final = 1000

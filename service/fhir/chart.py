@@ -44,6 +44,25 @@ _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
 _DATE_DIGITS: Final = len("2026-11-28")
 
+LEFT_OUT: Final[Mapping[str, str]] = {
+    "no-question": "no question has its code",
+    "preliminary": "its status is preliminary, and it would only reassure",
+    "status": "its status is not final, amended, corrected or preliminary",
+    "value-absent": "it only says why its value is missing",
+    "question": "its question takes no value from the chart",
+    "unit-of-several": "its unit cannot be converted to one of the question's",
+    "no-quantity": "it has no quantity",
+    "unit-not-ucum": "its unit is not coded in UCUM",
+    "unit-missing": "it has no unit, and its question has",
+    "several-units": "its question names several units for a number",
+    "unit-unexpected": "it has a unit, and its question names none",
+    "unit": "its unit cannot be converted to the question's",
+    "not-whole": "it is no whole number in the unit of its question",
+    "option": "its code is not one option of the question",
+    "type": "its value is not of the type of the question",
+}
+"""Why a value is not used, by the name of the reason; results say it in words of their language."""
+
 
 class ChartReader(Protocol):
     """What reading a chart must know of the guidance that the values are for."""
@@ -69,7 +88,7 @@ class ChartValue(NamedTuple):
         value: with its comparator, such as `> 3.5`; empty where there is none to print.
         unit: as the Observation shows it.
         date: when it was measured, as the Observation says; empty where it does not.
-        left_out: why it was not used; empty where it was.
+        left_out: why it was not used, one of LEFT_OUT; empty where it was.
     """
 
     link_id: str
@@ -142,7 +161,7 @@ class _Reading(NamedTuple):
     """What a measurement says to one question.
 
     Args:
-        answer: None where it cannot be used; `left_out` then says why.
+        answer: None where it cannot be used; `left_out` then says why, by name.
         raises: it raises the result. decides: it leaves open nothing that is asked of the question.
     """
 
@@ -164,7 +183,7 @@ class _Reading(NamedTuple):
 
 
 class _NotUsable(Exception):
-    """A measurement says nothing to a question; the text says why, without its value."""
+    """A measurement says nothing to a question, for one of the reasons LEFT_OUT."""
 
 
 def chart_values(sent: AssessInput, form: Form, reader: ChartReader) -> ChartValues:
@@ -204,7 +223,7 @@ class _Collected:
             for code in codings_of(measurement.element["code"])
             for question in self._asked.get(code, ())
         }
-        reasons = {} if asked else {"no question has its code": None}
+        reasons = {} if asked else {"no-question": None}
         if not asked and "component" in measurement.element and not has_value(measurement.element):
             return
         for link, question in asked.items():
@@ -230,8 +249,7 @@ class _Collected:
             return _Reading(measurement, None, left_out=str(fault))
         raises = reader.raises(link, answer)
         if measurement.status not in USABLE and not raises:
-            reason = "its status is preliminary, and it would only reassure"
-            return _Reading(measurement, None, left_out=reason)
+            return _Reading(measurement, None, left_out="preliminary")
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
 
     def values(self) -> ChartValues:
@@ -356,7 +374,8 @@ def _is_range(answer: Answer | None) -> bool:
 
 
 def _left_out(at: str, reason: str) -> Problem:
-    return Problem("chart-ignored", f"A value from the chart was left out: {reason}.", at, "information")
+    text = f"A value from the chart was left out: {LEFT_OUT[reason]}."
+    return Problem("chart-ignored", text, at, "information", reason=reason)
 
 
 def _late(at: str) -> Problem:
@@ -447,28 +466,28 @@ def _answer(question: Question, measurement: _Measurement, conversions: Conversi
     """Returns what the value of a measurement answers; raises _NotUsable."""
     element = measurement.element
     if measurement.status not in USABLE and measurement.status != "preliminary":
-        raise _NotUsable("its status is not final, amended, corrected or preliminary")
+        raise _NotUsable("status")
     if "dataAbsentReason" in element:
-        raise _NotUsable("it only says why its value is missing")
+        raise _NotUsable("value-absent")
     read = _READERS.get(question.type)
     if read is None:
-        raise _NotUsable("its question takes no value from the chart")
+        raise _NotUsable("question")
     return read(question, element, conversions)
 
 
 def _quantity(question: Question, element: Json, conversions: Conversions) -> Answer:
     measured = _measured(element)
     if question.units and not any(convertible(measured.unit, code, conversions) for code in question.units):
-        raise _NotUsable("its unit cannot be converted to one of the question's")
+        raise _NotUsable("unit-of-several")
     return measured
 
 
 def _measured(element: Json) -> Quantity:
     quantity = element.get("valueQuantity")
     if quantity is None or "value" not in quantity:
-        raise _NotUsable("it has no quantity")
+        raise _NotUsable("no-quantity")
     if quantity.get("system") != SYSTEM or "code" not in quantity:
-        raise _NotUsable("its unit is not coded in UCUM")
+        raise _NotUsable("unit-not-ucum")
     return Quantity(Decimal(quantity["value"]), quantity["code"], quantity.get("comparator", ""))
 
 
@@ -476,7 +495,7 @@ def _number(question: Question, element: Json, conversions: Conversions) -> Answ
     """Returns a number in the unit of the question; with a comparator a range of plain numbers."""
     if "valueInteger" in element:
         if question.units:
-            raise _NotUsable("it has no unit, and its question has")
+            raise _NotUsable("unit-missing")
         return Decimal(element["valueInteger"])
     measured = _measured(element)
     number = _in_unit(measured, _unit_of(question, measured), conversions)
@@ -486,9 +505,9 @@ def _number(question: Question, element: Json, conversions: Conversions) -> Answ
 def _unit_of(question: Question, measured: Quantity) -> str:
     """Returns the unit that the numbers of a question are in."""
     if len(question.units) > 1:
-        raise _NotUsable("its question names several units for a number")
+        raise _NotUsable("several-units")
     if not question.units and unit(measured.unit) != Unit(Fraction(1), ()):
-        raise _NotUsable("it has a unit, and its question names none")
+        raise _NotUsable("unit-unexpected")
     return question.units[0] if question.units else measured.unit
 
 
@@ -498,7 +517,7 @@ def _in_unit(measured: Quantity, target: str, conversions: Conversions) -> Decim
         return measured.value
     exact = brought_to(measured.value, measured.unit, target, conversions)
     if exact is None:
-        raise _NotUsable("its unit cannot be converted to the question's")
+        raise _NotUsable("unit")
     return Decimal(exact.numerator) / Decimal(exact.denominator)
 
 
@@ -507,7 +526,7 @@ def _whole_number(question: Question, element: Json, conversions: Conversions) -
     if not isinstance(number, Decimal):
         return number
     if number != number.to_integral_value() or not INTEGERS.start <= number < INTEGERS.stop:
-        raise _NotUsable("it is no whole number in the unit of its question")
+        raise _NotUsable("not-whole")
     return int(number)
 
 
@@ -516,14 +535,14 @@ def _option(question: Question, element: Json, _: Conversions) -> Answer:
     codings = codings_of(_value(element, "valueCodeableConcept"))
     found = [option.coding for option in question.options if option.coding in codings]
     if len(found) != 1:
-        raise _NotUsable("its code is not one option of the question")
+        raise _NotUsable("option")
     return found[0]
 
 
 def _date(_question: Question, element: Json, _: Conversions) -> Answer:
     text: str = _value(element, "valueDateTime")
     if not is_date(text):
-        raise _NotUsable("its value is not of the type of the question")
+        raise _NotUsable("type")
     return text
 
 
@@ -537,7 +556,7 @@ def _plain(name: str) -> _Read:
 
 def _value(element: Json, name: str) -> Any:
     if name not in element:
-        raise _NotUsable("its value is not of the type of the question")
+        raise _NotUsable("type")
     return element[name]
 
 

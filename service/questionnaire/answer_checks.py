@@ -92,7 +92,8 @@ def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[
             words = "not decided, because" if kind.endswith(_UNDECIDED) else "expected"
             named = expected if item.is_quoted else _OF_THE_FORM.get(kind, expected)
             words = f"{item.label}: {words} {named}."
-            yield Problem(kind, words, found.path, severity(kind), lookup=_lookup(item, found, kind))
+            lookup = _lookup(item, found, kind)
+            yield Problem(kind, words, found.path, severity(kind), lookup=lookup, about=item.text)
         if item.options is not None and isinstance(answer, Coding) and "display" in found.value:
             yield from _display_problems(item, item.options, found, answer)
     if item.options is not None and len(occurrence.response_answers) > 1:
@@ -177,7 +178,7 @@ def _display_problems(
         words = f"{item.label}: expected {expected}, and not that of another option."
         yield problem("display-of-another", words, path)
     elif names:
-        yield problem("display-wrong", f"{item.label}: expected {expected}.", path)
+        yield problem("display-wrong", f"{item.label}: expected {expected}.", path, item.text)
 
 
 def _expected_display(item: Item, options: Options, coding: Coding) -> str:
@@ -188,17 +189,18 @@ def _expected_display(item: Item, options: Options, coding: Coding) -> str:
 
 def _problems_together(occurrence: Occurrence, options: Options) -> Iterator[Problem]:
     """Yields options that are given twice, or together with one that excludes every other."""
-    label = occurrence.item.label
+    item = occurrence.item
     seen: set[Answer] = set()
     for found in occurrence.response_answers:
         if found.answer is None or isinstance(found.answer, Unread):
             continue
         if found.answer in seen and found.answer in options.choices:
-            yield problem("answer-duplicate", f"{label}: expected each option once.", found.path)
+            words = f"{item.label}: expected each option once."
+            yield problem("answer-duplicate", words, found.path, item.text)
         seen.add(found.answer)
         choice = options.choices.get(found.answer)
         if choice is not None and choice.exclusive:
-            words = f"{label}: expected this option alone, because it excludes every other."
+            words = f"{item.label}: expected this option alone, because it excludes every other."
             yield problem("answer-exclusive", words, found.path)
 
 

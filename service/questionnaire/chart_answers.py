@@ -20,7 +20,7 @@ from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.days import day_of, days_before, is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
-from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, effective
+from service.fhir.chart import LEFT_OUT, USABLE, VOID, ChartReader, ChartValues, chart_values, effective
 from service.fhir.dates import is_date_time, time_range
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -186,7 +186,7 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
     date = next((value.date for value in printed if not value.left_out), "")
     newest = _moment(date)
     is_passed = any(found.leaves_doubt and found.when > newest for found in passed_over)
-    left_out = (value.left_out for value in printed if value.left_out)
+    left_out = (LEFT_OUT[value.left_out] for value in printed if value.left_out)
     ranges = ("the value has a comparator, so that it is a range" for answer in answers if _is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
     return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))

@@ -146,7 +146,7 @@ def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iter
         if (owner is None or owner.enabled is True) and item.type != DISPLAY:
             reason = reasons.get(id(occurrence), _NOT_COMPARED)
             words = f"{item.label}: not decided whether this is enabled: {reason}."
-            yield problem("enable-undecided", words, occurrence.path)
+            yield problem("enable-undecided", words, occurrence.path, item.text)
 
 
 def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
@@ -163,9 +163,9 @@ def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
 
 
 def _disabled(occurrence: Occurrence) -> Problem:
-    label = occurrence.item.label
-    words = f"{label}: expected no answer, because the condition of this question is not met."
-    return problem("disabled-item", words, occurrence.path)
+    item = occurrence.item
+    words = f"{item.label}: expected no answer, because the condition of this question is not met."
+    return problem("disabled-item", words, occurrence.path, item.text)
 
 
 def _answers(paired: PairedResponse) -> Answers:

@@ -70,9 +70,9 @@ def _limited(
             continue
         found = _limit(name, occurrence.item, evaluation.values(expression, occurrence))
         if isinstance(found, Undecided):
-            label = occurrence.item.label
-            words = f"{label}: {_WORDS[name]} was not checked, because {found.reason}."
-            yield problem("limit-undecided", words, occurrence.path)
+            item = occurrence.item
+            words = f"{item.label}: {_WORDS[name]} was not checked, because {found.reason}."
+            yield problem("limit-undecided", words, occurrence.path, item.text)
         occurrence.item = _with_limit(occurrence.item, name, found)
 
 

@@ -71,14 +71,16 @@ def _constraints(
     evaluation: Evaluation, occurrence: Occurrence | None, constraints: Sequence[ParsedExpression]
 ) -> Iterator[Problem]:
     path, label = path_and_label(occurrence)
+    about = "" if occurrence is None else occurrence.item.text
     for constraint, expression in constraints:
         truth = evaluation.truth(expression, occurrence)
         words, key = _words(constraint) if evaluation.expressions.is_quoted else (_A_RULE, "")
         if truth is False:
-            yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity)
+            yield Problem("constraint", f"{label}{words}{key}", path, constraint.severity, about=about)
         elif truth is not True:
             reason = truth.reason if truth is not None else "answers that it reads are missing"
-            yield problem("constraint-undecided", f"{label}not decided, because {reason}: {words}{key}", path)
+            undecided = f"{label}not decided, because {reason}: {words}{key}"
+            yield problem("constraint-undecided", undecided, path, about)
 
 
 _A_RULE = "a rule of the form must hold"
@@ -96,14 +98,14 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
     expression = evaluation.expressions.calculated.get(occurrence.item.link_id)
     if expression is None:
         return
-    label = occurrence.item.label
+    item = occurrence.item
     expected = _results(evaluation, expression, occurrence)
     if isinstance(expected, Undecided):
         yield _undecided(occurrence, expected.reason)
     elif not occurrence.response_answers:
         if expected:
-            words = f"{label}: expected the calculated value to be in the response."
-            yield problem("calculated-missing", words, occurrence.path)
+            words = f"{item.label}: expected the calculated value to be in the response."
+            yield problem("calculated-missing", words, occurrence.path, item.text)
     elif not expected:
         yield _undecided(occurrence, "the calculation has no result")
     else:
@@ -111,13 +113,14 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
         if agree is None:
             yield _undecided(occurrence, "unit or precision do not allow to compare it")
         elif not agree:
-            words = f"{label}: expected the value that the form calculates."
-            yield problem("calculated-differs", words, occurrence.path)
+            words = f"{item.label}: expected the value that the form calculates."
+            yield problem("calculated-differs", words, occurrence.path, item.text)
 
 
 def _undecided(occurrence: Occurrence, reason: str) -> Problem:
-    words = f"{occurrence.item.label}: the calculated value was not compared: {reason}."
-    return problem("calculated-undecided", words, occurrence.path)
+    item = occurrence.item
+    words = f"{item.label}: the calculated value was not compared: {reason}."
+    return problem("calculated-undecided", words, occurrence.path, item.text)
 
 
 def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
@@ -132,8 +135,9 @@ def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Itera
 
 
 def _initial_differs(occurrence: Occurrence) -> Problem:
-    words = f"{occurrence.item.label}: expected the initial value, because the item is read-only."
-    return problem("initial-differs", words, occurrence.path)
+    item = occurrence.item
+    words = f"{item.label}: expected the initial value, because the item is read-only."
+    return problem("initial-differs", words, occurrence.path, item.text)
 
 
 def _results(

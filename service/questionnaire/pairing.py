@@ -10,10 +10,10 @@ Source: FHIR R4 QuestionnaireResponse.item; SDC validation rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from service.datatypes.answers import UNREAD, Answer, Uncoded
 from service.errors import Problem, ProblemList
@@ -166,8 +166,8 @@ class _Pairing:
             if link not in container.by_link and self.items[link].type != DISPLAY:
                 self._add(self.items[link], container, container.path, None)
 
-    def _report(self, kind: str, path: str, words: str) -> None:
-        self.problems.keep(problem(kind, words, path))
+    def _report(self, kind: str, path: str, words: str, about: str = "") -> None:
+        self.problems.keep(problem(kind, words, path, about))
 
     def _known_item(self, source: object, container: Container, path: str) -> Item | None:
         if not isinstance(source, dict):
@@ -304,8 +304,11 @@ _ELEMENT_NAMES: Mapping[str, str] = {
     "valueAttachment": "an attachment",
 }
 
-_Report = Callable[[str, str, str], None]
-"""Takes kind, FHIRPath and text of a problem."""
+
+class _Report(Protocol):
+    """Takes kind, FHIRPath and words of a problem, and the text of the question that it is about."""
+
+    def __call__(self, kind: str, path: str, words: str, about: str = "") -> None: ...
 
 
 def _read_answers(item: Item, path: str, raw: object, report: _Report) -> Iterator[ResponseAnswer]:
@@ -393,7 +396,7 @@ def _missing(item: Item, path: str, value: object, report: _Report) -> Answer | 
         report("answer-absent-value", path, words)
         return None
     words = f"{item.label}: the answer only says why it is missing, so the question counts as not answered."
-    report("answer-absent", path, words)
+    report("answer-absent", path, words, item.text)
     return UNREAD
 
 
@@ -404,7 +407,7 @@ def _named(item: Item, path: str, answer: Uncoded, report: _Report) -> Answer:
     if item.type == "open-choice" and answer.display.strip() and "valueString" in value_elements(item):
         return answer.display
     words = f"{item.label}: expected a code; without one the question counts as not answered."
-    report("answer-uncoded", path, words)
+    report("answer-uncoded", path, words, item.text)
     return UNREAD
 
 

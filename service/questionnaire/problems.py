@@ -47,9 +47,13 @@ _OF_STRUCTURE = frozenset(
 )
 
 
-def problem(kind: str, text: str, path: str) -> Problem:
-    """Returns a problem at a FHIRPath, with the severity that its kind usually has."""
-    return Problem(kind, text, path, severity(kind))
+def problem(kind: str, text: str, path: str, about: str = "") -> Problem:
+    """Returns a problem at a FHIRPath, with the severity that its kind usually has.
+
+    Args:
+        about: the text of the question that it is about; results in other languages name it.
+    """
+    return Problem(kind, text, path, severity(kind), about=about)
 
 
 def problems_for_status(problems: Iterable[Problem], status: str) -> tuple[Problem, ...]:

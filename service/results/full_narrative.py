@@ -81,7 +81,7 @@ class FullNarrative:
         to_clinician = [self._clinician[advice.name] for advice in result.advice]
         ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
         reasons = [b"<li>" + self._reason(fired) + b"</li>" for fired in result.fired]
-        remarks = [element("li", self._phrases.in_english(problem.text)) for problem in problems]
+        remarks = [element("li", self._phrases.remark(problem)) for problem in problems]
         scores = [element("li", f"{self._phrases.score(total)}.") for total in result.totals]
         headings = self._headings
         parts = (

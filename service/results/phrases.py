@@ -10,6 +10,7 @@ from html import escape
 from typing import Final
 
 from service.datatypes.answers import Quantity
+from service.errors import Problem
 from service.guidance.model import Level, Tier
 from service.guidance.result import Interval, Total
 from service.languages import ENGLISH, Words, words_in
@@ -64,9 +65,17 @@ class Phrases:
         """Returns texts in quotation marks, with commas between them."""
         return ", ".join(self._quoted.format(text=text) for text in texts)
 
-    def in_english(self, text: str) -> str:
-        """Returns a text that there is only in English, marked in another language."""
-        return text if self.language == ENGLISH else self.say("results.lacking", text=text)
+    def remark(self, problem: Problem) -> str:
+        """Returns a warning about a response: in English as it was found, else what its kind means.
+
+        What was expected is said in English alone, as in every OperationOutcome.
+        """
+        if self.language == ENGLISH:
+            return problem.text
+        texts = self.words.texts
+        meant = texts.get(f"problems.{problem.kind}", texts["problems.other"])
+        said = meant.format(reason=texts.get(f"left-out.{problem.reason}", ""))
+        return f"{self.quoted([problem.about])}: {said}" if problem.about else said
 
     def with_languages(self, xhtml: str) -> str:
         """Returns XHTML in which what stands there in English says so to those who have it read aloud.

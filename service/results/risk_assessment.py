@@ -312,7 +312,7 @@ class Remarks:
             texts = (self._questions[link].text or link for link in result.ignored if link in self._questions)
             yield f"{self._phrases['results.ignored']}: {self._phrases.quoted(texts)}."
         for problem in assessment.problems:
-            yield self._phrases.in_english(problem.text)
+            yield self._phrases.remark(problem)
 
 
 # For files and terminals.

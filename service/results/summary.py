@@ -116,7 +116,7 @@ class Summary:
         dated = f"{known}, {phrases.date(value.date) if value.date else phrases['clinician.no-date']}"
         if not value.left_out:
             return dated
-        reason = phrases.in_english(value.left_out)
+        reason = phrases[f"left-out.{value.left_out}"]
         return phrases.say("clinician.left-out", value=dated, reason=reason)
 
     def _negatives(self, assessment: Assessment) -> list[str]:

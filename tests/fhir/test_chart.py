@@ -554,7 +554,7 @@ def test_values_are_printed_as_they_were_sent_and_so_is_what_was_left_out():
     sent = salt(Decimal("3.10"), unit="meq/L"), salt(0, NEWER, id="drops", **grams), salt(5, "2025-01-01")
     assert found(LAB, *sent, reader=READER).printed == (
         ChartValue("salt", "3.10", "meq/L", OLDER, ""),
-        ChartValue("salt", "> 7.50", "drops", NEWER, "its unit is not coded in UCUM"),
+        ChartValue("salt", "> 7.50", "drops", NEWER, "unit-not-ucum"),
     )
 
 

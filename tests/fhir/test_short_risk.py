@@ -339,7 +339,7 @@ def test_no_text_leaves_its_place(render, make_result):
 def test_values_of_the_chart_are_printed_with_unit_and_date_used_or_not(render, make_result):
     values = (
         ChartValue("crp", "> 12", "mg/L", "2026-01-02", ""),
-        ChartValue("crp", "", "", "", "it has no quantity"),
+        ChartValue("crp", "", "", "", "no-quantity"),
     )
     assert lines(render(make_result(), chart=ChartValues(printed=values)))["Chart"] == (
         "C-reactive protein > 12 mg/L, 2 January 2026; "

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import GuidanceError, SettingsError
+from service.fhir.chart import LEFT_OUT
+from service.fhir.outcome import problem_kinds
 from service.languages import known_language, languages, missing_words, words, words_in
 
 SERVICE = Path(words.__file__).parents[1]
@@ -32,7 +34,8 @@ def test_every_language_has_every_text(language: str) -> None:
 
 def test_every_text_is_said_somewhere() -> None:
     sources = "".join(path.read_text() for kind in ("*.py", "*.html") for path in SERVICE.rglob(kind))
-    sections = ("months", "units", "numbers", "states", "clinician", "patient")  # chosen by what is told
+    # Chosen by what is told:
+    sections = ("months", "units", "numbers", "states", "clinician", "patient", "problems", "left-out")
     chosen = ("form.error.", "form.hint.", "form.message.")
     chosen += ("form.result.urgency.", "form.result.call.", "form.result.marks.")
     chosen += ("app.",)  # tests/pages/test_smart_app.py has these
@@ -45,6 +48,22 @@ def test_every_text_is_said_somewhere() -> None:
     names = set(re.findall(r'"([a-z-]+)"', sources))
     inside = {key.partition(".")[2] for key in unsaid if key.startswith(("clinician", "patient"))}
     assert {name for name in inside if name not in names and not name.endswith(("-by", "-first"))} == set()
+
+
+def test_every_kind_that_is_no_error_in_a_response_can_be_told() -> None:
+    """Those that only `$validate` finds, in the head of a response or in a form, are in no result."""
+    rooms = ("questionnaire/check", "questionnaire/pairing", "questionnaire/answer_checks", "fhir/chart")
+    rooms += ("questionnaire/constraints", "questionnaire/computed_limits")
+    sources = "".join((SERVICE / f"{room}.py").read_text() for room in rooms)
+    found = {kind for kind in re.findall(r'"([a-z-]+)"', sources) if kind in problem_kinds()}
+    notes = {kind for kind in found if problem_kinds()[kind].severity not in ("error", "fatal")}
+    told = {key.partition(".")[2] for key in words_in("en").texts if key.startswith("problems.")}
+    assert told == notes | {"constraint", "more-problems", "other"}
+
+
+def test_why_a_value_of_the_chart_is_not_used_is_said_in_the_same_words_everywhere() -> None:
+    texts = {key.partition(".")[2]: text for key, text in words_in("en").texts.items() if "left-out." in key}
+    assert texts == LEFT_OUT
 
 
 def _parts(key: str) -> tuple[str, ...]:

@@ -3,17 +3,23 @@
 `--rewrite-golden` writes the texts anew; whoever accepts them has read them aloud.
 """
 
+import html
 import re
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from golden_patients import BETWEEN, MOST_REASONS, MOST_THINGS, MOST_WORDS, PATIENTS, assessed, listed
 
+from service.assess import Assessor
 from service.authoring.warnings import language_gaps
 from service.catalogue import Pair
 from service.guidance.messages import texts_of
 from service.languages import words_in
 from service.results import Assessment
+
+Json = dict[str, Any]
 
 GOLDEN = Path(__file__).with_name("golden_german")
 ACCEPTED = ("plain", "progressive-weakness")
@@ -95,6 +101,39 @@ def test_the_same_answers_lead_to_the_same_step(
     english = assessed(pair, PATIENTS[name]).result
     assert [fired.rule.name for fired in told.result.fired] == [fired.rule.name for fired in english.fired]
     assert (told.result.tier, told.result.recheck) == (english.tier, english.recheck)
+
+
+@pytest.fixture
+def noted(root: Path) -> Json:
+    """An option that is called otherwise, and values of the chart that cannot be used."""
+    sent: Json = orjson.loads((root / "samples" / "parameters-with-chart-data.json").read_bytes())
+    response, first, second = (part["resource"] for part in sent["parameter"])
+    response["language"] = "de"
+    first["status"] = "cancelled"
+    second["valueQuantity"]["code"] = "furlong"
+    other = {**second, "code": {"text": "Something else"}, "id": "other"}
+    sent["parameter"].append({"name": "data", "resource": other})
+    questions = [item for group in response["item"] for item in group["item"]]
+    named = next(item for item in questions if "valueCoding" in item["answer"][0])
+    named["answer"][0]["valueCoding"]["display"] = "A name that nobody gave it"
+    return sent
+
+
+def test_warnings_about_a_response_are_in_german_too(noted: Json, assessor: Assessor) -> None:
+    body = orjson.dumps(noted)
+    risk, full = (orjson.loads(assessor.shown(body, output)) for output in ("risk", "full"))
+    notes = [note["text"] for note in risk["note"]]
+    assert notes == [note["text"] for note in full["note"]]
+    assert [note.partition(": ")[2] for note in notes if note.startswith("„")] == [
+        "Der Text der gewählten Antwort ist kein Name ihres Codes."
+    ]
+    assert "Ein Wert der Akte wurde nicht verwendet: keine Frage hat seinen Code." in notes
+    assert "nicht verwendet: seine Einheit lässt sich in keine der Frage umrechnen" in assessor.shown(
+        body, "clinician"
+    )
+    remarks = [note for note in notes if note.startswith(("„", "Ein Wert der Akte"))]
+    assert [note in html.unescape(full["text"]["div"]) for note in remarks] == [True] * 4
+    assert ENGLISH.findall(" ".join(notes) + assessor.shown(body, "clinician")) == []
 
 
 def test_no_german_text_is_the_english_one(pair: Pair, german: Pair) -> None:
