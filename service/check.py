@@ -17,6 +17,7 @@ from typing import TextIO
 from service import catalogue
 from service.authoring.editions import Folders, folders_in
 from service.authoring.kept import Kept
+from service.authoring.translations import outdated_lines
 from service.authoring.warnings import faults_of, language_gaps, unscored, warnings_of
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_before
@@ -93,7 +94,7 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
         return _refused(faults, out)
     notes = unscored(published, {pair.compiled.canonical for pair in pairs}) if target.whole else ()
     report = StringIO()
-    sound = [_of_pair(pair, target.files_of(pair, published), kept, report) for pair in pairs]
+    sound = [_of_pair(pair, target, target.files_of(pair, published), kept, report) for pair in pairs]
     report.writelines(f"warning: {note}\n" for note in notes)
     out.write(report.getvalue())
     if all(sound):
@@ -101,14 +102,14 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     return all(sound)
 
 
-def _of_pair(pair: catalogue.Pair, files: Sequence[Path], kept: Kept, out: TextIO) -> bool:
+def _of_pair(pair: catalogue.Pair, target: Folders, files: Sequence[Path], kept: Kept, out: TextIO) -> bool:
     """Prints what was found in one pair, now or before, and returns whether every proof succeeded."""
     known = kept.report(files)
     if known:
         out.write(f"{known}  unchanged since it was checked\n")
         return True
     report = StringIO()
-    sound = _report(pair.compiled.canonical, pair, report)
+    sound = _report(pair, target.folder_of(pair), report)
     out.write(report.getvalue())
     if sound:
         kept.keep(files, report.getvalue())
@@ -120,10 +121,10 @@ def _refused(faults: Sequence[str], out: TextIO) -> bool:
     return False
 
 
-def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
+def _report(pair: catalogue.Pair, folder: Path, out: TextIO) -> bool:
     """Prints what was found in one pair, and returns whether every proof succeeded."""
     guidance = pair.guidance
-    print(f"{canonical}: {len(pair.compiled.items)} items", file=out)
+    print(f"{pair.compiled.canonical}: {len(pair.compiled.items)} items", file=out)
     print(f"  {coverage(guidance.written)}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
     for line in floor_lines(pair):
@@ -132,7 +133,7 @@ def _report(canonical: str, pair: catalogue.Pair, out: TextIO) -> bool:
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
     for warning in warnings_of(pair):
         print(f"  warning: {pair.slug}/{warning}", file=out)
-    for gap in language_gaps(pair):
+    for gap in (*language_gaps(pair), *outdated_lines(pair, folder)):
         print(f"  warning: {gap}", file=out)
     return sound
 

@@ -23,6 +23,7 @@ from service.assess import OF_RESPONSE, OUTPUTS, Assessor
 from service.authoring.diff import compared
 from service.authoring.dossier import dossier
 from service.authoring.editions import editions_in, of_same_guidance
+from service.authoring.translations import shown
 from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
@@ -132,6 +133,19 @@ def dossier_(slug: str, old: Path | None) -> int:
     (edition,) = editions_in(settings.mappings_dir / slug, settings)
     before = None if old is None else of_same_guidance(edition, editions_in(old, settings))
     _print(dossier(edition, before).rstrip().encode())
+    return DONE
+
+
+@program.command("translations")
+@click.option("--accept", is_flag=True, help="Record that they say what the English texts say now.")
+@click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
+def translations_(folders: tuple[Path, ...], accept: bool) -> int:  # noqa: FBT001 - click's
+    """Show translations whose English text has changed since. FOLDER: only the guidance in it."""
+    settings = from_environment(os.environ)
+    for folder in folders or (settings.mappings_dir,):
+        for edition in editions_in(folder, settings):
+            for line in shown(edition, accepts=accept):
+                _print(line.encode())
     return DONE
 
 

@@ -92,8 +92,11 @@ class Folders:
         others = [resource for _, resource in published.resources if resource is not pair.compiled.resource]
         apart = [resource for resource in others if resource.get("resourceType") == "Questionnaire"]
         found = [path for path, resource in published.resources if resource not in apart]
-        folder = next(folder for folder in self.mappings if folder.name == pair.slug)
-        return [*found, *folder.rglob("*.yaml")]
+        return [*found, *self.folder_of(pair).rglob("*.yaml")]
+
+    def folder_of(self, pair: Pair) -> Path:
+        """Returns the folder of the mapping files of one guidance."""
+        return next(folder for folder in self.mappings if folder.name == pair.slug)
 
 
 def folders_in(path: Path, settings: Settings) -> Folders:

@@ -18,6 +18,7 @@ from service.questionnaire.translations import (
     languages_in,
     missing_texts,
     option_name,
+    texts_in,
     told_in,
     translated,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "option_name",
     "order_of_version",
     "subject_problems",
+    "texts_in",
     "told_in",
     "translated",
     "validate",

@@ -131,18 +131,24 @@ def _item(item: Item, language: str, lacking: str) -> Item:
 
 def missing_texts(compiled: CompiledQuestionnaire, language: str) -> Iterator[str]:
     """Yields every text that people read and that has no translation: `place: lacks this text`."""
-    if text(compiled.resource.get("title")) and not translated(compiled.resource, "title", language):
-        yield f"title: lacks this text in {language}"
+    for place, _, translation in texts_in(compiled, language):
+        if not translation:
+            yield f"{place}: lacks this text in {language}"
+
+
+def texts_in(compiled: CompiledQuestionnaire, language: str) -> Iterator[tuple[str, str, str]]:
+    """Yields place, text and translation of each text that people read; empty where there is none."""
+    title = text(compiled.resource.get("title"))
+    if title:
+        yield "title", title, translated(compiled.resource, "title", language)
     for item in compiled.items.values():
-        for place in _missing_in(item, language):
-            yield f"{item.link_id}: {place}: lacks this text in {language}"
+        for place, original, translation in _texts_of(item, language):
+            if original:
+                yield f"{item.link_id}: {place}", original, translation
 
 
-def _missing_in(item: Item, language: str) -> Iterator[str]:
-    if item.text and not translated(item.source, "text", language):
-        yield "text"
-    if text(ext.value(item.source, ext.SHORT_TEXT)) and not _short_text(item.source, language):
-        yield "shortText"
+def _texts_of(item: Item, language: str) -> Iterator[tuple[str, str, str]]:
+    yield "text", item.text, translated(item.source, "text", language)
+    yield "shortText", text(ext.value(item.source, ext.SHORT_TEXT)), _short_text(item.source, language)
     for option in item.options.coded if item.options is not None else ():
-        if option.display and not option_name(option.coding, item, language):
-            yield f"answerOption {option.coding.code}"
+        yield f"answerOption {option.coding.code}", option.display, option_name(option.coding, item, language)

@@ -107,7 +107,7 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
     assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
 
 
-COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve, validate"
+COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve, translations, validate"
 
 
 @pytest.mark.parametrize(

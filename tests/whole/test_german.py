@@ -13,6 +13,7 @@ import pytest
 from golden_patients import BETWEEN, MOST_REASONS, MOST_THINGS, MOST_WORDS, PATIENTS, assessed, listed
 
 from service.assess import Assessor
+from service.authoring.translations import outdated_lines
 from service.authoring.warnings import language_gaps
 from service.catalogue import Pair
 from service.guidance.messages import texts_of
@@ -44,8 +45,9 @@ def patient(request: pytest.FixtureRequest, german: Pair) -> tuple[str, Assessme
     return request.param, assessed(german, PATIENTS[request.param])
 
 
-def test_german_lacks_nothing(pair: Pair) -> None:
+def test_german_lacks_nothing_and_says_what_the_english_says(pair: Pair, root: Path) -> None:
     assert list(language_gaps(pair)) == []
+    assert list(outdated_lines(pair, root / "mappings" / pair.slug)) == []
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
