@@ -36,7 +36,7 @@ def test_every_text_is_said_somewhere() -> None:
     sources = "".join(path.read_text() for kind in ("*.py", "*.html") for path in SERVICE.rglob(kind))
     # Chosen by what is told:
     sections = ("months", "units", "numbers", "states", "clinician", "patient", "problems", "left-out")
-    chosen = ("form.error.", "form.hint.", "form.message.")
+    chosen = ("form.error.", "form.hint.", "form.message.", "form.respondent.")
     chosen += ("form.result.urgency.", "form.result.call.", "form.result.marks.")
     chosen += ("app.",)  # tests/pages/test_smart_app.py has these
     unsaid = [
