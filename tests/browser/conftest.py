@@ -92,7 +92,7 @@ def axe() -> Axe:
 @pytest.fixture
 def judge(axe: Axe) -> Iterator[Callable[[Page], None]]:
     """Judges a page as it stands; whatever axe-core or a ruler finds fault with fails the test at its end."""
-    with faults_of(lambda page: [*axe.problems(page), *geometry(page)]) as judged:
+    with faults_of(lambda page: [*axe.new_problems(page), *geometry(page)]) as judged:
         yield judged
 
 
