@@ -1,0 +1,670 @@
+"""The app inside an EHR, checks AP01 to AP10.
+
+People sign in at npm `oidc-provider`, and the record is a FHIR server on another origin. What the EHR is told
+to refuse, the app says in plain words; nothing that was answered is lost.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from ehr_authorization import SCOPES, running_authorization
+from ehr_fhir_server import EhrServer, running_ehr
+from form_by_clicking import Form
+from gunicorn_server import serving
+from playwright.sync_api import BrowserContext, Page, Request, expect
+from watched_pages import watched_contexts
+
+from service.datatypes.answers import Coding
+
+APP = "service.app:from_environment()"
+SHORT = "workday-strain"
+LONG = "muscle-twitching"
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "p1",
+    "name": [{"use": "official", "given": ["Ada"], "family": "<b>Lovelace</b>"}],
+    "birthDate": "1980-12-10",
+}
+DOCTOR = {"resourceType": "Practitioner", "id": "d1", "name": [{"family": "Doctor"}]}
+USER = "Practitioner/d1"
+READ_ONLY = [scope for scope in (*SCOPES, "launch", "launch/patient") if not scope.endswith(".crus")]
+FEWER = [*READ_ONLY, "patient/QuestionnaireResponse.crus"]
+IN = {"patient": "p1", "encounter": "e1"}
+LAUNCHES: dict[str, dict[str, Any]] = {
+    "": {"user": USER, "context": {"patient": "p1"}},
+    "plain": {"user": USER, "context": IN},
+    "denied": {"user": USER, "context": IN, "denied": True},
+    "read-only": {"user": USER, "context": IN, "scopes": READ_ONLY},
+    "fewer": {"user": USER, "context": IN, "scopes": FEWER},
+    "nobody": {"user": USER, "context": {}},
+    "absolute": {"user": "ABSOLUTE", "context": IN},
+    "named": {
+        "user": USER,
+        "context": {
+            **IN,
+            "fhirContext": [
+                {"reference": "ImagingStudy/1"},
+                {"identifier": {"value": "x"}},
+                {"canonical": f"https://guidance.example.org/fhir/Questionnaire/{LONG}", "role": "urn:other"},
+                {
+                    "type": "Questionnaire",
+                    "canonical": f"https://guidance.example.org/fhir/Questionnaire/{SHORT}",
+                },
+            ],
+        },
+    },
+    "old-context": {"user": USER, "context": {**IN, "fhirContext": "ImagingStudy/1"}},
+    "strings": {"user": USER, "context": {**IN, "fhirContext": ["ImagingStudy/1", None, 3]}},
+}
+expect.set_options(timeout=30_000)  # a page of the form takes its time where many tests run
+ANSWERED = "main[data-kind=question]"
+STOPPED = re.compile("We cannot go on")
+COOKIES = r"^cookie _(session|interaction|grant)"
+"""Those of the authorisation server; the app has none."""
+
+
+@dataclass
+class World:
+    """An EHR, its authorisation server and the service, all running."""
+
+    ehr: EhrServer
+    app: str
+    launches: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def address(self, launch: str, **more: str) -> str:
+        query = "".join(f"&{name}={quote(value)}" for name, value in more.items())
+        return f"{self.app}/app/launch?iss={quote(self.ehr.base, safe='')}&launch={launch}{query}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def running(folders: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    port = free_port()
+    app = f"http://127.0.0.1:{port}"
+    with running_ehr() as ehr:
+        LAUNCHES["absolute"]["user"] = f"{ehr.base}/{USER}"
+        with running_authorization(ehr.base, [f"{app}/app"], LAUNCHES) as authorization:
+            ehr.authorization = authorization
+            origin = f"http://{urlsplit(authorization).netloc}"
+            file = tmp_path_factory.mktemp("ehrs") / "ehrs.yaml"
+            file.write_text(registry(ehr.base, f"{app}/app", origin, pages_of(ehr)))
+            settings = folders | {"STORE_URL": "none", "EHRS_FILE": str(file), "EMERGENCY_NUMBER": "112"}
+            with serving(APP, port=port, **settings):
+                yield World(ehr, app)
+
+
+def pages_of(ehr: EhrServer) -> str:
+    """Returns the origin of the EHR's own pages: it is on another site than the app."""
+    return f"http://localhost:{urlsplit(ehr.base).port}"
+
+
+def registry(issuer: str, redirect: str, authorization: str, frame: str) -> str:
+    return f"""
+ehrs:
+  - issuer: {issuer}
+    name: General Hospital
+    client-id: the-app
+    redirect-url: {redirect}
+    authorization-origins: ["{authorization}"]
+    frame-origins: ["{frame}"]
+    scopes: [{", ".join(SCOPES)}]
+    forms: [{SHORT}, {LONG}]
+"""
+
+
+@pytest.fixture
+def world(running: World) -> World:
+    """The EHR as it is in the beginning, with one patient."""
+    running.ehr.forget()
+    for resource in (PATIENT, DOCTOR, {"resourceType": "Encounter", "id": "e1"}):
+        running.ehr.add(resource)
+    return running
+
+
+@pytest.fixture
+def tab(browser: Any, world: World) -> Iterator[Callable[..., Page]]:
+    """Opens a tab; what its pages must not do fails the test."""
+    origins = [world.app, world.ehr.base.removesuffix("/fhir"), world.ehr.authorization]
+    with watched_contexts(browser, origins) as make:
+
+        def opened(*expects: str, **options: Any) -> Page:
+            context, _ = make(expects=[COOKIES, *expects], **options)
+            return context.new_page()
+
+        yield opened
+
+
+def launched(page: Page, world: World, launch: str = "plain", **more: str) -> Page:
+    """Opens the app as the EHR does, and waits until the form or a message stands there."""
+    page.goto(world.address(launch, **{"questionnaire": SHORT, **more}))
+    page.wait_for_url(f"{world.app}/app")
+    page.locator("main[data-kind=question], main [role=alert], main button").first.wait_for()
+    return page
+
+
+def often(world: World) -> dict[str, tuple[Coding]]:
+    """Answers every question of the short form with its second option."""
+    resource = json.loads(
+        (Path(__file__).parents[1] / f"second_pair/questionnaires/{SHORT}.json").read_text()
+    )
+    questions = [*resource["item"][0]["item"], *resource["item"][1:]]
+    return {
+        each["linkId"]: (Coding(option["system"], option["code"]),)
+        for each in questions
+        if each["type"] == "choice"
+        for option in [each["answerOption"][1]["valueCoding"]]
+    }
+
+
+def finished(page: Page, world: World) -> Page:
+    """Fills in the short form to its result."""
+    form = Form(page, world.app)
+    assert form.finish(often(world)) == "result"
+    return page
+
+
+def save(page: Page) -> str:
+    """Saves, and returns what the app says about it."""
+    page.get_by_role("button", name="Save to the record").click()
+    return told(page)
+
+
+def told(page: Page) -> str:
+    after = page.locator("#app-save")
+    expect(after.locator("h2")).to_have_text(re.compile("Saved|record"))
+    expect(after.locator("button", has_text="Save to the record")).to_have_count(0)
+    return after.inner_text()
+
+
+def stopped(page: Page) -> str:
+    expect(page.locator("main h1")).to_have_text(STOPPED)
+    return page.locator("main [role=alert]").inner_text()
+
+
+def keys_of(page: Page) -> list[str]:
+    return page.evaluate("() => Object.keys(sessionStorage)")
+
+
+def requests_of(page: Page) -> list[Request]:
+    """Returns the requests that a page sends from now on."""
+    sent: list[Request] = []
+    page.on("request", lambda each: sent.append(each))  # noqa: PLW0108 - a built-in method is not taken
+    return sent
+
+
+def asked_for(sent: list[Request], part: str) -> list[str]:
+    """Returns the addresses among those that were asked for in which this stands."""
+    return [each.url for each in sent if part in each.url]
+
+
+# The way in.
+
+
+def test_ap01_ap03_ap06_a_launch_asks_the_ehr_for_a_code_with_pkce_and_then_for_a_token(tab, world):
+    page = tab()
+    sent = requests_of(page)
+    launched(page, world, clientId="evil", patientId="p9", fhirServiceUrl="https://evil.example.org")
+    expect(page.locator("#app-record")).to_contain_text("Ada <b>Lovelace</b>, born 10 December 1980")
+
+    discovery, authorization, token = (
+        next(each for each in sent if part in each.url)
+        for part in ("/.well-known/smart-configuration", "/auth?", "/token")
+    )
+    assert discovery.url == f"{world.ehr.base}/.well-known/smart-configuration"
+    assert discovery.headers["accept"] == "application/json"
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(authorization.url).query).items()}
+    assert asked.keys() == {
+        "response_type", "client_id", "redirect_uri", "scope", "state", "aud", "launch", "nonce",
+        "code_challenge", "code_challenge_method",
+    }  # fmt: skip
+    assert asked["response_type"] == "code"
+    assert asked["client_id"] == "the-app"
+    assert asked["redirect_uri"] == f"{world.app}/app"
+    assert asked["aud"] == world.ehr.base
+    assert asked["launch"] == "plain"
+    assert asked["code_challenge_method"] == "S256"
+    assert {"launch", *SCOPES} == set(asked["scope"].split())
+    form = {name: values[0] for name, values in parse_qs(token.post_data).items()}
+    assert form["redirect_uri"] == asked["redirect_uri"]
+    assert form["client_id"] == "the-app"
+    assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", form["code_verifier"])
+    assert "authorization" not in token.headers
+
+
+def test_ap04_state_nonce_and_verifier_are_long_and_never_the_same(tab, world):
+    asked = []
+    for _ in range(2):
+        page = tab()
+        sent = requests_of(page)
+        launched(page, world)
+        asked += asked_for(sent, "/auth?")
+    first, second = (parse_qs(urlsplit(url).query) for url in asked)
+    for name in ("state", "nonce", "code_challenge"):
+        assert first[name] != second[name]
+        assert re.fullmatch(r"[A-Za-z0-9_-]{43}", first[name][0])
+
+
+def test_ap04_a_state_that_was_not_given_here_ends_it_without_asking_for_a_token(tab, world):
+    page = tab()
+    sent = requests_of(page)
+    for query in ("code=x&state=wrong", "code=x", "state=x", "code=x&state=a&state=b"):
+        page.goto(f"{world.app}/app?{query}")
+        assert "was not started here" in stopped(page)
+        assert page.url == f"{world.app}/app"
+    assert not asked_for(sent, "/token")
+
+
+def test_ap04_an_answer_of_the_sign_in_works_once(tab, world):
+    page = tab()
+    before = requests_of(page)
+    launched(page, world)
+    (back,) = asked_for(before, "/app?code=")
+    sent = requests_of(page)
+    page.goto(back)
+    assert "used before" in stopped(page)
+    assert not asked_for(sent, "/token")
+
+
+def test_ap04_an_answer_to_the_sign_in_of_another_tab_is_not_taken(tab, world):
+    first = tab("console .*ERR_FAILED")
+    first.route("**/auth?*", lambda route: route.abort())
+    with first.expect_event("requestfailed", lambda each: "/auth?" in each.url) as failed:
+        first.goto(world.address("plain"), wait_until="commit")
+    back = first.context.request.get(failed.value.url).url
+    assert "code=" in back
+    other = tab()
+    other.goto(back)
+    assert "was not started here" in stopped(other)
+
+
+@pytest.mark.parametrize("query", ["", "&code=x"])
+def test_ap05_a_refusal_is_told_plainly_and_nothing_is_asked_for(tab, world, query):
+    page = tab()
+    sent = requests_of(page)
+    script = quote("<script>alert(1)</script>")
+    page.goto(f"{world.app}/app?error=access_denied&error_description={script}&state=x{query}")
+    assert "did not allow" in stopped(page)
+    assert "alert(1)" not in page.content()
+    assert page.url == f"{world.app}/app"
+    assert not asked_for(sent, "/token")
+
+
+def test_ap05_somebody_who_does_not_allow_it_comes_back_to_plain_words(tab, world):
+    page = tab()
+    page.goto(world.address("denied"))
+    assert "did not allow" in stopped(page)
+    assert not {"app.session", "app.launch"} & set(keys_of(page))
+
+
+def test_ap04_without_pkce_there_is_no_sign_in(tab, world):
+    world.ehr.pkce = False
+    page = tab()
+    sent = requests_of(page)
+    page.goto(world.address("plain"))
+    stopped(page)
+    assert not asked_for(sent, "/auth?")
+
+
+def test_a_sign_in_at_an_origin_that_is_not_registered_is_not_gone_to(tab, world):
+    before, world.ehr.authorization = world.ehr.authorization, "http://localhost:9"
+    try:
+        page = tab()
+        sent = requests_of(page)
+        page.goto(world.address("plain"))
+        assert "not registered" in stopped(page)
+        assert not asked_for(sent, "localhost:9")
+    finally:
+        world.ehr.authorization = before
+
+
+# What the token says.
+
+
+def test_ap07_a_launch_without_a_patient_is_told(tab, world, judge):
+    page = tab()
+    page.goto(world.address("nobody"))
+    assert "whose record" in stopped(page)
+    judge(page)
+
+
+def test_ap07_the_token_stays_in_the_tab_and_never_reaches_the_service(tab, world):
+    page = tab()
+    sent = requests_of(page)
+    finished(launched(page, world), world)
+    save(page)
+    (token,) = world.ehr.tokens
+    ours = [each for each in sent if each.url.startswith(world.app)]
+    assert len(ours) > 10
+    assert [each.url for each in ours if token in f"{each.url} {each.headers} {each.post_data}"] == []
+    assert token not in page.url
+    assert page.evaluate("() => document.cookie") == ""
+
+
+@pytest.mark.parametrize("kind", ["bearer", "BEARER"])
+def test_ap07_the_type_of_the_token_may_be_written_in_any_case(tab, world, kind):
+    page = tab()
+    page.route("**/token", changed(lambda answer: answer | {"token_type": kind}))
+    launched(page, world)
+    expect(page.locator(ANSWERED)).to_be_visible()
+
+
+def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], None]:
+    """Returns a route that changes the JSON of an answer."""
+
+    def answer(route: Any) -> None:
+        fetched = route.fetch()
+        route.fulfill(response=fetched, json=change(fetched.json()))
+
+    return answer
+
+
+@pytest.mark.parametrize("launch", ["named", "old-context", "strings"])
+def test_ap08_fhir_context_names_the_questionnaire_and_never_breaks_a_launch(tab, world, launch):
+    page = tab()
+    page.goto(world.address(launch))
+    if launch == "named":
+        expect(page.locator("main")).to_have_attribute("data-kind", "question")
+        assert page.evaluate("() => document.querySelector('main form').getAttribute('action')").endswith(
+            SHORT
+        )
+    else:
+        expect(page.locator("main h1")).to_have_text("Which form?")
+        page.locator("main button").first.click()
+        expect(page.locator(ANSWERED)).to_be_visible()
+
+
+def forged(part: int, text: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(answer: dict[str, Any]) -> dict[str, Any]:
+        parts = answer["id_token"].split(".")
+        parts[part] = text
+        return answer | {"id_token": ".".join(parts)}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        forged(2, "AAAA"),
+        forged(0, "eyJhbGciOiJub25lIn0"),
+        forged(1, "eyJpc3MiOiJodHRwOi8vZWxzZXdoZXJlIiwic3ViIjoieCJ9"),
+    ],
+    ids=["signature", "algorithm-none", "claims"],
+)
+def test_ap09_an_id_token_that_is_not_what_it_says_ends_the_sign_in(tab, world, change):
+    page = tab()
+    page.route("**/token", changed(change))
+    page.goto(world.address("plain"))
+    assert "who signed in" in stopped(page)
+
+
+def test_ap09_an_id_token_for_another_sign_in_is_not_taken(tab, world):
+    """Its nonce is not ours: the authorisation server is asked with another one than the page keeps."""
+    page = tab()
+
+    def other_nonce(route: Any) -> None:
+        route.continue_(url=re.sub(r"nonce=[^&]*", "nonce=other", route.request.url))
+
+    page.route("**/auth?*", other_nonce)
+    page.goto(world.address("plain"))
+    assert "who signed in" in stopped(page)
+
+
+@pytest.mark.parametrize("launch", ["plain", "absolute"])
+def test_ap09_fhir_user_is_the_author_whether_absolute_or_relative(tab, world, launch):
+    page = finished(launched(tab(), world, launch), world)
+    save(page)
+    (response,) = world.ehr.stored("QuestionnaireResponse")
+    assert response["author"] == {"reference": USER}
+
+
+# What is read and what is written.
+
+
+def test_the_answers_and_the_result_stand_in_the_record_after_somebody_has_said_so(tab, world, judge):
+    page = launched(tab(), world)
+    judge(page)
+    finished(page, world)
+    assert world.ehr.stored("QuestionnaireResponse") == []
+    judge(page)
+    said = save(page)
+    judge(page)
+    assert "Saved to the record" in said
+    (response,) = world.ehr.stored("QuestionnaireResponse")
+    (risk,) = world.ehr.stored("RiskAssessment")
+    assert response["status"] == "completed"
+    assert response["subject"] == {"reference": "Patient/p1"}
+    assert response["encounter"] == {"reference": "Encounter/e1"}
+    assert response["identifier"]["value"].startswith("urn:uuid:")
+    assert risk["performer"]["reference"].startswith("#")
+    assert risk["contained"][0]["resourceType"] == "Device"
+    assert risk["basis"][0]["reference"] == f"QuestionnaireResponse/{response['id']}"
+    assert world.ehr.stored("Observation")
+    assert world.ehr.stored("DocumentReference")
+    assert [each.rstrip("/") for each in world.ehr.seen if each.startswith("POST")] == ["POST "]
+
+
+def test_where_the_ehr_takes_no_transactions_each_resource_is_written_by_itself(tab, world):
+    world.ehr.transactions = False
+    page = finished(launched(tab(), world), world)
+    assert "Saved to the record" in save(page)
+    (response,) = world.ehr.stored("QuestionnaireResponse")
+    (risk,) = world.ehr.stored("RiskAssessment")
+    assert risk["basis"][0]["reference"] == f"QuestionnaireResponse/{response['id']}"
+    assert [each for each in world.ehr.seen if each.startswith("POST")] == [
+        f"POST /{type_}"
+        for type_ in (
+            "QuestionnaireResponse",
+            "RiskAssessment",
+            "Observation",
+            "Observation",
+            "DocumentReference",
+        )
+    ]
+
+
+def test_fewer_scopes_than_asked_are_told_before_the_first_question_and_at_the_end(tab, world):
+    page = launched(tab(), world, "read-only")
+    expect(page.locator("#app-notice")).to_contain_text("may not write")
+    finished(page, world)
+    said = save(page)
+    assert "Nothing is in the record yet" in said
+    assert "may not write this" in said
+    with page.expect_download() as awaited:
+        page.get_by_role("button", name="Download instead").click()
+    bundle = json.loads(awaited.value.path().read_text())
+    assert [each["resource"]["resourceType"] for each in bundle["entry"]][:2] == [
+        "QuestionnaireResponse",
+        "RiskAssessment",
+    ]
+    assert not [each for each in world.ehr.seen if each.startswith(("POST", "PUT"))]
+
+
+def test_what_was_permitted_is_written_and_the_rest_is_named(tab, world):
+    said = save(finished(launched(tab(), world, "fewer"), world))
+    assert "Not everything is in the record" in said
+    assert "answers: saved" in said
+    assert "result: you may not write this" in said
+    assert len(world.ehr.stored("QuestionnaireResponse")) == 1
+
+
+def test_a_record_without_risk_assessments_gets_the_rest(tab, world):
+    world.ehr.types = tuple(each for each in world.ehr.types if each != "RiskAssessment")
+    said = save(finished(launched(tab(), world), world))
+    assert "result: this record system does not take it" in said
+    assert "answers: saved" in said
+
+
+@pytest.mark.parametrize(("status", "words"), [(403, "you may not write this"), (422, "refused it")])
+def test_a_create_that_is_refused_is_told_and_the_rest_is_written_one_by_one(tab, world, status, words):
+    world.ehr.refusals = {"POST RiskAssessment": status}
+    page = finished(launched(tab(f"console .*{status}"), world), world)
+    said = save(page)
+    assert f"result: {'you may not write this' if status == 403 else 'the record system refused it'}" in said
+    assert words in said
+    assert len(world.ehr.stored("QuestionnaireResponse")) == 1
+    assert world.ehr.stored("RiskAssessment") == []
+
+    world.ehr.refusals = {}
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
+    assert [len(world.ehr.stored(each)) for each in ("QuestionnaireResponse", "RiskAssessment")] == [1, 1]
+
+
+def test_an_answer_that_is_lost_on_the_way_makes_no_duplicate(tab, world):
+    world.ehr.transactions = False
+    page = finished(launched(tab("console .*ERR_FAILED"), world), world)
+
+    def lost(route: Any) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/fhir/RiskAssessment", lost)
+    said = save(page)
+    assert "cannot be reached" in said
+    page.unroute("**/fhir/RiskAssessment")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
+    assert [len(world.ehr.stored(each)) for each in ("QuestionnaireResponse", "RiskAssessment")] == [1, 1]
+
+
+def test_a_token_that_ends_in_the_middle_of_the_form_loses_nothing(tab, world):
+    page = launched(tab("console .*401"), world)
+    finished(page, world)
+    world.ehr.expire_tokens()
+    said = save(page)
+    assert "sign-in has ended" in said
+    assert page.get_by_role("button", name="Download instead").is_visible()
+    page.get_by_role("button", name="Sign in again").click()
+    expect(page.locator("main h1")).to_have_text("A result is not in the record yet")
+    assert "Saved to the record" in save(page)
+    (response,) = world.ehr.stored("QuestionnaireResponse")
+    assert response["status"] == "completed"
+
+
+def test_a_result_is_not_written_for_another_person_than_it_was_made_for(tab, world):
+    world.ehr.add({**PATIENT, "id": "p2"})
+    page = launched(tab("console .*401"), world)
+    finished(page, world)
+    world.ehr.expire_tokens()
+    save(page)
+    page.route("**/token", changed(lambda answer: answer | {"patient": "p2"}))
+    page.get_by_role("button", name="Sign in again").click()
+    assert "another person" in stopped(page)
+    assert world.ehr.stored("QuestionnaireResponse") == []
+
+
+def test_a_changed_answer_takes_the_place_of_what_was_written(tab, world):
+    page = launched(tab(), world)
+    finished(page, world)
+    save(page)
+    before = {
+        each: len(world.ehr.stored(each))
+        for each in ("QuestionnaireResponse", "RiskAssessment", "Observation")
+    }
+    launched(page, world)
+    page.get_by_role("button", name=re.compile("Change the answers")).click()
+    expect(page.locator("main")).to_have_attribute("data-kind", "check")
+    assert Form(page, world.app).finish(often(world)) == "result"
+    assert "has been replaced" in save(page)
+    assert {each: len(world.ehr.stored(each)) for each in before} == before
+    assert world.ehr.stored("QuestionnaireResponse")[0]["status"] == "amended"
+
+
+def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world):
+    page = launched(tab(), world, questionnaire=LONG)
+    form, answers = Form(page, world.app), danger()
+    while form.kind == "question":
+        form.answer(answers)
+        form.press("next")
+    assert form.kind == "emergency"
+    expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
+    (response,) = world.ehr.stored("QuestionnaireResponse")
+    assert response["status"] == "in-progress"
+
+
+def danger() -> dict[str, tuple[Any, ...]]:
+    """Answers the first questions so that the form stops."""
+    from service import catalogue
+    from service.settings import Settings
+
+    paths = Settings()
+    pairs = catalogue.read(paths.questionnaires_dir, paths.mappings_dir).pairs.values()
+    (pair,) = (each for each in pairs if each.slug == LONG and each.is_active)
+    return dict(
+        next(case for case in pair.guidance.cases if case.name == "new-confusion-is-an-emergency").answers
+    )
+
+
+def test_reloading_goes_on_where_it_was(tab, world):
+    page = launched(tab(), world)
+    form = Form(page, world.app)
+    form.answer(often(world))
+    form.press("next")
+    before = page.locator("main").get_attribute("data-page")
+    page.reload()
+    expect(page.locator(f"main[data-page='{before}']")).to_be_visible()
+    expect(page.locator("#app-record")).to_be_visible()
+
+
+def test_somebody_who_opens_the_app_alone_chooses_where_to_sign_in(tab, world, judge):
+    page = tab()
+    page.goto(f"{world.app}/app?questionnaire={SHORT}")
+    expect(page.locator("main h1")).to_have_text("Which record do you use?")
+    judge(page)
+    sent = requests_of(page)
+    page.get_by_role("button", name="General Hospital").click()
+    expect(page.locator(ANSWERED)).to_be_visible()
+    asked = parse_qs(urlsplit(asked_for(sent, "/auth?")[0]).query)
+    assert "launch/patient" in asked["scope"][0].split()
+    assert "launch" not in asked["scope"][0].split()
+    assert "launch" not in asked
+
+
+def test_signing_out_leaves_nothing_in_the_tab(tab, world):
+    page = finished(launched(tab(), world), world)
+    save(page)
+    page.get_by_role("button", name="Finish and sign out").click()
+    expect(page.locator("main h1")).to_have_text(re.compile("You are signed out"))
+    assert keys_of(page) == []
+
+
+# In a frame.
+
+
+def test_ap10_a_frame_that_may_keep_nothing_offers_a_tab_of_its_own(browser, world):
+    world.ehr.framed = world.address("plain", questionnaire=SHORT)
+    context: BrowserContext = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(f"{pages_of(world.ehr)}/record")
+        link = page.frame_locator("iframe").get_by_role("link", name="Open in a new tab")
+        with context.expect_page() as opened:
+            link.click()
+        expect(opened.value.locator(ANSWERED)).to_be_visible()
+    finally:
+        context.close()
+
+
+def test_ap10_a_page_that_is_not_registered_cannot_show_it_in_a_frame(browser, world):
+    world.ehr.framed = world.address("plain")
+    context: BrowserContext = browser.new_context()
+    try:
+        page = context.new_page()
+        with page.expect_console_message(lambda message: "frame-ancestors" in message.text):
+            page.goto(f"{world.ehr.base.removesuffix('/fhir')}/record")
+        expect(page.frame_locator("iframe").locator("main")).to_have_count(0)
+    finally:
+        context.close()
