@@ -651,7 +651,12 @@ def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     """Returns the questions that have an answer, page by page."""
     walk, fields = visit.walk(), visit.spoken.fields
     rows = {page: [row for row in _rows(page, walk, fields) if row.answers] for page in walk.pages}
-    return tuple((fields.heading(page), tuple(found)) for page, found in rows.items() if found)
+    found = tuple((fields.heading(page), tuple(said)) for page, said in rows.items() if said)
+    if not visit.state.respondent:
+        return found
+    who = fields.respondent(visit.state.respondent)
+    named = tuple(choice.label for choice in who.choices if choice.is_chosen)
+    return (("", (Row(who.label, named, "", who.id),)), *found)
 
 
 def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ line by line, and so are the lines for the doctor. This page adds what a page ca
 numbers that can be called, questions that can be answered, the side-by-side tables and a picture of them.
 
 At a safety step it says what to do now and why, and nothing on it invites to go on: no open question, no
-table. What belongs to the doctor stays, folded away.
+table, for nobody. The doctor's lines and the answers stay, folded away.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Shown:
         urgency: one of URGENCIES. is_overlay: the step is a safety step.
         status: of the response. answered_on: its day, in words.
         call, call_kind: the number that the step itself tells to call; empty for none.
-        tables: for the patient. all_tables: for the doctor, with the rows that only inform.
+        tables: for the patient. all_tables: for the doctor, with the rows that only inform. None at a
+            safety step.
         lines: the doctor's lines.
         answers: what was answered, by groups of questions.
         kept: id of what is stored; empty where nothing is.
@@ -209,7 +210,9 @@ class ResultPage:
             call_kind=tier.number,
             has_calendar=has_calendar(result, authored),
             tables=() if tier.overlay else self._tables_for_patient(result),
-            all_tables=tuple(self._table(tally, tally.rows) for tally in result.tables),
+            all_tables=()
+            if tier.overlay
+            else tuple(self._table(tally, tally.rows) for tally in result.tables),
             lines=renderer.summary.lines(assessment),
             answers=answers,
             kept=kept,

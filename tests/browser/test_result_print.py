@@ -1,0 +1,61 @@
+"""A result on paper: two pages of A4 at most, with the doctor's lines and every answer, folded on screen."""
+
+import re
+
+import pytest
+from form_driver import FormDriver
+
+from service import app
+from service.pages.static_files import FOLDER
+from service.settings import ROOT, Settings
+
+PATH = "/questionnaires/muscle-twitching"
+MOST_PAGES = 2
+A_PAGE = re.compile(rb"/Type\s*/Page\b")
+
+
+@pytest.fixture(scope="module")
+def client():
+    numbers = {"emergency_number": "112", "crisis_line": "116 123"}
+    return app.create_app(Settings(store_url="none", **numbers)).test_client()
+
+
+@pytest.fixture
+def printed(browser, client):
+    """Gives the result page of a sample as it is printed; its style stands in it: nothing is loaded."""
+    page = browser.new_page(viewport={"width": 718, "height": 1000})
+
+    def opened(sample, language):
+        form = FormDriver(client, PATH)
+        form.open(f"?language={language}")
+        form.press("resume", response=(ROOT / f"samples/{sample}.json").read_text())
+        while form.page.main["data-kind"] == "question":
+            form.press("next")
+        form.press("send")
+        html = form.answered.get_data(as_text=True)
+        style = f"<style>{(FOLDER / 'form.css').read_text()}</style>"
+        alone = re.sub(r"<script.*?</script>", "", html)
+        page.set_content(re.sub(r"<link rel=.stylesheet.*?>", style, alone))
+        page.emulate_media(media="print")
+        return page
+
+    yield opened
+    page.close()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("sample", ["plain-eyelid", "professional-with-labs", "progressive-weakness"])
+def test_a_result_is_printed_on_two_pages(printed, sample, language):
+    page = printed(sample, language)
+    pages = len(A_PAGE.findall(page.pdf(format="A4", prefer_css_page_size=True)))
+    assert 1 <= pages <= MOST_PAGES
+
+
+def test_what_is_folded_on_screen_is_on_paper_and_buttons_are_not(printed):
+    page = printed("progressive-weakness", "en")
+    answers = page.locator(".all dd")
+    assert answers.count() > 20
+    assert all(each.is_visible() for each in [*answers.all()[:3], *page.locator(".lines dd").all()])
+    assert page.locator("details.doctor").get_attribute("open") is None
+    assert not any(each.is_visible() for each in page.locator("button, .tw, svg").all())
+    assert page.locator("h1").is_visible()
