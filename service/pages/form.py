@@ -586,7 +586,8 @@ def page_routes(
     return (
         Route("GET", path, views.begin, rule, does.FORM),
         Route("POST", path, views.answer, rule, does.FORM_PAGE),
-        Route("GET", "/static/<id:name>", statics.read, rule, does.STATIC_FILE),
+        Route("GET", "/static/<id:name>", statics.read, Access.PUBLIC, does.STATIC_FILE),
+        Route("GET", "/embed.js", statics.embed, Access.PUBLIC, does.EMBED),
     )
 
 

@@ -29,6 +29,7 @@ _TYPES: Final[Mapping[str, str]] = {
     ".svg": "image/svg+xml",
 }
 _FOR_A_YEAR: Final[Header] = ("Cache-Control", "public, max-age=31536000, immutable")
+_FOR_AN_HOUR: Final[Header] = ("Cache-Control", "public, max-age=3600")
 _VARIES: Final[Header] = ("Vary", "Accept-Encoding")
 _GZIPPED: Final[Header] = ("Content-Encoding", "gzip")
 _BEST: Final = 9
@@ -70,11 +71,17 @@ class StaticFiles:
         file = self._files.get(request.args["name"])
         if file is None:
             raise NotFound(Problem("route-unknown", "Nothing is served under this path."))
-        content_type = ("Content-Type", file.media_type)
-        if file.lasts:
-            return compressed(Reply(200, file.body, (content_type, _FOR_A_YEAR)), request, file.gzipped)
-        reply = compressed(Reply(200, file.body, (content_type, REVALIDATE)), request, file.gzipped)
-        return conditional(request, reply, file.version)
+        return _reply(file, _FOR_A_YEAR if file.lasts else REVALIDATE, request)
+
+    def embed(self, request: Request) -> Reply:
+        """Returns the script that pages of other sites load; its address stays when it changes."""
+        return _reply(self._files["embed.js"], _FOR_AN_HOUR, request)
+
+
+def _reply(file: _File, lasting: Header, request: Request) -> Reply:
+    headers = (("Content-Type", file.media_type), lasting)
+    reply = compressed(Reply(200, file.body, headers), request, file.gzipped)
+    return reply if file.lasts else conditional(request, reply, file.version)
 
 
 def compressed(reply: Reply, request: Request, gzipped: bytes = b"") -> Reply:

@@ -138,6 +138,12 @@ STATIC_FILE: Final = Description(
     (404,),
     media=("text/css", "text/javascript", "image/svg+xml"),
 )
+EMBED: Final = Description(
+    "Returns the script that shows a form in a page of another site.",
+    "Any",
+    _TAGGED,
+    media=("text/javascript",),
+)
 
 # The whole FHIR API.
 
