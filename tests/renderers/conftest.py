@@ -10,10 +10,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from benchmarks import chromium
 from service import catalogue
+from service.assess import Assessor
 from service.catalogue import Pair
+from service.fhir.json import BodyLimits
 from service.settings import ROOT
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if HERE in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason=WHY_NOT))
+
+
+@pytest.fixture(scope="session")
+def assessor() -> Assessor:
+    """Scores responses to what is published."""
+    return Assessor(catalogue.read(ROOT / "questionnaires", ROOT / "mappings"), BodyLimits())
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +73,6 @@ def address(files: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    alone = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        found = shutil.which("chromium")
-        assert found is not None, "chromium is not here (Debian: apt-get install chromium)"
-        browser = playwright.chromium.launch(executable_path=found, args=["--disable-dev-shm-usage", *alone])
+    """Chromium, which ends with the module: its event loop would be in the way of other tests."""
+    with chromium.launched() as browser:
         yield browser
-        browser.close()

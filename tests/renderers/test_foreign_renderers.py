@@ -11,9 +11,8 @@ from foreign_renderers import LhcForms, Renderer, SmartForms
 from playwright.sync_api import Browser
 
 from service.assess import Assessor
-from service.catalogue import Catalogue, Pair
+from service.catalogue import Pair
 from service.errors import NotScorable
-from service.fhir.json import BodyLimits
 from service.results import explained
 from service.settings import ROOT
 
@@ -24,7 +23,7 @@ CASES = [
     "plain-eyelid-three-days",  # self-care
     "a-medicine-changed-8-weeks-before-is-a-reason-for-review",
     "another-new-symptom-alone-is-for-the-usual-doctor-first",  # consult, with a text
-    "a-cramp-that-wakes-is-severe",  # consult, with two sliders
+    "cramps-elsewhere-are-for-a-neurologist",  # with two sliders
     "speech-that-got-worse-for-28-days-leads-to-prompt-evaluation",
     "a-seizure-is-urgent",
     "a-new-medicine-with-sweating-shaking-and-restlessness-is-an-emergency",
@@ -42,11 +41,6 @@ def patients(pair: Pair) -> dict[str, Json]:
     cases = {case.name: case for case in pair.guidance.cases}
     found = {name: response_of(pair, cases[name]) for name in CASES}
     return found | {name: json.loads((ROOT / f"samples/{name}.json").read_bytes()) for name in SAMPLES}
-
-
-@pytest.fixture(scope="module")
-def assessor(pair: Pair) -> Assessor:
-    return Assessor(Catalogue({pair.compiled.canonical: pair}), BodyLimits())
 
 
 @pytest.fixture(params=RENDERERS, ids=lambda kind: kind.name)

@@ -1,0 +1,426 @@
+"""A form in a page of another site: what that page gets, and what nobody else gets."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from case_responses import answers_by_link
+from form_by_clicking import Form
+from gunicorn_server import ROOT
+from host_pages import site
+from playwright.sync_api import Browser, Frame, Page
+from sample_responses import strain
+from watched_pages import NewContext, watched_contexts
+
+from service import catalogue
+from service.datatypes.answers import AnswersByLink
+
+Json = dict[str, Any]
+
+PATIENT = "plain-eyelid-three-days"
+EMERGENCY = "a-new-medicine-with-sweating-shaking-and-restlessness-is-an-emergency"
+SMALL, LARGE = "workday-strain", "muscle-twitching"
+
+HOST = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>An app</title><link rel="icon" href="data:,">
+<script src="/host.js"></script><script src="{service}/embed.js"></script>
+<h1>An app</h1>
+<guidance-questionnaire src="{service}/questionnaires/{form}"></guidance-questionnaire>"""
+# Notes every event of the element, and every message that reaches the window, whoever sends it.
+NOTES = """window.events = []; window.heard = [];
+addEventListener('message', ({data, origin}) => heard.push({data, origin}));
+for (const name of ['ready', 'questionnaire-response', 'result', 'changed-focus', 'done']) {
+  addEventListener(name, event => events.push({name, detail: event.detail}), true);
+}"""
+# A host that knows the messages and has no element of ours.
+BARE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>A host</title><link rel="icon" href="data:,">
+<script src="/host.js"></script>
+<iframe title="form" name="handle-1" src="{service}/questionnaires/{form}?parent={parent}"></iframe>"""
+ASK = """([messageType, payload, messagingHandle]) => new Promise(resolve => {
+  const frame = document.querySelector('iframe').contentWindow, messageId = crypto.randomUUID();
+  addEventListener('message', ({data}) => data.responseToMessageId === messageId && resolve(data.payload));
+  frame.postMessage({messagingHandle, messageId, messageType, payload}, '*');
+})"""
+# A window that is not asked: it knows where both others are and what they say.
+THIRD = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Third</title><link rel="icon" href="data:,">
+<script src="/third.js"></script><body></body></html>"""
+MEDDLE = """window.heard = []; addEventListener('message', ({data}) => heard.push(data));
+window.meddle = handle => {
+  const form = parent.document.querySelector('guidance-questionnaire').shadowRoot.firstElementChild;
+  const say = (window, messageType, payload) =>
+    window.postMessage({messagingHandle: handle, messageId: messageType, messageType, payload}, '*');
+  say(parent, 'guidance.ui.result', {riskAssessment: {}});
+  say(form.contentWindow, 'sdc.requestExtract', {});
+};"""
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The service, two sites that it knows, and one that it does not, with its pages."""
+
+    service: str
+    app: str
+    example: str
+    stranger: str
+    strange: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def sites(served: Callable[..., str]) -> Iterator[Sites]:
+    """Four sites: all of them under a name that is another site than the service's."""
+    pages: dict[str, str] = {"/host.js": NOTES, "/third.js": MEDDLE, "/third.html": THIRD}
+    examples: dict[str, str] = {}
+    strange: dict[str, str] = {"/host.js": NOTES}
+    headers: dict[str, str] = {}
+    with site(pages, headers=headers) as app, site(examples) as example, site(strange) as stranger:
+        service = served(EMBED_ORIGINS=f"https://other.example.org,{app},{example}")
+        # The strictest policy that docs/embedding.md asks for.
+        headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'self' {service}; frame-src {service} 'self'; img-src data:; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+        for form in (SMALL, LARGE):
+            pages[f"/{form}.html"] = HOST.format(service=service, form=form)
+        pages["/bare.html"] = BARE.format(service=service, form=SMALL, parent=app)
+        written = (ROOT / "docs/examples/embed.html").read_text(encoding="utf-8")
+        examples["/embed.html"] = written.replace("https://guidance.example.org", service)
+        yield Sites(service, app, example, stranger, strange)
+
+
+@pytest.fixture
+def contexts(browser: Browser, sites: Sites) -> Iterator[NewContext]:
+    with watched_contexts(browser, [sites.service, sites.app, sites.example, sites.stranger]) as make:
+        yield make
+
+
+@pytest.fixture
+def page(contexts: NewContext) -> Page:
+    context, _ = contexts()
+    return context.new_page()
+
+
+@pytest.fixture(scope="module")
+def answers() -> Callable[[str], AnswersByLink]:
+    """Gives what the person of a worked case answers."""
+    pairs = catalogue.read(ROOT / "questionnaires", ROOT / "mappings").pairs.values()
+    cases = {case.name: case for pair in pairs for case in pair.guidance.cases}
+    return lambda name: cases[name].answers
+
+
+def embedded(page: Page, address: str) -> Frame:
+    """Opens a page and returns the frame in it, once the page knows that it is ready."""
+    page.goto(address)
+    page.wait_for_function("() => events.some(({name}) => name === 'ready')")
+    return framed(page)
+
+
+def framed(page: Page) -> Frame:
+    (frame,) = [frame for frame in page.frames if "/questionnaires/" in frame.url]
+    frame.locator("main[data-kind]").wait_for()
+    return frame
+
+
+def form_in(frame: Frame) -> Form:
+    return Form(frame, "")  # type: ignore[arg-type] - a frame has what the form asks of a page
+
+
+def details(page: Page, name: str) -> list[Any]:
+    """Returns the details of the events of this name, in order."""
+    found: list[Any] = page.evaluate("name => events.filter(e => e.name === name).map(e => e.detail)", name)
+    return found
+
+
+def wait_for(page: Page, name: str) -> Any:
+    """Waits for an event and returns its detail."""
+    page.wait_for_function("name => events.some(e => e.name === name)", arg=name)
+    return details(page, name)[-1]
+
+
+def assessed(service: str, response: Json) -> Json:
+    """Returns what `$assess` makes of a response."""
+    request = urllib.request.Request(
+        f"{service}/fhir/QuestionnaireResponse/$assess",
+        json.dumps(response).encode(),
+        {"Content-Type": "application/fhir+json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        found = json.load(answer)
+    assert isinstance(found, dict)
+    return found
+
+
+ELEMENT = "document.querySelector('guidance-questionnaire')"
+
+
+# ---- A page that may show the form -----------------------------------------------------------------------
+
+
+def test_a_page_on_the_list_gets_response_and_result_that_are_those_of_assess(
+    page: Page, sites: Sites, answers: Callable[[str], AnswersByLink]
+) -> None:
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    assert form_in(frame).finish(answers(PATIENT)) == "result"
+    risk, response = wait_for(page, "result"), details(page, "questionnaire-response")[-1]
+    assert (risk["resourceType"], response["status"]) == ("RiskAssessment", "completed")
+    assert risk == assessed(sites.service, response)
+    before = details(page, "questionnaire-response")[0]
+    assert before["status"] == "in-progress"
+    assert answers_by_link(before).items() <= answers_by_link(response).items()
+    made = page.evaluate(f"() => {ELEMENT}.requestResources()")
+    assert made[0] == risk
+    frame.get_by_role("button", name="Close the form").click()
+    wait_for(page, "done")
+
+
+def test_a_form_works_where_the_browser_gives_a_frame_of_another_site_no_storage(
+    page: Page, sites: Sites
+) -> None:
+    frame = embedded(page, f"{sites.app}/{SMALL}.html")
+    has_storage = frame.evaluate("() => { try { return Boolean(sessionStorage); } catch { return false; } }")
+    assert has_storage is False
+    response = strain()
+    page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", response)
+    form_in(frame).press("send")
+    assert wait_for(page, "result") == assessed(sites.service, details(page, "questionnaire-response")[-1])
+
+
+def test_an_emergency_is_told_at_once_and_not_put_away(
+    page: Page, sites: Sites, answers: Callable[[str], AnswersByLink]
+) -> None:
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    assert form_in(frame).finish(answers(EMERGENCY)) == "emergency"
+    risk, response = wait_for(page, "result"), details(page, "questionnaire-response")[-1]
+    assert response["status"] == "in-progress"
+    assert risk == assessed(sites.service, response)
+    assert frame.get_by_role("button", name="Close the form").count() == 0
+
+
+def test_a_response_that_is_given_is_shown_with_whom_it_is_about(page: Page, sites: Sites) -> None:
+    frame = embedded(page, f"{sites.app}/{SMALL}.html")
+    given = strain()
+    page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", given)
+    assert form_in(frame).kind == "check"
+    shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
+    assert answers_by_link(shown) == answers_by_link(given)
+    assert shown["subject"] == given["subject"]
+    context = {"subject": {"reference": "Patient/9"}, "encounter": {"reference": "Encounter/3"}}
+    page.evaluate(f"context => {ELEMENT}.configureContext(context)", context)
+    shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
+    assert (shown["subject"], shown["encounter"]) == (context["subject"], context["encounter"])
+    assert answers_by_link(shown) == answers_by_link(given)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"questionnaire": "https://guidance.example.org/fhir/Questionnaire/another|1.0.0"},
+        {"status": "no-status"},
+    ],
+    ids=["of-another-form", "that-cannot-be-read"],
+)
+def test_a_response_that_is_refused_costs_the_person_no_answer(
+    contexts: NewContext, sites: Sites, changed: Json
+) -> None:
+    context, _ = contexts(expects=["the server responded with a status of 400"])
+    page = context.new_page()
+    embedded(page, f"{sites.app}/{SMALL}.html")
+    given = strain()
+    page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", given)
+    refused = page.evaluate(
+        f"response => {ELEMENT}.displayQuestionnaireResponse(response).catch(error => error.outcome)",
+        strain(**changed),
+    )
+    assert refused["resourceType"] == "OperationOutcome"
+    shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
+    assert answers_by_link(shown) == answers_by_link(given)
+
+
+def test_what_is_asked_before_the_form_is_ready_is_asked_then(page: Page, sites: Sites) -> None:
+    page.add_init_script(
+        f"""addEventListener('DOMContentLoaded', () => {{
+          if (window === top) window.early = {ELEMENT}.requestResponse();
+        }});"""
+    )
+    embedded(page, f"{sites.app}/{SMALL}.html")
+    assert page.evaluate("() => early.then(response => response.status)") == "in-progress"
+
+
+def test_the_language_of_the_form_is_the_one_that_the_element_names(page: Page, sites: Sites) -> None:
+    embedded(page, f"{sites.app}/{LARGE}.html")
+    page.evaluate(f"() => {{ events.length = 0; {ELEMENT}.setAttribute('language', 'de'); }}")
+    wait_for(page, "ready")
+    assert framed(page).locator("html").get_attribute("lang") == "de"
+
+
+def test_the_frame_is_as_high_as_its_page_and_not_higher(page: Page, sites: Sites) -> None:
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    heights = []
+    for width in (300, 900, 300):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_function(
+            f"""wide => {{
+              const frame = {ELEMENT}.shadowRoot.firstElementChild;
+              window.height = frame.offsetHeight;
+              return frame.offsetWidth < wide && height !== window.before;
+            }}""",
+            arg=width,
+        )
+        own = frame.evaluate("() => Math.ceil(document.body.getBoundingClientRect().height)")
+        page.wait_for_function("own => Math.abs(height - own) < 40", arg=own)
+        heights.append(page.evaluate("() => window.before = height"))
+        assert frame.evaluate("() => document.documentElement.scrollHeight <= innerHeight")
+    assert heights[0] > heights[1] < heights[2]
+
+
+def test_the_frame_asks_for_no_permission_and_sends_no_referrer(page: Page, sites: Sites) -> None:
+    frame = embedded(page, f"{sites.app}/{SMALL}.html")
+    element = page.locator("guidance-questionnaire iframe")
+    assert element.get_attribute("allow") == ""
+    assert element.get_attribute("referrerpolicy") == "no-referrer"
+    assert element.get_attribute("title") == frame.title()
+    assert frame.evaluate("() => document.referrer") == ""
+    handle = element.get_attribute("name")
+    assert handle
+    assert handle not in frame.url
+
+
+def test_the_example_page_of_the_docs_receives_answers_and_result(
+    page: Page, sites: Sites, answers: Callable[[str], AnswersByLink]
+) -> None:
+    page.goto(f"{sites.example}/embed.html")
+    page.locator("guidance-questionnaire iframe").wait_for()
+    form = form_in(framed(page))
+    form.answer(answers(EMERGENCY))
+    form.press("next")
+    page.locator("#response", has_text='"in-progress"').wait_for()
+    page.get_by_role("button", name="Save what was answered so far").click()
+    page.wait_for_function("() => saved?.item.length === 1")
+    form.press("restart")
+    page.get_by_role("button", name="Go on with what was saved").click()
+    framed(page).locator("main[data-page=urgent]").wait_for()
+    assert form.finish(answers(EMERGENCY)) == "emergency"
+    page.locator("#result", has_text='"RiskAssessment"').wait_for()
+
+
+# ---- A host that has no element of ours --------------------------------------------------------------------
+
+
+def test_any_host_of_sdc_smart_web_messaging_can_use_the_form(page: Page, sites: Sites) -> None:
+    page.goto(f"{sites.app}/bare.html")
+    hello = heard(page, "status.handshake")
+    assert hello["data"]["messagingHandle"] == "handle-1"
+    assert hello["data"]["payload"].items() >= {"protocolVersion": "1.0", "fhirVersion": "R4"}.items()
+    assert hello["origin"] == sites.service
+
+    def ask(message_type: str, payload: Json, handle: str = "handle-1") -> Json:
+        answer = page.evaluate(ASK, [message_type, payload, handle])
+        assert isinstance(answer, dict)
+        return answer
+
+    assert ask("status.handshake", {})["capabilities"] == {
+        "extraction": True,
+        "focusChangeNotifications": True,
+    }
+    assert ask("sdc.configure", {"terminologyServer": "https://tx.example.org"}) == {"status": "success"}
+    given = strain()
+    canonical, _, version = given["questionnaire"].partition("|")
+    author = {"reference": "Practitioner/1"}
+    assert ask("sdc.configureContext", {"context": {"author": author}}) == {"status": "success"}
+    for questionnaire in (canonical, given["questionnaire"], {"url": canonical, "version": version}):
+        assert ask("sdc.displayQuestionnaire", {"questionnaire": questionnaire}) == {"status": "success"}
+    for questionnaire in (f"{canonical}|0", {"url": canonical, "version": "0"}, "https://example.org/other"):
+        assert ask("sdc.displayQuestionnaire", {"questionnaire": questionnaire})["status"] == "error"
+    shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
+    assert shown["author"] == author
+    payload = {"questionnaire": canonical, "questionnaireResponse": given, "context": {"author": author}}
+    assert ask("sdc.displayQuestionnaire", payload) == {"status": "success"}
+    shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
+    assert answers_by_link(shown) == answers_by_link(given)
+    assert (shown["subject"], shown["author"]) == (given["subject"], author)
+    extracted = ask("sdc.requestExtract", {})
+    assert extracted["extractedResources"][0]["resourceType"] == "RiskAssessment"
+    assert ask("scratchpad.create", {})["outcome"]["issue"][0]["code"] == "not-supported"
+    framed(page).get_by_role("button", name="Change").first.click()
+    framed(page).locator("main input[type=radio]").first.focus()
+    assert heard(page, "sdc.ui.changedFocus")["data"]["payload"]["linkId"] in answers_by_link(given)
+
+
+def test_a_message_without_the_handle_of_the_frame_is_not_answered(page: Page, sites: Sites) -> None:
+    page.goto(f"{sites.app}/bare.html")
+    heard(page, "status.handshake")
+    page.evaluate(f"() => {{ ({ASK})(['sdc.requestExtract', {{}}, 'another']); }}")
+    page.evaluate(ASK, ["status.handshake", {}, "handle-1"])  # what was sent before would be answered by now
+    answered = [
+        each["data"] for each in page.evaluate("() => heard") if "responseToMessageId" in each["data"]
+    ]
+    assert len(answered) == 1
+    assert "extractedResources" not in answered[0]["payload"]
+
+
+def heard(page: Page, message_type: str) -> Json:
+    """Waits for a message of this type at the window, and returns it with its origin."""
+    page.wait_for_function("type => heard.some(({data}) => data.messageType === type)", arg=message_type)
+    found = page.evaluate("type => heard.filter(({data}) => data.messageType === type).at(-1)", message_type)
+    assert isinstance(found, dict)
+    return found
+
+
+# ---- Everybody else ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parent", ["its own", "that of the app"])
+def test_a_page_that_is_not_on_the_list_gets_no_form_and_no_message(
+    contexts: NewContext, sites: Sites, parent: str
+) -> None:
+    context, watch = contexts(expects=["frame-ancestors", "status of 403"])
+    page = context.new_page()
+    named = sites.stranger if parent == "its own" else sites.app
+    sites.strange["/bare.html"] = BARE.format(service=sites.service, form=SMALL, parent=named)
+    page.goto(f"{sites.stranger}/bare.html")
+    assert any("frame-ancestors" in report for report in watch.reports)
+    (frame,) = page.main_frame.child_frames
+    assert frame.locator("main").count() == 0
+    # A message that was sent would have come before this answer of a form that may be shown.
+    page.goto(f"{sites.app}/bare.html")
+    heard(page, "status.handshake")
+    page.go_back()
+    assert page.evaluate("() => heard") == []
+
+
+def test_the_service_refuses_the_form_to_a_parent_that_is_not_on_the_list(page: Page, sites: Sites) -> None:
+    for parent in (sites.stranger, sites.app + "/", sites.app.upper(), "null", "*", "https://example.org"):
+        answer = page.request.get(f"{sites.service}/questionnaires/{SMALL}", params={"parent": parent})
+        assert (answer.status, "frame.js" in answer.text()) == (403, False)
+        assert sites.stranger not in answer.headers["content-security-policy"]
+    answer = page.request.get(f"{sites.service}/questionnaires/{SMALL}", params={"parent": sites.app})
+    assert (answer.status, "frame." in answer.text()) == (200, True)
+
+
+def test_a_third_window_is_neither_heard_nor_told(page: Page, sites: Sites) -> None:
+    embedded(page, f"{sites.app}/{SMALL}.html")
+    page.evaluate(
+        """() => new Promise(resolve => {
+          const third = document.createElement('iframe');
+          document.body.append(Object.assign(third, {src: '/third.html', onload: resolve}));
+        })"""
+    )
+    (third,) = [frame for frame in page.frames if frame.url.endswith("/third.html")]
+    handle = page.locator("guidance-questionnaire iframe").get_attribute("name")
+    third.evaluate("handle => meddle(handle)", handle)
+    page.evaluate(f"() => {ELEMENT}.requestResponse()")  # what was sent before would be answered by now
+    assert details(page, "result") == []
+    assert third.evaluate("() => heard") == []
+
+
+def test_the_script_may_be_loaded_by_every_site_and_is_kept_for_an_hour(page: Page, sites: Sites) -> None:
+    answer = page.request.get(f"{sites.service}/embed.js")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["cache-control"] == "public, max-age=3600"
+    assert answer.headers["content-type"].startswith("text/javascript")
+    same = page.request.get(f"{sites.service}/embed.js", headers={"If-None-Match": answer.headers["etag"]})
+    assert same.status == 304
