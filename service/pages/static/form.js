@@ -176,7 +176,7 @@
       busy = false;
       main().removeAttribute('aria-busy');
     }
-    if (onTaken) onTaken(page.querySelector('main').dataset.page);
+    if (onTaken) onTaken(page.querySelector('main'));
     swap(page);
     begin();
     return true;
@@ -247,7 +247,7 @@
   function send(action) {
     const here = main().dataset.page;
     const isPart = hasQuestions() && !/^(resume|language)/.test(action); // these two may change the language
-    return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), (page) => {
+    return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), ({ dataset: { page } }) => {
       const forgets = action === 'restart' || action === 'delete';
       if (forgets) forget();
       else if (!/^(back|language)/.test(action)) delete kept.drafts[here];
@@ -302,9 +302,13 @@
       return arrive();
     },
     async resume(response) {
-      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), forget);
-      const refusal = main().querySelector('[data-kind=message] h1, .errs');
-      if (!isTaken || refusal) throw new Error(refusal ? refusal.textContent.trim() : 'The form is busy.');
+      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), (next) => {
+        // What is handed over and refused changes nothing here.
+        if (next.dataset.kind === 'message') throw new Error(next.querySelector('h1').textContent.trim());
+        forget();
+      });
+      const leftOut = main().querySelector('.errs');
+      if (!isTaken || leftOut) throw new Error(leftOut ? leftOut.textContent.trim() : 'The form is busy.');
       history.replaceState({ page: main().dataset.page }, '');
     },
   });

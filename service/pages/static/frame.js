@@ -47,7 +47,7 @@
     "sdc.configureContext": async ({ context = {} }) => {
       const [current] = await resources();
       const without = Object.entries(current).filter(([name]) => !CONTEXT.includes(name));
-      return resumed(Object.fromEntries(without), context, current);
+      return resumed(Object.fromEntries(without), context);
     },
     "sdc.displayQuestionnaire": display,
     "sdc.displayQuestionnaireResponse": display,
@@ -71,18 +71,13 @@
       return error("not-supported", `This form is ${shown}.`);
     }
     const isContext = CONTEXT.some((name) => context[name]);
-    if (questionnaireResponse || isContext) return resumed(questionnaireResponse ?? current, context, current);
+    if (questionnaireResponse || isContext) return resumed(questionnaireResponse ?? current, context);
     return { status: "success" };
   }
 
-  async function resumed(response, context, before) {
+  async function resumed(response, context) {
     const stated = CONTEXT.filter((name) => context[name]).map((name) => [name, context[name]]);
-    try {
-      await form.resume({ ...response, ...Object.fromEntries(stated) });
-    } catch (refused) {
-      await form.resume(before); // what the page sends by mistake costs the person no answer
-      throw refused;
-    }
+    await form.resume({ ...response, ...Object.fromEntries(stated) });
     return { status: "success" };
   }
 
