@@ -108,8 +108,9 @@ class LhcForms(Renderer):
     def _type_quantity(self, item: Json, values: list[Any]) -> None:
         self._type_number(item, [values[0]["value"]])
         unit = self.question(item["linkId"]).locator("lhc-unit input")
-        unit.click()
-        self.page.locator("#completionOptions li", has_text=values[0]["unit"]).click()
+        if unit.input_value() != values[0]["unit"]:  # the only one there is stands there already
+            unit.click()
+            self.page.locator("#completionOptions li", has_text=values[0]["unit"]).click()
 
     def _type_date(self, item: Json, values: list[Any]) -> None:
         box = self.question(item["linkId"]).locator("nz-date-picker input")
