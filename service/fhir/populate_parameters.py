@@ -18,7 +18,6 @@ from service.errors import Malformed, NotScorable, Problem
 from service.fhir.extensions import text
 from service.fhir.json import Json
 from service.fhir.parameters import MOST_PARAMETERS, ResourceAt
-from service.fhir.references import reference_fault
 from service.fhir.structure import is_of_type
 
 _ROOT: Final = "Parameters"
@@ -241,8 +240,6 @@ def _faults(entries: list[_Entry]) -> Iterator[Problem]:
             yield from _context_faults(entry, at)
         elif name == "data" and entry["resource"].get("resourceType") != "Bundle":
             yield Problem("parameter", "Parameter data: expected a Bundle.", at)
-        elif name == "subject":
-            yield from _subject_faults(entry[_REFERENCE], at)
 
 
 def _expected(elements: tuple[str, ...]) -> str:
@@ -272,13 +269,6 @@ def _context_faults(entry: Json, at: str) -> Iterator[Problem]:
         if not _is_held(part, _OF_CONTEXT[name]):
             expected = f"Parameter context, part {name}: expected {_expected(_OF_CONTEXT[name])}."
             yield Problem("parameter", expected, place)
-
-
-def _subject_faults(subject: Json, at: str) -> Iterator[Problem]:
-    literal = text(subject.get("reference"))
-    if literal.startswith("#") or reference_fault(subject, {}, frozenset()) is not None:
-        expected = "Parameter subject: expected a reference such as Patient/1, or an identifier."
-        yield Problem("reference-syntax", expected, f"{at}.value")
 
 
 def _repeated(entries: list[_Entry]) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.structure import check_structure
 from service.questionnaire.chart_queries import linked_items
-from service.questionnaire.population import Origin, Population, Unfit, typed_answer
+from service.questionnaire.population import Origin, Population, typed_answer
 from service.questionnaire.values import ELEMENTS
 
 _OF_DATE: Final = ("date", "dateTime")
@@ -83,7 +83,7 @@ def fill_from_chart(population: Population, data: Iterable[ResourceAt], reader: 
 
     Args:
         population: its head says about whom and when.
-        data: what was sent; what is no Observation, or has no code that is asked for, is not read.
+        data: Observations about the subject; one that has no code that is asked for is not read.
         reader: the guidance of the form, if it has one.
     """
     periods = linked_items(population.form.compiled)
@@ -113,8 +113,6 @@ def _sorted(population: Population, data: Iterable[ResourceAt], periods: Mapping
 
 def _codes(observation: Json) -> list[Coding]:
     """Returns the codes of an Observation and of its components, whatever shape it is in."""
-    if observation.get("resourceType") != "Observation":
-        return []
     holders = (observation, *mappings(observation.get("component")))
     concepts = mappings([holder.get("code") for holder in holders])
     codings = (coding for concept in concepts for coding in mappings(concept.get("coding")))
@@ -224,12 +222,7 @@ def _fill_value(
     plain = _Plain(reader)
     item = population.form.compiled.items[link]
     origin = Origin(values.sources[link][:1], said.date)
-    try:
-        answer = typed_answer(item, said.plain[0], plain.conversions(link))
-    except Unfit as fault:
-        population.leave_out(link, str(fault))
-        return
-    population.fill(link, [answer], origin)
+    population.fill(link, [typed_answer(item, said.plain[0], plain.conversions(link))], origin)
     dated = population.form.compiled.items.get(plain.chart_date(link))
     if dated is not None and dated.type in _OF_DATE:
         date = said.date[: len("2026-11-28")] if dated.type == "date" else said.date

@@ -335,10 +335,8 @@ def _origin(population: Population, reads: _Reads) -> Origin | None:
     ]
     of_contexts = [source for name in reads.contexts for source in population.given[name].sources]
     of_answers = [source for origin in named for source in origin.sources]
-    sources: list[Json] = []
-    for source in (*of_contexts, *of_answers):
-        if source not in sources:
-            sources.append(source)
+    both = [*of_contexts, *of_answers]
+    sources = [source for number, source in enumerate(both) if source not in both[:number]]
     dates = {origin.date for origin in named}
     date = dates.pop() if len(dates) == 1 and not of_contexts else ""
     return Origin(tuple(sources), date) if sources else None
@@ -480,10 +478,8 @@ def _unit_name(item: Item, unit: Coding) -> str:
 
 
 def typed_answer(item: Item, answer: Answer, conversions: tuple[Conversion, ...]) -> tuple[str, Any]:
-    """Returns the element and the JSON value of an answer that is typed already; raises Unfit."""
+    """Returns the element and the JSON value of an answer that is no range; a unit of it converts."""
     if isinstance(answer, Quantity):
-        if item.type != "quantity":
-            raise Unfit("the value has a comparator, so that it is a range")
         return "valueQuantity", quantity_answer(item, answer, conversions)
     if isinstance(answer, Coding):
         return "valueCoding", coded_answer(item, answer, answer._asdict())

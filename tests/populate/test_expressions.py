@@ -429,3 +429,21 @@ def test_observations_are_read_by_no_expression_that_was_not_given_them() -> Non
         data=bundle(observation()),
     )
     assert answers(answer) == {}
+
+
+def test_a_source_is_named_once_and_an_item_without_text_has_none() -> None:
+    first = {"id": "a", "type": "date", "raw": {"extension": [initially("%patient.birthDate")]}}
+    again = "%resource.repeat(item).where(linkId = 'a').answer.exists() and %patient.exists()"
+    second = {"id": "b", "type": "boolean", "text": "", "raw": {"extension": [initially(again)]}}
+    answer = filled(first, second)
+    assert origins(answer)["b"] == ["Patient/p1"]
+    assert "text" not in part(answer, "response")["item"][1]
+
+
+def test_a_range_is_no_quantity_that_could_be_filled_in() -> None:
+    """Quantity.comparator: never the bare number; clinical-decisions, section 2."""
+    value = {"value": 2, "comparator": ">", "system": "http://unitsofmeasure.org", "code": "mg"}
+    ranged = PATIENT | {"extension": [{"url": "urn:x", "valueQuantity": value}]}
+    answer = one("quantity", "%patient.extension.value", given=(context("patient", ranged),))
+    assert answers(answer) == {}
+    assert "comparator" in issues(answer)[0]

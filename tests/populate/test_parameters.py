@@ -158,7 +158,14 @@ def test_the_subject_is_the_patient_in_context_where_no_other_is_named(small: Po
 
 @pytest.mark.parametrize(
     "subject",
-    [{"reference": "#canary"}, {"reference": "canary"}, {"reference": 7}, {"canary": "x"}, "Patient/canary"],
+    [
+        {"reference": "#canary"},
+        {"reference": "canary"},
+        {"reference": "Patient/x", "type": "canary"},
+        {"reference": 7},
+        {"canary": "x"},
+        "Patient/canary",
+    ],
 )
 def test_a_subject_that_is_no_reference_is_refused(small: Populator, subject: Any) -> None:
     error = refused(small, asking(NAMED, {"name": "subject", "valueReference": subject}, subject=None))

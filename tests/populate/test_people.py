@@ -24,6 +24,7 @@ from populate_requests import (
 from small_forms import CANONICAL, form
 
 from service.errors import NotScorable
+from service.questionnaire.population import reference_to
 
 Json = dict[str, Any]
 
@@ -164,3 +165,17 @@ def test_a_patient_without_a_name_of_any_kind_may_be_the_subject() -> None:
         "type": "Patient",
         "display": "Patient that was sent without an id",
     }
+
+
+@pytest.mark.parametrize(
+    ("resource", "reference"),
+    [
+        ({"id": "u1"}, {"reference": "Patient/u1"}),
+        ({"id": "not an id"}, {"type": "Patient", "display": "Patient that was sent without an id"}),
+        ({"identifier": [{"value": 1}, {"use": "usual"}, {"system": "urn:a", "value": "7"}]},
+         {"type": "Patient", "identifier": {"system": "urn:a", "value": "7"}}),
+        ({"resourceType": "Canary"}, {"display": "A resource that was sent"}),
+    ],
+)  # fmt: skip
+def test_a_resource_is_named_by_its_id_else_by_an_identifier(resource: Json, reference: Json) -> None:
+    assert reference_to({"resourceType": "Patient", **resource}) == reference
