@@ -322,6 +322,10 @@
     return may(address.split(/[/?]/)[0], address.includes("?") ? "s" : "r") ? all(address) : null;
   }
 
+  function bundled(type, resources) {
+    return { resourceType: "Bundle", type, entry: resources.map((resource) => ({ resource })) };
+  }
+
   /** Reads what the form's own queries name; `unread` lists the types that could not be read. */
   async function chartOf(form) {
     const chart = { contexts: [], data: [], unread: new Set() };
@@ -330,7 +334,8 @@
     wanted.forEach(([context, address], number) => {
       const resources = found[number];
       if (!resources) chart.unread.add(address.split(/[/?]/)[0]);
-      else if (context) chart.contexts.push(...resources.map((resource) => [context, resource]));
+      else if (context && address.includes("?")) chart.contexts.push([context, bundled("searchset", resources)]);
+      else if (context) chart.contexts.push([context, resources[0]]);
       else chart.data.push(...resources);
     });
     return chart;
@@ -342,11 +347,10 @@
       name: "context",
       part: [{ name: "name", valueString: name }, { name: "content", resource }],
     }));
-    const data = { resourceType: "Bundle", type: "collection", entry: chart.data.map((resource) => ({ resource })) };
     const parameter = [
       { name: "subject", valueReference: { reference: `Patient/${kept(SESSION).patient}` } },
       ...context,
-      ...(chart.data.length ? [{ name: "data", resource: data }] : []),
+      ...(chart.data.length ? [{ name: "data", resource: bundled("collection", chart.data) }] : []),
     ];
     const answer = await fetch(form.populate, {
       method: "POST",
