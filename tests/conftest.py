@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -52,21 +52,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write("".join(lines))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _shipped_files_are_read_once() -> Iterator[None]:
+def pytest_configure(config: pytest.Config) -> None:
     """Reads the questionnaires and mappings of the project once for all tests: they do not change meanwhile.
 
     Folders that a test makes are read each time.
     """
-    read, known = catalogue.read, cache(catalogue.read)
+    read, known, called = catalogue.read, cache(catalogue.read), signature(catalogue.read)
     shipped = Settings().questionnaires_dir, Settings().mappings_dir
 
     def read_once(*folders: Path, **options: object) -> catalogue.Catalogue:
-        return (known if folders == shipped else read)(*folders, **options)
+        if folders != shipped:
+            return read(*folders, **options)
+        asked = called.bind(*folders, **options)
+        asked.apply_defaults()  # what is stated and what is left to its default are one
+        return known(*asked.args, **asked.kwargs)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "read", read_once)
-        yield
+    patch = pytest.MonkeyPatch()
+    patch.setattr(catalogue, "read", read_once)
+    config.add_cleanup(patch.undo)
 
 
 @pytest.fixture(scope="session")
