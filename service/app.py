@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from service import catalogue
@@ -35,9 +36,15 @@ from service.web.routing import Route
 
 _MEBIBYTE = 1024 * 1024
 
+Clock = Callable[[], datetime]
 
-def create_app(settings: Settings) -> Application:
-    """Returns the application that serves what the settings name.
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, now: Clock = _now) -> Application:
+    """Returns the application that serves what the settings name, by the time that `now` tells.
 
     The schema of the store is created or brought up to date; connections open later, in each worker.
 
@@ -68,7 +75,7 @@ def create_app(settings: Settings) -> Application:
     store = store_from(settings)
     repository = None if store is None else Repository(store, assessor, settings.public_base)
     kept = form_store_from(settings, store, repository)
-    pages, forms = pages_of(settings, served, assessor, deployment, kept)
+    pages, forms = pages_of(settings, served, assessor, deployment, now, kept)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
@@ -87,6 +94,7 @@ def pages_of(
     served: Catalogue,
     assessor: Assessor,
     deployment: Deployment,
+    now: Clock,
     store: FormStore | None = None,
 ) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
     """Returns the routes of the forms, and title and path of each; none where they are off."""
@@ -94,7 +102,7 @@ def pages_of(
         return (), ()
     numbers = Numbers(settings.emergency_number, settings.crisis_line)
     how = FormSettings(
-        now=lambda: datetime.now(UTC),
+        now=now,
         numbers=numbers,
         framing_origins=settings.framing_origins,
         language=known_language(settings.language),
@@ -102,7 +110,7 @@ def pages_of(
         privacy_notice_url=settings.privacy_notice_url,
     )
     forms = forms_of(served, how)
-    seal = seal_from(settings.signing_keys, settings.form_max_age_h)
+    seal = seal_from(settings.signing_keys, settings.form_max_age_h, now)
     routes = page_routes(forms, assessor, seal, deployment, how)
     if settings.ehrs_file is not None:
         slugs = [form.slug for form in forms]

@@ -26,7 +26,7 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.outcome import severity
-from service.languages import Words, words_in
+from service.languages import ENGLISH, Words, words_in
 from service.pages.model import Choice, Field
 from service.pages.plan import Page, Walk, control_of, is_hidden
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
@@ -179,6 +179,14 @@ class Fields:
         """Returns the text of an item in the language of the page."""
         return self._labels[link]
 
+    def origin(self, extension: Json | None) -> str:
+        """Returns in words where an answer was filled in from, as its extension says; empty without one."""
+        if extension is None:
+            return ""
+        date = text(ext.value(extension, "date"))
+        named = self._phrases.date(date) if date else ""
+        return self._words.say("form.from-record-of" if named else "form.from-record", date=named)
+
     def respondent(self, who: str) -> Field:
         """Returns the question for whom one answers, which a form asks that does not ask it itself.
 
@@ -256,19 +264,23 @@ class Fields:
             yield Option(names[answer], answer, own or choice.display, choice.exclusive, media)
 
     def _units(self, item: Item) -> Iterator[Option]:
-        named = {**_named_units(item.source, ext.UNIT), **_named_units(item.source, ext.UNIT_OPTION)}
         for coding in item.limits.units:
-            yield Option(coding.code, coding, self._unit(coding.code, named.get(coding, "")))
-
-    def _unit(self, code: str, named: str) -> str:
-        return self._words.texts.get(f"units.{code}.other", code.strip("{}") or named)
+            code = coding.code
+            yield Option(code, coding, self._words.texts.get(f"units.{code}.other", code.strip("{}")))
 
     def _only_unit(self, item: Item, units: Sequence[Option]) -> str:
         if len(units) == 1:
             return units[0].label
         if item.type not in ("integer", "decimal"):
             return ""
-        return next((self._unit(c.code, name) for c, name in _named_units(item.source, ext.UNIT).items()), "")
+        unit = ext.value(item.source, ext.UNIT)
+        return self._unit_beside(unit) if isinstance(unit, Mapping) else ""
+
+    def _unit_beside(self, unit: Json) -> str:
+        """Returns what a plain number is counted in, in words; empty where the language has none."""
+        known = self._words.texts.get(f"units.{text(unit.get('code'))}.other")
+        own = text(unit.get("display")) if self._language == ENGLISH else ""
+        return known or translated(unit, "display", self._language) or own
 
     def _limit(self, limit: Answer | None) -> str:
         if isinstance(limit, bool) or not isinstance(limit, int | Decimal):
@@ -319,7 +331,7 @@ class Fields:
     def _filled(self, empty: Field, scene: _Scene) -> Field:
         link = empty.link_id
         control, error = self.controls[link], scene.errors.get(link, "")
-        source = scene.walk.state.sources.get(link, "")
+        source = self.origin(scene.walk.state.sources.get(link))
         if error and scene.posted is not None:
             return replace(_as_typed(control, empty, scene.posted), error=error)
         answers = scene.walk.state.answers.get(link, ())
@@ -471,14 +483,6 @@ def _step(item: Item, kind: str) -> str:
 
 def _media(attachment: object) -> str:
     return text(attachment.get("url")) if isinstance(attachment, Mapping) else ""
-
-
-def _named_units(source: Json, url: str) -> dict[Coding, str]:
-    return {
-        Coding(text(unit.get("system")), text(unit.get("code"))): text(unit.get("display"))
-        for unit in ext.values(source, url)
-        if isinstance(unit, Mapping)
-    }
 
 
 def _answer_in(source: Json) -> Answer | None:

@@ -21,6 +21,7 @@ import orjson
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue, Pair
 from service.errors import Malformed, NotScorable, Problem, ServiceError, Unavailable
+from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.extensions import text
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
@@ -112,6 +113,13 @@ class Form:
         self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, settings) for tag, one in told.items()}
         self.title = next(iter(self.spoken.values())).title
 
+    def fresh(self, language: str, parent: str) -> FormState:
+        """Returns the state of a form that is begun: only what it says itself is answered."""
+        items = self.plan.compiled.items
+        initial = {link: item.initial for link, item in items.items() if item.answerable and item.initial}
+        state = FormState(form=str(uuid4()), language=language, parent=parent, answers=initial)
+        return fitting(state, self.plan.compiled)
+
 
 def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
     """Returns the forms of what is served: of each mapping that is active and can be shown."""
@@ -202,6 +210,7 @@ class FormViews:
         self._deployment = deployment
         self._settings = settings
         self._headers = page_headers(settings.framing_origins)
+        self._origin: str = deployment.canonicals.restated(ANSWER_ORIGIN)
         self._actions: Mapping[str, Callable[[Submission], Reply]] = {
             "next": self._next,
             "back": self._back,
@@ -227,7 +236,7 @@ class FormViews:
         if parent and parent not in self._settings.framing_origins:
             reply = self._refused(form, language, Refused("embedding", 403))
         else:
-            reply = self._first(Visit(form, _fresh(language, parent)))
+            reply = self._first(Visit(form, form.fresh(language, parent)))
         return compressed(reply, request)
 
     def answer(self, request: Request) -> Reply:
@@ -338,7 +347,7 @@ class FormViews:
 
     def _restart(self, sent: Submission) -> Reply:
         old = sent.visit.state
-        return self._first(sent.visit.with_state(_fresh(old.language, old.parent)))
+        return self._first(sent.visit.with_state(sent.visit.form.fresh(old.language, old.parent)))
 
     def _send(self, sent: Submission) -> Reply:
         visit, plan = sent.visit, sent.visit.form.plan
@@ -421,9 +430,11 @@ class FormViews:
         data = sent.file or sent.posted.one("response").encode()
         try:
             response = self._read(data, form)
-            state, left_out = resumed(response, form.plan, _fresh(old.language, old.parent))
+            state, left_out = resumed(
+                response, form.plan, sent.visit.form.fresh(old.language, old.parent), self._origin
+            )
         except ServiceError as fault:
-            raise Refused("file", 400, [problem.text for problem in fault.problems]) from fault
+            return self._unread(sent, [problem.text for problem in fault.problems])
         visit = self._scored_visit(sent.visit.with_state(state))
         fields, words = visit.spoken.fields, visit.spoken.words
         notes = tuple(Shown("", words.say("form.left-out", label=fields.label(link))) for link in left_out)
@@ -434,6 +445,18 @@ class FormViews:
         if page is None:
             return self._check(visit, notes)
         return self._question(visit, walk, page, notes=notes)
+
+    def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
+        """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
+        visit = self._as_typed(sent)
+        words = visit.spoken.words
+        said = (words["form.message.file.heading"], words["form.message.file.text"], *faults)
+        walk = self._walk(visit)
+        page = sent.page or walk.following(None)
+        problems = tuple(Shown("", fault) for fault in said)
+        if page is None:
+            return self._check(visit, problems)
+        return self._question(visit, walk, page, notes=problems, status=422)
 
     def _read(self, data: bytes, form: Form) -> Json:
         """Returns a QuestionnaireResponse to a form; raises Malformed, TooLarge, NotScorable."""
@@ -505,6 +528,7 @@ class FormViews:
         errors: Mapping[str, str] | None = None,
         *,
         notes: tuple[Shown, ...] = (),
+        status: int = 200,
     ) -> Reply:
         fields, errors = visit.spoken.fields, errors or {}
         number, last = walk.place(page)
@@ -521,7 +545,8 @@ class FormViews:
             intro=not has_back,
             to_check=visit.state.reviewing,
         )
-        return self._page(render("question.html", visit.state.language, page=model), 422 if errors else 200)
+        html = render("question.html", visit.state.language, page=model)
+        return self._page(html, 422 if errors else status)
 
     def _asked_first(self, visit: Visit, page: Page) -> tuple[Field, ...]:
         """Returns the question for whom one answers, on the first page of a form that does not ask it."""
@@ -621,10 +646,6 @@ def page_headers(framing: Iterable[str] = (), connect: Iterable[str] = ()) -> tu
     )
 
 
-def _fresh(language: str, parent: str) -> FormState:
-    return FormState(form=str(uuid4()), language=language, parent=parent)
-
-
 def _amended(state: FormState) -> Json:
     """Returns the head of a response that is changed after it was sent."""
     was_sent = state.status in (COMPLETED, AMENDED) and state.authored
@@ -669,7 +690,7 @@ def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
             answers=fields.said(link, answers.get(link, ())),
             page=page.name,
             field=fields.controls[link].shown.id,
-            source=sources.get(link, ""),
+            source=fields.origin(sources.get(link)),
         )
         for link in page.questions
         if link in walk.enabled

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import msgspec
 
-from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
+from service.datatypes.answers import UNREAD, Answer, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import NotScorable
+from service.fhir import extensions as ext
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
 from service.fhir.references import target_type
@@ -135,6 +136,8 @@ class Responses:
             answers = [
                 self._answer(self._fields.controls[link], given) for given in state.answers.get(link, ())
             ]
+            if answers and link in state.sources:
+                answers = [{"extension": [state.sources[link]], **answers[0]}, *answers[1:]]
             if below and item.answerable:
                 answers = [{**(answers[0] if answers else {}), "item": below}, *answers[1:]]
             holds = {"answer": answers} if item.answerable else {"item": below}
@@ -188,13 +191,14 @@ def _element(item: Item, answer: Answer) -> str:
 # From a file.
 
 
-def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tuple[str, ...]]:
+def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> tuple[FormState, tuple[str, ...]]:
     """Returns the state in which a response goes on, and the questions whose answers were left out.
 
     Args:
         response: a QuestionnaireResponse of R4 to this Questionnaire.
         plan: of the form.
         fresh: a state in which nothing is answered.
+        origin: url of the extension that says from where an answer was filled in.
 
     Raises:
         NotScorable: an answer does not fit; every fault.
@@ -205,9 +209,13 @@ def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tu
         raise NotScorable(*faults)
     left_out = tuple(link for link in checked.answers.ignored if link in plan.page_of)
     is_done = response.get("status") in (COMPLETED, AMENDED)
-    answers = {link: given for link, given in checked.answers.given.items() if link in plan.page_of}
+    answers = {
+        link: tuple(answer for answer in given if answer is not UNREAD)
+        for link, given in checked.answers.given.items()
+    }
     state = replace(
         fresh,
+        sources=dict(_origins(response, origin)),
         answers=dict(sorted(answers.items(), key=lambda pair: plan.compiled.items[pair[0]].order)),
         head={
             **{name: response[name] for name in KEPT if name in response},
@@ -216,6 +224,16 @@ def resumed(response: Json, plan: Plan, fresh: FormState) -> tuple[FormState, tu
         reviewing=is_done,
     )
     return _seen_so_far(fitting(state, plan.compiled), plan), left_out
+
+
+def _origins(holder: Json, url: str) -> Iterator[tuple[str, Json]]:
+    """Yields by linkId the extension that says from where the first answer of an item was filled in."""
+    for item in mappings(holder.get("item")):
+        yield from _origins(item, url)
+        for answer in mappings(item.get("answer")):
+            yield from _origins(answer, url)
+            for found in ext.extensions(answer, url):
+                yield str(item.get("linkId")), found
 
 
 def _seen_so_far(state: FormState, plan: Plan) -> FormState:

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
@@ -43,7 +43,7 @@ class FormState:
         language: of the pages (BCP 47).
         parent: origin of the page that shows the form in a frame; empty where none does.
         answers: by linkId, of questions that are enabled.
-        sources: by linkId, where the value that stands there was taken from.
+        sources: by linkId, the extension that says from where an answer was filled in.
         head: elements of an earlier response that this one goes on with.
         seen: questions that were asked, and then answered or passed over.
         respondent: who fills in, where the form does not ask it itself: self, other or empty.
@@ -56,7 +56,7 @@ class FormState:
     language: str
     parent: str = ""
     answers: AnswersByLink = field(default_factory=dict)
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Json] = field(default_factory=dict)
     head: Json = field(default_factory=dict)
     seen: frozenset[str] = frozenset()
     respondent: str = ""
@@ -111,9 +111,7 @@ class StateSeal:
         return written.state(parts)
 
 
-def seal_from(
-    keys: Sequence[str], max_age_h: int, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> StateSeal:
+def seal_from(keys: Sequence[str], max_age_h: int, now: Callable[[], datetime]) -> StateSeal:
     """Returns what signs the pages; without keys, with one that this start makes for itself.
 
     It is made before workers fork, so that all of them have the same; other machines have another.
