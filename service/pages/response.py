@@ -237,9 +237,12 @@ def _origins(holder: Json, url: str) -> Iterator[tuple[str, Json]]:
 
 
 def _seen_so_far(state: FormState, plan: Plan) -> FormState:
-    """Returns a state in which all questions up to the last answered one were asked, but for the required."""
+    """Returns a state in which all questions up to the last answered one were asked, but for the required.
+
+    Of a finished response all were.
+    """
     items = plan.compiled.items
-    last = max((items[link].order for link in state.answers), default=-1)
+    last = len(items) if state.reviewing else max((items[link].order for link in state.answers), default=-1)
     enabled, _ = plan.compiled.enabled(state.answers)
     seen = (
         link

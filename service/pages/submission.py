@@ -73,7 +73,11 @@ def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, byte
         raise Refused("refused", 415)
     body = request.body(limit)
     parser = FormDataParser(
-        max_form_memory_size=limit, max_content_length=limit, max_form_parts=_MOST_PARTS, silent=False
+        stream_factory=lambda *_, **__: BytesIO(),  # a file of answers never goes to the disk
+        max_form_memory_size=limit,
+        max_content_length=limit,
+        max_form_parts=_MOST_PARTS,
+        silent=False,
     )
     try:
         _, values, files = parser.parse(BytesIO(body), media_type, len(body), options)

@@ -1,0 +1,608 @@
+"""How a form behaves: its pages, what it takes, what it refuses, and what it never does."""
+
+import gzip
+import io
+import logging
+import re
+from datetime import timedelta
+
+import orjson
+import pytest
+from form_driver import FormDriver, ParsedPage
+
+from service import app
+from service.datatypes.answers import Coding, Quantity
+from service.pages.plan import not_shown
+from service.questionnaire import compile_questionnaire
+from service.settings import Settings
+from service.terminology import value_sets_from
+from service.web.access import Access
+from service.web.logs import JsonLines
+
+PATH = "/questionnaires/muscle-twitching"
+BELOW = {"linkId": "b", "text": "b", "type": "string"}
+YES, NO, NOT_SURE = "LA33-6", "LA32-8", "LA12688-0"
+
+
+@pytest.fixture
+def plain(served):
+    """Answers of somebody at whom nothing alarming is found."""
+    pair = next(pair for pair in served.pairs.values() if pair.slug == "muscle-twitching" and pair.is_active)
+    return pair.guidance.cases[0].answers
+
+
+@pytest.fixture
+def some(served):
+    """Answers to the six questions of a short form."""
+    pair = next(pair for pair in served.pairs.values() if pair.slug == "workday-strain")
+    return pair.guidance.cases[0].answers
+
+
+def start(driver: FormDriver, age: str = "30") -> ParsedPage:
+    """Fills in the first page, on which somebody says who answers; the age is asked next on the same page."""
+    driver.press("next", {"q.completed-by": ["patient"]})
+    return driver.press("next", {"q.age": [age]})
+
+
+# pages
+
+
+def test_a_question_that_an_answer_opens_is_asked_next_and_is_not_missing_before(person):
+    driver = person()
+    assert "q.age" in driver.page.closed
+    page = driver.press("next", {"q.completed-by": ["patient"]})
+    assert page.main["data-page"] == "start"
+    assert "q.age" in page.controls
+    assert driver.answered.status_code == 200
+    page = driver.press("next")
+    assert driver.answered.status_code == 422
+    assert page.main["data-page"] == "start"
+
+
+def test_with_a_script_a_question_that_was_opened_is_missing_at_once(person):
+    driver = person()
+    driver.press("next", {"q.completed-by": ["patient"]}, live="1")
+    assert driver.answered.status_code == 422
+    assert any(link.startswith("#q") for link in driver.page.links)
+
+
+def test_what_was_typed_stays_in_its_box_and_every_fault_of_a_page_is_said_at_once(person):
+    driver = person()
+    driver.press("next", {"q.completed-by": ["patient"]})
+    page = driver.press("next", {"q.age": ["forty"]})
+    assert page.controls["q.age"].chosen == ["forty"]
+    assert driver.answered.status_code == 422
+    driver = person("curb-65")
+    page = driver.press("next")
+    assert driver.answered.status_code == 422
+    (problem,) = [link for link in page.links if link.startswith("#q")]
+    assert f'id="{problem[1:]}"' in driver.answered.get_data(as_text=True)
+
+
+def test_back_shows_the_page_before_with_its_answers_and_forgets_nothing(person):
+    driver = person()
+    start(driver)
+    page = driver.press("back", {"q.emergency-signs": ["none"]})
+    assert page.main["data-page"] == "start"
+    assert page.controls["q.completed-by"].chosen == ["patient"]
+    page = driver.press("next")
+    assert page.main["data-page"] == "urgent"
+    assert page.controls["q.emergency-signs"].chosen == ["none"]
+
+
+def test_answers_of_a_closed_question_are_dropped(person):
+    driver = person()
+    start(driver, "30")
+    driver.press("back")
+    driver.press("next", {"q.completed-by": ["professional"]})
+    driver.press("next")
+    driver.press("back")
+    page = driver.press("next", {"q.completed-by": ["patient"]})
+    assert page.controls["q.age"].chosen == [""]
+
+
+def test_a_page_without_an_enabled_question_is_left_out(person, plain):
+    driver = person()
+    driver.finish(plain)
+    assert not {"examination", "tests", "chart"} & set(driver.visited)
+
+
+def test_a_change_leads_back_to_the_answers_unless_it_opens_a_question(person, plain):
+    driver = person()
+    while driver.page.main["data-kind"] != "check":
+        driver.answer(plain)
+    page = driver.press("change:start")
+    assert page.main["data-page"] == "start"
+    page = driver.press("next", {"q.age": ["31"]})
+    assert page.main["data-kind"] == "check"
+    assert "31" in page.text
+    driver.press("change:strength")
+    page = driver.press("next", {"q.weakness": [YES]})
+    assert page.main["data-page"] == "strength"
+    assert "q.weakness-sites" in page.controls
+
+
+def test_a_result_can_be_changed_and_is_amended_then(person, some):
+    driver = person("workday-strain")
+    driver.finish(some)
+    first = orjson.loads(driver.post("response.json").data)
+    driver.press("change:effect")
+    driver.press("next")
+    driver.press("send")
+    second = orjson.loads(driver.post("response.json").data)
+    assert (first["status"], second["status"]) == ("completed", "amended")
+    assert first["identifier"] == second["identifier"]
+
+
+def test_send_asks_for_what_is_missing(person, plain):
+    driver = person()
+    while driver.page.main["data-kind"] != "check":
+        driver.answer(plain)
+    driver.press("change:strength")
+    driver.press("back", {"q.weakness": [YES]})
+    page = driver.press("send")
+    assert driver.answered.status_code == 422
+    assert page.main["data-page"] == "strength"
+
+
+def test_a_page_can_be_shown_again_and_the_result_too(person, some):
+    driver = person("workday-strain")
+    driver.answer(some)
+    name = driver.page.main["data-page"]
+    assert driver.press("show").main["data-page"] == name
+    driver.finish(some)
+    before = driver.answered.get_data(as_text=True)
+    assert driver.press("show").main["data-kind"] == "result"
+    assert _without_state(driver.answered.get_data(as_text=True)) == _without_state(before)
+
+
+def _without_state(html: str) -> str:
+    return re.sub(r'name="state" value="[^"]*"', "", html)
+
+
+# the safety steps
+
+
+def test_an_emergency_sign_ends_the_form_at_once(person):
+    driver = person()
+    start(driver)
+    page = driver.press("next", {"q.emergency-signs": ["severe-breathlessness"]})
+    assert page.main["data-kind"] == "emergency"
+    assert page.main["data-status"] == "in-progress"
+    assert not [name for name in page.buttons if name.startswith(("next", "back", "change", "send"))]
+    assert orjson.loads(driver.post("export").data)["entry"][0]["resource"]["status"] == "in-progress"
+    assert driver.press("show").main["data-kind"] == "emergency"
+
+
+def test_an_emergency_sign_ends_the_form_although_something_else_on_its_page_is_wrong(person):
+    driver = person()
+    start(driver)
+    driver.press("next", {"q.emergency-signs": ["none"]})
+    signs = {"q.new-medicine": [YES], "q.medicine-signs": ["fever"]}
+    page = driver.press("next", signs, live="1")  # nothing is said about the urgent signs, which must be
+    assert page.main["data-kind"] == "emergency"
+
+
+def test_at_an_urgent_sign_only_questions_that_could_lead_higher_are_asked(person, plain):
+    driver = person()
+    start(driver)
+    driver.press("next", {"q.emergency-signs": ["none"]})
+    page = driver.press("next", {"q.urgent-signs": ["seizure"], "q.new-medicine": [NO]})
+    assert page.main["data-kind"] == "question"
+    urgent_at = len(driver.visited)
+    page = driver.finish(plain)
+    assert page.main["data-kind"] == "emergency"
+    asked = set(driver.visited[urgent_at - 1 : -1])
+    assert asked
+    assert not asked & {"place-time", "pattern", "triggers-habits", "concerns", "check"}
+
+
+# saving, going on, starting again
+
+
+def resumed(driver: FormDriver, data: bytes) -> ParsedPage:
+    return driver.press("resume", file=(io.BytesIO(data), "saved.json"))
+
+
+def test_what_was_saved_can_be_gone_on_with(person, plain):
+    driver = person()
+    for _ in range(5):
+        driver.answer(plain)
+    name = driver.page.main["data-page"]
+    saved = driver.post("save")
+    assert saved.headers["Content-Disposition"].startswith("attachment")
+    assert saved.headers["Cache-Control"] == "no-store"
+    response = orjson.loads(saved.data)
+    assert response["status"] == "in-progress"
+    other = person()
+    assert resumed(other, saved.data).main["data-page"] == name
+    assert other.finish(plain).main["data-kind"] == "result"
+    driver.finish(plain)
+    ends = [orjson.loads(each.post("response.json").data) for each in (driver, other)]
+    assert ends[0]["item"] == ends[1]["item"]
+    assert ends[0]["identifier"] == ends[1]["identifier"]
+
+
+def test_a_finished_response_goes_on_at_its_answers_and_keeps_whose_it_is(person, some):
+    driver = person("workday-strain")
+    driver.finish(some)
+    response = orjson.loads(driver.post("response.json").data)
+    head = {"id": "r1", "subject": {"reference": "Patient/7"}, "encounter": {"reference": "Encounter/8"}}
+    other = person("workday-strain")
+    page = other.press("resume", response=orjson.dumps(response | head).decode())
+    assert page.main["data-kind"] == "check"
+    other.press("send")
+    again = orjson.loads(other.post("response.json").data)
+    assert again["status"] == "amended"
+    assert {name: again[name] for name in head} == head
+    assert again["item"] == response["item"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"resourceType":"Patient"}',
+        b'{"resourceType":"QuestionnaireResponse","status":"in-progress","status":"completed"}',
+        b'{"resourceType":"QuestionnaireResponse","status":"in-progress","questionnaire":"urn:other|1"}',
+    ],
+)
+def test_a_file_that_does_not_fit_is_said_to_and_nothing_of_the_page_is_lost(person, data):
+    driver = person()
+    page = driver.press("resume", {"q.completed-by": ["helper"]}, file=(io.BytesIO(data), "saved.json"))
+    assert driver.answered.status_code == 422
+    assert page.main["data-kind"] == "question"
+    assert page.controls["q.completed-by"].chosen == ["helper"]
+
+
+def test_an_answer_in_a_file_that_does_not_fit_is_named_without_the_answer(person, some):
+    driver = person("workday-strain")
+    driver.finish(some)
+    response = orjson.loads(driver.post("response.json").data)
+    response["item"][0]["item"][0]["answer"] = [{"valueCoding": {"system": "urn:x", "code": "canary-answer"}}]
+    other = person("workday-strain")
+    page = other.press("resume", response=orjson.dumps(response).decode())
+    assert other.answered.status_code == 422
+    assert response["item"][0]["item"][0]["text"] in page.text
+    assert "canary-answer" not in page.text
+
+
+def test_answers_in_a_file_that_its_other_answers_close_are_left_out_and_named(person):
+    driver = person()
+    start(driver)
+    response = orjson.loads(driver.post("save").data)
+    age = next(item for item in response["item"][0]["item"] if item["linkId"] == "age")
+    patient_age = age | {"linkId": "patient-age", "text": "How old is the patient?"}
+    response["item"][0]["item"] = [response["item"][0]["item"][0], age, patient_age]
+    other = person()
+    page = other.press("resume", response=orjson.dumps(response).decode())
+    assert "How old is the patient?" in page.text
+    again = orjson.loads(other.post("save").data)
+    assert [item["linkId"] for item in again["item"][0]["item"]] == ["completed-by", "age"]
+
+
+def test_where_an_answer_was_filled_in_from_is_shown_until_it_is_changed(person):
+    driver = person()
+    start(driver)
+    response = orjson.loads(driver.post("save").data)
+    url = "https://guidance.example.org/fhir/StructureDefinition/answer-origin"
+    origin = {
+        "url": url,
+        "extension": [
+            {"url": "source", "valueReference": {"reference": "Patient/1"}},
+            {"url": "date", "valueDateTime": "2026-10-03"},
+        ],
+    }
+    response["item"][0]["item"][1]["answer"][0]["extension"] = [origin]
+    other = person()
+    other.press("resume", response=orjson.dumps(response).decode())
+    page = other.press("back")
+    assert "3 October 2026" in page.text
+    kept = orjson.loads(other.post("save").data)["item"][0]["item"][1]["answer"][0]
+    assert kept["extension"] == [origin]
+    changed = orjson.loads(other.post("save", {"q.age": ["44"]}).data)["item"][0]["item"][1]["answer"][0]
+    assert changed == {"valueInteger": 44}
+
+
+def test_start_again_forgets_everything(person):
+    driver = person()
+    start(driver)
+    identifier = orjson.loads(driver.post("save").data)["identifier"]
+    page = driver.press("restart")
+    assert page.main["data-page"] == "start"
+    assert page.controls["q.completed-by"].chosen == []
+    response = orjson.loads(driver.post("save").data)
+    assert "item" not in response
+    assert response["identifier"] != identifier
+
+
+# the response and who answers
+
+
+@pytest.mark.parametrize(
+    ("who", "kind"), [("patient", "Patient"), ("helper", "RelatedPerson"), ("professional", "Practitioner")]
+)
+def test_the_response_says_who_answered_as_the_guidance_names_it(person, who, kind):
+    driver = person()
+    driver.press("next", {"q.completed-by": [who]})
+    assert orjson.loads(driver.post("save").data)["source"]["type"] == kind
+
+
+@pytest.mark.parametrize(("who", "kind"), [("self", "Patient"), ("other", "RelatedPerson")])
+def test_a_form_that_does_not_ask_who_answers_asks_it_first(person, some, who, kind):
+    driver = person("workday-strain")
+    assert "q." in driver.page.controls
+    driver.press("next", {"q.": [who]})
+    assert orjson.loads(driver.post("save").data)["source"]["type"] == kind
+    driver.finish(some)
+    assert orjson.loads(driver.post("response.json").data)["source"]["type"] == kind
+
+
+def test_the_export_is_a_bundle_with_the_response_first(person, some):
+    driver = person("workday-strain")
+    driver.finish(some)
+    answer = driver.post("export")
+    assert answer.headers["Content-Type"] == "application/fhir+json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    kinds = [entry["resource"]["resourceType"] for entry in orjson.loads(answer.data)["entry"]]
+    assert kinds[:2] == ["QuestionnaireResponse", "RiskAssessment"]
+    assert {"Observation", "DocumentReference"} <= set(kinds)
+
+
+# languages
+
+
+def test_a_form_is_in_the_language_that_is_wanted_and_can_be_switched(person, client):
+    german = client.get(PATH, headers={"Accept-Language": "de-CH,en;q=0.5"})
+    assert 'lang="de"' in german.get_data(as_text=True)
+    driver = person(query="?language=de")
+    driver.press("next", {"q.completed-by": ["patient"]})
+    assert "Wie alt sind Sie?" in driver.page.text
+    page = driver.press("language:en")
+    assert "How old are you?" in page.text
+    assert page.controls["q.completed-by"].chosen == ["patient"]
+    response = orjson.loads(driver.post("save").data)
+    assert response["language"] == "en"
+
+
+def test_a_decimal_is_read_as_the_language_writes_it(person):
+    driver = person(query="?language=de")
+    page = driver.press("next", {"q.completed-by": ["patient"], "q.age": ["30,5"]}, live="1")
+    assert "ganze Zahl" in page.text
+
+
+# refusals
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+    ],
+)
+def test_a_form_that_a_page_of_another_origin_sends_is_refused(client, person, headers):
+    driver = person()
+    sent = {**driver.page.hidden, "action": "next", "q.completed-by": "patient"}
+    answer = client.post(PATH, data=sent, headers=headers)
+    assert answer.status_code == 403
+    assert 'data-kind="message"' in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {},
+    ],
+)
+def test_a_form_that_its_own_page_sends_is_taken(client, person, headers):
+    driver = person()
+    sent = {**driver.page.hidden, "action": "next", "q.completed-by": "patient"}
+    assert client.post(PATH, data=sent, headers=headers).status_code == 200
+
+
+def test_a_page_that_is_too_old_says_so(person, clock):
+    driver = person()
+    clock.at += timedelta(hours=24, seconds=1)
+    page = driver.press("next", {"q.completed-by": ["patient"]})
+    assert driver.answered.status_code == 400
+    assert page.main["data-kind"] == "message"
+    assert page.main["data-status"] == "old"
+
+
+@pytest.mark.parametrize("action", ["next", "send", "show", "export", "save", "response.json", "resume"])
+def test_a_state_that_was_changed_is_refused_and_nothing_is_evaluated(person, action):
+    driver = person()
+    driver.page.hidden["state"] = driver.page.hidden["state"][:-3] + "AAA"
+    answer = driver.post(action)
+    assert answer.status_code == 400
+    assert 'data-status="refused"' in answer.get_data(as_text=True)
+
+
+def test_a_state_of_another_form_is_refused(person, client):
+    driver = person("workday-strain")
+    answer = client.post(PATH, data={**driver.page.hidden, "action": "next"})
+    assert answer.status_code == 400
+    assert 'data-status="other-version"' in answer.get_data(as_text=True)
+
+
+def test_what_is_no_form_or_too_long_is_refused(client, person):
+    state = person().page.hidden["state"]
+    assert client.post(PATH, data=b"{}", content_type="application/json").status_code == 415
+    assert client.post(PATH, data={"state": state, "q.x": "y" * 1_100_000}).status_code == 413
+    cut = client.post(PATH, data=b"--x\r\nbroken", content_type="multipart/form-data; boundary=x")
+    assert cut.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_there_is_no_form_of_another_name(client, method):
+    answer = getattr(client, method)("/questionnaires/none", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+
+
+def test_a_form_is_shown_in_the_frames_of_listed_origins_alone(client):
+    assert client.get(f"{PATH}?parent=https://app.example.org").status_code == 200
+    assert client.get(f"{PATH}?parent=https://evil.example").status_code == 403
+    policy = client.get(PATH).headers["Content-Security-Policy"]
+    assert "frame-ancestors https://app.example.org" in policy
+
+
+# headers, access, logs
+
+
+def test_pages_run_nothing_but_their_own_files_and_are_kept_nowhere(person, client):
+    driver = person()
+    driver.press("next")
+    for answer in (client.get(PATH), driver.answered):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Set-Cookie" not in answer.headers
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_pages_of_other_origins_may_not_read_a_form_even_if_they_are_registered(settings, served):
+    allowed = app.create_app(
+        Settings(
+            store_url="none",
+            cors_origins="https://app.example.org",
+            questionnaires_dir=settings.questionnaires_dir,
+            mappings_dir=settings.mappings_dir,
+        )
+    ).test_client()
+    origin = {"Origin": "https://app.example.org"}
+    assert "Access-Control-Allow-Origin" not in allowed.get(PATH, headers=origin).headers
+    asked = origin | {"Access-Control-Request-Method": "POST"}
+    assert "Access-Control-Allow-Origin" not in allowed.options(PATH, headers=asked).headers
+
+
+def test_a_page_is_compressed_where_the_browser_takes_that(client):
+    plain, packed = client.get(PATH), client.get(PATH, headers={"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert "Content-Encoding" not in client.get(PATH, headers={"Accept-Encoding": "gzip;q=0"}).headers
+    assert b"<main" in gzip.decompress(packed.data)
+    assert plain.headers["Vary"] == "Accept-Encoding"
+
+
+def test_styles_and_scripts_are_kept_for_a_year_under_names_of_their_own(client):
+    html = client.get(PATH).get_data(as_text=True)
+    for path in re.findall(r'"(/static/[^"]+)"', html):
+        answer = client.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert gzip.decompress(answer.data)
+    plain = client.get("/static/form.css")
+    assert plain.headers["Cache-Control"] == "no-cache"
+    tag = {"If-None-Match": plain.headers["ETag"]}
+    assert client.get("/static/form.css", headers=tag).status_code == 304
+    assert client.get("/static/model.py").status_code == 404
+
+
+def test_every_route_has_its_access_rule_and_the_forms_theirs_alone(client):
+    """AU15: walk the table and the map of Flask."""
+    application = client.application
+    declared = {route.path: route.access for route in application.routes}
+    for rule in application.url_map.iter_rules():
+        assert rule.rule in declared or not rule.methods - {"OPTIONS"}, rule
+    forms = {path for path, access in declared.items() if access is Access.PUBLIC_FORM}
+    assert forms == {"/questionnaires/<id:slug>", "/static/<id:name>"}
+    public = {path for path, access in declared.items() if access is Access.PUBLIC}
+    assert public >= {"/fhir/metadata", "/openapi.json"}
+
+
+def test_without_the_setting_there_is_no_form(settings):
+    closed = app.create_app(
+        Settings(
+            public_form=False,
+            store_url="none",
+            questionnaires_dir=settings.questionnaires_dir,
+            mappings_dir=settings.mappings_dir,
+        )
+    ).test_client()
+    assert closed.get(PATH).status_code == 404
+    assert closed.get("/static/form.css").status_code == 404
+    assert orjson.loads(closed.get("/").data)["forms"] == []
+
+
+def test_the_front_page_links_to_the_forms(client):
+    html = client.get("/", headers={"Accept": "text/html"}).get_data(as_text=True)
+    assert f'href="http://127.0.0.1:8000{PATH}"' in html
+    assert [form["url"] for form in orjson.loads(client.get("/").data)["forms"]]
+
+
+def test_nothing_that_was_answered_is_logged_or_said_in_an_error(person):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        driver = person()
+        driver.press("next", {"q.completed-by": ["patient"], "q.age": ["canary-answer"]}, live="1")
+        said = [line for line in driver.page.text.splitlines() if "canary" in line]
+        driver.press("next", {"q.completed-by": ["canary-option"]})
+        head = '{"resourceType":"QuestionnaireResponse","id":"canary-id","status":"canary-status"}'
+        driver.press("resume", response=head)
+        driver.post("canary-action", {"canary-control": ["canary-value"]})
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    assert said == []
+    assert "canary" not in driver.page.text
+    assert "service.request" in stream.getvalue()
+    assert "canary" not in stream.getvalue()
+
+
+# forms that cannot be shown
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ({"type": "attachment"}, "file"),
+        ({"type": "reference"}, "record"),
+        (
+            {"type": "group", "repeats": True, "item": [BELOW]},
+            "group",
+        ),
+        ({"type": "date", "repeats": True}, "several"),
+        ({"type": "choice", "answerValueSet": "http://example.org/unknown"}, "options"),
+    ],
+)
+def test_what_cannot_be_shown_is_named(item, reason):
+    resource = {
+        "resourceType": "Questionnaire",
+        "url": "https://example.org/q",
+        "version": "1",
+        "status": "active",
+        "item": [{"linkId": "a", "text": "a", **item}],
+    }
+    (said,) = not_shown(compile_questionnaire(resource, value_sets_from(())))
+    assert said.startswith("a: ")
+    assert reason in said
+
+
+def test_quantities_with_a_unit_of_several_and_a_coded_answer_come_back(person, plain):
+    driver = person()
+    driver.finish({**plain, "duration": (Quantity(plain["duration"][0].value, "wk"),)})
+    response = orjson.loads(driver.post("response.json").data)
+    pages = {item["linkId"]: item for item in response["item"]}
+    duration = next(i for i in pages["place-time"]["item"] if i["linkId"] == "duration")
+    assert duration["answer"][0]["valueQuantity"]["code"] == "wk"
+    assert Coding("http://loinc.org", NO) in plain["weakness"]
