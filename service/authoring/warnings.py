@@ -18,7 +18,7 @@ from service.guidance.options import unsure_codings
 from service.guidance.schema import fault_line
 from service.guidance.scores import weights_of
 from service.languages import missing_words
-from service.questionnaire import languages_in, missing_texts
+from service.questionnaire import languages_in, missing_texts, not_shown
 
 
 def faults_of(pair: Pair) -> Iterator[str]:
@@ -57,6 +57,8 @@ def _of_questionnaire(pair: Pair) -> Iterator[str]:
     name = str(pair.compiled.resource.get("id", "questionnaire"))
     if status != "active":
         yield f"Questionnaire {name}: status: {status}: a response that names no version does not find it"
+    for reason in not_shown(pair.compiled.items):
+        yield f"Questionnaire {name}: not shown as a form: {reason}"
     for problem in pair.compiled.lint:
         if problem.severity == "warning":
             yield f"Questionnaire {name}: {problem.expression}: {problem.text}"

@@ -10,6 +10,7 @@ Source:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,14 +32,14 @@ from service.pages.fields import RESPONDENTS, Fields, Posted
 from service.pages.form_store import FormStore
 from service.pages.model import CheckPage, Field, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
-from service.pages.plan import Page, Plan, Walk, fitting, not_shown
+from service.pages.plan import Page, Plan, Walk, fitting
 from service.pages.response import Responses, encoded, instant, link_at, resumed
 from service.pages.result import ResultPage
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal, StateWriter
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import Refused, check_origin, controls_in, opened
 from service.pages.templates import render
-from service.questionnaire import translated
+from service.questionnaire import not_shown, translated
 from service.results import BUNDLE, Numbers
 from service.web import descriptions as does
 from service.web.access import Access
@@ -49,6 +50,8 @@ from service.web.problems import STATUS
 from service.web.reply import NO_STORE, Header, Reply
 from service.web.request import Request
 from service.web.routing import Route
+
+_LOG: Final = logging.getLogger("service.start")
 
 CHECK: Final = "check"
 """Name of the page on which answers are checked."""
@@ -124,7 +127,10 @@ class Form:
 def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
     """Returns the forms of what is served: of each mapping that is active and can be shown."""
     newest = [catalogue.pairs[canonical] for canonical in catalogue.unversioned.values()]
-    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled))
+    for pair in newest:
+        for reason in not_shown(pair.compiled.items):
+            _LOG.warning({"event": "form", "form": pair.slug, "note": f"not shown as a form: {reason}"})
+    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled.items))
 
 
 @dataclass(frozen=True, slots=True)

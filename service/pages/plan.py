@@ -13,7 +13,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -27,12 +27,6 @@ from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
 MOST_TOGETHER: Final = 5
 """Most questions of a group that stand on one page where the form does not say what a page is."""
 
-_NOT_SHOWN: Final = {
-    "attachment": "a file cannot be attached here",
-    "reference": "a record cannot be pointed at here",
-}
-_NOT_REPEATED: Final = frozenset({"boolean", "date", "dateTime", "time", "quantity"})
-
 
 def control_of(item: Item) -> str:
     """Returns the code of the itemControl of an item; empty where it has none."""
@@ -44,31 +38,6 @@ def control_of(item: Item) -> str:
 def is_hidden(source: Json) -> bool:
     """Returns whether an item is never shown to people."""
     return ext.value(source, ext.HIDDEN) is True
-
-
-def not_shown(compiled: CompiledQuestionnaire) -> tuple[str, ...]:
-    """Returns why a Questionnaire cannot be shown as a form: a line each; empty where it can."""
-    return tuple(
-        f"{item.link_id}: {reason}"
-        for item in compiled.items.values()
-        for reason in _obstacles(item, compiled)
-    )
-
-
-def _obstacles(item: Item, compiled: CompiledQuestionnaire) -> Iterator[str]:
-    if item.type in _NOT_SHOWN:
-        yield _NOT_SHOWN[item.type]
-    if item.type == GROUP and item.repeats:
-        yield "a group that repeats is not shown"
-    if item.repeats and item.type in _NOT_REPEATED:
-        yield f"several answers of type {item.type} are not shown"
-    below = (compiled.items[link] for link in item.children)
-    if item.answerable and item.repeats and any(child.type != DISPLAY for child in below):
-        yield "questions below a question that repeats are not shown"
-    if item.enable_expression:
-        yield "enableWhenExpression is not evaluated while a form is filled in"
-    if item.type in ("choice", "open-choice") and (item.options is None or not item.options.choices):
-        yield "the options of this question are not known"
 
 
 @dataclass(frozen=True, slots=True)

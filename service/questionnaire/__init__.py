@@ -11,7 +11,7 @@ from service.questionnaire.compiled import (
 )
 from service.questionnaire.fhirpath import load_engine
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item
-from service.questionnaire.lint import lint
+from service.questionnaire.lint import lint, not_shown
 from service.questionnaire.problems import COMPLETE_STATUSES
 from service.questionnaire.translations import (
     form_in,
@@ -40,6 +40,7 @@ __all__ = [
     "lint",
     "load_engine",
     "missing_texts",
+    "not_shown",
     "option_name",
     "order_of_version",
     "subject_problems",

@@ -401,3 +401,31 @@ def _display_of_options_problems(items: Mapping[str, Item]) -> Iterator[Problem]
             if shown and names and folded(shown) not in map(folded, names):
                 path = f"{item.path}.answerOption[{index}].value.display"
                 yield _problem("display-wrong", path, f"expected the display “{names[0]}” with this code")
+
+
+# What a form that people fill in here cannot show.
+
+_NOT_SHOWN: Mapping[str, str] = {
+    "attachment": "a file cannot be attached",
+    "reference": "a record cannot be pointed at",
+}
+_NOT_REPEATED = frozenset({"boolean", "date", "dateTime", "time", "quantity"})
+
+
+def not_shown(items: Mapping[str, Item]) -> tuple[str, ...]:
+    """Returns why a Questionnaire cannot be shown as a form: a line each, empty where it can."""
+    return tuple(f"{item.link_id}: {reason}" for item in items.values() for reason in _obstacles(item, items))
+
+
+def _obstacles(item: Item, items: Mapping[str, Item]) -> Iterator[str]:
+    if item.type in _NOT_SHOWN:
+        yield _NOT_SHOWN[item.type]
+    if item.repeats and (item.type == GROUP or item.type in _NOT_REPEATED):
+        yield f"several of type {item.type} cannot be filled in"
+    below = (items[link].type for link in item.children)
+    if item.answerable and item.repeats and any(kind != DISPLAY for kind in below):
+        yield "what stands below a question that repeats cannot be filled in"
+    if item.enable_expression:
+        yield "enableWhenExpression is not evaluated while somebody fills in a form"
+    if item.type in ("choice", "open-choice") and (item.options is None or not item.options.choices):
+        yield "its options are not known"
