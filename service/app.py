@@ -14,8 +14,9 @@ from service.catalogue import Catalogue
 from service.errors import SettingsError, StartupError
 from service.fhir.json import BodyLimits
 from service.languages import known_language
-from service.pages.form import FormSettings, forms_of, page_routes
+from service.pages.form import page_routes
 from service.pages.form_store import FormStore
+from service.pages.forms import FormSettings, forms_of
 from service.pages.smart_app import SmartApp, app_routes
 from service.pages.state import seal_from
 from service.pages.static_files import StaticFiles

@@ -10,154 +10,49 @@ Source:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
-from uuid import uuid4
 
 import orjson
 
 from service.assess import Assessor, Scored
-from service.catalogue import Catalogue, Pair
+from service.datatypes.answers import AnswersByLink
 from service.errors import Malformed, NotScorable, Problem, ServiceError, Unavailable
 from service.fhir.definitions import ANSWER_ORIGIN
-from service.fhir.extensions import text
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
 from service.languages import ENGLISH, chosen, words_in
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
-from service.pages.fields import RESPONDENTS, Fields, Posted
-from service.pages.form_store import FormStore
-from service.pages.model import CheckPage, Field, Frame, MessagePage, QuestionPage, Row
+from service.pages.fields import RESPONDENTS, Fields
+from service.pages.forms import Form, FormSettings, Visit, page_headers
+from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
-from service.pages.plan import Page, Plan, Walk, fitting
-from service.pages.response import Responses, encoded, instant, link_at, resumed
-from service.pages.result import ResultPage
-from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal, StateWriter
+from service.pages.plan import Page, Walk, fitting, in_order
+from service.pages.reading import Posted
+from service.pages.response import encoded, instant, link_at, resumed
+from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import Refused, check_origin, controls_in, opened
 from service.pages.templates import render
-from service.questionnaire import not_shown, translated
-from service.results import BUNDLE, Numbers
+from service.results import BUNDLE
 from service.web import descriptions as does
 from service.web.access import Access
 from service.web.deployment import Deployment
 from service.web.front_page import page_not_found
-from service.web.negotiation import FHIR_JSON, HTML, preferred_languages
+from service.web.negotiation import FHIR_JSON, preferred_languages
 from service.web.problems import STATUS
-from service.web.reply import NO_STORE, Header, Reply
+from service.web.reply import NO_STORE, Reply
 from service.web.request import Request
 from service.web.routing import Route
 
-_LOG: Final = logging.getLogger("service.start")
-
 CHECK: Final = "check"
 """Name of the page on which answers are checked."""
-WHO: Final = "q."
-"""Name of the control that says for whom one answers: that of an item without a linkId."""
+WHO: Final = "?"
+"""Name of the page, and of its question, for whom one answers, where the form does not ask it itself."""
 
 _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
 """Messages for errors that are not about what was sent, by status."""
-
-
-@dataclass(frozen=True, slots=True)
-class FormSettings:
-    """How the forms of one deployment behave.
-
-    Args:
-        now: tells the time.
-        numbers: telephone numbers that people are told.
-        framing_origins: origins of pages that may show a form in a frame.
-        language: of a page where neither the address nor the browser asks for one that there is.
-        store: of forms that people agree to have stored; None where nothing is stored.
-        privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
-    """
-
-    now: Callable[[], datetime]
-    numbers: Numbers
-    framing_origins: frozenset[str] = frozenset()
-    language: str = ENGLISH
-    store: FormStore | None = None
-    privacy_notice_url: str = ""
-
-
-class Spoken:
-    """A form in one language."""
-
-    def __init__(self, pair: Pair, settings: FormSettings) -> None:
-        guidance = pair.guidance
-        self.language = guidance.language
-        self.fields = Fields(
-            pair.compiled,
-            self.language,
-            guidance.date_questions,
-            settings.now,
-            safety=guidance.safety_questions,
-        )
-        self.responses = Responses(pair.compiled, self.fields, self.language, guidance.written.respondent)
-        self.result = ResultPage(pair)
-        self.words = words_in(self.language)
-        resource = pair.compiled.resource
-        self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug
-
-
-class Form:
-    """One form: its pages, and itself in each language."""
-
-    def __init__(self, pair: Pair, settings: FormSettings) -> None:
-        self.slug = pair.slug
-        self.path = f"/questionnaires/{pair.slug}"
-        self.asks_respondent = pair.guidance.written.respondent is not None
-        self.plan = Plan(pair.compiled)
-        self.writer = StateWriter(pair.compiled)
-        told = {pair.guidance.language: pair, **pair.further}
-        self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, settings) for tag, one in told.items()}
-        self.title = next(iter(self.spoken.values())).title
-
-    def fresh(self, language: str, parent: str) -> FormState:
-        """Returns the state of a form that is begun: only what it says itself is answered."""
-        items = self.plan.compiled.items
-        initial = {link: item.initial for link, item in items.items() if item.answerable and item.initial}
-        state = FormState(form=str(uuid4()), language=language, parent=parent, answers=initial)
-        return fitting(state, self.plan.compiled)
-
-
-def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
-    """Returns the forms of what is served: of each mapping that is active and can be shown."""
-    newest = [catalogue.pairs[canonical] for canonical in catalogue.unversioned.values()]
-    for pair in newest:
-        for reason in not_shown(pair.compiled.items):
-            _LOG.warning({"event": "form", "form": pair.slug, "note": f"not shown as a form: {reason}"})
-    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled.items))
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A person at a form.
-
-    Args:
-        state: what was answered so far.
-        part: only what changes between pages is wanted; the script has the rest.
-    """
-
-    form: Form
-    state: FormState
-    part: bool = False
-
-    @property
-    def spoken(self) -> Spoken:
-        """The form in the language of the pages."""
-        return self.form.spoken[self.state.language]
-
-    def with_state(self, state: FormState) -> Visit:
-        """Returns the same person with another state."""
-        return replace(self, state=state)
-
-    def walk(self, leading: frozenset[str] | None = None) -> Walk:
-        """Returns where the person stands; `leading` as Walk takes it."""
-        return Walk(self.form.plan, self.state, leading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +184,8 @@ class FormViews:
     # The actions.
 
     def _next(self, sent: Submission) -> Reply:
+        if sent.posted.one("page") == WHO:
+            return self._begin_for(sent)
         if sent.page is None:
             return self._show(sent)
         state, errors = self._with_page(sent, sent.page)
@@ -302,6 +199,15 @@ class FormViews:
             return self._question(visit, walk, sent.page, sent.posted, errors)
         following = walk.following(sent.page)
         return self._check(visit) if following is None else self._question(visit, walk, following)
+
+    def _begin_for(self, sent: Submission) -> Reply:
+        """Takes for whom one answers, and shows the first page of the form."""
+        who = sent.posted.one(f"q.{WHO}")
+        state = replace(sent.visit.state, respondent=who if who in RESPONDENTS else "")
+        visit = sent.visit.with_state(state)
+        walk = self._walk(visit)
+        page = walk.pages[0] if walk.pages else None
+        return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _with_page(self, sent: Submission, page: Page) -> tuple[FormState, dict[str, str]]:
         """Returns the state with what was sent for a page, and what is wrong with that, by linkId.
@@ -323,6 +229,8 @@ class FormViews:
     def _back(self, sent: Submission) -> Reply:
         visit = self._scored_visit(self._as_typed(sent))
         walk = self._walk(visit)
+        if sent.page is not None and walk.before(sent.page) is None and visit.asks_who:
+            return self._who(visit)
         last = walk.pages[-1] if walk.pages else None
         page = last if sent.page is None else walk.before(sent.page) or sent.page
         return self._show(sent) if page is None else self._question(visit, walk, page)
@@ -335,6 +243,8 @@ class FormViews:
         walk = self._walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
+        if sent.posted.one("page") == WHO and visit.asks_who:
+            return self._who(visit)
         following = walk.following(None)
         is_check = sent.posted.one("page") == CHECK and following is None
         page = sent.page if sent.page in walk.pages and not is_check else following
@@ -521,9 +431,25 @@ class FormViews:
     # Pages.
 
     def _first(self, visit: Visit) -> Reply:
+        if visit.asks_who:
+            return self._who(visit)
         walk = visit.walk()
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
+
+    def _who(self, visit: Visit) -> Reply:
+        """Returns the page before all others: for whom one answers, where the form does not ask it itself."""
+        fields, walk = visit.spoken.fields, visit.walk()
+        model = QuestionPage(
+            frame=self._frame(visit),
+            name=WHO,
+            heading="",
+            fields=(fields.respondent(WHO, visit.state.respondent),),
+            number=1,
+            last=1 + len(walk.pages),
+            intro=True,
+        )
+        return self._page(render("question.html", visit.state.language, page=model))
 
     def _question(
         self,
@@ -538,28 +464,22 @@ class FormViews:
     ) -> Reply:
         fields, errors = visit.spoken.fields, errors or {}
         number, last = walk.place(page)
-        has_back = walk.before(page) is not None
+        is_first = walk.before(page) is None
+        own = int(visit.asks_who)
         model = QuestionPage(
             frame=self._frame(visit),
             name=page.name,
             heading=fields.heading(page),
-            fields=(*self._asked_first(visit, page), *fields.shown(page, walk, posted, errors)),
-            number=number,
-            last=last,
+            fields=fields.shown(page, walk, posted, errors),
+            number=number + own,
+            last=last + own,
             problems=(*notes, *_faults_shown(errors, fields)),
-            has_back=has_back,
-            intro=not has_back,
+            has_back=not is_first or visit.asks_who,
+            intro=is_first and not visit.asks_who,
             to_check=visit.state.reviewing,
         )
         html = render("question.html", visit.state.language, page=model)
         return self._page(html, 422 if errors else status)
-
-    def _asked_first(self, visit: Visit, page: Page) -> tuple[Field, ...]:
-        """Returns the question for whom one answers, on the first page of a form that does not ask it."""
-        is_asked = visit.form.asks_respondent or "source" in visit.state.head
-        if is_asked or page is not visit.form.plan.pages[0]:
-            return ()
-        return (visit.spoken.fields.respondent(visit.state.respondent),)
 
     def _check(self, visit: Visit, problems: tuple[Shown, ...] = ()) -> Reply:
         checking = visit.with_state(replace(visit.state, reviewing=True, authored="", status=IN_PROGRESS))
@@ -622,36 +542,6 @@ def page_routes(
     )
 
 
-def page_headers(framing: Iterable[str] = (), connect: Iterable[str] = ()) -> tuple[Header, ...]:
-    """Returns the headers of a page: nothing runs or loads but the files of this server.
-
-    Args:
-        framing: origins of pages that may show it in a frame.
-        connect: origins that its script may send requests to, beside this one.
-
-    Source:
-        CSP level 3; Trusted Types.
-    """
-    policy = (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        " ".join(("connect-src 'self'", *sorted(connect))),
-        "form-action 'self'",
-        "base-uri 'none'",
-        " ".join(("frame-ancestors", *(sorted(framing) or ["'none'"]))),
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
-    return (
-        ("Content-Type", f"{HTML}; charset=utf-8"),
-        ("Content-Security-Policy", "; ".join(policy)),
-        ("Referrer-Policy", "no-referrer"),
-        NO_STORE,
-    )
-
-
 def _amended(state: FormState) -> Json:
     """Returns the head of a response that is changed after it was sent."""
     was_sent = state.status in (COMPLETED, AMENDED) and state.authored
@@ -663,16 +553,31 @@ def _with_answers(sent: Submission, shown: frozenset[str]) -> tuple[FormState, M
     compiled, old = sent.visit.form.plan.compiled, sent.visit.state
     reading = sent.visit.spoken.fields.read(shown, sent.posted)
     kept = {link: given for link, given in old.answers.items() if link not in shown}
-    answers = dict(
-        sorted({**kept, **reading.answers}.items(), key=lambda pair: compiled.items[pair[0]].order)
-    )
-    sources = {link: said for link, said in old.sources.items() if answers.get(link) == old.answers.get(link)}
-    who = sent.posted.one(WHO)
-    respondent = who if who in RESPONDENTS else old.respondent
+    answers = in_order({**kept, **reading.answers}, compiled)
+    before = {**old.offered, **old.answers}
+    sources = {
+        link: said
+        for link, said in old.sources.items()
+        if answers.get(link) == before.get(link) or link not in shown
+    }
     state = replace(
-        old, answers=answers, sources=sources, respondent=respondent, status=IN_PROGRESS, authored=""
+        old,
+        answers=answers,
+        offered=_still_offered(sent, shown, answers),
+        sources=sources,
+        status=IN_PROGRESS,
+        authored="",
     )
     return fitting(state, compiled), reading.errors
+
+
+def _still_offered(sent: Submission, shown: frozenset[str], answers: AnswersByLink) -> AnswersByLink:
+    """Returns what is offered, without what a script has shown and somebody has taken out."""
+    offered = sent.visit.state.offered
+    if not offered or not sent.posted.has("live"):
+        return offered
+    enabled, _ = sent.visit.form.plan.compiled.enabled(answers)
+    return {link: given for link, given in offered.items() if link not in shown & enabled}
 
 
 def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+from service.datatypes.answers import AnswersByLink
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -196,11 +197,24 @@ class Walk:
 
 
 def fitting(state: FormState, compiled: CompiledQuestionnaire) -> FormState:
-    """Returns a state without what belongs to questions that its answers close."""
+    """Returns a state without what belongs to questions that its answers close.
+
+    What is offered for a question is filled in when it opens.
+    """
     enabled, _ = compiled.enabled(state.answers)
-    return replace(
+    answers = {link: given for link, given in state.answers.items() if link in enabled}
+    told = enabled | state.offered.keys()
+    opened = {link for link in state.offered if link in enabled and link not in state.seen}
+    fits = replace(
         state,
-        answers={link: given for link, given in state.answers.items() if link in enabled},
-        sources={link: source for link, source in state.sources.items() if link in enabled},
+        answers=in_order({link: state.offered[link] for link in opened} | answers, compiled),
+        offered={link: given for link, given in state.offered.items() if link not in enabled},
+        sources={link: said for link, said in state.sources.items() if link in told},
         seen=state.seen & enabled,
     )
+    return fitting(fits, compiled) if opened - answers.keys() else fits
+
+
+def in_order(answers: AnswersByLink, compiled: CompiledQuestionnaire) -> AnswersByLink:
+    """Returns answers in the order of the Questionnaire."""
+    return {link: answers[link] for link in sorted(answers, key=lambda link: compiled.items[link].order)}

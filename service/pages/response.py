@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from service.datatypes.answers import UNREAD, Answer, Coding, Quantity, Uncoded
+from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import NotScorable
 from service.fhir import extensions as ext
@@ -25,9 +25,10 @@ from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
 from service.fhir.references import target_type
 from service.guidance.model import Respondent
-from service.pages.fields import Control, Fields
-from service.pages.plan import Plan, fitting
-from service.pages.state import AMENDED, COMPLETED, FormState
+from service.pages.fields import Fields
+from service.pages.plan import Plan, fitting, in_order
+from service.pages.reading import Control
+from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState
 from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item
 
 KEPT: Final = (
@@ -207,23 +208,26 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> tuple[
     faults = [found for found in checked.problems if found.severity in ("error", "fatal")]
     if faults:
         raise NotScorable(*faults)
-    left_out = tuple(link for link in checked.answers.ignored if link in plan.page_of)
+    closed = {link: given for link, given in checked.answers.ignored.items() if link in plan.page_of}
     is_done = response.get("status") in (COMPLETED, AMENDED)
-    answers = {
-        link: tuple(answer for answer in given if answer is not UNREAD)
-        for link, given in checked.answers.given.items()
-    }
+    is_begun = response.get("status") == IN_PROGRESS
     state = replace(
         fresh,
         sources=dict(_origins(response, origin)),
-        answers=dict(sorted(answers.items(), key=lambda pair: plan.compiled.items[pair[0]].order)),
+        answers=in_order(_readable(checked.answers.given), plan.compiled),
+        offered=_readable(closed) if is_begun else {},
         head={
             **{name: response[name] for name in KEPT if name in response},
             **({"done": True} if is_done else {}),
         },
         reviewing=is_done,
     )
-    return _seen_so_far(fitting(state, plan.compiled), plan), left_out
+    return _seen_so_far(fitting(state, plan.compiled), plan), () if is_begun else tuple(closed)
+
+
+def _readable(answers: AnswersByLink) -> AnswersByLink:
+    """Returns answers without those that say nothing which can be read."""
+    return {link: tuple(one for one in given if one is not UNREAD) for link, given in answers.items()}
 
 
 def _origins(holder: Json, url: str) -> Iterator[tuple[str, Json]]:

@@ -18,7 +18,7 @@ import orjson
 
 from service.auth.ehrs import APP_PATH, Ehr, connected_origins, frame_origins, registered
 from service.languages import chosen, languages, words_in
-from service.pages.form import Form, FormSettings, page_headers
+from service.pages.forms import Form, FormSettings, page_headers
 from service.pages.model import Frame, MessagePage
 from service.pages.static_files import compressed
 from service.pages.templates import render

@@ -27,7 +27,7 @@ _LOG: Final = logging.getLogger("service.start")
 _KEY_BYTES: Final = 32
 _HOUR_S: Final = 3600
 _SALT: Final = "questionnaire-form"
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Changes whenever what is written below changes."""
 _FINGERPRINT: Final = 12
 
@@ -43,6 +43,7 @@ class FormState:
         language: of the pages (BCP 47).
         parent: origin of the page that shows the form in a frame; empty where none does.
         answers: by linkId, of questions that are enabled.
+        offered: by linkId, what is filled in once the question is asked.
         sources: by linkId, the extension that says from where an answer was filled in.
         head: elements of an earlier response that this one goes on with.
         seen: questions that were asked, and then answered or passed over.
@@ -56,6 +57,7 @@ class FormState:
     language: str
     parent: str = ""
     answers: AnswersByLink = field(default_factory=dict)
+    offered: AnswersByLink = field(default_factory=dict)
     sources: Mapping[str, Json] = field(default_factory=dict)
     head: Json = field(default_factory=dict)
     seen: frozenset[str] = frozenset()
@@ -133,17 +135,14 @@ class StateWriter:
 
     def parts(self, state: FormState) -> list[Any]:
         """Returns a state as plain values."""
-        answers = [
-            [self._items[link].order, *(_written(self._items[link], answer) for answer in given)]
-            for link, given in state.answers.items()
-        ]
         seen = sum(1 << self._items[link].order for link in state.seen)
         sources = {self._items[link].order: source for link, source in state.sources.items()}
         return [
             state.form,
             state.language,
             state.parent,
-            answers,
+            self._given(state.answers),
+            self._given(state.offered),
             [[order, source] for order, source in sources.items()],
             state.head,
             f"{seen:x}",
@@ -153,14 +152,23 @@ class StateWriter:
             state.authored,
         ]
 
+    def _given(self, answers: AnswersByLink) -> list[list[Any]]:
+        """Returns answers as plain values, each behind the number of its item."""
+        return [
+            [self._items[link].order, *(_written(self._items[link], answer) for answer in given)]
+            for link, given in answers.items()
+        ]
+
     def state(self, parts: Sequence[Any]) -> FormState:
         """Returns the state of plain values that `parts` has made."""
-        form, language, parent, answers, sources, head, seen, respondent, flags, status, authored = parts
+        form, language, parent, answers, offered, sources, head, seen, *rest = parts
+        respondent, flags, status, authored = rest
         return FormState(
             form=form,
             language=language,
             parent=parent,
             answers={self._links[order]: self._read(order, given) for order, *given in answers},
+            offered={self._links[order]: self._read(order, given) for order, *given in offered},
             sources={self._links[order]: source for order, source in sources},
             head=head,
             seen=frozenset(self._links_in(int(seen, 16))),

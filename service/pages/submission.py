@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-from service.pages.fields import Posted
+from service.pages.reading import Posted
 from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
 from service.web.request import FORM, MULTIPART, Request
 

@@ -1,0 +1,159 @@
+"""The forms of what is served: each Questionnaire with its pages, in every language that it has words in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from service.catalogue import Catalogue, Pair
+from service.fhir.extensions import text
+from service.languages import ENGLISH, words_in
+from service.pages.fields import Fields
+from service.pages.form_store import FormStore
+from service.pages.plan import Plan, Walk, fitting
+from service.pages.response import Responses
+from service.pages.result import ResultPage
+from service.pages.state import FormState, StateWriter
+from service.questionnaire import not_shown, translated
+from service.results import Numbers
+from service.web.negotiation import HTML
+from service.web.reply import NO_STORE, Header
+
+_LOG: Final = logging.getLogger("service.start")
+
+
+@dataclass(frozen=True, slots=True)
+class FormSettings:
+    """How the forms of one deployment behave.
+
+    Args:
+        now: tells the time.
+        numbers: telephone numbers that people are told.
+        framing_origins: origins of pages that may show a form in a frame.
+        language: of a page where neither the address nor the browser asks for one that there is.
+        store: of forms that people agree to have stored; None where nothing is stored.
+        privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
+    """
+
+    now: Callable[[], datetime]
+    numbers: Numbers
+    framing_origins: frozenset[str] = frozenset()
+    language: str = ENGLISH
+    store: FormStore | None = None
+    privacy_notice_url: str = ""
+
+
+class Spoken:
+    """A form in one language."""
+
+    def __init__(self, pair: Pair, settings: FormSettings) -> None:
+        guidance = pair.guidance
+        self.language = guidance.language
+        self.fields = Fields(
+            pair.compiled,
+            self.language,
+            guidance.date_questions,
+            settings.now,
+            safety=guidance.safety_questions,
+        )
+        self.responses = Responses(pair.compiled, self.fields, self.language, guidance.written.respondent)
+        self.result = ResultPage(pair)
+        self.words = words_in(self.language)
+        resource = pair.compiled.resource
+        self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug
+
+
+class Form:
+    """One form: its pages, and itself in each language."""
+
+    def __init__(self, pair: Pair, settings: FormSettings) -> None:
+        self.slug = pair.slug
+        self.path = f"/questionnaires/{pair.slug}"
+        self.asks_respondent = pair.guidance.written.respondent is not None
+        self.plan = Plan(pair.compiled)
+        self.writer = StateWriter(pair.compiled)
+        told = {pair.guidance.language: pair, **pair.further}
+        self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, settings) for tag, one in told.items()}
+        self.title = next(iter(self.spoken.values())).title
+
+    def fresh(self, language: str, parent: str) -> FormState:
+        """Returns the state of a form that is begun: only what it says itself is answered."""
+        items = self.plan.compiled.items
+        initial = {link: item.initial for link, item in items.items() if item.answerable and item.initial}
+        state = FormState(form=str(uuid4()), language=language, parent=parent, answers=initial)
+        return fitting(state, self.plan.compiled)
+
+
+def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
+    """Returns the forms of what is served: of each mapping that is active and can be shown."""
+    newest = [catalogue.pairs[canonical] for canonical in catalogue.unversioned.values()]
+    for pair in newest:
+        for reason in not_shown(pair.compiled.items):
+            _LOG.warning({"event": "form", "form": pair.slug, "note": f"not shown as a form: {reason}"})
+    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A person at a form.
+
+    Args:
+        state: what was answered so far.
+        part: only what changes between pages is wanted; the script has the rest.
+    """
+
+    form: Form
+    state: FormState
+    part: bool = False
+
+    @property
+    def spoken(self) -> Spoken:
+        """The form in the language of the pages."""
+        return self.form.spoken[self.state.language]
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it is asked apart for whom the person answers."""
+        return not self.form.asks_respondent and "source" not in self.state.head
+
+    def with_state(self, state: FormState) -> Visit:
+        """Returns the same person with another state."""
+        return replace(self, state=state)
+
+    def walk(self, leading: frozenset[str] | None = None) -> Walk:
+        """Returns where the person stands; `leading` as Walk takes it."""
+        return Walk(self.form.plan, self.state, leading)
+
+
+def page_headers(framing: Iterable[str] = (), connect: Iterable[str] = ()) -> tuple[Header, ...]:
+    """Returns the headers of a page: nothing runs or loads but the files of this server.
+
+    Args:
+        framing: origins of pages that may show it in a frame.
+        connect: origins that its script may send requests to, beside this one.
+
+    Source:
+        CSP level 3; Trusted Types.
+    """
+    policy = (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        " ".join(("connect-src 'self'", *sorted(connect))),
+        "form-action 'self'",
+        "base-uri 'none'",
+        " ".join(("frame-ancestors", *(sorted(framing) or ["'none'"]))),
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    return (
+        ("Content-Type", f"{HTML}; charset=utf-8"),
+        ("Content-Security-Policy", "; ".join(policy)),
+        ("Referrer-Policy", "no-referrer"),
+        NO_STORE,
+    )
