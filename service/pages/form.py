@@ -587,7 +587,7 @@ def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     found = tuple((fields.heading(page), tuple(said)) for page, said in rows.items() if said)
     if not visit.state.respondent:
         return found
-    who = fields.respondent(visit.state.respondent)
+    who = fields.respondent(WHO, visit.state.respondent)
     named = tuple(choice.label for choice in who.choices if choice.is_chosen)
     return (("", (Row(who.label, named, "", who.id),)), *found)
 
