@@ -51,6 +51,7 @@ CHECK: Final = "check"
 WHO: Final = "?"
 """Name of the page, and of its question, for whom one answers, where the form does not ask it itself."""
 
+_ERRORS: Final = frozenset({"error", "fatal"})
 _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
 """Messages for errors that are not about what was sent, by status."""
 
@@ -221,10 +222,8 @@ class FormViews:
         asked = (shown if sent.posted.has("live") else before.asked(page)) & enabled
         errors = {link: error for link, error in unread.items() if link in enabled}
         errors |= fields.missing(asked - errors.keys(), state.answers)
-        in_order = sorted(errors, key=page.questions.index)
-        return replace(state, seen=state.seen | (asked - errors.keys())), {
-            link: errors[link] for link in in_order
-        }
+        listed = {link: errors[link] for link in sorted(errors, key=page.questions.index)}
+        return replace(state, seen=state.seen | (asked - errors.keys())), listed
 
     def _back(self, sent: Submission) -> Reply:
         visit = self._scored_visit(self._as_typed(sent))
@@ -346,21 +345,16 @@ class FormViews:
         data = sent.file or sent.posted.one("response").encode()
         try:
             response = self._read(data, form)
-            state, left_out = resumed(
-                response, form.plan, sent.visit.form.fresh(old.language, old.parent), self._origin
-            )
+            self._assessor.scored(data, (old.language,))
         except ServiceError as fault:
-            return self._unread(sent, [problem.text for problem in fault.problems])
-        visit = self._scored_visit(sent.visit.with_state(state))
-        fields, words = visit.spoken.fields, visit.spoken.words
-        notes = tuple(Shown("", words.say("form.left-out", label=fields.label(link))) for link in left_out)
+            return self._unread(sent, [found.text for found in fault.problems if found.severity in _ERRORS])
+        fresh = form.fresh(old.language, old.parent)
+        visit = self._scored_visit(sent.visit.with_state(resumed(response, form.plan, fresh, self._origin)))
         walk = self._walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
-        if page is None:
-            return self._check(visit, notes)
-        return self._question(visit, walk, page, notes=notes)
+        return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
         """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
@@ -379,7 +373,7 @@ class FormViews:
         response = read(data, self._deployment.body)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
-        faults = [found for found in check_response(response) if found.severity in ("error", "fatal")]
+        faults = [found for found in check_response(response) if found.severity in _ERRORS]
         if faults:
             raise Malformed(*faults)
         canonical = form.plan.compiled.canonical
@@ -610,7 +604,7 @@ def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
 
 def _faults_of(response: Json, fault: NotScorable) -> dict[str, str]:
     """Returns what a response was refused for, by linkId; under the empty one what belongs to no item."""
-    errors = (found for found in fault.problems if found.severity in ("error", "fatal"))
+    errors = (found for found in fault.problems if found.severity in _ERRORS)
     return {link_at(response, found.expression): found.text for found in errors}
 
 

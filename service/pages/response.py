@@ -19,7 +19,6 @@ import msgspec
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
-from service.errors import NotScorable
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
@@ -28,7 +27,7 @@ from service.guidance.model import Respondent
 from service.pages.fields import Fields
 from service.pages.plan import Plan, fitting, in_order
 from service.pages.reading import Control
-from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState
+from service.pages.state import AMENDED, COMPLETED, FormState
 from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item
 
 KEPT: Final = (
@@ -192,37 +191,33 @@ def _element(item: Item, answer: Answer) -> str:
 # From a file.
 
 
-def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> tuple[FormState, tuple[str, ...]]:
-    """Returns the state in which a response goes on, and the questions whose answers were left out.
+def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormState:
+    """Returns the state in which a response goes on.
+
+    What its answers close, although it is answered, is filled in once it is asked.
 
     Args:
-        response: a QuestionnaireResponse of R4 to this Questionnaire.
+        response: a QuestionnaireResponse to this Questionnaire in which nothing is wrong.
         plan: of the form.
         fresh: a state in which nothing is answered.
         origin: url of the extension that says from where an answer was filled in.
-
-    Raises:
-        NotScorable: an answer does not fit; every fault.
     """
-    checked = plan.compiled.check(response, "in-progress")
-    faults = [found for found in checked.problems if found.severity in ("error", "fatal")]
-    if faults:
-        raise NotScorable(*faults)
+    checked = plan.compiled.check(response)
+    is_done = response.get("status") in (COMPLETED, AMENDED)
     closed = {link: given for link, given in checked.answers.ignored.items() if link in plan.page_of}
     is_done = response.get("status") in (COMPLETED, AMENDED)
-    is_begun = response.get("status") == IN_PROGRESS
     state = replace(
         fresh,
         sources=dict(_origins(response, origin)),
         answers=in_order(_readable(checked.answers.given), plan.compiled),
-        offered=_readable(closed) if is_begun else {},
+        offered=_readable(closed),
         head={
             **{name: response[name] for name in KEPT if name in response},
             **({"done": True} if is_done else {}),
         },
         reviewing=is_done,
     )
-    return _seen_so_far(fitting(state, plan.compiled), plan), () if is_begun else tuple(closed)
+    return _seen_so_far(fitting(state, plan.compiled), plan)
 
 
 def _readable(answers: AnswersByLink) -> AnswersByLink:

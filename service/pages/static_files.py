@@ -93,7 +93,9 @@ def compressed(reply: Reply, request: Request, gzipped: bytes = b"") -> Reply:
     headers = (*reply.headers, _VARIES)
     if not takes_gzip(request.header("ACCEPT_ENCODING") or ""):
         return reply._replace(headers=headers)
-    return reply._replace(body=gzipped or gzip.compress(reply.body, 6, mtime=0), headers=(*headers, _GZIPPED))
+    return reply._replace(
+        body=gzipped or gzip.compress(reply.body, _BEST, mtime=0), headers=(*headers, _GZIPPED)
+    )
 
 
 def takes_gzip(accepted: str) -> bool:

@@ -304,10 +304,31 @@ def test_an_answer_that_was_offered_and_taken_out_does_not_come_back(person):
     assert [item["linkId"] for item in again["item"][0]["item"]] == ["completed-by"]
 
 
-def test_answers_of_a_finished_response_that_its_other_answers_close_are_left_out_and_named(person):
+def test_a_finished_response_with_an_answer_that_is_closed_is_refused_and_the_question_named(person):
     response = with_the_age_of_a_patient(person()) | {"status": "completed"}
-    page = person().press("resume", response=orjson.dumps(response).decode())
+    driver = person()
+    page = driver.press("resume", response=orjson.dumps(response).decode())
+    assert driver.answered.status_code == 422
     assert "How old is the patient?" in page.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "entered-in-error"},
+        {"status": "stopped"},
+        {"subject": {"reference": "Practitioner/1"}},
+        {"meta": {"tag": [{"code": "SUBSETTED"}]}},
+        {"authored": "yesterday"},
+    ],
+)
+def test_what_is_gone_on_with_is_checked_as_strictly_as_what_is_assessed(person, change):
+    driver = person()
+    start(driver)
+    response = orjson.loads(driver.post("save").data) | change
+    other = person()
+    other.press("resume", response=orjson.dumps(response).decode())
+    assert other.answered.status_code == 422
 
 
 def test_where_an_answer_was_filled_in_from_is_shown_until_it_is_changed(person):
