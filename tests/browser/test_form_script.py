@@ -277,6 +277,15 @@ def test_where_a_page_cannot_be_sent_it_stays_and_says_so(form, fault):
     assert (form.name, form.page.locator(".errs").count()) == ("urgent", 0)
 
 
+def test_a_reload_keeps_what_was_sent_and_not_taken(form):
+    tick(form, "completed-by", "patient")
+    form.page.locator('[name="q.age"]').fill("forty")
+    form.press("next")
+    assert form.problems
+    form.page.reload()
+    expect(form.page.locator('[name="q.age"]')).to_have_value("forty")
+
+
 def test_two_tabs_know_nothing_of_each_other(form, origin):
     first_page(form)
     other = Form(form.page.context.new_page(), form.url).open()

@@ -250,7 +250,7 @@
     return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), ({ dataset: { page } }) => {
       const forgets = action === 'restart' || action === 'delete';
       if (forgets) forget();
-      else if (!/^(back|language)/.test(action)) delete kept.drafts[here];
+      else if (page !== here && action !== 'back') delete kept.drafts[here];
       if (forgets || page === here) history.replaceState({ page }, '');
       else history.pushState({ page }, '');
     });
