@@ -105,13 +105,17 @@ class Form:
         return self.kind
 
     def download(self, action: str) -> Path:
-        """Returns the file that a button of the result gives, wherever it is folded away."""
-        folded = self.button(action).locator("xpath=ancestor::details[not(@open)]")
-        while folded.count():
-            folded.first.locator("> summary").click()
+        """Returns the file that a button of the result gives."""
+        self.unfold(action)
         with self.page.expect_download() as awaited:
             self.button(action).click()
         return awaited.value.path()
+
+    def unfold(self, action: str) -> None:
+        """Opens whatever a button is folded away in."""
+        folded = self.button(action).locator("xpath=ancestor::details[not(@open)]")
+        while folded.count():
+            folded.first.locator("> summary").click()
 
     def _fill(self, link_id: str, answers: tuple[Answer, ...]) -> None:
         if self._named("d", link_id).count():
