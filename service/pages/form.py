@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -108,7 +109,8 @@ class FormViews:
         self._forms = {form.slug: form for form in forms}
         self._assessor = assessor
         self._seal = seal
-        self._assets = statics.urls
+        self._below = urlsplit(deployment.server).path
+        self._assets = {name: self._below + url for name, url in statics.urls.items()}
         self._deployment = deployment
         self._settings = settings
         self._headers = page_headers(settings.framing_origins)
@@ -178,6 +180,8 @@ class FormViews:
         form = sent.visit.form
         if name == "change" and of in form.plan.by_name:
             return lambda sent: self._change(sent.visit, form.plan.by_name[of])
+        if name == "change" and of == WHO and sent.visit.asks_who:
+            return lambda sent: self._who(sent.visit)
         if name == "language" and of in form.spoken:
             return lambda sent: self._speak(sent, of)
         return self._actions.get(name or "next", self._show)
@@ -207,7 +211,7 @@ class FormViews:
         state = replace(sent.visit.state, respondent=who if who in RESPONDENTS else "")
         visit = sent.visit.with_state(state)
         walk = self._walk(visit)
-        page = walk.pages[0] if walk.pages else None
+        page = walk.following(None) if state.reviewing else next(iter(walk.pages), None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _with_page(self, sent: Submission, page: Page) -> tuple[FormState, dict[str, str]]:
@@ -478,7 +482,8 @@ class FormViews:
     def _check(self, visit: Visit, problems: tuple[Shown, ...] = ()) -> Reply:
         checking = visit.with_state(replace(visit.state, reviewing=True, authored="", status=IN_PROGRESS))
         walk, fields = checking.walk(), visit.spoken.fields
-        groups = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
+        asked = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
+        groups = (*_for_whom(checking), *asked)
         consent, notice = self._consent(visit)
         model = CheckPage(self._frame(checking), groups, problems, consent, notice)
         return self._page(render("check.html", visit.state.language, page=model), 422 if problems else 200)
@@ -499,7 +504,7 @@ class FormViews:
         return Frame(
             title=visit.spoken.title,
             language=state.language,
-            action=form.path,
+            action=self._below + form.path,
             state=self._seal.sealed(state, form.writer),
             languages=others,
             assets=self._assets,
@@ -509,7 +514,7 @@ class FormViews:
         )
 
     def _refused(self, form: Form, language: str, refusal: Refused) -> Reply:
-        frame = Frame(form.spoken[language].title, language, form.path, "", assets=self._assets)
+        frame = Frame(form.spoken[language].title, language, self._below + form.path, "", assets=self._assets)
         model = MessagePage(frame, refusal.name, refusal.faults)
         return self._page(render("message.html", language, page=model), refusal.status)
 
@@ -579,11 +584,16 @@ def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     walk, fields = visit.walk(), visit.spoken.fields
     rows = {page: [row for row in _rows(page, walk, fields) if row.answers] for page in walk.pages}
     found = tuple((fields.heading(page), tuple(said)) for page, said in rows.items() if said)
-    if not visit.state.respondent:
-        return found
-    who = fields.respondent(WHO, visit.state.respondent)
+    return (*_for_whom(visit), *found) if visit.state.respondent else found
+
+
+def _for_whom(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+    """Returns for whom somebody answers, as the first part of the answers; nothing where the form asks it."""
+    if not visit.asks_who:
+        return ()
+    who = visit.spoken.fields.respondent(WHO, visit.state.respondent)
     named = tuple(choice.label for choice in who.choices if choice.is_chosen)
-    return (("", (Row(who.label, named, "", who.id),)), *found)
+    return (("", (Row(who.label, named, WHO, who.id),)),)
 
 
 def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:

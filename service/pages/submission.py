@@ -51,9 +51,10 @@ def check_origin(request: Request, server: str) -> None:
     site, origin = request.header("SEC_FETCH_SITE"), request.header("ORIGIN")
     if site is not None and site not in _OWN_SITES:
         raise Refused("refused", 403)
-    if origin in (None, "null", server):
+    if origin in (None, "null"):
         return
-    if urlsplit(origin or "").netloc != request.header("HOST"):
+    named, public = urlsplit(origin or ""), urlsplit(server)
+    if named[:2] != public[:2] and named.netloc != request.header("HOST"):
         raise Refused("refused", 403)
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import logging
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
@@ -13,7 +14,6 @@ from form_driver import FormDriver, ParsedPage
 from service import app
 from service.datatypes.answers import Coding, Quantity
 from service.questionnaire import compile_questionnaire, not_shown
-from service.settings import Settings
 from service.terminology import value_sets_from
 from service.web.access import Access
 from service.web.logs import JsonLines
@@ -391,6 +391,18 @@ def test_a_form_that_does_not_ask_who_answers_asks_it_first(person, some, who, k
     assert orjson.loads(driver.post("response.json").data)["source"]["type"] == kind
 
 
+def test_for_whom_somebody_answers_stands_among_the_answers_and_can_be_changed(person, some):
+    driver = person("workday-strain")
+    driver.press("next", {"q.?": ["self"]})
+    while driver.page.main["data-kind"] != "check":
+        driver.answer(some)
+    assert "For myself" in driver.page.text
+    driver.press("change:?")
+    page = driver.press("next", {"q.?": ["other"]})
+    assert page.main["data-kind"] == "check"
+    assert "For somebody else" in page.text
+
+
 def test_the_export_is_a_bundle_with_the_response_first(person, some):
     driver = person("workday-strain")
     driver.finish(some)
@@ -525,14 +537,7 @@ def test_pages_run_nothing_but_their_own_files_and_are_kept_nowhere(person, clie
 
 
 def test_pages_of_other_origins_may_not_read_a_form_even_if_they_are_registered(settings, served):
-    allowed = app.create_app(
-        Settings(
-            store_url="none",
-            cors_origins="https://app.example.org",
-            questionnaires_dir=settings.questionnaires_dir,
-            mappings_dir=settings.mappings_dir,
-        )
-    ).test_client()
+    allowed = app.create_app(replace(settings, cors_origins="https://app.example.org")).test_client()
     origin = {"Origin": "https://app.example.org"}
     assert "Access-Control-Allow-Origin" not in allowed.get(PATH, headers=origin).headers
     asked = origin | {"Access-Control-Request-Method": "POST"}
@@ -574,15 +579,20 @@ def test_every_route_has_its_access_rule_and_the_forms_theirs_alone(client):
     assert public >= {"/fhir/metadata", "/openapi.json"}
 
 
+def test_below_a_path_of_its_host_a_form_leads_there(settings):
+    below = replace(settings, base_url="https://clinic.example.org/ask/fhir")
+    client = app.create_app(below).test_client()
+    html = client.get(PATH).get_data(as_text=True)
+    assert f'action="/ask{PATH}"' in html
+    assert re.findall(r'"(/[a-z]+/static/)', html)
+    page = ParsedPage(html)
+    for origin, status in (("https://clinic.example.org", 200), ("http://clinic.example.org", 403)):
+        sent = {**page.hidden, "action": "next", "q.completed-by": "patient"}
+        assert client.post(PATH, data=sent, headers={"Origin": origin}).status_code == status
+
+
 def test_without_the_setting_there_is_no_form(settings):
-    closed = app.create_app(
-        Settings(
-            public_form=False,
-            store_url="none",
-            questionnaires_dir=settings.questionnaires_dir,
-            mappings_dir=settings.mappings_dir,
-        )
-    ).test_client()
+    closed = app.create_app(replace(settings, public_form=False)).test_client()
     assert closed.get(PATH).status_code == 404
     assert closed.get("/static/form.css").status_code == 404
     assert orjson.loads(closed.get("/").data)["forms"] == []

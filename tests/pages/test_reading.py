@@ -337,7 +337,7 @@ ANSWERS = {
     ),
     "day": st.tuples(st.dates(max_value=NOON.date(), min_value=NOON.date().replace(year=1900)).map(str)),
     "clock": st.tuples(st.times().map(lambda time: time.strftime("%H:%M:00"))),
-    "span": st.tuples(st.builds(Quantity, numbers, st.sampled_from(["d", "wk"]))),
+    "span": st.tuples(st.builds(Quantity, numbers, st.sampled_from(["d", "wk"]), st.just(""))),
     "lab": st.tuples(
         st.builds(Quantity, numbers, st.just("mmol/L"), st.sampled_from(["", "<", "<=", ">", ">="]))
     ),
