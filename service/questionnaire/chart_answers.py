@@ -5,7 +5,7 @@ is filled in: one that stays (final, amended or corrected), about the subject it
 period of the question. Where a newer value cannot be used, an older one is filled in only if it raises the
 result: what it would deny may no longer be so.
 
-Source: SDC populate.html#obs-pop (most recent, status, focus, units, components); observationLinkPeriod;
+Source: SDC populate.html#obs-pop (most recent, status, focus, units, components, hasMember);
 guidance/clinical-decisions.md, section 3, Chart values.
 """
 
@@ -20,13 +20,22 @@ from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.days import day_of, days_before, is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
-from service.fhir.chart import LEFT_OUT, USABLE, VOID, ChartReader, ChartValues, chart_values, effective
+from service.fhir.chart import (
+    LEFT_OUT,
+    USABLE,
+    VOID,
+    ChartReader,
+    ChartValues,
+    chart_values,
+    effective,
+    is_another,
+)
 from service.fhir.dates import is_date_time, time_range
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.structure import check_structure
-from service.questionnaire.chart_queries import linked_items
+from service.questionnaire.chart_queries import linked_items, panel_of
 from service.questionnaire.population import Origin, Population, typed_answer
 from service.questionnaire.values import ELEMENTS
 
@@ -78,7 +87,7 @@ class _Sorted:
     passed_over: dict[str, list[_PassedOver]] = field(default_factory=dict)
 
 
-def fill_from_chart(population: Population, data: Iterable[ResourceAt], reader: ChartReader | None) -> None:
+def fill_from_chart(population: Population, data: Sequence[ResourceAt], reader: ChartReader | None) -> None:
     """Fills in the questions that have a period, and those that take the dates of their values.
 
     Args:
@@ -96,27 +105,68 @@ def fill_from_chart(population: Population, data: Iterable[ResourceAt], reader: 
             _fill(population, link, values, said, reader)
 
 
-def _sorted(population: Population, data: Iterable[ResourceAt], periods: Mapping[str, Fraction]) -> _Sorted:
+def _sorted(population: Population, data: Sequence[ResourceAt], periods: Mapping[str, Fraction]) -> _Sorted:
     asked: dict[Coding, list[str]] = {}
     for link in periods:
         for coding in population.form.compiled.items[link].codes:
             asked.setdefault(coding, []).append(link)
+    bound = {link: _bound(population, data, link) for link in periods}
     found = _Sorted(usable={days: {} for days in periods.values()})
     for observation in data:
+        if text(observation.resource.get("status")) in VOID:
+            continue
         links = dict.fromkeys(
             link for coding in _codes(observation.resource) for link in asked.get(coding, ())
         )
-        if links and text(observation.resource.get("status")) not in VOID:
-            _sort(population, observation, {link: periods[link] for link in links}, found)
+        here = {link: periods[link] for link in links if observation.at in (bound[link] or {observation.at})}
+        if here:
+            _sort(population, observation, here, found)
     return found
 
 
 def _codes(observation: Json) -> list[Coding]:
     """Returns the codes of an Observation and of its components, whatever shape it is in."""
     holders = (observation, *mappings(observation.get("component")))
-    concepts = mappings([holder.get("code") for holder in holders])
+    return [coding for holder in holders for coding in _own_codes(holder)]
+
+
+def _own_codes(holder: Json) -> list[Coding]:
+    concepts = mappings([holder.get("code")])
     codings = (coding for concept in concepts for coding in mappings(concept.get("coding")))
     return [Coding(text(coding.get("system")), text(coding.get("code"))) for coding in codings]
+
+
+# Panels: where an item above a question has an Observation, only that and its members answer the question.
+
+
+def _bound(population: Population, data: Sequence[ResourceAt], link: str) -> frozenset[str]:
+    """Returns where the Observations stand that may answer a question; none for any."""
+    found = panel_of(population.form.compiled, link)
+    if found is None:
+        return frozenset()
+    item, days = found
+    authored = str(population.head["authored"])
+    panels = [
+        observation
+        for observation in data
+        if not set(item.codes).isdisjoint(_own_codes(observation.resource))
+        and _is_sound(observation.resource)
+        and not _why_not(observation.resource, effective(observation.resource), days, authored)
+    ]
+    if not panels:
+        return frozenset()
+    newest = max(panels, key=lambda panel: _moment(effective(panel.resource)))
+    members = [observation.at for observation in data if _is_member(observation.resource, newest.resource)]
+    return frozenset((newest.at, *members))
+
+
+def _is_member(observation: Json, panel: Json) -> bool:
+    name = {"reference": f"Observation/{observation.get('id', '')}"}
+    return any(not is_another(name, member) for member in mappings(panel.get("hasMember")))
+
+
+def _is_sound(observation: Json) -> bool:
+    return not any(fault.severity == "error" for fault in check_structure(observation, "Observation", ""))
 
 
 def _sort(
@@ -124,7 +174,7 @@ def _sort(
 ) -> None:
     resource = observation.resource
     authored = str(population.head["authored"])
-    is_sound = not any(fault.severity == "error" for fault in check_structure(resource, "Observation", ""))
+    is_sound = _is_sound(resource)
     date = effective(resource) if is_sound else ""
     for link, days in periods.items():
         reason = "it is no Observation of R4" if not is_sound else _why_not(resource, date, days, authored)

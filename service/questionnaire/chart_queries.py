@@ -95,6 +95,22 @@ def linked_items(compiled: CompiledQuestionnaire) -> dict[str, Fraction]:
     return {link: days for link, days in periods.items() if days is not None}
 
 
+def panel_of(compiled: CompiledQuestionnaire, link: str) -> tuple[Item, Fraction] | None:
+    """Returns the nearest item above a question that a panel answers, with the days of its period.
+
+    Source:
+        SDC populate.html#obs-pop: the code of a group may be that of a panel, or of components.
+    """
+    parent = compiled.items[link].parent
+    while parent is not None:
+        item = compiled.items[parent]
+        days = link_period_days(item) if item.codes else None
+        if days is not None:
+            return item, days
+        parent = item.parent
+    return None
+
+
 def chart_queries(compiled: CompiledQuestionnaire, authored: str) -> tuple[ChartQuery, ...]:
     """Returns the searches that find what a Questionnaire asks of a chart, launch contexts first.
 
@@ -120,6 +136,9 @@ def _of_context(name: str) -> ChartQuery:
 def _observation_queries(compiled: CompiledQuestionnaire, authored: str) -> Iterator[ChartQuery]:
     by_period: dict[Fraction, dict[Coding, None]] = {}
     for link, days in linked_items(compiled).items():
+        panel = panel_of(compiled, link)
+        if panel is not None:
+            by_period.setdefault(panel[1], {}).update(dict.fromkeys(panel[0].codes))
         by_period.setdefault(days, {}).update(dict.fromkeys(compiled.items[link].codes))
     for days, codes in by_period.items():
         listed, since = list(codes), _since(authored, days)

@@ -76,3 +76,8 @@ def test_codes_are_written_so_that_they_cannot_be_taken_for_more_of_the_search()
     without = item("a", "1") | {"raw": linked(code="1") | {"code": [{"code": "x"}]}}
     [(_, query)] = queries(without)
     assert "code=x&date" in query
+
+
+def test_a_panel_above_a_question_is_searched_too() -> None:
+    [(_, query)] = queries({"id": "g", "raw": linked("24326-1"), "items": [item("a", "1")]})
+    assert "code=http://loinc.org%7C24326-1,http://loinc.org%7C1&" in query

@@ -313,6 +313,53 @@ def test_a_component_answers_the_question_with_its_code() -> None:
     assert origins(answer)["na"] == ["Observation/o1", "2026-11-20"]
 
 
+PANEL = {"id": "g", "raw": linked("24326-1"), "items": [POTASSIUM]}
+
+
+def test_below_a_panel_its_components_and_members_answer_and_nothing_else() -> None:
+    """If a parent item has the context of an Observation, matching SHALL be limited to what it holds."""
+    member = observation(3.9, id="member", effectiveDateTime="2026-11-10")
+    newer = observation(4.4, id="newer", effectiveDateTime="2026-11-28")
+    members = [{"reference": "Observation/member"}]
+    panel = observation(code="24326-1", id="panel", valueQuantity=None, hasMember=members)
+    assert number(filled(panel, member, newer, items=(PANEL,))) == 3.9
+    inside = {
+        "code": {"coding": [{"system": LOINC, "code": "2823-3"}]},
+        "valueQuantity": newer["valueQuantity"],
+    }
+    holding = observation(code="24326-1", id="panel", valueQuantity=None, component=[inside])
+    assert number(filled(holding, member, items=(PANEL,))) == 4.4
+    assert (
+        number(filled(panel | {"hasMember": [{"reference": "Observation/x"}]}, newer, items=(PANEL,))) is None
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "preliminary"}, {"effectiveDateTime": "2026-01-01"}, {"canary": 1}, {"focus": [SUBJECT]}],
+)
+def test_a_panel_that_is_not_usable_binds_nothing(change: Json) -> None:
+    panel = observation(code="24326-1", id="panel", valueQuantity=None) | change
+    assert number(filled(panel, observation(), items=(PANEL,))) == 4.1
+
+
+def test_the_newest_panel_counts_and_an_item_without_a_period_is_none() -> None:
+    values = {date: observation(4 + day, id=date) for day, date in enumerate(("2026-11-01", "2026-11-05"))}
+    panels = [
+        observation(
+            code="24326-1",
+            id=f"panel-{date}",
+            valueQuantity=None,
+            effectiveDateTime=date,
+            hasMember=[{"reference": f"Observation/{date}"}],
+        )
+        for date in reversed(values)
+    ]
+    assert number(filled(*panels, *values.values(), items=(PANEL,))) == 5
+    plain = {"id": "g", "raw": {"code": PANEL["raw"]["code"]}, "items": [POTASSIUM]}
+    assert number(filled(*panels, observation(9), items=(plain,))) == 9
+
+
 def test_any_of_several_codes_of_a_question_finds_a_value() -> None:
     """Multiple item.code: each is an acceptable Observation.code; the system belongs to the code."""
     item = {"id": "k", "type": "quantity", "raw": linked()}
