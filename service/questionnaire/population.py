@@ -51,6 +51,9 @@ _MOST_ROUNDS: Final = 20
 _DIGITS: Final = Context(prec=8, rounding=ROUND_HALF_EVEN)
 """How precise a converted value is that has no end as a decimal: the least that FHIRPath promises."""
 
+_MOST_SOURCES: Final = 20
+"""References that one answer names; what a long search found is not listed to its end."""
+
 _LITERAL = re.compile(r"'([^'\\]*)'")
 _OF_CODING: Final = ("system", "version", "code", "display")
 _OF_QUANTITY: Final = ("value", "unit", "system", "code")
@@ -335,7 +338,7 @@ def _origin(population: Population, reads: _Reads) -> Origin | None:
     ]
     of_contexts = [source for name in reads.contexts for source in population.given[name].sources]
     of_answers = [source for origin in named for source in origin.sources]
-    both = [*of_contexts, *of_answers]
+    both = [*of_contexts, *of_answers][:_MOST_SOURCES]
     sources = [source for number, source in enumerate(both) if source not in both[:number]]
     dates = {origin.date for origin in named}
     date = dates.pop() if len(dates) == 1 and not of_contexts else ""

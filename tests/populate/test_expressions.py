@@ -270,6 +270,18 @@ def test_the_result_of_a_search_is_handed_over_as_a_context() -> None:
     ]
 
 
+def test_of_a_long_search_the_first_sources_are_named() -> None:
+    item = {"id": "a", "type": "integer", "raw": {"extension": [initially("%conditions.entry.count()")]}}
+    many = bundle(
+        *({"resourceType": "Condition", "id": f"c{number}", "subject": SUBJECT} for number in range(2000))
+    )
+    answer = filled(
+        item, given=(context("conditions", many),), extension=[variable("conditions", "Condition?")]
+    )
+    assert answers(answer) == {"a": 2000}
+    assert origins(answer)["a"] == [f"Condition/c{number}" for number in range(20)]
+
+
 def test_a_quantity_becomes_a_number_in_the_unit_of_the_question() -> None:
     """A Quantity can map to an integer or decimal where questionnaire-unit says the unit."""
     unit = {
