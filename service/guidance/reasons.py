@@ -10,7 +10,7 @@ from itertools import chain, compress
 from typing import TypeVar
 
 from service.guidance.answer_tables import Contribution
-from service.guidance.bits import UNKNOWN, positions, union
+from service.guidance.bits import UNKNOWN, certain, positions, union
 from service.guidance.result import Interval, OpenQuestion
 from service.guidance.state import State, bits_if_sure
 from service.guidance.tables import Compiled, OutcomeTable, RuleTable
@@ -113,7 +113,7 @@ class Sureness:
 
 
 class Undecided:
-    """Questions that keep nodes unknown (open or "not sure"), as masks; each node is searched once."""
+    """Questions that keep nodes unknown (open or "not sure"), as masks."""
 
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.support = compiled.support.of_node
@@ -122,25 +122,22 @@ class Undecided:
         self.open = state.open | _unsure(compiled, state)
         self.doubtful = _doubtful(compiled, state)
         self.doubted = union(sets for sets, _ in self.doubtful)
-        self.found: dict[int, int] = {}
 
-    def of(self, node: int) -> int:
-        """Returns the open questions in the undecided part of the node; none if it is decided."""
-        known = self.found.get(node)
-        if known is None:
-            known = self.found[node] = self._search(node) if self.unknown >> 2 * node & 1 else 0
-        return known
-
-    def _search(self, node: int) -> int:
-        support = self.support[node]
-        mask = _read(support.atoms & self.unknown, self.reads) & self.open
-        if self.doubted >> 2 * node & 1:
-            mask |= _given(self.doubtful, 1 << 2 * node)
-        deep = support.deep & self.unknown
-        if deep:
-            for bit in positions(deep):
-                mask |= self.of(bit >> 1)
-        return mask
+    def of(self, nodes: int) -> int:
+        """Returns the open questions in the undecided parts of nodes, given by their *certain* bits."""
+        atoms = reached = 0
+        waiting = nodes & self.unknown
+        while waiting:
+            reached |= waiting
+            deep = 0
+            for bit in positions(waiting):
+                support = self.support[bit >> 1]
+                atoms |= support.atoms
+                deep |= support.deep
+            waiting = deep & self.unknown & ~reached
+        mask = _read(atoms & self.unknown, self.reads) & self.open
+        doubted = reached & self.doubted
+        return mask | _given(self.doubtful, doubted) if doubted else mask
 
 
 def _given(contributions: Iterable[Contribution], frontier: int) -> int:
@@ -173,7 +170,7 @@ def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
     if not state.possible:
         return []
     judged = Undecided(compiled, _judged(state))
-    return [(table.sets, union(judged.of(part) for part in table.parts)) for table in state.possible]
+    return [(table.sets, judged.of(certain(table.parts))) for table in state.possible]
 
 
 def _judged(state: State) -> State:
@@ -227,7 +224,7 @@ def open_questions(
         movers = chain(movers, _other_movers(compiled, state, sooner, levels))
     moves: dict[int, list[str]] = {}
     for target, rules in movers:
-        deciding = union([undecided.of(table.node) for table in rules])
+        deciding = undecided.of(certain([table.node for table in rules]))
         if overlay:
             deciding &= state.open
         for place in positions(_askable(compiled, state, deciding)):

@@ -45,6 +45,7 @@ class Phrases:
         self._mark = words["style.decimal-mark"]
         self._quoted = words["style.quoted"]
         self._months = words.months
+        self._day = words["dates.day"]
         before, _, after = escape(words["results.lacking"], quote=False).partition("{text}")
         self._lacking = re.compile(f"({re.escape(before)})(.*?)({re.escape(after)})")
 
@@ -108,12 +109,15 @@ class Phrases:
         named = self._months[int(month) - 1]
         if not day:
             return self.say("dates.month", month=named, year=year)
-        return self.say("dates.day", day=int(day), month=named, year=year)
+        return self._day.format(day=int(day), month=named, year=year)
 
     def day_after(self, authored: str | None, days: int) -> str:
         """Returns the date so many days after a response was written; empty where that is not known."""
         began = day_of(authored)
-        return "" if began is None else self.date((began + timedelta(days)).isoformat())
+        if began is None:
+            return ""
+        day = began + timedelta(days)
+        return self._day.format(day=day.day, month=self._months[day.month - 1], year=f"{day.year:04}")
 
     def span(self, days: int) -> str:
         """Returns a length of time in words, in weeks where these are whole: `2 weeks`, `10 days`."""

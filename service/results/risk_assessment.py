@@ -226,6 +226,7 @@ class Predictions:
         self._steps = {tier: self._step(tier) for tier in intervals(len(written.tiers))}
         self._begun = by_level(written, self.head)
         self._said = {rule.name: cut(rule.says.to_clinician, LONGEST_RATIONALE) for rule in written.rules}
+        self._rationales = {name: in_json(said) + b'"}' for name, said in self._said.items()}
 
     def of(self, assessment: Assessment) -> bytes:
         """Returns the array: the step of care, then every outcome that a report names."""
@@ -244,6 +245,8 @@ class Predictions:
 
     def _pattern(self, risk: Risk) -> bytes:
         head = self._begun[risk.outcome.code, risk.level]
+        if risk.level.settled and risk.fired:
+            return b"{" + head + self._rationales[risk.fired[0].rule.name]
         said = self._said[risk.fired[0].rule.name] if risk.fired else self._phrases["results.no-rule"]
         if risk.level.settled:
             return b"{" + head + in_json(said) + b'"}'

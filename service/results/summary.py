@@ -56,6 +56,7 @@ class Summary:
         self._labels = {about: phrases[f"clinician.{about}"] for about in _LINES}
         identity = guidance.written.identity
         self._heading = f"{wording.opening(phrases.language)}<p><b>{_xhtml(identity.title)}</b></p>"
+        self._room = LONGEST_NARRATIVE - len(self._heading.encode()) - len("</div>")
         self._review = f"{identity.review}. {phrases['clinician.not-a-diagnosis']} {identity.canonical}"
 
     def lines(self, assessment: Assessment) -> list[Line]:
@@ -149,8 +150,10 @@ class Summary:
         What marks texts that the language lacks comes on top.
         """
         lines = self.lines(assessment)
-        room = LONGEST_NARRATIVE - len(self._heading.encode()) - len("</div>")
-        div = "".join([self._heading, *_fitted(lines, room, self._more), "</div>"])
+        paragraphs = [_paragraph(line, line.parts) for line in lines]
+        if len("".join(paragraphs).encode()) > self._room:
+            paragraphs = _fitted(lines, self._room, self._more)
+        div = "".join([self._heading, *paragraphs, "</div>"])
         return orjson.dumps(self._phrases.with_languages(div))
 
     def _more(self, number: int) -> str:
