@@ -232,6 +232,8 @@ class FormViews:
     def _back(self, sent: Submission) -> Reply:
         visit = self._scored_visit(self._as_typed(sent))
         walk = self._walk(visit)
+        if walk.is_at_end:
+            return self._finish(visit, IN_PROGRESS)
         if sent.page is not None and walk.before(sent.page) is None and visit.asks_who:
             return self._who(visit)
         last = walk.pages[-1] if walk.pages else None

@@ -174,6 +174,13 @@ def test_an_emergency_sign_ends_the_form_at_once(person):
     assert driver.press("show").main["data-kind"] == "emergency"
 
 
+def test_an_emergency_sign_that_stands_on_a_page_is_not_passed_over_on_the_way_back(person):
+    driver = person()
+    start(driver)
+    page = driver.press("back", {"q.emergency-signs": ["severe-breathlessness"]})
+    assert page.main["data-kind"] == "emergency"
+
+
 def test_an_emergency_sign_ends_the_form_although_something_else_on_its_page_is_wrong(person):
     driver = person()
     start(driver)
