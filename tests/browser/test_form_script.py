@@ -354,11 +354,13 @@ def test_the_answers_can_be_taken_out_and_gone_on_with(form):
     assert form.name == "same-day"
 
 
-def test_a_response_to_other_questions_is_not_taken(form):
+def test_a_response_to_other_questions_is_not_taken_and_changes_nothing(form):
+    tick(form, "completed-by", "patient")
     told = form.page.evaluate(
         "window.questionnaireForm.resume({resourceType: 'Patient'}).catch((error) => error.message)"
     )
-    assert told == form.heading
+    assert "We cannot use this file" in told
+    assert (form.problems, control(form, "completed-by", "patient").is_checked()) == ([], True)
 
 
 def test_a_form_is_opened_in_a_page_of_another_address(form):

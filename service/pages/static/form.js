@@ -144,7 +144,7 @@
       request.onload = () => {
         const answer = request.response;
         const fits = answer && (type === 'json' ? request.status < 400 : answer.querySelector('main[data-kind]'));
-        if (fits && request.status < 500) resolve(answer);
+        if (fits && request.status < 500) resolve(request);
         else reject(new Error('The service answered with status ' + request.status + '.'));
       };
       request.onerror = request.ontimeout = () => reject(new Error('The service cannot be reached.'));
@@ -166,9 +166,9 @@
     if (busy) return false;
     busy = true;
     main().setAttribute('aria-busy', 'true');
-    let page;
+    let request;
     try {
-      page = await ask('POST', home, 'document', fields);
+      request = await ask('POST', home, 'document', fields);
     } catch {
       lost();
       return false;
@@ -176,7 +176,8 @@
       busy = false;
       main().removeAttribute('aria-busy');
     }
-    if (onTaken) onTaken(page.querySelector('main'));
+    const page = request.response;
+    if (onTaken) onTaken(page.querySelector('main'), request.status);
     swap(page);
     begin();
     return true;
@@ -296,15 +297,15 @@
   // What the page around the form, or an app that reads a chart, may ask for.
   window.questionnaireForm = Object.freeze({
     state,
-    export: () => ask('POST', home, 'json', fieldsOf('export')),
+    export: async () => (await ask('POST', home, 'json', fieldsOf('export'))).response,
     async open(address) {
-      swap(await ask('GET', address, 'document'));
+      swap((await ask('GET', address, 'document')).response);
       return arrive();
     },
     async resume(response) {
-      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), (next) => {
+      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), (next, status) => {
         // What is handed over and refused changes nothing here.
-        if (next.dataset.kind === 'message') throw new Error(next.querySelector('h1').textContent.trim());
+        if (status >= 400) throw new Error((next.querySelector('.errs') || next.querySelector('h1')).textContent.trim());
         forget();
       });
       const leftOut = main().querySelector('.errs');
