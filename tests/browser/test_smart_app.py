@@ -301,6 +301,17 @@ def test_ap04_an_answer_to_the_sign_in_of_another_tab_is_not_taken(tab, world):
     assert "was not started here" in stopped(other)
 
 
+def test_ap04_an_answer_with_another_state_than_the_one_that_waits_is_not_taken(tab, world):
+    page = tab("console .*ERR_FAILED")
+    back = way_back(page, world)
+    sent = requests_of(page)
+    page.goto(re.sub(r"state=[^&]*", "state=wrong", back))
+    assert "was not started here" in stopped(page)
+    assert not asked_for(sent, "/token")
+    page.goto(back)
+    assert "used before" in stopped(page), "the first answer has used it up"
+
+
 def test_ap04_an_answer_that_says_to_come_from_another_server_is_not_taken(tab, world):
     """What RFC 9207 has against mixing up servers; without the change the same answer is taken."""
     page = tab("console .*ERR_FAILED")
@@ -617,7 +628,9 @@ def test_a_changed_answer_takes_the_place_of_what_was_written(tab, world, judge)
     assert Form(page, world.app).finish(often(world)) == "result"
     assert "has been replaced" in save(page)
     assert {each: len(world.ehr.stored(each)) for each in before} == before
-    assert world.ehr.stored("QuestionnaireResponse")[0]["status"] == "amended"
+    (response,), (risk,) = (world.ehr.stored(each) for each in ("QuestionnaireResponse", "RiskAssessment"))
+    assert response["status"] == "amended"
+    assert risk["occurrenceDateTime"] == response["authored"]
 
 
 def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world):
@@ -641,6 +654,7 @@ def test_what_the_chart_knows_stands_in_the_form_and_can_be_corrected(tab, world
         form.press("next")
     box = page.locator('[name="q.lab-potassium"]')
     expect(box).to_have_value("3.1")
+    expect(page.locator(".src").first).to_contain_text(str(datetime.now(UTC).year))
     box.fill("3.3")
     form.press("next")
     form.press("send")
