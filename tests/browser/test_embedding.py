@@ -59,8 +59,13 @@ window.meddle = handle => {
   const say = (window, messageType, payload) =>
     window.postMessage({messagingHandle: handle, messageId: messageType, messageType, payload}, '*');
   say(parent, 'guidance.ui.result', {riskAssessment: {}});
-  say(form.contentWindow, 'sdc.requestExtract', {});
+  say(form.contentWindow, 'status.handshake', {});
 };"""
+# What another site would say in the place of the form.
+IMPOSTOR = """const say = (messageType, payload) =>
+  parent.postMessage({messagingHandle: name, messageId: messageType, messageType, payload}, '*');
+say('status.handshake', {});
+say('guidance.ui.result', {riskAssessment: {}});"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,9 @@ def sites(served: Callable[..., str]) -> Iterator[Sites]:
             pages[f"/{form}.html"] = HOST.format(service=service, form=form)
         pages["/bare.html"] = BARE.format(service=service, form=SMALL, parent=app)
         written = (ROOT / "docs/examples/embed.html").read_text(encoding="utf-8")
+        # The second site has no policy, and a form that is given out for the first one.
+        examples |= {path: pages[path] for path in ("/host.js", "/bare.html", f"/{SMALL}.html")}
+        strange |= {"/impostor.js": IMPOSTOR, "/impostor.html": THIRD.replace("third.js", "impostor.js")}
         examples["/embed.html"] = written.replace("https://guidance.example.org", service)
         yield Sites(service, app, example, stranger, strange)
 
@@ -270,6 +278,27 @@ def test_the_frame_is_as_high_as_its_page_and_not_higher(page: Page, sites: Site
     assert heights[0] > heights[1] < heights[2]
 
 
+def test_after_a_long_page_the_heading_of_the_next_one_is_in_sight(
+    page: Page, sites: Sites, answers: Callable[[str], AnswersByLink]
+) -> None:
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    form, given = form_in(frame), answers(PATIENT)
+    while form.name != "strength":
+        form.answer(given)
+        form.press("next")
+    form.answer(given)
+    assert page.evaluate("() => scrollY") > 500
+    form.press("next")
+    top = frame.locator("h1").evaluate("each => each.getBoundingClientRect().top")
+    page.wait_for_function(
+        f"""top => {{
+          const inSight = {ELEMENT}.getBoundingClientRect().top + top;
+          return inSight > 0 && inSight < innerHeight / 2;
+        }}""",
+        arg=top,
+    )
+
+
 def test_the_frame_asks_for_no_permission_and_sends_no_referrer(page: Page, sites: Sites) -> None:
     frame = embedded(page, f"{sites.app}/{SMALL}.html")
     element = page.locator("guidance-questionnaire iframe")
@@ -409,6 +438,30 @@ def test_a_third_window_is_neither_heard_nor_told(page: Page, sites: Sites) -> N
     page.evaluate(f"() => {ELEMENT}.requestResponse()")  # what was sent before would be answered by now
     assert details(page, "result") == []
     assert third.evaluate("() => heard") == []
+    assert "status.handshake" not in [
+        each["data"].get("responseToMessageId") for each in page.evaluate("() => heard")
+    ]
+
+
+def test_another_site_in_the_place_of_the_form_is_not_heard(page: Page, sites: Sites) -> None:
+    frame = embedded(page, f"{sites.example}/{SMALL}.html")
+    before = page.evaluate("() => events.length")
+    frame.evaluate("url => { location = url; }", f"{sites.stranger}/impostor.html")
+    assert heard(page, "guidance.ui.result")["origin"] == sites.stranger
+    assert page.evaluate("() => events.length") == before
+
+
+def test_a_form_that_was_given_out_for_one_page_is_silent_in_another(
+    contexts: NewContext, sites: Sites
+) -> None:
+    context, _ = contexts(expects=["target origin provided"])
+    page = context.new_page()
+    page.goto(f"{sites.example}/bare.html")
+    frame = framed(page)
+    frame.evaluate("() => { addEventListener('message', ({source}) => source.postMessage('end', '*')); }")
+    page.evaluate(f"() => {{ ({ASK})(['status.handshake', {{}}, 'handle-1']); }}")
+    page.wait_for_function("() => heard.some(({data}) => data === 'end')")
+    assert [each["data"] for each in page.evaluate("() => heard")] == ["end"]
 
 
 def test_the_script_may_be_loaded_by_every_site_and_is_kept_for_an_hour(page: Page, sites: Sites) -> None:
