@@ -305,7 +305,7 @@
     async resume(response) {
       const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), (next, status) => {
         // What is handed over and refused changes nothing here.
-        if (status >= 400) throw new Error((next.querySelector('.errs') || next.querySelector('h1')).textContent.trim());
+        if (status >= 400) throw new Error((next.querySelector('.errs') || next.querySelector('h1')).textContent.trim().replace(/\s+/g, ' '));
         forget();
       });
       const leftOut = main().querySelector('.errs');
