@@ -1,0 +1,50 @@
+"""Every kind of page, narrow, much enlarged, dark, in German: axe-core and a ruler find nothing."""
+
+import pytest
+from form_by_clicking import Form
+from worked_cases import as_of_today, cases_of
+
+SLUG = "muscle-twitching"
+LOOKS = {
+    "narrow": ("en", "body-wide-for-months", {"viewport": {"width": 320, "height": 640}}),
+    "enlarged-four-times": (
+        "en",
+        "strong-calf-cramps-keep-the-expedited-date",
+        {"viewport": {"width": 320, "height": 256}},
+    ),
+    "dark": ("en", "growing-weakness-with-wasting-makes-the-als-pattern-high", {"color_scheme": "dark"}),
+    "german": ("de", "the-whole-als-picture", {"locale": "de-DE", "viewport": {"width": 320, "height": 640}}),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_is_found_on_any_page(new_context, origin, judge, look):
+    language, name, options = LOOKS[look]
+    context, _ = new_context(expects=["status of 4"], **options)
+    form = Form(context.new_page(), f"{origin}/questionnaires/{SLUG}", judge).open(f"?language={language}")
+    form.press("next")
+    assert form.problems, "an error page"
+    form.answer(as_of_today(cases_of(SLUG)[name]))
+    judge(form.page)
+    form.press("next")
+    form.finish(as_of_today(cases_of(SLUG)[name]))
+    assert form.kind == "result"
+    for summary in form.main.locator("summary").all():
+        summary.click()
+    judge(form.page)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_is_found_on_the_page_of_an_emergency_or_a_refusal(new_context, origin, judge, look):
+    language, _, options = LOOKS[look]
+    context, _ = new_context(expects=["status of 4"], **options)
+    form = Form(context.new_page(), f"{origin}/questionnaires/{SLUG}", judge).open(f"?language={language}")
+    form.finish(as_of_today(cases_of(SLUG)["new-confusion-is-an-emergency"]))
+    assert form.kind == "emergency"
+    for summary in form.main.locator("summary").all():
+        summary.click()
+    judge(form.page)
+    form.open(f"?language={language}")
+    form.main.locator("input[name=state]").evaluate("each => { each.value = 'changed' }")
+    form.press("next")
+    assert form.kind == "message"
