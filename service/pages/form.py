@@ -19,7 +19,7 @@ import orjson
 
 from service.assess import Assessor, Scored
 from service.datatypes.answers import AnswersByLink
-from service.errors import Malformed, NotScorable, Problem, ServiceError, Unavailable
+from service.errors import Malformed, NotScorable, Problem, ServiceError
 from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
@@ -31,7 +31,7 @@ from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
-from service.pages.response import encoded, instant, link_at, resumed
+from service.pages.response import encoded, instant, is_by_clinician, link_at, resumed
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import Refused, check_origin, controls_in, opened
@@ -296,25 +296,22 @@ class FormViews:
             return self._check(visit, _faults_shown(_faults_of(response, fault), visit.spoken.fields))
         answers, pages = _answered(done), done.form.plan.page_of
         kept = self._kept(done, response, agrees=agrees)
-        html = done.spoken.result.html(scored, self._frame(done), answers=answers, pages=pages, kept=kept)
+        html = done.spoken.result.html(
+            scored,
+            self._frame(done),
+            answers=answers,
+            pages=pages,
+            kept=kept,
+            is_clinician=is_by_clinician(response),
+        )
         return self._page(html)
 
     def _kept(self, visit: Visit, response: Json, *, agrees: bool) -> str:
-        """Returns the id of what is stored, empty where nothing is.
-
-        Who agreed once, and changes an answer, has the changed answers stored too: old ones would mislead.
-        A store that cannot be reached keeps nobody from the result; the page says that nothing is stored.
-        """
+        """Returns the id of what is stored, empty where nothing is."""
         store, state = self._settings.store, visit.state
         if store is None:
             return ""
-        try:
-            is_stored = store.has(state.form)
-            if (agrees or is_stored) and state.status != IN_PROGRESS:
-                return store.keep(state.form, encoded(response), (state.language,))
-        except Unavailable:
-            return ""
-        return state.form if is_stored else ""
+        return store.kept(state.form, encoded(response), (state.language,), agrees=agrees)
 
     def _delete(self, sent: Submission) -> Reply:
         """Deletes what is stored, and forgets the form; a second press finds nothing left."""
@@ -493,10 +490,7 @@ class FormViews:
     def _consent(self, visit: Visit) -> tuple[str, str]:
         """Returns the consent text and where more about it stands; who agreed before is not asked again."""
         store = self._settings.store
-        try:
-            if store is None or store.has(visit.state.form):
-                return "", ""
-        except Unavailable:
+        if store is None or not store.asks_for_consent(visit.state.form):
             return "", ""
         return visit.spoken.words["form.consent.text"], self._settings.privacy_notice_url
 

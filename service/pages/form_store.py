@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from service.errors import Unavailable
 from service.records import RESPONSE, Unit, instant, service_errors, stamped
 from service.records.meta import members
 from service.retention.erasure import EventStamp, erase, of_response
@@ -79,6 +80,28 @@ class FormStore:
                 self._repository.create(data, unit=unit)
             elif _answers(current.body) != _answers(data):
                 self._repository.update(form, data, unit=unit)
+
+    def kept(self, form: str, data: bytes, languages: Languages, *, agrees: bool) -> str:
+        """Stores what was answered where the person agrees, and returns the id of what is stored, if any.
+
+        Who agreed once, and changes an answer, has the changed answers stored too: old ones would mislead.
+        A store that cannot be reached keeps nobody from the result: then nothing is stored.
+
+        Args:
+            form, data, languages: as `keep` takes them.
+            agrees: the person has agreed just now.
+        """
+        try:
+            return self.keep(form, data, languages) if agrees or self.has(form) else ""
+        except Unavailable:
+            return ""
+
+    def asks_for_consent(self, form: str) -> bool:
+        """Returns whether there is a store at hand, and nobody has agreed yet that it keeps this form."""
+        try:
+            return not self.has(form)
+        except Unavailable:
+            return False
 
     def has(self, form: str) -> bool:
         """Returns whether a form is stored; raises Unavailable."""

@@ -22,7 +22,7 @@ from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
-from service.fhir.references import target_type
+from service.fhir.references import contained_types, target_type
 from service.guidance.model import Respondent
 from service.pages.fields import Fields
 from service.pages.plan import Plan, fitting, in_order
@@ -44,6 +44,7 @@ _ELEMENTS: Final[Mapping[str, str]] = {
     "time": "valueTime",
     "url": "valueUri",
 }
+_CLINICIANS: Final = frozenset({"Practitioner", "PractitionerRole"})
 _RESPONDENTS: Final[Mapping[str, str]] = {"self": "Patient", "other": "RelatedPerson"}
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _STEP: Final = re.compile(r"\.(item|answer)\[([0-9]+)\]")
@@ -250,6 +251,11 @@ def _seen_so_far(state: FormState, plan: Plan) -> FormState:
         and (link in state.answers or (items[link].order < last and not items[link].min_occurs))
     )
     return replace(state, seen=frozenset(seen))
+
+
+def is_by_clinician(response: Json) -> bool:
+    """Returns whether a health professional gave the answers, as `source` of the response says."""
+    return target_type(response.get("source", {}), contained_types(response)) in _CLINICIANS
 
 
 def link_at(response: Json, expression: str) -> str:

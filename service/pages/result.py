@@ -139,8 +139,7 @@ class Shown:
         urgency: one of URGENCIES. is_overlay: the step is a safety step.
         status: of the response. answered_on: its day, in words.
         call, call_kind: the number that the step itself tells to call; empty for none.
-        tables: for the patient. all_tables: for the doctor, with the rows that only inform. None at a
-            safety step.
+        tables: for the patient. all_tables: for the doctor. There are none at a safety step.
         lines: the doctor's lines.
         answers: what was answered, by groups of questions.
         kept: id of what is stored; empty where nothing is.
@@ -185,6 +184,7 @@ class ResultPage:
         answers: Sequence[tuple[str, tuple[Row, ...]]],
         pages: Mapping[str, str],
         kept: str = "",
+        is_clinician: bool = False,
     ) -> str:
         """Returns the page.
 
@@ -194,6 +194,7 @@ class ResultPage:
             answers: what was answered, as the page says it on which answers are checked.
             pages: by linkId, the page of the form on which a question is asked.
             kept: id of what is stored; empty where nothing is.
+            is_clinician: whether a health professional has filled in the form, and reads its result.
         """
         assessment = scored.assessment()
         told = self._told(assessment, pages)
@@ -209,10 +210,8 @@ class ResultPage:
             call=self._telephone.get(tier.number, ""),
             call_kind=tier.number,
             has_calendar=has_calendar(result, authored),
-            tables=() if tier.overlay else self._tables_for_patient(result),
-            all_tables=()
-            if tier.overlay
-            else tuple(self._table(tally, tally.rows) for tally in result.tables),
+            tables=self._tables(result),
+            all_tables=self._tables_for_doctor(result, is_clinician=is_clinician),
             lines=renderer.summary.lines(assessment),
             answers=answers,
             kept=kept,
@@ -236,14 +235,19 @@ class ResultPage:
             open=_not_among(links, (*first, *more)),
         )
 
-    def _tables_for_patient(self, result: Result) -> tuple[Table, ...]:
+    def _tables(self, result: Result) -> tuple[Table, ...]:
         """Returns the tables that say something about the answers: some of their rows fit.
 
-        A row that no answer can fit says nothing about them, and is for clinicians.
+        A row that no answer can fit says nothing about them.
         """
-        fitting = [tally for tally in result.tables if tally.left or tally.right]
+        fitting = [tally for tally in _compared_in(result) if tally.left or tally.right]
+        return tuple(self._table(tally, _rows_of_answers(tally)) for tally in fitting)
+
+    def _tables_for_doctor(self, result: Result, *, is_clinician: bool) -> tuple[Table, ...]:
+        """Returns all tables; rows that only inform, such as an outlook, where no patient reads them."""
         return tuple(
-            self._table(tally, [row for row in tally.rows if not row.row.informs_only]) for tally in fitting
+            self._table(tally, tally.rows if is_clinician else _rows_of_answers(tally))
+            for tally in _compared_in(result)
         )
 
     def _table(self, tally: Tally, rows: Sequence[RowTally]) -> Table:
@@ -285,6 +289,15 @@ def urgency(result: Result) -> str:
     if tier.overlay:
         return NOW if tier is result.tiers[-1] else TODAY
     return SOON if tier.within or result.due is not None else CALM
+
+
+def _compared_in(result: Result) -> tuple[Tally, ...]:
+    """Returns the tables that are shown at all: at a safety step there is no time for them."""
+    return () if result.tiers[result.tier.at_least].overlay else result.tables
+
+
+def _rows_of_answers(tally: Tally) -> list[RowTally]:
+    return [row for row in tally.rows if not row.row.informs_only]
 
 
 def _not_among(links: Mapping[str, str], sections: Iterable[Section]) -> tuple[TextLine, ...]:

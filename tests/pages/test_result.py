@@ -184,14 +184,16 @@ def test_the_tables_are_tables_with_the_persons_own_rows_marked_in_words(told: P
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step not in OVERLAYS])
-def test_what_no_answer_can_fit_is_told_to_the_doctor_only(told: Pair, step: str) -> None:
-    reader = Reader(page_of(scored_case(told, STEPS[step])))
+def test_what_no_answer_can_fit_is_told_only_where_a_clinician_filled_in(told: Pair, step: str) -> None:
+    scored = scored_case(told, STEPS[step])
+    patient, clinician = (Reader(page_of(scored, is_clinician=one)) for one in (False, True))
     only = [row for table in told.guidance.written.comparisons for row in table.rows if row.informs_only]
     assert only
     for row in only:
-        for text in (row.feature, row.left.says, row.right.says):
-            assert words(text) in reader.text(inside=DOCTOR)
-            assert words(text) not in reader.text(outside=DOCTOR)
+        for text in (row.left.says, row.right.says):
+            assert words(text) not in patient.text()
+            assert words(text) not in clinician.text(outside=DOCTOR)
+            assert words(text) in clinician.text(inside=DOCTOR)
 
 
 def test_a_table_of_which_nothing_fits_is_left_to_the_doctor(pair: Pair) -> None:

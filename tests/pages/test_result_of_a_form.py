@@ -179,6 +179,13 @@ def test_an_open_question_leads_to_its_page_and_from_there_to_the_result(client,
     assert pages[asking] not in form.page.buttons
 
 
+@pytest.mark.parametrize(("who", "is_told"), [("professional-base", True), (PLAIN, False)])
+def test_an_outlook_is_told_to_the_professional_who_filled_in(client, answers, pair, who, is_told):
+    form = finished(client, answers(who))
+    only = [row for table in pair.guidance.written.comparisons for row in table.rows if row.informs_only]
+    assert {" ".join(row.left.says.split()) in " ".join(form.page.text.split()) for row in only} == {is_told}
+
+
 def test_starting_again_forgets_every_answer(client, answers):
     form = finished(client, answers(PLAIN))
     page = form.press("restart")
@@ -252,7 +259,21 @@ def test_changed_answers_take_the_place_of_those_that_were_stored(storing, answe
     assert [version for _, version in responses(file)] == [1, 2]
 
 
-def test_an_emergency_is_never_stored(storing, answers, file):
+def test_an_emergency_takes_the_place_of_calm_answers_that_were_stored(storing, answers, file):
+    form = finished(storing, answers(PLAIN), consent=["yes"])
+    changes = [f"change:{page}" for page in dict.fromkeys(form.visited)]
+    asking = next(
+        change for change in changes if form.press(change) and "q.emergency-signs" in form.page.controls
+    )
+    form.press(asking)
+    sign = next(one for one in form.page.controls["q.emergency-signs"].options if one != "none")
+    form.press("next", {"q.emergency-signs": [sign]})
+    assert form.page.main["data-kind"] == "emergency"
+    assert [version for _, version in responses(file)] == [1, 2]
+    assert "delete" in form.page.buttons
+
+
+def test_an_emergency_is_not_stored_as_nobody_has_agreed(storing, answers, file):
     form = finished(storing, answers(EMERGENCY), consent=["yes"])
     assert form.page.main["data-kind"] == "emergency"
     assert stored(file) == []

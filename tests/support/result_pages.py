@@ -24,13 +24,17 @@ def scored_case(pair: Pair, name: str) -> Scored:
     return Scored(pair, found.context, found.answers, found.chart, found.problems)
 
 
-def page_of(scored: Scored, *, kept: str = "", pages: Mapping[str, str] | None = None) -> str:
+def page_of(
+    scored: Scored, *, kept: str = "", pages: Mapping[str, str] | None = None, is_clinician: bool = False
+) -> str:
     """The page of a result; every question stands on a page of its own name unless `pages` says more."""
     pair = scored.pair
     questions = pair.guidance.form.questions
     frame = Frame("A form", pair.guidance.language, "/questionnaires/a-form", STATE, assets=ASSETS)
     named = {link: link for link in questions} if pages is None else pages
-    return ResultPage(pair).html(scored, frame, answers=answers_of(scored), pages=named, kept=kept)
+    return ResultPage(pair).html(
+        scored, frame, answers=answers_of(scored), pages=named, kept=kept, is_clinician=is_clinician
+    )
 
 
 def answers_of(scored: Scored) -> list[tuple[str, tuple[Row, ...]]]:
