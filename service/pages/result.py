@@ -265,11 +265,11 @@ class ResultPage:
         return {text: pages[link] for link, text in texts.items() if text and link in pages}
 
     def _passage(self, section: Section, links: Mapping[str, str]) -> Passage:
+        """Returns a section; its heading stands by itself here, without the colon that plain text needs."""
+        heading = section.heading.removesuffix(":")
         if section.heading in self._asked:
-            return Passage(
-                section.heading, tuple(TextLine(line, page=links.get(line, "")) for line in section.lines)
-            )
-        return Passage(section.heading, tuple(map(self._line, section.lines)))
+            return Passage(heading, tuple(TextLine(line, page=links.get(line, "")) for line in section.lines))
+        return Passage(heading, tuple(map(self._line, section.lines)))
 
     def _line(self, line: str) -> TextLine:
         """Returns a line; the sentence at its end that names a number is cut around it."""

@@ -79,7 +79,7 @@ def test_the_patient_reads_what_the_renderer_says_in_its_order(told: Pair, step:
     page = Reader(page_of(scored)).text(outside=DOCTOR)
     place = 0
     for line in told.renderer.patient.text(scored.assessment()).splitlines():
-        said = words(line.removeprefix("- "))
+        said = words(line.removeprefix("- ")).removesuffix(":")
         found = page.find(said, place)
         assert found >= 0, said
         place = found + len(said)
