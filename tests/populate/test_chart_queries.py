@@ -24,6 +24,11 @@ def test_a_form_that_asks_for_nothing_needs_no_search() -> None:
     assert queries(code_alone, {"id": "b", "raw": {"extension": [initially("1")]}}) == []
 
 
+def test_a_period_below_zero_is_none() -> None:
+    assert queries(item("a", "1", -90)) == []
+    assert len(queries(item("a", "1", 0))) == 1
+
+
 def test_each_launch_context_is_read_the_user_by_its_reference() -> None:
     contexts = launching(("patient", "Patient"), ("encounter", "Encounter"), ("user", "Practitioner"))
     assert queries(extension=contexts) == [

@@ -112,6 +112,8 @@ def test_an_option_is_found_by_coding_or_by_its_code_alone() -> None:
     assert answers(one("choice", "%patient.gender", options=["female", "male"])) == {"a": option}
     coding = f"%questionnaire.item.answerOption.value.where(code = 'female' and system = '{SYSTEM}')"
     assert answers(one("choice", coding, options=["female", "male"])) == {"a": option}
+    twice = ["female", {"code": "female", "system": "urn:other"}]
+    assert answers(one("choice", "%patient.gender", options=twice)) == {}
     unknown = one("choice", "%patient.gender", options=["male"])
     assert (answers(unknown), len(issues(unknown))) == ({}, 1)
 

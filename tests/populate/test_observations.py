@@ -59,7 +59,8 @@ def test_a_question_without_a_period_is_not_filled_in() -> None:
 
 def test_a_question_that_takes_several_answers_is_not_filled_in() -> None:
     """This mechanism can only be used for non-repeating items."""
-    assert answers(filled(observation(), items=(POTASSIUM | {"repeats": True},))) == {}
+    answer = filled(observation(), items=(POTASSIUM | {"repeats": True},))
+    assert (answers(answer), issues(answer)) == ({}, [])
 
 
 @pytest.mark.parametrize(
