@@ -98,8 +98,15 @@ def pages_of(
     now: Clock,
     store: FormStore | None = None,
 ) -> tuple[tuple[Route, ...], tuple[tuple[str, str], ...]]:
-    """Returns the routes of the forms, and title and path of each; none where they are off."""
+    """Returns the routes of the forms, and title and path of each; none where they are off.
+
+    Raises:
+        SettingsError: EHRs are named that are to launch the forms, and there are none.
+    """
     if not settings.public_form:
+        if settings.ehrs_file is not None:
+            text = "SERVICE_EHRS_FILE: expected SERVICE_PUBLIC_FORM=true: what EHRs launch are the forms."
+            raise SettingsError([text])
         return (), ()
     numbers = Numbers(settings.emergency_number, settings.crisis_line)
     how = FormSettings(

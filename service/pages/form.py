@@ -26,7 +26,7 @@ from service.fhir.structure import check_response
 from service.languages import ENGLISH, chosen, words_in
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
 from service.pages.fields import RESPONDENTS, Fields
-from service.pages.forms import Form, FormSettings, Visit, page_headers
+from service.pages.forms import PART_HEADERS, Form, FormSettings, Visit, page_headers
 from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
@@ -154,6 +154,8 @@ class FormViews:
             sent = self._sent(form, request)
             language = sent.visit.state.language
             reply = self._action(sent)(sent)
+            if sent.visit.part and reply.headers is self._headers:
+                reply = reply._replace(headers=PART_HEADERS)
         except Refused as refusal:
             reply = self._refused(form, language, refusal)
         except ServiceError as error:

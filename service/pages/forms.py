@@ -129,6 +129,14 @@ class Visit:
         return Walk(self.form.plan, self.state, leading)
 
 
+PART_HEADERS: Final[tuple[Header, ...]] = (
+    ("Content-Type", f"{HTML}; charset=utf-8"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    NO_STORE,
+)
+"""Headers of what the script of a page puts into it: should a browser show it alone, it may do nothing."""
+
+
 def page_headers(framing: Iterable[str] = (), connect: Iterable[str] = ()) -> tuple[Header, ...]:
     """Returns the headers of a page: nothing runs or loads but the files of this server.
 

@@ -13,6 +13,7 @@ from form_driver import FormDriver, ParsedPage
 
 from service import app
 from service.datatypes.answers import Coding, Quantity
+from service.errors import SettingsError
 from service.questionnaire import compile_questionnaire, not_shown
 from service.terminology import value_sets_from
 from service.web.access import Access
@@ -603,6 +604,22 @@ def test_without_the_setting_there_is_no_form(settings):
     assert closed.get(PATH).status_code == 404
     assert closed.get("/static/form.css").status_code == 404
     assert orjson.loads(closed.get("/").data)["forms"] == []
+
+
+def test_what_the_script_puts_into_a_page_may_do_nothing_alone(client):
+    page = ParsedPage(client.get(PATH).get_data(as_text=True))
+    sent = {**page.hidden, "action": "next", "part": "1", "live": "1"}
+    answer = client.post(PATH, data=sent)
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert answer.headers["Cache-Control"] == "no-store"
+    del sent["part"]
+    assert "script-src 'self'" in client.post(PATH, data=sent).headers["Content-Security-Policy"]
+
+
+def test_ehrs_without_forms_to_launch_stop_the_start(settings, tmp_path):
+    named = replace(settings, public_form=False, ehrs_file=tmp_path / "ehrs.yaml")
+    with pytest.raises(SettingsError, match="SERVICE_EHRS_FILE: expected SERVICE_PUBLIC_FORM=true"):
+        app.create_app(named)
 
 
 def test_the_front_page_links_to_the_forms(client):
