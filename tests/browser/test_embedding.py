@@ -239,7 +239,7 @@ def test_a_response_that_is_refused_costs_the_person_no_answer(
 ) -> None:
     context, _ = contexts(expects=["the server responded with a status of 422"])
     page = context.new_page()
-    embedded(page, f"{sites.app}/{SMALL}.html")
+    frame = embedded(page, f"{sites.app}/{SMALL}.html")
     given = strain()
     page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", given)
     refused = page.evaluate(
@@ -247,6 +247,7 @@ def test_a_response_that_is_refused_costs_the_person_no_answer(
         strain(**changed),
     )
     assert refused["resourceType"] == "OperationOutcome"
+    assert frame.locator("[role=alert]").count() == 0  # it was not the person's mistake
     shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
     assert answers_by_link(shown) == answers_by_link(given)
 
@@ -445,6 +446,26 @@ def test_a_third_window_is_neither_heard_nor_told(page: Page, sites: Sites) -> N
     ]
 
 
+def test_another_window_of_the_service_is_not_heard(page: Page, sites: Sites) -> None:
+    embedded(page, f"{sites.app}/{SMALL}.html")
+    handle = page.locator("guidance-questionnaire iframe").get_attribute("name")
+    page.evaluate(
+        """src => new Promise(resolve => {
+          const other = document.createElement('iframe');
+          document.body.append(Object.assign(other, {src, onload: resolve}));
+        })""",
+        f"{sites.service}/questionnaires/{LARGE}",
+    )
+    (other,) = [frame for frame in page.frames if frame.url.endswith(f"/questionnaires/{LARGE}")]
+    other.evaluate(
+        """messagingHandle => parent.postMessage({messagingHandle, messageId: '1',
+          messageType: 'guidance.ui.result', payload: {riskAssessment: {}}}, '*')""",
+        handle,
+    )
+    heard(page, "guidance.ui.result")
+    assert details(page, "result") == []
+
+
 def test_another_site_in_the_place_of_the_form_is_not_heard(page: Page, sites: Sites) -> None:
     frame = embedded(page, f"{sites.example}/{SMALL}.html")
     before = page.evaluate("() => events.length")
@@ -461,9 +482,12 @@ def test_a_form_that_was_given_out_for_one_page_is_silent_in_another(
     page.goto(f"{sites.example}/bare.html")
     frame = framed(page)
     frame.evaluate("() => { addEventListener('message', ({source}) => source.postMessage('end', '*')); }")
-    page.evaluate(f"() => {{ ({ASK})(['status.handshake', {{}}, 'handle-1']); }}")
+    posts: list[str] = []
+    context.on("request", lambda sent: posts.append(sent.url) if sent.method == "POST" else None)
+    page.evaluate(f"() => {{ ({ASK})(['sdc.requestCurrentQuestionnaireResponse', {{}}, 'handle-1']); }}")
     page.wait_for_function("() => heard.some(({data}) => data === 'end')")
     assert [each["data"] for each in page.evaluate("() => heard")] == ["end"]
+    assert posts == []
 
 
 def test_the_script_may_be_loaded_by_every_site_and_is_kept_for_an_hour(page: Page, sites: Sites) -> None:
