@@ -266,9 +266,9 @@ class _Taken:
         self.given = dict(self._given(found))
         self.data = tuple(self._observations(sent))
         if sent.is_local:
-            self._note("populate-unread", "Parameter local: nothing more is known here.", "information")
+            self._report("populate-unread", "Parameter local: nothing more is known here.", "information")
 
-    def _note(self, kind: str, words: str, level: str = "") -> None:
+    def _report(self, kind: str, words: str, level: str = "") -> None:
         self.problems.append(Problem(kind, words, "Parameters", level or severity(kind)))
 
     def _named(self, sent: PopulateInput) -> dict[str, tuple[Content, ...]]:
@@ -284,21 +284,21 @@ class _Taken:
         """Returns the resources of a context; a reference is followed as far as its target was sent."""
         if name not in self.asked and name != ENCOUNTER:
             words = f"{_label(name)}: not read, since the Questionnaire does not ask for it."
-            self._note("populate-unread", words)
+            self._report("populate-unread", words)
             return ()
         found = []
         for content in contents:
             resource = self._followed(content.value) if content.is_reference else content.value
             if resource is None:
                 words = f"{_label(name)}: the resource that the reference leads to was not sent."
-                self._note("populate-not-sent", words, "warning")
+                self._report("populate-not-sent", words, "warning")
             elif not self._is_of_type(name, resource):
                 types = " or ".join(sorted(self._launch[name]))
-                self._note("populate-unread", f"{_label(name)}: not read. Expected: {types}.")
+                self._report("populate-unread", f"{_label(name)}: not read. Expected: {types}.")
             else:
                 found.append(resource)
         if len(found) > 1 and name in self._launch and name != CLINICAL:
-            self._note("populate-unread", f"{_label(name)}: not read. Expected: one resource.")
+            self._report("populate-unread", f"{_label(name)}: not read. Expected: one resource.")
             return ()
         return tuple(found)
 
@@ -340,7 +340,7 @@ class _Taken:
                 continue
             kept = resources if name == USER else tuple(filter(None, map(self._ours, resources)))
             if len(kept) < len(resources):
-                self._note("chart-subject", f"{_label(name)}: {_NOT_OURS}", "warning")
+                self._report("chart-subject", f"{_label(name)}: {_NOT_OURS}", "warning")
             if kept:
                 inside = [one.resource for resource in kept for one in unpacked(resource, "")]
                 yield name, Given(kept, tuple(reference_to(resource) for resource in inside))
@@ -357,7 +357,7 @@ class _Taken:
             and all(self._is_ours(one.resource) for one in unpacked(entry["resource"], ""))
         ]
         if len(kept) < len(entries):
-            self._note("chart-subject", f"A Bundle of a context: {_NOT_OURS}", "warning")
+            self._report("chart-subject", f"A Bundle of a context: {_NOT_OURS}", "warning")
         return {**resource, "entry": kept}
 
     def _is_ours(self, resource: Json) -> bool:
@@ -384,7 +384,7 @@ class _Taken:
             else:
                 left_out += 1
         if left_out:
-            self._note("chart-subject", f"Parameter data: {left_out} Observations: {_NOT_OURS}", "warning")
+            self._report("chart-subject", f"Parameter data: {left_out} Observations: {_NOT_OURS}", "warning")
 
 
 def _label(name: str) -> str:

@@ -34,7 +34,7 @@ from service.pages.reading import Posted
 from service.pages.response import encoded, instant, is_by_clinician, link_at, resumed
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
-from service.pages.submission import Refused, check_origin, controls_in, opened
+from service.pages.submission import PageRefused, check_origin, controls_in, opened
 from service.pages.templates import render
 from service.results import BUNDLE
 from service.web import descriptions as does
@@ -138,7 +138,7 @@ class FormViews:
         language = self._language(form, request)
         parent = request.option("parent") or request.option("messaging_origin") or ""
         if parent and parent not in self._settings.framing_origins:
-            reply = self._refused(form, language, Refused("embedding", 403))
+            reply = self._refused(form, language, PageRefused("embedding", 403))
         else:
             reply = self._first(Visit(form, form.fresh(language, parent)))
         return compressed(reply, request)
@@ -156,11 +156,11 @@ class FormViews:
             reply = self._action(sent)(sent)
             if sent.visit.part and reply.headers is self._headers:
                 reply = reply._replace(headers=PART_HEADERS)
-        except Refused as refusal:
+        except PageRefused as refusal:
             reply = self._refused(form, language, refusal)
         except ServiceError as error:
             status = STATUS[type(error)]
-            reply = self._refused(form, language, Refused(_NAMES.get(status, "refused"), status))
+            reply = self._refused(form, language, PageRefused(_NAMES.get(status, "refused"), status))
         return compressed(reply, request)
 
     def _language(self, form: Form, request: Request) -> str:
@@ -320,7 +320,7 @@ class FormViews:
         if self._settings.store is None:
             return self._show(sent)
         self._settings.store.delete(sent.visit.state.form)
-        return self._refused(sent.visit.form, sent.visit.state.language, Refused("deleted", 200))
+        return self._refused(sent.visit.form, sent.visit.state.language, PageRefused("deleted", 200))
 
     # Files.
 
@@ -511,7 +511,7 @@ class FormViews:
             emergency=self._settings.numbers.emergency,
         )
 
-    def _refused(self, form: Form, language: str, refusal: Refused) -> Reply:
+    def _refused(self, form: Form, language: str, refusal: PageRefused) -> Reply:
         frame = Frame(form.spoken[language].title, language, self._below + form.path, "", assets=self._assets)
         model = MessagePage(frame, refusal.name, refusal.faults)
         return self._page(render("message.html", language, page=model), refusal.status)

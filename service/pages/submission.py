@@ -25,7 +25,7 @@ _REFUSALS: Final[Mapping[str, str]] = {"bad": "refused", "old": "old", "other": 
 _OWN_SITES: Final = ("same-origin", "none")
 
 
-class Refused(Exception):
+class PageRefused(Exception):
     """A request that is answered by a page which says why not.
 
     Args:
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 
 def check_origin(request: Request, server: str) -> None:
-    """Raises Refused where a page of another origin sends the form.
+    """Raises PageRefused where a page of another origin sends the form.
 
     Args:
         request: what was sent.
@@ -50,12 +50,12 @@ def check_origin(request: Request, server: str) -> None:
     """
     site, origin = request.header("SEC_FETCH_SITE"), request.header("ORIGIN")
     if site is not None and site not in _OWN_SITES:
-        raise Refused("refused", 403)
+        raise PageRefused("refused", 403)
     if origin in (None, "null"):
         return
     named, public = urlsplit(origin or ""), urlsplit(server)
     if named[:2] != public[:2] and named.netloc != request.header("HOST"):
-        raise Refused("refused", 403)
+        raise PageRefused("refused", 403)
 
 
 def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, bytes]]:
@@ -66,12 +66,12 @@ def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, byte
         limit: longest form in bytes.
 
     Raises:
-        Refused: it is no form, or none that can be read.
+        PageRefused: it is no form, or none that can be read.
         TooLarge, Malformed, Unsupported: as Request.body raises them.
     """
     media_type, options = parse_options_header(request.environ.get("CONTENT_TYPE", ""))
     if media_type not in (FORM, MULTIPART):
-        raise Refused("refused", 415)
+        raise PageRefused("refused", 415)
     body = request.body(limit)
     parser = FormDataParser(
         stream_factory=lambda *_, **__: BytesIO(),  # a file of answers never goes to the disk
@@ -83,13 +83,13 @@ def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, byte
     try:
         _, values, files = parser.parse(BytesIO(body), media_type, len(body), options)
     except (HTTPException, ValueError) as fault:
-        raise Refused("refused", 400) from fault
+        raise PageRefused("refused", 400) from fault
     return Posted(dict(values.lists())), {name: file.read() for name, file in files.items()}
 
 
 def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:
-    """Returns the state that a page came with; raises Refused."""
+    """Returns the state that a page came with; raises PageRefused."""
     try:
         return seal.opened(posted.one("state"), writer)
     except StateRefused as fault:
-        raise Refused(_REFUSALS[fault.reason], 400) from fault
+        raise PageRefused(_REFUSALS[fault.reason], 400) from fault

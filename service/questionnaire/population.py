@@ -41,8 +41,6 @@ from service.questionnaire.pairing import Occurrence, value_elements
 from service.questionnaire.translations import option_name, translated
 from service.questionnaire.values import ELEMENTS, answer_in, computed_element
 
-LEFT_OUT: Final = "populate-left-out"
-CLOSED: Final = "populate-closed"
 NOT_SENT: Final = "populate-not-sent"
 
 _MOST_ROUNDS: Final = 20
@@ -133,13 +131,13 @@ class Population:
     filled: dict[str, Filled] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def leave_out(self, link: str, reason: str, kind: str = LEFT_OUT) -> None:
+    def leave_out(self, link: str, reason: str, kind: str = "populate-left-out") -> None:
         """Notes that a question, or an answer to it, is not filled in."""
         item = self.form.compiled.items[link]
         words = f"Item {item.name}: not filled in: {reason}."
         self.problems.append(Problem(kind, words, item.path, severity(kind)))
 
-    def drop(self, link: str, reason: str, kind: str = LEFT_OUT) -> None:
+    def drop(self, link: str, reason: str, kind: str = "populate-left-out") -> None:
         """Leaves out what a question was filled in with."""
         self.leave_out(link, reason, kind)
         del self.filled[link]
@@ -553,4 +551,4 @@ def drop_closed(population: Population) -> None:
         if fault.severity == "error" and link in population.filled:
             population.drop(link, _why_unfit([fault.kind]))
     for link in [link for link in population.filled if link in checked.answers.closed]:
-        population.drop(link, "other answers close the question", CLOSED)
+        population.drop(link, "other answers close the question", kind="populate-closed")

@@ -46,10 +46,9 @@ def filled_in(new_context, origin, judge, measure):
 
 def tier_of(risk):
     """Returns the code of the step that a RiskAssessment names, where it is not settled the least one."""
-    first = risk["prediction"][0]
-    (interval,) = first.get("extension", ({},))
+    (interval,) = risk.get("extension", ({},))
     least = [part["valueCoding"] for part in interval.get("extension", ()) if part["url"] == "at-least"]
-    return (least or first["qualitativeRisk"]["coding"])[0]["code"]
+    return (least or risk["prediction"][0]["qualitativeRisk"]["coding"])[0]["code"]
 
 
 @SCRIPT

@@ -30,7 +30,7 @@ def stopped(new_context, origin):
 def test_the_number_to_call_is_one_press_away(stopped, script, language):
     form = stopped(script, language)
     assert (form.kind, form.main.get_attribute("data-status")) == ("emergency", "in-progress")
-    call = form.main.locator("a[href='tel:112']").first
+    call = form.main.locator("a.call[href='tel:112']")
     box = call.bounding_box()
     assert box["height"] >= 44
     assert box["y"] + box["height"] <= form.page.viewport_size["height"], "in sight without scrolling"

@@ -121,7 +121,11 @@ def kinds_in(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
         if name_called(node) in MAKERS and node.args:
             yield from texts(node.args[0])
-        yield from (text for word in node.keywords if word.arg == "fault" for text in texts(word.value))
+        named = (word for word in node.keywords if word.arg in ("fault", "kind"))
+        yield from (text for word in named for text in texts(word.value))
+    elif isinstance(node, ast.arguments):
+        usual = zip(reversed(node.args), reversed(node.defaults), strict=False)
+        yield from (text for arg, value in usual if arg.arg == "kind" for text in texts(value))
     elif isinstance(node, ast.FunctionDef) and node.name.endswith("_faults"):
         yields = (inner for inner in ast.walk(node) if isinstance(inner, ast.Yield))
         yield from (text for inner in yields for text in texts(inner.value))

@@ -91,7 +91,7 @@ def test_ap01_a_registered_ehr_gets_the_page_that_goes_to_its_sign_in(client):
     ],
 )
 def test_ap02_an_issuer_that_is_not_registered_is_refused_and_the_page_has_no_script(client, issuer):
-    """Refused by the server, so before anything goes out; it makes no request of its own in any case."""
+    """PageRefused by the server, so before anything goes out; it makes no request of its own in any case."""
     query = {"launch": "xyz"} | ({} if issuer is None else {"iss": issuer})
     answer = launch(client, **query)
     assert answer.status_code == 400
