@@ -115,6 +115,10 @@ def bodies(name):
         "validate": response(),
         "process-response": response(),
         "expand": {"resourceType": "Parameters", "parameter": [{"name": "url", "valueUri": "URL"}]},
+        "populate": {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "questionnaire", "valueCanonical": response()["questionnaire"]}],
+        },
     }[name]
 
 
