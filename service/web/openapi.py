@@ -153,9 +153,10 @@ def _refusal(status: int) -> MutableJson:
 
 
 def _page(status: int) -> MutableJson:
-    """Returns the response object of a refusal that people read."""
-    description, headers = HTTPStatus(status).phrase, _headers(("X-Request-Id",))
-    return {"description": description, "headers": headers, "content": {HTML: {"schema": _TEXT}}}
+    """Returns the response object of a refusal that people read; a path that is none may be a program's."""
+    refusal = _refusal(status)
+    read_by_programs = refusal["content"] if status == HTTPStatus.NOT_FOUND else {}
+    return refusal | {"content": {HTML: {"schema": _TEXT}, **read_by_programs}}
 
 
 def _success(status: int, route: Route) -> MutableJson:
