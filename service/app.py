@@ -119,11 +119,12 @@ def pages_of(
     )
     forms = forms_of(served, how)
     seal = seal_from(settings.signing_keys, settings.form_max_age_h, now)
-    routes = page_routes(forms, assessor, seal, deployment, how)
+    statics = StaticFiles()
+    routes = page_routes(forms, assessor, seal, statics, deployment, how)
     if settings.ehrs_file is not None:
         slugs = [form.slug for form in forms]
         ehrs = read_ehrs(settings.ehrs_file, server=deployment.server, forms=slugs)
-        routes += app_routes(SmartApp(ehrs, forms, StaticFiles().urls, deployment, how))
+        routes += app_routes(SmartApp(ehrs, forms, statics.urls, deployment, how))
     return routes, tuple((form.title, form.path) for form in forms)
 
 

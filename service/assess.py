@@ -33,7 +33,7 @@ from service.fhir.structure import check_response as check_structure
 from service.languages import ENGLISH
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
 from service.results import DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
-from service.sandbox import LimitExceeded, Sandbox
+from service.sandbox import Sandbox, in_time
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
 
@@ -210,13 +210,8 @@ class Assessor:
 
     def _in_time(self, data: bytes, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
         """Returns what the work makes of a body; raises NotScorable where that takes too much."""
-        if self._sandbox is None:
-            return work(True)  # noqa: FBT003 - where it is done, as the sandbox hands it over
-        try:
-            return self._sandbox.small_or_apart(len(data), work, kind)
-        except LimitExceeded as fault:
-            text = f"Expected a response that takes at most {self._sandbox.allowed} to check and score."
-            raise NotScorable(Problem("too-costly", text, "QuestionnaireResponse")) from fault
+        expected = "Expected a response that takes at most {allowed} to check and score."
+        return in_time(self._sandbox, len(data), work, kind, expected=expected, at="QuestionnaireResponse")
 
     def shown(self, data: bytes, output: str, languages: Languages = _AS_STATED) -> str:
         """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.

@@ -57,7 +57,7 @@ from service.questionnaire.population import (
     fill_initial,
     reference_to,
 )
-from service.sandbox import LimitExceeded, Sandbox, TooMuchHere
+from service.sandbox import Sandbox, TooMuchHere, in_time
 
 PATIENT: Final = "patient"
 ENCOUNTER: Final = "encounter"
@@ -122,13 +122,8 @@ class Populator:
             Unavailable: there is too much to do at the moment.
         """
         work = partial(self._populated, data, now, form, tuple(languages))
-        if self._sandbox is None:
-            return work(True)  # noqa: FBT003 - where it is done, as the sandbox hands it over
-        try:
-            return self._sandbox.small_or_apart(len(data), work, Populated)
-        except LimitExceeded as fault:
-            words = f"Expected a Questionnaire and resources that take at most {self._sandbox.allowed}."
-            raise NotScorable(Problem("too-costly", words, "Parameters")) from fault
+        expected = "Expected a Questionnaire and resources that take at most {allowed}."
+        return in_time(self._sandbox, len(data), work, Populated, expected=expected, at="Parameters")
 
     def _populated(
         self,

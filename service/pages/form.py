@@ -19,7 +19,7 @@ import orjson
 
 from service.assess import Assessor, Scored
 from service.datatypes.answers import AnswersByLink
-from service.errors import Malformed, NotScorable, Problem, ServiceError
+from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.json import Json, read
 from service.fhir.structure import check_response
@@ -37,6 +37,7 @@ from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import PageRefused, check_origin, controls_in, opened
 from service.pages.templates import render
 from service.results import BUNDLE
+from service.sandbox import in_time
 from service.web import descriptions as does
 from service.web.access import Access
 from service.web.deployment import Deployment
@@ -51,6 +52,11 @@ CHECK: Final = "check"
 """Name of the page on which answers are checked."""
 WHO: Final = "?"
 """Name of the page, and of its question, for whom one answers, where the form does not ask it itself."""
+
+MOST_RESUMED_BYTES: Final = 64 * 1024
+"""Longest response that a form goes on with: it is written and scored again with every page."""
+_MOST_FAULTS: Final = 10
+"""Most faults of a file that are told: whoever reads them has saved it, not written it."""
 
 _ERRORS: Final = frozenset({"error", "fatal"})
 _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
@@ -346,20 +352,44 @@ class FormViews:
 
     def _resume(self, sent: Submission) -> Reply:
         """Goes on with a response that was saved."""
-        form, old = sent.visit.form, sent.visit.state
         data = sent.file or sent.posted.one("response").encode()
         try:
-            response = self._read(data, form)
-            self._assessor.scored(data, (old.language,))
+            state = self._taken(data, sent.visit)
+        except Unavailable:
+            raise
         except ServiceError as fault:
-            return self._unread(sent, [found.text for found in fault.problems if found.severity in _ERRORS])
-        fresh = form.fresh(old.language, old.parent)
-        visit = self._scored_visit(sent.visit.with_state(resumed(response, form.plan, fresh, self._origin)))
+            found = [problem.text for problem in fault.problems if problem.severity in _ERRORS]
+            return self._unread(sent, found[:_MOST_FAULTS])
+        visit = self._scored_visit(sent.visit.with_state(state))
         walk = self._walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
+
+    def _taken(self, data: bytes, visit: Visit) -> FormState:
+        """Returns the state in which a response goes on; a large one is read in a child.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: it cannot be gone on with.
+            Unavailable: there is too much to check at the moment.
+        """
+        form = visit.form
+
+        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+            response = self._read(data, form)
+            self._assessor.scored(data, (visit.state.language,), apart=apart)
+            fresh = form.fresh(visit.state.language, visit.state.parent)
+            state = resumed(response, form.plan, fresh, self._origin)
+            if len(encoded(self._response(visit.with_state(state)))) > MOST_RESUMED_BYTES:
+                raise TooLarge(
+                    Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to go on with.")
+                )
+            return self._seal.sealed(state, form.writer)
+
+        expected = "Expected a response that takes at most {allowed} to check and score."
+        signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
+        return self._seal.opened(signed, form.writer)
 
     def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
         """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
@@ -525,11 +555,15 @@ class FormViews:
 
 
 def page_routes(
-    forms: Sequence[Form], assessor: Assessor, seal: StateSeal, deployment: Deployment, settings: FormSettings
+    forms: Sequence[Form],
+    assessor: Assessor,
+    seal: StateSeal,
+    statics: StaticFiles,
+    deployment: Deployment,
+    settings: FormSettings,
 ) -> tuple[Route, ...]:
     """Returns the routes of the forms and of the files that their pages load."""
     rule, path = Access.PUBLIC_FORM, "/questionnaires/<id:slug>"
-    statics = StaticFiles()
     views = FormViews(forms, assessor, seal, statics, deployment, settings)
     return (
         Route("GET", path, views.begin, rule, does.FORM),

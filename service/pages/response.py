@@ -204,7 +204,6 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormSt
         origin: url of the extension that says from where an answer was filled in.
     """
     checked = plan.compiled.check(response)
-    is_done = response.get("status") in (COMPLETED, AMENDED)
     closed = {link: given for link, given in checked.answers.ignored.items() if link in plan.page_of}
     is_done = response.get("status") in (COMPLETED, AMENDED)
     state = replace(

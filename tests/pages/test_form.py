@@ -15,11 +15,14 @@ from service import app
 from service.datatypes.answers import Coding, Quantity
 from service.errors import SettingsError
 from service.questionnaire import compile_questionnaire, not_shown
+from service.sandbox import Sandbox
+from service.settings import ROOT
 from service.terminology import value_sets_from
 from service.web.access import Access
 from service.web.logs import JsonLines
 
 PATH = "/questionnaires/muscle-twitching"
+SAMPLE = ROOT / "samples/plain-eyelid.json"
 BELOW = {"linkId": "b", "text": "b", "type": "string"}
 YES, NO, NOT_SURE = "LA33-6", "LA32-8", "LA12688-0"
 
@@ -614,6 +617,33 @@ def test_what_the_script_puts_into_a_page_may_do_nothing_alone(client):
     assert answer.headers["Cache-Control"] == "no-store"
     del sent["part"]
     assert "script-src 'self'" in client.post(PATH, data=sent).headers["Content-Security-Policy"]
+
+
+def test_a_large_file_is_read_in_a_child_and_its_faults_are_told_in_few_lines(client, monkeypatch):
+    """Reading one took half a second in which nobody else was answered."""
+    children = []
+    call = Sandbox.call
+    monkeypatch.setattr(Sandbox, "call", lambda *args: (children.append(1), call(*args))[1])
+    page = ParsedPage(client.get(PATH).get_data(as_text=True))
+    saved = orjson.loads(SAMPLE.read_bytes()) | {"status": "in-progress"}
+    many = orjson.dumps(saved | {"item": saved["item"] * 40})
+    for data, status, made in ((orjson.dumps(saved), 200, 0), (many, 422, 1)):
+        sent = {**page.hidden, "action": "resume", "file": (io.BytesIO(data), "saved.json")}
+        answer = client.post(PATH, data=sent, content_type="multipart/form-data")
+        assert (answer.status_code, len(children)) == (status, made)
+    assert len(answer.data) < 20_000
+
+
+def test_a_file_that_would_make_every_page_heavy_is_refused(client):
+    page = ParsedPage(client.get(PATH).get_data(as_text=True))
+    saved = orjson.loads(SAMPLE.read_bytes()) | {"status": "in-progress"}
+    basics = [{"resourceType": "Basic", "id": f"b{i}", "code": {"text": "z" * 90}} for i in range(1000)]
+    named = [{"reference": f"#b{i}"} for i in range(1000)]
+    heavy = orjson.dumps(saved | {"contained": basics, "partOf": named})
+    sent = {**page.hidden, "action": "resume", "file": (io.BytesIO(heavy), "saved.json")}
+    answer = client.post(PATH, data=sent, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    assert "Expected at most 65536 bytes" in answer.get_data(as_text=True)
 
 
 def test_ehrs_without_forms_to_launch_stop_the_start(settings, tmp_path):
