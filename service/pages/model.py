@@ -52,7 +52,7 @@ class Field:
         support_link: url with more about it. media: url of a picture.
         source: where a value that the chart filled in comes from, with its date; empty for none.
         is_warning: a text that answers open where a safety step may follow.
-        is_read_only: shown, not asked. formula: a total of other fields of the page, as JSON for the script.
+        is_read_only: shown, not asked.
         children: items below it, in order.
     """
 
@@ -84,7 +84,6 @@ class Field:
     source: str = ""
     is_warning: bool = False
     is_read_only: bool = False
-    formula: str = ""
     children: tuple[Field, ...] = ()
 
 

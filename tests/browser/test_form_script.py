@@ -124,23 +124,6 @@ def test_an_option_that_stands_alone_takes_back_the_others_and_they_it(form):
     assert [each.get_attribute("value") for each in ticked.all()] == ["new-confusion"]
 
 
-def test_a_total_is_shown_when_each_part_is_answered(made_up):
-    points = (Choice("never", "Never"), Choice("often", "Often"))
-    formula = '[["a",{"never":0,"often":3}],["b",null]]'
-    page = made_up(
-        Field("q1", "a", "radios", "How often?", choices=points),
-        Field("q2", "b", "decimal", "How much?"),
-        Field("q3", "c", "decimal", "Total", is_read_only=True, formula=formula),
-    )
-    total = page.locator("output")
-    page.get_by_label("Often").check()
-    assert total.inner_text() == ""
-    page.locator('[name="q.b"]').fill("1,5")
-    assert total.inner_text() == "4.5"
-    page.get_by_label("Never").check()
-    assert total.inner_text() == "1.5"
-
-
 CONDITIONS = {
     "more": '[false,[["n",">","4.0"]]]',
     "as-much-or-more": '[false,[["n",">=","4"]]]',

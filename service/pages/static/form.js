@@ -74,18 +74,6 @@
     }
   }
 
-  // A total is shown when each of its parts is answered: points of what is chosen, or the number that was typed.
-  function total() {
-    for (const output of form().querySelectorAll('[data-formula]')) {
-      const parts = JSON.parse(output.dataset.formula).map(([linkId, points]) => {
-        const given = answers(linkId);
-        return given.length ? given.reduce((sum, value) => sum + (points ? points[value] : number(value)), 0) : NaN;
-      });
-      const sum = parts.reduce((before, part) => before + part, 0);
-      output.value = Number.isNaN(sum) ? '' : String(Math.round(sum * 1e6) / 1e6);
-    }
-  }
-
   function count() {
     for (const line of form().querySelectorAll('[data-count]')) {
       const box = document.getElementById(line.id.slice(0, -1));
@@ -95,7 +83,6 @@
 
   function refresh() {
     enable();
-    total();
     count();
   }
 
