@@ -17,11 +17,13 @@ from typing import BinaryIO, Final, TextIO
 
 import orjson
 
+from service.audit import export_link
+from service.cds_hooks import CARD, acceptance
 from service.errors import StartupError
 from service.fhir.primitives import ID
 from service.records import APPEND_ONLY
 from service.retention import erasure
-from service.retention.erasure import Person, Selector, of_person, of_response, person_from
+from service.retention.erasure import Person, Selector, of_cards, of_person, of_response, person_from
 from service.search import PERSON
 from service.settings import Settings
 from service.storage import opening
@@ -87,58 +89,102 @@ def migrate(console: Console) -> int:
     return DONE
 
 
-def export(console: Console, named: Named, output: str | None = None) -> int:
+def export(console: Console, named: Named, output: str | None = None, *, tenant: str | None = None) -> int:
     """Prints every version of every record that refers to the person, as NDJSON.
 
     Args:
         console: where.
         named: the person.
         output: a new file to write to instead, for its owner alone.
+        tenant: whose data it is; may be None where there is only the tenant without a name.
 
     Raises:
-        StartupError: nobody is named, the file cannot be written, or as `translated` does.
+        StartupError: nobody is named, it is not clear whose data is meant, the file cannot be written, or
+            as `translated` does.
     """
     person = _person(named, console.base)
-    with _opened(console.settings) as store:
-        lines = store.export([PERSON], person)
+    with opened(console.settings) as store:
+        lines = _recorded(store, person, _tenant(store, tenant), console.now)
         found = _written(lines, console.out) if output is None else _filed(lines, Path(output))
     if not found:
         console.notes.write("Nothing refers to this person.\n")
     return DONE
 
 
-def erase(console: Console, named: Named, responses: Sequence[str] = (), *, yes: bool = False) -> int:
+def _recorded(store: Store, person: Person, tenant: str, now: int) -> Iterator[bytes]:
+    """Yields what refers to the person; that it leaves, and whose it is, is recorded before."""
+    for number, line in enumerate(store.export([PERSON], person, tenant)):
+        if number == 0:
+            with store.writing(tenant) as transaction:
+                transaction.chain(export_link(person, now), now)
+        yield line
+
+
+def erase(
+    console: Console,
+    named: Named,
+    responses: Sequence[str] = (),
+    *,
+    tenant: str | None = None,
+    yes: bool = False,
+) -> int:
     """Deletes everything that refers to the person, and these responses with all that was made of them.
 
     Args:
         console: where.
         named: the person; may be nobody where there are responses.
         responses: ids of QuestionnaireResponses.
+        tenant: whose data it is; may be None where there is only the tenant without a name.
         yes: delete; without it, only count.
 
     Raises:
-        StartupError: nothing is named, a name is not understood, or as `translated` does.
+        StartupError: nothing is named, a name is not understood, it is not clear whose data is meant, or as
+            `translated` does.
     """
     selectors = _selectors(named, responses, console.base)
-    with _opened(console.settings) as store:
+    with opened(console.settings) as store:
+        of_tenant = _tenant(store, tenant)
+        selectors.append(of_cards(console.settings.feedback_key, of_tenant, named.names))
         if not yes:
-            _print(erasure.count(store, selectors), console.out)
+            _print(erasure.count(store, selectors, of_tenant), console.out)
             console.notes.write("Nothing was deleted: --yes deletes so many versions, for good.\n")
             return REFUSED
         event = erasure.EventStamp(str(uuid.uuid4()), console.now, console.base)
-        _print(erasure.erase(store, selectors, event), console.out)
+        person = person_from(named.names, named.identifiers, console.base)
+        _print(erasure.erase(store, selectors, event, of_tenant, person=person), console.out)
         _scrub(store)
     return DONE
 
 
 def expire(console: Console) -> int:
-    """Deletes what is older than the settings of retention allow; raises as `translated` does."""
+    """Deletes what is older than the settings of retention allow, of all tenants; raises as `translated`."""
     settings = console.settings
     periods = erasure.Periods(settings.retention_days, settings.audit_retention_days)
-    with _opened(settings) as store:
+    with opened(settings) as store:
         _print(erasure.expire(store, periods, console.now), console.out)
         if any(periods):
             _scrub(store)
+    return DONE
+
+
+def feedback(console: Console, tenant: str | None = None, *, as_json: bool = False) -> int:
+    """Prints how often the cards of each rule were accepted, and why people said no.
+
+    Args:
+        console: where.
+        tenant: whose cards; None for those of all.
+        as_json: print one JSON array instead of a table.
+
+    Raises:
+        StartupError: as `translated` does.
+    """
+    with opened(console.settings) as store:
+        names = store.tenants(CARD) if tenant is None else [tenant]
+        found = [tally for name in names for tally in acceptance.tallies(store, name)]
+    if as_json:
+        console.out.write(orjson.dumps([tally.plain() for tally in found], option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        console.out.write("".join(f"{line}\n" for line in acceptance.table(found)).encode())
     return DONE
 
 
@@ -166,8 +212,24 @@ def _selectors(named: Named, responses: Sequence[str], base: str) -> list[Select
     return [*selectors, of_person(_person(named, base))]
 
 
+def _tenant(store: Store, given: str | None) -> str:
+    """Returns whose data is meant; raises StartupError where nothing is stored of such a tenant.
+
+    A name that is mistyped must not look like a person of whom nothing is stored.
+    """
+    stored = erasure.tenants(store)
+    names = ", ".join(filter(None, stored))
+    if given in stored or not (given or names):
+        return given or ""
+    if not names:
+        raise StartupError(["--tenant: expected none, as nothing is stored of a tenant with a name."])
+    unnamed = " An empty name stands for what was stored without a tenant." if "" in stored else ""
+    raise StartupError([f"--tenant: expected one of whom something is stored: {names}.{unnamed}"])
+
+
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Store]:
+def opened(settings: Settings) -> Iterator[Store]:
+    """Opens the store for one command; raises StartupError where there is none, and as `translated` does."""
     limits = _limits(settings)
     with translated():
         opening.check(settings.store, limits)

@@ -1,4 +1,6 @@
-"""Finds what belongs to a person or a response in the whole store, and deletes it for good.
+"""Finds what belongs to a person or a response in the data of one tenant, and deletes it for good.
+
+To two tenants one reference may be two people: nothing here reaches from one tenant into another.
 
 A person is found where a response names the person as subject, author or source: by reference, by
 identifier, or as a contained resource with identifiers; in any version. With the response goes what was
@@ -14,9 +16,12 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from service.audit import erasure_links, expiry_link, names_of, records_expiry_link
+from service.cds_hooks import CARD, cards_of
 from service.errors import StartupError
+from service.fhir.dates import instant
 from service.fhir.primitives import ID
-from service.records import APPEND_ONLY, AUDIT, PROVENANCE, RESPONSE, RISK, instant, stamped
+from service.records import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, stamped
 from service.search import PERSON, entries_of, target_of
 from service.storage.model import (
     AnyReference,
@@ -35,6 +40,7 @@ Person = tuple[AnyReference, ...]
 
 _NAME = re.compile(rf"[A-Z][A-Za-z]+/{ID}|[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _IDENTIFIER = re.compile(r"[^|]*\|.+", re.DOTALL)
+_PATIENT = re.compile(rf"(?:^|/)Patient/({ID})$")
 _A_NAME = "expected a type with an id, such as Patient/123, or an absolute URL"
 _AN_IDENTIFIER = "expected system|value"
 
@@ -95,6 +101,22 @@ def of_person(person: Sequence[AnyReference]) -> Selector:
     return selected
 
 
+def of_cards(key: str, tenant: str, names: Sequence[str]) -> Selector:
+    """Selects what is known of cards that were shown about patients.
+
+    Args:
+        key: the secret key of the digests; without one nobody can tell whom cards are about.
+        tenant: whose data it is.
+        names: `Patient/123` or absolute urls that end so; others name no patient.
+    """
+    patients = [found[1] for name in names if (found := _PATIENT.search(name))]
+
+    def selected(view: Erasing) -> Set[Name]:
+        return cards_of(view, key.encode(), tenant, patients) if key else set()
+
+    return selected
+
+
 def of_response(of_id: str) -> Selector:
     """Selects a response and everything that was made of it."""
 
@@ -125,7 +147,7 @@ class Periods(NamedTuple):
     """How many days after their last change records are kept; 0 keeps them for ever.
 
     Args:
-        responses: responses, with their results and provenance.
+        responses: responses, with their results and provenance; and the cards that were shown.
         audit: audit records.
     """
 
@@ -149,22 +171,45 @@ class EventStamp(NamedTuple):
     by: str = "Operator, by the command erase"
 
 
-def count(store: Store, selectors: Sequence[Selector]) -> Mapping[str, int]:
+def tenants(store: Store) -> tuple[str, ...]:
+    """Returns the tenants of whom something is stored, in order; the first may be the one without a name."""
+    of_records = (tenant for kind in (*KINDS, CARD) for tenant in store.tenants(kind))
+    return tuple(sorted({*of_records, *(head.tenant for head in store.heads())}))
+
+
+def count(store: Store, selectors: Sequence[Selector], tenant: str = "") -> Mapping[str, int]:
     """Returns how many versions `erase` would delete, by type."""
-    with store.erasing() as transaction:
+    with store.erasing(tenant) as transaction:
         return transaction.count(_selected(transaction, selectors))
 
 
-def erase(store: Store, selectors: Sequence[Selector], event: EventStamp) -> Mapping[str, int]:
+def erase(
+    store: Store, selectors: Sequence[Selector], event: EventStamp, tenant: str = "", *, person: Person = ()
+) -> Mapping[str, int]:
     """Deletes what is selected, and records how much that was, without a word of whom it was about.
+
+    What the audit trail says of the person and of the records is erased too; that something was done, when
+    and through which app stays in it.
+
+    Args:
+        store: where.
+        selectors: what.
+        event: the record of it, which is the tenant's too.
+        tenant: whose data it is.
+        person: who is to be forgotten in the audit trail, also as the sender of requests.
 
     Returns:
         How many versions were deleted, by type. Their bytes stay in files until `Store.scrub` has run.
     """
-    with store.erasing() as transaction:
-        counts = transaction.erase(_selected(transaction, selectors))
+    with store.erasing(tenant) as transaction:
+        names = _selected(transaction, selectors)
+        counts = transaction.erase(names)
+        emptied = transaction.empty(names_of(person, names))
         if counts:
             transaction.create(_record(counts, event))
+        if counts or emptied:
+            for link in erasure_links(counts, emptied, event.now):
+                transaction.chain(link, event.now)
     return counts
 
 
@@ -173,9 +218,10 @@ def _selected(view: Erasing, selectors: Sequence[Selector]) -> Set[Name]:
 
 
 def expire(store: Store, periods: Periods, now: int) -> Mapping[str, int]:
-    """Deletes what was last changed longer ago than the periods allow.
+    """Deletes what was last changed longer ago than the periods allow, of all tenants.
 
-    A response and what was made of all its versions end together; audit records have their own period.
+    A response and what was made of all its versions end together; audit records have their own period. What
+    a transaction deletes, it records in the audit trail of the tenant: numbers, and nobody's name.
 
     Args:
         store: where.
@@ -187,19 +233,35 @@ def expire(store: Store, periods: Periods, now: int) -> Mapping[str, int]:
         later one fails.
     """
     total: Counter[str] = Counter()
-    for kind, days in ((RESPONSE, periods.responses), (AUDIT, periods.audit)):
-        for counts in _expired(store, kind, now - days * _DAY) if days else ():
-            total.update(counts)
+    kinds = (RESPONSE, periods.responses), (CARD, periods.responses), (AUDIT, periods.audit)
+    for kind, days in kinds:
+        for tenant in store.tenants(kind) if days else ():
+            for counts in _expired(store, tenant, kind, (now - days * _DAY, now)):
+                total.update(counts)
+    if periods.audit:
+        expire_trail(store, now - periods.audit * _DAY, now)
     return dict(total)
 
 
-def _expired(store: Store, kind: str, since: int) -> Iterator[Mapping[str, int]]:
+def expire_trail(store: Store, before: int, now: int) -> None:
+    """Deletes the oldest entries of every tenant's audit trail, and records which was the last of them."""
+    for head in store.heads():
+        with store.erasing(head.tenant) as transaction:
+            cut = transaction.cut(before)
+            if cut is not None:
+                transaction.chain(expiry_link(cut, now), now)
+
+
+def _expired(store: Store, tenant: str, kind: str, period: tuple[int, int]) -> Iterator[Mapping[str, int]]:
+    since, now = period
     counts: Mapping[str, int] = {kind: 1}
     while counts:
-        with store.erasing() as transaction:
+        with store.erasing(tenant) as transaction:
             names = transaction.unchanged(kind, since=since, limit=_BATCH)
             responses = [of_id for found, of_id in names if found == RESPONSE]
             counts = transaction.erase({*names, *_families(transaction, responses, [PROVENANCE])})
+            if counts:
+                transaction.chain(records_expiry_link(counts, now), now)
         yield counts
 
 
@@ -217,6 +279,7 @@ _TYPE: Final = {
     "code": "destroy",
     "display": "Destroy/Delete Record Lifecycle Event",
 }
+_A_CARD: Final = {"display": "Card of CDS Hooks"}  # no resource has this type
 _RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 _DIV: Final = '<div xmlns="http://www.w3.org/1999/xhtml"><p>What was stored of a person was erased.</p></div>'
 
@@ -248,7 +311,7 @@ def erasure_event(counts: Mapping[str, int], recorded: str, by: str) -> bytes:
 
 def _entity(kind: str, versions: int) -> dict[str, Any]:
     return {
-        "type": {"system": _RESOURCE_TYPES, "code": kind, "display": kind},
+        "type": _A_CARD if kind == CARD else {"system": _RESOURCE_TYPES, "code": kind, "display": kind},
         "lifecycle": _TYPE,
         "detail": [{"type": "versions deleted", "valueString": str(versions)}],
     }

@@ -53,6 +53,9 @@ class Database(Protocol):
     def writer(self, engine: Engine) -> Engine:
         """Returns the engine with transactions that write."""
 
+    def migrator(self, engine: Engine) -> Engine:
+        """Returns the engine with transactions that may make any table anew."""
+
     def turn(self) -> AbstractContextManager[None]:
         """Waits until this process may begin to write. Raises StoreBusy."""
 

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Final, Literal, Protocol
+from hashlib import sha256
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 # What can go wrong in a store. No fault repeats a value, a statement or an address. Those that pass with
 # time say after how many seconds the caller may try again.
@@ -362,6 +363,79 @@ class Record:
     body: bytes = field(repr=False)
 
 
+# Chains: what was done with records, one entry after the other.
+
+LinkPart = tuple[int, str]
+"""The number of an entry in a chain, and the name of a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry that is to be put at the end of a chain.
+
+    Args:
+        body: what stays of it. parts: what can be erased of it, by name.
+        names: what a part is found by when it is to be erased, as pairs of part and name.
+    """
+
+    body: bytes
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    names: Sequence[tuple[str, str]] = ()
+
+
+class StoredLink(NamedTuple):
+    """An entry of a chain.
+
+    Args:
+        seq: its number, from 1. written: when it was put there, in microseconds since 1970 UTC.
+        body, hash: see link_hash.
+        parts: those that are not erased.
+    """
+
+    seq: int
+    written: int
+    body: bytes
+    hash: bytes
+    parts: Mapping[str, bytes]
+
+
+class Head(NamedTuple):
+    """Where a chain ends, and where it begins.
+
+    Args:
+        tenant: whose chain it is.
+        seq, hash, written: of the last entry.
+        base_seq, base_hash: of the last entry that has expired; 0 and nothing where none has.
+    """
+
+    tenant: str
+    seq: int
+    hash: bytes
+    written: int
+    base_seq: int
+    base_hash: bytes
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def link_hash(before: bytes, tenant: str, seq: int, written: int, body: bytes) -> bytes:
+    """Returns the hash of an entry.
+
+    Args:
+        before: hash of the entry before it; empty for the first one.
+        tenant: whose chain it is.
+        seq: its number in the chain, from 1.
+        written: when it was put there, in microseconds since 1970 UTC.
+        body: its bytes.
+
+    Returns:
+        SHA-256 of one line of JSON, `[before in hexadecimal digits, tenant, seq, written]`, and the body.
+    """
+    place = _encode([before.hex(), tenant, seq, written])
+    return sha256(place.encode() + b"\n" + body).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some matches of a search, in its order.
@@ -418,8 +492,14 @@ class Reading(Protocol):
     def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version, a tombstone too."""
 
-    def read_version(self, type: str, id: str, version: int) -> Record | None:  # noqa: A002
-        """Returns that version."""
+    def read_version(
+        self,
+        type: str,  # noqa: A002
+        id: str,  # noqa: A002
+        version: int,
+        criteria: Sequence[AnyCriterion] = (),
+    ) -> Record | None:
+        """Returns that version, if it meets the criteria."""
 
     def history(
         self,
@@ -429,11 +509,22 @@ class Reading(Protocol):
         limit: int,
         before: int | None = None,
         period: Period = ALWAYS,
+        criteria: Sequence[AnyCriterion] = (),
     ) -> History:
-        """Returns versions of the period below `before`, newest first."""
+        """Returns versions of the period below `before` that meet the criteria, newest first."""
 
     def search(self, search: Search) -> Page:
         """Returns one page of what the search finds."""
+
+
+class ReadingAll(Reading, Protocol):
+    """A view of what is stored now that also has the tenant's chain; see Head and StoredLink."""
+
+    def head(self) -> Head | None:
+        """Returns where the tenant's chain ends; None where there is none yet."""
+
+    def links_after(self, after: int, *, since: int = 0, limit: int) -> Sequence[StoredLink]:
+        """Returns entries of the tenant's chain behind number `after`, none from before `since`."""
 
 
 class Writing(Reading, Protocol):
@@ -460,6 +551,14 @@ class Writing(Reading, Protocol):
         Conditional creates start with it, so of several at once only the first finds nothing.
         """
 
+    def chain(self, link: Link, now: int) -> None:
+        """Puts an entry at the end of the tenant's chain when the transaction ends.
+
+        Args:
+            link: the entry.
+            now: microseconds since 1970 UTC.
+        """
+
 
 class Erasing(Writing, Protocol):
     """A transaction that may delete for good. While it runs no other one writes; others may read."""
@@ -482,14 +581,25 @@ class Erasing(Writing, Protocol):
         Their bytes may stay in the files of the database until `Store.scrub` has run.
         """
 
+    def empty(self, names: Collection[str]) -> Sequence[LinkPart]:
+        """Erases the parts of entries of the tenant's chain that are found by one of the names."""
+
+    def cut(self, before: int) -> Head | None:
+        """Deletes the entries of the tenant's chain that are older than the moment; None if none is."""
+
 
 class Store(Protocol):
-    """Versioned records and their index. Safe to share between threads, greenlets and forked processes."""
+    """Versioned records and their index. Safe to share between threads, greenlets and forked processes.
 
-    def reading(self) -> AbstractContextManager[Reading]:
+    Every view and every transaction is of one tenant: to it the records of all others do not exist, and two
+    tenants may each have a record of one type and id. The tenant without a name is that of a service without
+    access control.
+    """
+
+    def reading(self, tenant: str = "") -> AbstractContextManager[ReadingAll]:
         """Opens a view. Raises StoreBusy, StoreUnavailable."""
 
-    def writing(self) -> AbstractContextManager[Writing]:
+    def writing(self, tenant: str = "") -> AbstractContextManager[Writing]:
         """Opens a transaction, stored when the block ends and undone when it raises.
 
         After an exception of one of its methods the transaction is of no more use.
@@ -500,10 +610,31 @@ class Store(Protocol):
     def ping(self) -> None:
         """Raises StoreUnavailable or StoreBusy unless the database answers."""
 
-    def export(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Iterator[bytes]:
-        """Yields all versions of all records that refer to the person, one line of NDJSON each."""
+    def use_once(self, name: str, *, until: int, now: int) -> bool:
+        """Returns whether a name is used for the first time: of several at once exactly one uses it.
 
-    def erasing(self) -> AbstractContextManager[Erasing]:
+        Names are of no tenant. They are forgotten some time after their end, and never before.
+
+        Args:
+            name: at most 64 characters, such as a digest.
+            until: when it may be forgotten, in seconds since 1970 UTC.
+            now: the time, in the same.
+
+        Raises StoreBusy, StoreUnavailable, StoreFull.
+        """
+
+    def tenants(self, type: str) -> Sequence[str]:  # noqa: A002
+        """Returns the tenants that have a record of the type, in order."""
+
+    def heads(self) -> Sequence[Head]:
+        """Returns where each chain ends, in the order of the tenants."""
+
+    def export(
+        self, parameters: Sequence[str], person: Sequence[AnyReference], tenant: str = ""
+    ) -> Iterator[bytes]:
+        """Yields all versions of the tenant's records that refer to the person, one line of NDJSON each."""
+
+    def erasing(self, tenant: str = "") -> AbstractContextManager[Erasing]:
         """Opens a transaction beside which no other one writes; else as `writing`."""
 
     def scrub(self) -> None:

@@ -55,7 +55,7 @@ def store_in_memory(drafts: Sequence[Draft]) -> Store:
     try:
         with translated(), empty.writer(engine).begin() as connection:
             METADATA.create_all(connection)
-            transaction = Transaction(connection, empty, ())
+            transaction = Transaction(connection, empty, "", ())
             for draft in drafts:
                 transaction.create(draft)
             transaction.flush()

@@ -58,6 +58,10 @@ class PostgreSql:
         """Returns the engine with transactions that write; each statement sees what is committed by then."""
         return engine.execution_options(isolation_level="READ COMMITTED", **{_PREPARE: _OFTEN})
 
+    def migrator(self, engine: Engine) -> Engine:
+        """Returns the engine with transactions that change the schema, as any other that writes."""
+        return self.writer(engine)
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Does not wait: the server orders writers by the rows that they change."""

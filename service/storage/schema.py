@@ -1,11 +1,13 @@
 """The tables, and how a database comes to have them.
 
-A record is one version; the two tables of entries are what it is found by. `migrations/` creates and changes
+A record is one version; the two tables of entries are what it is found by. The tables of chains keep what was
+done with records. `migrations/` creates and changes
 them; a database with another schema than this program needs is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -32,7 +35,7 @@ from service.storage.database import Database, translated
 
 # A test compares these tables with what `migrations/` creates.
 
-REVISION = "0002"  # of the schema that this program reads and writes
+REVISION = "0005"  # of the schema that this program reads and writes
 
 METADATA = MetaData()
 # One order of texts in every database: that of their UTF-8 bytes.
@@ -44,6 +47,9 @@ RECORD = Table(
     "record",
     METADATA,
     Column("key", _KEY, primary_key=True),
+    # Whose data it is; empty where nobody else's is there. It stands behind the type in the indexes: a search
+    # that begins with the entries must not be lured to an index by a tenant that is the same in every row.
+    Column("tenant", _TEXT, nullable=False, server_default=text("''")),
     Column("type", _TEXT, nullable=False),
     Column("id", _TEXT, nullable=False),
     Column("version", Integer, nullable=False),
@@ -51,8 +57,16 @@ RECORD = Table(
     Column("deleted", SmallInteger, nullable=False),
     Column("current", SmallInteger, nullable=False),  # 1 for the latest version
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("type", "id", "version", name="record_version"),
-    Index("record_current", "type", "updated", "id", sqlite_where=_CURRENT, postgresql_where=_CURRENT),
+    UniqueConstraint("type", "tenant", "id", "version", name="record_version"),
+    Index(
+        "record_current",
+        "type",
+        "tenant",
+        "updated",
+        "id",
+        sqlite_where=_CURRENT,
+        postgresql_where=_CURRENT,
+    ),
 )
 
 
@@ -71,6 +85,57 @@ def _entry_table(name: str, **columns: TypeEngine[Any]) -> Table:
 # The type comes last: erasure looks for a person whatever the type.
 TEXT_ENTRY = _entry_table("text_entry", parameter=_TEXT, value=_TEXT, system=_TEXT, type=_TEXT)
 RANGE_ENTRY = _entry_table("range_entry", type=_TEXT, parameter=_TEXT, low=BigInteger(), high=BigInteger())
+
+# The chain of each tenant; see chain.py. Entries are only ever added, but for the oldest ones, which expire:
+# what can be erased of an entry stands in a table of its own, beside the names by which it is found then.
+
+
+def _chain_table(name: str, *columns: Column[Any], key: Sequence[str] = ("tenant", "seq")) -> Table:
+    identity = (Column("tenant", _TEXT), Column("seq", BigInteger))
+    return Table(name, METADATA, *identity, *columns, PrimaryKeyConstraint(*key), sqlite_with_rowid=False)
+
+
+CHAIN_ENTRY = _chain_table(
+    "chain_entry",
+    Column("written", BigInteger, nullable=False),  # microseconds since 1970 UTC
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+CHAIN_PART = _chain_table(
+    "chain_part",
+    Column("part", _TEXT),
+    Column("content", LargeBinary, nullable=False),
+    key=("tenant", "seq", "part"),
+)
+CHAIN_NAME = _chain_table(
+    "chain_name",
+    Column("part", _TEXT),
+    Column("name", _TEXT),
+    key=("name", "tenant", "seq", "part"),
+)
+CHAIN_HEAD = Table(
+    "chain_head",
+    METADATA,
+    Column("tenant", _TEXT, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("written", BigInteger, nullable=False),
+    # The last entry that has expired; 0 and nothing where none has.
+    Column("base_seq", BigInteger, nullable=False),
+    Column("base_hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+# What was used once, and until when it must not be used again: seconds since 1970 UTC.
+USED = Table(
+    "used",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Index("used_until", "until"),
+    sqlite_with_rowid=False,
+)
 
 
 # Which schema a database has.
@@ -97,7 +162,7 @@ def migrate(database: Database) -> Migration:
     """
     engine = database.engine()
     try:
-        with translated(), database.writer(engine).begin() as connection:
+        with translated(), database.migrator(engine).begin() as connection:
             database.claim(connection, _CLAIM)
             found = _revision(connection)
             if found != REVISION:

@@ -193,24 +193,25 @@ _ONE: ColumnElement[int] = literal_column("1")
 _Ordered = tuple[ColumnElement[Any], bool]
 
 
-def page(search: Search, start: Criterion | None) -> Select[Any]:
+def page(search: Search, tenant: str, start: Criterion | None) -> Select[Any]:
     """Returns the query of one row more than the page holds; the columns of the position come last.
 
     Args:
         search: what is looked for.
+        tenant: whose records.
         start: the criterion whose entries are walked first; None walks the records in their order.
     """
     order = _order(search.sort)
-    query = _matching(search, start, *VERSION_COLUMNS, *(expression for expression, _ in order))
+    query = _matching(search, tenant, start, *VERSION_COLUMNS, *(expression for expression, _ in order))
     if search.after is not None:
         query = query.where(_beyond(order, search.after))
     keys = (expression.desc() if down else expression.asc() for expression, down in order)
     return query.order_by(*keys).limit(search.limit + 1)
 
 
-def total(search: Search, start: Criterion | None) -> Select[Any]:
+def total(search: Search, tenant: str, start: Criterion | None) -> Select[Any]:
     """Returns the query of the number of matches on all pages."""
-    return _matching(search, start, func.count())
+    return _matching(search, tenant, start, func.count())
 
 
 def points_at_few(criterion: Criterion) -> bool:
@@ -237,9 +238,11 @@ def position(row: Row[Any]) -> Position:
     return tuple(row[len(VERSION_COLUMNS) :])
 
 
-def _matching(search: Search, start: Criterion | None, *columns: Any) -> Select[Any]:
+def _matching(search: Search, tenant: str, start: Criterion | None, *columns: Any) -> Select[Any]:
     others = (holds(criterion, search.type) for criterion in search.criteria if criterion is not start)
-    current = select(*columns).where(*others, RECORD.c.current == _ONE, RECORD.c.deleted == 0)
+    current = select(*columns).where(
+        *others, RECORD.c.tenant == tenant, RECORD.c.current == _ONE, RECORD.c.deleted == 0
+    )
     if start is None:
         return current.where(RECORD.c.type == search.type)
     return current.where(RECORD.c.key.in_(entries(start, search.type)))

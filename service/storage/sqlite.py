@@ -52,6 +52,13 @@ class _Sqlite:
         """Returns the engine with transactions that write: they take the lock before they read."""
         return engine.execution_options(begin=("BEGIN IMMEDIATE",))
 
+    def migrator(self, engine: Engine) -> Engine:
+        """Returns the engine with transactions that may make a table anew, which entries refer to.
+
+        Source: https://www.sqlite.org/lang_altertable.html#otheralter
+        """
+        return engine.execution_options(begin=("PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"))
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Waits until no other thread or greenlet of this process writes."""

@@ -29,34 +29,44 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from service.storage import sql
+from service.storage import chain, sql
 from service.storage.database import Database, fault, translated
 from service.storage.model import (
     ALWAYS,
     AlreadyExists,
+    AnyCriterion,
     AnyReference,
     AppendOnly,
     Criterion,
     Draft,
+    Head,
     History,
+    Link,
+    LinkPart,
     Name,
     Page,
     Period,
     Record,
     ReferenceTo,
     Search,
+    StoredLink,
     StoreFault,
     UnknownRecord,
     VersionConflict,
     ranges,
     texts,
 )
-from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY
+from service.storage.rows import insert_rows
+from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY, USED
 from service.storage.sql import Condition, after, bounded, matches
 
 # Reads and searches on one connection.
 
-_THIS = (RECORD.c.type == bindparam("type"), RECORD.c.id == bindparam("id"))
+_THIS = (
+    RECORD.c.tenant == bindparam("tenant"),
+    RECORD.c.type == bindparam("type"),
+    RECORD.c.id == bindparam("id"),
+)
 _VERSIONS = select(*sql.VERSION_COLUMNS).where(*_THIS).order_by(RECORD.c.version.desc())
 _CURRENT = _VERSIONS.limit(1)
 _THAT_VERSION = _VERSIONS.where(RECORD.c.version == bindparam("version"))
@@ -65,6 +75,7 @@ _FOLLOWING = RECORD.alias("following")
 _WAS_FOLLOWED = (
     select(_FOLLOWING.c.key)
     .where(
+        _FOLLOWING.c.tenant == RECORD.c.tenant,
         _FOLLOWING.c.type == RECORD.c.type,
         _FOLLOWING.c.id == RECORD.c.id,
         _FOLLOWING.c.version == RECORD.c.version + 1,
@@ -80,21 +91,31 @@ _MANY = 1000  # entries from which a criterion is no good place to start
 
 
 class View:
-    """Reads and searches on one connection; see model.Reading."""
+    """Reads and searches of one tenant on one connection; see model.Reading."""
 
-    def __init__(self, connection: Connection, database: Database) -> None:
+    def __init__(self, connection: Connection, database: Database, tenant: str) -> None:
         self._connection = connection
         self._database = database
+        self._tenant = tenant
 
     def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version, a tombstone too."""
         return self._one(_CURRENT, type=type, id=bounded(id))
 
-    def read_version(self, type: str, id: str, version: int) -> Record | None:  # noqa: A002
-        """Returns that version."""
+    def read_version(
+        self,
+        type: str,  # noqa: A002
+        id: str,  # noqa: A002
+        version: int,
+        criteria: Sequence[AnyCriterion] = (),
+    ) -> Record | None:
+        """Returns that version, if it meets the criteria."""
         if not 0 < version <= _HIGHEST_VERSION:
             return None
-        return self._one(_THAT_VERSION, type=type, id=bounded(id), version=version)
+        if criteria:
+            self.flush()
+        query = _THAT_VERSION.where(*_all_hold(criteria, type))
+        return self._one(query, type=type, id=bounded(id), version=version)
 
     def history(
         self,
@@ -104,10 +125,14 @@ class View:
         limit: int,
         before: int | None = None,
         period: Period = ALWAYS,
+        criteria: Sequence[AnyCriterion] = (),
     ) -> History:
-        """Returns versions of the period below `before`, newest first."""
-        key: dict[str, Any] = {"type": type, "id": bounded(id)}
-        versions, count = _VERSIONS, _COUNT
+        """Returns versions of the period below `before` that meet the criteria, newest first."""
+        key: dict[str, Any] = {"tenant": self._tenant, "type": type, "id": bounded(id)}
+        if criteria:
+            self.flush()
+        conditions = _all_hold(criteria, type)
+        versions, count = _VERSIONS.where(*conditions), _COUNT.where(*conditions)
         if period != ALWAYS:
             key |= asdict(period)
             versions, count = versions.where(_IN_PERIOD), count.where(_IN_PERIOD)
@@ -121,13 +146,26 @@ class View:
     def search(self, search: Search) -> Page:
         """Returns one page of what the search finds."""
         start = self._start(search)
-        total = self._run(sql.total(search, start)).scalar_one() if search.total else None
+        total = self._run(sql.total(search, self._tenant, start)).scalar_one() if search.total else None
         if search.limit == 0:
             return Page((), total)
-        rows = self._run(sql.page(search, start)).all()
+        rows = self._run(sql.page(search, self._tenant, start)).all()
         found = rows[: search.limit]
         more = sql.position(found[-1]) if len(rows) > search.limit else None
         return Page(tuple(_record(row) for row in found), total, more)
+
+    def head(self) -> Head | None:
+        """Returns where the tenant's chain ends; None where there is none yet."""
+        with translated():
+            return chain.head_of(self._connection, self._tenant)
+
+    def links_after(self, after: int, *, since: int = 0, limit: int) -> Sequence[StoredLink]:
+        """Returns entries of the tenant's chain behind number `after`, none from before `since`."""
+        with translated():
+            return chain.links_after(self._connection, self._tenant, after, since=since, limit=limit)
+
+    def flush(self) -> None:
+        """Does nothing: a view writes nothing that a search would miss."""
 
     def _start(self, search: Search) -> Criterion | None:
         """Returns the criterion with the fewest entries, as far as that is worth to know."""
@@ -140,12 +178,16 @@ class View:
         return None
 
     def _one(self, query: Select[Any], **key: Any) -> Record | None:
-        row = self._run(query, key).one_or_none()
+        row = self._run(query, {"tenant": self._tenant, **key}).one_or_none()
         return None if row is None else _record(row)
 
     def _run(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         with translated():
             return self._connection.execute(statement, values)
+
+
+def _all_hold(criteria: Sequence[AnyCriterion], of_type: str) -> list[Condition]:
+    return [sql.holds(criterion, of_type) for criterion in criteria]
 
 
 def _record(row: Row[Any]) -> Record:
@@ -157,8 +199,12 @@ def _record(row: Row[Any]) -> Record:
 
 # The rows come back in any order, so each brings what tells it from the others.
 _INSERT_ALL = insert(RECORD).returning(RECORD.c.key, RECORD.c.type, RECORD.c.id)
-_INSERT, _INSERT_TEXTS, _INSERT_RANGES = insert(RECORD), insert(TEXT_ENTRY), insert(RANGE_ENTRY)
-_OF_RECORD = (RECORD.c.type == bindparam("of_type"), RECORD.c.id == bindparam("of_id"))
+_INSERT = insert(RECORD)
+_OF_RECORD = (
+    RECORD.c.tenant == bindparam("of_tenant"),
+    RECORD.c.type == bindparam("of_type"),
+    RECORD.c.id == bindparam("of_id"),
+)
 _RETIRE = (
     update(RECORD)
     .where(*_OF_RECORD, RECORD.c.version == bindparam("expected"), RECORD.c.current == 1)
@@ -172,11 +218,15 @@ _LONGEST_NAME = 64
 class Transaction(View):
     """Reads, searches and writes on one connection; see model.Writing."""
 
-    def __init__(self, connection: Connection, database: Database, append_only: Collection[str]) -> None:
-        super().__init__(connection, database)
+    def __init__(
+        self, connection: Connection, database: Database, tenant: str, append_only: Collection[str]
+    ) -> None:
+        super().__init__(connection, database, tenant)
         self._append_only = append_only
         self._texts: list[dict[str, Any]] = []
         self._ranges: list[dict[str, Any]] = []
+        self._links: list[Link] = []
+        self._chained = 0
 
     def create(self, draft: Draft) -> Record:
         """Stores version 1."""
@@ -184,7 +234,7 @@ class Transaction(View):
 
     def create_all(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
         """Stores version 1 of several records with one statement."""
-        rows = [_row(draft, 1) for draft in drafts]
+        rows = [_row(self._tenant, draft, 1) for draft in drafts]
         with translated():
             try:
                 stored = self._connection.execute(_INSERT_ALL, rows).all()
@@ -200,14 +250,14 @@ class Transaction(View):
         if draft.type in self._append_only:
             raise AppendOnly("Records of this type are never changed.")
         version = self._current_version(draft) if expected is None else expected
-        key = {"of_type": draft.type, "of_id": draft.id, "expected": version}
+        key = {**self._key(draft.type, draft.id), "expected": version}
         if self._run(_RETIRE, key).rowcount == 0:
             raise self._no_such_version(draft)
         return self._insert(draft, version + 1, fault(VersionConflict))
 
     def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version; until this transaction ends no other one changes it."""
-        key = {"of_type": type, "of_id": bounded(id)}
+        key = self._key(type, id)
         locked, latest = None, self._one(_LOCK, **key)
         while latest is not None and latest != locked:
             # PostgreSQL waits for the lock of a row, and then returns it though a later version is there.
@@ -216,8 +266,9 @@ class Transaction(View):
 
     def claim(self, search: Search) -> Page:
         """Returns what the search finds; until this transaction ends no other one may claim the type."""
+        tenant = f"{self._tenant}\n" if self._tenant else ""
         with translated():
-            self._database.claim(self._connection, search.type)
+            self._database.claim(self._connection, tenant + search.type)
         return self.search(search)
 
     def search(self, search: Search) -> Page:
@@ -227,10 +278,26 @@ class Transaction(View):
 
     def flush(self) -> None:
         """Writes the entries of the records that were stored so far, all in one go."""
-        for statement, rows in ((_INSERT_TEXTS, self._texts), (_INSERT_RANGES, self._ranges)):
-            if rows:
-                self._run(statement, rows)
-                rows.clear()
+        for table, rows in ((TEXT_ENTRY, self._texts), (RANGE_ENTRY, self._ranges)):
+            with translated():
+                insert_rows(self._connection, table, rows)
+            rows.clear()
+
+    def chain(self, link: Link, now: int) -> None:
+        """Puts an entry at the end of the tenant's chain when the transaction ends."""
+        self._links.append(link)
+        self._chained = max(now, self._chained)
+
+    def end(self) -> None:
+        """Writes what is left to write, the entries of the chain last: others wait from then on."""
+        self.flush()
+        if self._links:
+            with translated():
+                chain.append(self._connection, self._database, self._tenant, self._links, self._chained)
+            self._links.clear()
+
+    def _key(self, of_type: str, of_id: str) -> dict[str, Any]:
+        return {"of_tenant": self._tenant, "of_type": of_type, "of_id": bounded(of_id)}
 
     def _current_version(self, draft: Draft) -> int:
         current = self.read_to_update(draft.type, draft.id)
@@ -246,7 +313,7 @@ class Transaction(View):
     def _insert(self, draft: Draft, version: int, taken: StoreFault) -> Record:
         with translated():
             try:
-                result = self._connection.execute(_INSERT, _row(draft, version))
+                result = self._connection.execute(_INSERT, _row(self._tenant, draft, version))
             except IntegrityError:
                 raise taken from None
         key = result.inserted_primary_key
@@ -270,8 +337,9 @@ def _stored(draft: Draft, version: int) -> Record:
     return Record(draft.type, draft.id, version, draft.updated, draft.deleted, draft.body)
 
 
-def _row(draft: Draft, version: int) -> dict[str, Any]:
+def _row(tenant: str, draft: Draft, version: int) -> dict[str, Any]:
     return {
+        "tenant": tenant,
         "type": _name(draft.type),
         "id": _name(draft.id),
         "version": version,
@@ -284,7 +352,7 @@ def _row(draft: Draft, version: int) -> dict[str, Any]:
 
 def _name(text: str) -> str:
     if not text or len(text) > _LONGEST_NAME or bounded(text) != text:
-        raise ValueError("Expected a type and an id of 1 to 64 characters.")
+        raise ValueError("Expected a name of 1 to 64 characters.")
     return text
 
 
@@ -298,16 +366,18 @@ _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")  # in JSON a raw line end is white 
 
 
 def names_of_person(
-    connection: Connection, parameters: Sequence[str], person: Sequence[AnyReference]
+    connection: Connection, tenant: str, parameters: Sequence[str], person: Sequence[AnyReference]
 ) -> Sequence[Name]:
     """Returns each record of which one version refers to the person, and the person's own, in order."""
-    query = select(*_NAME).where(_refers(parameters, person)).distinct().order_by(*_NAME)
+    these = (RECORD.c.tenant == tenant, _refers(parameters, person))
+    query = select(*_NAME).where(*these).distinct().order_by(*_NAME)
     return _pairs(connection.execute(query))
 
 
-def lines_of(connection: Connection, name: Name) -> list[bytes]:
+def lines_of(connection: Connection, tenant: str, name: Name) -> list[bytes]:
     """Returns the versions of one record that have a body, oldest first, one line of NDJSON each."""
-    query = select(RECORD.c.body).where(RECORD.c.type == name[0], RECORD.c.id == name[1])
+    this = (RECORD.c.tenant == tenant, RECORD.c.type == name[0], RECORD.c.id == name[1])
+    query = select(RECORD.c.body).where(*this)
     bodies = connection.execute(query.order_by(RECORD.c.version)).scalars()
     return [bytes(body).translate(_LINE_ENDS) + b"\n" for body in bodies if body]
 
@@ -319,29 +389,51 @@ class Erasure(Transaction):
         """Returns each record of which one version refers to the person, and the person's own, in order."""
         self.flush()
         with translated():
-            return names_of_person(self._connection, parameters, person)
+            return names_of_person(self._connection, self._tenant, parameters, person)
 
     def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
         """Returns the records of the type whose id begins so, in order."""
-        these = (RECORD.c.type == type, RECORD.c.id >= prefix, RECORD.c.id < (after(prefix) or ""))
-        return _pairs(self._run(select(*_NAME).where(*these).distinct().order_by(*_NAME)))
+        of_type = (RECORD.c.tenant == self._tenant, RECORD.c.type == type)
+        these = (RECORD.c.id >= prefix, RECORD.c.id < (after(prefix) or ""))
+        return _pairs(self._run(select(*_NAME).where(*of_type, *these).distinct().order_by(*_NAME)))
 
     def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
         """Returns records of the type that were last changed before the moment, oldest first."""
-        old = (RECORD.c.type == type, RECORD.c.current == 1, RECORD.c.updated < since)
-        return _pairs(self._run(select(*_NAME).where(*old).order_by(RECORD.c.updated).limit(limit)))
+        of_type = (RECORD.c.tenant == self._tenant, RECORD.c.type == type)
+        old = (RECORD.c.current == 1, RECORD.c.updated < since)
+        return _pairs(self._run(select(*_NAME).where(*of_type, *old).order_by(RECORD.c.updated).limit(limit)))
 
     def count(self, names: Collection[Name]) -> Mapping[str, int]:
         """Returns how many versions of these records there are, by type."""
         query = select(func.count()).select_from(RECORD)
-        found = ((type_, self._run(query.where(these)).scalar_one()) for type_, these in _batches(names))
+        found = ((type_, self._run(query.where(these)).scalar_one()) for type_, these in self._batches(names))
         return _added(found)
 
     def erase(self, names: Collection[Name]) -> Mapping[str, int]:
         """Deletes all versions of these records; returns how many that were, by type."""
         self.flush()
-        done = ((type_, self._run(delete(RECORD).where(these)).rowcount) for type_, these in _batches(names))
+        done = (
+            (type_, self._run(delete(RECORD).where(these)).rowcount) for type_, these in self._batches(names)
+        )
         return _added(done)
+
+    def empty(self, names: Collection[str]) -> Sequence[LinkPart]:
+        """Erases the parts of entries of the tenant's chain that are found by one of the names."""
+        with translated():
+            return chain.empty(self._connection, self._tenant, names)
+
+    def cut(self, before: int) -> Head | None:
+        """Deletes the entries of the tenant's chain that are older than the moment; None if none is."""
+        with translated():
+            return chain.cut(self._connection, self._tenant, before)
+
+    def _batches(self, names: Collection[Name]) -> Iterator[tuple[str, Condition]]:
+        """Yields conditions that hold for some of the records of one type, and that type."""
+        for of_type in sorted({of_type for of_type, _ in names}):
+            ids = sorted({of_id for other, of_id in names if other == of_type})
+            these = (RECORD.c.tenant == self._tenant, RECORD.c.type == of_type)
+            for first in range(0, len(ids), _BATCH):
+                yield of_type, and_(*these, RECORD.c.id.in_(ids[first : first + _BATCH]))
 
 
 def _pairs(rows: Iterable[Sequence[Any]]) -> Sequence[Name]:
@@ -358,14 +450,6 @@ def _refers(parameters: Sequence[str], person: Sequence[AnyReference]) -> Condit
     return or_(RECORD.c.key.in_(keys), *itself)
 
 
-def _batches(names: Collection[Name]) -> Iterator[tuple[str, Condition]]:
-    """Yields conditions that hold for some of the records of one type, and that type."""
-    for of_type in sorted({of_type for of_type, _ in names}):
-        ids = sorted({of_id for other, of_id in names if other == of_type})
-        for first in range(0, len(ids), _BATCH):
-            yield of_type, and_(RECORD.c.type == of_type, RECORD.c.id.in_(ids[first : first + _BATCH]))
-
-
 def _added(counts: Iterator[tuple[str, int]]) -> Mapping[str, int]:
     total: dict[str, int] = {}
     for of_type, count in counts:
@@ -373,7 +457,28 @@ def _added(counts: Iterator[tuple[str, int]]) -> Mapping[str, int]:
     return {of_type: count for of_type, count in total.items() if count}
 
 
+# What is used once. Several may forget at the same time: none waits for what another one deletes.
+
+_USE = insert(USED)
+_OVER = select(USED.c.name).where(USED.c.until < bindparam("now")).order_by(USED.c.until).limit(_BATCH)
+_FORGET = delete(USED).where(USED.c.name.in_(_OVER.with_for_update(skip_locked=True)))
+
+
+def use(connection: Connection, name: str, until: int, now: int) -> None:
+    """Marks a name as used, and forgets some of those that are over; raises AlreadyExists."""
+    try:
+        connection.execute(_USE, {"name": _name(name), "until": until})
+    except IntegrityError:
+        raise AlreadyExists("This name was used before.") from None
+    connection.execute(_FORGET, {"now": now})
+
+
 _ANY = select(RECORD.c.key).limit(1)
+# Each tenant is looked up in the index behind the one before: there are few, of many records.
+_NEXT_TENANT = select(func.min(RECORD.c.tenant)).where(
+    RECORD.c.type == bindparam("type"), RECORD.c.tenant > bindparam("last")
+)
+_NO_NAME = select(RECORD.c.key).where(RECORD.c.type == bindparam("type"), RECORD.c.tenant == "").limit(1)
 
 
 class _Engines(NamedTuple):
@@ -393,42 +498,70 @@ class SqlStore:
         self._lock = threading.Lock()
 
     @contextmanager
-    def reading(self) -> Iterator[View]:
+    def reading(self, tenant: str = "") -> Iterator[View]:
         """Opens a view of one moment."""
         with self._read() as connection:
-            yield View(connection, self._database)
+            yield View(connection, self._database, tenant)
 
     @contextmanager
-    def writing(self) -> Iterator[Transaction]:
+    def writing(self, tenant: str = "") -> Iterator[Transaction]:
         """Opens a transaction, stored when the block ends and undone when it raises."""
         with self._write() as connection:
-            transaction = Transaction(connection, self._database, self._append_only)
+            transaction = Transaction(connection, self._database, tenant, self._append_only)
             yield transaction
-            transaction.flush()
+            transaction.end()
 
     def ping(self) -> None:
         """Raises StoreUnavailable or StoreBusy unless the database answers."""
         with self._read() as connection:
             connection.execute(_ANY)
 
-    def export(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Iterator[bytes]:
-        """Yields all versions of all records that refer to the person, one line of NDJSON each."""
+    def use_once(self, name: str, *, until: int, now: int) -> bool:
+        """Returns whether a name is used for the first time; of what is over, some is forgotten."""
+        try:
+            with self._write() as connection:
+                use(connection, name, until, now)
+        except AlreadyExists:
+            return False
+        return True
+
+    def tenants(self, type: str) -> Sequence[str]:  # noqa: A002 - the words of the record
+        """Returns the tenants that have a record of the type, in order."""
+        found: list[str] = []
+        with self._read() as connection:
+            if connection.execute(_NO_NAME, {"type": type}).first() is not None:
+                found.append("")
+            last: str | None = ""
+            while last is not None:
+                last = connection.execute(_NEXT_TENANT, {"type": type, "last": last}).scalar_one()
+                found += [] if last is None else [last]
+        return found
+
+    def heads(self) -> Sequence[Head]:
+        """Returns where each chain ends, in the order of the tenants."""
+        with self._read() as connection:
+            return chain.heads(connection)
+
+    def export(
+        self, parameters: Sequence[str], person: Sequence[AnyReference], tenant: str = ""
+    ) -> Iterator[bytes]:
+        """Yields all versions of the tenant's records that refer to the person, one line of NDJSON each."""
         # A transaction for each record: a slow reader of the lines holds no connection.
         with self._read() as connection:
-            found = names_of_person(connection, parameters, person)
+            found = names_of_person(connection, tenant, parameters, person)
         for name in found:
             with self._read() as connection:
-                lines = lines_of(connection, name)
+                lines = lines_of(connection, tenant, name)
             yield from lines
 
     @contextmanager
-    def erasing(self) -> Iterator[Erasure]:
+    def erasing(self, tenant: str = "") -> Iterator[Erasure]:
         """Opens a transaction beside which no other one writes."""
         with self._write() as connection:
             self._database.exclude(connection)
-            transaction = Erasure(connection, self._database, self._append_only)
+            transaction = Erasure(connection, self._database, tenant, self._append_only)
             yield transaction
-            transaction.flush()
+            transaction.end()
 
     def scrub(self) -> None:
         """Removes what was deleted from the files of the database, as far as the database can."""

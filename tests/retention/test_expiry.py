@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 
 import pytest
 from fhir_client import BASE, STORED
@@ -99,6 +100,29 @@ def test_many_responses_end_in_several_transactions(store, expire, monkeypatch):
     moved(store, "kept", 1, START + DAY)
     assert expire(2, responses=1, audit=1) == dict.fromkeys(STORED, 5)
     assert there(store) == family("kept", 1)
+    with store.reading() as view:
+        told = [json.loads(link.body)["counts"] for link in view.links_after(0, limit=99)]
+    assert sum(map(Counter, told), Counter()) == Counter(dict.fromkeys(STORED, 5))
+    assert len(told) == 6
+
+
+def test_what_is_not_deleted_after_all_is_not_recorded(store, expire, monkeypatch):
+    """The entry is in the transaction that deletes: what goes before a fault is told, the rest is not."""
+    monkeypatch.setattr(erasure, "_BATCH", 2)
+    for number in range(4):
+        moved(store, f"x{number}", 1, START)
+    left = [erasure.records_expiry_link]
+
+    def once(*given):
+        return left.pop()(*given)
+
+    monkeypatch.setattr(erasure, "records_expiry_link", once)
+    with pytest.raises(IndexError):
+        expire(2, responses=1)
+    assert len([name for name in there(store) if name.startswith("QuestionnaireResponse")]) == 2
+    with store.reading() as view:
+        (link,) = view.links_after(0, limit=99)
+    assert json.loads(link.body)["counts"] == dict.fromkeys(FAMILY, 2)
 
 
 def test_what_the_service_stored_ends_and_what_it_stored_later_stays(on_sqlite, person, monkeypatch, capsys):

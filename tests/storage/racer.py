@@ -2,6 +2,7 @@
 
     racer.py URL migrate
     racer.py URL conditional NAME THREADS     creates in THREADS threads what must be there once
+    racer.py URL once NAME THREADS            uses one name in THREADS threads
     racer.py URL update NAME THREADS          updates version 1 of one record in THREADS threads
     racer.py URL write FIRST                  writes pairs until it is killed; a line for each that is stored
 
@@ -44,6 +45,10 @@ def update(store, name):
     return "won"
 
 
+def once(store, _name):
+    return "first" if store.use_once("shared", until=20, now=10) else "again"
+
+
 def in_threads(store, action, name, threads):
     def attempt(number):
         return action(store, f"{name}-{number}")
@@ -71,7 +76,9 @@ def main():
     store = open_store(URL, PATIENT)
     if WORK == "write":
         write(store, int(REST[0]))
-    in_threads(store, {"conditional": conditional, "update": update}[WORK], REST[0], int(REST[1]))
+    in_threads(
+        store, {"conditional": conditional, "once": once, "update": update}[WORK], REST[0], int(REST[1])
+    )
     store.close()
 
 

@@ -53,6 +53,12 @@ def test_of_twenty_equal_conditional_creates_at_once_exactly_one_stores(url, ope
         assert view.search(Search("Note", total=True)).total == 1
 
 
+def test_of_twenty_uses_of_one_name_at_once_exactly_one_is_the_first(url):
+    """CF09."""
+    outcome = race(url, "once", *((f"p{number}", THREADS) for number in range(PROCESSES)))
+    assert outcome == {"first": 1, "again": PROCESSES * THREADS - 1}
+
+
 def test_of_twenty_updates_of_the_same_version_at_once_exactly_one_wins(url, open_one):
     """PX02."""
     store = open_one(url)

@@ -1,13 +1,16 @@
 """Which databases a store opens, how they come to their tables, and which it refuses."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import orjson
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
@@ -16,7 +19,16 @@ from service.errors import SettingsError, StartupError
 from service.search import entries_of
 from service.storage import opening
 from service.storage.database import StoreLimits
-from service.storage.model import Draft, StoreBusy, StoreUnavailable
+from service.storage.model import (
+    AlreadyExists,
+    Criterion,
+    Draft,
+    ReferenceTo,
+    ReferenceToUrl,
+    Search,
+    StoreBusy,
+    StoreUnavailable,
+)
 from service.storage.opening import check, migrate, migrate_before_fork, open_store
 from service.storage.schema import _MIGRATIONS, METADATA, REVISION
 
@@ -72,9 +84,28 @@ def test_a_schema_from_a_newer_program_is_refused(empty_url, action):
 
 def test_an_older_schema_is_refused_until_it_is_migrated(empty_url, monkeypatch):
     migrate(empty_url)
-    monkeypatch.setattr("service.storage.schema.REVISION", "0003")
-    with pytest.raises(StartupError, match=f"older schema {REVISION}, this program needs 0003: migrate"):
+    monkeypatch.setattr("service.storage.schema.REVISION", "9998")
+    with pytest.raises(StartupError, match=f"older schema {REVISION}, this program needs 9998: migrate"):
         check(empty_url)
+
+
+def go_back_to(revision, url):
+    """Gives the database the schema that it had then, with the records that are in it, without entries."""
+    engine = create_engine(driver_url(url))
+    names = "key, type, id, version, updated, deleted, current, body"
+    values = ", ".join(f":{name}" for name in names.split(", "))
+    with engine.begin() as connection:
+        rows = [dict(row) for row in connection.execute(text(f"SELECT {names} FROM record")).mappings()]
+        for table in (*reversed(METADATA.sorted_tables), "alembic_version"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("DROP FUNCTION chain_entry_stays"))
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.execute(text(f"INSERT INTO record ({names}) VALUES ({values})"), rows)
+    engine.dispose()
 
 
 META = {
@@ -118,8 +149,7 @@ def test_what_was_stored_before_it_is_found_by_its_tags_labels_and_profiles(empt
     today = meta_entries(empty_url)
     assert len(today) >= 7 * (number // 3)
     assert today
-    execute(empty_url, "DELETE FROM text_entry")
-    execute(empty_url, "UPDATE alembic_version SET version_num = '0001'")
+    go_back_to("0001", empty_url)
     assert migrate(empty_url) == ("0001", REVISION)
     assert meta_entries(empty_url) == today
 
@@ -241,3 +271,53 @@ def test_a_url_of_another_kind_is_refused_and_not_repeated(url):
 def test_the_url_may_name_the_driver(postgresql_url, open_one):
     with psycopg.connect(postgresql_url):
         assert open_one(driver_url(postgresql_url)).ping() is None
+
+
+DATA = Path(__file__).parent / "data"
+
+
+def fill_with_schema_0002(url):
+    """Puts in what the program of that schema stored: two versions of r1, one of r2, results and trail."""
+    if url.startswith("sqlite"):
+        shutil.copy(DATA / "schema_0002.db", url.removeprefix("sqlite:///"))
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute((DATA / "schema_0002.sql").read_text())
+
+
+def test_what_was_stored_before_there_were_tenants_is_of_the_one_without_a_name(empty_url, open_one):
+    """By a database that the program of that schema wrote, with its entries."""
+    fill_with_schema_0002(empty_url)
+    assert migrate(empty_url) == ("0002", REVISION)
+    store = open_one(empty_url)
+    to_b = Criterion("subject", (ReferenceTo("b", "Patient"),))
+    of_b = Criterion("_subject", (ReferenceTo("b", "Patient"),))
+    with store.reading() as view:
+        assert [view.read_version("QuestionnaireResponse", "r1", at).version for at in (1, 2)] == [1, 2]
+        assert view.history("RiskAssessment", "r1", limit=9).total == 2
+        assert [found.id for found in view.search(Search("QuestionnaireResponse", (to_b,))).records] == ["r2"]
+        assert [found.id for found in view.search(Search("Provenance", (of_b,))).records] == ["r2.1"]
+        moved = Criterion("_subject", (ReferenceToUrl("https://ehr.example.org/fhir/Patient/a"),))
+        assert [found.id for found in view.search(Search("Provenance", (moved,))).records] == ["r1.2"]
+    assert store.tenants("QuestionnaireResponse") == [""]
+    with store.reading("north") as view:
+        assert view.read("QuestionnaireResponse", "r1") is None
+
+
+def test_entries_of_before_go_with_their_record_and_ids_are_free_in_another_tenant(empty_url, open_one):
+    fill_with_schema_0002(empty_url)
+    migrate(empty_url)
+    store = open_one(empty_url)
+    with store.writing("north") as transaction:
+        assert transaction.create(Draft("QuestionnaireResponse", "r1", 1, b"{}")).version == 1
+    with store.writing() as transaction, pytest.raises(AlreadyExists):
+        transaction.create(Draft("QuestionnaireResponse", "r1", 1, b"{}"))
+    with store.erasing() as transaction:
+        kinds = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
+        for kind in kinds:
+            transaction.erase(transaction.beginning(kind, "r"))
+    engine = create_engine(driver_url(empty_url))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT tenant, id FROM record")).all() == [("north", "r1")]
+        assert connection.execute(text("SELECT count(*) FROM text_entry")).scalar_one() == 0
+    engine.dispose()

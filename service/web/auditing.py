@@ -1,0 +1,171 @@
+"""What the audit trail says of requests: hands each to the trail once it is known what became of it.
+
+Recorded is what touches data of patients: reads, searches, operations and calls of CDS Hooks, whatever
+comes of them; and every refusal with 401 or 403, whatever it asked for. What a request has stored is
+recorded where it is stored, in the same transaction. What is the same for everybody (definitions, pages,
+probes) is not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from service.audit import Event, RecordedRequest, Trail, contents_of, patient_of, patients_in
+from service.auth.principal import ANONYMOUS, Principal
+from service.errors import ServiceError
+from service.web.access import SENDER, Access
+from service.web.problems import STATUS, refusal
+from service.web.reply import Reply
+from service.web.request import Request
+
+if TYPE_CHECKING:
+    from service.web.deployment import Deployment
+    from service.web.routing import Route
+
+_DENIED: Final = (401, 403)
+_REFUSED: Final = 400  # and above
+_ABOUT_PATIENTS: Final = (Access.TOKEN, Access.CLIENT)
+_MOST_BROUGHT: Final = 100  # patients of one request
+_STORED_ELSEWHERE: Final = frozenset(("create", "update", "batch", "transaction"))
+
+
+class Audit:
+    """Records requests.
+
+    Args:
+        trail: where.
+        base: public FHIR base.
+        address: tells from which network address a request comes.
+    """
+
+    def __init__(self, trail: Trail, base: str, address: Callable[[Mapping[str, Any]], str]) -> None:
+        self.trail = trail
+        self._base = base
+        self._address = address
+
+    def noted(self, route: Route, request: Request, request_id: str) -> Request:
+        """Returns the request with what the trail will say of it, for its view to hand on."""
+        address = self._address(request.environ)
+        return replace(request, asked=self._asked(route, request.principal, request_id, address))
+
+    def of_entry(self, route: Route, request: Request, bundle: RecordedRequest) -> Reply:
+        """Returns what the view answers to an entry of a Bundle, and records it, as it does what it raises.
+
+        A want of permission is left to `refused_entry`, which hears of those too that reach no view.
+        """
+        asked = self._asked(route, request.principal, bundle.request_id, bundle.address)
+        try:
+            reply = route.view(replace(request, asked=asked))
+        except ServiceError as error:
+            refused = Reply(STATUS[type(error)], b"", ())
+            if refused.status not in _DENIED:
+                self.trail.record([*self._events(refused, route, asked)])
+            raise
+        self.trail.record([*self._events(reply, route, asked)])
+        return reply
+
+    def refused_entry(self, bundle: RecordedRequest, status: int) -> None:
+        """Records that an entry of a Bundle was refused, if it was for want of a permission."""
+        if status in _DENIED:
+            self.trail.record_now([self._event(bundle, status)])
+
+    def recorded(
+        self,
+        reply: Reply,
+        request: tuple[Route | None, RecordedRequest | None],
+        environ: Mapping[str, Any],
+        request_id: str,
+    ) -> ServiceError | None:
+        """Records what became of a request; returns why it must not be answered, if it cannot be recorded.
+
+        Args:
+            reply: the answer.
+            request: its route, and what was noted of it; None for what there is not.
+            environ: the WSGI environment.
+            request_id: under which the log knows it.
+        """
+        route, asked = request
+        if route is None or route.method == "OPTIONS":
+            return None
+        if reply.status in _DENIED:
+            denied = asked or self._denied(route, environ, request_id)
+            self.trail.record_now([self._event(denied, reply.status)])
+        elif asked is not None:
+            try:
+                self.trail.record([*self._events(reply, route, asked)])
+            except ServiceError as full:
+                return full
+        return None
+
+    def _events(self, reply: Reply, route: Route, asked: RecordedRequest) -> Iterator[Event]:
+        """Yields one event for each patient of whom something was read, or one of nobody."""
+        if route.access not in _ABOUT_PATIENTS:
+            return
+        if reply.status >= _REFUSED:
+            yield self._event(asked, reply.status)
+        elif _STORED_ELSEWHERE.isdisjoint(route.interactions):
+            yield from self._of_answer(reply, asked)
+
+    def _of_answer(self, reply: Reply, asked: RecordedRequest) -> Iterator[Event]:
+        (read,) = asked.whole or (reply.body,)
+        contents = contents_of(read, self._base)
+        for content in contents:
+            yield self._event(asked, reply.status, content.patient or asked.patient, content.references)
+        known = [content for content in contents if content.patient]
+        brought = () if known else self._brought(asked)
+        for patient in brought:
+            yield self._event(asked, reply.status, patient)
+        if not contents and not brought:
+            yield self._event(asked, reply.status)
+
+    def _brought(self, asked: RecordedRequest) -> Sequence[dict[str, Any]]:
+        """Returns the patients whom a request names, but not more than one request is ever about."""
+        named = [patient for body in asked.bodies for patient in patients_in(body, self._base)]
+        return named[:_MOST_BROUGHT]
+
+    def _event(
+        self,
+        asked: RecordedRequest,
+        status: int,
+        patient: Mapping[str, Any] | None = None,
+        references: Sequence[str] = (),
+    ) -> Event:
+        about = asked.patient if patient is None else patient
+        return Event(asked=asked, at=self.trail.clock(), status=status, patient=about, references=references)
+
+    def _denied(self, route: Route, environ: Mapping[str, Any], request_id: str) -> RecordedRequest:
+        principal = environ.get(SENDER, ANONYMOUS)
+        return self._asked(route, principal, request_id, self._address(environ))
+
+    def _asked(self, route: Route, principal: Principal, request_id: str, address: str) -> RecordedRequest:
+        patient = {"reference": principal.patients[0]} if principal.patients else None
+        return RecordedRequest(
+            request_id=request_id,
+            kind=principal.kind,
+            tenant=principal.tenant,
+            issuer=principal.issuer,
+            subject=principal.subject,
+            client=principal.client_id,
+            address=address,
+            interaction=route.interactions[-1] if route.interactions else "operation",
+            operation=route.operation,
+            resource=route.resource,
+            route=route.path,
+            patient=patient_of(patient, self._base) if patient else {},
+        )
+
+
+def answered(
+    deployment: Deployment,
+    reply: Reply,
+    request: tuple[Route | None, RecordedRequest | None],
+    environ: Mapping[str, Any],
+    request_id: str,
+) -> Reply:
+    """Returns the answer once it is recorded what it is, or the refusal where it cannot be; see Audit."""
+    if deployment.audit is None:
+        return reply
+    full = deployment.audit.recorded(reply, request, environ, request_id)
+    return reply if full is None else refusal(full, deployment)

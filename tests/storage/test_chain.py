@@ -1,0 +1,152 @@
+"""Chains of entries: their order, their hashes, and what can be erased of them."""
+
+import json
+from contextlib import suppress
+from hashlib import sha256
+from threading import Thread
+
+import pytest
+from sqlalchemy import create_engine, text
+from store_fixtures import PATIENT
+
+from service.storage.model import AlreadyExists, Draft, Link, link_hash
+
+
+class Undone(Exception):
+    pass
+
+
+def chained(store, *bodies, tenant="", now=1000, **link):
+    with store.writing(tenant) as transaction:
+        for body in bodies:
+            transaction.chain(Link(body, **link), now)
+
+
+def links(store, tenant="", after=0, **wanted):
+    with store.reading(tenant) as view:
+        return view.links_after(after, limit=1000, **wanted)
+
+
+def test_each_entry_covers_the_hash_of_the_one_before(store):
+    chained(store, b"one", b"two")
+    chained(store, b"three")
+    found = links(store)
+    assert [(link.seq, link.body) for link in found] == [(1, b"one"), (2, b"two"), (3, b"three")]
+    before = b""
+    for link in found:
+        assert link.hash == link_hash(before, "", link.seq, link.written, link.body)
+        before = link.hash
+    with store.reading() as view:
+        assert view.head() == ("", 3, before, 1000, 0, b"")
+
+
+def test_the_hash_is_that_of_the_place_and_the_body():
+    place = json.dumps(["0a", "clinic", 7, 5], separators=(",", ":")).encode()
+    assert link_hash(b"\n", "clinic", 7, 5, b"{}") == sha256(place + b"\n{}").digest()
+
+
+def test_an_entry_is_never_older_than_the_one_before(store):
+    chained(store, b"one", now=2000)
+    chained(store, b"two", now=1500)
+    assert [link.written for link in links(store)] == [2000, 2000]
+    assert links(store, since=2001) == []
+
+
+def test_entries_that_are_undone_leave_no_gap(store):
+    chained(store, b"one")
+    with suppress(Undone), store.writing() as transaction:
+        transaction.chain(Link(b"never"), 1000)
+        raise Undone
+    chained(store, b"two")
+    assert [(link.seq, link.body) for link in links(store)] == [(1, b"one"), (2, b"two")]
+
+
+def test_an_entry_is_stored_with_the_record_that_it_tells_of_or_not_at_all(store):
+    with suppress(AlreadyExists), store.writing() as transaction:
+        transaction.chain(Link(b"two of them"), 1000)
+        for _ in range(2):
+            transaction.create(Draft("Note", "n", 1000, b"{}"))
+    assert links(store) == []
+
+
+def test_tenants_have_chains_of_their_own(store):
+    chained(store, b"one", tenant="north")
+    chained(store, b"one", b"two", tenant="south")
+    assert [(head.tenant, head.seq) for head in store.heads()] == [("north", 1), ("south", 2)]
+    assert links(store, "north")[0].hash != links(store, "south")[0].hash
+
+
+def test_writers_at_the_same_time_make_one_chain(url, open_one):
+    stores = [open_one(url, PATIENT) for _ in range(4)]
+
+    def write(number):
+        for turn in range(10):
+            chained(stores[number], b"%d of %d" % (turn, number))
+
+    threads = [Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = links(stores[0])
+    assert [link.seq for link in found] == list(range(1, 41))
+    before = b""
+    for link in found:
+        assert link.hash == link_hash(before, "", link.seq, link.written, link.body)
+        before = link.hash
+
+
+def test_a_part_that_is_erased_leaves_its_entry_and_the_hash(store):
+    parts = {"who": b"secret", "what": b"other"}
+    chained(store, b"one", parts=parts, names=[("who", "Ann"), ("who", "Ann"), ("what", "Bob")])
+    chained(store, b"two", tenant="north", parts={"who": b"theirs"}, names=[("who", "Ann")])
+    before = links(store)
+    with store.erasing() as transaction:
+        assert transaction.empty(["Ann", "Nobody"]) == [(1, "who")]
+    after = links(store)
+    assert (before[0].parts, after[0].parts) == (parts, {"what": b"other"})
+    assert [link.hash for link in before] == [link.hash for link in after]
+    assert links(store, "north")[0].parts == {"who": b"theirs"}
+    with store.erasing() as transaction:
+        assert transaction.empty(["Ann"]) == []
+
+
+def test_what_is_found_by_many_names_is_erased(store):
+    with store.writing() as transaction:
+        for number in range(700):
+            transaction.chain(Link(b"x", {"who": b"y"}, [("who", f"n{number}")]), 1000)
+    with store.erasing() as transaction:
+        assert len(transaction.empty([f"n{number}" for number in range(650)])) == 650
+    assert sum(1 for link in links(store) if link.parts) == 50
+
+
+def test_the_oldest_entries_expire_and_the_chain_knows_which_was_the_last_of_them(store):
+    for now in (1000, 2000, 3000):
+        chained(store, b"x", now=now, parts={"who": b"y"}, names=[("who", "Ann")])
+    second = links(store)[1]
+    with store.erasing() as transaction:
+        head = transaction.cut(3000)
+        assert transaction.cut(3000) is None
+    assert (head.base_seq, head.base_hash) == (2, second.hash)
+    assert [link.seq for link in links(store)] == [3]
+    chained(store, b"x", now=4000)
+    with store.reading() as view:
+        assert (view.head().seq, view.head().base_seq) == (4, 2)
+
+
+def test_the_database_refuses_to_change_an_entry(store, url):
+    chained(store, b"one")
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with pytest.raises(Exception, match="never changed"), engine.begin() as connection:
+        connection.execute(text("UPDATE chain_entry SET written = 1"))
+    engine.dispose()
+
+
+def test_a_chain_whose_head_is_gone_is_still_named(store, url):
+    chained(store, b"one", tenant="a")
+    chained(store, b"one", tenant="b")
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM chain_head WHERE tenant = 'b'"))
+    engine.dispose()
+    assert [(head.tenant, head.seq) for head in store.heads()] == [("a", 1), ("b", 0)]
