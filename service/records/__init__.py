@@ -1,7 +1,9 @@
 """Responses and what was made of them, stored together in one transaction. Knows no HTTP and no SQL."""
 
+from service.records.compartment import Limited, check_subject
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
-from service.records.meta import instant, stamped
+from service.records.meta import stamped
+from service.records.reach import EVERYTHING, Reach
 from service.records.repository import (
     APPEND_ONLY,
     KINDS,
@@ -16,15 +18,18 @@ from service.records.repository import (
 __all__ = [
     "APPEND_ONLY",
     "AUDIT",
+    "EVERYTHING",
     "KINDS",
     "PROVENANCE",
     "RESPONSE",
     "RISK",
     "Foreseen",
+    "Limited",
+    "Reach",
     "Repository",
     "Stored",
     "Unit",
-    "instant",
+    "check_subject",
     "microseconds",
     "service_errors",
     "stamped",

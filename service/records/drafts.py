@@ -6,7 +6,7 @@ Version n of response X is four records: `QuestionnaireResponse/X`, the next ver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,10 +14,11 @@ import orjson
 
 from service.assess import Judged
 from service.errors import Problem
-from service.records.meta import instant, members, stamped
+from service.fhir.dates import instant
+from service.records.meta import members, stamped
 from service.records.provenance import Step, audit_event, provenance
 from service.results import withdrawn
-from service.search import elements_of, entries_of, person_entries
+from service.search import elements_of, entries_of, person_entries, subject_entries
 from service.storage.model import Draft, Entry, Record
 
 RESPONSE: Final = "QuestionnaireResponse"
@@ -81,7 +82,7 @@ def drafts_of(content: Content, base: str, *, before: Record | None, risk_before
         new.draft(resource, body),
         None if risk is None else new.of_risk(risk, content.of_id, risk_version),
         (
-            new.of_trail(provenance(step, resource), trail_id),
+            new.of_trail(provenance(step, resource), trail_id, subject_entries(resource, base)),
             new.of_trail(audit_event(step, resource), trail_id),
         ),
     )
@@ -99,13 +100,13 @@ class _Version(NamedTuple):
         body = stamped(risk, of_id, version, self.recorded)
         return self.draft(_searched(RISK, body), body)
 
-    def of_trail(self, document: Mapping[str, Any], of_id: str) -> Draft:
+    def of_trail(self, document: Mapping[str, Any], of_id: str, subject: Sequence[Entry] = ()) -> Draft:
         own = {"id": of_id, "meta": {"versionId": "1", "lastUpdated": self.recorded}}
         whole = {"resourceType": document["resourceType"], **own, **document}
-        return self.draft(whole, orjson.dumps(whole))
+        return self.draft(whole, orjson.dumps(whole), subject)
 
-    def draft(self, resource: Mapping[str, Any], body: bytes) -> Draft:
-        entries = (*entries_of(resource, self.base), *self.persons)
+    def draft(self, resource: Mapping[str, Any], body: bytes, more: Sequence[Entry] = ()) -> Draft:
+        entries = (*entries_of(resource, self.base), *self.persons, *more)
         return Draft(resource["resourceType"], resource["id"], self.updated, body, entries)
 
 

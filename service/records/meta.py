@@ -5,7 +5,6 @@ Only a narrative may lose something: what would act on those who read it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ Members = dict[str, msgspec.Raw]
 
 _OURS = frozenset(("resourceType", "id", "_id", "meta"))
 _OUR_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WITH_NARRATIVES = frozenset(("text", "contained"))
 _ANY_DEPTH = 1 << 30
 _write = msgspec.json.Encoder(decimal_format="number").encode
@@ -29,12 +27,6 @@ _read = msgspec.json.Decoder(Members).decode
 def members(body: bytes | msgspec.Raw) -> Members:
     """Returns the members of an object that is known to be strict JSON."""
     return _read(body)
-
-
-def instant(microseconds: int) -> str:
-    """Returns a moment, in microseconds since 1970 UTC, as a FHIR instant."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def presentable(body: bytes) -> bytes:

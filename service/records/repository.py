@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import msgspec
 
 from service.assess import OF_RESPONSE, Assessor, Judged, Languages, check_detail
+from service.audit import Event, RecordedRequest, link_of, named, patients_in
 from service.errors import (
     Malformed,
     NotFound,
@@ -22,8 +23,18 @@ from service.errors import (
     ServiceError,
     Unavailable,
 )
+from service.fhir.dates import instant
+from service.records.compartment import (
+    Limited,
+    ReachOf,
+    check_identifiers,
+    check_stored,
+    check_subject,
+    criteria_of,
+)
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK, Content, drafts_of
-from service.records.meta import instant, members, presentable, stamped
+from service.records.meta import members, presentable, stamped
+from service.records.reach import EVERYTHING, Reach
 from service.results import BUNDLE, FULL, guidance_hash_in, language_in
 from service.results import RISK as SHORT
 from service.storage.model import (
@@ -136,12 +147,14 @@ class Repository:
         *,
         clock: Callable[[], int] = microseconds,
         new_id: Callable[[], str] = ordered_id,
+        audited: bool = False,
     ) -> None:
         self._store = store
         self._assessor = assessor
         self._base = base
         self._clock = clock
         self.new_id = new_id
+        self._audited = audited
 
     def ping(self) -> None:
         """Raises Unavailable unless the store answers."""
@@ -153,18 +166,31 @@ class Repository:
         self._store.close()
 
     @contextmanager
-    def reading(self, unit: Unit | None = None) -> Iterator[Reading]:
-        """Opens a view of one moment, or the unit's own; raises Unavailable."""
+    def reading(
+        self, unit: Unit | None = None, *, reach: Reach = EVERYTHING, reach_of: ReachOf | None = None
+    ) -> Iterator[Reading]:
+        """Opens a view of one moment, or the unit's own; raises Unavailable.
+
+        Args:
+            unit: the transaction to read in.
+            reach: what exists in the view.
+            reach_of: what exists of each type, where that differs.
+        """
         with service_errors():
             if unit is not None:
-                yield unit.writing
+                yield self._limited(unit.writing, reach, reach_of)
                 return
-            with self._store.reading() as view:
-                yield view
+            with self._store.reading(reach.tenant) as view:
+                yield self._limited(view, reach, reach_of)
+
+    def _limited(self, view: Reading, reach: Reach, reach_of: ReachOf | None) -> Reading:
+        if reach_of is not None:
+            return Limited(view, reach_of, self._base)
+        return Limited(view, lambda _: reach, self._base) if reach.patients or reach.criteria else view
 
     @contextmanager
-    def writing(self, unit: Unit | None = None) -> Iterator[Writing]:
-        """Opens a transaction that is undone when the block raises, or goes on in the unit's.
+    def writing(self, unit: Unit | None = None, *, tenant: str = "") -> Iterator[Writing]:
+        """Opens a transaction of the tenant that is undone when the block raises, or goes on in the unit's.
 
         Raises:
             Unavailable, PreconditionFailed: at the end too.
@@ -173,7 +199,7 @@ class Repository:
             if unit is not None:
                 yield unit.writing
                 return
-            with self._store.writing() as transaction:
+            with self._store.writing(tenant) as transaction:
                 yield transaction
 
     def create(
@@ -183,6 +209,8 @@ class Repository:
         unit: Unit | None = None,
         *,
         languages: Languages = (OF_RESPONSE,),
+        reach: Reach = EVERYTHING,
+        asked: RecordedRequest | None = None,
     ) -> Stored:
         """Stores a response with its result, unless one that meets the condition is there.
 
@@ -191,19 +219,32 @@ class Repository:
             condition: of If-None-Exist; one match is returned as it is, nothing is stored.
             unit: the transaction to go on in.
             languages: in which its result is wanted.
+            reach: what may be touched; what is beyond it meets no condition.
+            asked: the request, for the audit trail; None where it is a form that somebody has sent.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
+            Forbidden: the response is beyond the reach.
             PreconditionFailed: several match the condition.
             Unavailable: the store cannot be used.
         """
         of_id = unit.new_id if unit is not None and unit.new_id else self.new_id()
         judged = self._judged(data, of_id, unit, languages)
-        with self.writing(unit) as transaction:
-            found = None if condition is None else claim_one(transaction, condition)
+        check_subject(data, reach, self._base)
+        check_identifiers(data, reach, self._base)
+        with self.writing(unit, tenant=reach.tenant) as transaction:
+            found = None if condition is None else claim_one(transaction, self._within(condition, reach))
             if found is not None:
-                return Stored(found, is_new=False, risk=transaction.read(RISK, found.id), guidance="")
-            return self._store_version(transaction, self._content(of_id, data, judged), None)
+                stored = Stored(found, is_new=False, risk=transaction.read(RISK, found.id), guidance="")
+            else:
+                stored = self._store_version(transaction, self._content(of_id, data, judged), None)
+                check_stored(transaction, of_id, reach, self._base)
+            self._record(transaction, stored, asked, reach)
+            return stored
+
+    def _within(self, condition: Search, reach: Reach) -> Search:
+        own = criteria_of(condition.type, reach, self._base)
+        return replace(condition, criteria=(*condition.criteria, *own))
 
     def update(
         self,
@@ -213,6 +254,8 @@ class Repository:
         expected: Collection[int] | None = None,
         unit: Unit | None = None,
         languages: Languages = (OF_RESPONSE,),
+        reach: Reach = EVERYTHING,
+        asked: RecordedRequest | None = None,
     ) -> Stored:
         """Stores the next version of a response, and of its result.
 
@@ -222,22 +265,59 @@ class Repository:
             expected: the versions of which one must be the current one; None takes any.
             unit: the transaction to go on in.
             languages: in which its result is wanted.
+            reach: what may be touched.
+            asked: the request, for the audit trail; None where it is a form that somebody has sent.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
+            Forbidden: the new version is beyond the reach.
             NotFound: there is no such response; an update does not create.
             PreconditionFailed: the current version is another one.
             Unavailable: the store cannot be used.
         """
         judged = self._judged(data, of_id, unit, languages)
         _check_id(data, of_id)
-        with self.writing(unit) as transaction:
+        check_subject(data, reach, self._base)
+        with self.writing(unit, tenant=reach.tenant) as transaction:
             current = transaction.read_to_update(RESPONSE, of_id)
+            if current is not None and (reach.patients or reach.criteria):
+                current = self._limited(transaction, reach, None).read(RESPONSE, of_id)
             if current is None:
                 raise NotFound(UNKNOWN_ID)
             if expected is not None and current.version not in expected:
                 raise PreconditionFailed(OTHER_VERSION)
-            return self._store_version(transaction, self._content(of_id, data, judged), current)
+            check_identifiers(data, reach, self._base, current.body)
+            stored = self._store_version(transaction, self._content(of_id, data, judged), current)
+            check_stored(transaction, of_id, reach, self._base)
+            self._record(transaction, stored, asked, reach)
+            return stored
+
+    def _record(
+        self, transaction: Writing, stored: Stored, asked: RecordedRequest | None, reach: Reach
+    ) -> None:
+        """Has the audit trail say what was stored, in the same transaction."""
+        if not self._audited:
+            return
+        record = stored.record
+        interaction = "update" if stored.is_new and record.version > 1 else "create"
+        form = RecordedRequest(kind="form", tenant=reach.tenant, interaction=interaction, resource=RESPONSE)
+        now = self._clock()
+        transaction.chain(
+            link_of(
+                Event(
+                    asked=asked or form,
+                    at=now,
+                    status=201 if stored.is_new and record.version == 1 else 200,
+                    patient=next(iter(patients_in(record.body, self._base)), {}),
+                    references=[
+                        named(made.type, made.id, str(made.version))
+                        for made in (record, stored.risk)
+                        if made is not None
+                    ],
+                )
+            ),
+            now,
+        )
 
     def foresee(self, data: bytes, of_id: str, languages: Languages = (OF_RESPONSE,)) -> Foreseen:
         """Judges a response that a transaction will store, or refuse, when its turn comes.
@@ -257,15 +337,17 @@ class Repository:
             raise foreseen.found
         return foreseen.found
 
-    def read(self, kind: str, of_id: str, unit: Unit | None = None) -> Record:
+    def read(self, kind: str, of_id: str, unit: Unit | None = None, *, reach: Reach = EVERYTHING) -> Record:
         """Returns the current version; raises NotFound and Unavailable."""
-        with self.reading(unit) as view:
+        with self.reading(unit, reach=reach) as view:
             found = view.read(kind, of_id)
         if found is None:
             raise NotFound(UNKNOWN_ID)
         return found
 
-    def read_result(self, of_id: str, detail: str, unit: Unit | None = None) -> Detailed:
+    def read_result(
+        self, of_id: str, detail: str, unit: Unit | None = None, *, reach: Reach = EVERYTHING
+    ) -> Detailed:
         """Returns the current result of a response in one of the details; only the shortest is stored.
 
         The others are made anew of the stored response, in the language of what is stored. Of a result
@@ -277,8 +359,9 @@ class Repository:
             Unavailable: the store cannot be used.
         """
         check_detail(detail)
-        with self.reading(unit) as view:
-            result, response = view.read(RISK, of_id), view.read(RESPONSE, of_id)
+        with self.reading(unit, reach=Reach(reach.tenant)) as view:
+            result = self._limited(view, reach, None).read(RISK, of_id)
+            response = view.read(RESPONSE, of_id)
         if result is None or response is None:
             raise NotFound(UNKNOWN_ID)
         return Detailed(result, result.body if detail == SHORT else self._made_anew(result, response, detail))
@@ -286,8 +369,8 @@ class Repository:
     def _made_anew(self, result: Record, response: Record, detail: str) -> bytes:
         try:
             told = (language_in(result.body),)
-            judged = self._assessor.judge(response.body, result.id, detail, languages=told)
-            again = self._assessor.judge(response.body, result.id, languages=told).risk
+            judged = self._assessor.judge(response.body, result.id, detail, languages=told, again=True)
+            again = self._assessor.judge(response.body, result.id, languages=told, again=True).risk
         except NotScorable as refused:
             raise NotFound(DETAIL_GONE) from refused
         if again is None:
@@ -301,9 +384,11 @@ class Repository:
             stamped(bundle, result.id, result.version, instant(result.updated)) if detail == FULL else bundle
         )
 
-    def read_version(self, kind: str, of_id: str, version: int, unit: Unit | None = None) -> Record:
+    def read_version(
+        self, kind: str, of_id: str, version: int, unit: Unit | None = None, *, reach: Reach = EVERYTHING
+    ) -> Record:
         """Returns that version; raises NotFound and Unavailable."""
-        with self.reading(unit) as view:
+        with self.reading(unit, reach=reach) as view:
             found = view.read_version(kind, of_id, version)
         if found is None:
             raise NotFound(Problem("version-unknown", "The resource has no such version, or does not exist."))
@@ -318,9 +403,10 @@ class Repository:
         before: int | None = None,
         period: Period = ALWAYS,
         unit: Unit | None = None,
+        reach: Reach = EVERYTHING,
     ) -> History:
         """Returns versions of the period below `before`, newest first; raises NotFound and Unavailable."""
-        with self.reading(unit) as view:
+        with self.reading(unit, reach=reach) as view:
             found = view.history(kind, of_id, limit=limit, before=before, period=period)
             is_known = found.total > 0 or view.read(kind, of_id) is not None
         if not is_known:

@@ -135,6 +135,9 @@ def _identifiers(*holders: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 PERSON = "_person"
 """Name of the entries that erasure and export look for; no query can name it."""
 
+SUBJECT = "_subject"
+"""Name of the entries by which a Provenance is found for whom its response is about; no query names it."""
+
 _PERSONS: Mapping[str, tuple[str, ...]] = {
     "QuestionnaireResponse": ("subject", "author", "source"),
     "RiskAssessment": ("subject",),
@@ -168,6 +171,13 @@ def person_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, .
     persons = (resource[name] for name in names if name in resource)
     found = (entry for person in persons for entry in reference_entries(PERSON, person, contained, base))
     return tuple(dict.fromkeys(found))
+
+
+def subject_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, ...]:
+    """Returns an entry named `_subject` for whom a response is about: what was made of it is found by it."""
+    if "subject" not in resource:
+        return ()
+    return tuple(reference_entries(SUBJECT, resource["subject"], contained_in(resource), base))
 
 
 def values_at(resource: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from service.auth.ehrs import Ehr, connected_origins, frame_origins, origin_of, read_ehrs, registered
+from service.auth.ehrs import Ehr, connected_origins, frame_origins, read_ehrs, registered
 from service.errors import SettingsError
+from service.settings import origin_of
 
 BLANK = "Expected the client id that the EHR gave, without blanks."
 FORMS = ("first-form", "second-form")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from capability_probes import instances
 from fhir_client import BASE, ORIGIN, PUBLISHED, STORED, Answer, Ehr, Json, result_of, through
+from guarded_service import Guarded, every_kind_of_issuer, guarded_service
 from running_service import new_database
 from sample_responses import identified, new_value, response
 
@@ -49,6 +50,14 @@ def stateless() -> Ehr:
 def caller(ehr: Ehr, stateless: Ehr) -> Callable[[str], Ehr]:
     """Returns one of the services by its name: `ehr` or `stateless`."""
     return {"ehr": ehr, "stateless": stateless}.__getitem__
+
+
+@pytest.fixture(scope="session")
+def guarded(database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """The service with access control, in one process: what it keeps of keys and tokens is in one place."""
+    folder = tmp_path_factory.mktemp("registered")
+    with guarded_service(folder, database("sqlite"), *every_kind_of_issuer()) as service:
+        yield service
 
 
 class Known:

@@ -114,6 +114,7 @@ def bodies(name):
         "assess": response(),
         "validate": response(),
         "process-response": response(),
+        "extract": response(),
         "expand": {"resourceType": "Parameters", "parameter": [{"name": "url", "valueUri": "URL"}]},
         "populate": {
             "resourceType": "Parameters",

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from fhir_client import FHIR, ORIGIN, PATIENCE_S, issues_of, matches
+from fhir_client import FHIR, ORIGIN, issues_of, matches
 from gunicorn_server import post
+from patience import PATIENCE_S
 from running_service import running
 from sample_responses import SYSTEM, identified, new_value, strain
 

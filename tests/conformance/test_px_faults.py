@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fhir_client import ORIGIN, PATIENCE_S, issues_of, path_of
+from fhir_client import ORIGIN, issues_of, path_of
+from patience import PATIENCE_S
 from running_service import running
 from sample_responses import SYSTEM, new_value, strain
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 from fhir_client import BASE, FHIR, PUBLISHED, issues_of, path_of, result_of
@@ -15,6 +16,15 @@ PERSONAL = [
     *(TYPE, "{at}", "{at}/_history", "{at}/_history/1", "RiskAssessment", "RiskAssessment/{risk}"),
     *("Provenance", "AuditEvent", f"{TYPE}?_id=none", f"{TYPE}/none", f"{TYPE}?_count=x"),
 ]
+REGISTRY = """
+ehrs:
+  - issuer: https://ehr.example.org/fhir
+    name: General Hospital
+    client-id: the-app
+    redirect-url: https://forms.example.org/app
+    authorization-origins: [https://login.example.org]
+    scopes: [openid, patient/Observation.rs]
+"""
 FORGED = {
     "host": "evil.example.org",
     "x_forwarded_host": "evil.example.org",
@@ -69,6 +79,35 @@ def test_sh02_no_answer_may_be_guessed_at_or_names_its_maker(ehr, where):
         assert not {"werkzeug", "gunicorn", "python", "flask"} & set(
             answer.headers.get("Server", "").lower().split("/")
         )
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """A service with everything that can be turned on, and a path for each of its routes."""
+    folder = tmp_path_factory.mktemp("complete")
+    (folder / "ehrs.yaml").write_text(REGISTRY)
+    url = f"sqlite:///{folder / 'service.db'}"
+    made = create_app(Settings(store_url=url, base_url=BASE, metrics=True, ehrs_file=folder / "ehrs.yaml"))
+    filled = {"<id:id>": "x", "<id:version>": "1", "<id:slug>": "muscle-twitching", "<id:name>": "form.css"}
+    paths = dict.fromkeys(re.sub("<.+?>", lambda name: filled[name[0]], route.path) for route in made.routes)
+    return made.test_client(), [*paths]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE"])
+def test_sh01_sh02_every_route_says_what_its_answer_is_and_how_long_it_may_be_kept(complete, method):
+    client, paths = complete
+    assert {"/metrics", "/cds-services", "/app", "/app/launch", "/", "/static/form.css"} <= {*paths}
+    for path in paths:
+        answer = client.open(path, method=method)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+        assert "max-age=" in answer.headers["Strict-Transport-Security"], path
+        assert "Server" not in answer.headers, path
+        if method != "OPTIONS":
+            assert re.search("no-store|no-cache|public", answer.headers["Cache-Control"]), path
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"], path
+        else:
+            assert not answer.data.lstrip().startswith(b"<"), path
 
 
 def test_sh02_browsers_stay_on_tls_where_the_public_base_is_on_it(ehr):

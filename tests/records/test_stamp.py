@@ -3,7 +3,8 @@
 import msgspec
 import orjson
 
-from service.records.meta import instant, stamped
+from service.fhir.dates import instant
+from service.records.meta import stamped
 
 MOMENT = 1_795_000_000_000_001
 

@@ -1,0 +1,29 @@
+"""What of the stored data one request may touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What of the stored data one request may touch; what it excludes is as if it did not exist.
+
+    Args:
+        tenant: name of the tenant whose data it is; empty where there is no access control.
+        patients: references that name the one patient whose data it may touch, each as it may stand in a
+            resource (`Patient/A`, `https://ehr.example.org/fhir/Patient/A`); empty for all patients.
+        criteria: search parameters that every resource must meet besides, such as `("status", "completed")`.
+
+    Source:
+        SMART App Launch 2.2, scopes-and-launch-context: patient-specific and finer-grained scopes.
+    """
+
+    tenant: str = ""
+    patients: tuple[str, ...] = ()
+    criteria: tuple[tuple[str, str], ...] = ()
+
+
+EVERYTHING: Final = Reach()
+"""What every request may touch where there is no access control."""
