@@ -1,0 +1,38 @@
+"""Calls of CDS services, written from the tables of CDS Hooks 2.0.1; none was recorded from an EHR."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEW = "/cds-services/muscle-twitching-patient-view"
+START = "/cds-services/muscle-twitching-encounter-start"
+TWITCHING = {"coding": [{"system": "http://snomed.info/sct", "code": "82470000"}]}
+
+
+def sample(name: str) -> dict[str, Any]:
+    return orjson.loads((ROOT / f"samples/{name}.json").read_bytes())
+
+
+def searchset(*resources: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "entry": [{"resource": resource} for resource in resources],
+    }
+
+
+def about(kind: str, **members: Any) -> dict[str, Any]:
+    return {"resourceType": kind, "id": "x", "subject": {"reference": "Patient/example"}} | members
+
+
+def call_of(hook: str = "patient-view", **prefetch: Any) -> dict[str, Any]:
+    keys = ["patient", "responses", "laboratory", "conditions", "observations"]
+    keys += ["encounter"] if hook == "encounter-start" else []
+    return {
+        "hook": hook,
+        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        "context": {"userId": "Practitioner/example", "patientId": "example", "encounterId": "89284"},
+        "prefetch": dict.fromkeys(keys) | prefetch,
+    }
