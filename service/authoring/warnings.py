@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from service.authoring.draft import TODO
 from service.catalogue import Pair, Published, outcome_of
 from service.datatypes.form import Question
+from service.guidance.conditions import Place
 from service.guidance.messages import differences
 from service.guidance.model import Addend, Score, Written
 from service.guidance.options import unsure_codings
-from service.guidance.schema import fault_line
+from service.guidance.schema import fault_line, step_of
 from service.guidance.scores import weights_of
 from service.languages import missing_words
+from service.mapping_files import read_documents
 from service.questionnaire import languages_in, missing_texts, not_shown
 
 
@@ -38,6 +42,22 @@ def warnings_of(pair: Pair) -> Iterator[str]:
     for score in pair.guidance.written.scores:
         yield from _without_points(score, pair)
         yield from _untried_edges(score, pair)
+
+
+def undecided(folder: Path) -> Iterator[str]:
+    """Yields every text that a draft left to a person: file, key, what is to be decided."""
+    for stem, document in read_documents(folder).items():
+        for place, text in _texts(document):
+            if text.startswith(TODO):
+                yield fault_line(f"{stem}.yaml", place, f"to be decided: {text[len(TODO) :].lstrip(': ')}")
+
+
+def _texts(value: object, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(inner, (*place, step_of(key, inner)))
 
 
 def _standing(pair: Pair) -> Iterator[str]:

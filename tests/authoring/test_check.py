@@ -98,6 +98,54 @@ def test_an_empty_guidance_is_told_in_one_line(new: Path, report: Report) -> Non
     assert text == expected
 
 
+# ---- Codes of CDS Hooks ----------------------------------------------------------------------------
+
+
+CDS = """triggers:
+  conditions: [{system: http://snomed.info/sct, code: "%s"}]
+  observations: [{system: http://loinc.org, code: 44249-1}]
+override-reasons:
+  - {system: https://guidance.example.org/fhir/CodeSystem/card-override-reason, code: %s, display: Known}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (CDS % ("370143001", "already-known"), "triggers.conditions[0].code: expected a code of SNOMED CT;"),
+        (
+            CDS % ("370143000", "x"),
+            "override-reasons[0].code: expected a code of https://guidance.example.org/",
+        ),
+        ("override-reasons: []\n", "triggers: is missing"),
+        ("triggers: {}\n", "triggers: expected at least one code"),
+    ],
+)
+def test_a_code_that_there_cannot_be_and_missing_triggers_are_faults_of_cds_yaml(
+    new: Path, report: Report, text: str, fault: str
+) -> None:
+    (new / "mappings" / "phq-9" / "cds.yaml").write_text(text)
+    code, told = report(new)
+    assert code == 1
+    assert f"fault: phq-9/cds.yaml: {fault}" in told
+
+
+def test_cds_yaml_with_codes_that_there_may_be_is_no_fault(new: Path, report: Report) -> None:
+    (new / "mappings" / "phq-9" / "cds.yaml").write_text(CDS % ("370143000", "already-known"))
+    code, told = report(new)
+    assert (code, "cds.yaml" in told) == (0, False)
+
+
+def test_a_form_that_no_chart_gives_a_reason_for_is_warned(new: Path, report: Report) -> None:
+    (form,) = (new / "questionnaires").rglob("*.json")
+    resource = orjson.loads(form.read_bytes())
+    resource.pop("code", None)
+    form.write_bytes(orjson.dumps(resource))
+    code, told = report(new)
+    assert code == 0
+    assert "warning: phq-9/cds.yaml: is missing, and the Questionnaire has no code" in told
+
+
 # ---- Warnings --------------------------------------------------------------------------------------
 
 
@@ -156,6 +204,24 @@ def test_a_warning_of_the_lint_is_shown(new: Path, edit: Edit, report: Report) -
     edit(new, "phq-9.json", '"code": "LA6568-5"', f'"extension": [{ordinal}], "code": "LA6568-5"')
     (line,) = [line for line in warnings(report(new)[1]) if "itemWeight and ordinalValue" in line]
     assert line.startswith("phq-9/Questionnaire phq-9: Questionnaire.item[0].item[0].answerOption[0]")
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ({"type": "attachment"}, "a file cannot be attached"),
+        ({"type": "reference"}, "a record cannot be pointed at"),
+        ({"type": "date", "repeats": True}, "several of type date cannot be filled in"),
+    ],
+)
+def test_an_item_that_the_form_cannot_show_is_warned_of(
+    new: Path, report: Report, item: dict[str, object], why: str
+) -> None:
+    path = new / "questionnaires/phq-9.json"
+    form = orjson.loads(path.read_bytes())
+    form["item"].append({"linkId": "more", "text": "More", **item})
+    path.write_bytes(orjson.dumps(form))
+    assert f"phq-9/Questionnaire phq-9: not shown as a form: more: {why}" in warnings(report(new)[1])
 
 
 def test_a_questionnaire_that_is_no_json_is_a_fault(new: Path, report: Report) -> None:
