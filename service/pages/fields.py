@@ -25,8 +25,9 @@ from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.languages import ENGLISH, words_in
 from service.pages.model import Choice, Field
-from service.pages.plan import Page, Walk, control_of, is_hidden
+from service.pages.plan import Page, Walk, control_of, is_hidden, is_told
 from service.pages.reading import Control, Option, Posted, Reader, Reading, Unfit
+from service.pages.totals import totals_of
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
 from service.questionnaire.enable_when import holds
 from service.questionnaire.items import EnableWhen
@@ -77,6 +78,7 @@ class Fields:
         self.controls: Mapping[str, Control] = {
             link: self._control(item) for link, item in compiled.items.items()
         }
+        self._totals = totals_of(compiled, self.controls)
 
     # What never changes.
 
@@ -136,7 +138,7 @@ class Fields:
             support_link=text(ext.value(item.source, ext.SUPPORT_LINK)),
             media=_media(ext.value(item.source, ext.ITEM_MEDIA)),
             is_warning=item.type == DISPLAY and any(c.question in self._safety for c in item.enable_when),
-            is_read_only=item.read_only,
+            is_read_only=is_told(item),
         )
         is_open = item.type == "open-choice"
         return Control(item, replace(shown, other="" if is_open else None), options, units, is_open)
@@ -218,10 +220,12 @@ class Fields:
             when, is_closed = self._when(item, scene)
             if is_closed or (item.type == GROUP and not children):
                 continue
-            if item.answerable and not item.read_only and link not in scene.shown:
+            if item.answerable and not is_told(item) and link not in scene.shown:
                 continue
             found = replace(self.controls[link].shown, children=children, when=when)
             found = replace(found, is_hidden=link not in scene.walk.enabled)
+            if link in self._totals:
+                found = replace(found, total=self._totals[link].on(scene.walk.state.answers, scene.shown))
             yield self._filled(found, scene) if item.answerable else found
 
     def _is_told_above(self, item: Item) -> bool:

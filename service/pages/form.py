@@ -10,20 +10,19 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
 
-from service.assess import Assessor, Scored
+from service.assess import Assessor
 from service.datatypes.answers import AnswersByLink
-from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
-from service.fhir.definitions import ANSWER_ORIGIN
-from service.fhir.json import Json, read
-from service.fhir.structure import check_response
-from service.languages import ENGLISH, chosen, words_in
+from service.errors import NotScorable, ServiceError, Unavailable
+from service.fhir.dates import date_time
+from service.fhir.json import Json
+from service.languages import ENGLISH, chosen, languages, words_in
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
 from service.pages.fields import RESPONDENTS, Fields
 from service.pages.forms import PART_HEADERS, Form, FormSettings, Visit, page_headers
@@ -31,17 +30,17 @@ from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
-from service.pages.response import encoded, instant, is_by_clinician, link_at, resumed
+from service.pages.response import encoded, is_by_clinician
+from service.pages.scoring import ERRORS, AnswersOfForms, faults_of
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import PageRefused, check_origin, controls_in, opened
 from service.pages.templates import render
 from service.results import BUNDLE
-from service.sandbox import in_time
 from service.web import descriptions as does
 from service.web.access import Access
+from service.web.capability import SOFTWARE
 from service.web.deployment import Deployment
-from service.web.front_page import page_not_found
 from service.web.negotiation import FHIR_JSON, preferred_languages
 from service.web.problems import STATUS
 from service.web.reply import NO_STORE, Reply
@@ -53,12 +52,9 @@ CHECK: Final = "check"
 WHO: Final = "?"
 """Name of the page, and of its question, for whom one answers, where the form does not ask it itself."""
 
-MOST_RESUMED_BYTES: Final = 64 * 1024
-"""Longest response that a form goes on with: it is written and scored again with every page."""
 _MOST_FAULTS: Final = 10
 """Most faults of a file that are told: whoever reads them has saved it, not written it."""
 
-_ERRORS: Final = frozenset({"error", "fatal"})
 _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
 """Messages for errors that are not about what was sent, by status."""
 
@@ -78,24 +74,11 @@ class Submission:
     file: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the answers so far come to.
-
-    Args:
-        leading: at a safety step, the questions that could still lead to a higher one; else None.
-        faults: why they cannot be scored together, by linkId.
-    """
-
-    leading: frozenset[str] | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-
 class FormViews:
     """The views of all forms.
 
     Args:
-        forms: those that are served.
+        forms: those that are served. not_shown: slugs of those that these pages cannot show.
         assessor: scores what was answered.
         seal: signs what travels with the pages.
         statics: the files that pages load.
@@ -111,16 +94,17 @@ class FormViews:
         statics: StaticFiles,
         deployment: Deployment,
         settings: FormSettings,
+        not_shown: Collection[str] = (),
     ) -> None:
         self._forms = {form.slug: form for form in forms}
-        self._assessor = assessor
+        self._not_shown = frozenset(not_shown)
         self._seal = seal
+        self._answers = AnswersOfForms(assessor, seal, deployment, settings)
         self._below = urlsplit(deployment.server).path
         self._assets = {name: self._below + url for name, url in statics.urls.items()}
         self._deployment = deployment
         self._settings = settings
         self._headers = page_headers(settings.framing_origins)
-        self._origin: str = deployment.canonicals.restated(ANSWER_ORIGIN)
         self._actions: Mapping[str, Callable[[Submission], Reply]] = {
             "next": self._next,
             "back": self._back,
@@ -140,8 +124,8 @@ class FormViews:
         """Returns the first page of a form."""
         form = self._forms.get(request.args["slug"])
         if form is None:
-            return page_not_found()
-        language = self._language(form, request)
+            return compressed(self._absent(request), request)
+        language = self._language(form.spoken, request)
         parent = request.option("parent") or request.option("messaging_origin") or ""
         if parent and parent not in self._settings.framing_origins:
             reply = self._refused(form, language, PageRefused("embedding", 403))
@@ -153,8 +137,8 @@ class FormViews:
         """Returns the page that follows on what was sent."""
         form = self._forms.get(request.args["slug"])
         if form is None:
-            return page_not_found()
-        language = self._language(form, request)
+            return compressed(self._absent(request), request)
+        language = self._language(form.spoken, request)
         try:
             check_origin(request, self._deployment.server)
             sent = self._sent(form, request)
@@ -169,11 +153,11 @@ class FormViews:
             reply = self._refused(form, language, PageRefused(_NAMES.get(status, "refused"), status))
         return compressed(reply, request)
 
-    def _language(self, form: Form, request: Request) -> str:
+    def _language(self, offered: Collection[str], request: Request) -> str:
         wanted = [*filter(None, [request.option("language")])]
         wanted += preferred_languages(request.header("ACCEPT_LANGUAGE") or "")
         otherwise = self._settings.language
-        return chosen(wanted, form.spoken, otherwise if otherwise in form.spoken else ENGLISH)
+        return chosen(wanted, offered, otherwise if otherwise in offered else ENGLISH)
 
     def _sent(self, form: Form, request: Request) -> Submission:
         posted, files = controls_in(request, self._deployment.body.body_bytes)
@@ -201,9 +185,10 @@ class FormViews:
             return self._begin_for(sent)
         if sent.page is None:
             return self._show(sent)
-        state, errors = self._with_page(sent, sent.page)
-        standing = self._standing(sent.visit.with_state(state))
-        visit = sent.visit.with_state(replace(state, is_stopping=standing.leading is not None))
+        read, errors = self._with_page(sent, sent.page)
+        visit = self._answers.calculated(sent.visit.with_state(read))
+        standing = self._answers.standing(visit)
+        visit = visit.with_state(replace(visit.state, is_stopping=standing.leading is not None))
         walk = visit.walk(standing.leading)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
@@ -218,7 +203,7 @@ class FormViews:
         who = sent.posted.one(f"q.{WHO}")
         state = replace(sent.visit.state, respondent=who if who in RESPONDENTS else "")
         visit = sent.visit.with_state(state)
-        walk = self._walk(visit)
+        walk = self._answers.walk(visit)
         page = walk.following(None) if state.reviewing else next(iter(walk.pages), None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
@@ -227,7 +212,7 @@ class FormViews:
 
         What an answer of the page has opened only now was not seen without a script: it is asked next.
         """
-        before = self._walk(sent.visit)
+        before = self._answers.walk(sent.visit)
         fields, shown = sent.visit.spoken.fields, before.shown(page)
         state, unread = _with_answers(sent, shown)
         enabled, _ = sent.visit.form.plan.compiled.enabled(state.answers)
@@ -238,8 +223,8 @@ class FormViews:
         return replace(state, seen=state.seen | (asked - errors.keys())), listed
 
     def _back(self, sent: Submission) -> Reply:
-        visit = self._scored_visit(self._as_typed(sent))
-        walk = self._walk(visit)
+        visit = self._answers.scored_visit(self._as_typed(sent))
+        walk = self._answers.walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         if sent.page is not None and walk.before(sent.page) is None and visit.asks_who:
@@ -253,7 +238,7 @@ class FormViews:
         visit = sent.visit
         if visit.state.authored:
             return self._finish(visit, visit.state.status)
-        walk = self._walk(visit)
+        walk = self._answers.walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         if sent.posted.one("page") == WHO and visit.asks_who:
@@ -295,13 +280,13 @@ class FormViews:
         Args:
             agrees: the person has agreed just now that it is stored.
         """
-        authored = visit.state.authored or instant(self._settings.now())
+        authored = visit.state.authored or date_time(self._settings.now())
         done = visit.with_state(replace(visit.state, status=status, authored=authored))
-        response = self._response(done)
+        response = self._answers.response(done)
         try:
-            scored = self._scored(response, done.state.language)
+            scored = self._answers.scored(response, done.state.language)
         except NotScorable as fault:
-            return self._check(visit, _faults_shown(_faults_of(response, fault), visit.spoken.fields))
+            return self._check(visit, _faults_shown(faults_of(response, fault), visit.spoken.fields))
         answers, pages = _answered(done), done.form.plan.page_of
         kept = self._kept(done, response, agrees=agrees)
         html = done.spoken.result.html(
@@ -319,7 +304,7 @@ class FormViews:
         store, state = self._settings.store, visit.state
         if store is None:
             return ""
-        return store.kept(state.form, encoded(response), (state.language,), agrees=agrees)
+        return store.kept(state.form, response, (state.language,), agrees=agrees)
 
     def _delete(self, sent: Submission) -> Reply:
         """Deletes what is stored, and forgets the form; a second press finds nothing left."""
@@ -332,19 +317,20 @@ class FormViews:
 
     def _save(self, sent: Submission) -> Reply:
         visit = self._as_typed(sent)
-        return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, encoded(self._response(visit))))
+        body = encoded(self._answers.response(visit))
+        return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, body))
 
     def _download(self, sent: Submission) -> Reply:
-        response = encoded(self._response(sent.visit))
-        scored = self._scored_bytes(response, sent.visit.state.language)
+        response = encoded(self._answers.response(sent.visit))
+        scored = self._answers.scored_bytes(response, sent.visit.state.language)
         file = download(sent.posted.one("action"), scored, response)
         return self._show(sent) if file is None else self._file(file)
 
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
         visit = self._as_typed(sent)
-        response = self._response(visit)
-        scored = self._scored(response, visit.state.language)
+        response = self._answers.response(visit)
+        scored = self._answers.scored(response, visit.state.language)
         bundle = orjson.loads(scored.document(BUNDLE))
         own = {"fullUrl": f"urn:uuid:{visit.state.form}", "resource": orjson.Fragment(encoded(response))}
         body = orjson.dumps({**bundle, "entry": [own, *bundle["entry"]]})
@@ -354,112 +340,42 @@ class FormViews:
         """Goes on with a response that was saved."""
         data = sent.file or sent.posted.one("response").encode()
         try:
-            state = self._taken(data, sent.visit)
+            state = self._answers.taken(data, sent.visit)
         except Unavailable:
             raise
         except ServiceError as fault:
-            found = [problem.text for problem in fault.problems if problem.severity in _ERRORS]
+            found = [problem.text for problem in fault.problems if problem.severity in ERRORS]
             return self._unread(sent, found[:_MOST_FAULTS])
-        visit = self._scored_visit(sent.visit.with_state(state))
-        walk = self._walk(visit)
+        visit = self._answers.scored_visit(sent.visit.with_state(state))
+        walk = self._answers.walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
-
-    def _taken(self, data: bytes, visit: Visit) -> FormState:
-        """Returns the state in which a response goes on; a large one is read in a child.
-
-        Raises:
-            Malformed, TooLarge, NotScorable: it cannot be gone on with.
-            Unavailable: there is too much to check at the moment.
-        """
-        form = visit.form
-
-        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            response = self._read(data, form)
-            self._assessor.scored(data, (visit.state.language,), apart=apart)
-            fresh = form.fresh(visit.state.language, visit.state.parent)
-            state = resumed(response, form.plan, fresh, self._origin)
-            if len(encoded(self._response(visit.with_state(state)))) > MOST_RESUMED_BYTES:
-                raise TooLarge(
-                    Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to go on with.")
-                )
-            return self._seal.sealed(state, form.writer)
-
-        expected = "Expected a response that takes at most {allowed} to check and score."
-        signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
-        return self._seal.opened(signed, form.writer)
 
     def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
         """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
         visit = self._as_typed(sent)
         words = visit.spoken.words
         said = (words["form.message.file.heading"], words["form.message.file.text"], *faults)
-        walk = self._walk(visit)
+        walk = self._answers.walk(visit)
         page = sent.page or walk.following(None)
         problems = tuple(Shown("", fault) for fault in said)
         if page is None:
             return self._check(visit, problems)
         return self._question(visit, walk, page, notes=problems, status=422)
 
-    def _read(self, data: bytes, form: Form) -> Json:
-        """Returns a QuestionnaireResponse to a form; raises Malformed, TooLarge, NotScorable."""
-        response = read(data, self._deployment.body)
-        if response.get("resourceType") != "QuestionnaireResponse":
-            raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
-        faults = [found for found in check_response(response) if found.severity in _ERRORS]
-        if faults:
-            raise Malformed(*faults)
-        canonical = form.plan.compiled.canonical
-        if response.get("questionnaire") != canonical:
-            raise NotScorable(Problem("canonical-mismatch", f"Expected: questionnaire = {canonical}."))
-        return response
-
-    # Scoring.
-
-    def _response(self, visit: Visit) -> Json:
-        authored = visit.state.authored or instant(self._settings.now())
-        return visit.spoken.responses.of(visit.state, visit.state.status, authored)
-
-    def _scored(self, response: Json, language: str) -> Scored:
-        return self._scored_bytes(encoded(response), language)
-
-    def _scored_bytes(self, data: bytes, language: str) -> Scored:
-        return self._assessor.accepted(data, (language,)) or self._assessor.scored(data, (language,))
-
-    def _standing(self, visit: Visit) -> Standing:
-        """Returns what the answers so far come to; a response that is not finished is scored as one."""
-        if not visit.state.answers:
-            return Standing()
-        response = self._response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
-        try:
-            result = self._scored(response, visit.state.language).assessment().result
-        except NotScorable as fault:
-            return Standing(faults=_faults_of(response, fault))
-        if not result.tiers[result.tier.at_least].overlay:
-            return Standing()
-        return Standing(frozenset(question.link_id for question in result.open))
-
-    def _scored_visit(self, visit: Visit) -> Visit:
-        """Returns the person with a state that says whether a safety step is reached."""
-        is_stopping = self._standing(visit).leading is not None
-        return visit.with_state(replace(visit.state, is_stopping=is_stopping))
-
-    def _walk(self, visit: Visit) -> Walk:
-        """Returns where a person stands whose answers were scored before."""
-        return visit.walk(self._standing(visit).leading if visit.state.is_stopping else None)
-
     def _as_typed(self, sent: Submission) -> Visit:
         """Returns the person with what stands on the page that was sent, as far as it can be read."""
         if sent.page is None:
             return sent.visit
-        shown = self._walk(sent.visit).shown(sent.page)
-        return sent.visit.with_state(_with_answers(sent, shown)[0])
+        shown = self._answers.walk(sent.visit).shown(sent.page)
+        return self._answers.calculated(sent.visit.with_state(_with_answers(sent, shown)[0]))
 
     # Pages.
 
-    def _first(self, visit: Visit) -> Reply:
+    def _first(self, opened: Visit) -> Reply:
+        visit = self._answers.calculated(opened)
         if visit.asks_who:
             return self._who(visit)
         walk = visit.walk()
@@ -522,7 +438,7 @@ class FormViews:
     def _consent(self, visit: Visit) -> tuple[str, str]:
         """Returns the consent text and where more about it stands; who agreed before is not asked again."""
         store = self._settings.store
-        if store is None or not store.asks_for_consent(visit.state.form):
+        if store is None or not store.asks_for_consent(visit.state.form, visit.state.head):
             return "", ""
         return visit.spoken.words["form.consent.text"], self._settings.privacy_notice_url
 
@@ -541,10 +457,22 @@ class FormViews:
             emergency=self._settings.numbers.emergency,
         )
 
+    def _absent(self, request: Request) -> Reply:
+        """Returns what people read where no form is served, or one that these pages cannot show."""
+        language = self._language(languages(), request)
+        name = "not-shown" if request.args["slug"] in self._not_shown else "not-found"
+        model = MessagePage(self._empty(SOFTWARE, language), name)
+        return self._page(render("message.html", language, page=model), 404)
+
     def _refused(self, form: Form, language: str, refusal: PageRefused) -> Reply:
-        frame = Frame(form.spoken[language].title, language, self._below + form.path, "", assets=self._assets)
+        frame = self._empty(form.spoken[language].title, language, self._below + form.path)
         model = MessagePage(frame, refusal.name, refusal.faults)
         return self._page(render("message.html", language, page=model), refusal.status)
+
+    def _empty(self, title: str, language: str, action: str = "") -> Frame:
+        """Returns what stands around a page that belongs to no answers."""
+        numbers = self._settings.numbers
+        return Frame(title, language, action, "", assets=self._assets, emergency=numbers.emergency)
 
     def _page(self, html: str, status: int = 200) -> Reply:
         return Reply(status, html.encode(), self._headers)
@@ -561,10 +489,11 @@ def page_routes(
     statics: StaticFiles,
     deployment: Deployment,
     settings: FormSettings,
+    not_shown: Collection[str] = (),
 ) -> tuple[Route, ...]:
     """Returns the routes of the forms and of the files that their pages load."""
     rule, path = Access.PUBLIC_FORM, "/questionnaires/<id:slug>"
-    views = FormViews(forms, assessor, seal, statics, deployment, settings)
+    views = FormViews(forms, assessor, seal, statics, deployment, settings, not_shown)
     return (
         Route("GET", path, views.begin, rule, does.FORM),
         Route("POST", path, views.answer, rule, does.FORM_PAGE),
@@ -631,23 +560,18 @@ def _for_whom(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
 def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
     """Returns the questions of a page with their answers in words."""
     answers, sources = walk.state.answers, walk.state.sources
+    place = {link: item.order for link, item in walk.plan.compiled.items.items()}
     return tuple(
         Row(
             question=fields.label(link),
             answers=fields.said(link, answers.get(link, ())),
-            page=page.name,
+            page="" if link in page.told else page.name,
             field=fields.controls[link].shown.id,
             source=fields.origin(sources.get(link)),
         )
-        for link in page.questions
-        if link in walk.enabled
+        for link in sorted((*page.questions, *page.told), key=place.__getitem__)
+        if link in walk.enabled and (link in answers or link not in page.told)
     )
-
-
-def _faults_of(response: Json, fault: NotScorable) -> dict[str, str]:
-    """Returns what a response was refused for, by linkId; under the empty one what belongs to no item."""
-    errors = (found for found in fault.problems if found.severity in _ERRORS)
-    return {link_at(response, found.expression): found.text for found in errors}
 
 
 def _faults_shown(faults: Mapping[str, str], fields: Fields) -> tuple[Shown, ...]:

@@ -10,6 +10,11 @@ site is refused by Sec-Fetch-Site and Origin before it is read.
 
 The record has the id of the form. So a form that is sent twice is stored once, and answers that were changed
 afterwards become its next version.
+
+Where tokens say who may touch what, nobody vouches for who fills in a public form. What it stores belongs to
+the tenant that the deployment names, is in the compartment of no patient, and so is reached by scopes for all
+patients of that tenant alone. A form that names somebody, as one begun from a record does, is not stored:
+otherwise anybody could file answers with a patient, or with another tenant's.
 """
 
 from __future__ import annotations
@@ -19,7 +24,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.errors import Unavailable
-from service.records import RESPONSE, Unit, instant, service_errors, stamped
+from service.fhir.dates import instant
+from service.pages.response import encoded
+from service.records import RESPONSE, Reach, Unit, service_errors, stamped
 from service.records.meta import members
 from service.retention.erasure import EventStamp, erase, of_response
 from service.storage.model import AlreadyExists
@@ -28,12 +35,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.assess import Languages
+    from service.fhir.json import Json
     from service.records import Foreseen, Repository
     from service.storage.model import Store
 
 _BY_PERSON: Final = "Person who filled in the form, by the button on its result"
 _AT_A_MOMENT: Final = ("id", "meta", "authored", "text")
 """Members that tell two sendings of the same answers apart."""
+
+_NAMING: Final = frozenset(("subject", "author", "encounter", "basedOn", "partOf"))
+"""Members by which a response belongs to somebody; the kind of its source is none."""
 
 
 class FormStore:
@@ -44,13 +55,26 @@ class FormStore:
         store: what the repository stores in.
         base: public FHIR base.
         clock: microseconds since 1970 UTC.
+        tenant: whose data it is; empty where there is no access control.
     """
 
-    def __init__(self, repository: Repository, store: Store, base: str, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, repository: Repository, store: Store, base: str, clock: Callable[[], int], *, tenant: str = ""
+    ) -> None:
         self._repository = repository
         self._store = store
         self._base = base
         self._clock = clock
+        self._reach = Reach(tenant)
+
+    def takes(self, head: Json) -> bool:
+        """Returns whether a form may be stored, by whom it names.
+
+        Args:
+            head: elements of a response, or of the earlier one that a form goes on with.
+        """
+        names_somebody = _NAMING & head.keys() or {"reference", "identifier"} & head.get("source", {}).keys()
+        return not self._reach.tenant or not names_somebody
 
     def keep(self, form: str, data: bytes, languages: Languages) -> str:
         """Stores what was answered, with its result, and returns the id of the record.
@@ -73,39 +97,47 @@ class FormStore:
         return form
 
     def _put(self, form: str, data: bytes, foreseen: Foreseen) -> None:
-        with self._repository.writing() as transaction:
+        with self._repository.writing(tenant=self._reach.tenant) as transaction:
             unit = Unit(transaction, form, foreseen)
             current = transaction.read_to_update(RESPONSE, form)
             if current is None:
-                self._repository.create(data, unit=unit)
+                self._repository.create(data, unit=unit, reach=self._reach)
             elif _answers(current.body) != _answers(data):
-                self._repository.update(form, data, unit=unit)
+                self._repository.update(form, data, unit=unit, reach=self._reach)
 
-    def kept(self, form: str, data: bytes, languages: Languages, *, agrees: bool) -> str:
+    def kept(self, form: str, response: Json, languages: Languages, *, agrees: bool) -> str:
         """Stores what was answered where the person agrees, and returns the id of what is stored, if any.
 
         Who agreed once, and changes an answer, has the changed answers stored too: old ones would mislead.
         A store that cannot be reached keeps nobody from the result: then nothing is stored.
 
         Args:
-            form, data, languages: as `keep` takes them.
+            form, languages: as `keep` takes them.
+            response: what was answered.
             agrees: the person has agreed just now.
         """
+        if not self.takes(response):
+            return ""
         try:
-            return self.keep(form, data, languages) if agrees or self.has(form) else ""
+            return self.keep(form, encoded(response), languages) if agrees or self.has(form) else ""
         except Unavailable:
             return ""
 
-    def asks_for_consent(self, form: str) -> bool:
-        """Returns whether there is a store at hand, and nobody has agreed yet that it keeps this form."""
+    def asks_for_consent(self, form: str, head: Json) -> bool:
+        """Returns whether the form may be stored, and nobody has agreed to that yet.
+
+        Args:
+            form: its id.
+            head: elements of the earlier response that it goes on with.
+        """
         try:
-            return not self.has(form)
+            return self.takes(head) and not self.has(form)
         except Unavailable:
             return False
 
     def has(self, form: str) -> bool:
         """Returns whether a form is stored; raises Unavailable."""
-        with self._repository.reading() as view:
+        with self._repository.reading(reach=self._reach) as view:
             return view.read(RESPONSE, form) is not None
 
     def delete(self, form: str) -> bool:
@@ -119,7 +151,7 @@ class FormStore:
         """
         event = EventStamp(str(uuid.uuid4()), self._clock(), self._base, _BY_PERSON)
         with service_errors():
-            return bool(erase(self._store, [of_response(form)], event))
+            return bool(erase(self._store, [of_response(form)], event, self._reach.tenant))
 
 
 def _answers(body: bytes) -> Mapping[str, bytes]:

@@ -97,6 +97,12 @@ def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
     return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled.items))
 
 
+def slugs_not_shown(catalogue: Catalogue) -> frozenset[str]:
+    """Returns the names of the mappings that are active and have no form, since it could not be shown."""
+    newest = (catalogue.pairs[canonical] for canonical in catalogue.unversioned.values())
+    return frozenset(pair.slug for pair in newest if not_shown(pair.compiled.items))
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A person at a form.

@@ -53,6 +53,8 @@ class Field:
         source: where a value that the chart filled in comes from, with its date; empty for none.
         is_warning: a text that answers open where a safety step may follow.
         is_read_only: shown, not asked.
+        total: how the script works out what is shown, as JSON (see totals.py); empty where it is
+            fixed here.
         children: items below it, in order.
     """
 
@@ -84,6 +86,7 @@ class Field:
     source: str = ""
     is_warning: bool = False
     is_read_only: bool = False
+    total: str = ""
     children: tuple[Field, ...] = ()
 
 
@@ -148,7 +151,10 @@ class QuestionPage:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question of the check page, its answers in words, and the page on which to change them."""
+    """One question of the check page, its answers in words, and the page on which to change them.
+
+    What is shown and not asked has no such page.
+    """
 
     question: str
     answers: tuple[str, ...]
@@ -178,8 +184,8 @@ class MessagePage:
     """A page that only says something (template message.html).
 
     Args:
-        name: what happened: old, refused, other-version, not-found, too-large, file, embedding, failed,
-            deleted. Its words are form.message.<name>.heading and form.message.<name>.text.
+        name: what happened: old, refused, other-version, not-found, not-shown, too-large, file, embedding,
+            failed, deleted. Its words are form.message.<name>.heading and form.message.<name>.text.
         faults: what does not fit in a file, a line each.
     """
 

@@ -1,8 +1,8 @@
 """Which pages a form has, which of its questions each asks now, and which page comes next.
 
 The page groups of a Questionnaire (itemControl `page`) are its pages. Without any, a group at the top with
-few questions is a page, and else each question is one. What `enableWhen` closes is not asked: it is decided
-by the same engine that checks responses.
+few questions is a page, and else each question is one. What is only shown stands on the page before it. What
+`enableWhen` closes is not asked: it is decided by the same engine that checks responses.
 
 At a safety step nobody is asked to go on. Only questions that could still lead to a higher step are asked;
 where there is none, the form is at its end.
@@ -13,7 +13,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -36,6 +36,11 @@ def control_of(item: Item) -> str:
     return next((text(coding.get("code")) for coding in codings), "")
 
 
+def is_told(item: Item) -> bool:
+    """Returns whether an item is shown and not asked: nobody may change it, or the form calculates it."""
+    return item.read_only or ext.value(item.source, ext.CALCULATED_EXPRESSION) is not None
+
+
 def is_hidden(source: Json) -> bool:
     """Returns whether an item is never shown to people."""
     return ext.value(source, ext.HIDDEN) is True
@@ -50,12 +55,14 @@ class Page:
         heading: linkId of the group whose text heads it; empty where there is none.
         items: linkIds of what stands on it, in order; what stands below them is not listed.
         questions: linkIds of all questions that it can ask, in order.
+        told: linkIds of those that it shows and does not ask.
     """
 
     name: str
     heading: str
     items: tuple[str, ...]
     questions: tuple[str, ...]
+    told: tuple[str, ...] = ()
 
 
 class Plan:
@@ -65,9 +72,28 @@ class Plan:
         self.compiled = compiled
         self._items = compiled.items
         top = [link for link, item in self._items.items() if item.parent is None]
-        self.pages = tuple(page for page in self._split(top, "") if page.questions)
+        self.pages = tuple(self._with_questions(self._split(top, "")))
         self.by_name: Mapping[str, Page] = {page.name: page for page in self.pages}
         self.page_of: Mapping[str, str] = {link: page.name for page in self.pages for link in page.questions}
+
+    def _with_questions(self, pages: Iterable[Page]) -> list[Page]:
+        """Returns the pages that ask; what others show stands on the one before, or on the first."""
+        found: list[Page] = []
+        first: tuple[str, ...] = ()
+        for page in pages:
+            if page.questions:
+                found.append(replace(page, items=(*first, *page.items)) if first else page)
+                first = ()
+            elif page.told and found:
+                found[-1] = replace(found[-1], items=(*found[-1].items, *self._as_part(page)))
+            elif page.told:
+                first = (*first, *self._as_part(page))
+        return [replace(page, told=self._told(page.items)) for page in found]
+
+    def _as_part(self, page: Page) -> tuple[str, ...]:
+        """Returns what stands on another page in place of a page: the texts before it, and its group."""
+        own = (page.name, *self._below(self._items[page.name]))
+        return (*(link for link in page.items if link not in own), page.name)
 
     def _split(self, links: Iterable[str], heading: str) -> list[Page]:
         """Returns the pages of what stands at one level; texts stand before what follows them."""
@@ -99,20 +125,23 @@ class Plan:
         return self._split(item.children, item.link_id if item.text else heading)
 
     def _page(self, name: str, heading: str, items: tuple[str, ...]) -> Page:
-        return Page(name, heading, items, self._questions(items))
+        return Page(name, heading, items, self._questions(items), self._told(items))
 
     def _questions(self, links: Iterable[str]) -> tuple[str, ...]:
         """Returns the questions among items and below them that people can answer."""
-        found = (below for link in links for below in (link, *self._below(self._items[link])))
-        return tuple(
-            link for link in found if self._items[link].answerable and not self._is_out_of_sight(link)
-        )
+        return tuple(link for link in self._in_sight(links) if not is_told(self._items[link]))
 
-    def _is_out_of_sight(self, link: str) -> bool:
-        """Returns whether a question is hidden, or stands below what is; or is shown and not asked."""
+    def _told(self, links: Iterable[str]) -> tuple[str, ...]:
+        """Returns the questions among items and below them that are shown and not asked."""
+        return tuple(link for link in self._in_sight(links) if is_told(self._items[link]))
+
+    def _in_sight(self, links: Iterable[str]) -> Iterator[str]:
+        found = (below for link in links for below in (link, *self._below(self._items[link])))
+        return (link for link in found if self._items[link].answerable and not self._is_hidden(link))
+
+    def _is_hidden(self, link: str) -> bool:
+        """Returns whether a question is hidden, or stands below what is."""
         item: Item | None = self._items[link]
-        if item is not None and item.read_only:
-            return True
         while item is not None:
             if is_hidden(item.source):
                 return True

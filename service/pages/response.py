@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -53,11 +52,6 @@ _STEP: Final = re.compile(r"\.(item|answer)\[([0-9]+)\]")
 def encoded(response: Json) -> bytes:
     """Returns a resource as JSON; decimals keep their digits."""
     return _ENCODER.encode(response)
-
-
-def instant(at: datetime) -> str:
-    """Returns a moment as FHIR writes it, in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Responses:

@@ -29,20 +29,30 @@ from service.web.deployment import Deployment
 from service.web.negotiation import preferred_languages
 from service.web.reply import Reply
 from service.web.request import Request
-from service.web.routing import Route
+from service.web.routing import Route, View
 
 LAUNCH_PATH: Final = f"{APP_PATH}/launch"
 """Where EHRs open the app."""
+
+POPULATE_PATH: Final = f"{APP_PATH}/populate"
+"""Where the app has a form filled in with what the chart knows."""
 
 _WORDS: Final = "app."
 _DAY: Final = "%Y-%m-%d"
 
 
-def app_routes(app: SmartApp) -> tuple[Route, ...]:
-    """Returns the routes of the app."""
+def app_routes(app: SmartApp, populate: View) -> tuple[Route, ...]:
+    """Returns the routes of the app.
+
+    Args:
+        app: its pages.
+        populate: the view of `$populate`. The app has it beside its pages, since it holds a token for the
+            EHR and none for this service; what it sends is not kept.
+    """
     return (
         Route("GET", LAUNCH_PATH, app.launch, Access.PUBLIC_FORM, does.APP_LAUNCH),
         Route("GET", APP_PATH, app.page, Access.PUBLIC_FORM, does.APP),
+        Route("POST", f"{POPULATE_PATH}/<id:id>", populate, Access.PUBLIC_FORM, does.POPULATE),
     )
 
 
@@ -68,7 +78,7 @@ class SmartApp:
         self._ehrs = tuple(ehrs)
         self._forms = tuple(form for form in forms if any(form.slug in ehr.forms for ehr in ehrs))
         self._assets = assets
-        self._base = urlsplit(deployment.base).path
+        self._server = urlsplit(deployment.server).path
         self._settings = settings
         self._headers = page_headers(frame_origins(ehrs), connected_origins(ehrs))
 
@@ -105,7 +115,7 @@ class SmartApp:
             "title": spoken.title,
             "canonical": compiled.canonical,
             "address": f"{form.path}?{urlencode({'language': spoken.language})}",
-            "populate": f"{self._base}/Questionnaire/{compiled.resource['id']}/$populate",
+            "populate": f"{self._server}{POPULATE_PATH}/{compiled.resource['id']}",
             "queries": [found._asdict() for found in chart_queries(compiled, today)],
         }
 

@@ -124,6 +124,34 @@ def test_an_option_that_stands_alone_takes_back_the_others_and_they_it(form):
     assert [each.get_attribute("value") for each in ticked.all()] == ["new-confusion"]
 
 
+def test_a_total_adds_up_what_is_answered_and_waits_for_what_it_needs(made_up):
+    points = (Choice("never", "Never"), Choice("often", "Often"))
+    choices, needed = '["a",{"never":0,"often":3}]', '["b",null]'
+    page = made_up(
+        Field("q1", "a", "radios", "How often?", choices=points),
+        Field("q2", "b", "decimal", "How much?"),
+        Field("q3", "c", "decimal", "All", is_read_only=True, total=f"[1,[[0,{choices},{needed},0.25]]]"),
+        Field(
+            "q4",
+            "d",
+            "integer",
+            "Both",
+            is_read_only=True,
+            unit="points",
+            total=f"[0,[[1,{choices}],[1,{needed}]]]",
+        ),
+        Field("q5", "e", "decimal", "Far", value="7", is_read_only=True, total="[0,[]]"),
+    )
+    shown = page.locator("output")
+    assert shown.all_inner_texts() == ["0.3", "", "7"]
+    page.get_by_label("Often").check()
+    assert shown.all_inner_texts() == ["3.3", "", ""]
+    page.locator('[name="q.b"]').fill("1,5")
+    assert shown.all_inner_texts() == ["4.8", "5 points", ""]
+    page.locator('[name="q.b"]').fill("much")
+    assert shown.all_inner_texts() == ["", "", ""]
+
+
 CONDITIONS = {
     "more": '[false,[["n",">","4.0"]]]',
     "as-much-or-more": '[false,[["n",">=","4"]]]',

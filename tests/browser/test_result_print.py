@@ -56,6 +56,9 @@ def test_what_is_folded_on_screen_is_on_paper_and_buttons_are_not(printed):
     answers = page.locator(".all dd")
     assert answers.count() > 20
     assert all(each.is_visible() for each in [*answers.all()[:3], *page.locator(".lines dd").all()])
+    assert page.locator(".paper", has_text="Name and date of birth:").is_visible()
     assert page.locator("details.doctor").get_attribute("open") is None
     assert not any(each.is_visible() for each in page.locator("button, .tw, svg").all())
     assert page.locator("h1").is_visible()
+    page.emulate_media(media="screen")
+    assert not page.locator(".paper").is_visible()

@@ -585,9 +585,16 @@ def test_every_route_has_its_access_rule_and_the_forms_theirs_alone(client):
     for rule in application.url_map.iter_rules():
         assert rule.rule in declared or not rule.methods - {"OPTIONS"}, rule
     forms = {path for path, access in declared.items() if access is Access.PUBLIC_FORM}
-    assert forms - {"/static/<id:name>"} == {"/questionnaires/<id:slug>"}
+    assert forms == {"/", "/questionnaires/<id:slug>"}
     public = {path for path, access in declared.items() if access is Access.PUBLIC}
-    assert public >= {"/fhir/metadata", "/openapi.json"}
+    assert public == {
+        "/fhir/metadata",
+        "/healthz",
+        "/readyz",
+        "/cds-services",
+        "/static/<id:name>",
+        "/embed.js",
+    }
 
 
 def test_below_a_path_of_its_host_a_form_leads_there(settings):
@@ -648,6 +655,8 @@ def test_a_file_that_would_make_every_page_heavy_is_refused(client):
 
 def test_ehrs_without_forms_to_launch_stop_the_start(settings, tmp_path):
     named = replace(settings, public_form=False, ehrs_file=tmp_path / "ehrs.yaml")
+    entry = "issuer: https://ehr.example.org/fhir\n    client-id: app\n    scopes: [patient/Patient.r]\n"
+    named.ehrs_file.write_text(f"ehrs:\n  - {entry}")
     with pytest.raises(SettingsError, match="SERVICE_EHRS_FILE: expected SERVICE_PUBLIC_FORM=true"):
         app.create_app(named)
 
@@ -686,6 +695,12 @@ def test_nothing_that_was_answered_is_logged_or_said_in_an_error(person):
 # forms that cannot be shown
 
 
+ENABLE_WHEN_EXPRESSION = {
+    "url": "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-enableWhenExpression",
+    "valueExpression": {"language": "text/fhirpath", "expression": "%resource.item.exists()"},
+}
+
+
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
@@ -697,6 +712,7 @@ def test_nothing_that_was_answered_is_logged_or_said_in_an_error(person):
         ),
         ({"type": "date", "repeats": True}, "type date"),
         ({"type": "choice", "answerValueSet": "http://example.org/unknown"}, "options"),
+        ({"type": "string", "extension": [ENABLE_WHEN_EXPRESSION]}, "enableWhenExpression"),
     ],
 )
 def test_what_cannot_be_shown_is_named(item, reason):

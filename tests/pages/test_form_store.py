@@ -12,12 +12,14 @@ from typing import Any
 import orjson
 import pytest
 
-from service import catalogue
+from service import app, catalogue
 from service.assess import Assessor
-from service.errors import NotScorable, Unavailable
+from service.auth.ehrs import CdsClient, Ehr
+from service.errors import NotFound, NotScorable, SettingsError, Unavailable
 from service.fhir.json import BodyLimits
 from service.pages.form_store import FormStore
-from service.records import APPEND_ONLY, KINDS, Repository
+from service.records import APPEND_ONLY, KINDS, RESPONSE, Reach, Repository
+from service.settings import Settings
 from service.storage.model import AlreadyExists, StoreUnavailable
 from service.storage.opening import migrate, open_store
 
@@ -170,3 +172,111 @@ def test_a_store_that_cannot_be_reached_says_so(forms, store, response, monkeypa
     ):
         with pytest.raises(Unavailable):
             attempt()
+
+
+# Where tokens say who may touch what (AU12, AU15).
+
+
+@pytest.fixture
+def of_north(store, assessor) -> FormStore:
+    repository = Repository(store, assessor, BASE)
+    return FormStore(repository, store, BASE, clock=lambda: START, tenant="north")
+
+
+@pytest.fixture
+def nobodys(response):
+    """A response that names nobody: its source is a patient, but not which one."""
+    document = orjson.loads(response(source={"type": "Patient", "display": "myself"}))
+    return {name: document[name] for name in document if name not in ("subject", "author")}
+
+
+NAMED = [
+    {"subject": {"reference": "Patient/a"}},
+    {"subject": {"display": "a"}},
+    {"author": {"reference": "Practitioner/a"}},
+    {"encounter": {"reference": "Encounter/a"}},
+    {"basedOn": [{"reference": "ServiceRequest/a"}]},
+    {"partOf": [{"reference": "Procedure/a"}]},
+    {"source": {"reference": "Patient/a"}},
+    {"source": {"identifier": {"value": "a"}}},
+]
+
+
+def test_a_form_is_stored_with_the_tenant_that_is_named_and_for_no_patient(
+    of_north, store, assessor, nobodys
+):
+    assert of_north.asks_for_consent(FORM, nobodys)
+    assert of_north.kept(FORM, nobodys, ENGLISH, agrees=True) == FORM
+    assert not of_north.asks_for_consent(FORM, nobodys)
+    repository = Repository(store, assessor, BASE)
+    assert repository.read(RESPONSE, FORM, reach=Reach("north")).id == FORM
+    for reach in (Reach("south"), Reach(), Reach("north", ("Patient/a",))):
+        for kind in KINDS:
+            with pytest.raises(NotFound):
+                repository.read(kind, FORM if kind in KINDS[:2] else f"{FORM}.1", reach=reach)
+
+
+def test_changed_answers_are_stored_with_the_same_tenant_and_deleted_there(of_north, store, nobodys):
+    for tenant in ("south", ""):  # the same id, by whatever chance
+        FormStore(of_north._repository, store, BASE, lambda: START, tenant=tenant).kept(
+            FORM, nobodys, ENGLISH, agrees=True
+        )
+    of_north.kept(FORM, nobodys, ENGLISH, agrees=True)
+    of_north.kept(FORM, nobodys | {"status": "amended"}, ENGLISH, agrees=False)
+    with store.reading("north") as view:
+        assert view.read(RESPONSE, FORM).version == 2
+    assert of_north.delete(FORM)
+    assert not of_north.has(FORM)
+    for tenant in ("south", ""):
+        with store.reading(tenant) as view:
+            assert view.read(RESPONSE, FORM).version == 1
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: next(iter(named)))
+def test_what_names_somebody_is_not_stored_by_who_says_nothing_of_themselves(of_north, file, nobodys, named):
+    """Else anybody could file answers with a patient: a form begun from a record goes back to that record."""
+    assert not of_north.asks_for_consent(FORM, named)
+    assert of_north.kept(FORM, nobodys | named, ENGLISH, agrees=True) == ""
+    assert versions(file) == []
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: next(iter(named)))
+def test_without_access_control_it_is_stored_as_if_it_had_been_posted(forms, nobodys, named):
+    assert forms.asks_for_consent(FORM, named)
+    assert forms.kept(FORM, nobodys | named, ENGLISH, agrees=True) == FORM
+
+
+def ehr(tenant: str, *clients: CdsClient) -> Ehr:
+    base = f"https://{tenant}.example.org"
+    return Ehr(base, "", "", (), tenant, (), tenant=tenant, cds_clients=clients)
+
+
+CLIENT = CdsClient("https://ehr.example.org", "https://ehr.example.org/jwks")
+EHRS = (ehr("north", CLIENT), ehr("east", CLIENT), ehr("north", CLIENT), ehr("west"))
+
+
+def test_the_tenant_of_stored_forms_is_one_that_tokens_reach(store, assessor, nobodys):
+    repository = Repository(store, assessor, BASE)
+    settings = Settings(form_stores=True, form_tenant="east")
+    kept = app.form_store_from(settings, store, repository, EHRS)
+    kept.kept(FORM, nobodys, ENGLISH, agrees=True)
+    assert repository.read(RESPONSE, FORM, reach=Reach("east")).id == FORM
+
+
+@pytest.mark.parametrize("named", ["", "west", "North"])
+def test_the_service_does_not_start_where_it_is_not_clear_whose_data_stored_forms_are(store, named):
+    with pytest.raises(SettingsError) as refused:
+        app.form_store_from(Settings(form_stores=True, form_tenant=named), store, None, EHRS)
+    text = "expected the tenant whose data stored forms are, one of: east, north."
+    assert refused.value.faults == [f"SERVICE_FORM_TENANT: {text}"]
+
+
+def test_without_tokens_there_is_no_tenant_to_name(store):
+    """Nobody could reach what is stored with it."""
+    with pytest.raises(SettingsError) as refused:
+        app.form_store_from(Settings(form_stores=True, form_tenant="west"), store, None, EHRS[3:])
+    assert refused.value.faults == ["SERVICE_FORM_TENANT: expected nothing, as no tokens are asked for."]
+
+
+def test_where_forms_are_not_stored_nobody_asks_whose_they_are(store):
+    assert app.form_store_from(Settings(form_tenant=""), store, None, EHRS) is None

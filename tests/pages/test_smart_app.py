@@ -149,7 +149,7 @@ def test_the_app_knows_every_form_and_what_it_asks_of_the_chart(client):
     assert told["launch"] is False
     form = next(each for each in told["forms"] if each["slug"] == "muscle-twitching")
     assert form["canonical"].startswith("https://guidance.example.org/fhir/Questionnaire/muscle-twitching|")
-    assert form["populate"] == "/fhir/Questionnaire/muscle-twitching/$populate"
+    assert form["populate"] == "/app/populate/muscle-twitching"
     assert client.get(form["address"]).status_code == 200
     contexts = {each["context"] for each in form["queries"]}
     assert {"", "patient"} <= contexts

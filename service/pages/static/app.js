@@ -8,6 +8,7 @@
   const SESSION = "app.session"; // who signed in where, for whom, and which form is open
   const PENDING = "app.pending"; // a result that is not in the record yet
   const SAVED = "app.saved"; // ids in the record by identifier
+  const CHART = "app.chart"; // what of the chart could not be read or used
   const AGAIN = "app.again"; // the EHR to sign in at once more
   const WRITTEN = ["QuestionnaireResponse", "RiskAssessment", "Observation", "DocumentReference"];
   const MOST_PAGES = 20; // of one search
@@ -60,10 +61,16 @@
     place("app-notice").replaceChildren(...shown);
   }
 
+  /** Shows how the result gets into the record: above it on a small screen, but
+      never above what to do in an emergency. */
   function panel(...shown) {
-    const after = place("app-save");
-    after.replaceChildren(...shown);
-    after.hidden = shown.length === 0;
+    const part = place("app-save");
+    const main = document.querySelector("main");
+    const isLarge = matchMedia("(min-width: 45rem) and (min-height: 45rem)").matches;
+    if (isLarge || main.dataset.kind === "emergency") main.after(part);
+    else main.before(part);
+    part.replaceChildren(...shown);
+    part.hidden = shown.length === 0;
   }
 
   function fail(error) {
@@ -202,18 +209,23 @@
     const claims = token.id_token ? await identity(token.id_token, launch.nonce, configuration, ehr) : {};
     if (!token.patient) throw new Stop("no-patient");
     const before = launch.session;
-    if (before && kept(PENDING) && (before.patient !== token.patient || before.issuer !== ehr.issuer)) {
-      throw new Stop("other-patient");
-    }
+    const isOther = before && (before.patient !== token.patient || before.issuer !== ehr.issuer);
+    if (isOther && kept(PENDING)) throw new Stop("other-patient");
+    if (isOther) forgetPerson();
     keep(SESSION, {
       issuer: ehr.issuer,
       patient: token.patient,
       encounter: token.encounter || "",
       user: relative(claims.fhirUser || "", ehr),
       scope: token.scope || client.state.scope,
-      form: (before && before.form) || chosenForm(ehr, launch.questionnaire, token.fhirContext),
+      form: (before && before.form) || chosenForm(ehr, launch.questionnaire, token),
     });
-    if (!before) keep(SAVED, {});
+    if (!before || isOther) keep(SAVED, {});
+  }
+
+  function forgetPerson() {
+    forgetAnswers();
+    storage.removeItem(CHART);
   }
 
   /** Returns the claims of an id token, once signature, issuer, audience, time and nonce are right. */
@@ -341,7 +353,7 @@
     return chart;
   }
 
-  /** Returns the response that our own server makes of the chart. */
+  /** Returns the response that our own server makes of the chart, if it makes one, and what it did not take over. */
   async function prefilled(form, chart) {
     const context = chart.contexts.map(([name, resource]) => ({
       name: "context",
@@ -357,8 +369,10 @@
       headers: { "content-type": FHIR_JSON, accept: FHIR_JSON, "accept-language": settings.language },
       body: JSON.stringify({ resourceType: "Parameters", parameter }),
     });
-    if (!answer.ok) return null;
-    return (await answer.json()).parameter.find((each) => each.name === "response").resource;
+    if (!answer.ok) return { response: null, unused: [] };
+    const given = Object.fromEntries((await answer.json()).parameter.map(({ name, resource }) => [name, resource]));
+    const issues = given.issues ? given.issues.issue.filter((issue) => issue.severity === "warning") : [];
+    return { response: given.response, unused: [...new Set(issues.map((issue) => issue.details.text))] };
   }
 
   // Whose record, which form, which response.
@@ -384,14 +398,25 @@
     place("app-record").hidden = false;
   }
 
+  /** Returns the form that a card of CDS Hooks offered, as its link says; empty where the launch came from none. */
+  function formOfCard(appContext) {
+    try {
+      const { form } = JSON.parse(appContext);
+      return typeof form === "string" ? form : "";
+    } catch {
+      return "";
+    }
+  }
+
   /** Returns the slug of the form that the address or the launch names; empty where neither does. */
-  function chosenForm(ehr, questionnaire, fhirContext) {
+  function chosenForm(ehr, questionnaire, token) {
     const offered = settings.forms.filter((form) => ehr.forms.includes(form.slug));
-    const listed = Array.isArray(fhirContext) ? fhirContext : [];
+    const listed = Array.isArray(token.fhirContext) ? token.fhirContext : [];
     const launched = listed.filter(
       (each) => each && typeof each === "object" && each.canonical && (!each.role || each.role === "launch"),
     );
-    const wanted = [questionnaire, ...launched.map((each) => each.canonical)].filter(Boolean);
+    const named = [questionnaire, formOfCard(token.appContext), ...launched.map((each) => each.canonical)];
+    const wanted = named.filter(Boolean);
     const isNamed = (form, name) => [form.slug, form.canonical, form.canonical.split("|")[0]].includes(name);
     for (const name of wanted) {
       const found = offered.find((form) => isNamed(form, name));
@@ -448,15 +473,27 @@
   /** Opens the form with an earlier response, else with what the chart says. */
   async function startForm(form, earlier) {
     show(say("reading"));
-    const chart = earlier ? null : await chartOf(form);
-    const response = earlier || (await prefilled(form, chart)) || empty(form);
+    const response = earlier || (await ofChart(form)) || empty(form);
+    if (earlier) storage.removeItem(CHART);
     await fill(form, { ...response, ...headOf(response) });
-    tellLimits(chart);
+    tellLimits();
+  }
+
+  /** Returns a response made of the chart, if one can be made, and keeps what of the chart is not in it. */
+  async function ofChart(form) {
+    const chart = await chartOf(form);
+    const { response, unused } = await prefilled(form, chart);
+    keep(CHART, { unread: [...chart.unread], unused });
+    return response;
+  }
+
+  function forgetAnswers() {
+    for (const name of Object.keys(storage)) if (name.startsWith("questionnaire:")) storage.removeItem(name);
   }
 
   /** Opens the form and gives it a response; what was left of another one in this tab goes. */
   async function fill(form, response) {
-    for (const name of Object.keys(storage)) if (name.startsWith("questionnaire:")) storage.removeItem(name);
+    forgetAnswers();
     await window.questionnaireForm.open(form.address);
     document.querySelector("main").hidden = true; // its first page without answers is nothing to be seen
     try {
@@ -486,12 +523,21 @@
     };
   }
 
-  /** Says before the first question what will not be possible with what was permitted. */
-  function tellLimits(chart) {
+  /** Says above the form, after a reload as well, what is not possible with what was permitted. */
+  function tellLimits() {
     const lines = [];
-    if (chart && chart.unread.size) lines.push(say("unread", { types: [...chart.unread].map(typeName).join(", ") }));
+    const { unread, unused } = kept(CHART) || { unread: [], unused: [] };
+    if (unread.length) lines.push(say("unread", { types: unread.map(typeName).join(", ") }));
     if (!may("QuestionnaireResponse", "c")) lines.push(say("no-writing"));
-    notice(...lines.map((line) => element("p", line)));
+    notice(...lines.map((line) => element("p", line)), ...(unused.length ? [unusedOf(unused)] : []));
+  }
+
+  function unusedOf(unused) {
+    const list = element("ul");
+    list.append(...unused.map((text) => element("li", text)));
+    const part = element("details");
+    part.append(element("summary", say("unused", { number: unused.length })), list);
+    return part;
   }
 
   function typeName(type) {
@@ -737,7 +783,7 @@
       return offerToSave();
     }
     const known = settings.forms.find((each) => each.slug === form);
-    if (known && (await window.questionnaireForm.open(known.address))) return tellLimits(null);
+    if (known && (await window.questionnaireForm.open(known.address))) return tellLimits();
     return openForm();
   }
 

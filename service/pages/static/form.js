@@ -74,6 +74,23 @@
     }
   }
 
+  // What the form adds up from answers of this page: terms of numbers, and of questions with the points of their
+  // options. What only the server can work out is left empty as soon as something changes.
+  function total(isChanged) {
+    for (const output of form().querySelectorAll('[data-total]')) {
+      const [places, terms] = JSON.parse(output.dataset.total);
+      if (!terms.length && !isChanged) continue;
+      const points = ([linkId, weights]) => answers(linkId).map((value) => (weights ? weights[value] : number(value)));
+      const sums = terms.map(([needed, ...parts]) => {
+        const values = parts.flatMap((part) => (part.length ? points(part) : part)).filter((value) => value !== undefined);
+        return needed && values.length !== 1 ? NaN : values.reduce((sum, value) => sum + value, 0);
+      });
+      const sum = sums.reduce((before, value) => before + value, terms.length ? 0 : NaN);
+      const shown = sum.toLocaleString(document.documentElement.lang, { maximumFractionDigits: places, useGrouping: false });
+      output.value = Number.isNaN(sum) ? '' : output.dataset.unit ? shown + ' ' + output.dataset.unit : shown;
+    }
+  }
+
   function count() {
     for (const line of form().querySelectorAll('[data-count]')) {
       const box = document.getElementById(line.id.slice(0, -1));
@@ -81,8 +98,9 @@
     }
   }
 
-  function refresh() {
+  function refresh(isChanged) {
     enable();
+    total(isChanged);
     count();
   }
 
@@ -148,33 +166,37 @@
     return fields;
   }
 
+  const pause = () => new Promise((resolve) => { setTimeout(resolve); });
+
   // Puts the page that the service answers with in place of this one. Where none comes, this one stays and says so.
   async function turn(fields, onTaken) {
     if (busy) return false;
     busy = true;
     main().setAttribute('aria-busy', 'true');
-    let request;
+    let page = null;
     try {
-      request = await ask('POST', home, 'document', fields);
-    } catch {
-      lost();
-      return false;
+      const request = await ask('POST', home, 'document', fields).catch(() => null);
+      page = request && request.response;
+      if (page && onTaken) onTaken(page.querySelector('main'), request.status);
+      await pause(); // so that no piece of work keeps a slow phone long
     } finally {
       busy = false;
       main().removeAttribute('aria-busy');
     }
-    const page = request.response;
-    if (onTaken) onTaken(page.querySelector('main'), request.status);
-    swap(page);
-    begin();
-    return true;
+    if (page) {
+      swap(page);
+      begin();
+    } else {
+      lost();
+    }
+    return Boolean(page);
   }
 
   function swap(page) {
     const next = page.querySelector('main');
     for (const part of page.documentElement.lang === document.documentElement.lang ? ['footer'] : ['.skip', 'header', 'footer', '#lost']) {
       const [old, other] = [document.querySelector(part), page.querySelector(part)];
-      if (old && other) old.replaceWith(other);
+      if (old && (other || part === 'footer')) old.replaceWith(other || old.cloneNode(true)); // another page has no footer that moved
     }
     document.documentElement.lang = page.documentElement.lang;
     document.title = page.title;
@@ -182,7 +204,10 @@
     main().replaceWith(next);
     for (const details of document.querySelectorAll('footer [open]')) details.open = false;
     scrollTo(0, 0);
-    focusOn(next.querySelector('.errs') || next.querySelector('h1') || next);
+    // Once it is drawn; before that, the browser would have to lay it out at once.
+    requestAnimationFrame(() => setTimeout(() => {
+      if (document.activeElement === document.body) focusOn(next.querySelector('.errs') || next.querySelector('h1') || next);
+    }));
   }
 
   function focusOn(element) {
@@ -208,7 +233,7 @@
       kept.page = page;
       kept.language = document.documentElement.lang;
       putBack();
-      refresh();
+      refresh(page in kept.drafts);
       keep();
     } else {
       forget();
@@ -223,7 +248,8 @@
   async function arrive() {
     const before = recall();
     const isWanted = before && (before.language === document.documentElement.lang || !/[?&]language=/.test(location.search));
-    history.replaceState({ page: main().dataset.page }, '');
+    const { page } = main().dataset;
+    pause().then(() => history.replaceState({ page }, ''));
     if (isWanted && 'intro' in main().dataset) {
       kept = before;
       return show(before.page);
@@ -260,7 +286,7 @@
   document.addEventListener('input', (event) => {
     if (!form() || !typed().includes(event.target)) return;
     takeBack(event.target);
-    refresh();
+    refresh(true);
     keepDraft();
   });
 

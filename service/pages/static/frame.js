@@ -124,6 +124,7 @@
   function offerDone() {
     const button = document.createElement("button");
     button.type = "button";
+    button.className = "btn second";
     button.textContent = done;
     button.addEventListener("click", () => request("ui.done", {}));
     document.querySelector("main").append(button);

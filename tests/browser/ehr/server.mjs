@@ -84,5 +84,18 @@ provider.use(async (ctx, next) => {
   }
 });
 
-server.on("request", provider.callback());
+const answer = provider.callback();
+
+/** Gives cookies that a frame of another site keeps, apart for each site around it: others are blocked there. */
+server.on("request", (request, response) => {
+  const setHeader = response.setHeader.bind(response);
+  response.setHeader = (name, value) =>
+    setHeader(name, name.toLowerCase() === "set-cookie" ? [value].flat().map(partitioned) : value);
+  answer(request, response);
+});
+
+function partitioned(cookie) {
+  return `${cookie.replace(/; *(samesite=\w+|secure)/gi, "")}; SameSite=None; Secure; Partitioned`;
+}
+
 console.log(JSON.stringify({ url: issuer }));

@@ -1,0 +1,168 @@
+"""What the answers of a form come to: written as a response, calculated, scored, and read again from a file.
+
+Nothing here is a page: form.py says with what it finds which page comes next.
+
+Source:
+    docs/decisions/0008-answers-travel-with-the-page.md; FHIR R4 QuestionnaireResponse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from service.assess import Assessor, Scored
+from service.errors import Malformed, NotScorable, Problem, TooLarge
+from service.fhir.dates import date_time
+from service.fhir.definitions import ANSWER_ORIGIN
+from service.fhir.json import Json, read
+from service.fhir.structure import check_response
+from service.pages.forms import Form, FormSettings, Visit
+from service.pages.plan import Walk
+from service.pages.response import encoded, link_at, resumed
+from service.pages.state import IN_PROGRESS, FormState, StateSeal
+from service.pages.totals import with_calculated
+from service.sandbox import TooMuchHere, in_time
+from service.web.deployment import Deployment
+
+MOST_RESUMED_BYTES: Final = 64 * 1024
+"""Longest response that a form goes on with: it is written and scored again with every page."""
+
+ERRORS: Final = frozenset({"error", "fatal"})
+"""Severities of what keeps a response from being scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the answers so far come to.
+
+    Args:
+        leading: at a safety step, the questions that could still lead to a higher one; else None.
+        faults: why they cannot be scored together, by linkId.
+    """
+
+    leading: frozenset[str] | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+class AnswersOfForms:
+    """Scores what stands on the pages of all forms, and reads what was saved of them.
+
+    Args:
+        assessor: scores what was answered.
+        seal: signs what comes out of a child.
+        deployment: its limits.
+        settings: how the forms behave.
+    """
+
+    def __init__(
+        self, assessor: Assessor, seal: StateSeal, deployment: Deployment, settings: FormSettings
+    ) -> None:
+        self._assessor = assessor
+        self._seal = seal
+        self._deployment = deployment
+        self._settings = settings
+        self._origin: str = deployment.canonicals.restated(ANSWER_ORIGIN)
+
+    def response(self, visit: Visit) -> Json:
+        """Returns the answers of a person as a QuestionnaireResponse, dated now unless it was sent before."""
+        authored = visit.state.authored or date_time(self._settings.now())
+        return visit.spoken.responses.of(visit.state, visit.state.status, authored)
+
+    def _written_for(self, visit: Visit) -> Callable[[FormState], Json]:
+        return lambda state: self.response(visit.with_state(state))
+
+    def scored(self, response: Json, language: str) -> Scored:
+        """Returns a response scored; raises NotScorable where its answers do not go together."""
+        return self.scored_bytes(encoded(response), language)
+
+    def scored_bytes(self, data: bytes, language: str) -> Scored:
+        """Returns a written response scored; raises NotScorable where its answers do not go together."""
+        return self._assessor.accepted(data, (language,)) or self._assessor.scored(data, (language,))
+
+    def standing(self, visit: Visit) -> Standing:
+        """Returns what the answers so far come to; a response that is not finished is scored as one."""
+        if not visit.state.answers:
+            return Standing()
+        response = self.response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
+        try:
+            result = self.scored(response, visit.state.language).assessment().result
+        except NotScorable as fault:
+            return Standing(faults=faults_of(response, fault))
+        if not result.tiers[result.tier.at_least].overlay:
+            return Standing()
+        return Standing(frozenset(question.link_id for question in result.open))
+
+    def scored_visit(self, visit: Visit) -> Visit:
+        """Returns the person with a state that says whether a safety step is reached."""
+        is_stopping = self.standing(visit).leading is not None
+        return visit.with_state(replace(visit.state, is_stopping=is_stopping))
+
+    def walk(self, visit: Visit) -> Walk:
+        """Returns where a person stands whose answers were scored before."""
+        return visit.walk(self.standing(visit).leading if visit.state.is_stopping else None)
+
+    def calculated(self, visit: Visit) -> Visit:
+        """Returns the person with what the form calculates from the answers; in a child, as expressions are.
+
+        Raises:
+            NotScorable, Unavailable: it takes too much, or there is too much to do at the moment.
+        """
+        form = visit.form
+        if not form.plan.compiled.calculates:
+            return visit
+
+        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+            if not apart:
+                raise TooMuchHere
+            state = with_calculated(visit.state, form.plan.compiled, self._written_for(visit))
+            return self._seal.sealed(state, form.writer)
+
+        expected = "Expected answers from which the form can calculate in {allowed}."
+        signed = in_time(self._deployment.sandbox, 0, sealed, str, expected=expected)
+        return visit.with_state(self._seal.opened(signed, form.writer))
+
+    def taken(self, data: bytes, visit: Visit) -> FormState:
+        """Returns the state in which a response goes on; a large one is read in a child.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: it cannot be gone on with.
+            Unavailable: there is too much to check at the moment.
+        """
+        form = visit.form
+
+        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+            response = self._read(data, form)
+            self._assessor.scored(data, (visit.state.language,), apart=apart)
+            fresh = form.fresh(visit.state.language, visit.state.parent)
+            resuming = resumed(response, form.plan, fresh, self._origin)
+            state = with_calculated(resuming, form.plan.compiled, self._written_for(visit))
+            if len(encoded(self.response(visit.with_state(state)))) > MOST_RESUMED_BYTES:
+                raise TooLarge(
+                    Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to go on with.")
+                )
+            return self._seal.sealed(state, form.writer)
+
+        expected = "Expected a response that takes at most {allowed} to check and score."
+        signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
+        return self._seal.opened(signed, form.writer)
+
+    def _read(self, data: bytes, form: Form) -> Json:
+        """Returns a QuestionnaireResponse to a form; raises Malformed, TooLarge, NotScorable."""
+        response = read(data, self._deployment.body)
+        if response.get("resourceType") != "QuestionnaireResponse":
+            raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
+        faults = [found for found in check_response(response) if found.severity in ERRORS]
+        if faults:
+            raise Malformed(*faults)
+        canonical = form.plan.compiled.canonical
+        if response.get("questionnaire") != canonical:
+            raise NotScorable(Problem("canonical-mismatch", f"Expected: questionnaire = {canonical}."))
+        return response
+
+
+def faults_of(response: Json, fault: NotScorable) -> dict[str, str]:
+    """Returns what a response was refused for, by linkId; under the empty one what belongs to no item."""
+    errors = (found for found in fault.problems if found.severity in ERRORS)
+    return {link_at(response, found.expression): found.text for found in errors}
