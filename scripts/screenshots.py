@@ -1,4 +1,4 @@
-"""Takes the pictures of the form: every kind of page, on a narrow phone, a tablet and a desk.
+"""Takes the pictures of the form: every kind of page and language, on a phone, a tablet, a desk and paper.
 
     .venv/bin/python -m scripts.screenshots [FOLDER]
 
@@ -7,6 +7,7 @@ FOLDER is `build/screenshots` unless named. What README shows is put into `docs/
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from tests.support.worked_cases import cases_of
 
 FORM = "muscle-twitching"
 WIDTHS = {320: 640, 768: 1024, 1280: 800}
+PAPER = {"width": 718, "height": 1046}
+"""A page of A4 within its margins."""
+LANGUAGES = ("en", "de")
 README = ("question", "result")
 """Scenes that README shows, as the first screen of a phone shows them."""
 CALM, SERIOUS = "body-wide-for-months", "new-confusion-is-an-emergency"
@@ -67,14 +71,19 @@ SCENES: dict[str, Callable[[Form], None]] = {
 
 
 def taken(browser: Browser, url: str, folder: Path) -> None:
-    """Takes every scene in every width."""
-    for name, scene in SCENES.items():
-        page = browser.new_page(locale="en-GB", viewport={"width": 320, "height": 640})
+    """Takes every scene in every language and width, and what README shows."""
+    for language, (name, scene) in itertools.product(LANGUAGES, SCENES.items()):
+        page = browser.new_page(locale=language, viewport={"width": 320, "height": 640})
         scene(Form(page, url).open())
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
-            picture(page, folder / f"{name}-{width}.png")
-        if name in README:
+            picture(page, folder / f"{name}-{language}-{width}.png")
+        if name == "result":
+            page.set_viewport_size(PAPER)
+            page.emulate_media(media="print")
+            picture(page, folder / f"{name}-{language}-paper.png")
+            page.emulate_media(media="screen")
+        if name in README and language == "en":
             page.set_viewport_size({"width": 390, "height": 780})
             picture(page, ROOT / f"docs/images/{name}.png", whole=False)
         page.close()

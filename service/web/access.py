@@ -1,6 +1,7 @@
 """Who may send a request of a route, and which browser apps may read its answer.
 
-Every route declares an access rule. The rules for tokens come with access control; until then nobody
+Every route declares an access rule. Where the registry of EHRs says whose access tokens are taken, the gate
+holds each request to its rule, and each entry of a Bundle. Where it says nothing there is no gate: nobody
 says who they are, and whoever reaches the port may send any request.
 
 Public routes may be read by pages of every origin. All others may be read by pages of the origins that
@@ -8,19 +9,26 @@ the settings register, errors included, so that an app can show what went wrong.
 credentials of the browser are never asked for; a token in a header is the app's own.
 
 Source:
-    Fetch standard, section "HTTP extensions"; SMART App Launch 2.2, app-launch#CORS.
+    SMART App Launch 2.2, app-launch.html#step-6, app-launch#CORS, scopes-and-launch-context ("Batches and
+    Transactions"); Fetch standard, section "HTTP extensions".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from service.auth.principal import ANONYMOUS, Principal
+from service.records.reach import EVERYTHING, Reach
+from service.settings import is_loopback
 from service.web.reply import Header, Reply
+
+if TYPE_CHECKING:
+    from service.web.routing import Route
 
 
 class Access(Enum):
@@ -28,24 +36,90 @@ class Access(Enum):
 
     PUBLIC = "public"
     """Anybody, and pages of every origin: what is the same for everybody, such as the CapabilityStatement."""
+    PUBLISHED = "published"
+    """Whoever brings a token; anybody where a setting says that the published definitions are public."""
     PUBLIC_FORM = "public-form"
     """Anybody, and pages of this origin alone: forms that people fill in, with the scoring that they need."""
-    OPEN = "open"
-    """Anybody who reaches the port, and pages of registered origins."""
+    TOKEN = "token"  # noqa: S105 - a rule, no secret
+    """Whoever brings a token with the scope of the route."""
+    CLIENT = "cds-client"
+    """Clients of CDS Hooks, which sign each call."""
+    OPERATOR = "operator"
+    """Programs of this machine, and who brings the operator's token; the view looks at it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who sends a request.
+WITHOUT_TOKEN: Final = (Access.PUBLIC, Access.PUBLIC_FORM, Access.OPERATOR)
+"""The rules under which nobody has to say who they are."""
+
+
+class Gatekeeper(Protocol):
+    """Says who sends a request, and what they may touch, or refuses it."""
+
+    def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
+        """Returns who sends a request to a route; anonymous where nobody has to say."""
+
+    def reach(self, route: Route, principal: Principal) -> Reach:
+        """Returns what of the stored data a request to a route may touch."""
+
+    def lets_all_in(self, route: Route) -> bool:
+        """Says whether a route lets in everybody."""
+
+
+SENDER: Final = "service.sender"
+"""Where the WSGI environment of a request says who sends it, once that is known and whatever comes of it."""
+
+
+def admitted(
+    gate: Gatekeeper | None,
+    route: Route,
+    environ: MutableMapping[str, Any],
+    sender: Principal | None = None,
+) -> tuple[Principal, Reach]:
+    """Returns who sends a request, and what of the stored data it may touch.
 
     Args:
-        kind: `anonymous` where nobody says.
+        gate: None where there is neither access control nor a limit of rates.
+        route: that of the request.
+        environ: the WSGI environment.
+        sender: who sends the Bundle that the request is an entry of; None where it came on its own.
+
+    Raises:
+        Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate says.
+    """
+    if gate is None:
+        return ANONYMOUS if sender is None else sender, EVERYTHING
+    principal = gate.principal(route, environ) if sender is None else sender
+    environ[SENDER] = principal
+    return principal, gate.reach(route, principal)
+
+
+_SCHEME: Final = "Bearer "
+_PROXIED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+
+class Operator:
+    """Whoever runs the service: programs of this machine, and who brings the operator's token.
+
+    Args:
+        token: empty lets in nobody from elsewhere.
     """
 
-    kind: str
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    def sends(self, environ: Mapping[str, Any]) -> bool:
+        """Says whether a request is the operator's."""
+        return _is_local(environ) or self._is_operator(environ.get("HTTP_AUTHORIZATION", ""))
+
+    def _is_operator(self, given: str) -> bool:
+        sent = given.removeprefix(_SCHEME).encode("latin-1", "replace")
+        return bool(self._token) and given.startswith(_SCHEME) and compare_digest(sent, self._token)
 
 
-ANONYMOUS: Final = Principal("anonymous")
+def _is_local(environ: Mapping[str, Any]) -> bool:
+    """Returns whether a program of this machine asks for itself, not a proxy on behalf of others."""
+    return is_loopback(environ.get("REMOTE_ADDR", "")) and not any(name in environ for name in _PROXIED)
+
 
 # Cross-origin resource sharing.
 

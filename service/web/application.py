@@ -23,10 +23,11 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 
-from service.errors import Malformed, Problem, ServiceError
-from service.web.access import ANY_ORIGIN, Access, is_preflight, preflight, with_origin
+from service.errors import Malformed, Problem, ServiceError, TooManyRequests
+from service.web.access import ANY_ORIGIN, Access, admitted, is_preflight, preflight, with_origin
+from service.web.auditing import answered
 from service.web.deployment import BASE_PATH, Deployment
-from service.web.front_page import page_not_found
+from service.web.front_page import page_not_found, page_too_many
 from service.web.health import STOPPING
 from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
@@ -37,9 +38,11 @@ from service.web.routing import FhirId, Route, Router, by_path, method_refused, 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+
 REQUESTS: Final = logging.getLogger("service.request")
 
 _BEGUN: Final = "service.begun"
+_ASKED: Final = "service.asked"
 _BELOW: Final = f"{BASE_PATH}/"
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -61,6 +64,8 @@ class Application(Flask):
         super().__init__(__name__, static_folder=None)
         self.routes = tuple(routes)
         self.stopping = False
+        self.metrics, self.tracing = deployment.metrics, deployment.tracing
+        self.audit = deployment.audit
         self._deployment = deployment
         self._completion = Completion(self.routes, deployment)
         self._paths = by_path(self.routes)
@@ -68,11 +73,15 @@ class Application(Flask):
         self.url_map.strict_slashes = self.url_map.merge_slashes = False
         for path, methods in self._paths.items():
             self.add_url_rule(
-                path, path, _flask_view(methods), methods=[*methods], provide_automatic_options=False
+                path,
+                path,
+                _flask_view(methods, deployment),
+                methods=[*methods],
+                provide_automatic_options=False,
             )
         self.before_request(self._begin)
         self.after_request(self._complete)
-        self.register_error_handler(ServiceError, lambda error: _response(refusal(error, deployment)))
+        self.register_error_handler(ServiceError, self._refuse_request)
         self.register_error_handler(HTTPException, self._refuse)
         self.register_error_handler(Exception, self._break_down)
         self.fhir = FhirApplication(self.wsgi_app, self.routes, deployment)
@@ -90,10 +99,21 @@ class Application(Flask):
     def _complete(self, response: Response) -> Response:
         headers = tuple(header for header in response.headers if header[0] != "Content-Length")
         reply = Reply(response.status_code, response.get_data(), headers)
+        if self.audit is not None:
+            environ, route = flask.request.environ, self._route()
+            request_id = environ[_BEGUN].request_id
+            reply = answered(self._deployment, reply, (route, environ.get(_ASKED)), environ, request_id)
         completed = self._completion.of(
             reply, self._route(), flask.request.environ, flask.request.environ[_BEGUN]
         )
         return _response(completed)
+
+    def _refuse_request(self, error: ServiceError) -> Response:
+        """Answers what the gate or a view refuses; a browser gets a page where somebody may try again."""
+        reply = refusal(error, self._deployment)
+        if isinstance(error, TooManyRequests) and prefers_html(flask.request.headers.get("Accept")):
+            return _response(page_too_many(error.retry_after_s))
+        return _response(reply)
 
     def _refuse(self, error: HTTPException) -> Response:
         """Answers what Flask refuses; a browser gets a page where there is none."""
@@ -130,10 +150,10 @@ class FhirApplication:
     def __init__(self, other: WSGIApplication, routes: Sequence[Route], deployment: Deployment) -> None:
         self.other = other
         self._deployment = deployment
+        self._audit = deployment.audit
         self._completion = Completion(routes, deployment)
-        self.router = Router(
-            route for route in routes if route.path == BASE_PATH or route.path.startswith(_BELOW)
-        )
+        below = (route for route in routes if route.path == BASE_PATH or route.path.startswith(_BELOW))
+        self.router = Router(below, deployment.gate)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request; never raises but for a lost connection or an expired deadline."""
@@ -147,16 +167,23 @@ class FhirApplication:
         return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
 
     def _answer(self, environ: WSGIEnvironment, request_id: str) -> tuple[Route | None, Reply]:
-        route = None
+        route, asked = None, None
         try:
             try:
-                route, request = self.router.match(environ)
-                return route, _laid_out(route.view(request), request)
+                route, args = self.router.find(environ)
+                request = self.router.admit(route, args, environ)
+                if self._audit is not None:
+                    request = self._audit.noted(route, request, request_id)
+                    asked = request.asked
+                reply = _laid_out(route.view(request), request)
             except ServiceError as error:
-                return route, refusal(error, self._deployment)
+                reply = refusal(error, self._deployment)
         except Exception:  # noqa: BLE001 - the last resort: the caller gets an answer, the log the places
             _log_failure(request_id, route, True)  # noqa: FBT003 - as logging takes it
-            return route, breakdown(request_id, self._deployment)
+            reply = breakdown(request_id, self._deployment)
+        if self._audit is not None:
+            reply = answered(self._deployment, reply, (route, asked), environ, request_id)
+        return route, reply
 
 
 class Begun(NamedTuple):
@@ -178,6 +205,7 @@ class Completion:
         self._origins = deployment.origins
         self._methods = ", ".join(sorted({"HEAD", *(route.method for route in routes)}))
         self._standing = deployment.standing_headers
+        self._metrics, self._tracing = deployment.metrics, deployment.tracing
 
     def of(self, reply: Reply, route: Route | None, environ: WSGIEnvironment, begun: Begun) -> Reply:
         """Returns the reply with all of its headers.
@@ -188,11 +216,16 @@ class Completion:
             environ: the WSGI environment.
             begun: when, and under which id.
         """
-        access = Access.OPEN if route is None else route.access
+        access = Access.TOKEN if route is None else route.access
         if is_preflight(environ) and self._lets_in(environ, access):
             reply = preflight(reply, environ, self._methods)
         if REQUESTS.isEnabledFor(logging.INFO):
             _log(environ["REQUEST_METHOD"], route, reply.status, begun)
+        if self._metrics is not None:
+            place = None if route is None else (route.path, environ["REQUEST_METHOD"])
+            self._metrics.count_request(place, reply.status, begun.at_ns)
+        if self._tracing is not None:
+            self._tracing.record("" if route is None else route.path, reply.status, environ, begun)
         headers = [*reply.headers, *self._standing, *_own_headers(reply, begun.request_id, environ)]
         return reply._replace(headers=tuple(self._with_origin(headers, environ, access)))
 
@@ -211,12 +244,18 @@ class Completion:
         return with_origin(headers, environ.get("HTTP_ORIGIN"), self._origins) if self._origins else headers
 
 
-def _flask_view(methods: Mapping[str, Route]) -> Callable[..., Response]:
+def _flask_view(methods: Mapping[str, Route], deployment: Deployment) -> Callable[..., Response]:
     """Returns the views of one path as one view of Flask."""
 
     def view(**args: str) -> Response:
-        request = Request(flask.request.environ, args)
-        return _response(_laid_out(methods[flask.request.method].view(request), request))
+        environ = flask.request.environ
+        route = methods[flask.request.method]
+        principal, reach = admitted(deployment.gate, route, environ, None)
+        request = Request(environ, args, None, principal, reach)
+        if deployment.audit is not None:
+            request = deployment.audit.noted(route, request, environ[_BEGUN].request_id)
+            environ[_ASKED] = request.asked
+        return _response(_laid_out(route.view(request), request))
 
     return view
 

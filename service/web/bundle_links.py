@@ -34,7 +34,7 @@ from service.search import condition_from
 from service.web.bundle_entries import Entry
 
 if TYPE_CHECKING:
-    from service.storage.model import Record, Writing
+    from service.storage.model import Reading, Record
 
 
 REFERENCE: Final = "reference"
@@ -192,13 +192,13 @@ class LinkReplacement:
 
     Args:
         targets: what the entries become, by fullUrl.
-        writing: where conditional references are looked up.
+        reading: where conditional references are looked up.
         base: public FHIR base.
     """
 
-    def __init__(self, targets: Mapping[str, Target], writing: Writing, base: str) -> None:
+    def __init__(self, targets: Mapping[str, Target], reading: Reading, base: str) -> None:
         self._targets = targets
-        self._writing = writing
+        self._reading = reading
         self._base = base
         self._found: dict[str, Sequence[Record] | None] = {}
         self._malformed: list[Problem] = []
@@ -258,7 +258,7 @@ class LinkReplacement:
             search = condition_from(kind, query, base=self._base)
         except Malformed:
             return None
-        return self._writing.search(search).records
+        return self._reading.search(search).records
 
 
 def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Problem:

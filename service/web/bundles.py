@@ -25,7 +25,7 @@ from service.errors import Malformed, Problem, ServiceError, TooLarge, Unavailab
 from service.fhir.json import MutableJson, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.structure import check_response
-from service.records import RESPONSE, Foreseen, Unit
+from service.records import RESPONSE, Foreseen, Limited, Unit
 from service.sandbox import LimitExceeded, Sandbox
 from service.search import condition_from
 from service.web.bundle_entries import (
@@ -46,6 +46,7 @@ from service.web.request import FORM
 if TYPE_CHECKING:
     from service.records import Repository
     from service.storage.model import Writing
+    from service.web.auditing import Audit
     from service.web.request import Request
     from service.web.routing import Router
 
@@ -127,9 +128,12 @@ class Batch:
         try:
             _refuse(problems)
             response_entries.check_room()
-            return _answered(self.router, entry, entry.body, self.request)
+            return _answered(self.router, entry, entry.body, self.request, audit=self.deployment.audit)
         except ServiceError as error:
-            return refusal(error, self.deployment)
+            refused = refusal(error, self.deployment)
+            if self.deployment.audit is not None and self.request.asked is not None:
+                self.deployment.audit.refused_entry(self.request.asked, refused.status)
+            return refused
         except Exception:  # noqa: BLE001 - the last resort: the others are answered, the log has the places
             request_id = os.urandom(16).hex()
             REQUESTS.exception({"event": "failed", "id": request_id, "route": BASE_PATH})
@@ -181,12 +185,12 @@ class Transaction:
             raise Malformed(*problems)
         for entry in entries:
             with located(entry):
-                self.router.match(_environ(entry, b"", {}))
+                self.router.match(_environ(entry, b"", {}), sender=self.request.principal)
         ordered = in_processing_order(entries)
         new_ids = {entry.place: self.repository.new_id() for entry in ordered if entry.creates}
         foreseen = self._foreseen(ordered, new_ids, response_entries)
-        with self.repository.writing() as writing:
-            plan = Planner(writing, new_ids, self.deployment.base).plan(entries)
+        with self.repository.writing(tenant=self.request.reach.tenant) as writing:
+            plan = Planner(writing, self._limited(writing), new_ids, self.deployment.base).plan(entries)
             for entry in ordered:
                 planned = plan.writes.get(entry.place)
                 new_id = "" if planned is None else planned.new_id
@@ -194,6 +198,11 @@ class Transaction:
                 with _all_structure(entry, entries, self.deployment.sandbox):
                     response_entries.add(entry, self._answer(entry, plan, unit, response_entries))
                 time.sleep(0)  # others have their turn
+
+    def _limited(self, writing: Writing) -> Limited:
+        """Returns the transaction as conditions see it: they find only what may be read and searched."""
+        principal = self.request.principal
+        return Limited(writing, lambda kind: principal.may_reach(kind, "rs"), self.deployment.base)
 
     def _foreseen(
         self, entries: Sequence[Entry], new_ids: Mapping[str, str], response_entries: ResponseEntries
@@ -228,7 +237,8 @@ class Transaction:
         body = plan.bodies.get(entry.place, entry.body)
         with located(entry):
             response_entries.check_room()
-            reply = _answered(self.router, entry, body, self.request, unit)
+            audit = self.deployment.audit
+            reply = _answered(self.router, entry, body, self.request, unit, audit=audit)
             if planned is not None and f"/{planned.target.reference}/" not in reply.version.location:
                 text = "request.ifNoneExist: expected a condition that no other entry meets."
                 raise Malformed(Problem("bundle-duplicate", text))
@@ -307,11 +317,13 @@ class Planner:
 
     Args:
         writing: until it ends, no other transaction creates or changes what was settled.
+        limited: the same, as far as conditions may find anything.
         new_ids: for what entries create, by place.
         base: public FHIR base.
     """
 
     writing: Writing
+    limited: Limited
     new_ids: Mapping[str, str]
     base: str
 
@@ -336,7 +348,7 @@ class Planner:
         if twice:
             raise Malformed(*twice.values())
         targets = {entry.full_url: planned[entry.place].target for entry in writes if entry.full_url}
-        replacement = LinkReplacement(targets, self.writing, self.base)
+        replacement = LinkReplacement(targets, self.limited, self.base)
         bodies = {entry.place: replacement.body(entry) for entry in entries if entry.writes}
         replacement.refuse()
         return Plan(planned, bodies)
@@ -346,7 +358,8 @@ class Planner:
         if condition is not None:
             with located(entry):
                 search = condition_from(entry.path, condition, base=self.base)
-            found = self.writing.claim(search).records
+            within = self.limited.within(search)
+            found = () if within is None else self.writing.claim(within).records
             if found:  # where there are several, the create is refused when its turn comes
                 return PlannedWrite(Target(f"{entry.path}/{found[0].id}", found[0].version))
         of_id = self.new_ids[entry.place]
@@ -362,7 +375,15 @@ class Planner:
 # From an entry to its request, and to the entry of the answer.
 
 
-def _answered(router: Router, entry: Entry, body: bytes, request: Request, unit: Unit | None = None) -> Reply:
+def _answered(
+    router: Router,
+    entry: Entry,
+    body: bytes,
+    request: Request,
+    unit: Unit | None = None,
+    *,
+    audit: Audit | None = None,
+) -> Reply:
     """Returns what the view of an entry answers; raises what the router and the view raise.
 
     Args:
@@ -371,11 +392,14 @@ def _answered(router: Router, entry: Entry, body: bytes, request: Request, unit:
         body: its resource, with links replaced.
         request: the request that brought the Bundle; who sends it and what it prefers hold for every entry.
         unit: the transaction that the entry is part of.
+        audit: records it, where that is done.
     """
     kept = {name: request.environ[name] for name in _OF_ALL if name in request.environ}
     environ = _environ(entry, body, kept)
     route, inner = router.match(environ, unit, request.principal)
-    return route.view(inner)
+    if audit is None or request.asked is None:
+        return route.view(inner)
+    return audit.of_entry(route, inner, request.asked)
 
 
 def _environ(entry: Entry, body: bytes, of_all: dict[str, Any]) -> dict[str, Any]:

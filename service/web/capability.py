@@ -15,6 +15,7 @@ from service.search import SearchParameter, includes_of, parameters_of, revinclu
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.routing import Route
+from service.web.smart_configuration import security
 
 SOFTWARE: Final = "Questionnaire guidance service"
 DATE: Final = "2026-11-29"
@@ -39,8 +40,7 @@ DEVIATIONS: Final = (
     "In a Bundle, request.url is relative to the base; elements of type oid and uuid are no links; "
     "in a transaction, a reference by urn:uuid or urn:oid to no entry is refused; "
     "operations and _search stand in batches only. "
-    "$expand returns at most 2000 codes and refuses valueSet, context, contextDirection and date. "
-    "A request is never answered 429: throttling is left to the proxy in front, which knows the callers."
+    "$expand returns at most 2000 codes and refuses valueSet, context, contextDirection and date."
 )
 """Where this server chooses or differs; README says why."""
 
@@ -52,7 +52,7 @@ def capability_statement(
 
     Args:
         routes: everything that is answered.
-        deployment: its base, and whether apps of other origins may call.
+        deployment: its base, whether apps of other origins may call, and where they get tokens.
         definitions: canonical of the OperationDefinition by name of the operation.
     """
     kinds = dict.fromkeys(route.resource for route in routes if route.resource)
@@ -60,7 +60,7 @@ def capability_statement(
     rest: MutableJson = {
         "mode": "server",
         "documentation": DEVIATIONS,
-        "security": {"cors": bool(deployment.origins)},
+        "security": security(deployment.tokens, cors=bool(deployment.origins)),
         "resource": [
             _resource(kind, [route for route in routes if route.resource == kind], definitions, deployment)
             for kind in kinds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from service.errors import Problem
@@ -12,6 +13,13 @@ from service.fhir.json import BodyLimits, MutableJson
 from service.fhir.outcome import operation_outcome
 from service.sandbox import Sandbox
 from service.web.reply import Header
+
+if TYPE_CHECKING:
+    from service.auth.ehrs import Tokens
+    from service.web.access import Gatekeeper
+    from service.web.auditing import Audit
+    from service.web.metrics import Metrics
+    from service.web.tracing import Tracing
 
 BASE_PATH = "/fhir"
 """Where the FHIR API stands on this server; a proxy may show it under another path."""
@@ -34,6 +42,11 @@ class Deployment:
             that are left are refused.
         bundle_s: seconds after which what is left of a Bundle is refused.
         sandbox: where what is large is read and checked; None where nobody waits.
+        metrics: counts what is answered; None where nobody asks.
+        gate: holds requests to the access rules of their routes; None where there is no access control.
+        tokens: where apps get the tokens that requests need; None where none are asked for.
+        tracing: makes a span of each request; None where nobody asks.
+        audit: records who did what with whose data; None where that is not recorded.
     """
 
     base: str = ""
@@ -44,6 +57,11 @@ class Deployment:
     bundle_answer_bytes: int = 16 * 1024 * 1024
     bundle_s: float = 10.0
     sandbox: Sandbox | None = None
+    metrics: Metrics | None = None
+    gate: Gatekeeper | None = None
+    tokens: Tokens | None = None
+    tracing: Tracing | None = None
+    audit: Audit | None = None
 
     @property
     def server(self) -> str:

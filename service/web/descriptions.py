@@ -89,6 +89,10 @@ ALLOWED_METHODS: Final = Description("Says which methods the path answers.", "An
 
 # The service itself.
 
+METRICS: Final = Description(
+    "Counts what was answered, for a monitoring system.", "Any", _OK, (401,), media=("text/plain",)
+)
+
 FRONT_PAGE: Final = Description(
     "Says where to go: a page for browsers, links for other clients.",
     "Any",
@@ -102,6 +106,9 @@ READY: Final = Description(
 )
 OPENAPI: Final = Description(
     "Returns this document.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
+)
+SMART_CONFIGURATION: Final = Description(
+    "Says where apps get access tokens.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
 )
 
 _PAGE: Final = ("text/html",)
@@ -248,6 +255,30 @@ POPULATE: Final = Description(
     (_LANGUAGE, *LAYOUT),
     "Parameters",
 )
+EXTRACT: Final = Description(
+    "Makes Observations of the answers of a response; nothing is kept.",
+    "Parameters",
+    _OK,
+    (*_BODY, 422, 503),
+    LAYOUT,
+    "Parameters",
+)
+EXTRACT_STORED: Final = Description(
+    "Makes Observations of the answers of a stored response; they are not kept.",
+    "Parameters",
+    _OK,
+    (400, 404, 406, 422, 503),
+    LAYOUT,
+)
+EXTRACT_STORED_POSTED: Final = Description(
+    "Makes Observations of the answers of a stored response; they are not kept.",
+    "Parameters",
+    _OK,
+    (*_BODY, 404, 422, 503),
+    LAYOUT,
+    "Parameters",
+    body_required=False,
+)
 EXPAND: Final = Description(
     "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)
 )
@@ -259,4 +290,25 @@ EXPAND_POSTED: Final = Description(
     LAYOUT,
     "Parameters",
     body_required=False,
+)
+
+# CDS Hooks.
+
+CDS_SERVICES: Final = Description("Lists the CDS services.", "CdsServices", _OK, is_plain=True)
+CDS_CALL: Final = Description(
+    "Answers a call of a CDS service with cards; nothing of the chart is kept.",
+    "CdsCards",
+    _OK,
+    (400, 404, 412, 413, 415, 503),
+    (_LANGUAGE,),
+    "CdsCall",
+    is_plain=True,
+)
+CDS_FEEDBACK: Final = Description(
+    "Takes what became of the cards of a CDS service.",
+    "Any",
+    _OK,
+    (400, 404, 413, 415, 503),
+    body="CdsFeedback",
+    is_plain=True,
 )

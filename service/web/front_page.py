@@ -80,6 +80,12 @@ def page_not_found() -> Reply:
     return page_reply(404, render_template("not_found.html", title="Not found"), NO_STORE)
 
 
+def page_too_many(retry_after_s: int) -> Reply:
+    """Returns the page for a browser whose network sends more than it may."""
+    html = render_template("too_many.html", title="Too many requests")
+    return page_reply(429, html, ("Retry-After", str(retry_after_s)), NO_STORE)
+
+
 def page_reply(status: int, html: str, *headers: Header) -> Reply:
     """Returns a page that loads nothing, runs nothing and stands in no other page."""
     return Reply(status, html.encode(), (*_PAGE, *headers))

@@ -21,6 +21,7 @@ import orjson
 
 from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
+from service.web.access import Access
 from service.web.capability import DATE
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.descriptions import EXPAND, SEARCH, FollowUp
@@ -33,6 +34,16 @@ ALWAYS: Final = (400, 414, 417, 431, 500, 501)
 """What any request may be answered: it cannot be read as HTTP or at all, or the service fails on it."""
 UNAVAILABLE: Final = 503
 
+_REFUSED_ACCESS: Final = frozenset((401, 403, UNAVAILABLE))
+_WITH_REFUSAL: Final[Mapping[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    UNAVAILABLE: ("Retry-After",),
+}
+_BEARER: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+_SCHEMES: Final = {
+    Access.TOKEN.value: "An access token whose scopes have what is named behind patient/, user/ or system/.",
+    Access.CLIENT.value: "A JWT that a client of CDS Hooks signs for this call.",
+}
 _SHARED: Final = Path(__file__).with_name("openapi.json")
 _VARIABLE: Final = re.compile(r"<id:([a-z]+)>")
 _TEXT: Final = {"type": "string"}
@@ -53,7 +64,8 @@ def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str 
     shared = orjson.loads(_SHARED.read_bytes())
     stored = frozenset(route.resource for route in routes if "vread" in route.interactions)
     prefix = deployment.base.removeprefix(deployment.server)
-    writer = _Operations(prefix, stored, _examples(form) if form else {})
+    asking = _asking(routes, deployment)
+    writer = _Operations(prefix, stored, _examples(form) if form else {}, asking)
     paths: MutableJson = {}
     for path in dict.fromkeys(route.path for route in routes):
         of_path = sorted((route for route in routes if route.path == path), key=lambda route: route.method)
@@ -64,7 +76,7 @@ def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str 
         "info": shared["info"] | {"version": DATE},
         "servers": [{"url": deployment.server}],
         "paths": paths,
-        "components": _components(shared["components"], routes),
+        "components": _components(shared["components"], routes, asking),
     }
 
 
@@ -76,11 +88,13 @@ class _Operations:
         prefix: path of the public FHIR base on its server.
         stored: types of resource whose interactions need the store; operations do without.
         examples: what may be sent, by name of its schema.
+        asking: the scheme by which a request says who sends it, by method and path; others let in everybody.
     """
 
     prefix: str
     stored: AbstractSet[str]
     examples: Mapping[str, Any]
+    asking: Mapping[tuple[str, str], str]
 
     def public_path(self, path: str) -> str:
         """Returns a path as callers see it, with its variables in braces."""
@@ -103,6 +117,8 @@ class _Operations:
             "parameters": list(_parameters(route)),
             "responses": self._responses(route),
         }
+        if scheme := self.asking.get((route.method, route.path)):
+            operation["security"] = [{scheme: [route.scope] if route.scope else []}]
         return operation | ({"requestBody": self._body(route)} if what.body else {})
 
     def _responses(self, route: Route) -> MutableJson:
@@ -110,6 +126,8 @@ class _Operations:
         statuses = {*what.refusals, *ALWAYS}
         if route.interactions and route.resource in self.stored:
             statuses.add(UNAVAILABLE)
+        if (route.method, route.path) in self.asking:
+            statuses |= _REFUSED_ACCESS
         found = {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
         found |= {status: _page(status) for status in what.refusals if HTML in what.media}
         links = self._links(route)
@@ -147,7 +165,7 @@ def _named(text: str, route: Route) -> str:
 
 def _refusal(status: int) -> MutableJson:
     """Returns the response object of a refusal, which is the same wherever it is answered."""
-    names = ("X-Request-Id", "Retry-After") if status == UNAVAILABLE else ("X-Request-Id",)
+    names = ("X-Request-Id", *_WITH_REFUSAL.get(status, ()))
     content = {FHIR_JSON: {"schema": _reference("schemas", "OperationOutcome")}}
     return {"description": HTTPStatus(status).phrase, "headers": _headers(names), "content": content}
 
@@ -222,17 +240,35 @@ def _documented(parameter: SearchParameter) -> str:
     return f"{parameter.documentation} Modifiers: {modifiers}." if modifiers else parameter.documentation
 
 
-def _components(shared: MutableJson, routes: Sequence[Route]) -> MutableJson:
+def _components(
+    shared: MutableJson, routes: Sequence[Route], asking: Mapping[tuple[str, str], str]
+) -> MutableJson:
     """Returns what the paths refer to: parts that are written down, and parts that follow from the routes."""
     names = dict.fromkeys(_named(route.description.answer, route) for route in routes)
-    refused = {*ALWAYS, UNAVAILABLE}
+    refused = {*ALWAYS, UNAVAILABLE, *(_REFUSED_ACCESS if asking else ())}
     for route in routes:
         refused.update(() if HTML in route.description.media else route.description.refusals)
     schemas = {name: _resource(name) for name in names} | shared["schemas"]
     system = [code for route in routes if route.path == BASE_PATH for code in route.interactions]
     schemas["Requests"]["properties"]["type"]["enum"] = system
     responses = {str(status): _refusal(status) for status in sorted(refused)}
-    return shared | {"schemas": schemas, "responses": responses}
+    schemes = {
+        scheme: _BEARER | {"description": _SCHEMES[scheme]} for scheme in dict.fromkeys(asking.values())
+    }
+    parts = {"schemas": schemas, "responses": responses}
+    return shared | parts | ({"securitySchemes": schemes} if schemes else {})
+
+
+def _asking(routes: Iterable[Route], deployment: Deployment) -> dict[tuple[str, str], str]:
+    """Returns the scheme by method and path of the routes that ask who sends a request."""
+    gate = deployment.gate
+    if gate is None:
+        return {}
+    asking = (route for route in routes if not gate.lets_all_in(route))
+    client, token = Access.CLIENT.value, Access.TOKEN.value
+    return {
+        (route.method, route.path): client if route.access is Access.CLIENT else token for route in asking
+    }
 
 
 def _resource(name: str) -> MutableJson:

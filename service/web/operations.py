@@ -1,7 +1,7 @@
 """The operations: the body or query of a request in, one resource out, nothing kept.
 
-`$assess` and `$validate` on responses, `$process-response` and `$populate` on questionnaires, `$expand` on
-value sets.
+`$assess`, `$validate` and `$extract` on responses, `$process-response` and `$populate` on questionnaires,
+`$expand` on value sets.
 
 Source:
     R4 operations.html; each OperationDefinition of this service's own is published under the same base.
@@ -25,6 +25,8 @@ from service.fhir.parameters import (
     parameters_in_query,
     values_of,
 )
+from service.records import RESPONSE
+from service.records.compartment import check_subjects
 from service.terminology import ExpansionParameters, expand
 from service.web.conditional import conditional
 from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Reply, Version, json_reply
@@ -32,7 +34,9 @@ from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Repl
 if TYPE_CHECKING:
     from service.assess import Assessor
     from service.catalogue import Catalogue
+    from service.extract import Extractor
     from service.populate import Populator
+    from service.records import Repository
     from service.validate import Validator
     from service.web.deployment import Deployment
     from service.web.request import Request
@@ -55,13 +59,20 @@ class Assessments:
     def __init__(self, assessor: Assessor, deployment: Deployment) -> None:
         self._assess = assessor.assess_body
         self._most_bytes = deployment.body.body_bytes
+        self._base = deployment.base
 
     def assess(self, request: Request) -> Reply:
-        """Returns the RiskAssessment, or what `_detail` asks for; raises Malformed, TooLarge, NotScorable."""
+        """Returns the RiskAssessment, or what `_detail` asks for.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: what was sent cannot be scored.
+            Forbidden: it is about another patient than the one whom the token names.
+        """
         request.check_body_type()
         content_type = request.answer_type()
         body, detail = request.body(self._most_bytes), request.option(DETAIL) or ""
         assessed = self._assess(body, detail, request.languages())
+        check_subjects(body, request.reach, self._base)
         headers = (
             ("Content-Type", content_type),
             ("Content-Language", assessed.language),
@@ -94,12 +105,17 @@ class Validations:
         return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
 
     def process(self, request: Request) -> Reply:
-        """Returns 200 with warnings where the response was taken; errors are 422 with every problem."""
+        """Returns 200 with warnings where the response was taken; errors are 422 with every problem.
+
+        Raises:
+            Forbidden: it is about another patient than the one whom the token names.
+        """
         slug = request.args.get("id")
         if slug is not None and slug not in self._forms:
             raise NotFound(_UNKNOWN_ID)
         body, content_type = self._body(request), request.answer_type()
         problems = (*self._validator.processed(body, slug), PROCESSED)
+        check_subjects(body, request.reach, self._deployment.base)
         return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
 
     def _body(self, request: Request) -> bytes:
@@ -113,17 +129,75 @@ class Populations:
     def __init__(self, populator: Populator, deployment: Deployment) -> None:
         self._populate = populator.populate_body
         self._most_bytes = deployment.body.body_bytes
+        self._base = deployment.base
 
     def populate(self, request: Request) -> Reply:
-        """Returns the response and issues; raises Malformed, TooLarge, NotFound, NotScorable, Unavailable."""
+        """Returns the response and issues.
+
+        Raises:
+            Malformed, TooLarge, NotFound, NotScorable, Unavailable: no response can be made.
+            Forbidden: it would be about another patient than the one whom the token names.
+        """
         request.check_body_type()
         content_type = request.answer_type()
         body, form = request.body(self._most_bytes), request.args.get("id", "")
         populated = self._populate(body, _now(), form, request.languages())
+        check_subjects(populated.body, request.reach, self._base)
         language = ("Content-Language", populated.language)
         return Reply(
             200, populated.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE)
         )
+
+
+class Extractions:
+    """The views of `$extract`: a response that was sent or is stored in, Parameters with a Bundle out.
+
+    Args:
+        extractor: makes the Bundle.
+        deployment: its limits and base.
+        repository: of the responses that it can be called on; None where nothing is stored.
+    """
+
+    def __init__(
+        self, extractor: Extractor, deployment: Deployment, repository: Repository | None = None
+    ) -> None:
+        self._extract = extractor.extract_body
+        self._most_bytes = deployment.body.body_bytes
+        self._base = deployment.base
+        self._repository = repository
+
+    def extract(self, request: Request) -> Reply:
+        """Returns what is extracted of the response in the body.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
+            Forbidden: it is about another patient than the one whom the token names.
+        """
+        request.check_body_type()
+        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        found = self._extract(body)
+        check_subjects(body, request.reach, self._base)
+        return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
+
+    def extract_stored(self, request: Request) -> Reply:
+        """Returns what is extracted of a stored response; the body of a POST may bring its Questionnaire.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
+            NotFound: there is no such response within reach.
+        """
+        content_type, body = request.answer_type(), b""
+        if request.environ["REQUEST_METHOD"] == "POST":
+            body = request.body(self._most_bytes)
+            if body:
+                request.check_body_type()
+        if self._repository is None:
+            raise NotFound(_UNKNOWN_ID)
+        record = self._repository.read(RESPONSE, request.args["id"], request.unit, reach=request.reach)
+        if request.asked is not None:
+            request.asked.whole.append(record.body)
+        found = self._extract(body, record.body)
+        return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
 
 def _now() -> str:

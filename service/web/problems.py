@@ -6,10 +6,14 @@ origin may read that answer: it is a fixed text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import orjson
 from gunicorn.http import errors
 
 from service.errors import (
+    Forbidden,
     Malformed,
     NotAcceptable,
     NotAllowed,
@@ -19,6 +23,8 @@ from service.errors import (
     Problem,
     ServiceError,
     TooLarge,
+    TooManyRequests,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
@@ -28,8 +34,13 @@ from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
 from service.web.reply import NO_STORE, STATUS_LINES, Header, Reply, json_reply
 
+if TYPE_CHECKING:
+    from service.web.metrics import Metrics
+
 STATUS: dict[type[ServiceError], int] = {
     Malformed: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     NotFound: 404,
     NotAllowed: 405,
     NotAcceptable: 406,
@@ -37,24 +48,43 @@ STATUS: dict[type[ServiceError], int] = {
     TooLarge: 413,
     Unsupported: 415,
     NotScorable: 422,
+    TooManyRequests: 429,
     Unavailable: 503,
 }
 
 
 def refusal(error: ServiceError, deployment: Deployment) -> Reply:
     """Returns the answer to a request that was refused: one issue per problem."""
+    _count(deployment.metrics, error.problems)
     headers: tuple[Header, ...] = (NO_STORE,)
     if isinstance(error, NotAllowed):
         headers = (("Allow", ", ".join(error.allow)), *headers)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unauthenticated | Forbidden):
+        headers = (("WWW-Authenticate", _challenge(error.error)), *headers)
+    if isinstance(error, Unavailable | TooManyRequests):
         headers = (("Retry-After", str(error.retry_after_s)), *headers)
     return json_reply(deployment.outcome(error.problems), FHIR_JSON, *headers, status=STATUS[type(error)])
+
+
+def _count(metrics: Metrics | None, problems: Iterable[Problem]) -> None:
+    if metrics is not None:
+        metrics.count_refusal(problems)
+
+
+def _challenge(error: str) -> str:
+    """Returns how a request is to say who sends it, and what was wrong with how it did.
+
+    Source:
+        RFC 6750, section 3: where no token came, no error is named.
+    """
+    return f'Bearer realm="fhir", error="{error}"' if error else 'Bearer realm="fhir"'
 
 
 def breakdown(request_id: str, deployment: Deployment) -> Reply:
     """Returns the answer where the program itself failed: a fixed text and the id to ask for."""
     text = f"The service failed on this request. Its operator finds the cause under request id {request_id}."
     problem = Problem("internal", text, severity="fatal")
+    _count(deployment.metrics, [problem])
     return json_reply(deployment.outcome([problem]), FHIR_JSON, NO_STORE, status=500)
 
 
@@ -67,15 +97,22 @@ _ANSWERS: tuple[tuple[type[Exception], int, Problem], ...] = (
 )
 
 
-def raw_response(exc: BaseException, base: str = "", canonicals: Canonicals = AS_WRITTEN) -> bytes:
+def raw_response(
+    exc: BaseException,
+    base: str = "",
+    canonicals: Canonicals = AS_WRITTEN,
+    metrics: Metrics | None = None,
+) -> bytes:
     """Returns a whole HTTP response with an OperationOutcome, after which the connection closes.
 
     Args:
         exc: what gunicorn, the worker, or the application, raised.
         base: public FHIR base.
         canonicals: the canonical urls of what this service defines itself.
+        metrics: counts it; None where nobody asks.
     """
     status, problem = _answer(exc)
+    _count(metrics, [problem])
     deployment = Deployment(base, canonicals)
     body = orjson.dumps(deployment.outcome([problem]))
     headers: tuple[Header, ...] = (

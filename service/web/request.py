@@ -18,12 +18,14 @@ from urllib.parse import parse_qsl
 from gunicorn.http.errors import ParseException
 
 from service.assess import OF_RESPONSE
+from service.auth.principal import ANONYMOUS, Principal
 from service.errors import Malformed, Problem, TooLarge, Unsupported
+from service.records.reach import EVERYTHING, Reach
 from service.search import LAYOUT
-from service.web.access import ANONYMOUS, Principal
 from service.web.negotiation import answer_type, check_body_type, preferred_languages
 
 if TYPE_CHECKING:
+    from service.audit import RecordedRequest
     from service.records import Unit
 
 Environ = Mapping[str, Any]
@@ -54,12 +56,16 @@ class Request:
         args: the variable parts of the path, by name.
         unit: the transaction that the request is part of, where it came in a Bundle.
         principal: who sends it.
+        reach: what of the stored data it may touch.
+        asked: what the audit trail will say of it; None where there is none.
     """
 
     environ: Environ
     args: Mapping[str, str]
     unit: Unit | None = None
     principal: Principal = ANONYMOUS
+    reach: Reach = EVERYTHING
+    asked: RecordedRequest | None = None
 
     def header(self, name: str) -> str | None:
         """Returns a request header by its WSGI name, such as `IF_NONE_MATCH`."""
@@ -88,12 +94,14 @@ class Request:
         """
         data = _sent(self.environ, limit)
         encoding = (self.header("CONTENT_ENCODING") or "").strip().lower()
-        if not encoding or encoding == "identity":
-            return data
         if encoding in _GZIP:
-            return _decompressed(data, limit)
-        expected = "Expected: gzip or none."
-        raise Unsupported(Problem("content-encoding", f"The body's encoding is not read. {expected}"))
+            data = _decompressed(data, limit)
+        elif encoding not in ("", "identity"):
+            expected = "Expected: gzip or none."
+            raise Unsupported(Problem("content-encoding", f"The body's encoding is not read. {expected}"))
+        if self.asked is not None:
+            self.asked.bodies.append(data)
+        return data
 
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""

@@ -7,21 +7,22 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import orjson
 
-from service.errors import Malformed, NotFound, PreconditionFailed, Problem
-from service.fhir.dates import is_instant, time_range
+from service.errors import Forbidden, Malformed, NotFound, PreconditionFailed, Problem
+from service.fhir.dates import instant, is_instant, time_range
 from service.fhir.json import MutableJson
 from service.fhir.parameters import DETAIL
-from service.records import RISK, Stored, instant
+from service.records import RISK, Stored
 from service.results import BUNDLE
 from service.search import (
     LAYOUT,
+    Shape,
     condition_from,
     date_range,
     in_words,
@@ -35,7 +36,7 @@ from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
 from service.web.request import is_strict, search_parameters, wanted_return
 
 if TYPE_CHECKING:
-    from service.records import Repository
+    from service.records import Reach, Repository
     from service.storage.model import History, Record
     from service.web.deployment import Deployment
     from service.web.request import Query, Request
@@ -47,6 +48,9 @@ FOUND: Final = Problem(
     "stored", "A response that meets the condition was there already.", severity="information"
 )
 
+_FINDS: Final = Problem(
+    "beyond-access", "A condition finds what is stored: expected a scope to read and search as well."
+)
 _LONGEST_PAGE: Final = 100
 _COUNT, _BEFORE, _SINCE, _AT = "_count", "_before", "_since", "_at"
 _HISTORY: Final = (_COUNT, _SINCE, _AT, _BEFORE)
@@ -70,10 +74,12 @@ class StoredType:
         shape = shape_from(self.kind, pairs, strict=is_strict(request), base=self._base)
         of_id = request.args["id"]
         if detail:
-            record, body = self._repository.read_result(of_id, detail, request.unit)
+            record, body = self._repository.read_result(of_id, detail, request.unit, reach=request.reach)
         else:
-            record = self._repository.read(self.kind, of_id, request.unit)
+            record = self._repository.read(self.kind, of_id, request.unit, reach=request.reach)
             body = record.body
+        if request.asked is not None and not shape.is_whole:
+            request.asked.whole.append(body)
         return self._read(request, record, body if detail == BUNDLE else shape.applied(body))
 
     def read_version(self, request: Request) -> Reply:
@@ -81,7 +87,9 @@ class StoredType:
         version = request.args["version"]
         if not VERSION_ID.fullmatch(version):
             raise NotFound(Problem("version-unknown", "The resource has no such version, or does not exist."))
-        record = self._repository.read_version(self.kind, request.args["id"], int(version), request.unit)
+        record = self._repository.read_version(
+            self.kind, request.args["id"], int(version), request.unit, reach=request.reach
+        )
         return self._read(request, record, record.body)
 
     def search(self, request: Request) -> Reply:
@@ -89,8 +97,11 @@ class StoredType:
         content_type = request.answer_type()
         pairs = search_parameters(request, self._most_bytes)
         query = query_from(self.kind, pairs, strict=is_strict(request), base=self._base)
-        with self._repository.reading(request.unit) as view:
+        reach_of = self._reach_of(request)
+        with self._repository.reading(request.unit, reach=request.reach, reach_of=reach_of) as view:
             body = searchset(query, view)
+            if request.asked is not None and not query.shape.is_whole:
+                request.asked.whole.append(searchset(replace(query, shape=Shape()), view))
         return Reply(200, body, (("Content-Type", content_type), NO_STORE, VARY))
 
     def history(self, request: Request) -> Reply:
@@ -112,6 +123,7 @@ class StoredType:
             before=wanted.before,
             period=wanted.period,
             unit=request.unit,
+            reach=request.reach,
         )
         bundle = _history_bundle(found, f"{self._base}/{self.kind}/{of_id}", wanted)
         return json_reply(bundle, content_type, NO_STORE, VARY)
@@ -122,8 +134,17 @@ class StoredType:
         content_type = request.answer_type()
         text = _condition(request)
         condition = None if text is None else condition_from(self.kind, text, base=self._base)
+        if condition is not None and request.principal.may_reach(self.kind, "rs") is None:
+            raise Forbidden(_FINDS)
         body = request.body(self._most_bytes)
-        stored = self._repository.create(body, condition, request.unit, languages=request.languages())
+        stored = self._repository.create(
+            body,
+            condition,
+            request.unit,
+            languages=request.languages(),
+            reach=request.reach,
+            asked=request.asked,
+        )
         return self._stored_reply(request, stored, content_type)
 
     def update(self, request: Request) -> Reply:
@@ -134,9 +155,23 @@ class StoredType:
         expected = expected_versions(request.header("IF_MATCH"))
         body = request.body(self._most_bytes)
         stored = self._repository.update(
-            request.args["id"], body, expected=expected, unit=request.unit, languages=request.languages()
+            request.args["id"],
+            body,
+            expected=expected,
+            unit=request.unit,
+            languages=request.languages(),
+            reach=request.reach,
+            asked=request.asked,
         )
         return self._stored_reply(request, stored, content_type)
+
+    def _reach_of(self, request: Request) -> Callable[[str], Reach | None]:
+        """Returns what a search may find of each type: what comes along is both searched and read."""
+
+        def reach_of(kind: str) -> Reach | None:
+            return request.reach if kind == self.kind else request.principal.may_reach(kind, "rs")
+
+        return reach_of
 
     def _read(self, request: Request, record: Record, body: bytes) -> Reply:
         reply = Reply(200, body, (("Content-Type", request.answer_type()), NO_STORE, VARY))

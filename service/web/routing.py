@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +12,14 @@ from werkzeug.routing import BaseConverter, Map, Rule
 
 from service.errors import NotAllowed, NotFound, Problem
 from service.fhir.primitives import ID
-from service.web.access import ANONYMOUS, Access, Principal
+from service.web.access import Access, Gatekeeper, admitted
 from service.web.deployment import BASE_PATH
 from service.web.descriptions import ALLOWED_METHODS, Description
 from service.web.reply import Reply
 from service.web.request import Request
 
 if TYPE_CHECKING:
+    from service.auth.principal import Principal
     from service.records import Unit
 
 View = Callable[[Request], Reply]
@@ -39,7 +40,8 @@ class Route:
         resource: the FHIR type that it belongs to; empty for the whole system.
         interactions: its FHIR interaction codes, such as `read`, for the CapabilityStatement.
         operation: the name of an operation without `$`, for the CapabilityStatement.
-        scope: what a token must permit; empty until there is access control.
+        scope: what a token must permit, such as `QuestionnaireResponse.r`, with letters of c r u d s as SMART
+            has them; empty where every token will do.
     """
 
     method: str
@@ -83,15 +85,21 @@ def _options(path: str, methods: Mapping[str, Route]) -> Route:
     """Returns the route that says which methods a path answers; its access rule is theirs, if they agree."""
     allow = ", ".join(sorted({*methods, "OPTIONS"}))
     rules = {route.access for route in methods.values()}
-    reply, access = Reply(204, b"", (("Allow", allow),)), rules.pop() if len(rules) == 1 else Access.OPEN
+    reply, access = Reply(204, b"", (("Allow", allow),)), rules.pop() if len(rules) == 1 else Access.TOKEN
     return Route("OPTIONS", path, lambda _request: reply, access, ALLOWED_METHODS)
 
 
 class Router:
-    """Finds the route of a request."""
+    """Finds the route of a request.
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    Args:
+        routes: the table, or a part of it.
+        gate: holds requests to the rules of their routes; None where there is no access control.
+    """
+
+    def __init__(self, routes: Iterable[Route], gate: Gatekeeper | None = None) -> None:
         self.paths = by_path(routes)
+        self._gate = gate
         rules = [Rule(path, endpoint=path, methods=[*methods]) for path, methods in self.paths.items()]
         self.url_map = Map(rules, converters={"id": FhirId}, merge_slashes=False)
         self._matcher = self.url_map.bind("", url_scheme="http")
@@ -100,19 +108,25 @@ class Router:
         )
 
     def match(
-        self, environ: Mapping[str, Any], unit: Unit | None = None, principal: Principal = ANONYMOUS
+        self, environ: MutableMapping[str, Any], unit: Unit | None = None, sender: Principal | None = None
     ) -> tuple[Route, Request]:
         """Returns the route of a request, and the request as its view sees it.
 
         Args:
             environ: the WSGI environment.
             unit: the transaction that the request is part of, if any.
-            principal: who sends it.
+            sender: who sends the Bundle that the request is an entry of; None where it came on its own.
 
         Raises:
             NotFound: there is no such path.
             NotAllowed: there is, but not with this method.
+            Unauthenticated, Forbidden, Unavailable: the route asks for more than came.
         """
+        route, args = self.find(environ)
+        return route, self.admit(route, args, environ, unit, sender)
+
+    def find(self, environ: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
+        """Returns the route of a request, and the variable parts of its path; raises NotFound, NotAllowed."""
         path, method = _path(environ), environ["REQUEST_METHOD"]
         try:
             template, args = self._matcher.match(path, method)
@@ -123,7 +137,19 @@ class Router:
         route = self.paths[template].get(method)
         if route is None:  # methods are told apart by case here, not where paths are matched
             raise method_refused(self.paths[template])
-        return route, Request(environ, args, unit, principal)
+        return route, args
+
+    def admit(
+        self,
+        route: Route,
+        args: Mapping[str, str],
+        environ: MutableMapping[str, Any],
+        unit: Unit | None = None,
+        sender: Principal | None = None,
+    ) -> Request:
+        """Returns a request as its view sees it; raises Unauthenticated, Forbidden, Unavailable."""
+        principal, reach = admitted(self._gate, route, environ, sender)
+        return Request(environ, args, unit, principal, reach)
 
 
 def method_refused(allowed: Iterable[str]) -> NotAllowed:

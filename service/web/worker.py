@@ -146,7 +146,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         """Answers what gunicorn could not read, what has no place, or the application's own breakdown."""
         _LOG.warning({"event": "refused", "kind": type(exc).__name__})
         urls = Canonicals(self._settings.canonical_base)
-        util.write_nonblock(client, raw_response(exc, self._settings.public_base, urls))
+        said = raw_response(exc, self._settings.public_base, urls, getattr(self.wsgi, "metrics", None))
+        util.write_nonblock(client, said)
 
     def _make_room(self) -> None:
         """Closes the connection on which nothing has run for the longest, if all places are taken.

@@ -4,8 +4,10 @@ An example stands in a fenced block of the kind `console`: a command behind `$ `
 where one ends in a backslash, and below it what it prints. A line that is `...` stands for any lines, `...`
 within a line for any characters. The commands of one page run in one shell, in the folder of the project.
 Where they say `127.0.0.1:8000` they mean the service, and `.venv/bin/python` is the interpreter of the tests.
+Where a command names `$TOKEN`, it is a service with access control, which takes that token.
 """
 
+import json
 import os
 import re
 import socket
@@ -18,9 +20,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from patience import PATIENCE_S
 
-PATIENCE_S = 300
+LOGIN = "https://login.example.org"
+AUDIENCE = "https://forms.example.org/fhir"
+REGISTRY = f"""
+ehrs:
+  - issuer: https://ehr.example.org/fhir
+    tenant: north
+    tokens:
+      issuer: {LOGIN}
+      audience: [{AUDIENCE}]
+      jwks-file: keys.json
+      authorization-endpoint: {LOGIN}/authorize
+      token-endpoint: {LOGIN}/token
+      scopes: [launch/patient, patient/QuestionnaireResponse.crus, patient/RiskAssessment.rs, system/*.rs]
+"""
 WRITTEN_PORT = "127.0.0.1:8000"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -65,15 +83,45 @@ def agrees() -> Callable[[str, str], bool]:
 
 
 @pytest.fixture(scope="session")
-def outputs(root: Path, service: Running) -> Callable[[list[Example]], list[str]]:
+def outputs(
+    root: Path, service: Running, request: pytest.FixtureRequest
+) -> Callable[[list[Example]], list[str]]:
     """Runs examples in one shell and returns what each printed."""
-    return lambda examples: _outputs(examples, root, service)
+
+    def run(examples: list[Example]) -> list[str]:
+        with_token = any("$TOKEN" in example.command for example in examples)
+        return _outputs(examples, root, request.getfixturevalue("controlled") if with_token else service)
+
+    return run
 
 
 @pytest.fixture(scope="session")
 def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service of its own, with an empty store."""
-    running = _on_a_free_port(tmp_path_factory.mktemp("service"))
+    yield from _served(root, _on_a_free_port(tmp_path_factory.mktemp("service")))
+
+
+@pytest.fixture(scope="session")
+def controlled(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One with access control; a token that it takes is in the environment of the commands."""
+    folder = tmp_path_factory.mktemp("controlled")
+    running = _on_a_free_port(folder)
+    running.environment["SERVICE_EHRS_FILE"] = str(folder / "ehrs.yaml")
+    running.environment["TOKEN"] = _registered(folder)
+    yield from _served(root, running)
+
+
+def _registered(folder: Path) -> str:
+    """Writes a registry with its keys; returns a token that it takes."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    (folder / "keys.json").write_text(json.dumps({"keys": [public | {"kid": "docs", "use": "sig"}]}))
+    (folder / "ehrs.yaml").write_text(REGISTRY)
+    claims = {"iss": LOGIN, "aud": AUDIENCE, "sub": "docs", "scope": "system/*.cruds"}
+    return jwt.encode(claims | {"exp": int(time.time()) + 3600}, key, "ES256", {"kid": "docs"})
+
+
+def _served(root: Path, running: Running) -> Iterator[Running]:
     command = [sys.executable, "-m", "service", "serve"]
     with subprocess.Popen(command, cwd=root, env=running.environment, stderr=subprocess.DEVNULL) as process:
         try:

@@ -69,3 +69,16 @@ def test_the_site_fetches_nothing_from_other_servers():
 
 def test_readme_fits_a_reader():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+def test_the_promises_that_a_page_names_are_those_that_are_proved():
+    text = (ROOT / "docs/intended-use.md").read_text()
+    cells = [cell for cell in re.findall(r"proofs? (`[^|;]*)", text) if "-" in cell]
+    named = {name for cell in cells for name in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", cell)}
+    made = re.findall(
+        r"^  - promise: (\S+)$",
+        (ROOT / "mappings/muscle-twitching/guidance.yaml").read_text(),
+        re.MULTILINE,
+    )
+    assert len(named) >= 5
+    assert named - set(made) == set()

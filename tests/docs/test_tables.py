@@ -7,16 +7,10 @@ import sys
 
 import orjson
 import pytest
+from page_tables import rows
 
 from service.errors import SettingsError
 from service.settings import ROOT, Settings, from_environment
-
-
-def rows(text: str, columns: int) -> list[tuple[str, ...]]:
-    """Returns the cells of each row whose first cell is code, without the code's own marks."""
-    found = re.findall(r"^\| (`.*) \|$", text, re.MULTILINE)
-    cells = [tuple(cell.strip() for cell in re.split(r" ?(?<!\\)\| ?", line)) for line in found]
-    return [tuple(cell.strip("`") for cell in row) for row in cells if len(row) == columns]
 
 
 def default(field: dataclasses.Field) -> str:
@@ -127,3 +121,9 @@ def test_every_status_of_an_error_is_listed(page, service):
     }
     listed = {int(each) for row in rows(page("docs/http-api.md"), 2) for each in re.findall(r"\d{3}", row[0])}
     assert listed >= answered
+
+
+def test_every_folder_of_tests_is_listed(page):
+    listed = re.findall(r"`tests/([a-z0-9_]+)/`", page("docs/testing.md").partition("## The SMART app")[0])
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert set(listed) == folders

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from patience import LONG_PATIENCE_S
 
 RELEASE = "bookworm"
 TOOLS = ("debootstrap", "buildah")
-PATIENCE_S = 900
 APART = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 LENT = ("etc/apt", "etc/hosts", "etc/resolv.conf", "usr/share/keyrings", "usr/local/share/ca-certificates")
@@ -44,7 +44,7 @@ class Newcomer:
         command = [*APART, "sh", "-ec", self._ENTER, "sh", self.root, script]
         environment = {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", "HOME": "/root", **proxies()}
         done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=PATIENCE_S
+            command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=LONG_PATIENCE_S
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
@@ -78,7 +78,7 @@ class Buildah:
             stdout=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=PATIENCE_S,
+            timeout=LONG_PATIENCE_S,
         )
         assert done.returncode == 0, arguments
         return done.stdout.strip()

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 import pytest
+from patience import PATIENCE_S
 
 from service.settings import Settings
 
 SERVICE, BASE = "localhost/service", "localhost/bare"
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")

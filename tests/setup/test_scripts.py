@@ -11,6 +11,7 @@ import pytest
 SCRIPTS = (
     "scripts/install",
     "scripts/lock",
+    "scripts/audit",
     "scripts/test",
     "scripts/demo",
     "scripts/bench",
@@ -124,8 +125,24 @@ def test_the_demo_refuses_what_it_does_not_know_before_it_installs_anything(root
     [
         (["path", "--rounds", "1"], r"whole path / orjson .* \d+\.\d\d"),
         (["http", "--rounds", "1", "--seconds", "1"], r"requests per second, .* \d+\.\d\d"),
+        (["cds_hooks", "--calls", "2"], r"p95, cards / bare Flask .* \d+\.\d"),
     ],
 )
 def test_a_benchmark_prints_its_ratios(root, options, figure):
     done = subprocess.run([root / "scripts/bench", *options], capture_output=True, text=True, check=True)
     assert re.search(figure, done.stdout)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_an_environment_behind_a_link_is_not_emptied(root, tmp_path, slash):
+    """Other checkouts may run on what a link leads to; making it anew would take it from under them."""
+    theirs, link = tmp_path / "theirs", tmp_path / "link"
+    theirs.mkdir()
+    (theirs / "pyvenv.cfg").touch()
+    (theirs / "made-from").write_text("requirements-dev.txt of another lock\n")
+    link.symlink_to(theirs)
+    command, environment = [root / "scripts/install", f"{link}{slash}"], {"PYTHON": sys.executable}
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is a link to another folder" in done.stderr
+    assert sorted(each.name for each in theirs.iterdir()) == ["made-from", "pyvenv.cfg"]

@@ -633,9 +633,9 @@ class Things:
 
     def routes(self):
         for method in ("GET", "PUT", "PATCH", "DELETE"):
-            yield Route(method, "/fhir/Thing/<id:id>", self.answer, Access.OPEN, READ, "Thing")
-        yield Route("POST", "/fhir/Thing", self.answer, Access.OPEN, READ, "Thing")
-        yield Route("GET", "/fhir/Big", self.big, Access.OPEN, READ, "Big")
+            yield Route(method, "/fhir/Thing/<id:id>", self.answer, Access.TOKEN, READ, "Thing")
+        yield Route("POST", "/fhir/Thing", self.answer, Access.TOKEN, READ, "Thing")
+        yield Route("GET", "/fhir/Big", self.big, Access.TOKEN, READ, "Big")
 
 
 @pytest.fixture
@@ -650,7 +650,7 @@ def among_things(things, tmp_path):
     repository = SimpleNamespace(writing=whole.writing, new_id=lambda: "new")
     routes = tuple(things.routes())
     view = Bundles(Router(routes), repository, DEPLOYMENT)
-    route = Route("POST", "/fhir", view.answer, Access.OPEN, BUNDLE)
+    route = Route("POST", "/fhir", view.answer, Access.TOKEN, BUNDLE)
     client = Application((route, *routes), DEPLOYMENT).test_client()
 
     def post(document):
@@ -668,8 +668,8 @@ def judged_inside(monkeypatch):
     writing, judge = Repository.writing, Assessor.judge
 
     @contextmanager
-    def noted(self, unit=None):
-        with writing(self, unit) as transaction:
+    def noted(self, *args, **how):
+        with writing(self, *args, **how) as transaction:
             transactions.append(transaction)
             try:
                 yield transaction

@@ -75,7 +75,7 @@ def test_a_service_that_others_would_reach_is_not_started_before_it_is_told_that
     monkeypatch.setattr("os.execv", lambda *_: pytest.fail("it started"))
     assert cli.main(["serve"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: There is no access control yet.")
+    assert line.startswith("error: There is no access control.")
     assert "SERVICE_HOST" in line
     assert "SERVICE_OPEN=true" in line
 
@@ -107,7 +107,10 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
     assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
 
 
-COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve, translations, validate"
+COMMANDS = (
+    "assess, audit, check, diff, dossier, erase, expire, export, feedback, migrate, new, "
+    "schemas, serve, translations, validate"
+)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,8 @@ COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve,
         (["check", "canary"], "[FOLDER]."),
         (["diff", "canary", "canary"], "OLD."),
         (["dossier", "canary"], "SLUG."),
+        (["new", "Canary!", "--from", "x"], "SLUG."),
+        (["new", "canary", "--from", "x", "--bands", "1,canary"], "--bands N,N."),
         (["assess"], "FILE."),
         (["validate"], "FILE."),
         (["serve", "--canary"], "no option, or --help."),
@@ -129,7 +134,10 @@ COMMANDS = "assess, check, diff, dossier, erase, expire, export, migrate, serve,
             ["assess", "x", "--canary"],
             "--output, one of risk, full, bundle, explain, text, clinician or --language TAG, or --help.",
         ),
-        (["erase", "x", "--canary=1"], "--identifier SYSTEM|VALUE or --response ID or --yes, or --help."),
+        (
+            ["erase", "x", "--canary=1"],
+            "--tenant NAME or --identifier SYSTEM|VALUE or --response ID or --yes, or --help.",
+        ),
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_told_by_what_was_expected(capsys, arguments, expected):

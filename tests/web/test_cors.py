@@ -8,7 +8,7 @@ APP = "https://app.example.org"
 OTHER = "https://other.example.org"
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
 READ = "/fhir/Questionnaire/questionnaire-1"
-CLOSED = ("/nothing", READ, "/fhir/Questionnaire", ASSESS, "/healthz")
+CLOSED = ("/nothing", READ, "/fhir/Questionnaire", ASSESS, "/openapi.json")
 ASKED = "authorization, content-type, prefer, if-none-exist, if-match, x-request-id"
 
 

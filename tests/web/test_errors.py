@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from service import errors
-from service.web.problems import STATUS
+from service.web.deployment import Deployment
+from service.web.problems import STATUS, refusal
 
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
 
@@ -20,6 +21,25 @@ def every_error(kind=errors.ServiceError):
 
 def test_every_error_has_a_status():
     assert set(STATUS) == set(every_error())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "header"),
+    [
+        (errors.Unauthenticated(), 401, ("WWW-Authenticate", 'Bearer realm="fhir"')),
+        (
+            errors.Unauthenticated(error="invalid_token"),
+            401,
+            ("WWW-Authenticate", 'Bearer realm="fhir", error="invalid_token"'),
+        ),
+        (errors.Forbidden(), 403, ("WWW-Authenticate", 'Bearer realm="fhir", error="insufficient_scope"')),
+        (errors.TooManyRequests(retry_after_s=7), 429, ("Retry-After", "7")),
+    ],
+)
+def test_au01_au02_au03_er08_a_refusal_says_what_would_help(error, status, header):
+    reply = refusal(error, Deployment())
+    assert reply.status == status
+    assert header in reply.headers
 
 
 @pytest.mark.parametrize(

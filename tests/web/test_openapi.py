@@ -10,10 +10,11 @@ from service import app
 from service.search import parameters_of
 from service.settings import Settings
 from service.validate import MODES
-from service.web.access import Access
+from service.web.access import WITHOUT_TOKEN, Access
 from service.web.deployment import Deployment
 from service.web.descriptions import ALIVE
 from service.web.descriptions import BASE as BASE_OF_THE_API
+from service.web.gate import Gate
 from service.web.openapi import ALWAYS, openapi_document
 from service.web.operations import EXPAND_INPUTS
 from service.web.problems import _ANSWERS, STATUS
@@ -235,18 +236,17 @@ def test_what_is_stored_can_be_followed_as_it_is_said(service, said, has_store):
 )
 def test_its_paths_are_those_below_the_public_base(base, server, paths):
     own = ("/fhir", "/fhir/metadata", "/healthz", "/openapi.json")
-    routes = [Route("GET", path, print, Access.OPEN, ALIVE) for path in own]
+    routes = [Route("GET", path, print, Access.TOKEN, ALIVE) for path in own]
     said = openapi_document(routes, Deployment(base))
     assert said["servers"] == [{"url": server}]
     assert set(said["paths"]) == paths
 
 
-def test_it_is_for_every_origin_and_not_sent_again_to_who_has_it(client):
-    """CO02; beside the FHIR base, so Accept changes nothing."""
-    answer = client.get("/openapi.json", headers={"Origin": "null", "Accept": "text/html"})
+def test_it_is_json_whatever_is_accepted_and_not_sent_again_to_who_has_it(client):
+    """It stands beside the FHIR base, so Accept changes nothing."""
+    answer = client.get("/openapi.json", headers={"Accept": "text/html"})
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
     tag = {"If-None-Match": answer.headers["ETag"]}
     assert client.get("/openapi.json", headers=tag).status_code == 304
 
@@ -268,3 +268,43 @@ def test_its_tag_changes_with_its_content():
 def test_without_a_questionnaire_there_are_no_examples(application):
     document = openapi_document(application.routes, Deployment(BASE))
     assert "example" not in {name for name, _ in members(document)}
+
+
+def asked(service, *, public_definitions):
+    """Returns what a service with access control says, and the scopes by scheme of each operation."""
+    gate = Gate(None, public_definitions)
+    said = openapi_document(service.routes, Deployment(BASE, gate=gate))
+    return said, {(method, path): each.get("security") for path, method, each in operations(said)}
+
+
+def test_without_access_control_nobody_is_asked(said):
+    assert "securitySchemes" not in said["components"]
+    assert [path for path, _, operation in operations(said) if "security" in operation] == []
+
+
+def test_every_operation_that_asks_for_a_token_says_so_with_its_scope(service):
+    """AU01 AU03: 401 and 403 are declared where they can come, and nowhere else."""
+    said, security = asked(service, public_definitions=False)
+    jsonschema_rs.validator_for(OPENAPI_31).validate(said)
+    for route in service.routes:
+        path = route.path
+        for variable, name in VARIABLES.items():
+            path = path.replace(variable, name)
+        operation = said["paths"][path][route.method.lower()]
+        scheme = "cds-client" if route.access is Access.CLIENT else "token"
+        expected = None if route.access in WITHOUT_TOKEN else [{scheme: [route.scope] if route.scope else []}]
+        assert operation.get("security") == expected, path
+        if route.access in (Access.TOKEN, Access.PUBLISHED):
+            assert {"401", "403", "503"} <= operation["responses"].keys(), path
+    assert security["get", "/fhir/Questionnaire/{id}"] == [{"token": ["Questionnaire.r"]}]
+    assert said["components"]["securitySchemes"].keys() == {"token", "cds-client"}
+    assert "WWW-Authenticate" in said["components"]["responses"]["401"]["headers"]
+    for name, value in members(said):
+        if name == "$ref":
+            assert resolved(said, {"$ref": value})
+
+
+def test_published_definitions_ask_for_nothing_where_a_setting_says_so(service):
+    _, security = asked(service, public_definitions=True)
+    assert security["get", "/fhir/Questionnaire/{id}"] is None
+    assert security["post", "/fhir/QuestionnaireResponse/$assess"] == [{"token": ["QuestionnaireResponse.c"]}]

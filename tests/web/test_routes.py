@@ -12,8 +12,9 @@ from werkzeug.exceptions import abort
 from werkzeug.test import EnvironBuilder
 
 from service import app
+from service.auth.principal import ANONYMOUS, Principal
 from service.settings import Settings
-from service.web.access import ANONYMOUS, Access, Principal
+from service.web.access import Access
 from service.web.bundles import Bundles
 from service.web.descriptions import READ
 from service.web.reply import Reply
@@ -53,8 +54,17 @@ def test_flask_has_every_route_of_the_table(service):
     assert {(route.method, route.path) for route in service.routes} <= known
 
 
-def test_no_route_asks_for_a_scope_before_there_is_access_control(service):
-    assert {route.scope for route in service.routes} == {""}
+def test_a_route_that_asks_for_a_token_says_what_it_must_permit(service):
+    """What is about resources needs a scope on their type; a Bundle is asked about entry by entry."""
+    asked = [route for route in service.routes if route.access in (Access.TOKEN, Access.PUBLISHED)]
+    without = {route.path for route in asked if not route.scope}
+    assert without == {"/fhir", "/openapi.json"}
+    letters = {route.scope.partition(".")[2] for route in asked if route.scope}
+    assert letters == {"c", "r", "s", "u"}
+    scoped = [route for route in asked if route.scope]
+    of_others = {route.operation for route in scoped if route.scope.partition(".")[0] != route.resource}
+    assert of_others == {"process-response", "populate"}
+    assert {route.scope for route in service.routes if route not in asked} == {""}
 
 
 def test_flask_lists_the_routes(service):
@@ -92,7 +102,7 @@ def test_a_request_carries_a_principal_and_so_does_every_entry_of_its_bundle():
         seen.append(request.principal)
         return Reply(200, b"{}", ())
 
-    router = Router([Route("GET", "/fhir/Thing", view, Access.OPEN, READ, "Thing")])
+    router = Router([Route("GET", "/fhir/Thing", view, Access.TOKEN, READ, "Thing")])
     bundles = Bundles(router, None, fakes.DEPLOYMENT)
     entry = {"request": {"method": "GET", "url": "Thing"}}
     body = orjson.dumps({"resourceType": "Bundle", "type": "batch", "entry": [entry]})
@@ -114,7 +124,7 @@ def test_options_of_a_path_is_public_only_where_all_of_it_is():
 
     assert access(Access.PUBLIC) is Access.PUBLIC
     assert access(Access.PUBLIC, Access.PUBLIC) is Access.PUBLIC
-    assert access(Access.PUBLIC, Access.OPEN) is Access.OPEN
+    assert access(Access.PUBLIC, Access.TOKEN) is Access.TOKEN
 
 
 # Flask's side
@@ -125,7 +135,7 @@ def test_a_failure_on_flasks_side_says_nothing_of_its_inside(client, is_outcome,
         raise KeyError("secret-answer")
 
     methods = client.application._paths["/healthz"]
-    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", fail, Access.OPEN, READ))
+    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", fail, Access.TOKEN, READ))
     with caplog.at_level(logging.INFO):
         answer = client.get("/healthz?canary=1")
     assert answer.status_code == 500
@@ -139,7 +149,7 @@ def test_a_failure_on_flasks_side_says_nothing_of_its_inside(client, is_outcome,
 def test_what_flask_refuses_leaves_as_an_outcome(client, is_outcome, monkeypatch, code, status):
     methods = client.application._paths["/healthz"]
     view = lambda _request: abort(code)  # noqa: E731 - a view
-    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", view, Access.OPEN, READ))
+    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", view, Access.TOKEN, READ))
     answer = client.get("/healthz")
     assert answer.status_code == status
     is_outcome(answer)

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import fakes
 import orjson
 import pytest
-from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started
+from gunicorn_server import answer_from, get, post, serving, started
+from patience import PATIENCE_S
 
 EVIL = "evil.example"
 APP = "https://app.example.org"
@@ -225,7 +226,7 @@ def test_a_server_that_others_reach_by_its_own_option_does_not_start_before_it_i
         finally:
             process.kill()
     assert process.returncode == 1
-    assert log.splitlines()[-1].startswith("error: There is no access control yet.")
+    assert log.splitlines()[-1].startswith("error: There is no access control.")
     assert "Booting worker" not in log
 
 

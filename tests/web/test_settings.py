@@ -39,30 +39,68 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_CONNECTIONS": "10",
         "SERVICE_MAX_BODY_BYTES": "2048",
         "SERVICE_MAX_DEPTH": "32",
+        "SERVICE_REQUESTS_PER_MINUTE": "600",
+        "SERVICE_TRUSTED_PROXIES": "10.0.0.0/8,2001:db8::1,unix",
         "SERVICE_SANDBOX_MEMORY_MIB": "512",
         "SERVICE_REQUEST_TIMEOUT_S": "5",
         "SERVICE_KEEPALIVE_S": "6",
         "SERVICE_DRAIN_S": "0",
         "SERVICE_GRACEFUL_TIMEOUT_S": "7",
         "SERVICE_PUBLIC_FORM": "false",
+        "SERVICE_PUBLIC_DEFINITIONS": "true",
         "SERVICE_FORM_KEYS": f"{'k' * 32},{'l' * 40}",
         "SERVICE_FORM_MAX_AGE_H": "2",
         "SERVICE_FORM_STORES": "true",
+        "SERVICE_FORM_TENANT": "north",
         "SERVICE_PRIVACY_NOTICE_URL": "https://clinic.example.org/privacy?form=1",
         "SERVICE_EMBED_ORIGINS": "https://app.example.org",
         "SERVICE_EHRS_FILE": "ehrs.yaml",
+        "SERVICE_AUDIT": "true",
+        "SERVICE_FEEDBACK_KEY": "f" * 32,
+        "SERVICE_METRICS": "true",
+        "SERVICE_METRICS_TOKEN": "t" * 32,
+        "SERVICE_TRACING": "true",
         "SERVICE_LOG_LEVEL": "ERROR",
     }
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
     assert settings.open is True
     assert settings.require_review is settings.form_stores is True
+    assert settings.audit is settings.metrics is settings.tracing is True
     assert settings.public_form is False
-    truths = {"SERVICE_OPEN", "SERVICE_REQUIRE_REVIEW", "SERVICE_PUBLIC_FORM", "SERVICE_FORM_STORES"}
+    assert settings.public_definitions is True
+    truths = {
+        "SERVICE_OPEN",
+        "SERVICE_REQUIRE_REVIEW",
+        "SERVICE_PUBLIC_FORM",
+        "SERVICE_PUBLIC_DEFINITIONS",
+        "SERVICE_FORM_STORES",
+        "SERVICE_AUDIT",
+        "SERVICE_METRICS",
+        "SERVICE_TRACING",
+    }
     others = given.keys() - truths
     assert all(
         str(getattr(settings, name.removeprefix("SERVICE_").lower())) == given[name] for name in others
     )
+
+
+def test_the_token_of_the_metrics_comes_from_a_file_too_and_is_never_short(tmp_path):
+    held = tmp_path / "token"
+    held.write_text("t" * 32 + "\n")
+    assert from_environment({"SERVICE_METRICS_TOKEN_FILE": str(held)}).metrics_token == "t" * 32
+    for refused in ("t" * 31, "t" * 32 + " x", ""):
+        with pytest.raises(SettingsError, match="SERVICE_METRICS_TOKEN"):
+            from_environment({"SERVICE_METRICS_TOKEN": refused})
+
+
+def test_proxies_are_named_by_address_network_or_as_a_unix_socket():
+    given = from_environment({"SERVICE_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.1,2001:db8::/32,unix"})
+    assert given.proxies == ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "unix")
+    assert from_environment({"SERVICE_TRUSTED_PROXIES": ""}).proxies == ()
+    for refused in ("proxy.example.org", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1 ", "*", "unix:/run/x"):
+        with pytest.raises(SettingsError, match="SERVICE_TRUSTED_PROXIES: Expected addresses and networks"):
+            from_environment({"SERVICE_TRUSTED_PROXIES": refused})
 
 
 LOOPBACK = ("127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1")
@@ -81,19 +119,19 @@ REACHABLE += ("127.0.0.1.example.org", "localhost.example.org", "1.127.0.0", "12
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_the_service_listens_on_a_loopback_address_without_being_told(host):
-    from_environment({"SERVICE_HOST": host}).check_address()
+    from_environment({"SERVICE_HOST": host}).check_address(controlled=False)
 
 
 @pytest.mark.parametrize("host", REACHABLE)
 def test_the_service_listens_where_others_reach_it_only_if_it_is_told_to(host):
-    """There is no access control."""
     for given in ({}, {"SERVICE_OPEN": "false"}):
         with pytest.raises(SettingsError) as refused:
-            from_environment({"SERVICE_HOST": host, **given}).check_address()
+            from_environment({"SERVICE_HOST": host, **given}).check_address(controlled=False)
         (fault,) = refused.value.faults
         assert "SERVICE_HOST" in fault
         assert "SERVICE_OPEN=true" in fault
-    from_environment({"SERVICE_HOST": host, "SERVICE_OPEN": "true"}).check_address()
+    from_environment({"SERVICE_HOST": host, "SERVICE_OPEN": "true"}).check_address(controlled=False)
+    from_environment({"SERVICE_HOST": host}).check_address(controlled=True)
 
 
 @pytest.mark.parametrize("text", ["", "1", "yes", "True", "TRUE", " true", "on"])
@@ -247,3 +285,12 @@ def test_a_relative_path_of_the_store_begins_at_the_program():
 def test_a_number_that_nobody_can_dial_is_refused(number):
     with pytest.raises(SettingsError, match="SERVICE_EMERGENCY_NUMBER: Expected a telephone number"):
         from_environment({"SERVICE_EMERGENCY_NUMBER": number})
+
+
+def test_the_key_of_feedback_may_stand_in_a_file_and_is_long(tmp_path):
+    held = tmp_path / "key"
+    held.write_text("f" * 32 + "\n")
+    assert from_environment({"SERVICE_FEEDBACK_KEY_FILE": str(held)}).feedback_key == "f" * 32
+    assert "f" * 32 not in repr(from_environment({"SERVICE_FEEDBACK_KEY_FILE": str(held)}))
+    with pytest.raises(SettingsError, match="at least 32 characters"):
+        from_environment({"SERVICE_FEEDBACK_KEY": "f" * 31})

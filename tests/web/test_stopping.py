@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from gunicorn_server import PATIENCE_S, answer_from, get, post, serving, started, until
+from gunicorn_server import answer_from, get, post, serving, started, until
+from patience import PATIENCE_S
 
 HALF, REST = post(b'{"half":', "Content-Length: 10"), b"1}"
 
