@@ -3,13 +3,16 @@
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from gunicorn.http import wsgi
 
+from service.auth.ehrs import names_access
 from service.settings import CLOSED, from_environment, is_loopback
 from service.web.logs import logging_config
 from service.web.worker import hold_signals, release_signals
@@ -50,6 +53,14 @@ logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 accesslog = None  # the application logs each request by its route; gunicorn would log paths and queries
 logconfig_dict = logging_config(_settings.log_level)
 
+# Each worker counts in files of its own, in memory where there is such a folder. A master that reads this
+# file again keeps its folder; one that takes over from another (USR2) makes its own.
+_METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+_OWN_METRICS = f"service-metrics-{os.getpid()}-"
+_metrics_dir = Path(os.environ.get(_METRICS_DIR, ""))
+if _settings.metrics and not _metrics_dir.name.startswith(_OWN_METRICS):
+    os.environ[_METRICS_DIR] = tempfile.mkdtemp(prefix=_OWN_METRICS, dir=worker_tmp_dir)
+
 
 def on_starting(_server: object) -> None:
     """Has the master hear signals again as soon as it has forked a worker."""
@@ -69,13 +80,17 @@ def when_ready(server: Any) -> None:
 
 
 def _check_listeners(server: Any) -> None:
-    """Ends the start where others reach the server and it was not told that they may; says so where it was.
+    """Ends the start where others reach the server without a token and it was not told that they may.
+
+    Where it was, the log says so.
 
     The sockets themselves are asked, since `--bind` and inherited sockets go past the settings. Who reaches a
     Unix socket is a matter of the rights on its file.
     """
     names = [listener.getsockname() for listener in server.LISTENERS] or server.address
     if all(is_loopback(name[0]) for name in names if isinstance(name, tuple)):
+        return
+    if names_access(_settings.ehrs_file):
         return
     if not _settings.open:
         sys.exit(f"error: {CLOSED}")
@@ -88,8 +103,34 @@ def pre_fork(_server: object, _worker: object) -> None:
     hold_signals()
 
 
-def worker_exit(_server: object, _worker: object) -> None:
-    """Lets the interpreter of a worker take down everything in its usual order."""
+def post_worker_init(worker: Any) -> None:
+    """Has a worker that is ready counted among those that run, and make spans."""
+    for name in ("metrics", "tracing"):
+        watching = getattr(worker.wsgi, name, None)  # another application, as in benchmarks/, has neither
+        if watching is not None:
+            watching.begin_worker()
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Takes a worker that has ended out of those that run; what it counted stays in the sums."""
+    if _settings.metrics:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # it has no type hints
+
+
+def on_exit(_server: object) -> None:
+    """Removes the files of the metrics."""
+    made = Path(os.environ.get(_METRICS_DIR, ""))
+    if made.name.startswith(_OWN_METRICS):
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def worker_exit(_server: object, worker: Any) -> None:
+    """Writes what the audit trail has yet to say, and lets the interpreter take down everything as usual."""
+    audit = getattr(getattr(worker, "wsgi", None), "audit", None)
+    if audit is not None:
+        audit.trail.flush()
     gc.unfreeze()
 
 

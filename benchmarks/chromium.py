@@ -17,6 +17,12 @@ def where() -> str | None:
     return shutil.which("chromium")
 
 
+def arguments() -> list[str]:
+    """Returns what it is started with: no sandbox as root, and little shared memory."""
+    alone = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return ["--disable-dev-shm-usage", *alone]
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     """Gives a running browser, which ends with the block.
@@ -27,9 +33,7 @@ def launched() -> Iterator[Browser]:
     found = where()
     if found is None:
         raise SystemExit(MISSING)
-    # Chromium refuses to run its own sandbox as root; containers give it little shared memory.
-    alone = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--disable-dev-shm-usage", *alone])
+        browser = playwright.chromium.launch(executable_path=found, args=arguments())
         yield browser
         browser.close()

@@ -49,7 +49,7 @@ def applications() -> tuple[Wsgi, Wsgi]:
     """Returns the application as it is served, and the same without the FHIR application before Flask."""
 
     def application() -> Application:
-        return Application([Route("GET", PATH, view, Access.OPEN, READ, "Thing")], Deployment())
+        return Application([Route("GET", PATH, view, Access.TOKEN, READ, "Thing")], Deployment())
 
     served, flask = application(), application()
     return served.wsgi_app, flask.fhir.other

@@ -77,9 +77,10 @@ def middle(bursts: list[tuple[dict[str, float], dict[str, float]]], name: str) -
 
 
 @contextmanager
-def serving(app: str, store: str = "none") -> Iterator[Server]:
+def serving(app: str, store: str = "none", **settings: str) -> Iterator[Server]:
     """Runs an application under the project's gunicorn configuration, its log in a file."""
-    port, environment = free_port(), os.environ | {"SERVICE_STORE_URL": store}
+    given = {f"SERVICE_{name}": text for name, text in settings.items()}
+    port, environment = free_port(), os.environ | {"SERVICE_STORE_URL": store} | given
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", app]
     with (
         tempfile.TemporaryFile() as log,
@@ -100,7 +101,7 @@ def free_port() -> int:
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Returns when the port answers."""
-    for _ in range(300):
+    for _ in range(1200):  # a machine with other work takes its time
         if process.poll() is not None:
             break
         with contextlib.suppress(OSError):

@@ -8,7 +8,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 
@@ -67,21 +69,31 @@ def _by_wrk(port: int, body: bytes, seconds: int) -> Measured:
 
 
 def _by_loop(port: int, body: bytes, seconds: int) -> Measured:
-    head = (f"POST {PATH} HTTP/1.1", "Host: x", "Content-Type: application/fhir+json")
-    request = "\r\n".join((*head, f"Content-Length: {len(body)}", "", "")).encode() + body
+    return send(port, repeat(request_of("POST", PATH, body)), seconds)
+
+
+def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
+    """Returns a request as it goes over the wire."""
+    said = {"Host": "x", "Content-Type": "application/fhir+json", **headers, "Content-Length": str(len(body))}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in said.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def send(port: int, requests: Iterator[bytes], seconds: int) -> Measured:
+    """Sends one request after the other by the built-in client; every answer must be 200."""
     selector = selectors.DefaultSelector()
     for _ in range(CONNECTIONS):
         connection = socket.create_connection(("127.0.0.1", port))
-        connection.sendall(request)
+        connection.sendall(next(requests))
         selector.register(connection, selectors.EVENT_READ, [perf_counter(), b""])
-    taken = _answers(selector, request, perf_counter() + seconds)
+    taken = _answers(selector, requests, perf_counter() + seconds)
     for key in list(selector.get_map().values()):
         key.fileobj.close()
     taken.sort()
     return Measured(len(taken) / seconds, taken[len(taken) // 2] * 1000, taken[len(taken) * 99 // 100] * 1000)
 
 
-def _answers(selector: selectors.BaseSelector, request: bytes, end: float) -> list[float]:
+def _answers(selector: selectors.BaseSelector, requests: Iterator[bytes], end: float) -> list[float]:
     taken: list[float] = []
     while perf_counter() < end:
         for key, _ in selector.select(1):
@@ -91,7 +103,7 @@ def _answers(selector: selectors.BaseSelector, request: bytes, end: float) -> li
             assert key.data[1].startswith(b"HTTP/1.1 200")
             taken.append(perf_counter() - key.data[0])
             key.data[:] = [perf_counter(), b""]
-            key.fileobj.sendall(request)
+            key.fileobj.sendall(next(requests))
     return taken
 
 

@@ -8,6 +8,9 @@
    Goal: 0.6 or better.
 2. Search of one patient among ROWS responses, parameters and Bundle included, against the same among a
    thousandth of them, in databases of their own. Goal: 3 or less.
+3. Creates and searches of one tenant among TENANTS, in a store of ROWS responses in which every reference
+   means a person of each of them, against the same in a store of as many responses without tenants. Both take
+   turns. Goal: creates 0.9 or better, searches 3 times as long or less.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from benchmarks.local_postgresql import NoServer, server
 from service import catalogue
 from service.assess import Assessor
 from service.fhir.json import BodyLimits
-from service.records import APPEND_ONLY, Repository
+from service.records import APPEND_ONLY, Reach, Repository
 from service.search import query_from, searchset
 from service.settings import ROOT, Settings
 from service.storage.model import Store
@@ -44,6 +47,8 @@ TABLES = (RECORD, TEXT_ENTRY, RANGE_ENTRY)
 PERSONS_RECORDS = 5
 BURST = 25
 SEARCHED = 200
+NONE = ("",)
+TENANTS = tuple(f"tenant-{number}" for number in range(10))
 BASE = "https://fhir.example.org/fhir"
 
 
@@ -125,18 +130,29 @@ def per_second(action: Callable[[], None], times: int = BURST) -> float:
     return times / (perf_counter() - start)
 
 
-def fill(url: str, count: int) -> None:
-    """Stores many small responses without the store's own checks, which are not what is measured here."""
+def fill(url: str, count: int, tenants: tuple[str, ...] = NONE) -> None:
+    """Stores many small responses without the store's own checks, which are not what is measured here.
+
+    Args:
+        url: of a database that is empty.
+        count: how many.
+        tenants: whose they are in turn; each has records of each person.
+    """
     migrate(url)
     engine = bare_engine(url)
     for start in range(1, count + 1, 10_000):
         batch: dict[Any, list[dict[str, Any]]] = {RECORD: [], TEXT_ENTRY: [], RANGE_ENTRY: []}
         for number in range(start, min(start + 10_000, count + 1)):
             of = {"record": number, "type": "QuestionnaireResponse"}
-            person = {"system": "Patient", "value": f"p{number // PERSONS_RECORDS}"}
+            person = {"system": "Patient", "value": f"p{number // (PERSONS_RECORDS * len(tenants))}"}
             batch[RECORD].append(
                 {"key": number, "type": of["type"], "id": f"{number:032x}", "version": 1, "updated": number}
-                | {"deleted": 0, "current": 1, "body": SMALL % number}
+                | {
+                    "tenant": tenants[number % len(tenants)],
+                    "deleted": 0,
+                    "current": 1,
+                    "body": SMALL % number,
+                }
             )
             batch[TEXT_ENTRY] += [
                 of | person | {"parameter": "patient"},
@@ -147,7 +163,11 @@ def fill(url: str, count: int) -> None:
             for table, its_rows in batch.items():
                 load(connection, table, its_rows)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE" if engine.dialect.name == "postgresql" else "SELECT 1"))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))
+            connection.execute(
+                text("SELECT setval(pg_get_serial_sequence('record', 'key'), :last)"), {"last": count}
+            )
     engine.dispose()
 
 
@@ -172,46 +192,79 @@ def compare_searches(few_url: str, many_url: str, count: int) -> None:
     few, many = max(count // 1000, 2 * PERSONS_RECORDS), count
     fill(few_url, few)
     fill(many_url, many)
-    stores = [open_store(few_url), open_store(many_url)]
-    for name, parameters in SEARCHES.items():
-        seconds: list[list[float]] = [[], []]
-        for turn in range(SEARCHED):
-            for place, (store, size) in enumerate(zip(stores, (few, many), strict=True)):
-                assert store is not None
-                person = turn * 7919 % (size // PERSONS_RECORDS)
-                seconds[place].append(search_once(store, parameters.format(person)))
-        # What else the machine does only ever adds time: the quickest quarter shows the search itself.
-        low, high = (statistics.quantiles(each[5:], n=4)[0] for each in seconds)
+    compared = {few_url: few // PERSONS_RECORDS, many_url: many // PERSONS_RECORDS}
+    for name, (low, high) in times_of_searches(compared).items():
         times = f"{high / low:.2f} times as long among {many:,} as among {few:,}"
         print(f"  search of {name}: {times} ({high * 1e6:.0f} us)")
+
+
+def times_of_searches(persons: dict[str, int], tenant: str = "") -> dict[str, list[float]]:
+    """Returns seconds of each of the SEARCHES in each database, which take turns.
+
+    Args:
+        persons: how many there are in each database, by its url.
+        tenant: whose data is searched in the last of them.
+    """
+    stores = [open_store(url) for url in persons]
+    found = {}
+    for name, parameters in SEARCHES.items():
+        seconds: list[list[float]] = [[] for _ in stores]
+        for turn in range(SEARCHED):
+            for place, (store, count) in enumerate(zip(stores, persons.values(), strict=True)):
+                assert store is not None
+                of = tenant if store is stores[-1] else ""
+                seconds[place].append(search_once(store, parameters.format(turn * 7919 % count), of))
+        # What else the machine does only ever adds time: the quickest quarter shows the search itself.
+        found[name] = [statistics.quantiles(each[5:], n=4)[0] for each in seconds]
     for store in stores:
         assert store is not None
         store.close()
+    return found
 
 
-def search_once(store: Store, parameters: str) -> float:
+def search_once(store: Store, parameters: str, tenant: str) -> float:
     start = perf_counter()
     query = query_from("QuestionnaireResponse", parse_qsl(parameters), strict=True, base=BASE)
-    with store.reading() as view:
+    with store.reading(tenant) as view:
         found = searchset(query, view)
     took = perf_counter() - start
     assert 0 < orjson.loads(found)["total"] <= PERSONS_RECORDS
     return took
 
 
+def compare_tenants(alone_url: str, shared_url: str, count: int, transactions: int) -> None:
+    """Compares a store that many share with one of as many records that nobody shares."""
+    fill(shared_url, count, TENANTS)
+    tenant, persons = TENANTS[len(TENANTS) // 2], count // PERSONS_RECORDS
+    compared = {alone_url: persons, shared_url: persons // len(TENANTS)}
+    for name, (alone, shared) in times_of_searches(compared, tenant).items():
+        times = f"{shared / alone:.2f} times as long for one of {len(TENANTS)} tenants as without"
+        print(f"  search of {name}: {times} ({shared * 1e6:.0f} us)")
+    body = (ROOT / "samples" / "plain-eyelid.json").read_bytes()
+    sides = [(repository_on(alone_url), Reach()), (repository_on(shared_url), Reach(tenant))]
+    speeds = [
+        [per_second(lambda kept=kept, reach=reach: kept.create(body, reach=reach)) for kept, reach in sides]
+        for _ in range(max(1, transactions // BURST) + 1)
+    ]
+    ratio = statistics.median(shared / alone for alone, shared in speeds[1:])
+    print(f"  create and score: {ratio:.2f} for one of {len(TENANTS)} tenants of the speed without")
+    for repository, _ in sides:
+        repository.close()
+
+
 @contextmanager
 def sqlite_urls() -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
-        yield [f"sqlite:///{Path(folder) / str(number)}" for number in range(4)]
+        yield [f"sqlite:///{Path(folder) / str(number)}" for number in range(5)]
 
 
 @contextmanager
 def postgresql_urls() -> Iterator[list[str]]:
     with server() as running:
         with psycopg.connect(running.url, autocommit=True) as connection:
-            for number in range(4):
+            for number in range(5):
                 connection.execute(f"CREATE DATABASE bench{number}".encode())
-        yield [running.database(f"bench{number}") for number in range(4)]
+        yield [running.database(f"bench{number}") for number in range(5)]
 
 
 def main() -> None:
@@ -229,10 +282,11 @@ def main() -> None:
 def measure(name: str, urls: Callable[[], Any], options: argparse.Namespace) -> None:
     print(name)
     try:
-        with urls() as (ours, bare, few, many):
+        with urls() as (ours, bare, few, many, shared):
             compare_creates(ours, bare, options.transactions)
             if options.rows:
                 compare_searches(few, many, options.rows)
+                compare_tenants(many, shared, options.rows, options.transactions)
     except NoServer as missing:
         print(f"  not measured: {missing}")
 

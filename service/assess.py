@@ -25,14 +25,14 @@ from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
-from service.fhir.json import BodyLimits, Json, read
-from service.fhir.parameters import DETAIL, AssessInput, assess_input
+from service.fhir.json import BodyLimits, Json, decoded, read
+from service.fhir.parameters import DETAIL, AssessInput, ResourceAt, assess_input
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
 from service.languages import ENGLISH
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
-from service.results import DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
+from service.results import BUNDLE, DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
 from service.sandbox import Sandbox, in_time
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
@@ -40,6 +40,8 @@ OUTPUTS = (*DETAILS, "explain", "text", "clinician")
 _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
 _ASSESSED = frozenset({"Patient", "Group"})
 _NO_CHART = ChartValues()
+_SMALL_CHART_BYTES: Final = 32 * 1024
+"""Observations up to this size are read where they arrive: what they cost grows with their number alone."""
 
 _Made = TypeVar("_Made")
 
@@ -51,11 +53,12 @@ _AS_STATED: Final = (OF_RESPONSE,)
 
 
 class Assessed(NamedTuple):
-    """The result in bytes, the `url|version` of the guidance that made it, and its language."""
+    """The result in bytes, `url|version` of the guidance that made it, its language, and the step."""
 
     body: bytes
     guidance: str
     language: str
+    step: str = ""
 
 
 class Judged(NamedTuple):
@@ -65,11 +68,41 @@ class Judged(NamedTuple):
         risk: the RiskAssessment, without an id of its own; None where the response is not scored.
         guidance: `url|version` of the guidance that made it; empty where there is none.
         withdraws: observation-status that an earlier result takes; empty where it does not end.
+        step: code of the step that the result reaches at least.
     """
 
     risk: bytes | None
     guidance: str
     withdraws: str = ""
+    step: str = ""
+
+
+class Outlined(NamedTuple):
+    """What a card says of a result, and the Bundle of its resources.
+
+    Args:
+        rank: place of the step among all, the least urgent first.
+        code: that of the step.
+        step: name of the step of care with its dates.
+        text: the result for the clinician, as plain lines.
+        bundle: the result with everything that follows from it.
+        is_overlay: the step is a safety step above the others.
+        has_referral: the step asks for a referral.
+        recheck_days: when to look again, in days after the response; -1 where the step does not say.
+        is_final: the response is finished, and nothing that is open could change the step.
+        chart: what the chart said to it, used or left out, a line for each value.
+    """
+
+    rank: int
+    code: str
+    step: str
+    text: str
+    bundle: bytes
+    is_overlay: bool
+    has_referral: bool
+    recheck_days: int
+    is_final: bool
+    chart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +138,23 @@ class Scored:
 
     def document(self, detail: str = RISK) -> bytes:
         """Returns the result in one of the DETAILS."""
-        return self.pair.renderer.document(self.assessment(), detail)
+        return self.told(detail)[0]
+
+    def told(self, detail: str) -> tuple[bytes, str]:
+        """Returns the result in one of the DETAILS, and the code of the step that it reaches at least."""
+        assessment = self.assessment()
+        result = assessment.result
+        return self.pair.renderer.document(assessment, detail), result.tiers[result.tier.at_least].code
+
+    def assessed(self, detail: str) -> Assessed:
+        """Returns the result in one of the DETAILS, with what is said beside it."""
+        body, step = self.told(detail)
+        return Assessed(body, self.guidance, self.language, step)
+
+    def judged(self, of_id: str, detail: str) -> Judged:
+        """Returns what is stored of it under this id."""
+        risk, step = self.kept_under(of_id).told(detail)
+        return Judged(risk, self.guidance, step=step)
 
     def kept_under(self, of_id: str) -> Scored:
         """Returns the same for a response that is stored under this id."""
@@ -120,6 +169,7 @@ class Assessor:
         limits: of a body.
         sandbox: where what is large is done; None where nobody waits.
         language: of a result where neither the response nor who asks names one that there is.
+        made: told `url|version` of the guidance and code of the step of every result that is given or stored.
     """
 
     def __init__(
@@ -129,7 +179,9 @@ class Assessor:
         sandbox: Sandbox | None = None,
         *,
         language: str = ENGLISH,
+        made: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._made = made
         self._catalogue = catalogue
         self._limits = limits
         self._sandbox = sandbox
@@ -152,17 +204,29 @@ class Assessor:
         """
         check_detail(detail)
         scored = self.accepted(data, languages)
-        if scored is None:
-            return self._in_time(data, partial(self._assessed, data, detail, languages), Assessed)
-        return Assessed(scored.document(detail or RISK), scored.guidance, scored.language)
+        if scored is not None:
+            assessed = scored.assessed(detail or RISK)
+        else:
+            assessed = self._in_time(len(data), partial(self._assessed, data, detail, languages), Assessed)
+        if self._made is not None:
+            self._made(assessed.guidance, assessed.step)
+        return assessed
 
     def _assessed(self, data: bytes, detail: str, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
         sent = self._sent(data)
         check_detail(sent.detail)
         scored = self._scored(sent, languages, apart=apart)
-        return Assessed(scored.document(detail or sent.detail or RISK), scored.guidance, scored.language)
+        return scored.assessed(detail or sent.detail or RISK)
 
-    def judge(self, data: bytes, of_id: str, detail: str = RISK, languages: Languages = _AS_STATED) -> Judged:
+    def judge(
+        self,
+        data: bytes,
+        of_id: str,
+        detail: str = RISK,
+        languages: Languages = _AS_STATED,
+        *,
+        again: bool = False,
+    ) -> Judged:
         """Returns what is to be stored beside a QuestionnaireResponse that is kept under this id.
 
         A response that was stopped is checked like one in progress, one entered in error only as R4:
@@ -173,15 +237,20 @@ class Assessor:
             of_id: the id.
             detail: one of the DETAILS; what is stored is the RiskAssessment, the others are made of it again.
             languages: as `assess_body` takes them.
+            again: the response was judged before, and its result is made anew.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Parameters are Malformed
                 here.
         """
         scored = self.accepted(data, languages)
-        if scored is None:
-            return self._in_time(data, partial(self._judged, data, of_id, detail, languages), Judged)
-        return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
+        if scored is not None:
+            judged = scored.judged(of_id, detail)
+        else:
+            judged = self._in_time(len(data), partial(self._judged, data, of_id, detail, languages), Judged)
+        if self._made is not None and judged.risk is not None and not again:
+            self._made(judged.guidance, judged.step)
+        return judged
 
     def _judged(
         self,
@@ -195,7 +264,34 @@ class Assessor:
         if response["status"] in _WITHDRAWN:
             return self._unscored(response, apart=apart)
         scored = self._scored(AssessInput(response, "QuestionnaireResponse"), languages, apart=apart)
-        return Judged(scored.kept_under(of_id).document(detail), scored.guidance)
+        return scored.judged(of_id, detail)
+
+    def outlined(
+        self, data: bytes, languages: Languages = _AS_STATED, chart: tuple[bytes, ...] = ()
+    ) -> Outlined:
+        """Returns what a card says of the result of a QuestionnaireResponse.
+
+        Args:
+            data: the body.
+            languages: as `assess_body` takes them.
+            chart: Observations about the same person. Nobody chose them for this response: one that cannot
+                be read, or was measured later, is left out and named.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does.
+        """
+        scored = None if chart else self.accepted(data, languages)
+        if scored is None:
+            work = partial(self._outlined, data, languages, chart)
+            of_chart = sum(map(len, chart))
+            apart = of_chart if of_chart > _SMALL_CHART_BYTES else 0
+            return self._in_time(len(data) + apart, work, Outlined)
+        return _outline(scored)
+
+    def _outlined(self, data: bytes, languages: Languages, chart: tuple[bytes, ...], apart: bool) -> Outlined:  # noqa: FBT001 - as above
+        observations = tuple(ResourceAt(decoded(found), f"Observation[{n}]") for n, found in enumerate(chart))
+        sent = replace(self._sent(data), data=observations, leaves_out=True)
+        return _outline(self._scored(sent, languages, apart=apart))
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
         """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
@@ -208,10 +304,10 @@ class Assessor:
         renderer = next(found, None)
         return None if renderer is None else renderer.withdrawn_bundle(risk)
 
-    def _in_time(self, data: bytes, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
+    def _in_time(self, size: int, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
         """Returns what the work makes of a body; raises NotScorable where that takes too much."""
         expected = "Expected a response that takes at most {allowed} to check and score."
-        return in_time(self._sandbox, len(data), work, kind, expected=expected, at="QuestionnaireResponse")
+        return in_time(self._sandbox, size, work, kind, expected=expected, at="QuestionnaireResponse")
 
     def shown(self, data: bytes, output: str, languages: Languages = _AS_STATED) -> str:
         """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.
@@ -304,6 +400,24 @@ class Assessor:
             checked = compiled.check(response, apart=apart)
             _refuse_errors(NotScorable, checked.problems)
         return Judged(None, "", _WITHDRAWN[response["status"]])
+
+
+def _outline(scored: Scored) -> Outlined:
+    assessment, renderer = scored.assessment(), scored.pair.renderer
+    result = assessment.result
+    tier = result.tiers[result.tier.at_least]
+    return Outlined(
+        rank=result.tier.at_least,
+        code=tier.code,
+        step=renderer.summary.step(assessment),
+        text=renderer.summary.text(assessment),
+        bundle=renderer.document(assessment, BUNDLE),
+        is_overlay=tier.overlay,
+        has_referral=bool(tier.referral),
+        recheck_days=-1 if result.recheck is None else result.recheck,
+        is_final=result.settled and scored.context.status in COMPLETE_STATUSES,
+        chart=tuple(" ".join(value) for value in scored.chart.printed),
+    )
 
 
 def check_detail(detail: str) -> None:

@@ -18,11 +18,12 @@ from service import catalogue
 from service.authoring.editions import Folders, folders_in
 from service.authoring.kept import Kept
 from service.authoring.translations import outdated_lines
-from service.authoring.warnings import faults_of, language_gaps, unscored, warnings_of
+from service.authoring.warnings import faults_of, language_gaps, undecided, unscored, warnings_of
+from service.cds_hooks import trigger_faults, trigger_warnings
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_before
 from service.errors import GuidanceError
-from service.fhir.definitions import Canonicals
+from service.fhir.definitions import Canonicals, own_definitions
 from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.cases import Case
@@ -90,11 +91,17 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     mapped = catalogue.read_mappings(target.mappings, published, canonicals)
     pairs = mapped.pairs
     faults += [*mapped.faults, *(f"{pair.slug}/{fault}" for pair in pairs for fault in faults_of(pair))]
+    systems = published.value_sets.with_resources(found.resource for found in own_definitions(canonicals))
+    for pair in pairs:
+        folder = target.folder_of(pair)
+        of_cards = trigger_faults(folder, pair, canonicals, systems)
+        left = undecided(folder) if pair.guidance.written.identity.status == "active" else ()
+        faults += [f"{pair.slug}/{fault}" for fault in (*of_cards, *left)]
     if faults:
         return _refused(faults, out)
     notes = unscored(published, {pair.compiled.canonical for pair in pairs}) if target.whole else ()
     report = StringIO()
-    sound = [_of_pair(pair, target, target.files_of(pair, published), kept, report) for pair in pairs]
+    sound = [_of_pair(pair, target, published, kept, canonicals, report) for pair in pairs]
     report.writelines(f"warning: {note}\n" for note in notes)
     out.write(report.getvalue())
     if all(sound):
@@ -102,14 +109,22 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     return all(sound)
 
 
-def _of_pair(pair: catalogue.Pair, target: Folders, files: Sequence[Path], kept: Kept, out: TextIO) -> bool:
+def _of_pair(
+    pair: catalogue.Pair,
+    target: Folders,
+    published: catalogue.Published,
+    kept: Kept,
+    canonicals: Canonicals,
+    out: TextIO,
+) -> bool:
     """Prints what was found in one pair, now or before, and returns whether every proof succeeded."""
+    files = target.files_of(pair, published)
     known = kept.report(files)
     if known:
         out.write(f"{known}  unchanged since it was checked\n")
         return True
     report = StringIO()
-    sound = _report(pair, target.folder_of(pair), report)
+    sound = _report(pair, target.folder_of(pair), report, canonicals)
     out.write(report.getvalue())
     if sound:
         kept.keep(files, report.getvalue())
@@ -121,7 +136,7 @@ def _refused(faults: Sequence[str], out: TextIO) -> bool:
     return False
 
 
-def _report(pair: catalogue.Pair, folder: Path, out: TextIO) -> bool:
+def _report(pair: catalogue.Pair, folder: Path, out: TextIO, canonicals: Canonicals) -> bool:
     """Prints what was found in one pair, and returns whether every proof succeeded."""
     guidance = pair.guidance
     print(f"{pair.compiled.canonical}: {len(pair.compiled.items)} items", file=out)
@@ -131,7 +146,8 @@ def _report(pair: catalogue.Pair, folder: Path, out: TextIO) -> bool:
         print(f"  {line}", file=out)
     lines, sound = proof_report(guidance, asked_when(pair.compiled))
     print(*(f"  {line}" for line in lines), sep="\n", file=out)
-    for warning in warnings_of(pair):
+    of_cards = trigger_warnings(folder, pair, canonicals)
+    for warning in (*warnings_of(pair), *undecided(folder), *of_cards):
         print(f"  warning: {pair.slug}/{warning}", file=out)
     for gap in (*language_gaps(pair), *outdated_lines(pair, folder)):
         print(f"  warning: {gap}", file=out)

@@ -7,11 +7,14 @@ No error repeats what a person typed: it may be the name of a patient.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,10 +23,15 @@ import orjson
 
 from service import catalogue, check, retention
 from service.assess import OF_RESPONSE, OUTPUTS, Assessor
+from service.auth.ehrs import names_access
 from service.authoring.diff import compared
 from service.authoring.dossier import dossier
+from service.authoring.draft import Wanted as DraftWanted
+from service.authoring.draft import write_draft
 from service.authoring.editions import editions_in, of_same_guidance
+from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
+from service.cds_hooks import FileShape
 from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
@@ -69,7 +77,8 @@ def program() -> None:
 @program.command()
 def serve() -> NoReturn:
     """Serve over HTTP until stopped."""
-    from_environment(os.environ).check_address()  # a fault of the settings is told before gunicorn starts
+    settings = from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
+    settings.check_address(controlled=names_access(settings.ehrs_file))
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
     os.chdir(ROOT)
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's
@@ -96,6 +105,43 @@ def _cache() -> Path | None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(home) / "questionnaire-guidance"
     return None
+
+
+def _new_slug(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value) is None:
+        raise click.BadParameter("", context, parameter)
+    return value
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[Decimal, ...]:
+    """Returns the numbers that a text lists, with commas between them."""
+    listed = value.split(",") if value is not None else []
+    if not all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", one) for one in listed):
+        raise click.BadParameter("", context, parameter)
+    return tuple(map(Decimal, listed))
+
+
+@program.command("new")
+@click.argument("slug", metavar="SLUG", callback=_new_slug)
+@click.option("--from", "source", required=True, metavar="FILE", help="A Questionnaire in JSON.")
+@click.option(
+    "--bands", metavar="N,N", callback=_numbers, help="Totals at which each band but the first begins."
+)
+def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
+    """Draft the mapping folder SLUG from a Questionnaire. SLUG is in small letters, digits and hyphens."""
+    wanted = DraftWanted(slug, datetime.now(UTC).date().isoformat(), bands)
+    for path in write_draft(wanted, Path(source), from_environment(os.environ)):
+        _print(f"wrote {path}".encode())
+    return DONE
+
+
+@program.command("schemas")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER")
+def schemas_(folder: Path) -> int:
+    """Write a JSON Schema of every mapping file into FOLDER, for editors."""
+    for path in write_schemas(folder, {"cds": FileShape()}):
+        _print(f"wrote {path}".encode())
+    return DONE
 
 
 @program.command("diff")
@@ -185,11 +231,12 @@ def assess(file: str, output: str, language: str | None) -> int:
 
 
 def of_a_person(command: Any) -> Any:
-    """Adds to a command how a person is named: references and identifiers."""
+    """Adds to a command how a person is named: references and identifiers, and whose data it is."""
     identifier = click.option(
         "--identifier", "identifiers", multiple=True, metavar="SYSTEM|VALUE", help="The same person."
     )
-    return identifier(click.argument("persons", nargs=-1, metavar="[PERSON]...")(command))
+    tenant = click.option("--tenant", metavar="NAME", help="Whose data, where there are several tenants.")
+    return tenant(identifier(click.argument("persons", nargs=-1, metavar="[PERSON]...")(command)))
 
 
 @program.command()
@@ -201,9 +248,11 @@ def migrate() -> int:
 @program.command()
 @of_a_person
 @click.option("--output", metavar="FILE", help="A new file, for its owner alone.")
-def export(persons: tuple[str, ...], identifiers: tuple[str, ...], output: str | None) -> int:
+def export(
+    persons: tuple[str, ...], identifiers: tuple[str, ...], tenant: str | None, output: str | None
+) -> int:
     """Print everything that refers to a person, as NDJSON. PERSON is Patient/123, or an absolute URL."""
-    return retention.export(_console(), retention.Named(persons, identifiers), output)
+    return retention.export(_console(), retention.Named(persons, identifiers), output, tenant=tenant)
 
 
 @program.command()
@@ -213,17 +262,39 @@ def export(persons: tuple[str, ...], identifiers: tuple[str, ...], output: str |
 def erase(
     persons: tuple[str, ...],
     identifiers: tuple[str, ...],
+    tenant: str | None,
     responses: tuple[str, ...],
     yes: bool,  # noqa: FBT001 - click hands over by name
 ) -> int:
     """Delete everything that refers to a person, for good. PERSON is Patient/123, or an absolute URL."""
-    return retention.erase(_console(), retention.Named(persons, identifiers), responses, yes=yes)
+    named = retention.Named(persons, identifiers)
+    return retention.erase(_console(), named, responses, tenant=tenant, yes=yes)
 
 
 @program.command()
 def expire() -> int:
     """Delete what is older than the settings of retention allow."""
     return retention.expire(_console())
+
+
+@program.command()
+@click.option("--verify", "verifies", is_flag=True, help="Print whether the trail is whole, and its end.")
+@click.option("--anchors", metavar="FILE", help="With --verify: what it printed before, kept elsewhere.")
+@click.option("--since", metavar="INSTANT", help="Leave out what was written before.")
+@click.option("--tenant", metavar="NAME", help="Of this tenant only.")
+def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | None) -> int:  # noqa: FBT001 - click's
+    """Print the audit trail as AuditEvents, one a line; or say whether it is whole."""
+    if verifies:
+        return retention.verify_trail(_console(), tenant, anchors)
+    return retention.feed(_console(), since, tenant)
+
+
+@program.command("feedback")
+@click.option("--tenant", metavar="NAME", help="Of one tenant only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def feedback_(tenant: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+    """Show how often the cards of CDS Hooks were accepted, by guidance and card, and why they were not."""
+    return retention.feedback(_console(), tenant, as_json=as_json)
 
 
 def _console() -> retention.Console:

@@ -2,6 +2,9 @@
 
     ServiceError            safe to show; carries one Problem per fault
       Malformed             the body is not the resource that it claims to be
+      Unauthenticated       nobody says who sends the request, or the token cannot be taken
+      Forbidden             who sends it may not do this
+      TooManyRequests       one client sends more than its share
       Unsupported           a media type, FHIR version or encoding that is not served
       TooLarge              a documented limit of size, depth or count is passed
       NotScorable           valid, but this service cannot score or process it
@@ -114,6 +117,34 @@ class ServiceError(Exception):
 
 class Malformed(ServiceError):
     """The body is not the resource that it claims to be."""
+
+
+class Unauthenticated(ServiceError):
+    """Nobody says who sends the request, or the token cannot be taken.
+
+    Args:
+        error: the code of RFC 6750, section 3.1, such as `invalid_token`; empty where no token came.
+    """
+
+    def __init__(self, *problems: Problem, error: str = "") -> None:
+        super().__init__(*problems)
+        self.error = error
+
+
+class Forbidden(ServiceError):
+    """Who sends the request is known, and may not do this; `error` as in Unauthenticated."""
+
+    def __init__(self, *problems: Problem, error: str = "insufficient_scope") -> None:
+        super().__init__(*problems)
+        self.error = error
+
+
+class TooManyRequests(ServiceError):
+    """One client sends more than its share; the request may succeed after `retry_after_s`."""
+
+    def __init__(self, *problems: Problem, retry_after_s: int = 5) -> None:
+        super().__init__(*problems)
+        self.retry_after_s = retry_after_s
 
 
 class Unsupported(ServiceError):

@@ -25,6 +25,9 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _DEEPEST = 64
 
+BESIDE_GUIDANCE = frozenset({"cds.yaml"})
+"""Files of a mapping folder that a guidance is not made of: what they say changes no result."""
+
 
 class _Refused(Exception):
     """The file holds something that mapping files do not use; line is from 1."""
@@ -47,7 +50,7 @@ def read_yaml(path: Path) -> object:
 
 
 def read_documents(folder: Path) -> dict[str, object]:
-    """Returns the values of all `*.yaml` files of a folder, by file stem.
+    """Returns the values of all `*.yaml` files that a guidance is made of, by file stem.
 
     Raises:
         GuidanceError: the faults of all files together, a line each; also where there is no file.
@@ -55,6 +58,8 @@ def read_documents(folder: Path) -> dict[str, object]:
     documents: dict[str, object] = {}
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
+        if path.name in BESIDE_GUIDANCE:
+            continue
         try:
             documents[path.stem] = read_yaml(path)
         except GuidanceError as error:

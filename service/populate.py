@@ -36,7 +36,7 @@ from service.fhir.populate_parameters import (
 from service.fhir.references import target_type
 from service.fhir.response_context import portable_reference
 from service.fhir.structure import is_of_type
-from service.languages import ENGLISH, chosen
+from service.languages import ENGLISH, Words, chosen, languages, words_in
 from service.questionnaire import (
     CompiledQuestionnaire,
     compile_leniently,
@@ -231,10 +231,27 @@ def _head(compiled: CompiledQuestionnaire, taken: _Taken, now: str, language: st
 def _answer(population: Population, canonicals: Canonicals) -> bytes:
     parameters: list[MutableJson] = [{"name": "response", "resource": population.response()}]
     if population.problems:
-        issues = operation_outcome(list(dict.fromkeys(population.problems)), canonicals)
+        words = words_in(chosen([population.language], languages(), ENGLISH))
+        issues = operation_outcome(
+            list(dict.fromkeys(population.problems)), canonicals, partial(_said, words=words)
+        )
         parameters.append({"name": "issues", "resource": issues})
     document = {"resourceType": "Parameters", "parameter": parameters}
     return msgspec.json.Encoder(decimal_format="number").encode(document)
+
+
+def _said(problem: Problem, words: Words) -> str:
+    """Returns what a person who fills in the form is told of something that was not filled in."""
+    if not problem.reason:
+        return words[f"not-filled.{problem.kind}"]
+    whys = (f"{section}.{problem.reason}" for section in ("not-filled.why", "left-out"))
+    reason = next(words[why] for why in whys if why in words.texts)
+    if not problem.about:
+        return words.say("not-filled.unnamed", reason=reason)
+    what = "value" if problem.kind == "populate-left-out" else "question"
+    return words.say(
+        f"not-filled.{what}", question=words.say("style.quoted", text=problem.about), reason=reason
+    )
 
 
 # What is taken of what was sent: what the form asks for, about the subject and nobody else.

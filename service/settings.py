@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,14 +31,22 @@ _STORE = re.compile(
 )
 _FILE = "sqlite:///"
 _SHORTEST_KEY = 32
+_BEARER = re.compile(rf"[A-Za-z0-9\-._~+/=]{{{_SHORTEST_KEY},}}")
 _SECRETS = (
     "store_url",
     "form_keys",
+    "feedback_key",
+    "metrics_token",
 )  # each may come from the file that <name>_FILE names
 CLOSED: Final = (
-    f"There is no access control yet. Expected a loopback address as {PREFIX}HOST, such as 127.0.0.1, or "
-    f"{PREFIX}OPEN=true where everybody who reaches the service may send any request."
+    f"There is no access control. Expected a loopback address as {PREFIX}HOST, such as 127.0.0.1, issuers of "
+    f"tokens in the file that {PREFIX}EHRS_FILE names, or {PREFIX}OPEN=true where everybody who reaches the "
+    "service may send any request."
 )
+CONTROLLED_RATE: Final = 6000
+"""Most requests of a client in a minute where access is controlled and no setting says how many."""
+UNIX_SOCKET: Final = "unix"
+"""What stands for a Unix socket among the proxies: a peer there has no address."""
 _UNKNOWN = "No such setting; expected one of the variables that docs/settings.md lists."
 
 
@@ -71,26 +79,43 @@ class Settings:
         max_bundle_entries: most entries of a batch or transaction.
         cors_origins: origins of browser apps that may call this service, with commas between.
         host, port: where the server listens.
-        open: whether it may listen where others than this machine reach it: it has no access control.
+        open: whether it may listen where others than this machine reach it though it controls no access.
         workers: server processes.
         connections: connections that one worker keeps open at the same time.
         max_body_bytes: longest request body, after decompression.
         max_depth: deepest nesting of objects and arrays in a request body.
+        requests_per_minute: most requests of one client, or of one network address without a token, in a
+            minute; 0 for no limit; None for 6000 where access is controlled and no limit where it is not.
+        trusted_proxies: addresses and networks of proxies whose X-Forwarded-For is believed, and `unix` for
+            who connects to a Unix socket, with commas between.
         sandbox_memory_mib: mebibytes of memory for all that is checked in processes of its own at the same
             time, in all workers together.
         request_timeout_s: longest time that one request may take, slow senders and readers included.
         keepalive_s: longest wait for the next request (or the rest of its headers) on a connection.
         drain_s: time in which a service that is about to stop says that it is not ready, and still answers.
         graceful_timeout_s: time that running requests have to finish when the service stops.
-        public_form: whether the forms that people fill in are served.
+        public_form: whether the forms that people fill in are served; None serves them unless access is
+            controlled.
+        public_definitions: whether anybody may read the published definitions where access is controlled.
         form_keys: secret keys that sign what travels with the pages of a form, with commas between: the first
             one signs, all are taken. SERVICE_FORM_KEYS_FILE may name a file that holds them instead. Without
             any, each start makes one of its own.
         form_max_age_h: hours after which a page of a form that was left open is not taken any more.
         form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
+        form_tenant: tenant whose data such a form is, where tokens are asked for; empty where they are not.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
         embed_origins: origins of pages that may show the forms in a frame, with commas between.
-        ehrs_file: file of the EHRs that may open the app; None for no app.
+        ehrs_file: file of the EHRs that may open the app, and of those whose tokens are taken; None for
+            neither.
+        audit: whether it is recorded who does what with whose data. None: where access is controlled and
+            something is stored.
+        feedback_key: secret key of the digests by which the store knows cards that were shown, and their
+            patients. SERVICE_FEEDBACK_KEY_FILE may name a file that holds it instead. Without one, each start
+            makes one of its own, and forgets who said no to which card.
+        metrics: whether the service counts what it answers, and shows the numbers under `/metrics`.
+        metrics_token: what a request for them must bring that does not come from this machine; empty lets
+            none of those in. SERVICE_METRICS_TOKEN_FILE may name a file that holds it instead.
+        tracing: whether the service sends a span of each request where OpenTelemetry's own variables say.
         log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
     """
 
@@ -119,18 +144,27 @@ class Settings:
     connections: int = 1000
     max_body_bytes: int = 1_048_576
     max_depth: int = 64
+    requests_per_minute: int | None = None
+    trusted_proxies: str = ""
     sandbox_memory_mib: int = 1024
     request_timeout_s: int = 30
     keepalive_s: int = 15
     drain_s: int = 2
     graceful_timeout_s: int = 30
-    public_form: bool = True
+    public_form: bool | None = None
+    public_definitions: bool = False
     form_keys: str = field(default="", repr=False)
     form_max_age_h: int = 24
     form_stores: bool = False
+    form_tenant: str = ""
     privacy_notice_url: str = ""
     embed_origins: str = ""
     ehrs_file: Path | None = None
+    audit: bool | None = None
+    feedback_key: str = field(default="", repr=False)
+    metrics: bool = False
+    metrics_token: str = field(default="", repr=False)
+    tracing: bool = False
     log_level: str = "INFO"
 
     @property
@@ -138,9 +172,13 @@ class Settings:
         """Where the server listens, `host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def check_address(self) -> None:
-        """Raises SettingsError where others would reach the server and it was not told that they may."""
-        if not self.open and not is_loopback(self.host):
+    def check_address(self, *, controlled: bool) -> None:
+        """Raises SettingsError where others would reach the server and it was not told that they may.
+
+        Args:
+            controlled: whether requests need tokens.
+        """
+        if not controlled and not self.open and not is_loopback(self.host):
             raise SettingsError([CLOSED])
 
     @property
@@ -158,6 +196,11 @@ class Settings:
     def signing_keys(self) -> tuple[str, ...]:
         """The keys that sign pages of forms, the one that signs first."""
         return tuple(filter(None, self.form_keys.split(",")))
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The proxies whose word is taken for the address on whose behalf they ask."""
+        return tuple(filter(None, self.trusted_proxies.split(",")))
 
     @property
     def framing_origins(self) -> frozenset[str]:
@@ -178,6 +221,17 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def origin_of(url: str) -> str:
+    """Returns scheme, host and port of a url, as browsers write them; empty where it has none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    host = parts.netloc.lower()
+    standard = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{host.removesuffix(standard)}" if host else ""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -241,6 +295,16 @@ def _keys(text: str) -> None:
         raise ValidationError(f"Expected keys of at least {_SHORTEST_KEY} characters, with commas between.")
 
 
+def _key(text: str) -> None:
+    if len(text) < _SHORTEST_KEY:
+        raise ValidationError(f"Expected a key of at least {_SHORTEST_KEY} characters.")
+
+
+def _token(text: str) -> None:
+    if not _BEARER.fullmatch(text):
+        raise ValidationError(f"Expected a token of at least {_SHORTEST_KEY} letters, digits and -._~+/=.")
+
+
 def _notice(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -258,6 +322,17 @@ def _origins(text: str) -> None:
     for origin in filter(None, text.split(",")):
         if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
             raise ValidationError("Expected origins such as https://app.example.org, with commas between.")
+
+
+def _proxies(text: str) -> None:
+    for place in filter(None, text.split(",")):
+        try:
+            if place != UNIX_SOCKET:
+                ip_network(place)
+        except ValueError:
+            raise ValidationError(
+                f"Expected addresses and networks such as 10.0.0.0/8, or {UNIX_SOCKET}, with commas between."
+            ) from None
 
 
 def _whole(low: int, high: int) -> fields.Integer:
@@ -300,19 +375,30 @@ class _Variables(Schema):
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)
     max_depth = _whole(32, 256)
+    requests_per_minute = _whole(0, 1_000_000)
+    trusted_proxies = fields.String(validate=_proxies)
     sandbox_memory_mib = _whole(512, 1_048_576)
     request_timeout_s = _whole(1, 600)
     keepalive_s = _whole(1, 600)
     drain_s = _whole(0, 600)
     graceful_timeout_s = _whole(1, 600)
     public_form = fields.Function(deserialize=_truth)
+    public_definitions = fields.Function(deserialize=_truth)
     form_keys = fields.String(validate=_keys)
     form_keys_file = fields.Function(deserialize=_content, validate=_keys)
     form_max_age_h = _whole(1, 720)
     form_stores = fields.Function(deserialize=_truth)
+    form_tenant = fields.String()
     privacy_notice_url = fields.String(validate=_notice)
     embed_origins = fields.String(validate=_origins)
     ehrs_file = fields.Function(deserialize=Path)
+    audit = fields.Function(deserialize=_truth)
+    feedback_key = fields.String(validate=_key)
+    feedback_key_file = fields.Function(deserialize=_content, validate=_key)
+    metrics = fields.Function(deserialize=_truth)
+    metrics_token = fields.String(validate=_token)
+    metrics_token_file = fields.Function(deserialize=_content, validate=_token)
+    tracing = fields.Function(deserialize=_truth)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
 
     @validates_schema(skip_on_field_errors=False)

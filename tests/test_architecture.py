@@ -27,6 +27,7 @@ TOP = {
     "check",
     "cli",
     "errors",
+    "extract",
     "mapping_files",
     "populate",
     "sandbox",
@@ -34,12 +35,15 @@ TOP = {
     "validate",
 }
 ROOMS = {
+    "audit": "who did what with whose data",
     "auth": "who may let whom in",
     "authoring": "what authors are told of their files",
+    "cds_hooks": "what an EHR is told in its own workflow",
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",
     "guidance": "the engine",
     "languages": "the words of the service in each language",
+    "outbound": "what is asked of other servers",
     "pages": "forms that people fill in, and their results",
     "proofs": "what is proved of a guidance",
     "questionnaire": "what a response must keep to",

@@ -151,11 +151,15 @@ class _Unreadable(Exception):
     """The code is not a unit that this service knows."""
 
 
-@lru_cache(maxsize=2048)
 def unit(code: str) -> Unit | None:
     """Returns what a UCUM code means; None where it is not understood, or its scale has an offset."""
-    if not 0 < len(code) <= LONGEST_CODE or not code.isascii():
+    if not 0 < len(code) <= LONGEST_CODE or not code.isascii():  # no such text is kept
         return None
+    return _meaning(code)
+
+
+@lru_cache(maxsize=2048)
+def _meaning(code: str) -> Unit | None:
     try:
         return _term(_tokens(code), top=True)
     except _Unreadable:

@@ -27,9 +27,9 @@ from service.datatypes.form import Form, Question
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.errors import Problem
 from service.fhir.dates import is_date, time_range
-from service.fhir.extensions import mappings
+from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
-from service.fhir.parameters import AssessInput
+from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.primitives import INTEGERS
 from service.fhir.response_context import portable_identifier
 from service.fhir.shapes import has_value
@@ -40,6 +40,8 @@ USABLE: Final = frozenset({"final", "amended", "corrected"})
 VOID: Final = frozenset({"entered-in-error", "cancelled"})
 """Statuses of an Observation that says nothing."""
 _LONG_AGO: Final = -(2**63)
+_NOBODY_KNOWS_WHEN: Final = 2**63
+"""Of what cannot be read: it may be the newest."""
 _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
 _DATE_DIGITS: Final = len("2026-11-28")
@@ -60,6 +62,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "not-whole": "it is no whole number in the unit of its question",
     "option": "its code is not one option of the question",
     "type": "its value is not of the type of the question",
+    "later": "it was measured after the response was written",
+    "not-r4": "it is no Observation of R4",
 }
 """Why a value is not used, by the name of the reason; results say it in words of their language."""
 
@@ -146,6 +150,7 @@ class _Measurement(NamedTuple):
         when, key: order several of the same code, whatever their order was.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
+        left_out: why none of its values is used, one of LEFT_OUT; empty where they may be.
     """
 
     at: str
@@ -155,6 +160,7 @@ class _Measurement(NamedTuple):
     key: tuple[str, ...]
     date: str
     source: Json
+    left_out: str = ""
 
 
 class _Reading(NamedTuple):
@@ -196,7 +202,7 @@ def chart_values(sent: AssessInput, form: Form, reader: ChartReader) -> ChartVal
     """
     if not sent.data:
         return ChartValues()
-    collected = _Collected(form, reader, str(sent.response.get("authored", "")))
+    collected = _Collected(form, reader, str(sent.response.get("authored", "")), leaves_out=sent.leaves_out)
     for measurement in _measurements(sent, collected.problems):
         collected.add(measurement)
     return collected.values()
@@ -205,11 +211,12 @@ def chart_values(sent: AssessInput, form: Form, reader: ChartReader) -> ChartVal
 class _Collected:
     """What the measurements say, by linkId, and what they cannot say."""
 
-    def __init__(self, form: Form, reader: ChartReader, authored: str) -> None:
+    def __init__(self, form: Form, reader: ChartReader, authored: str, *, leaves_out: bool) -> None:
         self.problems: list[Problem] = []
         self._form = form
         self._reader = reader
         self._authored = authored
+        self._leaves_out = leaves_out
         self._asked: dict[Coding, list[Question]] = {}
         self._readings: dict[str, list[_Reading]] = {}
         for question in form.questions.values():
@@ -226,6 +233,8 @@ class _Collected:
         reasons = {} if asked else {"no-question": None}
         if not asked and "component" in measurement.element and not has_value(measurement.element):
             return
+        if self._leaves_out and is_late(measurement.date, self._authored):
+            measurement = measurement._replace(left_out="later")
         for link, question in asked.items():
             reading = self._reading(question, measurement)
             if reading.left_out:
@@ -237,12 +246,16 @@ class _Collected:
         self.problems += (_left_out(measurement.at, reason) for reason in reasons)
 
     def _is_late(self, measurement: _Measurement, asked: Iterable[str]) -> bool:
+        if measurement.left_out:
+            return False
         is_dated = measurement.status not in VOID and any(map(self._reader.chart_date, asked))
         return is_dated and is_late(measurement.date, self._authored)
 
     def _reading(self, question: Question, measurement: _Measurement) -> _Reading:
         """Returns what a measurement says to a question, by its value and its status."""
         link, reader = question.link_id, self._reader
+        if measurement.left_out:
+            return _Reading(measurement, None, left_out=measurement.left_out)
         try:
             answer = _answer(question, measurement, reader.conversions(link))
         except _NotUsable as fault:
@@ -393,14 +406,28 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
     subject = sent.response.get("subject")
     for observation in sent.data:
         faults = check_structure(observation.resource, "Observation", observation.at)
-        problems += faults
         if any(fault.severity == "error" for fault in faults):
+            if sent.leaves_out:
+                yield _unread(observation)
+            else:
+                problems += faults
             continue
+        problems += faults
         if is_another(observation.resource.get("subject"), subject):
             text = "subject: expected the subject of the response, named in the same way."
             problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
         yield from _parts(observation.resource, observation.at)
+
+
+def _unread(observation: ResourceAt) -> _Measurement:
+    """Returns what is left of an Observation that is none of R4: that there is something with its codes."""
+    holders = (observation.resource, *mappings(observation.resource.get("component")))
+    concepts = mappings([holder.get("code") for holder in holders])
+    named = (coding for concept in concepts for coding in mappings(concept.get("coding")))
+    codings = [{name: text(coding.get(name)) for name in ("system", "code")} for coding in named]
+    element = {"code": {"coding": codings}}
+    return _Measurement(observation.at, element, "unknown", _NOBODY_KNOWS_WHEN, ("", ""), "", {}, "not-r4")
 
 
 def _parts(observation: Json, at: str) -> Iterator[_Measurement]:

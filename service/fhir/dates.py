@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 _DATE = r"(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>0[1-9]|[12][0-9]|3[01])"
@@ -29,6 +29,18 @@ _ZONE = r"(?P<zone>Z|[+\- ](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _date = re.compile(rf"{_DATE})?)?")
 _date_time = re.compile(rf"{_DATE}(?:T{_CLOCK}{_ZONE}?)?)?)?")
 _time = re.compile(_CLOCK)
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of what is counted in microseconds
+
+
+def instant(microseconds: int) -> str:
+    """Returns a moment, in microseconds since 1970 UTC, as a FHIR instant."""
+    moment = _BEGINNING + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def date_time(moment: datetime) -> str:
+    """Returns a moment as a FHIR dateTime: in UTC, to the second, as people date what they fill in."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # Forms.

@@ -59,6 +59,25 @@ SHORT_TEXT = _SDC + "sdc-questionnaire-shortText"
 LAUNCH_CONTEXT = _SDC + "sdc-questionnaire-launchContext"
 OBSERVATION_LINK_PERIOD = _SDC + "sdc-questionnaire-observationLinkPeriod"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
+OBSERVATION_EXTRACT = _SDC + "sdc-questionnaire-observationExtract"
+OBSERVATION_EXTRACT_CATEGORY = _SDC + "sdc-questionnaire-observation-extract-category"
+EXTRACTION_NOT_SUPPORTED = tuple(
+    _SDC + f"sdc-questionnaire-{name}"
+    for name in (
+        "observationExtractEntry",
+        "isSubject",
+        "definitionExtract",
+        "definitionExtractValue",
+        "itemExtractionContext",
+        "extractAllocateId",
+        "templateExtract",
+        "templateExtractBundle",
+        "targetStructureMap",
+    )
+)
+"""By these a form asks for more than Observations, or for others than those of the response's subject."""
+IS_SUBJECT = (_CORE + "questionnaireresponse-isSubject", _SDC + "sdc-questionnaireresponse-isSubject")
+"""By these an answer of a response says whom the answers beside it are about."""
 COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")
 """By these an expression stands in the place of a value; the last is an older name of the first."""
 

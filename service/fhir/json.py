@@ -101,7 +101,7 @@ def without_faults(value: Any) -> Any:
     A null in an array stays, since it may stand beside a sibling; what no text may hold is replaced.
     """
     if isinstance(value, str):
-        return _FORBIDDEN.sub("\ufffd", value)
+        return FORBIDDEN.sub("\ufffd", value)
     if isinstance(value, list):
         kept = (without_faults(member) for member in value if not isinstance(member, list))
         return [member for member in kept if member is None or not _is_nothing(member)]
@@ -260,7 +260,8 @@ def problem_at(root: str, place: Place, kind: str, expected: str) -> Problem:
 # The walk through a decoded body, with its own stack.
 
 _PLAIN = frozenset({bool, int, Decimal})
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+"""What no string of FHIR may hold: control characters, and half of a character."""
 
 
 class Refused(NamedTuple):
@@ -363,7 +364,7 @@ class _Walk:
             self._report("empty", place, "a string that is not empty, or no property at all")
         elif len(value) > STRING_CHARACTERS:
             self._report("string-size", place, f"a string of at most {STRING_CHARACTERS} characters")
-        elif _FORBIDDEN.search(value):
+        elif FORBIDDEN.search(value):
             self._report("character", place, "text without control characters or half surrogates")
 
     def _report(self, kind: str, place: Place, expected: str) -> None:

@@ -12,7 +12,7 @@ Source: http://hl7.org/fhir/R4/operationoutcome.html; http://hl7.org/fhir/R4/val
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -61,17 +61,25 @@ def severity(kind: str) -> str:
     return problem_kinds().get(kind, _UNKNOWN).severity
 
 
-def operation_outcome(problems: Sequence[Problem], canonicals: Canonicals = AS_WRITTEN) -> MutableJson:
-    """Returns the OperationOutcome; without any problem it says so."""
+def operation_outcome(
+    problems: Sequence[Problem],
+    canonicals: Canonicals = AS_WRITTEN,
+    said: Callable[[Problem], str] | None = None,
+) -> MutableJson:
+    """Returns the OperationOutcome; without any problem it says so.
+
+    Args:
+        said: what people are told of a problem, in their language.
+    """
     system = canonicals.restated(PROBLEM_KIND)
     named = [problem for problem in problems if problem.kind != _MORE]
     listed, left_out = named[:MOST_ISSUES], named[MOST_ISSUES:]
-    issues = [_issue(problem, system) for problem in listed] or [dict(_ALL_OK)]
+    issues = [_issue(problem, system, said) for problem in listed] or [dict(_ALL_OK)]
     uncounted = sum(problem.count for problem in problems if problem.kind == _MORE)
     if left_out or uncounted:
         number = f"At least {len(left_out) + uncounted}" if uncounted else f"{len(left_out)}"
         text = f"{number} further problems are not listed."
-        issues.append(_issue(Problem(_MORE, text, severity=_beyond(listed, left_out)), system))
+        issues.append(_issue(Problem(_MORE, text, severity=_beyond(listed, left_out)), system, None))
     return {"resourceType": "OperationOutcome", "issue": issues}
 
 
@@ -86,11 +94,18 @@ def _beyond(listed: Sequence[Problem], left_out: Sequence[Problem]) -> str:
     return "information"
 
 
-def _issue(problem: Problem, system: str) -> MutableJson:
+def _issue(problem: Problem, system: str, said: Callable[[Problem], str] | None) -> MutableJson:
+    details: MutableJson = {"coding": [{"system": system, "code": problem.kind}]}
+    if said is not None:
+        details["text"] = _shown(said(problem))
     issue: MutableJson = {
         "severity": problem.severity,
         "code": problem_kinds().get(problem.kind, _UNKNOWN).issue_type,
-        "details": {"coding": [{"system": system, "code": problem.kind}]},
-        "diagnostics": _TURNS_TEXT.sub("", problem.text)[:_LONGEST_TEXT],
+        "details": details,
+        "diagnostics": _shown(problem.text),
     }
     return issue | {"expression": [problem.expression]} if problem.expression else issue
+
+
+def _shown(text: str) -> str:
+    return _TURNS_TEXT.sub("", text)[:_LONGEST_TEXT]

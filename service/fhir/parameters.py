@@ -204,12 +204,15 @@ class AssessInput:
         at: its FHIRPath in the body.
         data: Observations from the chart, not yet checked.
         detail: how much of the result is wanted, not yet checked; empty where nothing is said.
+        leaves_out: data that is no Observation of R4, or was measured after the response, is left out and
+            named; nobody chose it for this response. Otherwise it is refused.
     """
 
     response: Json
     at: str
     data: tuple[ResourceAt, ...] = ()
     detail: str = ""
+    leaves_out: bool = False
 
 
 def assess_input(resource: Json) -> AssessInput:

@@ -596,6 +596,11 @@ _NAMING = (*(key for key, _ in _LISTS.values()), "row", "band", "promise", "redi
 """Keys that name an entry of a list; where an entry has several, the first of these."""
 
 
+def file_shapes() -> dict[str, type[Schema]]:
+    """Returns the shape of every file by its stem: guidance.yaml is one, the others list entries."""
+    return {"guidance": GuidanceShape, **{stem: shape for stem, (_, shape) in _LISTS.items()}}
+
+
 def written_from(documents: Mapping[str, object]) -> Written:
     """Returns what the documents write; the names in it are not checked yet.
 
@@ -668,7 +673,7 @@ def _flat(messages: Any, written: Any, place: Place = ()) -> Iterator[tuple[Plac
     if isinstance(messages, dict):
         for key, below in messages.items():
             inner = written[key] if _holds(written, key) else None
-            step = () if key == "_schema" else (_step(key, inner),)
+            step = () if key == "_schema" else (step_of(key, inner),)
             yield from _flat(below, inner if step else written, (*place, *step))
         return
     for text in messages if isinstance(messages, Iterable) and not isinstance(messages, str) else [messages]:
@@ -681,7 +686,8 @@ def _holds(written: Any, key: Any) -> bool:
     return isinstance(written, dict) and key in written
 
 
-def _step(key: Any, inner: Any) -> str | int:
+def step_of(key: Any, inner: Any) -> str | int:
+    """Returns how a place names what stands under a key or an index: by its name, where it has one."""
     if isinstance(key, int) and isinstance(inner, dict):
         return next((inner[name] for name in _NAMING if isinstance(inner.get(name), str)), key)
     return key if isinstance(key, int) else str(key)

@@ -36,12 +36,18 @@ from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.structure import check_structure
 from service.questionnaire.chart_queries import linked_items, panel_of
-from service.questionnaire.population import Origin, Population, typed_answer
+from service.questionnaire.population import RANGE, Origin, Population, Reason, typed_answer
 from service.questionnaire.values import ELEMENTS
 
 _OF_DATE: Final = ("date", "dateTime")
-_NEWER: Final = "a newer value cannot be used, and an older one may no longer hold"
-_SEVERAL: Final = "there are several values of one moment"
+_NEWER: Final = Reason("newer", "a newer value cannot be used, and an older one may no longer hold")
+_SEVERAL: Final = Reason("several", "there are several values of one moment")
+_NOT_R4: Final = Reason("unreadable", "it is no Observation of R4")
+_FOCUS: Final = Reason("focus", "the value is about somebody or something else than its subject (focus)")
+_NO_DATE: Final = Reason("undated", "the value has no date")
+_FUTURE: Final = Reason("future", "the date of the value is in the future")
+_TOO_OLD: Final = Reason("too-old", "the value is older than the period of the question, or may be")
+_NOT_FINAL: Final = Reason("not-final", "the status of the value is not final, amended or corrected")
 
 
 class _Plain:
@@ -74,7 +80,7 @@ class _PassedOver(NamedTuple):
         when: when it was measured. leaves_doubt: it may say something else than an older one.
     """
 
-    reason: str
+    reason: Reason
     when: int
     leaves_doubt: bool
 
@@ -177,8 +183,8 @@ def _sort(
     is_sound = _is_sound(resource)
     date = effective(resource) if is_sound else ""
     for link, days in periods.items():
-        reason = "it is no Observation of R4" if not is_sound else _why_not(resource, date, days, authored)
-        if not reason:
+        reason = _why_not(resource, date, days, authored) if is_sound else _NOT_R4
+        if reason is None:
             found.usable[days][observation.at] = observation
             continue
         leaves_doubt = is_sound and resource["status"] not in USABLE
@@ -186,20 +192,20 @@ def _sort(
         found.passed_over.setdefault(link, []).append(passed_over)
 
 
-def _why_not(observation: Json, date: str, days: Fraction, authored: str) -> str:
-    """Returns why an Observation of R4 is not read for a question with this period; else empty."""
+def _why_not(observation: Json, date: str, days: Fraction, authored: str) -> Reason | None:
+    """Returns why an Observation of R4 is not read for a question with this period; else None."""
     if "focus" in observation:
-        return "the value is about somebody or something else than its subject (focus)"
+        return _FOCUS
     if not is_date_time(date):
-        return "the value has no date"
+        return _NO_DATE
     if is_late(date, authored):
-        return "the date of the value is in the future"
+        return _FUTURE
     oldest = days_before(date, day_of(authored)).high
     if oldest is None or oldest > days:
-        return "the value is older than the period of the question, or may be"
+        return _TOO_OLD
     if observation["status"] not in USABLE:
-        return "the status of the value is not final, amended or corrected"
-    return ""
+        return _NOT_FINAL
+    return None
 
 
 def _values(
@@ -224,7 +230,7 @@ class _Said(NamedTuple):
     plain: tuple[Answer, ...]
     date: str
     has_doubts: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) -> _Said:
@@ -234,8 +240,8 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
     date = next((value.date for value in printed if not value.left_out), "")
     newest = _moment(date)
     is_passed = any(found.leaves_doubt and found.when > newest for found in passed_over)
-    left_out = (LEFT_OUT[value.left_out] for value in printed if value.left_out)
-    ranges = ("the value has a comparator, so that it is a range" for answer in answers if _is_range(answer))
+    left_out = (Reason(value.left_out, LEFT_OUT[value.left_out]) for value in printed if value.left_out)
+    ranges = (RANGE for answer in answers if _is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
     return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))
 

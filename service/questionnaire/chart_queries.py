@@ -95,6 +95,15 @@ def linked_items(compiled: CompiledQuestionnaire) -> dict[str, Fraction]:
     return {link: days for link, days in periods.items() if days is not None}
 
 
+def observed_codes(compiled: CompiledQuestionnaire) -> tuple[Coding, ...]:
+    """Returns the codes of the Observations that answer a Questionnaire, and of panels that hold them."""
+    found: dict[Coding, None] = {}
+    for link in linked_items(compiled):
+        panel = panel_of(compiled, link)
+        found.update(dict.fromkeys((*(panel[0].codes if panel else ()), *compiled.items[link].codes)))
+    return tuple(found)
+
+
 def panel_of(compiled: CompiledQuestionnaire, link: str) -> tuple[Item, Fraction] | None:
     """Returns the nearest item above a question that a panel answers, with the days of its period.
 

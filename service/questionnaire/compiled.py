@@ -14,7 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from service.datatypes.answers import Answer, Answers
+from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.errors import GuidanceError, Problem
@@ -22,6 +22,7 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.accept import AcceptTable, accept, compile_accept
+from service.questionnaire.calculated import Term, calculated_values, plain_sum
 from service.questionnaire.check import Checked, CheckTable, check
 from service.questionnaire.enable_when import (
     EnableWhenTable,
@@ -30,6 +31,7 @@ from service.questionnaire.enable_when import (
     is_decidable,
 )
 from service.questionnaire.expressions import compile_expressions
+from service.questionnaire.fhirpath import Expression
 from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_items
 from service.questionnaire.pairing import PairedResponse, pair
@@ -121,6 +123,26 @@ class CompiledQuestionnaire:
     def paired(self, response: Json) -> PairedResponse:
         """Returns a parsed response laid over the items; raises TooCostly where there are too many."""
         return pair(response, self.items, self._check_table.top)
+
+    @cached_property
+    def calculates(self) -> Mapping[str, tuple[Term, ...]]:
+        """The items that have a calculatedExpression: the terms of a plain sum, none for others."""
+        expressions = self._check_table.expressions
+        found = {} if expressions is None else expressions.calculated
+        return {
+            link: plain_sum(how, self.items) if isinstance(how, Expression) else ()
+            for link, how in found.items()
+            if link is not None
+        }
+
+    def calculated(self, response: Json) -> AnswersByLink:
+        """Returns what the form calculates from a parsed response, by linkId.
+
+        Raises:
+            TooCostly: the response has too many items.
+        """
+        expressions = self._check_table.expressions
+        return {} if expressions is None else calculated_values(expressions, response, self.paired(response))
 
     def enabled(self, given: Mapping[str, tuple[Answer, ...]]) -> tuple[frozenset[str], frozenset[str]]:
         """Returns linkIds of items that are enabled by these answers, and of those closed for certain.

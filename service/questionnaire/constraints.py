@@ -99,7 +99,7 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
     if expression is None:
         return
     item = occurrence.item
-    expected = _results(evaluation, expression, occurrence)
+    expected = calculated_answers(evaluation, expression, occurrence)
     if isinstance(expected, Undecided):
         yield _undecided(occurrence, expected.reason)
     elif not occurrence.response_answers:
@@ -127,7 +127,7 @@ def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Itera
     expression = evaluation.expressions.initial.get(occurrence.item.link_id)
     if expression is None or not occurrence.item.read_only or not occurrence.response_answers:
         return
-    expected = _results(evaluation, expression, occurrence)
+    expected = calculated_answers(evaluation, expression, occurrence)
     if isinstance(expected, Undecided):
         yield _undecided(occurrence, expected.reason)
     elif expected and _agree(occurrence, expected) is False:
@@ -140,10 +140,10 @@ def _initial_differs(occurrence: Occurrence) -> Problem:
     return problem("initial-differs", words, occurrence.path, item.text)
 
 
-def _results(
+def calculated_answers(
     evaluation: Evaluation, expression: Usable, occurrence: Occurrence
 ) -> tuple[Answer, ...] | Undecided:
-    """Returns the results of an expression in the type of the item, or why there are none."""
+    """Returns the results of an expression in the type of its item, or why there are none."""
     values = evaluation.values(expression, occurrence)
     if isinstance(values, Undecided):
         return values

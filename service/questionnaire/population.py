@@ -104,8 +104,34 @@ class PopulatedForm:
     expressions: FormExpressions
 
 
+class Reason(NamedTuple):
+    """Why a value is not filled in.
+
+    Args:
+        name: by which people are told, in their language.
+        words: for those who build, without the value.
+    """
+
+    name: str
+    words: str
+
+
+_OTHER_TYPE: Final = Reason("unfit", "what its expression finds is of another type")
+_NOT_PORTABLE: Final = Reason("unfit", "what its expression finds cannot stand in a response")
+_OTHER_UNIT: Final = Reason("unit", "its unit cannot be converted to the question's")
+_NO_SUCH_UNIT: Final = Reason("unit", "its unit cannot be converted to one of the question's")
+_TOO_MANY: Final = Reason("too-many", "there are more values than the question takes")
+_UNHELD: Final = Reason("unheld", "the answer that would hold it is not there")
+_CLOSED: Final = Reason("closed", "other answers close the question")
+RANGE: Final = Reason("range", "the value has a comparator, so that it is a range")
+
+
 class Unfit(Exception):
-    """A value does not fit its question; the text says why, without it."""
+    """A value does not fit its question."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.words)
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -131,13 +157,15 @@ class Population:
     filled: dict[str, Filled] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def leave_out(self, link: str, reason: str, kind: str = "populate-left-out") -> None:
+    def leave_out(self, link: str, reason: Reason, kind: str = "populate-left-out") -> None:
         """Notes that a question, or an answer to it, is not filled in."""
         item = self.form.compiled.items[link]
-        words = f"Item {item.name}: not filled in: {reason}."
-        self.problems.append(Problem(kind, words, item.path, severity(kind)))
+        words = f"Item {item.name}: not filled in: {reason.words}."
+        about = self._text(item) if item.is_quoted else ""
+        noted = Problem(kind, words, item.path, severity(kind), about=about, reason=reason.name)
+        self.problems.append(noted)
 
-    def drop(self, link: str, reason: str, kind: str = "populate-left-out") -> None:
+    def drop(self, link: str, reason: Reason, kind: str = "populate-left-out") -> None:
         """Leaves out what a question was filled in with."""
         self.leave_out(link, reason, kind)
         del self.filled[link]
@@ -162,7 +190,7 @@ class Population:
 
     def _item(self, item: Item) -> MutableJson:
         found: MutableJson = {"linkId": item.link_id}
-        words = translated(item.source, "text", self.language) or item.text
+        words = self._text(item)
         if words:
             found["text"] = words
         inside = list(self._items(item.children))
@@ -171,6 +199,10 @@ class Population:
         elif item.link_id in self.filled:
             found["answer"] = self._answers(item, inside)
         return found
+
+    def _text(self, item: Item) -> str:
+        """Returns the text of an item in the language of the response."""
+        return translated(item.source, "text", self.language) or item.text
 
     def _answers(self, item: Item, inside: list[MutableJson]) -> list[MutableJson]:
         """Returns the answers of a question; the items inside stand in the first of them."""
@@ -312,17 +344,19 @@ def _fill_expression(
     link, item = occurrence.item.link_id, occurrence.item
     values = evaluation.values(population.form.expressions.initial[link], occurrence)
     if isinstance(values, Undecided) and reads.missing:
-        population.leave_out(link, f"the context {reads.missing[0]} was not sent", NOT_SENT)
+        population.leave_out(
+            link, Reason("not-sent", f"the context {reads.missing[0]} was not sent"), NOT_SENT
+        )
         return
     if isinstance(values, Undecided):
-        population.leave_out(link, values.reason)
+        population.leave_out(link, Reason("undecided", values.reason))
         return
     answers = []
     for value in values:
         try:
             answers.append(fitted(item, value))
         except Unfit as fault:
-            population.leave_out(link, str(fault))
+            population.leave_out(link, fault.reason)
     if answers:
         population.fill(link, answers, _origin(population, reads))
 
@@ -364,7 +398,7 @@ def fitted(item: Item, value: Any) -> tuple[str, Any]:
         value = _option_with_code(item, value) or value
     found = computed_element(value, value_elements(item))
     if found is None:
-        raise Unfit("what its expression finds is of another type")
+        raise Unfit(_OTHER_TYPE)
     element, answer = found
     return element, _written(item, element, answer, value)
 
@@ -395,10 +429,10 @@ def _number(item: Item, value: Json) -> Any:
     found = answer_in({"valueQuantity": value}, "value")
     units = [unit for unit in ext.values(item.source, ext.UNIT) if isinstance(unit, Mapping)]
     if found is None or not isinstance(found[1], Quantity) or len(units) != 1 or found[1].comparator:
-        raise Unfit("what its expression finds is of another type")
+        raise Unfit(_OTHER_TYPE)
     number = _in_unit(found[1], text(units[0].get("code")), ())
     if number is None:
-        raise Unfit("its unit cannot be converted to the question's")
+        raise Unfit(_OTHER_UNIT)
     return number
 
 
@@ -429,7 +463,7 @@ def _written(item: Item, element: str, answer: Answer, value: Any) -> Any:
 
 def _portable(value: Json | None, kind: str) -> Json:
     if not value or not is_of_type(value, kind):
-        raise Unfit("what its expression finds cannot stand in a response")
+        raise Unfit(_NOT_PORTABLE)
     return value
 
 
@@ -454,7 +488,7 @@ def quantity_answer(
         Unfit: it is a range, or its unit cannot be converted to one of the question's.
     """
     if answer.comparator:
-        raise Unfit("the value has a comparator, so that it is a range")
+        raise Unfit(RANGE)
     units = item.limits.units
     for unit in sorted(
         units, key=lambda unit: (unit.code != answer.unit, not comparable(answer.unit, unit.code))
@@ -463,7 +497,7 @@ def quantity_answer(
         if number is not None:
             return {"value": number, "unit": _unit_name(item, unit), "system": unit.system, "code": unit.code}
     if units and not item.limits.open_units:
-        raise Unfit("its unit cannot be converted to one of the question's")
+        raise Unfit(_NO_SUCH_UNIT)
     if sent is None:
         return {"value": answer.value, "unit": answer.unit, "system": UCUM, "code": answer.unit}
     return _portable({name: sent[name] for name in _OF_QUANTITY if name in sent}, "Quantity")
@@ -504,7 +538,7 @@ def _drop_unfit_once(population: Population) -> None:
     context = AnswerContext({})
     answered = [occurrence for occurrence in paired.occurrences if occurrence.response_answers]
     for link in population.filled.keys() - {occurrence.item.link_id for occurrence in answered}:
-        population.drop(link, "the answer that would hold it is not there")
+        population.drop(link, _UNHELD)
     for occurrence in answered:
         _drop_unfit_of(population, occurrence, context)
 
@@ -512,7 +546,7 @@ def _drop_unfit_once(population: Population) -> None:
 def _drop_unfit_of(population: Population, occurrence: Occurrence, context: AnswerContext) -> None:
     link, item = occurrence.item.link_id, occurrence.item
     if item.max_occurs is not None and len(occurrence.response_answers) > item.max_occurs:
-        population.drop(link, "there are more values than the question takes")
+        population.drop(link, _TOO_MANY)
         return
     faults = [found for found in answer_problems(occurrence, context) if found.severity == "error"]
     untyped = {found.path for found in occurrence.response_answers if found.answer is None}
@@ -531,9 +565,9 @@ def _drop_unfit_of(population: Population, occurrence: Occurrence, context: Answ
         population.filled[link] = filled._replace(answers=kept)
 
 
-def _why_unfit(kinds: Iterable[str]) -> str:
+def _why_unfit(kinds: Iterable[str]) -> Reason:
     named = ", ".join(dict.fromkeys(kinds)) or "answer-format"
-    return f"a value does not fit the question ({named})"
+    return Reason("unfit", f"a value does not fit the question ({named})")
 
 
 def drop_closed(population: Population) -> None:
@@ -551,4 +585,4 @@ def drop_closed(population: Population) -> None:
         if fault.severity == "error" and link in population.filled:
             population.drop(link, _why_unfit([fault.kind]))
     for link in [link for link in population.filled if link in checked.answers.closed]:
-        population.drop(link, "other answers close the question", kind="populate-closed")
+        population.drop(link, _CLOSED, kind="populate-closed")

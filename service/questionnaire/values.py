@@ -18,7 +18,7 @@ from operator import eq, ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded, Unread
-from service.datatypes.ucum import converted
+from service.datatypes.ucum import LONGEST_CODE, converted
 from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_time
 
 ELEMENTS: Mapping[str, tuple[str, ...]] = {
@@ -223,7 +223,7 @@ def possible_signs(a: Answer, b: Answer) -> tuple[int, ...]:
 
 
 def _signs_of_quantities(a: Quantity, b: Quantity) -> tuple[int, ...]:
-    other = _in_unit(b, a.unit)
+    other = _in_unit(b, a.unit) if len(a.unit) <= LONGEST_CODE else converted(b.value, b.unit, a.unit)
     if other is None:
         return ()
     if not a.comparator and not b.comparator:

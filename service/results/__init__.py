@@ -4,7 +4,14 @@ from service.results.code_system import code_system, missing_codes
 from service.results.explanation import explained
 from service.results.phrases import Phrases, digits, phrases_in
 from service.results.renderer import BUNDLE, DETAILS, FULL, RISK, Renderer
-from service.results.risk_assessment import guidance_hash_in, guidance_in, indented, language_in, withdrawn
+from service.results.risk_assessment import (
+    guidance_hash_in,
+    guidance_in,
+    indented,
+    language_in,
+    result_name,
+    withdrawn,
+)
 from service.results.wording import Assessment, Numbers
 
 __all__ = [
@@ -25,5 +32,6 @@ __all__ = [
     "language_in",
     "missing_codes",
     "phrases_in",
+    "result_name",
     "withdrawn",
 ]

@@ -5,30 +5,24 @@ body of a POST, so that no log on the way has them, to the one server that the o
 whole list of permitted hosts, and no answer leads elsewhere. Whatever goes wrong leaves the question
 undecided, with that reason.
 
-The client is the standard library's: none that is installed with the service does more for one POST, and
-what has to hold here (one host, no redirects, a bound on time and length) is easier seen in one page.
-
 Source: R4 OperationDefinition ValueSet-validate-code and CodeSystem-validate-code.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from socket import SHUT_RDWR
-from threading import Timer
 from time import monotonic
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import orjson
 
 from service.errors import Ask, Lookup, Problem
 from service.fhir.extensions import mappings, text
 from service.fhir.outcome import severity
+from service.outbound import Answer, Outbound, OutboundFault, TooSlow, Unreadable
+from service.settings import origin_of
 
 MAX_QUESTIONS: Final = 50
 """More questions than these are not asked for one response."""
@@ -39,7 +33,7 @@ REST_S: Final = 10.0
 """After a failure the server is left alone for so long."""
 
 _MAX_ANSWER: Final = 256 * 1024
-_CHUNK: Final = 16 * 1024
+_HEADERS: Final = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
 _UNKNOWN: Final = frozenset(("not-found", "not-supported"))
 _UNKNOWN_SYSTEM: Final = frozenset(("x-unknown-system", "x-caused-by-unknown-system"))
 
@@ -70,8 +64,9 @@ class TerminologyServer:
     """
 
     def __init__(self, base: str, timeout_s: float, clock: Callable[[], float] = monotonic) -> None:
-        self._base = urlsplit(base)
+        self._base = base
         self._timeout_s = timeout_s
+        self._outbound = Outbound([origin_of(base)], most_bytes=_MAX_ANSWER)
         self._clock = clock
         self._kept: OrderedDict[tuple[Ask, str, str], tuple[float, bool]] = OrderedDict()
         self._rests_until = 0.0
@@ -128,44 +123,16 @@ class TerminologyServer:
 
     def _answer(self, type_: str, question: bytes, seconds: float) -> bytes:
         """Returns the body of the answer to one POST."""
-        headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+        url = f"{self._base}/{type_}/$validate-code"
         try:
-            with self._connection(seconds) as connection:
-                path = f"{self._base.path}/{type_}/$validate-code"
-                connection.request("POST", path, question, headers)
-                with connection.getresponse() as response:
-                    return _body(response)
-        except TimeoutError as fault:
+            answer = self._outbound.request("POST", url, _HEADERS, question, timeout_s=seconds)
+        except TooSlow as fault:
             raise _NoAnswer(_SLOW, is_failure=True) from fault
-        except (OSError, HTTPException) as fault:
+        except Unreadable as fault:
+            raise _NoAnswer(_UNREADABLE) from fault
+        except OutboundFault as fault:
             raise _NoAnswer(_AWAY, is_failure=True) from fault
-
-    @contextmanager
-    def _connection(self, seconds: float) -> Iterator[HTTPConnection]:
-        """Yields a connection that is cut when the time is up, however slowly the answer drips in."""
-        kind = HTTPSConnection if self._base.scheme == "https" else HTTPConnection
-        connection = kind(self._base.hostname or "", self._base.port, timeout=seconds)
-        is_cut = False
-
-        def cut() -> None:
-            nonlocal is_cut
-            is_cut = True
-            with suppress(OSError):
-                connection.sock.shutdown(SHUT_RDWR)
-
-        timer = Timer(seconds, cut)
-        timer.daemon = True
-        try:
-            connection.connect()
-            timer.start()
-            yield connection
-            if is_cut:  # what was read until then may look like an answer
-                raise TimeoutError
-        except (OSError, HTTPException, _NoAnswer) as fault:
-            raise (TimeoutError() if is_cut else fault) from fault
-        finally:
-            timer.cancel()
-            connection.close()
+        return _body(answer)
 
 
 def _question(ask: Ask, lookup: Lookup) -> bytes:
@@ -180,21 +147,14 @@ def _question(ask: Ask, lookup: Lookup) -> bytes:
     return orjson.dumps({"resourceType": "Parameters", "parameter": parameters})
 
 
-def _body(response: HTTPResponse) -> bytes:
-    if 300 <= response.status < 400:
+def _body(answer: Answer) -> bytes:
+    if 300 <= answer.status < 400:
         raise _NoAnswer(_ELSEWHERE)
-    if response.status >= 500 or response.status == 429:
+    if answer.status >= 500 or answer.status == 429:
         raise _NoAnswer(_AWAY, is_failure=True)
-    if response.status != 200:
+    if answer.status != 200:
         raise _NoAnswer(_NOT_KNOWN)
-    found = bytearray()
-    while chunk := response.read1(_CHUNK):
-        found += chunk
-        if len(found) > _MAX_ANSWER:
-            raise _NoAnswer(_UNREADABLE)
-    if response.length:
-        raise _NoAnswer(_UNREADABLE)
-    return bytes(found)
+    return answer.body
 
 
 def _result(body: bytes) -> bool:

@@ -331,7 +331,9 @@ def way_back(page: Page, world: World) -> str:
 
     The page stays at an empty one of the server. One that failed would be tried once more by Chromium, at any time.
     """
-    page.route("**/auth?*", lambda route: route.fulfill(content_type="text/html", body="<title>Sign in</title>"))
+    page.route(
+        "**/auth?*", lambda route: route.fulfill(content_type="text/html", body="<title>Sign in</title>")
+    )
     page.goto(world.address("plain"), wait_until="commit")
     page.wait_for_url("**/auth?*")
     back = page.context.request.get(page.url).url

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 from gunicorn_server import serving
+from patience import LONG_PATIENCE_S
 from validator_fixtures import INSTALL, refuse
 
 ORIGIN = "https://app.example.org"
@@ -120,7 +121,7 @@ def client_steps() -> Callable[[Iterable[Body]], dict[str, Step]]:
 
 @pytest.fixture(scope="session")
 def npm(service: Service, client_steps: Callable[..., dict[str, Step]]) -> Callable[..., dict[str, Step]]:
-    """Runs a client of npm/ on bodies and returns its steps by name."""
+    """Runs a client of npm/ on bodies, against the service or another base; returns its steps by name."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             refuse(
@@ -129,10 +130,15 @@ def npm(service: Service, client_steps: Callable[..., dict[str, Step]]) -> Calla
     if not (NPM / "node_modules/.package-lock.json").is_file():
         subprocess.run(INSTALL, cwd=NPM, check=True)
 
-    def run(client: str, **bodies: Any) -> dict[str, Step]:
-        command = ["node", str(NPM / f"{client}.mjs"), service.base]
+    def run(client: str, base: str = service.base, **bodies: Any) -> dict[str, Step]:
+        command = ["node", str(NPM / f"{client}.mjs"), base]
         done = subprocess.run(
-            command, check=False, input=json.dumps(bodies), capture_output=True, text=True, timeout=120
+            command,
+            check=False,
+            input=json.dumps(bodies),
+            capture_output=True,
+            text=True,
+            timeout=LONG_PATIENCE_S,
         )
         assert (done.returncode, done.stderr) == (0, "")
         return client_steps(json.loads(line) for line in done.stdout.splitlines())
@@ -160,7 +166,12 @@ def hapi() -> Callable[..., list[Body]]:
     def run(main: str, *arguments: str, bodies: Any = None) -> list[Body]:
         asked = [*command, f"clients.{main}", *arguments]
         done = subprocess.run(
-            asked, check=False, input=json.dumps(bodies), capture_output=True, text=True, timeout=600
+            asked,
+            check=False,
+            input=json.dumps(bodies),
+            capture_output=True,
+            text=True,
+            timeout=LONG_PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

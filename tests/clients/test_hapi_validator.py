@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -151,11 +152,11 @@ Bodies = Iterator[tuple[str, Any]]
 
 
 def get(url: str, **headers: str) -> Any:
-    return requests.get(url, headers=headers, timeout=60).json()
+    return requests.get(url, headers=headers, timeout=PATIENCE_S).json()
 
 
 def post(url: str, body: Any, **headers: str) -> Any:
-    return requests.post(url, json=body, headers=JSON | headers, timeout=60).json()
+    return requests.post(url, json=body, headers=JSON | headers, timeout=PATIENCE_S).json()
 
 
 def expansions(base: str, definitions: dict[str, Any]) -> Bodies:
@@ -183,7 +184,7 @@ def stored(base: str, response: Any, samples: dict[str, Any]) -> Bodies:
     for status in ("amended", "entered-in-error", "stopped"):
         body = kept["plain-eyelid"] | {"status": status}
         at = f"{base}/QuestionnaireResponse/{body['id']}"
-        kept["plain-eyelid"] = requests.put(at, json=body, headers=JSON, timeout=60).json()
+        kept["plain-eyelid"] = requests.put(at, json=body, headers=JSON, timeout=PATIENCE_S).json()
         yield from versions(base, kept["plain-eyelid"], status)
     id_ = kept["plain-eyelid"]["id"]
     for kind in ("QuestionnaireResponse", "RiskAssessment"):
@@ -211,7 +212,7 @@ def outcomes(base: str, response: Any) -> Bodies:
     kind = f"{base}/QuestionnaireResponse"
     body = response()
     yield "outcome-created", post(kind, body, Prefer="return=OperationOutcome")
-    yield "outcome-not-json", requests.post(kind, data=b"{", headers=JSON, timeout=60).json()
+    yield "outcome-not-json", requests.post(kind, data=b"{", headers=JSON, timeout=PATIENCE_S).json()
     yield "outcome-structure", post(kind, body | {"status": 1, "shoe": "x", "item": [{"text": ""}]})
     yield "outcome-questionnaire", post(kind, body | {"questionnaire": "https://example.org/other"})
     yield "outcome-item", post(kind, body | {"item": [{"linkId": "no-such-question"}]})
@@ -220,7 +221,7 @@ def outcomes(base: str, response: Any) -> Bodies:
     yield "outcome-id", get(f"{kind}/no-such-id")
     yield "outcome-strict", get(f"{kind}?shoe=44&authored=yesterday", Prefer="handling=strict")
     yield "outcome-condition", post(kind, body, **{"If-None-Exist": "status=completed"})
-    yield "outcome-method", requests.delete(f"{kind}/no-such-id", timeout=60).json()
+    yield "outcome-method", requests.delete(f"{kind}/no-such-id", timeout=PATIENCE_S).json()
     yield "outcome-invalid", post(f"{kind}/$validate", body | {"status": "done"})
     yield "outcome-operation", post(f"{kind}/$no-such-operation", body)
     yield "outcome-path", get(f"{base}/no/such/path")

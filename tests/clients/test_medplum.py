@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+from patience import PATIENCE_S
 
 KIND = "QuestionnaireResponse"
 
@@ -38,7 +39,7 @@ def test_a_browser_would_let_it_send_its_headers(service, steps):
     assert asked <= sent.keys()
     headers = {"Origin": service.origin, "Access-Control-Request-Method": "POST"}
     headers |= {"Access-Control-Request-Headers": ",".join(sorted(asked))}
-    answer = requests.options(f"{service.base}/{KIND}", headers=headers, timeout=30)
+    answer = requests.options(f"{service.base}/{KIND}", headers=headers, timeout=PATIENCE_S)
     allowed = answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
     assert answer.ok
     assert answer.headers["Access-Control-Allow-Origin"] == service.origin

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from patience import LONG_PATIENCE_S, PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ CHECKS = (
     "use_after_free",
 )
 REPEATABLE = ("--generation-deterministic", "--no-shrink", "--no-color", "--continue-on-failure")
-BOUNDED = ("--max-examples", "5", "--request-timeout", "30", "--warnings", "off")
+BOUNDED = ("--max-examples", "5", "--request-timeout", str(PATIENCE_S), "--warnings", "off")
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +40,22 @@ def origin(service):
 
 @pytest.fixture(scope="module")
 def document(origin):
-    return requests.get(f"{origin}/openapi.json", timeout=30).json()
+    return requests.get(f"{origin}/openapi.json", timeout=PATIENCE_S).json()
 
 
 @pytest.fixture(scope="module")
 def configuration(service, document, response):
     """A file that names ids which exist, so that more is asked than what is not there."""
-    made = requests.post(f"{service.base}/QuestionnaireResponse", json=response(), timeout=30).json()["id"]
+    made = requests.post(f"{service.base}/QuestionnaireResponse", json=response(), timeout=PATIENCE_S).json()[
+        "id"
+    ]
     ids = {"QuestionnaireResponse": made, "RiskAssessment": made}
     ids |= dict.fromkeys(("Provenance", "AuditEvent"), f"{made}.1")
     for kind in {
         match[1] for match in map(re.compile(r"/fhir/(\w+)/\{id\}$").match, document["paths"]) if match
     }:
         if kind not in ids:
-            found = requests.get(f"{service.base}/{kind}?_count=1", timeout=30).json()
+            found = requests.get(f"{service.base}/{kind}?_count=1", timeout=PATIENCE_S).json()
             ids[kind] = found["entry"][0]["resource"]["id"]
     lines = [
         f'[[operations]]\ninclude-path-regex = "^/fhir/{kind}/.id."\n'
@@ -82,7 +85,7 @@ def run(origin, service, configuration):
         ]
         command += ["--url", origin, "--checks", ",".join(CHECKS), *REPEATABLE, *BOUNDED, *options]
         done = subprocess.run(
-            command, check=False, cwd=service.folder, capture_output=True, text=True, timeout=600
+            command, check=False, cwd=service.folder, capture_output=True, text=True, timeout=LONG_PATIENCE_S
         )
         return done.returncode, done.stdout + done.stderr
 

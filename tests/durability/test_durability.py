@@ -1,14 +1,17 @@
 """What was acknowledged is there, whatever happens to service or disk; what was not is whole or absent."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from random import Random
 
 import pytest
-from outages import SAMPLE, Load, Service, running
+from outages import ROOT, SAMPLE, Load, Service, running
+from running_service import new_database
 
 from service.storage.model import Search
 from service.storage.opening import open_store
@@ -168,3 +171,93 @@ def test_px04_a_lost_server_is_503_and_passes_without_restart(postgresql_server,
             postgresql_server.start()
         assert service.ask("GET", f"QuestionnaireResponse/{of_id}")[0] == 200
         assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+
+
+def commands_of_the_page(first: str) -> str:
+    """Returns the commands of docs/operating.md that stand in one block, from one that begins so on."""
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```$", (ROOT / "docs/operating.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (block,) = [block for block in blocks if block.startswith(first)]
+    return str(block)
+
+
+def every_record(url: str) -> dict[tuple[str, str], tuple[int, bytes]]:
+    """Returns version and body of everything that is stored."""
+    store = open_store(url)
+    with store.reading() as view:
+        records = [
+            record
+            for kind in ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
+            for record in view.search(Search(kind, limit=100_000)).records
+        ]
+    store.close()
+    return {(record.type, record.id): (record.version, bytes(record.body)) for record in records}
+
+
+def run_backup(commands: str, **names: str) -> None:
+    done = subprocess.run(
+        ["sh", "-euc", commands], env=os.environ | names, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def written_meanwhile(url: str):
+    """Runs the block while responses are created and updated; gives those acknowledged before it began."""
+    with running(url) as service:
+        load = Load(service)
+        load.wait_for(40)
+        before = dict(load.versions)
+        yield service, before
+        load.wait_for(sum(load.versions.values()) + 20)
+        load.finish()
+        assert not load.refused
+
+
+def assert_restored(url: str, original: str, before: dict[str, int]) -> None:
+    """The restored store is whole, holds what was acknowledged before, and nothing that was never written."""
+    assert_nothing_is_half(url)
+    restored, written = every_record(url), every_record(original)
+    assert len(restored) < len(written), "nothing was written after the backup"
+    assert restored.keys() <= written.keys()
+    same_version = [key for key, (version, _) in restored.items() if version == written[key][0]]
+    assert same_version
+    assert [key for key in same_version if restored[key] != written[key]] == []
+    with running(url) as service:
+        assert_acknowledged(service, before)
+        assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
+
+
+@pytest.mark.slow
+def test_a_backup_of_sqlite_under_load_is_restored_whole(sqlite_url: str, tmp_path: Path) -> None:
+    kept, restored = tmp_path / "copy.db", tmp_path / "restored.db"
+    command = commands_of_the_page("python3 -c")
+    for page, here in {
+        "data/service.db": sqlite_url.removeprefix("sqlite:///"),
+        "copy.db": str(kept),
+    }.items():
+        assert page in command
+        command = command.replace(page, here)
+    # A reader that stays keeps what is written after it in the -wal file, out of a plain copy's reach.
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM record").fetchone()
+        with written_meanwhile(sqlite_url) as (_, before):
+            run_backup(command)
+    shutil.copy(kept, restored)
+    assert_restored(f"sqlite:///{restored}", sqlite_url, before)
+
+
+@pytest.mark.slow
+def test_a_backup_of_postgresql_under_load_is_restored_whole(
+    postgresql_server, postgresql_url, tmp_path
+) -> None:
+    programs = f"{postgresql_server.programs}:{os.environ['PATH']}"
+    command = commands_of_the_page("pg_dump").replace("copy.dump", str(tmp_path / "copy.dump"))
+    dump, restore = command.splitlines()
+    empty = new_database(postgresql_server)
+    with written_meanwhile(postgresql_url) as (_, before):
+        run_backup(dump, PATH=programs, SERVICE_STORE_URL=postgresql_url)
+    run_backup(restore, PATH=programs, EMPTY_DATABASE_URL=empty)
+    assert_restored(empty, postgresql_url, before)

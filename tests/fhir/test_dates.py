@@ -1,13 +1,23 @@
 """Dates of FHIR: what one is, and how two of them compare. What a search makes of them: tests/search."""
 
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.fhir import dates
-from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_instant, is_time, time_range
+from service.fhir.dates import (
+    compare,
+    compare_times,
+    date_time,
+    is_date,
+    is_date_time,
+    is_instant,
+    is_time,
+    time_range,
+)
 from service.fhir.primitives import PRIMITIVES
 from service.questionnaire.values import READERS, NotWellFormed
 
@@ -141,3 +151,10 @@ def test_a_pattern_for_typed_decoding_matches_nothing_that_is_invalid(text):
         (dates.CERTAIN_TIME, is_time),
     ):
         assert re.search(pattern, text) is None or is_valid(text)
+
+
+def test_a_moment_is_written_in_utc_to_the_second_and_is_an_instant():
+    there = timezone(timedelta(hours=-5))
+    written = date_time(datetime(2026, 12, 31, 22, 30, 7, 999_999, tzinfo=there))
+    assert written == "2027-01-01T03:30:07Z"
+    assert is_instant(written)

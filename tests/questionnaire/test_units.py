@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.datatypes.answers import Quantity
 from service.datatypes.ucum import (
     ARBITRARY,
     BASES,
     DEFINED,
     OFFSET,
     Conversion,
+    _meaning,
     brought_to,
     comparable,
     converted,
     convertible,
     unit,
 )
+from service.questionnaire.values import _in_unit, possible_signs
 
 
 @pytest.mark.parametrize(
@@ -172,3 +175,15 @@ def test_a_factor_of_the_analyte_brings_together_what_ucum_keeps_apart(
 def test_no_factor_leads_elsewhere(source: str, target: str) -> None:
     assert not convertible(source, target, BY_ANALYTE)
     assert brought_to(1, source, target, BY_ANALYTE) is None
+
+
+def test_a_text_that_is_too_long_for_a_unit_is_not_kept():
+    """Thousands of them, each as long as a body may be, would fill the memory of a worker."""
+    limit = Quantity(Decimal(1), "kg")
+    assert possible_signs(limit, limit) == (0,)
+    possible_signs(Quantity(Decimal(1), "g"), limit)  # the unit of the limit is kept from here on
+    before = _meaning.cache_info().currsize, _in_unit.cache_info().currsize
+    long = [Quantity(Decimal(1), f"{'g' * 70}{number}") for number in range(3)]
+    assert [possible_signs(answer, limit) for answer in long] == [(), (), ()]
+    assert possible_signs(long[0], long[0]) == (0,)
+    assert (_meaning.cache_info().currsize, _in_unit.cache_info().currsize) == before

@@ -29,17 +29,23 @@ def running_authorization(
     audience: str, redirects: Sequence[str], launches: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
     """Gives its url while the block runs; what it is told stands at the head of server.mjs."""
-    _install()
     given = {
         "client": {"id": "the-app", "redirects": [*redirects]},
         "audience": audience,
         "scopes": [*SCOPES[1:], "launch", "launch/patient"],
         "launches": launches,
     }
-    command = ["node", "server.mjs"]
+    with running_provider("server.mjs", given) as url:
+        yield url
+
+
+@contextmanager
+def running_provider(script: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """Gives the url of one of the programs of the folder while the block runs."""
+    _install()
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=FOLDER, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        ["node", script], cwd=FOLDER, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -257,9 +257,9 @@ def running_ehr() -> Iterator[EhrServer]:
             return [b""]
         if path == "/record":
             start_response("200 OK", [("Content-Type", "text/html")])
-            return [
-                f'<!doctype html><title>Record</title><iframe src="{escape(ehr.framed)}"></iframe>'.encode()
-            ]
+            frame = f'<iframe title="Form" width="100%" height="700" src="{escape(ehr.framed)}"></iframe>'
+            head = '<!doctype html><html lang="en"><title>Record</title><link rel="icon" href="data:,">'
+            return [f"{head}{frame}".encode()]
         body = environ["wsgi.input"].read(length)
         status, document, more = ehr.answer(method, path, environ["QUERY_STRING"], headers, body)
         start_response(f"{status} -", [("Content-Type", _FHIR_JSON), *_CORS, *more])

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask.testing import FlaskClient
+from patience import PATIENCE_S
 from werkzeug.datastructures import Headers
 
 Json = dict[str, Any]
@@ -26,7 +27,6 @@ PUBLISHED = (
 )
 STORED = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
 SEVERITIES = {"fatal", "error", "warning", "information"}
-PATIENCE_S = 30
 
 
 @dataclass(frozen=True)

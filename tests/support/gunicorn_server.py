@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE_S = 60
 
 
 def until(condition: Callable[[], bool]) -> None:

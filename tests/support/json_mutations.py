@@ -1,7 +1,7 @@
 """Mutations of a JSON document: what a careless or hostile sender makes of it. Repeatable by their seed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -50,12 +50,20 @@ KEYS = (
 )
 
 
-def places(node: Any, path: Path = ()) -> Iterator[Path]:
-    """Yields the path of every member of a document, the document itself first."""
-    yield path
-    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in inner:
-        yield from places(value, (*path, key))
+def places(document: Any) -> list[Path]:
+    """Returns the path of every member of a document, a member before what it holds."""
+    found: list[Path] = []
+
+    def add(node: Any, path: Path) -> None:
+        members = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in members:
+            found.append((*path, key))
+            if isinstance(value, dict | list):
+                add(value, found[-1])
+
+    if isinstance(document, dict | list):
+        add(document, ())
+    return found
 
 
 def mutated(document: Any, random: Random) -> bytes:
@@ -69,7 +77,7 @@ def mutated(document: Any, random: Random) -> bytes:
 
 def _change(document: Any, random: Random) -> None:
     """Changes one member in place; a document without members stays as it is."""
-    paths = list(places(document))[1:]
+    paths = places(document)
     if not paths:
         return
     *way, key = random.choice(paths)

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60
 _JSON = {"Content-Type": "application/fhir+json"}
 SAMPLE = orjson.loads((ROOT / "samples" / "plain-eyelid.json").read_bytes())
 

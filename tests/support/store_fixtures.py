@@ -58,7 +58,8 @@ def sqlite_url(sqlite_template, tmp_path) -> str:
 @pytest.fixture
 def postgresql_url(postgresql_migrated) -> str:
     with psycopg.connect(postgresql_migrated, autocommit=True) as connection:
-        connection.execute("TRUNCATE record CASCADE")
+        tables = "record, used, chain_entry, chain_part, chain_name, chain_head"
+        connection.execute(f"TRUNCATE {tables} CASCADE")
     return postgresql_migrated
 
 

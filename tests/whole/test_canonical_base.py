@@ -182,7 +182,7 @@ def test_er02_a_breakdown_names_the_own_base_only(monkeypatch: pytest.MonkeyPatc
     def fails(*_: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(application.fhir.router, "match", fails)
+    monkeypatch.setattr(application.fhir.router, "find", fails)
     monkeypatch.setattr(application, "dispatch_request", fails)
     for path in ("/fhir/metadata", "/healthz"):
         answer = application.test_client().get(path)
