@@ -329,7 +329,7 @@ def test_ap04_an_answer_that_says_to_come_from_another_server_is_not_taken(tab, 
 def way_back(page: Page, world: World) -> str:
     """Signs in without the page that asked for it; returns the address that leads back there.
 
-    The page stays at an empty one of the server. One that failed would be tried once more by Chromium, at any time.
+    The page stays at an empty one of the server: one that failed would be tried once more, at any time.
     """
     page.route(
         "**/auth?*", lambda route: route.fulfill(content_type="text/html", body="<title>Sign in</title>")
