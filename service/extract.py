@@ -1,10 +1,11 @@
-"""`$extract`: a finished response in, the Observations that its form says its answers are out.
+"""`$extract`: a finished response in, the resources that its form says its answers are out.
 
-They come as a transaction Bundle of creates, which the caller may send to a server of its choice; nothing
-is stored here. The same response gives the same Bundle. What a form asks to have extracted in another way
-than as Observations is refused and named: nothing of it is left out in silence.
+They come as a transaction Bundle, which the caller may send to a server of its choice; nothing is stored
+here. The same response gives the same Bundle. What a form asks for and is not supported, or does not make a
+resource of R4, is refused and named with its place: nothing of it is left out in silence.
 
-Source: SDC 4.0 OperationDefinition QuestionnaireResponse-extract; extraction.html, observation-based.
+Source: SDC 4.0 OperationDefinition QuestionnaireResponse-extract; extraction.html, observation-based and
+definition-based.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from service.fhir.outcome import operation_outcome
 from service.fhir.parameters import SentParameter, parameters_in_body
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_resource, referred
-from service.fhir.structure import check_response, check_structure
+from service.fhir.shapes import in_order
+from service.fhir.structure import check_made, check_response, check_structure
 from service.questionnaire import (
     COMPLETE_STATUSES,
     CompiledQuestionnaire,
@@ -33,7 +35,11 @@ from service.questionnaire import (
     find_questionnaire,
     validate,
 )
+from service.questionnaire.definition_extraction import Built
+from service.questionnaire.expressions import Evaluation, all_expressions
+from service.questionnaire.extracted_values import Results
 from service.questionnaire.extraction import Extracted, concept, extracted, extraction_plan
+from service.questionnaire.resource_extraction import ResourcePlan, made_resources, resource_plan
 from service.results import result_name
 from service.sandbox import Sandbox, TooMuchHere, in_time
 
@@ -42,6 +48,7 @@ FORM: Final = "questionnaire"
 _TYPES: Final = {RESPONSE: "QuestionnaireResponse", FORM: "Questionnaire"}
 _AT: Final = "QuestionnaireResponse"
 
+_ABSOLUTE: Final = ("urn:uuid:", "urn:oid:", "http://", "https://")
 _SUBJECTS: Final = frozenset({"Patient", "Group", "Device", "Location"})
 _PERFORMERS: Final = frozenset(
     {"Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "RelatedPerson"}
@@ -69,7 +76,7 @@ class _Sent(NamedTuple):
 
 
 class Extractor:
-    """Makes Observations of the answers of a response.
+    """Makes resources of the answers of a response.
 
     Args:
         catalogue: what is served.
@@ -109,15 +116,33 @@ class Extractor:
             raise Malformed(*structure)
         _check_status(sent)
         compiled = self._form(sent, apart=apart)
-        plan = extraction_plan(compiled)
+        plan, resources = extraction_plan(compiled), resource_plan(compiled)
+        if not resources.is_empty and not apart:
+            raise TooMuchHere  # the form says what is made, and how much of it
         found = validate(sent.response, compiled, self._catalogue.value_sets, apart=apart)
-        faults = [*plan.problems, *(problem for problem in found if problem.severity == "error")]
+        errors = (problem for problem in found if problem.severity == "error")
+        faults = [*plan.problems, *resources.problems, *errors]
         if faults:
             raise NotScorable(*faults)
         head = _Head(sent.response)
-        bundle = _bundle(extracted(plan, sent.response), head, _name(sent.response, head.context))
-        issues = [*structure, *found, *head.problems]
-        return self._answer(bundle, issues)
+        name = _name(sent.response, head.context)
+        entries = _observations(extracted(plan, sent.response), head, name)
+        if not resources.is_empty:
+            entries += self._resources(compiled, resources, sent.response, name)
+        return self._answer(_bundle(entries), [*structure, *found, *head.problems])
+
+    def _resources(
+        self, compiled: CompiledQuestionnaire, plan: ResourcePlan, response: Json, name: UUID
+    ) -> list[MutableJson]:
+        """Returns the entries of what is extracted beside Observations; raises NotScorable."""
+        paired = compiled.paired(response)
+        expressions = all_expressions(compiled.resource, compiled.items, self._catalogue.value_sets)
+        results = Results(response, Evaluation(expressions, response, paired))
+        made = made_resources(plan, results, paired.top, lambda key: uuid5(name, f"allocated{key}").urn)
+        entries = [_entry(each, results, name) for each in made]
+        if results.problems:
+            raise NotScorable(*results.problems.listed())
+        return entries
 
     def _sent(self, data: bytes, stored: bytes) -> _Sent:
         """Returns what is to be worked on; raises Malformed and TooLarge."""
@@ -271,18 +296,60 @@ class _Head:
         return []
 
 
-def _bundle(found: list[Extracted], head: _Head, name: UUID) -> MutableJson | None:
-    """Returns the transaction; None where there is nothing in it."""
+def _bundle(entries: list[MutableJson]) -> MutableJson | None:
+    """Returns the transaction; None where there is nothing in it.
+
+    Raises:
+        NotScorable: what the form says of the entries does not make a transaction.
+    """
+    if not entries:
+        return None
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    plain = [{name: part for name, part in entry.items() if name != "resource"} for entry in entries]
+    found = check_structure({**bundle, "entry": plain}, "Bundle", "Bundle")
+    faults = [_of_form("Bundle", each.text, each.expression) for each in found]
+    urls = [entry["fullUrl"] for entry in entries]
+    for index, url in enumerate(urls):
+        at = f"Bundle.entry[{index}].fullUrl"
+        if not url.startswith(_ABSOLUTE):
+            faults.append(_of_form("Bundle", "fullUrl: expected an absolute url or a urn.", at))
+        elif url in urls[:index]:
+            faults.append(_of_form("Bundle", "fullUrl: expected another for each entry (bdl-7).", at))
+    if faults:
+        raise NotScorable(*faults)
+    return bundle
+
+
+def _of_form(made: str, words: str, at: str) -> Problem:
+    return Problem("extract-form", f"Expected of the form what makes a right {made} of R4. {words}", at)
+
+
+def _entry(built: Built, results: Results, name: UUID) -> MutableJson:
+    """Returns the entry of a resource; what is wrong with it stands in `results.problems`.
+
+    Source: SDC 4.0 StructureDefinition definitionExtract, "Populating the transaction bundle entry".
+    """
+    said = results.entry(built.planned.entry, built.view)
+    resource = in_order(built.resource, built.planned.type)
+    for found in check_made(resource):
+        if found.severity == "error":
+            results.problems.keep(_of_form(built.planned.type, found.text, built.view.at))
+    url = said.pop("fullUrl", uuid5(name, f"resource{built.view.key}#{built.planned.canonical}").urn)
+    is_new = "id" not in resource
+    path = built.planned.type if is_new else f"{built.planned.type}/{resource['id']}"
+    request = {"method": "POST" if is_new else "PUT", "url": path, **said}
+    return {"fullUrl": url, "resource": resource, "request": request}
+
+
+def _observations(found: list[Extracted], head: _Head, name: UUID) -> list[MutableJson]:
     urls = {id(each): uuid5(name, f"extract{each.key}").urn for each in found}
-    entries = []
+    entries: list[MutableJson] = []
     for each in found:
         resource = _observation(each, head, urls)
         _check(resource, each.at)
         request = {"method": "POST", "url": "Observation"}
         entries.append({"fullUrl": urls[id(each)], "resource": resource, "request": request})
-    if not entries:
-        return None
-    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    return entries
 
 
 def _observation(each: Extracted, head: _Head, urls: dict[int, str]) -> MutableJson:
@@ -317,5 +384,4 @@ def _check(observation: Json, at: str) -> None:
     found = check_structure(observation, "Observation", "Observation")
     errors = [problem for problem in found if problem.severity == "error"]
     if errors:
-        words = f"Expected of the form what makes an Observation of R4. {errors[0].text}"
-        raise NotScorable(Problem("extract-form", words, at))
+        raise NotScorable(_of_form("Observation", errors[0].text, at))

@@ -61,21 +61,22 @@ OBSERVATION_LINK_PERIOD = _SDC + "sdc-questionnaire-observationLinkPeriod"
 ANSWER_EXPRESSION = _SDC + "sdc-questionnaire-answerExpression"
 OBSERVATION_EXTRACT = _SDC + "sdc-questionnaire-observationExtract"
 OBSERVATION_EXTRACT_CATEGORY = _SDC + "sdc-questionnaire-observation-extract-category"
+DEFINITION_EXTRACT = _SDC + "sdc-questionnaire-definitionExtract"
+DEFINITION_EXTRACT_VALUE = _SDC + "sdc-questionnaire-definitionExtractValue"
+ITEM_EXTRACTION_CONTEXT = _SDC + "sdc-questionnaire-itemExtractionContext"
+EXTRACT_ALLOCATE_ID = _SDC + "sdc-questionnaire-extractAllocateId"
 EXTRACTION_NOT_SUPPORTED = tuple(
     _SDC + f"sdc-questionnaire-{name}"
     for name in (
         "observationExtractEntry",
         "isSubject",
-        "definitionExtract",
-        "definitionExtractValue",
-        "itemExtractionContext",
-        "extractAllocateId",
         "templateExtract",
         "templateExtractBundle",
+        "templateExtractContext",
         "targetStructureMap",
     )
 )
-"""By these a form asks for more than Observations, or for others than those of the response's subject."""
+"""By these a form asks for what is not extracted here, or for what is about others than the subject."""
 IS_SUBJECT = (_CORE + "questionnaireresponse-isSubject", _SDC + "sdc-questionnaireresponse-isSubject")
 """By these an answer of a response says whom the answers beside it are about."""
 COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")

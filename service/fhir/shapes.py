@@ -1,10 +1,11 @@
 """The shapes of R4: the datatypes and resources that are read, as tables made from `r4.txt`, and invariants.
 
-A line of `r4.txt` is `Type = name:type ...`; `*` marks a list, `!` a required element, `|` a choice
-of types, `{a|b}` the codes of a required binding, `@` a reference to another type's elements,
-`Reference(A|B)` a Reference to these types alone.
-`extension` is allowed on every type but Bundle and `modifierExtension` on none, so neither is written down.
-What the tables cannot say, the invariants do: plain functions of one object each.
+The other resources of R4, which are only made, stand in `r4_resources.txt`; a shape of theirs is read when it
+is asked for. A line of either file is `Type = name:type ...`; `*` marks a list, `!` a required element, `|` a
+choice of types, `{a|b}` the codes of a required binding, `@` a reference to another type's elements,
+`Reference(A|B)` a Reference to these types alone. `extension` is allowed on every type but Bundle and
+`modifierExtension` on none, so neither is written down. What the tables cannot say, the invariants do: plain
+functions of one object each.
 
 Source: StructureDefinitions of R4 4.0.1; the text of each invariant names its constraint.
 """
@@ -21,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from service.fhir.dates import compare, is_date_time
-from service.fhir.json import Json
+from service.fhir.json import Json, MutableJson
 from service.fhir.primitives import PRIMITIVES
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative
 
@@ -93,7 +94,7 @@ class Shape:
 # The tables.
 
 _ELEMENT = re.compile(
-    r"(?P<name>[A-Za-z]+)(?P<choice>\[x\])?:(?P<type>[^*!{]+)(?P<marks>[*!]*)(?:\{(?P<codes>.*)\})?"
+    r"(?P<name>[A-Za-z][A-Za-z0-9]*)(?P<choice>\[x\])?:(?P<type>[^*!{]+)(?P<marks>[*!]*)(?:\{(?P<codes>.*)\})?"
 )
 _SEPARATOR = re.compile(r"\|(?![^()]*\))")
 _ANY: Final = (
@@ -103,18 +104,73 @@ _ANY: Final = (
     "ContactDetail|Contributor|DataRequirement|Expression|ParameterDefinition|RelatedArtifact|TriggerDefinition|"
     "UsageContext|Dosage|Meta"
 )
-_RESOURCES = ("QuestionnaireResponse", "Observation", "Bundle")
+_OF_RESOURCE: Final = "meta:Meta"
+_OF_DOMAIN_RESOURCE: Final = "text:Narrative"
+"""By these a whole resource is told from a part of one, and one that may have extensions from others."""
 
 
 @cache
 def shapes() -> Mapping[str, Shape]:
     """Returns the shape of every type by name; read once, from the file beside this module."""
-    text = Path(__file__).with_name("r4.txt").read_text("utf-8")
-    entries = re.sub(r"\n +", " ", text).splitlines()
-    found = {name: shape_of(name, body) for name, _, body in (entry.partition(" = ") for entry in entries)}
+    found = {name: shape_of(name, body) for name, body in _lines("r4.txt").items()}
     found |= {name: replace(found["Reference"], targets=targets) for name, targets in _references(found)}
     found["Element"] = Shape({"id": _primitive("id", "string", many=False), "extension": _EXTENSION})
     return found
+
+
+@cache
+def _lines(file: str) -> Mapping[str, str]:
+    """Returns what a file beside this module says of each type, by its name."""
+    text = Path(__file__).with_name(file).read_text("utf-8")
+    entries = re.sub(r"\n +", " ", text).splitlines()
+    return {name: body for name, _, body in (entry.partition(" = ") for entry in entries)}
+
+
+def shape_named(name: str) -> Shape | None:
+    """Returns the shape of any type of R4: a datatype, a resource, a part of one; None for no such type.
+
+    Args:
+        name: as `Element.shape` has it, such as `Patient`, `Patient.contact` or `Reference(Patient|Group)`.
+    """
+    return shapes().get(name) or (
+        _made(name) if name in _lines("r4_resources.txt") or name.startswith("Reference(") else None
+    )
+
+
+@cache
+def _made(name: str) -> Shape:
+    if name.startswith("Reference("):
+        targets = frozenset(name.removeprefix("Reference(").removesuffix(")").split("|"))
+        return replace(shapes()["Reference"], targets=targets)
+    return shape_of(name, _lines("r4_resources.txt")[name])
+
+
+def in_order(value: Json, type_name: str) -> MutableJson:
+    """Returns an object with its members in the order of R4, without what is empty in it.
+
+    Args:
+        value: a resource, or an element of one.
+        type_name: as `shape_named` takes it; what it does not name stands at the end as it is.
+    """
+    shape = shape_named(type_name)
+    elements = {} if shape is None else shape.elements
+    found: MutableJson = {"resourceType": value["resourceType"]} if "resourceType" in value else {}
+    for name in (*(each for each in elements if each in value), *value):
+        if name not in found:
+            member = _member_in_order(value[name], elements.get(name))
+            found |= {} if member in ({}, []) else {name: member}
+    return found
+
+
+def _member_in_order(member: Any, element: Element | None) -> Any:
+    if element is None or not element.shape:
+        return member
+    if isinstance(member, list):
+        listed = [_member_in_order(one, element) for one in member]
+        return [one for one in listed if one != {}]
+    is_resource = element.shape == "Resource" and isinstance(member, dict)
+    named = str(member.get("resourceType")) if is_resource else element.shape
+    return in_order(member, named) if isinstance(member, dict) else member
 
 
 def _references(found: Mapping[str, Shape]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -126,7 +182,7 @@ def _references(found: Mapping[str, Shape]) -> Iterator[tuple[str, frozenset[str
 
 
 def shape_of(type_name: str, body: str) -> Shape:
-    """Returns the shape that one line of `r4.txt` writes.
+    """Returns the shape that one line of `r4.txt`, or of a file like it, writes.
 
     Raises:
         ValueError: a word of it is not an element.
@@ -143,9 +199,10 @@ def shape_of(type_name: str, body: str) -> Shape:
             required.append((match["name"], frozenset(made)))
         if match["choice"]:
             choices.append((match["name"], frozenset(made)))
-    if type_name in _RESOURCES:
+    is_resource = _OF_RESOURCE in body.split()
+    if is_resource:
         elements["resourceType"] = _primitive("resourceType", "code", many=False)
-    if type_name != "Bundle":
+    if not is_resource or _OF_DOMAIN_RESOURCE in body.split():
         elements["extension"] = _EXTENSION
     return Shape(elements, tuple(required), tuple(choices), INVARIANTS.get(type_name))
 

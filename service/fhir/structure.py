@@ -6,7 +6,7 @@ with its FHIRPath, in one pass without recursion, linear in the size of the body
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from service.errors import Problem, ProblemList
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, Place, is_name, problem_at
 from service.fhir.references import RESOURCE_TYPES, contained_types, reference_fault
-from service.fhir.shapes import LOCAL, Element, Shape, shapes
+from service.fhir.shapes import LOCAL, Element, Shape, shape_named, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative, links_in
 
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
@@ -49,16 +49,35 @@ def check_structure(resource: Json, resource_type: str, at: str) -> tuple[Proble
     return _Check(at).run(resource, resource_type)
 
 
+def check_made(resource: Json) -> tuple[Problem, ...]:
+    """Returns every structural fault of a resource that was made here, whatever its type.
+
+    What it contains is checked as deep. Of types that are not read here, elements, cardinality, datatypes,
+    codes of required bindings and targets of References are checked, their further invariants are not.
+    """
+    named = str(resource.get("resourceType"))
+    if named not in RESOURCE_TYPES:
+        return (Problem("resource-type", "resourceType: expected a type of resource that R4 has.", named),)
+    return _Check(named, shape_named).run(resource, named)
+
+
 def is_of_type(value: Json, type_name: str) -> bool:
     """Returns whether a value of a datatype has the structure that R4 gives it."""
     return not _Check(type_name).run(value, type_name)
 
 
 class _Check:
-    """One pass over one resource; `root` is its FHIRPath."""
+    """One pass over one resource.
 
-    def __init__(self, root: str) -> None:
+    Args:
+        root: its FHIRPath.
+        shape_named: returns shapes of types; None where only those that are read here are known.
+    """
+
+    def __init__(self, root: str, shape_named: Callable[[str], Shape | None] | None = None) -> None:
         self._root = root
+        self._shape = shape_named or shapes().get
+        self._knows_all = shape_named is not None
         self._problems = ProblemList()
         self._pending: list[tuple[Json, str, Place]] = []
         self._local: list[tuple[str, Place]] = []
@@ -69,10 +88,10 @@ class _Check:
 
     def run(self, resource: Json, resource_type: str) -> tuple[Problem, ...]:
         """Returns the faults."""
-        tables, pending = shapes(), self._pending
+        shape_of_type, pending = self._shape, self._pending
         pending.append((resource, resource_type, None))
         for value, type_name, place in pending:  # grows while it is read
-            shape = tables.get(type_name)
+            shape = shape_of_type(type_name)
             if shape is None:
                 self._scan(value, place)
             else:
@@ -150,7 +169,7 @@ class _Check:
         if not isinstance(named, str) or named not in RESOURCE_TYPES:
             self._report("resource-type", place, "a resource with a resourceType of R4")
             return
-        self._pending.append((member, named if named in _CHECKED else "Resource", place))
+        self._pending.append((member, named if self._knows_all or named in _CHECKED else "Resource", place))
         identity, meta = member.get("id"), member.get("meta")
         if isinstance(identity, str):
             if f"#{identity}" in self._contained:

@@ -24,6 +24,7 @@ from typing import Any
 from service.datatypes.answers import Answer, Coding
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
+from service.fhir.json import Json
 from service.questionnaire.fhirpath import (
     Expression,
     MemberOf,
@@ -374,6 +375,38 @@ class Evaluation:
             return Undecided("its expression has more than one result")
         return values[0] if values and isinstance(values[0], bool) else bool(values) or None
 
+    def nodes_at(
+        self, expression: Expression, focus: Any, variables: Mapping[str, Any], item: Json | None
+    ) -> list[Any]:
+        """Returns the nodes of an expression that stands outside the rules of the form, for another focus.
+
+        Args:
+            focus: the response, a node, or a list of nodes.
+            variables: nodes or values by name; the variables of the form are not seen.
+            item: of the Questionnaire, for `%qitem`; None at its root.
+
+        Raises:
+            NotEvaluated: as `Expression.nodes` has it; once time is up, all that follows is refused too.
+        """
+        if self.out_of_time:
+            raise OutOfTime(_OUT_OF_TIME.reason)
+        context = self._known(focus, [] if item is None else item)
+        try:
+            with time_limit(max(0.0, self._deadline - monotonic()), OutOfTime):
+                return expression.nodes(focus, {**variables, **context}, self._surroundings)
+        except OutOfTime:
+            self.out_of_time = True
+            raise
+
+    def _known(self, focus: Any, qitem: Any) -> dict[str, Any]:
+        return {
+            "resource": self.response,
+            "rootResource": self.response,
+            "questionnaire": self.expressions.resource,
+            "context": focus,
+            "qitem": qitem,
+        }
+
     def _nodes(
         self, expression: Expression, occurrence: Occurrence | None, variables: Mapping[str, Any]
     ) -> list[Any]:
@@ -381,11 +414,7 @@ class Evaluation:
         known = {
             **{name: self._given[name] for name in expression.variables & self._given.keys()},
             **{name: variables[name] for name in expression.variables & variables.keys()},
-            "resource": self.response,
-            "rootResource": self.response,
-            "questionnaire": self.expressions.resource,
-            "context": focus,
-            "qitem": occurrence.item.source if occurrence is not None else [],
+            **self._known(focus, occurrence.item.source if occurrence is not None else []),
         }
         with time_limit(max(0.0, self._deadline - monotonic()), OutOfTime):
             return expression.nodes(focus, known, self._surroundings)

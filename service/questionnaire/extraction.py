@@ -20,6 +20,7 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
 from service.questionnaire.compiled import CompiledQuestionnaire
+from service.questionnaire.extracted_values import unit_of
 from service.questionnaire.items import DISPLAY, GROUP, Item
 
 INDEPENDENT: Final = "independent"
@@ -326,7 +327,7 @@ class _Extraction:
             return {"valueQuantity": kept} if "value" in kept else {}
         unit = ext.value(item.source, ext.UNIT)
         if element == "valueDecimal" or (element == "valueInteger" and isinstance(unit, Mapping)):
-            return {"valueQuantity": {"value": value, **_unit(unit)}}
+            return {"valueQuantity": {"value": value, **unit_of(unit)}}
         return {_ELEMENTS[element]: value} if element in _ELEMENTS else {}
 
 
@@ -335,15 +336,6 @@ def _coded(value: Json) -> MutableJson:
     if "code" in coding:
         return {"valueCodeableConcept": {"coding": [coding]}}
     return {"valueCodeableConcept": {"text": coding["display"]}} if "display" in coding else {}
-
-
-def _unit(unit: object) -> MutableJson:
-    """Returns what a Quantity says of a unit that stands in the form."""
-    if not isinstance(unit, Mapping):
-        return {}
-    shown = text(unit.get("display")) or text(unit.get("code"))
-    coded = {name: unit[name] for name in ("system", "code") if name in unit} if "system" in unit else {}
-    return {**({"unit": shown} if shown else {}), **coded}
 
 
 def concept(codes: Sequence[Json]) -> MutableJson:

@@ -182,6 +182,26 @@ def data_of(node: Any) -> Any:
     return str(value) if isinstance(value, engine.moment) else value
 
 
+class Typed(NamedTuple):
+    """A value and the name of its R4 datatype; empty where nothing tells, as of a text put together."""
+
+    type: str
+    value: Any
+
+
+def typed(node: Any) -> Typed:
+    """Returns the JSON value of a resulting node with its datatype."""
+    engine = _engine()
+    value = data_of(node)
+    path = getattr(node, "path", None)
+    if isinstance(path, str) and path != "System.String":
+        return Typed("" if "." in path else path, value)
+    if isinstance(engine.get_data(node), engine.quantity):
+        return Typed("Quantity", value)
+    named = {bool: "boolean", int: "integer", Decimal: "decimal"}
+    return Typed(named.get(type(value), ""), value)
+
+
 class _Engine(NamedTuple):
     """The parts of the library that are used."""
 
@@ -227,6 +247,7 @@ def _run(tree: Tree, focus: Any, variables: dict[str, Any], surroundings: Surrou
     context = {
         "dataRoot": root,
         "vars": {"context": focus, **variables},
+        "$this": root,
         "model": engine.model,
         "userInvocationTable": _own_functions(surroundings),
         _SURROUNDINGS: surroundings,

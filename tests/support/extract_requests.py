@@ -10,13 +10,20 @@ from small_forms import ENCODE, response
 from service.catalogue import Catalogue
 from service.errors import ServiceError
 from service.extract import Extractor
-from service.fhir.extensions import OBSERVATION_EXTRACT, OBSERVATION_EXTRACT_CATEGORY
+from service.fhir.extensions import (
+    DEFINITION_EXTRACT,
+    DEFINITION_EXTRACT_VALUE,
+    OBSERVATION_EXTRACT,
+    OBSERVATION_EXTRACT_CATEGORY,
+)
 from service.fhir.json import BodyLimits
 from service.questionnaire import compile_leniently
+from service.sandbox import Sandbox
 from service.terminology import value_sets_from
 
 Json = dict[str, Any]
 
+BASE = "http://hl7.org/fhir/StructureDefinition/"
 LOINC = "http://loinc.org"
 HEAD: Json = {
     "id": "r1",
@@ -52,11 +59,28 @@ def coded(id_: str, *extensions: Json, codes: list[Json] | None = None, **more: 
     return {"id": id_, **more, "raw": raw | ({"extension": list(extensions)} if extensions else {})}
 
 
-def extractor(*forms: Json) -> Extractor:
+def begins(kind: str, **said: str) -> Json:
+    """The extension definitionExtract for a type of R4; `said`: expressions for its entry, by name."""
+    parts: list[Json] = [{"url": "definition", "valueCanonical": BASE + kind}]
+    parts += [{"url": name, "valueString": expression} for name, expression in said.items()]
+    return {"url": DEFINITION_EXTRACT, "extension": parts}
+
+
+def gives(element: str, expression: str = "", **fixed: Any) -> Json:
+    """The extension definitionExtractValue: what an expression gives, or a fixed value."""
+    stated = {"url": "definition", "valueUri": f"{BASE}{element.partition('.')[0]}#{element}"}
+    language = "text/cql" if expression.startswith("cql: ") else "text/fhirpath"
+    written = {"language": language, "expression": expression.removeprefix("cql: ")}
+    parts: list[Json] = [{"url": "expression", "valueExpression": written}] if expression else []
+    parts += [{"url": "fixed-value", **fixed}] if fixed else []
+    return {"url": DEFINITION_EXTRACT_VALUE, "extension": [stated, *parts]}
+
+
+def extractor(*forms: Json, sandbox: Sandbox | None = None) -> Extractor:
     """An extractor that serves these Questionnaires."""
     sets = value_sets_from(())
     compiled = {found.canonical: found for found in (compile_leniently(form, sets) for form in forms)}
-    return Extractor(Catalogue({}, sets, compiled, {}, {}), BodyLimits())
+    return Extractor(Catalogue({}, sets, compiled, {}, {}), BodyLimits(), sandbox)
 
 
 def parameters(**resources: Json) -> Json:
@@ -78,9 +102,12 @@ def part(found: Json, name: str) -> Json:
     return next(resources, {})
 
 
-def observations(form: Json, given: Json, **head: Any) -> list[Json]:
-    """The Observations of the returned Bundle."""
+def resources(form: Json, given: Json, **head: Any) -> list[Json]:
+    """The resources of the returned Bundle."""
     return [entry["resource"] for entry in part(answered(form, given, **head), "return").get("entry", ())]
+
+
+observations = resources
 
 
 def issues(found: Json) -> list[str]:
@@ -89,10 +116,15 @@ def issues(found: Json) -> list[str]:
     return [issue["details"]["coding"][0]["code"] for issue in listed]
 
 
-def refused(form: Json, given: Json, **head: Any) -> list[tuple[str, str]]:
-    """Kind and place of every problem that the response is refused for."""
+def problems_of(form: Json, given: Json, **head: Any) -> list[tuple[str, str, str]]:
+    """Kind, place and words of every problem that the response is refused for."""
     try:
         answered(form, given, **head)
     except ServiceError as error:
-        return [(problem.kind, problem.expression) for problem in error.problems]
+        return [(problem.kind, problem.expression, problem.text) for problem in error.problems]
     return []
+
+
+def refused(form: Json, given: Json, **head: Any) -> list[tuple[str, str]]:
+    """The same without the words."""
+    return [(kind, place) for kind, place, _ in problems_of(form, given, **head)]
