@@ -30,6 +30,7 @@ from service.fhir.parameters import DETAIL, AssessInput, ResourceAt, assess_inpu
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
+from service.guidance.arguments import Minimal
 from service.languages import ENGLISH
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
 from service.results import BUNDLE, DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
@@ -135,6 +136,10 @@ class Scored:
         """Returns what the guidance makes of the answers, with what the outputs repeat of the response."""
         result = self.pair.guidance.evaluate(self.answers)
         return Assessment(result, self.answers, self.context, self.chart, self.problems)
+
+    def minimal_reasons(self) -> tuple[Minimal, ...]:
+        """Returns the smallest sets of answers that alone force the step, and each level that is listed."""
+        return self.pair.guidance.minimal_reasons(self.answers, enabled=self.pair.compiled.enabled)
 
     def document(self, detail: str = RISK) -> bytes:
         """Returns the result in one of the DETAILS."""
@@ -322,7 +327,7 @@ class Assessor:
         if output == "clinician":
             return pair.renderer.summary.text(assessment)
         if output == "explain":
-            return explained(pair.guidance, assessment.result, scored.answers)
+            return explained(pair.guidance, assessment.result, scored.answers, scored.minimal_reasons())
         return indented(pair.renderer.document(assessment, output))
 
     def accepted(self, data: bytes, languages: Languages = _AS_STATED) -> Scored | None:

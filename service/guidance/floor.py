@@ -55,7 +55,7 @@ def floor_of(
         for question in met
         if any(
             _verdict(result_of({**given, question.link_id: answers})) != before
-            for answers in _other_answers(question, guidance, date_before)
+            for answers in other_answers(question, guidance, date_before)
         )
     ]
     return Floor(tuple(question.link_id for question in met), tuple(changing))
@@ -67,7 +67,7 @@ def _verdict(result: Result) -> tuple[object, ...]:
     return (result.tier, *due, *[risk.level for risk in result.risks])
 
 
-def _other_answers(
+def other_answers(
     question: Question, guidance: Guidance, date_before: Callable[[int], str]
 ) -> Iterator[tuple[Answer, ...]]:
     """Yields answers that differ in what the guidance, or the form, makes of them."""

@@ -12,6 +12,7 @@ from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
 from service.guidance.answer_tables import Verdict
+from service.guidance.arguments import Argued, Enabled, Minimal, argued_from, minimal_reasons
 from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
@@ -34,6 +35,7 @@ class Guidance:
         form: the questionnaire that it scores.
         cases: its worked cases, in file order.
         graph, compiled: what the proofs read, and what is asked about the guidance as a whole.
+        argued: what the search for minimal reasons reads.
         translation: its texts in another language; None in English.
     """
 
@@ -42,6 +44,7 @@ class Guidance:
     cases: tuple[Case, ...]
     graph: Graph
     compiled: Compiled
+    argued: Argued
     translation: Translation | None = None
 
     @property
@@ -107,6 +110,14 @@ class Guidance:
         result = evaluate(self.compiled, answers)
         return result if self.translation is None else self.translation.of(result)
 
+    def minimal_reasons(self, answers: Answers, *, enabled: Enabled) -> tuple[Minimal, ...]:
+        """Returns the smallest sets of answers that alone force the step, and each level that is listed.
+
+        Args:
+            enabled: says which items some answers enable and hide for certain, as the questionnaire has it.
+        """
+        return minimal_reasons(self.compiled, self.argued, answers, enabled=enabled)
+
     def told_in(self, messages: Messages, form: Form, telling: Telling) -> Guidance:
         """Returns this guidance with its texts in another language.
 
@@ -143,7 +154,8 @@ def load(
     identity = checked.written.identity
     digest = _hash_of(documents if hashed is None else hashed)
     written = replace(checked.written, identity=replace(identity, slug=slug or identity.slug, hash=digest))
-    return Guidance(written, form, checked.cases, graph, compiled_from(checked, graph))
+    compiled = compiled_from(checked, graph)
+    return Guidance(written, form, checked.cases, graph, compiled, argued_from(compiled, graph))
 
 
 def _hash_of(documents: Mapping[str, object]) -> str:

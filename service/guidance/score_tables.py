@@ -57,7 +57,7 @@ class ScoreTable:
             values = given.get(weights.link_id, ())
             if not values and weights.link_id in closed:
                 continue
-            added = _added(weights, values)
+            added = points_added(weights, values)
             if added is None:
                 missing += 1
                 least += weights.least
@@ -111,7 +111,7 @@ class ScoreTable:
         return max(bisect_right(self.floors, value) - 1, 0)
 
 
-def _added(weights: Weights, values: tuple[Answer, ...]) -> Decimal | None:
+def points_added(weights: Weights, values: tuple[Answer, ...]) -> Decimal | None:
     """Returns what a question adds; None where that is not known: it is open, or has no points."""
     if not values:
         return None

@@ -9,17 +9,19 @@ import msgspec
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity, Uncoded, Unread
 from service.fhir.json import Json
 from service.guidance import Guidance
+from service.guidance.arguments import Minimal
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
 from service.results.phrases import is_assessable
 
 
-def explained(guidance: Guidance, result: Result, answers: Answers) -> str:
+def explained(guidance: Guidance, result: Result, answers: Answers, minimal: Sequence[Minimal] = ()) -> str:
     """Returns an indented JSON text: the guidance, the answers as read, and every part of the result."""
     encoder = msgspec.json.Encoder(decimal_format="number")
-    return msgspec.json.format(encoder.encode(view(guidance, result, answers)), indent=2).decode() + "\n"
+    encoded = encoder.encode(view(guidance, result, answers, minimal))
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
-def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
+def view(guidance: Guidance, result: Result, answers: Answers, minimal: Sequence[Minimal] = ()) -> Json:
     """Returns what `explained` writes, as plain values; numbers are int or Decimal."""
     identity = guidance.written.identity
     ladder = [tier.code for tier in result.tiers]
@@ -34,6 +36,7 @@ def view(guidance: Guidance, result: Result, answers: Answers) -> Json:
         "tier": {**_interval(result.tier, ladder), "assessable": is_assessable(result.tier)},
         "reasons": [_fired(fired) for fired in result.fired],
         "risks": [_risk(risk) for risk in result.risks],
+        "minimal-reasons": [_minimal(found, result) for found in minimal],
         "open": [
             {"linkId": question.link_id, "moves": list(question.moves), "red-flag": question.red_flag}
             for question in result.open
@@ -84,6 +87,17 @@ def _risk(risk: Risk) -> Json:
         **_interval(risk.level, risk.outcome.levels),
         "listed": risk.listed,
         "reasons": [_fired(fired) for fired in risk.fired],
+    }
+
+
+def _minimal(found: Minimal, result: Result) -> Json:
+    ladders = {risk.outcome.code: risk.outcome.levels for risk in result.risks}
+    ladder = ladders.get(found.of) or [tier.code for tier in result.tiers]
+    return {
+        "of": found.of,
+        "forces": ladder[found.rank],
+        "finished": found.finished,
+        "answers": [list(links) for links in found.sets],
     }
 
 

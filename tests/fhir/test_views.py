@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from service.datatypes.answers import UNREAD, Uncoded
+from service.guidance.arguments import Minimal
 from service.results import explained, indented
 from service.results.explanation import view
 
@@ -32,6 +33,17 @@ def test_explain_has_every_part_of_the_result(guidance, troubled, answers):
     assert shown["ignored"] == ["pain", "not-in-the-form"]
     assert shown["findings"] == {"fever": "present", "rash": "unknown"}
     assert shown["settled"] is False
+
+
+def test_explain_names_what_minimal_reasons_force_and_whether_these_are_all(guidance, troubled, answers):
+    minimal = [
+        Minimal("tier", 1, (("fever",), ("days", "pain")), finished=True),
+        Minimal("other", 1, (), finished=False),
+    ]
+    assert view(guidance, troubled, answers, minimal)["minimal-reasons"] == [
+        {"of": "tier", "forces": "soon", "finished": True, "answers": [["fever"], ["days", "pain"]]},
+        {"of": "other", "forces": "some", "finished": False, "answers": []},
+    ]
 
 
 def test_explain_shows_the_answers_as_they_were_read(guidance, troubled, answers):

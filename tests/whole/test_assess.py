@@ -430,6 +430,9 @@ def test_every_output_of_the_command_line_can_be_made(sample: Sample, assessor: 
     explained = orjson.loads(assessor.shown(data, "explain"))
     assert explained["tier"]["at-least"] == "prompt"
     assert explained["findings"]["new-weakness"] == "present"
+    [step] = [found for found in explained["minimal-reasons"] if found["of"] == "tier"]
+    assert (step["forces"], step["finished"]) == ("prompt", True)
+    assert ["weakness"] in step["answers"]
     assert "twitching" in assessor.shown(data, "text").splitlines()[0]
     assert assessor.shown(data, "clinician").startswith("Step: ")
 
