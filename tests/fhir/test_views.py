@@ -37,7 +37,7 @@ def test_explain_has_every_part_of_the_result(guidance, troubled, answers):
 
 def test_explain_names_what_minimal_reasons_force_and_whether_these_are_all(guidance, troubled, answers):
     minimal = [
-        Minimal("tier", 1, (("fever",), ("days", "pain")), finished=True),
+        Minimal("tier", 2, (("fever",), ("days", "pain")), finished=True),
         Minimal("other", 1, (), finished=False),
     ]
     assert view(guidance, troubled, answers, minimal)["minimal-reasons"] == [
