@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -19,6 +19,7 @@ from service.guidance.compile import compiled_from
 from service.guidance.conditions import links_of
 from service.guidance.evaluate import evaluate
 from service.guidance.graph import Graph, graph_from
+from service.guidance.interview import next_questions
 from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
 from service.guidance.model import Contradiction, Written, unfit_answers
 from service.guidance.result import Result
@@ -117,6 +118,10 @@ class Guidance:
             enabled: says which items some answers enable and hide for certain, as the questionnaire has it.
         """
         return minimal_reasons(self.compiled, self.argued, answers, enabled=enabled)
+
+    def next_questions(self, answers: Answers, asked: Collection[str] = ()) -> tuple[str, ...]:
+        """Returns the linkIds of the questions that can still change the result, as `interview.py` does."""
+        return next_questions(self.compiled, answers, asked)
 
     def told_in(self, messages: Messages, form: Form, telling: Telling) -> Guidance:
         """Returns this guidance with its texts in another language.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from service.guidance.answer_tables import Contribution
 from service.guidance.bits import UNKNOWN, certain, positions, union
 from service.guidance.result import Interval, OpenQuestion
-from service.guidance.state import State, bits_if_sure
+from service.guidance.state import State, Worlds, bits_if_sure
 from service.guidance.tables import Compiled, OutcomeTable, RuleTable
 
 # Why a condition holds, and which open questions keep one undecided.
@@ -112,21 +112,48 @@ class Sureness:
         return not self.bits >> 2 * node & 1
 
 
+class _World(NamedTuple):
+    """The bits that are undecided if what does not fit counts in one way, and what may set them.
+
+    Args:
+        unknown: *certain* bits of the nodes that are possible and not certain.
+        doubtful: what contradictions may still set, with the open questions that decide that.
+    """
+
+    unknown: int
+    doubtful: tuple[Contribution, ...] = ()
+
+
 class Undecided:
-    """Questions that keep nodes unknown (open or "not sure"), as masks."""
+    """Questions that keep nodes unknown (open or "not sure"), as masks.
+
+    A rule is undecided by what fits, or by what contradictions may still make of it: for a safety step a not
+    sure, else what is worse.
+    """
 
     def __init__(self, compiled: Compiled, state: State) -> None:
         self.support = compiled.support.of_node
         self.reads = compiled.support.reads
-        self.unknown = _unknown(state.bits)
+        self.overlay = compiled.worse.overlay
         self.open = state.open | _unsure(compiled, state)
-        self.doubtful = _doubtful(compiled, state)
-        self.doubted = union(sets for sets, _ in self.doubtful)
+        fitting, doubted, worst = state.worlds
+        self.fitting = _World(_unknown(fitting))
+        self.doubted = self.worst = self.fitting
+        if state.possible or doubted != fitting or worst != fitting:
+            doubts, worse = _doubtful(compiled, state)
+            self.doubted, self.worst = _World(_unknown(doubted), doubts), _World(_unknown(worst), worse)
 
     def of(self, nodes: int) -> int:
         """Returns the open questions in the undecided parts of nodes, given by their *certain* bits."""
+        mask = self._in(self.fitting, nodes)
+        if self.doubted is not self.fitting:
+            mask |= self._in(self.doubted, nodes & self.overlay)
+            mask |= self._in(self.worst, nodes & ~self.overlay)
+        return mask
+
+    def _in(self, world: _World, nodes: int) -> int:
         atoms = reached = 0
-        waiting = nodes & self.unknown
+        waiting = nodes & world.unknown
         while waiting:
             reached |= waiting
             deep = 0
@@ -134,10 +161,10 @@ class Undecided:
                 support = self.support[bit >> 1]
                 atoms |= support.atoms
                 deep |= support.deep
-            waiting = deep & self.unknown & ~reached
-        mask = _read(atoms & self.unknown, self.reads) & self.open
-        doubted = reached & self.doubted
-        return mask | _given(self.doubtful, doubted) if doubted else mask
+            waiting = deep & world.unknown & ~reached
+        atoms &= world.unknown
+        mask = _read(atoms, self.reads) & self.open
+        return mask | _given(world.doubtful, reached | atoms) if world.doubtful else mask
 
 
 def _given(contributions: Iterable[Contribution], frontier: int) -> int:
@@ -165,17 +192,24 @@ def _forced(compiled: Compiled, state: State) -> list[Contribution]:
     return [(table.sets, table.reads | judged.of(table.node)) for table in state.holds]
 
 
-def _doubtful(compiled: Compiled, state: State) -> list[Contribution]:
-    """Returns what contradictions may still set, with the open questions that decide that."""
+def _doubtful(compiled: Compiled, state: State) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...]]:
+    """Returns what contradictions may still set: as a not sure, and as what is worse."""
     if not state.possible:
-        return []
-    judged = Undecided(compiled, _judged(state))
-    return [(table.sets, judged.of(certain(table.parts))) for table in state.possible]
+        return (), ()
+    judged = _judged(state)
+    deciding = Undecided(compiled, judged)
+    asked = [deciding.of(certain(table.parts)) for table in state.possible]
+    absent = ~state.worlds.fitting >> 1  # of what is possible anyway a doubt makes nothing new
+    sets = [table.doubts | table.doubts >> 1 & absent for table in state.possible]
+    doubts = [found & compiled.support.certain for found in sets]
+    worse = [table.sets for table in state.possible]
+    return tuple(zip(doubts, asked, strict=True)), tuple(zip(worse, asked, strict=True))
 
 
 def _judged(state: State) -> State:
     """Returns the state in which the contradictions were judged."""
-    return state._replace(bits=state.judged, holds=(), possible=())
+    bits = state.judged
+    return state._replace(bits=bits, worlds=Worlds(bits, bits, bits), holds=(), possible=())
 
 
 def _unknown(bits: int) -> int:
@@ -219,15 +253,15 @@ def open_questions(
     """
     undecided = Undecided(compiled, state)
     overlay = compiled.tiers[tier.at_least].overlay
-    movers = _tier_movers(compiled, state, tier)
+    found = _tier_movers(compiled, state, tier)
     if not overlay:
-        movers = chain(movers, _other_movers(compiled, state, sooner, levels))
+        found = chain(found, _other_movers(compiled, state, sooner, levels))
     moves: dict[int, list[str]] = {}
-    for target, rules in movers:
+    for target, rules in found:
         deciding = undecided.of(certain([table.node for table in rules]))
         if overlay:
             deciding &= state.open
-        for place in positions(_askable(compiled, state, deciding)):
+        for place in positions(askable(compiled, state.open, deciding)):
             moves.setdefault(place, []).append(target)
     flags = compiled.support.red_flags
     ordered = sorted(moves, key=lambda place: (not flags >> place & 1, place))
@@ -260,10 +294,10 @@ def _other_movers(compiled: Compiled, state: State, sooner: int, levels: list[In
         yield DATE, [compiled.block.rules[position >> 1] for position in positions(sooner)]
     for outcome, level in zip(compiled.outcomes, levels, strict=True):
         if not level.settled:
-            yield outcome.outcome.code, _level_movers(outcome, state)
+            yield outcome.outcome.code, level_movers(outcome, state)
 
 
-def _level_movers(outcome: OutcomeTable, state: State) -> list[RuleTable]:
+def level_movers(outcome: OutcomeTable, state: State) -> list[RuleTable]:
     """Returns the undecided rules that can be reached and would not only say what follows anyway."""
     held = next(table for table in outcome.rules if state.bits >> 2 * table.node & 1)
     movers: list[RuleTable] = []
@@ -279,13 +313,13 @@ def _undecided(rules: tuple[RuleTable, ...], state: State) -> list[RuleTable]:
     return [table for table in rules if state.bits >> 2 * table.node & 3 == UNKNOWN]
 
 
-def _askable(compiled: Compiled, state: State, mask: int) -> int:
+def askable(compiled: Compiled, open_: int, mask: int) -> int:
     """Returns the questions that can be asked now; one that an open question may still hide comes later."""
     asked, waiting = 0, mask
     while waiting:
         first = 0
         for place in positions(waiting & compiled.conditional):
-            deciding = compiled.enabled_by[place] & state.open
+            deciding = compiled.enabled_by[place] & open_
             first |= deciding
             if deciding:
                 waiting ^= 1 << place

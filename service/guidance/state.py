@@ -14,6 +14,14 @@ from service.guidance.tables import Compiled, ContradictionTable
 Contradictions = tuple[ContradictionTable, ...]
 
 
+class Worlds(NamedTuple):
+    """Every node's two bits: without what does not fit, where that is a not sure, and as what is worse."""
+
+    fitting: int
+    doubted: int
+    worst: int
+
+
 class State(NamedTuple):
     """What one response says, as bits.
 
@@ -28,6 +36,7 @@ class State(NamedTuple):
         counted: linkIds of answers that do not fit the others and count, because they are worse.
         unanswered: bits that no answer is needed for.
         others: the contributions beside those of the answers that count: scores, answers that do not fit.
+        worlds: the same bits by how what does not fit may count; all of them are `bits` where all fits.
     """
 
     bits: int
@@ -41,6 +50,7 @@ class State(NamedTuple):
     counted: tuple[str, ...]
     unanswered: int
     others: list[Contribution]
+    worlds: Worlds
 
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
@@ -64,9 +74,11 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
             totals, added = _totals(compiled, given, closed, asked | forced)
         bits = asked | union([mask for mask, _ in (*added, *worse.values())]) | forced
         doubts = _doubts(compiled, answers, worse, holds, possible)
-        bits = _never_better(compiled, fitting, fitting | doubts, bits)
+        worlds = _worlds(compiled, fitting, fitting | doubts, bits)
+        bits = _never_better(compiled, worlds)
     else:
         bits = run(compiled.derive, bits)
+        worlds = Worlds(bits, bits, bits)
     others = [*worse.values(), *added]
     return State(
         bits=bits,
@@ -80,6 +92,7 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
         counted=tuple(worse),
         unanswered=unanswered,
         others=others,
+        worlds=worlds,
     )
 
 
@@ -98,11 +111,8 @@ def _judged(
     return judged, tuple(holds), tuple(possible)
 
 
-def _never_better(compiled: Compiled, fitting: int, doubted: int, worse: int) -> int:
-    """Returns every bit that follows, where what does not fit makes no result better.
-
-    A rule that alarms holds with or without it, one that calms only with and without. For a safety step it
-    counts as a not sure.
+def _worlds(compiled: Compiled, fitting: int, doubted: int, worse: int) -> Worlds:
+    """Returns every bit that follows without what does not fit, as a not sure, and as what is worse.
 
     Args:
         fitting: the bits without the answers that do not fit, and without contradictions.
@@ -111,11 +121,21 @@ def _never_better(compiled: Compiled, fitting: int, doubted: int, worse: int) ->
     """
     without = run(compiled.derive, fitting)
     worst = _beside(compiled, fitting, without, worse)
+    if not compiled.worse.overlay:
+        return Worlds(without, without, worst)
+    return Worlds(without, _beside(compiled, fitting, without, doubted), worst)
+
+
+def _never_better(compiled: Compiled, worlds: Worlds) -> int:
+    """Returns the bits that count, where what does not fit makes no result better.
+
+    A rule that alarms holds with or without it, one that calms only with and without. For a safety step it
+    counts as a not sure.
+    """
+    without, doubted, worst = worlds
     bits = (worst | without & compiled.worse.alarming) & (without | ~compiled.worse.calming)
-    if compiled.worse.overlay:
-        unsure = (without | _beside(compiled, fitting, without, doubted)) & compiled.worse.overlay
-        bits = bits & ~compiled.worse.overlay | unsure
-    return bits
+    unsure = (without | doubted) & compiled.worse.overlay
+    return bits & ~compiled.worse.overlay | unsure
 
 
 def _beside(compiled: Compiled, known: int, follows: int, bits: int) -> int:

@@ -7,6 +7,7 @@ against the naive evaluator, a fault in the guidance shows here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import NamedTuple
 
 import z3
@@ -16,7 +17,7 @@ from service.guidance.answer_tables import BEYOND
 from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Node
 from service.guidance.score_tables import ScoreTable
-from service.proofs.answer_space import rules_of, spaces_of
+from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
 from service.proofs.sums import Ends, number, total_of
 
 
@@ -31,7 +32,7 @@ TRUE, FALSE = z3.BoolVal(val=True), z3.BoolVal(val=False)
 PRESENT, UNKNOWN, ABSENT = Value(TRUE, TRUE), Value(FALSE, TRUE), Value(FALSE, FALSE)
 
 
-class _World(NamedTuple):
+class World(NamedTuple):
     """The values of all nodes, and what contradictions force findings to be; empty: as if none held."""
 
     name: str
@@ -52,19 +53,35 @@ class Encoding:
     def __init__(self, guidance: Guidance, asked: AskedWhen | None = None) -> None:
         self.guidance = guidance
         self.nodes = guidance.graph.nodes
-        self.spaces = spaces_of(guidance, asked or {})
-        self.solver = z3.Solver()
-        self.solver.add(*rules_of(self.spaces, guidance, asked or {}))
-        self.full = z3.And([z3.Not(space.open) for space in self.spaces.values()])
         self.scores = {table.score.name: table for table in guidance.compiled.scores}
-        sums = {name: total_of(table, self.spaces) for name, table in self.scores.items()}
+        self.solver = z3.Solver()
+        spaces = spaces_of(guidance, asked or {})
+        self.solver.add(*rules_of(spaces, guidance, asked or {}))
+        self._encode(spaces)
+
+    def with_spaces(self, spaces: Mapping[str, AnswerSpace], name: str) -> Encoding:
+        """Returns a second copy of the guidance beside this one, in the same solver, over other answers.
+
+        Args:
+            spaces: what is answered there.
+            name: of the copy.
+        """
+        other = copy(self)
+        other._encode(spaces, f" {name}")  # noqa: SLF001 - of the same class
+        return other
+
+    def _encode(self, spaces: Mapping[str, AnswerSpace], suffix: str = "") -> None:
+        """Adds the values of all nodes for what is answered."""
+        self.spaces = spaces
+        self.full = z3.And([z3.Not(space.open) for space in spaces.values()])
+        sums = {name: total_of(table, spaces) for name, table in self.scores.items()}
         self.totals = {name: found.ends for name, found in sums.items()}
         self.solver.add(*[rule for found in sums.values() for rule in found.rules])
-        fitting = _World("fitting", {}, [])
+        fitting = World(f"fitting{suffix}", {}, [])
         self._fill(fitting)
-        doubted = _World("doubted", self._doubts(fitting.values), [])
+        doubted = World(f"doubted{suffix}", self._doubts(fitting.values), [])
         self._fill(doubted)
-        worse = _World("worse", self._forces(fitting.values), [])
+        worse = World(f"worse{suffix}", self._forces(fitting.values), [])
         self._fill(worse)
         self.worlds = fitting, doubted, worse
         self.values = self._mixed(*self.worlds)
@@ -87,7 +104,7 @@ class Encoding:
         present, possible = fitting.values[self.guidance.graph.findings[name]]
         return bool(self.solver.check(self.full, possible, z3.Not(present)) == z3.sat)
 
-    def _fill(self, world: _World) -> None:
+    def _fill(self, world: World) -> None:
         """Adds the value of every node, under short names, so that formulas that use it stay small."""
         for index in range(len(self.nodes)):
             value = self._value(index, world)
@@ -96,9 +113,9 @@ class Encoding:
             self.solver.add(named.present == value.present, named.possible == value.possible)
             world.values.append(named)
 
-    def _changed(self, world: _World, given: Mapping[int, Value]) -> _World:
+    def _changed(self, world: World, given: Mapping[int, Value]) -> World:
         """Returns the world had these nodes the values that are given."""
-        changed = _World(world.name, world.forces, [*world.values])
+        changed = World(world.name, world.forces, [*world.values])
         touched = set(given)
         for index in range(min(given), len(self.nodes)):
             if index in given:
@@ -108,7 +125,7 @@ class Encoding:
                 touched.add(index)
         return changed
 
-    def _mixed(self, fitting: _World, doubted: _World, worse: _World) -> list[Value]:
+    def _mixed(self, fitting: World, doubted: World, worse: World) -> list[Value]:
         """Returns the values that count: a rule that alarms holds in one world, one that calms in both.
 
         For a safety step what does not fit counts as a not sure.
@@ -120,7 +137,7 @@ class Encoding:
             values[node] = _both(*pair) if compiled.worse.calming >> 2 * node & 1 else _either(*pair)
         return values
 
-    def _value(self, index: int, world: _World) -> Value:
+    def _value(self, index: int, world: World) -> Value:
         value = self._derived(self.nodes[index], index, world.values)
         return _either(value, world.forces[index]) if index in world.forces else value
 

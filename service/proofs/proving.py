@@ -9,8 +9,10 @@ import z3
 
 from service.guidance import Guidance
 from service.guidance.conditions import AskedWhen
-from service.guidance.model import Outcome, Promise, Rule
-from service.proofs.encoding import ABSENT, FALSE, PRESENT, TRUE, UNKNOWN, Encoding, Value
+from service.guidance.model import Outcome, Promise
+from service.proofs.encoding import ABSENT, PRESENT, UNKNOWN, Encoding, Value
+from service.proofs.ends import DateEnds, TierEnds
+from service.proofs.interview import interview_promises
 
 
 def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
@@ -20,7 +22,7 @@ def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
         asked: when questions are asked; by default every question always is.
     """
     encoding = Encoding(guidance, asked)
-    return Report((*_promise_proofs(encoding), *_reach_proofs(encoding)))
+    return Report((*_promise_proofs(encoding), *_reach_proofs(encoding), *_interview_proofs(encoding)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,83 +60,7 @@ class Report:
         return (*[proof.line for proof in self.failed], f"{proved} of {len(self.proofs)} promises proved")
 
 
-# The ends of the tier and of the date as formulas, and how a broken promise is shown.
-
-Reached = tuple[z3.BoolRef, z3.BoolRef]
-"""Whether a rank, or a date, is reached: for one set of values, and for another."""
-
-
-class _TierEnds:
-    """Both ends of the tier, for these values of the nodes; rules named in `without` are left aside."""
-
-    def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
-        guidance = encoding.guidance
-        self.ranks = {tier.code: tier.rank for tier in guidance.written.tiers}
-        self.rules = [rule for rule in guidance.written.rules if rule.tier and rule.name not in without]
-        self.nodes = guidance.graph.rules
-        self.values = values
-
-    def at_least(self, rank: int) -> z3.BoolRef:
-        """Whether the lower end of the tier is this rank or higher."""
-        return self._any(rank, 0)
-
-    def at_most(self, rank: int) -> z3.BoolRef:
-        """Whether the upper end of the tier is this rank or higher."""
-        return self._any(rank, 1)
-
-    def beside(self, other: _TierEnds) -> Iterator[Reached]:
-        """Yields for every rank and end of the tier: whether it is reached here, and in the other."""
-        for rank in range(1, len(self.ranks)):
-            yield self.at_least(rank), other.at_least(rank)
-            yield self.at_most(rank), other.at_most(rank)
-
-    def settled_at(self, rank: int) -> z3.BoolRef:
-        """Whether both ends of the tier are this rank."""
-        return z3.And(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
-
-    def _any(self, rank: int, end: int) -> z3.BoolRef:
-        if rank == 0:
-            return TRUE
-        rules = [rule for rule in self.rules if self.ranks[rule.tier] >= rank]
-        found = [self.values[self.nodes[rule.name]][end] for rule in rules]
-        return z3.Or(found) if found else FALSE
-
-
-class _DateEnds:
-    """Both ends of the date: that of the reasons that hold, and the earliest that could still hold."""
-
-    def __init__(self, encoding: Encoding, values: list[Value], without: Collection[str] = ()) -> None:
-        written = encoding.guidance.written
-        self.ranks = {tier.code: tier.rank for tier in written.tiers}
-        self.tiers = {rule.name: rule.tier for rule in written.rules}
-        self.nodes = encoding.guidance.graph.rules
-        self.values = values
-        self.days = {
-            rule.name: days
-            for rule in written.rules
-            if rule.name not in without and (days := written.days_of(rule)) is not None
-        }
-
-    def beside(self, other: _DateEnds) -> Iterator[Reached]:
-        """Yields for every date and end: whether it is reached here, and in the other."""
-        for day in sorted(set(self.days.values())):
-            for end in (0, 1):
-                yield self._by(day, end), other._by(day, end)
-
-    def decided_by(self, rule: Rule, rank: int) -> z3.BoolRef:
-        """Whether no rule that holds is earlier, or as early and of a higher tier."""
-        if rule.name not in self.days:
-            return FALSE
-        own = self.days[rule.name], -rank
-        before = [
-            self.values[self.nodes[name]].present
-            for name, days in self.days.items()
-            if (days, -self.ranks[self.tiers[name]]) < own
-        ]
-        return z3.Not(z3.Or(before))
-
-    def _by(self, day: int, end: int) -> z3.BoolRef:
-        return z3.Or([self.values[self.nodes[name]][end] for name, days in self.days.items() if days <= day])
+# How a promise is proved, and how a broken one is shown.
 
 
 def _impossible(encoding: Encoding, promise: str, broken: z3.BoolRef) -> Proof:
@@ -187,7 +113,7 @@ def _promise_proofs(encoding: Encoding) -> Iterator[Proof]:
 
 
 def _about_a_tier(encoding: Encoding, promise: Promise) -> Proof:
-    ends = _TierEnds(encoding, encoding.values)
+    ends = TierEnds(encoding, encoding.values)
     rank = [tier.code for tier in encoding.guidance.written.tiers].index(promise.tier)
     held = encoding.values[encoding.guidance.graph.promises[promise.name]].present
     if promise.form == "tier-at-least":
@@ -202,7 +128,7 @@ def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iter
     for finding, node in _findings_of(encoding, kinds):
         changed = encoding.with_finding(finding, PRESENT)
         without = _cancelled_by(encoding, finding)
-        before, after = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
+        before, after = TierEnds(encoding, encoding.values, without), TierEnds(encoding, changed, without)
         lowered = [z3.And(reached, z3.Not(kept)) for reached, kept in before.beside(after)]
         broken = z3.And(z3.Not(encoding.values[node].possible), z3.Or(lowered))
         yield _impossible(encoding, f"{name}: {finding} never lowers the tier", broken)
@@ -226,8 +152,8 @@ def _never_later(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
 
 def _worsened(encoding: Encoding, changed: list[Value], without: Collection[str]) -> list[z3.BoolRef]:
     """Returns every way in which an end of the tier would be lower, or one of the date later."""
-    tier = _TierEnds(encoding, encoding.values, without), _TierEnds(encoding, changed, without)
-    date = _DateEnds(encoding, encoding.values, without), _DateEnds(encoding, changed, without)
+    tier = TierEnds(encoding, encoding.values, without), TierEnds(encoding, changed, without)
+    date = DateEnds(encoding, encoding.values, without), DateEnds(encoding, changed, without)
     reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
     return [z3.And(before, z3.Not(after)) for before, after in reached]
 
@@ -235,8 +161,8 @@ def _worsened(encoding: Encoding, changed: list[Value], without: Collection[str]
 def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
     """Yields for each finding: present or absent, the tier is the same at both ends."""
     for finding, _ in _findings_of(encoding, promise.kinds):
-        present = _TierEnds(encoding, encoding.with_finding(finding, PRESENT))
-        absent = _TierEnds(encoding, encoding.with_finding(finding, ABSENT))
+        present = TierEnds(encoding, encoding.with_finding(finding, PRESENT))
+        absent = TierEnds(encoding, encoding.with_finding(finding, ABSENT))
         differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
         yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
 
@@ -260,7 +186,7 @@ def _findings_of(encoding: Encoding, kinds: Collection[str]) -> Iterator[tuple[s
 
 def _reach_proofs(encoding: Encoding) -> Iterator[Proof]:
     """Yields the proofs for tiers, for rules of the tier, and for the rules and levels of outcomes."""
-    ends, dates = _TierEnds(encoding, encoding.values), _DateEnds(encoding, encoding.values)
+    ends, dates = TierEnds(encoding, encoding.values), DateEnds(encoding, encoding.values)
     written = encoding.guidance.written
     lowest = z3.Not(ends.at_least(1))
     yield _possible(encoding, f"the tier {written.tiers[0].code} can be reached", lowest, complete=False)
@@ -290,3 +216,11 @@ def _outcome(encoding: Encoding, outcome: Outcome) -> Iterator[Proof]:
     for level in outcome.levels:
         words = f"the level {level} of {outcome.code} can be reached"
         yield _possible(encoding, words, z3.Or(levels[level]))
+
+
+# The interview: whatever answers are left out, it ends where the full form ends (`interview.py`).
+
+
+def _interview_proofs(encoding: Encoding) -> Iterator[Proof]:
+    for promise, broken in interview_promises(encoding):
+        yield _impossible(encoding, promise, broken)
