@@ -4,13 +4,13 @@ They come as a transaction Bundle, which the caller may send to a server of its 
 here. The same response gives the same Bundle. What a form asks for and is not supported, or does not make a
 resource of R4, is refused and named with its place: nothing of it is left out in silence.
 
-Source: SDC 4.0 OperationDefinition QuestionnaireResponse-extract; extraction.html, observation-based and
-definition-based.
+Source: SDC 4.0 OperationDefinition QuestionnaireResponse-extract; extraction.html, observation-based,
+definition-based and template-based.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -126,23 +126,30 @@ class Extractor:
             raise NotScorable(*faults)
         head = _Head(sent.response)
         name = _name(sent.response, head.context)
-        entries = _observations(extracted(plan, sent.response), head, name)
-        if not resources.is_empty:
-            entries += self._resources(compiled, resources, sent.response, name)
+        others, said = self._resources(compiled, resources, sent.response, name)
+        entries = [*_observations(extracted(plan, sent.response), head, name, said), *others]
         return self._answer(_bundle(entries), [*structure, *found, *head.problems])
 
     def _resources(
         self, compiled: CompiledQuestionnaire, plan: ResourcePlan, response: Json, name: UUID
-    ) -> list[MutableJson]:
-        """Returns the entries of what is extracted beside Observations; raises NotScorable."""
+    ) -> tuple[list[MutableJson], Mapping[str, MutableJson]]:
+        """Returns entries of what definitions and templates make, and what is said of those of Observations.
+
+        Raises:
+            NotScorable: what the form says does not work, or does not make resources of R4.
+        """
+        if plan.is_empty:
+            return [], {}
         paired = compiled.paired(response)
         expressions = all_expressions(compiled.resource, compiled.items, self._catalogue.value_sets)
         results = Results(response, Evaluation(expressions, response, paired))
         made = made_resources(plan, results, paired.top, lambda key: uuid5(name, f"allocated{key}").urn)
-        entries = [_entry(each, results, name) for each in made]
+        entries = [_entry(each, results, name) for each in made.resources]
+        if made.bundle is not None and plan.bundle is not None:
+            entries += _entries_of(made.bundle, plan.bundle.path, results, name)
         if results.problems:
             raise NotScorable(*results.problems.listed())
-        return entries
+        return entries, made.observations
 
     def _sent(self, data: bytes, stored: bytes) -> _Sent:
         """Returns what is to be worked on; raises Malformed and TooLarge."""
@@ -325,30 +332,67 @@ def _of_form(made: str, words: str, at: str) -> Problem:
 
 
 def _entry(built: Built, results: Results, name: UUID) -> MutableJson:
-    """Returns the entry of a resource; what is wrong with it stands in `results.problems`.
+    """Returns the entry of a resource; what is wrong with it stands in `results.problems`."""
+    said = results.entry(built.planned.entry, built.view)
+    resource = in_order(built.resource, built.planned.type)
+    url = uuid5(name, f"resource{built.view.key}#{built.planned.canonical}").urn
+    entry = _entry_of(resource, url, said)
+    _check_made(entry["resource"], built.view.at, results)
+    return entry
+
+
+def _entry_of(resource: MutableJson, url: str, said: Json) -> MutableJson:
+    """Returns the entry of a resource: an update where it has an id, else a create.
+
+    Args:
+        url: where the form does not give it one.
+        said: what the form says of the entry, by name.
 
     Source: SDC 4.0 StructureDefinition definitionExtract, "Populating the transaction bundle entry".
     """
-    said = results.entry(built.planned.entry, built.view)
-    resource = in_order(built.resource, built.planned.type)
+    kind = resource["resourceType"]
+    if "resourceId" in said:
+        resource = in_order({**resource, "id": said["resourceId"]}, kind)
+    is_new = "id" not in resource
+    method, path = ("POST", kind) if is_new else ("PUT", f"{kind}/{resource['id']}")
+    conditions = {key: value for key, value in said.items() if key not in ("fullUrl", "resourceId")}
+    request = {"method": method, "url": path, **conditions}
+    return {"fullUrl": said.get("fullUrl", url), "resource": resource, "request": request}
+
+
+def _check_made(resource: Json, at: str, results: Results) -> None:
     for found in check_made(resource):
         if found.severity == "error":
-            results.problems.keep(_of_form(built.planned.type, found.text, built.view.at))
-    url = said.pop("fullUrl", uuid5(name, f"resource{built.view.key}#{built.planned.canonical}").urn)
-    is_new = "id" not in resource
-    path = built.planned.type if is_new else f"{built.planned.type}/{resource['id']}"
-    request = {"method": "POST" if is_new else "PUT", "url": path, **said}
-    return {"fullUrl": url, "resource": resource, "request": request}
+            results.problems.keep(_of_form(text(resource.get("resourceType")), found.text, at))
 
 
-def _observations(found: list[Extracted], head: _Head, name: UUID) -> list[MutableJson]:
-    urls = {id(each): uuid5(name, f"extract{each.key}").urn for each in found}
+def _entries_of(bundle: Json, path: str, results: Results, name: UUID) -> list[MutableJson]:
+    """Returns the entries that the template of a transaction makes, each a create or an update."""
+    entries: list[MutableJson] = []
+    for index, made in enumerate(bundle.get("entry", [])):
+        resource, request = made.get("resource"), made.get("request", {})
+        if resource is None or request.get("method") not in ("POST", "PUT"):
+            words = "Expected of each entry a resource, and a request to POST or PUT it."
+            results.report("extract-form", words, f"{path}.entry")
+            continue
+        ordered = in_order(resource, resource["resourceType"])
+        _check_made(ordered, f"{path}.entry", results)
+        url = made.get("fullUrl", uuid5(name, f"entry{index}").urn)
+        entries.append({"fullUrl": url, "resource": ordered, "request": request})
+    return entries
+
+
+def _observations(
+    found: list[Extracted], head: _Head, name: UUID, said: Mapping[str, MutableJson]
+) -> list[MutableJson]:
+    """Returns the entries of Observations; `said`: what the form says of them, by their FHIRPath."""
+    own = {id(each): uuid5(name, f"extract{each.key}").urn for each in found}
+    urls = {id(each): said.get(each.at, {}).get("fullUrl", own[id(each)]) for each in found}
     entries: list[MutableJson] = []
     for each in found:
-        resource = _observation(each, head, urls)
-        _check(resource, each.at)
-        request = {"method": "POST", "url": "Observation"}
-        entries.append({"fullUrl": urls[id(each)], "resource": resource, "request": request})
+        entry = _entry_of(_observation(each, head, urls), urls[id(each)], said.get(each.at, {}))
+        _check(entry["resource"], each.at)
+        entries.append(entry)
     return entries
 
 

@@ -65,18 +65,18 @@ DEFINITION_EXTRACT = _SDC + "sdc-questionnaire-definitionExtract"
 DEFINITION_EXTRACT_VALUE = _SDC + "sdc-questionnaire-definitionExtractValue"
 ITEM_EXTRACTION_CONTEXT = _SDC + "sdc-questionnaire-itemExtractionContext"
 EXTRACT_ALLOCATE_ID = _SDC + "sdc-questionnaire-extractAllocateId"
-EXTRACTION_NOT_SUPPORTED = tuple(
-    _SDC + f"sdc-questionnaire-{name}"
-    for name in (
-        "observationExtractEntry",
-        "isSubject",
-        "templateExtract",
-        "templateExtractBundle",
-        "templateExtractContext",
-        "targetStructureMap",
-    )
+OBSERVATION_EXTRACT_ENTRY = _SDC + "sdc-questionnaire-observationExtractEntry"
+TEMPLATE_EXTRACT = _SDC + "sdc-questionnaire-templateExtract"
+TEMPLATE_EXTRACT_BUNDLE = _SDC + "sdc-questionnaire-templateExtractBundle"
+TEMPLATE_EXTRACT_CONTEXT = _SDC + "sdc-questionnaire-templateExtractContext"
+TEMPLATE_EXTRACT_VALUE = _SDC + "sdc-questionnaire-templateExtractValue"
+EXTRACTION_NOT_SUPPORTED = (
+    _SDC + "sdc-questionnaire-isSubject",
+    _SDC + "sdc-questionnaire-targetStructureMap",
+    TEMPLATE_EXTRACT_CONTEXT,
+    TEMPLATE_EXTRACT_VALUE,
 )
-"""By these a form asks for what is not extracted here, or for what is about others than the subject."""
+"""By these a form asks, outside of templates, for what is not extracted here, or is not about the subject."""
 IS_SUBJECT = (_CORE + "questionnaireresponse-isSubject", _SDC + "sdc-questionnaireresponse-isSubject")
 """By these an answer of a response says whom the answers beside it are about."""
 COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _CORE + "cqif-calculatedValue")

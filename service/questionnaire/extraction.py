@@ -33,6 +33,7 @@ _RELATIONS: Final = _RELATED | {INDEPENDENT}
 _NOTHING: Final = ""
 """The extension says that nothing is extracted."""
 
+_NO_ENTRY: Final = "observationExtractEntry: expected at an item that becomes an Observation of its own."
 _OF_CODING: Final = ("system", "version", "code", "display")
 _OF_QUANTITY: Final = ("value", "comparator", "unit", "system", "code")
 _WITHOUT_VALUE: Final = frozenset({"attachment", "reference"})
@@ -104,6 +105,8 @@ class _Planning:
     def run(self) -> None:
         root = self._form.resource
         top = _Scope(self._said(root, "Questionnaire"), _categories(root))
+        if any(ext.extensions(root, ext.OBSERVATION_EXTRACT_ENTRY)):
+            self.problems.append(Problem("extract-form", _NO_ENTRY, "Questionnaire"))
         scopes: dict[str | None, _Scope] = {None: top}
         for link, item in self._form.items.items():
             outer = scopes[item.parent]
@@ -114,6 +117,9 @@ class _Planning:
             if found is not None:
                 self.wanted[link] = found
                 self._check(item, found, outer.holder)
+            is_entry = found is not None and found.relation != COMPONENT
+            if not is_entry and any(ext.extensions(item.source, ext.OBSERVATION_EXTRACT_ENTRY)):
+                self._report("extract-form", item, _NO_ENTRY)
             scopes[link] = _Scope(relation, categories, outer.holder if found is None else link)
 
     def _report(self, kind: str, item: Item, words: str) -> None:
@@ -194,7 +200,7 @@ def _unsupported(element: Json, path: str) -> Iterator[Problem]:
     for extension in mappings(element.get("extension")):
         if extension.get("url") in ext.EXTRACTION_NOT_SUPPORTED:
             name = text(extension["url"]).rpartition("-")[2]
-            words = f"{name} is not supported. Expected: observationExtract and its category alone."
+            words = f"{name} is not supported here. Expected: the form without it."
             yield Problem("extract-unsupported", words, path)
     for name in ("item", "code"):
         for index, inner in enumerate(mappings(element.get(name))):

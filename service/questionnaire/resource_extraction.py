@@ -1,15 +1,17 @@
-"""Resources that a form asks for beside Observations: one walk over a response, in which they are made.
+"""Resources that a form asks for by definition or template: one walk over a response, in which they are made.
 
 At each place that has an answer, ids are allocated first, then resources begin, then values are put in. A
 question with several answers at which a resource begins makes one of each answer; a group, one of each
 repetition.
 
-Source: SDC 4.0 extraction.html (definition-based; allocated ids; scope of a resource); extractAllocateId.
+The same walk finds what a form says of the entries of Observations, since allocated ids are seen there too.
+
+Source: SDC 4.0 extraction.html (definition-based; template-based; cross-resource references);
+extractAllocateId, observationExtractEntry.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -17,23 +19,30 @@ from typing import Any, Final, NamedTuple
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import text
-from service.fhir.json import Json
+from service.fhir.json import Json, MutableJson
 from service.questionnaire.compiled import CompiledQuestionnaire
 from service.questionnaire.definition_extraction import (
     Built,
     DefinitionPlan,
     Open,
     PlannedDefinitions,
+    PlannedResource,
     begun,
     put_value,
     with_element,
 )
-from service.questionnaire.extracted_values import Results, View, typed_element
+from service.questionnaire.extracted_values import (
+    EntryExpressions,
+    Results,
+    View,
+    entry_expressions,
+    typed_element,
+)
 from service.questionnaire.fhirpath import Typed, item_node
 from service.questionnaire.items import GROUP, Item
 from service.questionnaire.pairing import Container, Occurrence
+from service.questionnaire.template_extraction import VARIABLE, PlannedTemplate, TemplatePlan, filled
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TAKEN: Final = frozenset(
     {"resource", "rootResource", "questionnaire", "context", "qitem", "ucum", "sct", "loinc"}
 )
@@ -45,46 +54,63 @@ Allocate = Callable[[str], str]
 class PlannedPlace(NamedTuple):
     """What is to be done at an item, or at the root."""
 
-    allocated: tuple[str, ...] = ()
-    definitions: PlannedDefinitions = PlannedDefinitions()
+    allocated: tuple[str, ...]
+    definitions: PlannedDefinitions
+    templates: tuple[PlannedTemplate, ...]
+    observation: EntryExpressions | None
 
     @property
     def begins(self) -> bool:
-        """Whether a resource begins here."""
-        return bool(self.definitions.resources)
+        """Whether a resource begins here, so that several answers make several of it."""
+        return bool(self.definitions.resources or self.templates or self.observation)
 
 
 @dataclass(frozen=True, slots=True)
 class ResourcePlan:
-    """What a form asks for, by linkId and at its root (None); `problems`: why nothing can be made."""
+    """What a form asks for, by linkId and at its root (None); `problems`: why nothing can be made.
+
+    Args:
+        bundle: the template of a transaction, if it has one.
+    """
 
     places: Mapping[str | None, PlannedPlace]
+    bundle: PlannedTemplate | None
     problems: tuple[Problem, ...]
 
     @property
     def is_empty(self) -> bool:
         """Whether it asks for nothing."""
-        return not any(place.begins for place in self.places.values())
+        return self.bundle is None and not any(place.begins for place in self.places.values())
 
 
 def resource_plan(compiled: CompiledQuestionnaire) -> ResourcePlan:
-    """Returns what a form asks for beside Observations."""
-    definitions = DefinitionPlan(compiled.resource)
+    """Returns what a form asks for by definition or template, and of the entries of Observations."""
+    form = compiled.resource
+    definitions, templates = DefinitionPlan(form), TemplatePlan(form)
     problems: list[Problem] = []
-    at_root = PlannedPlace(
-        tuple(_allocated(compiled.resource, "Questionnaire", problems)),
-        definitions.of(None, compiled.resource, "Questionnaire"),
-    )
-    places: dict[str | None, PlannedPlace] = {None: at_root}
-    for link, item in compiled.items.items():
-        allocated = tuple(_allocated(item.source, item.path, problems))
-        places[link] = PlannedPlace(allocated, definitions.of(item, item.source, item.path))
-    return ResourcePlan(places, (*problems, *definitions.problems))
+    places: dict[str | None, PlannedPlace] = {}
+    for item in (None, *compiled.items.values()):
+        source, path = (form, "Questionnaire") if item is None else (item.source, item.path)
+        places[None if item is None else item.link_id] = PlannedPlace(
+            tuple(_allocated(source, path, problems)),
+            definitions.of(item, source, path),
+            templates.of(source, path),
+            _observation(source, path, problems),
+        )
+    bundle = templates.bundle(form)
+    return ResourcePlan(places, bundle, (*problems, *definitions.problems, *templates.problems))
+
+
+def _observation(source: Json, path: str, problems: list[Problem]) -> EntryExpressions | None:
+    found = list(ext.extensions(source, ext.OBSERVATION_EXTRACT_ENTRY))
+    if len(found) > 1:
+        problems.append(Problem("extract-form", "observationExtractEntry: expected at most once.", path))
+    return entry_expressions(found[0], path, problems) if found else None
 
 
 def _allocated(source: Json, path: str, problems: list[Problem]) -> Iterator[str]:
     for name in ext.values(source, ext.EXTRACT_ALLOCATE_ID):
-        if _VARIABLE.fullmatch(text(name)) and name not in _TAKEN:
+        if VARIABLE.fullmatch(text(name)) and name not in _TAKEN:
             yield name
         else:
             words = (
@@ -93,11 +119,30 @@ def _allocated(source: Json, path: str, problems: list[Problem]) -> Iterator[str
             problems.append(Problem("extract-form", words, path))
 
 
-def made_resources(plan: ResourcePlan, results: Results, top: Container, allocate: Allocate) -> list[Built]:
-    """Returns the resources that a response makes, in its order; `results.problems` says what is wrong."""
+class Made(NamedTuple):
+    """What a response makes.
+
+    Args:
+        resources: in the order of the response.
+        bundle: of the template of a transaction; None where there is none.
+        observations: what is said of the entry of an Observation, by the FHIRPath of its answer or group.
+    """
+
+    resources: list[Built]
+    bundle: Json | None
+    observations: Mapping[str, MutableJson]
+
+
+def made_resources(plan: ResourcePlan, results: Results, top: Container, allocate: Allocate) -> Made:
+    """Returns what a response makes; `results.problems` says what is wrong.
+
+    Args:
+        plan: without problems.
+        results: of the response. top: where its items stand.
+    """
     making = _Making(plan, results, allocate)
-    making.run(top)
-    return making.built
+    bundle = making.run(top)
+    return Made(making.built, bundle, making.observations)
 
 
 class _Place(NamedTuple):
@@ -121,14 +166,16 @@ class _Making:
     results: Results
     allocate: Allocate
     built: list[Built] = field(default_factory=list)
+    observations: dict[str, MutableJson] = field(default_factory=dict)
 
-    def run(self, top: Container) -> None:
+    def run(self, top: Container) -> Json | None:
         planned = self.plan.places[None]
         view = View(self.results.response, None, {}, "QuestionnaireResponse", "")
         view = self._with_ids(planned, view)
         opened = self._begun(planned, view, {})
         self._put_values(planned, opened, view)
         self._walk(top, view, opened)
+        return None if self.plan.bundle is None else filled(self.plan.bundle, self.results, view)
 
     def _walk(self, container: Container, view: View, opened: Mapping[str, Open]) -> None:
         for link, occurrences in container.by_link.items():
@@ -153,6 +200,13 @@ class _Making:
     def _begun(self, planned: PlannedPlace, view: View, opened: Mapping[str, Open]) -> dict[str, Open]:
         new = {each.canonical: begun(each, view) for each in planned.definitions.resources}
         self.built += [each.built for each in new.values()]
+        for template in planned.templates:
+            resource = filled(template, self.results, view)
+            if resource is not None:
+                of = PlannedResource(template.name, template.type, template.entry)
+                self.built.append(Built(of, view, {key: resource[key] for key in resource if key != "id"}))
+        if planned.observation is not None:
+            self.observations[view.at] = self.results.entry(planned.observation, view)
         return {**opened, **new}
 
     def _with_definition(

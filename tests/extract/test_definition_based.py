@@ -577,6 +577,9 @@ def test_a_form_that_makes_too_much_is_given_up(monkeypatch):
     monkeypatch.setattr(extracted_values, "MOST_MADE", 2)
     assert refused(of_form, {"g": {"q": ["a", "b"]}}) == []
     assert ("too-costly", "Questionnaire") in refused(of_form, {"g": {"q": ["a", "b", "c"]}})
+    results = extracted_values.Results({}, None)  # type: ignore[arg-type] # nothing is evaluated
+    assert [results.has_room(1) for _ in range(4)] == [True, True, False, False]
+    assert len(results.problems) == 1
 
 
 def test_a_form_with_definitions_is_extracted_in_a_child():

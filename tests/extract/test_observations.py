@@ -139,6 +139,13 @@ def test_a_value_stands_where_an_observation_has_room_for_its_type(item, given, 
     assert {name: each for name, each in found.items() if name.startswith("value")} == value
 
 
+def test_each_repetition_of_a_group_names_its_observations_differently():
+    group = {"id": "g", "repeats": True, "items": [coded("q", asking(), type="integer")]}
+    bundle = part(answered(form(group), {"g": [{"q": 1}, {"q": 2}]}), "return")
+    urls = [entry["fullUrl"] for entry in bundle["entry"]]
+    assert len(set(urls)) == len(urls) == 2
+
+
 @pytest.mark.parametrize(("type_", "given"), [("integer", 80), ("decimal", Decimal(80))])
 def test_a_number_takes_the_unit_of_its_item(type_, given):
     """SDC: with the extension questionnaire-unit the value SHOULD be a Quantity in that unit."""
