@@ -43,6 +43,8 @@ from service.settings import ROOT, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
+CHANGED = 1
+"""What `diff` returns where two versions differ."""
 
 
 def run() -> NoReturn:
@@ -145,18 +147,25 @@ def schemas_(folder: Path) -> int:
 
 
 @program.command("diff")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="What to print.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
+@click.option(
+    "--examples", type=click.IntRange(0, 100), default=10, metavar="NUMBER", help="Patients of each change."
+)
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
-def diff_(old: Path, new: Path, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
-    """Compare two versions of a guidance: what was changed, and which worked cases come out differently."""
+def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> int:  # noqa: FBT001 - click's
+    """Compare two versions of a guidance: what was changed, and for whom something else comes out.
+
+    Exits with 0 where nothing differs, and with 1 where something does.
+    """
     settings = from_environment(os.environ)
-    found = compared(editions_in(old, settings), editions_in(new, settings))
-    if as_json:
+    found = compared(editions_in(old, settings), editions_in(new, settings), examples=examples)
+    if as_json or output == "json":
         _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
     else:
         _print("\n".join(found.lines()).encode())
-    return DONE
+    return CHANGED if found.is_change else DONE
 
 
 def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -155,6 +155,7 @@ def test_errors_import_nothing_of_the_service():
         ("fhirpathpy", ("service/questionnaire/fhirpath",)),
         ("pydantic", ("service/fhir/resource_models.py",)),
         ("z3", ("service/proofs",)),
+        ("oxidd", ("service/authoring",)),
         ("requests", ()),
         ("pickle", ()),
     ],

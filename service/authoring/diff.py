@@ -1,7 +1,7 @@
-"""What differs between two versions of a guidance: entries of its files, questions, and its worked cases.
+"""What differs between two versions of a guidance: entries of its files, questions, and who is told what.
 
 Entries are compared as the files write them, so that a version which the program no longer loads can
-still be compared. A worked case of either version is a patient for both.
+still be compared. A worked case of either version is a patient for both; so is every answer pattern.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from service.authoring.editions import Edition, Outcome, as_answered_to, listed, outcome_in
 from service.authoring.in_words import plain
 from service.catalogue import Pair
 from service.guidance.cases import Case
+
+if TYPE_CHECKING:
+    from service.authoring.pattern_changes import PatternChanges
 
 Entries = Mapping[str, Mapping[str, Any]]
 """Entries by their names."""
@@ -96,6 +100,8 @@ class Diff:
     Args:
         cases: those that come out differently; `compared` counts all that were compared.
         faults: why worked cases could not be compared.
+        patterns: how answer patterns come out; None where they were not counted.
+        uncounted: why they were not counted, where that was wanted.
     """
 
     title: str
@@ -105,6 +111,14 @@ class Diff:
     cases: tuple[CaseChange, ...]
     compared: int
     faults: tuple[str, ...]
+    patterns: PatternChanges | None = None
+    uncounted: str = ""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything differs, or cannot be compared."""
+        patterns = self.patterns is not None and self.patterns.changed.exact != "0"
+        return bool(self.sections or self.cases or self.faults) or patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,11 @@ class Compared:
     diffs: tuple[Diff, ...]
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.only_old or self.only_new) or any(found.is_change for found in self.diffs)
 
     def plain(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""
@@ -128,26 +147,33 @@ class Compared:
         yield from (f"only in the new folder: {name}" for name in self.only_new)
 
 
-def compared(old: Sequence[Edition], new: Sequence[Edition]) -> Compared:
-    """Returns what differs between two folders: versions of one guidance, or the only ones on both sides."""
+def compared(old: Sequence[Edition], new: Sequence[Edition], *, examples: int | None = None) -> Compared:
+    """Returns what differs between two folders: versions of one guidance, or the only ones on both sides.
+
+    `examples`: as `diff` takes it.
+    """
     if len(old) == len(new) == 1:
-        return Compared((diff(old[0], new[0]),), (), ())
+        return Compared((diff(old[0], new[0], examples=examples),), (), ())
     before = {str(edition.guidance.get("guidance")): edition for edition in old}
     after = {str(edition.guidance.get("guidance")): edition for edition in new}
     return Compared(
-        tuple(diff(before[name], after[name]) for name in after if name in before),
+        tuple(diff(before[name], after[name], examples=examples) for name in after if name in before),
         tuple(edition.name for name, edition in before.items() if name not in after),
         tuple(edition.name for name, edition in after.items() if name not in before),
     )
 
 
-def diff(old: Edition, new: Edition) -> Diff:
-    """Returns what differs between two versions of a guidance."""
+def diff(old: Edition, new: Edition, *, examples: int | None = None) -> Diff:
+    """Returns what differs between two versions of a guidance.
+
+    `examples`: so many example patients of every change of answer patterns; None: those are not counted.
+    """
     sections = [section for section in _sections(old, new) if not section.is_empty]
     cases: list[CaseChange] = []
     compared = 0
     if old.pair is not None and new.pair is not None:
         compared, cases = _cases(old.pair, new.pair)
+    patterns, uncounted = (None, "") if examples is None else _patterns(old, new, examples)
     return Diff(
         title=str(new.guidance.get("title")),
         old=old.name,
@@ -156,7 +182,23 @@ def diff(old: Edition, new: Edition) -> Diff:
         cases=tuple(cases),
         compared=compared,
         faults=(*old.faults, *new.faults),
+        patterns=patterns,
+        uncounted=uncounted,
     )
+
+
+def _patterns(old: Edition, new: Edition, examples: int) -> tuple[PatternChanges | None, str]:
+    """Returns how answer patterns come out, or why that is not known."""
+    if old.pair is None or new.pair is None:
+        return None, "one of the versions cannot be loaded"
+    if find_spec("oxidd") is None:
+        return None, "oxidd is not installed"
+    from service.authoring.pattern_changes import NODES, pattern_changes  # an extra
+
+    try:
+        return pattern_changes(old.pair, new.pair, examples=examples, nodes=NODES), ""
+    except MemoryError:
+        return None, f"the decision diagrams need more than {NODES} nodes"
 
 
 # Entries of files, and questions.
@@ -319,6 +361,10 @@ def text_of(found: Diff) -> Iterator[str]:
         yield from _counts(found.cases)
     for case in sorted(found.cases, key=lambda case: _ORDER.index(case.step)):
         yield from _lines_of_case(case)
+    if found.patterns is not None:
+        yield from ("", *found.patterns.lines())
+    if found.uncounted:
+        yield from ("", f"answer patterns not counted: {found.uncounted}")
 
 
 def _counts(cases: Sequence[CaseChange]) -> Iterator[str]:

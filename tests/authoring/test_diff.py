@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service import cli
+from service.authoring import pattern_changes
 from service.authoring.diff import Diff, Section, compared, diff, text_of
 from service.authoring.editions import Edition, editions_in
 from service.errors import GuidanceError
@@ -192,9 +193,42 @@ def test_the_command_prints_text_or_json(
     old: Path, new: Path, edit: Edit, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     move_cut_off(edit, new, 12)
-    assert cli.main(["diff", str(old), str(new)]) == 0
+    assert cli.main(["diff", str(old), str(new)]) == 1
     assert b"scores: 0 added, 0 removed, 1 changed\n" in capsysbinary.readouterr().out
-    assert cli.main(["diff", "--json", str(old), str(new)]) == 0
-    printed = orjson.loads(capsysbinary.readouterr().out)
+    assert cli.main(["diff", "--output", "json", str(old), str(new)]) == 1
+    out = capsysbinary.readouterr().out
+    assert cli.main(["diff", "--json", str(old), str(new)]) == 1
+    assert capsysbinary.readouterr().out == out
+    printed = orjson.loads(out)
     cases = {case["case"]: case for case in printed["diffs"][0]["cases"]}
     assert cases["total-ten"]["changes"][0] == {"key": "step", "old": "plan", "new": "watch"}
+    patterns = printed["diffs"][0]["patterns"]
+    assert patterns["patterns"] == "9765625"
+    steps = {
+        (change["old"], change["new"]): change for change in patterns["changes"] if change["what"] == "step"
+    }
+    assert set(steps) == {("plan", "watch")}
+    assert len(steps["plan", "watch"]["examples"]) == 10
+
+
+def test_the_exit_code_says_whether_anything_differs(
+    old: Path, new: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.main(["diff", str(old), str(new)]) == 0
+    assert b"answer patterns: 0 of 9 765 625 come out differently\n" in capsysbinary.readouterr().out
+    shutil.rmtree(new / "mappings")
+    assert cli.main(["diff", str(old), str(new)]) == 2
+
+
+def test_patterns_that_cannot_be_counted_are_named_as_such(
+    old: Path, new: Path, edit: Edit, edition: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern_changes, "NODES", 64)
+    many = diff(edition(old), edition(new), examples=1)
+    assert many.uncounted == "the decision diagrams need more than 64 nodes"
+    assert f"answer patterns not counted: {many.uncounted}" in text_of(many)
+    assert not many.is_change
+    monkeypatch.setattr("service.authoring.diff.find_spec", lambda name: None)
+    assert diff(edition(old), edition(new), examples=1).uncounted == "oxidd is not installed"
+    edit(old, "rules.yaml", "when: some-difficulty\n", "when: nothing-known\n")
+    assert diff(edition(old), edition(new), examples=1).uncounted == "one of the versions cannot be loaded"
