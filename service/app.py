@@ -32,6 +32,7 @@ from service.cds_hooks import Cards, Links, ShownCards, all_triggers, services_o
 from service.errors import SettingsError, StartupError
 from service.extract import Extractor
 from service.fhir.json import BodyLimits
+from service.interview import Interviewer
 from service.languages import known_language
 from service.pages.form import page_routes
 from service.pages.form_store import FormStore
@@ -112,6 +113,7 @@ def create_app(settings: Settings, now: Clock = _now) -> Application:
         validator=Validator(served, limits, sandbox, server=server_from(settings)),
         populator=populator,
         extractor=Extractor(served, limits, sandbox),
+        interviewer=Interviewer(served, assessor, sandbox),
         catalogue=served,
         repository=repository,
         pages=(*pages.routes, *cds),

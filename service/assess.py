@@ -218,9 +218,9 @@ class Assessor:
         return assessed
 
     def _assessed(self, data: bytes, detail: str, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
-        sent = self._sent(data)
+        sent = self.sent(data)
         check_detail(sent.detail)
-        scored = self._scored(sent, languages, apart=apart)
+        scored = self.scored_of(sent, languages, apart=apart)
         return scored.assessed(detail or sent.detail or RISK)
 
     def judge(
@@ -268,7 +268,7 @@ class Assessor:
         response = self._response(data)
         if response["status"] in _WITHDRAWN:
             return self._unscored(response, apart=apart)
-        scored = self._scored(AssessInput(response, "QuestionnaireResponse"), languages, apart=apart)
+        scored = self.scored_of(AssessInput(response, "QuestionnaireResponse"), languages, apart=apart)
         return scored.judged(of_id, detail)
 
     def outlined(
@@ -295,8 +295,8 @@ class Assessor:
 
     def _outlined(self, data: bytes, languages: Languages, chart: tuple[bytes, ...], apart: bool) -> Outlined:  # noqa: FBT001 - as above
         observations = tuple(ResourceAt(decoded(found), f"Observation[{n}]") for n, found in enumerate(chart))
-        sent = replace(self._sent(data), data=observations, leaves_out=True)
-        return _outline(self._scored(sent, languages, apart=apart))
+        sent = replace(self.sent(data), data=observations, leaves_out=True)
+        return _outline(self.scored_of(sent, languages, apart=apart))
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
         """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
@@ -361,16 +361,20 @@ class Assessor:
             languages: as `assess_body` takes them.
             apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
         """
-        return self._scored(self._sent(data), languages, apart=apart)
+        return self.scored_of(self.sent(data), languages, apart=apart)
 
-    def _sent(self, data: bytes) -> AssessInput:
+    def sent(self, data: bytes) -> AssessInput:
+        """Returns what a body holds; raises Malformed, TooLarge and NotScorable as `assess_body` does."""
         sent = assess_input(read(data, self._limits))
         _refuse_errors(Malformed, check_structure(sent.response, sent.at))
         _refuse_subset(sent.response)
         _refuse_status(sent.response)
         return sent
 
-    def _scored(self, sent: AssessInput, languages: Languages, *, apart: bool) -> Scored:
+    def scored_of(
+        self, sent: AssessInput, languages: Languages = _AS_STATED, *, apart: bool = True
+    ) -> Scored:
+        """Checks what a body holds in full; takes and raises what `scored` does."""
         found = self._catalogue.find(sent.response.get("questionnaire"))
         pair = self._told_in(found, str(sent.response.get("language", "")), languages)
         checked = pair.compiled.check(sent.response, apart=apart)

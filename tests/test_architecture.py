@@ -28,6 +28,7 @@ TOP = {
     "cli",
     "errors",
     "extract",
+    "interview",
     "mapping_files",
     "populate",
     "sandbox",

@@ -29,9 +29,9 @@ Broken = tuple[str, z3.BoolRef]
 """A promise, and the formula of a response that breaks it."""
 
 
-def interview_promises(full: Encoding) -> Iterator[Broken]:
-    """Yields what is promised of the interview; adds the second copy to the solver of the first."""
-    interview = Interview(full)
+def interview_promises(interview: Interview) -> Iterator[Broken]:
+    """Yields what is promised of the interview."""
+    full = interview.full
     tier = TierEnds(full, full.values), TierEnds(full, interview.known.values)
     date = DateEnds(full, full.values), DateEnds(full, interview.known.values)
     settled = z3.Not(interview.asks_for_the_tier())
@@ -51,7 +51,7 @@ class Interview:
     """What is known while some answers are left out, beside everything that is answered.
 
     Args:
-        full: everything that is answered.
+        full: everything that is answered; the second copy is added to its solver.
 
     Attributes:
         left: by linkId, whether it was left out.
@@ -73,6 +73,14 @@ class Interview:
         spaces = {link: _without(space, self.left[link]) for link, space in full.spaces.items()}
         self.known = full.with_spaces(spaces, "known")
         self.asks = self._asks()
+
+    def words(self, model: z3.ModelRef) -> Iterator[str]:
+        """Yields what is answered in a model, and whether the interview had asked it."""
+        for link, space in self.full.spaces.items():
+            answers = [answer.words for answer in space.answers if z3.is_true(model.eval(answer.holds))]
+            if answers and not space.table.is_derived:
+                is_left = z3.is_true(model.eval(self.left[link]))
+                yield f"{link}: {', '.join(answers)}{' (not asked)' if is_left else ''}"
 
     # What the interview asks next: it follows `Undecided` (service/guidance/reasons.py).
 

@@ -255,6 +255,14 @@ POPULATE: Final = Description(
     (_LANGUAGE, *LAYOUT),
     "Parameters",
 )
+NEXT_QUESTION: Final = Description(
+    "Asks the next question of a response; nothing is kept.",
+    "QuestionnaireResponse",
+    _OK,
+    (*_BODY, 422, 503),
+    LAYOUT,
+    "Interview",
+)
 EXTRACT: Final = Description(
     "Makes Observations of the answers of a response; nothing is kept.",
     "Parameters",

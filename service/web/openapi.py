@@ -277,8 +277,16 @@ def _resource(name: str) -> MutableJson:
 
 
 def _examples(form: str) -> MutableJson:
-    """Returns a response that has just been begun, and a batch, by the name of each schema that they fit."""
+    """Returns responses that have just been begun, and a batch, by the name of each schema that they fit."""
     response = {"resourceType": "QuestionnaireResponse", "questionnaire": form, "status": "in-progress"}
+    derived = {"resourceType": "Questionnaire", "id": "asked", "status": "active", "derivedFrom": [form]}
+    interview = {**response, "contained": [derived], "questionnaire": "#asked"}
     request = {"request": {"method": "GET", "url": "metadata"}}
     batch = {"resourceType": "Bundle", "type": "batch", "entry": [request]}
-    return {"QuestionnaireResponse": response, "Input": response, "Any": response, "Requests": batch}
+    return {
+        "QuestionnaireResponse": response,
+        "Input": response,
+        "Interview": interview,
+        "Any": response,
+        "Requests": batch,
+    }

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from service.assess import Assessor
     from service.catalogue import Catalogue
     from service.extract import Extractor
+    from service.interview import Interviewer
     from service.populate import Populator
     from service.records import Repository
     from service.validate import Validator
@@ -147,6 +148,28 @@ class Populations:
         return Reply(
             200, populated.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE)
         )
+
+
+class Interviews:
+    """The view of `$next-question`: a response in, the same with the next question out."""
+
+    def __init__(self, interviewer: Interviewer, deployment: Deployment) -> None:
+        self._next = interviewer.next_body
+        self._most_bytes = deployment.body.body_bytes
+        self._base = deployment.base
+
+    def ask(self, request: Request) -> Reply:
+        """Returns the response with the next question, or completed.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: nothing can be asked.
+            Forbidden: it is about another patient than the one whom the token names.
+        """
+        request.check_body_type()
+        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        found = self._next(body)
+        check_subjects(body, request.reach, self._base)
+        return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
 
 class Extractions:

@@ -22,7 +22,7 @@ from service.web.front_page import FrontPage
 from service.web.health import Probes
 from service.web.negotiation import JSON
 from service.web.openapi import openapi_document
-from service.web.operations import Assessments, Expansions, Extractions, Populations, Validations
+from service.web.operations import Assessments, Expansions, Extractions, Interviews, Populations, Validations
 from service.web.published import TYPES, Document, PublishedType
 from service.web.resources import StoredType
 from service.web.routing import Route, Router
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from service.catalogue import Catalogue
     from service.extract import Extractor
     from service.fhir.definitions import Artifact
+    from service.interview import Interviewer
     from service.populate import Populator
     from service.records import Repository
     from service.validate import Validator
@@ -47,6 +48,7 @@ STANDARD: Final = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     "process-response": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response",
     "populate": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-populate",
+    "next-question": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-next-question",
     "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
     "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
 }
@@ -63,6 +65,7 @@ class Parts:
         validator: finds the problems of a body.
         populator: fills in what a chart knows.
         extractor: makes Observations of answers.
+        interviewer: asks the next question.
         catalogue: the value sets that can be expanded.
         repository: what is stored; None where nothing is.
         pages: routes of the pages for people. forms: title and path of each form among them.
@@ -73,6 +76,7 @@ class Parts:
     validator: Validator | None = None
     populator: Populator | None = None
     extractor: Extractor | None = None
+    interviewer: Interviewer | None = None
     catalogue: Catalogue | None = None
     repository: Repository | None = None
     pages: Sequence[Route] = ()
@@ -137,6 +141,8 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
         is_stored = parts.repository is not None
         extractions = Extractions(parts.extractor, deployment, parts.repository)
         yield from extraction_routes(extractions, is_stored=is_stored)
+    if parts.interviewer is not None:
+        yield interview_route(Interviews(parts.interviewer, deployment))
     if parts.catalogue is not None:
         yield from expansion_routes(Expansions(parts.catalogue, deployment))
     served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
@@ -223,6 +229,13 @@ def population_routes(views: Populations) -> Iterator[Route]:
         yield Route(
             "POST", path, views.populate, TOKEN, does.POPULATE, kind, operation="populate", scope=SCORES
         )
+
+
+def interview_route(views: Interviews) -> Route:
+    """Returns the route of `$next-question`."""
+    kind = "Questionnaire"
+    path, asks = f"/fhir/{kind}/$next-question", "next-question"
+    return Route("POST", path, views.ask, TOKEN, does.NEXT_QUESTION, kind, operation=asks, scope=SCORES)
 
 
 def extraction_routes(views: Extractions, *, is_stored: bool) -> Iterator[Route]:

@@ -30,6 +30,7 @@ PROTECTED = [
     ("GET", f"{TYPE}/none/$extract", None),
     ("POST", "Questionnaire/$process-response", strain()),
     ("POST", "Questionnaire/$populate", {"resourceType": "Parameters"}),
+    ("POST", "Questionnaire/$next-question", strain()),
     ("GET", "RiskAssessment", None),
     ("GET", "RiskAssessment/none", None),
     ("GET", "Provenance", None),

@@ -11,6 +11,7 @@ from capability_probes import (
     works_on_type,
 )
 from fhir_client import FHIR
+from interviews import begun
 from sample_responses import SYSTEM, identified, new_value, response, small
 
 SERVICES = pytest.mark.parametrize("service", ["ehr", "stateless"])
@@ -115,6 +116,7 @@ def bodies(name):
         "validate": response(),
         "process-response": response(),
         "extract": response(),
+        "next-question": begun(response()["questionnaire"]),
         "expand": {"resourceType": "Parameters", "parameter": [{"name": "url", "valueUri": "URL"}]},
         "populate": {
             "resourceType": "Parameters",

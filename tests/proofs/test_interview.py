@@ -89,7 +89,7 @@ def test_the_interview_of_the_fixture_is_proved() -> None:
 def broken() -> set[str]:
     """What the promises that fail are about."""
     encoding = Encoding(dated_headache.guidance(), ASKED)
-    promises = interview_promises(encoding)
+    promises = interview_promises(Interview(encoding))
     return {
         promise.removeprefix(f"{NEVER} ")
         for promise, formula in promises
@@ -109,6 +109,9 @@ def test_a_question_left_out_of_the_list_breaks_the_promise(
         Interview, "_links", lambda self, index: (link for link in links(self, index) if link != left_out)
     )
     assert changes in broken()
+    failed = prove(dated_headache.guidance(), ASKED).failed
+    assert any(f"{NEVER} {changes}" in proof.promise for proof in failed)
+    assert all("(not asked)" in proof.line for proof in failed)
 
 
 def test_a_contradiction_left_out_of_the_list_breaks_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:

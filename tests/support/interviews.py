@@ -88,3 +88,10 @@ def _by_chance(
             others = list(other_answers(question, pair.guidance, partial(day_before, case.authored)))
             if others:
                 yield link, chance.choice(others)
+
+
+def begun(canonical: str, **more: Any) -> dict[str, Any]:
+    """Returns the response of the first call of `$next-question`: nothing was asked yet."""
+    form = {"resourceType": "Questionnaire", "id": "asked", "status": "active", "derivedFrom": [canonical]}
+    response = {"resourceType": "QuestionnaireResponse", "status": "in-progress", "questionnaire": "#asked"}
+    return {**response, "contained": [form], **more}

@@ -4,17 +4,19 @@ from io import BytesIO
 
 import orjson
 import pytest
+from interviews import begun
 
 from service import catalogue
 from service.assess import Assessor
 from service.errors import Forbidden
 from service.extract import Extractor
 from service.fhir.json import BodyLimits
+from service.interview import Interviewer
 from service.populate import Populator
 from service.records.reach import EVERYTHING, Reach
 from service.validate import Validator
 from service.web.deployment import Deployment
-from service.web.operations import Assessments, Extractions, Populations, Validations
+from service.web.operations import Assessments, Extractions, Interviews, Populations, Validations
 from service.web.request import Request
 
 BASE = "https://fhir.example.org/r4"
@@ -47,6 +49,7 @@ def views(root):
         "$process-response": validations.process,
         "$validate": validations.validate,
         "$populate": populations.populate,
+        "$next-question": Interviews(Interviewer(served, Assessor(served, limits)), deployment).ask,
         "$extract": Extractions(Extractor(served, limits), deployment).extract,
     }
 
@@ -145,3 +148,11 @@ def test_no_response_is_begun_about_somebody_else(send, response, named):
 def test_validation_is_about_nobody(send, response):
     """It says whether a body is valid, and nothing of whom it names: the same for every sender."""
     assert send("$validate", response({"reference": "Patient/b"}), A) == 200
+
+
+@pytest.mark.parametrize("subject", OF_OTHERS)
+def test_nobody_is_asked_the_next_question_about_somebody_else(send, response, subject):
+    body = begun(response({})["questionnaire"], subject=subject)
+    with pytest.raises(Forbidden):
+        send("$next-question", body, A)
+    assert send("$next-question", body, EVERYTHING) == 200

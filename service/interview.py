@@ -1,0 +1,196 @@
+"""`$next-question`: a response with the questions asked so far in, the same with the next question out.
+
+The response contains a Questionnaire that is derived from one that is served, and holds what was asked so
+far. What is asked next is what can still change the step, its date or a level; where nothing can, the
+response comes back completed. Nothing is stored, and nothing of the contained Questionnaire is believed but
+which questions it has: what comes back is written from the one that is served.
+
+Source: SDC 4.0 OperationDefinition Questionnaire-next-question; adaptive.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from service.assess import Assessor, Scored
+from service.catalogue import Catalogue
+from service.errors import Malformed, NotScorable, Problem
+from service.fhir import extensions as ext
+from service.fhir.extensions import mappings, text
+from service.fhir.json import Json, MutableJson
+from service.fhir.parameters import DETAIL
+from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
+from service.sandbox import Sandbox, in_time
+
+_AT: Final = "QuestionnaireResponse"
+_FORM: Final = "Questionnaire"
+_COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyright", "_copyright")
+"""What the contained Questionnaire says of itself as the served one does."""
+
+
+class _Contained(NamedTuple):
+    """The contained Questionnaire: the id by which the response names it, and the resource."""
+
+    id: str
+    form: Json
+
+
+class Interviewer:
+    """Asks the next question of an interview.
+
+    Args:
+        catalogue: what is served.
+        assessor: reads responses and checks them.
+        sandbox: where what is large is done; None where nobody waits.
+    """
+
+    def __init__(self, catalogue: Catalogue, assessor: Assessor, sandbox: Sandbox | None = None) -> None:
+        self._catalogue = catalogue
+        self._assessor = assessor
+        self._sandbox = sandbox
+
+    def next_body(self, data: bytes) -> bytes:
+        """Returns the response with the next question in its contained Questionnaire, or completed.
+
+        Args:
+            data: a QuestionnaireResponse, or Parameters that hold one and Observations of the chart.
+
+        Raises:
+            Malformed, TooLarge: the body cannot be read, its parameters are wrong, or it is no response of
+                R4.
+            NotScorable: it is not in progress, contains no Questionnaire that is derived from one that is
+                served here, or has answers that do not fit that; every problem.
+            Unavailable: there is too much to check at the moment.
+        """
+        expected = "Expected a response that takes at most {allowed} to check."
+        return in_time(self._sandbox, len(data), partial(self._next, data), bytes, expected=expected, at=_AT)
+
+    def _next(self, data: bytes, apart: bool) -> bytes:  # noqa: FBT001 - as the sandbox hands it over
+        sent = self._assessor.sent(data)
+        if sent.detail:
+            raise Malformed(Problem("parameter", f"Parameter {DETAIL}: not taken here.", "Parameters"))
+        if sent.response["status"] != "in-progress":
+            words = "Expected: in-progress; there is nothing more to ask in a response that is finished."
+            raise NotScorable(Problem("status-not-scorable", words, f"{sent.at}.status"))
+        contained = _contained_form(sent.response, sent.at)
+        compiled = self._catalogue.find(_derived_from(contained.form, sent.at)).compiled
+        others = [one for one in mappings(sent.response.get("contained")) if one is not contained.form]
+        served = {**sent.response, "questionnaire": compiled.canonical, "contained": others}
+        if not others:
+            del served["contained"]
+        scored = self._assessor.scored_of(replace(sent, response=served), apart=apart)
+        asked = {text(item.get("linkId")) for item in _items_of(contained.form)} & compiled.items.keys()
+        following = _following(scored, asked)
+        shown = {*asked, *following, *scored.answers.given, *scored.answers.ignored}
+        form = _form(compiled, contained.id, shown)
+        response = {
+            **sent.response,
+            "status": "in-progress" if following else "completed",
+            "contained": [form, *_beside(compiled, form, others), *others],
+        }
+        return msgspec.json.Encoder(decimal_format="number").encode(response)
+
+
+def _contained_form(response: Json, at: str) -> _Contained:
+    """Returns the Questionnaire that a response contains and names; raises NotScorable without one."""
+    named = text(response.get("questionnaire"))
+    for resource in mappings(response.get("contained")):
+        is_named = named.startswith("#") and resource.get("id") == named[1:]
+        if is_named and resource.get("resourceType") == _FORM:
+            return _Contained(named[1:], resource)
+    words = "Expected: #id of a Questionnaire that the response contains, with what was asked so far."
+    kind = "canonical-unknown" if named else "canonical-missing"
+    raise NotScorable(Problem(kind, words, f"{at}.questionnaire"))
+
+
+def _derived_from(form: Json, at: str) -> str:
+    """Returns the canonical of the Questionnaire that is asked; raises NotScorable where none is named."""
+    derived = form.get("derivedFrom")
+    if isinstance(derived, list) and len(derived) == 1 and isinstance(derived[0], str):
+        return derived[0]
+    words = (
+        "Expected: derivedFrom of the contained Questionnaire, the url|version of one that is served here."
+    )
+    raise NotScorable(Problem("canonical-missing", words, f"{at}.contained"))
+
+
+def _items_of(form: Json) -> Iterator[Json]:
+    """Yields all items of a Questionnaire."""
+    waiting = list(mappings(form.get("item")))
+    while waiting:
+        item = waiting.pop()
+        yield item
+        waiting += mappings(item.get("item"))
+
+
+def _following(scored: Scored, asked: Collection[str]) -> tuple[str, ...]:
+    """Returns the linkId of the question to ask next, or nothing."""
+    compiled, answers = scored.pair.compiled, scored.answers
+    enabled, _ = compiled.enabled(answers.given)
+    listed = scored.pair.guidance.next_questions(answers, asked)
+    can_be_asked = (link for link in listed if link in enabled and _is_for_people(link, compiled))
+    return tuple(can_be_asked)[:1]
+
+
+def _is_for_people(link: str, compiled: CompiledQuestionnaire) -> bool:
+    """Returns whether people can answer a question: it is not calculated, fixed or hidden."""
+    item: Item | None = compiled.items[link]
+    if item is None or item.read_only or ext.value(item.source, ext.CALCULATED_EXPRESSION) is not None:
+        return False
+    while item is not None:
+        if ext.value(item.source, ext.HIDDEN) is True:
+            return False
+        item = compiled.items.get(item.parent or "")
+    return True
+
+
+# The contained Questionnaire: the served one, cut to what was asked.
+
+
+def _form(compiled: CompiledQuestionnaire, id_: str, shown: Collection[str]) -> MutableJson:
+    """Returns the contained Questionnaire with these questions."""
+    resource = compiled.resource
+    form: MutableJson = {
+        "resourceType": _FORM,
+        "id": id_,
+        "extension": [{"url": ext.QUESTIONNAIRE_ADAPTIVE, "valueBoolean": True}],
+        **{name: resource[name] for name in _COPIED if name in resource},
+        "derivedFrom": [compiled.canonical],
+    }
+    items = list(_cut(mappings(resource.get("item")), shown))
+    return {**form, "item": items} if items else form
+
+
+def _cut(items: Iterator[Json], shown: Collection[str]) -> Iterator[MutableJson]:
+    """Yields the items that are shown, groups with any of them, and texts that go with them."""
+    for item in items:
+        below = list(_cut(mappings(item.get("item")), shown))
+        conditions = list(mappings(item.get("enableWhen")))
+        known = [one for one in conditions if one.get("question") in shown]
+        kind = item.get("type")
+        is_group = kind == GROUP and any(one["type"] != DISPLAY for one in below)
+        is_text = kind == DISPLAY and known == conditions
+        if is_group or is_text or item.get("linkId") in shown:
+            yield _item(item, known, below)
+
+
+def _item(item: Json, conditions: list[Json], below: list[MutableJson]) -> MutableJson:
+    left = ("item", "enableWhen") if conditions else ("item", "enableWhen", "enableBehavior")
+    kept: dict[str, Any] = {name: value for name, value in item.items() if name not in left}
+    if conditions:
+        kept["enableWhen"] = conditions
+    return {**kept, "item": below} if below else kept
+
+
+def _beside(compiled: CompiledQuestionnaire, form: Json, others: list[Json]) -> Iterator[Json]:
+    """Yields the value sets that the served Questionnaire contains and these questions name."""
+    known = {one.get("id") for one in others}
+    named = {text(item.get("answerValueSet")) for item in _items_of(form)}
+    for one in mappings(compiled.resource.get("contained")):
+        if f"#{one.get('id')}" in named and one.get("id") not in known:
+            yield one
