@@ -223,7 +223,7 @@ class GuidanceDiagrams:
             points = weights.points(answer)
             if points is None:
                 unknown |= where
-            else:
+            elif points != _ZERO:
                 known = self._plus(known, {(points, points): where, (_ZERO, _ZERO): ~where})
         found = {ends: where & ~unknown for ends, where in known.items()}
         ends = weights.least, weights.most

@@ -86,16 +86,21 @@ def pair(
     dated: bool = True,
     contradicts: bool = True,
     derives: bool = False,
+    adds: dict[str, Any] | None = None,
+    group: dict[str, Any] | None = None,
 ) -> Pair:
     """Returns a small guidance with its Questionnaire; `numbers` sets parameters, `rules` chooses some.
 
-    `derives`: it has a question for a date, and what follows from that.
+    `derives`: it has a question for a date, and what follows from that. `adds`: a further part of the sum.
+    `group`: the questions after the first stand in a group with these properties.
     """
     shown = {name: item for name, item in (ITEMS | (items or {})).items() if derives or name != "test"}
-    resource = form(*({"id": name, **item} for name, item in shown.items()))
+    first, *more = ({"id": name, **item} for name, item in shown.items())
+    resource = form(first, *(more if group is None else [{"id": "more", "items": more, **group}]))
     resource |= {"name": "Small", "title": "Small"}
     compiled = compile_questionnaire(resource, value_sets_from([]))
     documents = _documents(rules, numbers or {}, dated=dated, contradicts=contradicts)
+    documents["scores"][0]["sum-of"] += [adds] if adds else []
     if not derives:
         del documents["guidance"]["derived"]
         for name in ("old", "later"):
@@ -162,7 +167,7 @@ def _rules(rules: tuple[str, ...]) -> Any:
 def _score() -> dict[str, Any]:
     bands = [
         {"band": "little", "from": 0, "to": 1, "display": "Little"},
-        {"band": "much", "from": 2, "to": 5, "display": "Much"},
+        {"band": "much", "from": 2, "to": 25, "display": "Much"},
     ]
     adds = [{"answer": "tired"}, {"when": "lasts", "points": 1}]
     return {"score": "sum", "display": "Sum", "sum-of": adds, "bands": bands, **OWN}
