@@ -36,13 +36,22 @@ def main() -> None:
     served = catalogue.read(settings.questionnaires_dir, settings.mappings_dir)
     assessor = Assessor(served, BodyLimits(settings.max_body_bytes, settings.max_depth))
     pair = max(served.pairs.values(), key=lambda pair: len(pair.guidance.form.questions))
-    ratios, unfinished = [], 0
+    reasons, changes, both = [], [], []
+    unfinished = [0, 0, 0]
     for body in bodies(pair, asked.responses, asked.seed):
         scored = assessor.scored(body)
         path = timed(lambda body=body: assessor.assess_body(body))  # type: ignore[misc]  # bound at once
-        unfinished += not all(found.finished for found in scored.minimal_reasons())
-        ratios.append(timed(scored.minimal_reasons) / path)
-    report("minimal reasons / whole path", ratios, unfinished)
+        reasons.append(timed(scored.minimal_reasons) / path)
+        changes.append(timed(scored.changes, 2) / path)
+        both.append(reasons[-1] + changes[-1])
+        finished = [
+            all(each.finished for each in found) for found in (scored.minimal_reasons(), scored.changes())
+        ]
+        for place, is_whole in enumerate((*finished, all(finished))):
+            unfinished[place] += not is_whole
+    names = ("minimal reasons", "counterfactuals", "both")
+    for name, ratios, number in zip(names, (reasons, changes, both), unfinished, strict=True):
+        report(f"{name} / whole path", ratios, number)
 
 
 def bodies(pair: catalogue.Pair, number: int, seed: int) -> Iterator[bytes]:

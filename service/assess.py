@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
-from service.datatypes.days import is_late
+from service.datatypes.days import day_before, is_late
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
@@ -31,9 +31,20 @@ from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
 from service.guidance.arguments import Minimal
+from service.guidance.changes import Changes, Replies, lowering, raising
 from service.languages import ENGLISH
 from service.questionnaire import COMPLETE_STATUSES, CompiledQuestionnaire, subject_problems
-from service.results import BUNDLE, DETAILS, RISK, Assessment, explained, guidance_in, indented, language_in
+from service.results import (
+    BUNDLE,
+    DETAILS,
+    RISK,
+    Assessment,
+    Why,
+    explained,
+    guidance_in,
+    indented,
+    language_in,
+)
 from service.sandbox import Sandbox, in_time
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
@@ -139,7 +150,20 @@ class Scored:
 
     def minimal_reasons(self) -> tuple[Minimal, ...]:
         """Returns the smallest sets of answers that alone force the step, and each level that is listed."""
-        return self.pair.guidance.minimal_reasons(self.answers, enabled=self.pair.compiled.enabled)
+        return self.pair.guidance.minimal_reasons(self.answers, enabled=self.pair.compiled.enabling())
+
+    def changes(self) -> tuple[Changes, Changes]:
+        """Returns the smallest changes of answers that lead to a lower step, and to a higher one."""
+        authored, compiled = self.answers.authored[:10], self.pair.compiled
+        has_day = len(authored) == len("YYYY-MM-DD")
+        before = partial(day_before, authored) if has_day else None
+        replies = Replies(compiled.enabling(), compiled.takes, before)
+        search = self.pair.guidance, self.answers, replies
+        return lowering(*search), raising(*search)
+
+    def why(self) -> Why:
+        """Returns the minimal reasons, and what leads to a lower or a higher step."""
+        return Why(self.minimal_reasons(), *self.changes())
 
     def document(self, detail: str = RISK) -> bytes:
         """Returns the result in one of the DETAILS."""
@@ -327,7 +351,7 @@ class Assessor:
         if output == "clinician":
             return pair.renderer.summary.text(assessment)
         if output == "explain":
-            return explained(pair.guidance, assessment.result, scored.answers, scored.minimal_reasons())
+            return explained(pair.guidance, assessment.result, scored.answers, scored.why())
         return indented(pair.renderer.document(assessment, output))
 
     def accepted(self, data: bytes, languages: Languages = _AS_STATED) -> Scored | None:

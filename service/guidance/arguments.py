@@ -24,14 +24,14 @@ from itertools import chain, combinations
 
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Verdict, holds
-from service.guidance.bits import positions
+from service.guidance.bits import both, certain, positions, union
 from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Graph, Node
 from service.guidance.reasons import TIER, chosen
 from service.guidance.score_tables import ScoreTable, points_added
 from service.guidance.scores import ZERO
 from service.guidance.state import State, state_of
-from service.guidance.tables import Compiled, OutcomeTable, RuleTable
+from service.guidance.tables import Compiled, ContradictionTable, OutcomeTable, RuleTable
 
 Sets = tuple[int, ...]
 """Sets of answers, each a mask of questions; none contains another."""
@@ -221,20 +221,32 @@ def _some(many: list[Sets], need: int) -> Sets:
 FITTING, WORSE, DOUBTED = range(3)
 
 
+Forces = Mapping[int, tuple[tuple[int, bool], ...]]
+"""By node, the contradictions that force it, each with whether it then holds; else it is only not absent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Argued:
     """A guidance as reasons are searched in it: its nodes, and what contradictions force in each world.
 
     Args:
         nodes: of the graph.
-        forces: by world and node, the nodes of contradictions that force it, each with whether it is made
-            present where they hold; else it is only no longer absent.
+        forces: by world, what contradictions (their nodes) force.
         touched: by world, the nodes that may differ from those of the first.
+        sides: by rank of the step, the *certain* bits of the atoms that can make a higher rule hold, and of
+            those that can stop ruling one out.
+        clashes: by contradiction, the nodes that it may make possible, and what decides it, as a mask.
+        deciding: by atom, the questions that decide it, or whether its question is asked; 0 for the rest.
+        hides: by linkId, the bits of the atoms whose questions an answer may hide.
     """
 
     nodes: tuple[Node, ...]
-    forces: tuple[Mapping[int, tuple[tuple[int, bool], ...]], ...]
+    forces: tuple[Forces, ...]
     touched: tuple[frozenset[int], ...]
+    sides: tuple[tuple[int, int], ...]
+    clashes: tuple[tuple[frozenset[int], int], ...]
+    deciding: tuple[int, ...]
+    hides: Mapping[str, int]
 
 
 def argued_from(compiled: Compiled, graph: Graph) -> Argued:
@@ -250,9 +262,60 @@ def argued_from(compiled: Compiled, graph: Graph) -> Argued:
             bits = table.doubts >> 2 * index & 3
             if bits:
                 doubted.setdefault(index, []).append((table.node, bits & 1 == 1))
-    nothing: dict[int, tuple[tuple[int, bool], ...]] = {}
+    nothing: Forces = {}
     forces = (nothing, *({index: tuple(by) for index, by in each.items()} for each in (worse, doubted)))
-    return Argued(graph.nodes, forces, tuple(_above(graph, each) for each in forces))
+    deciding = tuple(_asking(compiled, reads) for reads in compiled.support.reads)
+    return Argued(
+        nodes=graph.nodes,
+        forces=forces,
+        touched=tuple(_above(graph, each) for each in forces),
+        sides=tuple(_sides(compiled, graph, tier.rank, forces) for tier in compiled.tiers),
+        hides=_hides(compiled, deciding),
+        clashes=tuple(_clash(graph, table, forces, deciding) for table in compiled.contradictions),
+        deciding=deciding,
+    )
+
+
+def _clash(
+    graph: Graph, table: ContradictionTable, forces: Iterable[Forces], deciding: tuple[int, ...]
+) -> tuple[frozenset[int], int]:
+    by_node = [(index, by) for each in forces for index, by in each.items()]
+    nodes = frozenset(index for index, by in by_node if table.node in dict(by))
+    return nodes, union(deciding[node] for node in graph.below(table.parts))
+
+
+def _asking(compiled: Compiled, reads: int) -> int:
+    """Returns some questions and those that decide, directly or not, whether they are asked."""
+    found, waiting = reads, positions(reads)
+    while waiting:
+        new = compiled.enabled_by[waiting.pop()] & ~found
+        found |= new
+        waiting += positions(new)
+    return found
+
+
+def _sides(compiled: Compiled, graph: Graph, rank: int, forces: tuple[Forces, ...]) -> tuple[int, int]:
+    """Returns the atoms that affirm a rule of a higher step, and those that deny one."""
+    found: tuple[set[int], set[int]] = (set(), set())
+    waiting = [(table.node, 0) for table in compiled.block.tier_rules if table.rank > rank]
+    while waiting:
+        index, side = waiting.pop()
+        if index not in found[side]:
+            found[side].add(index)
+            node = graph.nodes[index]
+            turned = side ^ (node.word in ("none", "unless"))
+            waiting += [(part, turned) for part in node.parts]
+            waiting += [(by, side) for each in forces for by, _ in each.get(index, ())]
+    atoms = {index for index, node in enumerate(graph.nodes) if node.atom is not None}
+    return certain(found[0] & atoms), certain(found[1] & atoms)
+
+
+def _hides(compiled: Compiled, deciding: tuple[int, ...]) -> dict[str, int]:
+    hides = dict.fromkeys(compiled.questions, 0)
+    for index, questions in enumerate(deciding):
+        for link_id in chosen(compiled.questions, questions & ~compiled.support.reads[index]):
+            hides[link_id] |= both(certain([index]))
+    return hides
 
 
 def _above(graph: Graph, roots: Iterable[int]) -> frozenset[int]:
@@ -465,13 +528,7 @@ class _Leaves:
 
     def _deciding(self, link_id: str) -> set[str]:
         """Returns the answered questions that decide whether one is asked, and those behind them."""
-        found = self.compiled.bit_of[link_id]
-        waiting = [found]
-        while waiting:
-            place = waiting.pop().bit_length() - 1
-            new = self.compiled.enabled_by[place] & ~found
-            found |= new
-            waiting += [1 << place for place in positions(new)]
+        found = _asking(self.compiled, self.compiled.bit_of[link_id])
         names = chosen(self.compiled.questions, found)
         return {name for name in names if name in self.answers.given and name != link_id}
 

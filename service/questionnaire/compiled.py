@@ -8,7 +8,7 @@ Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.accept import AcceptTable, accept, compile_accept
+from service.questionnaire.answer_checks import limit_faults
 from service.questionnaire.calculated import Term, calculated_values, plain_sum
 from service.questionnaire.check import Checked, CheckTable, check
 from service.questionnaire.enable_when import (
@@ -149,12 +150,30 @@ class CompiledQuestionnaire:
 
         It reads enableWhen only: an enableWhenExpression counts as true here, because it needs a response.
         """
-        true = known = 0
-        for link, answers in given.items():
-            true_here, known_here = self._enable_when.evaluate(link, answers)
-            true, known = true | true_here, known | known_here
-        disabled, closed = self._enable_when.disabled_and_closed(true, known)
-        return frozenset(self.items) - self._enable_when.links_of(disabled), closed
+        return self.enabling()(given)
+
+    def enabling(self) -> Callable[[AnswersByLink], tuple[frozenset[str], frozenset[str]]]:
+        """Returns `enabled` for responses that are much alike: it looks at each answer once."""
+        seen: dict[tuple[str, tuple[Answer, ...]], tuple[int, int]] = {}
+
+        def enabled(given: AnswersByLink) -> tuple[frozenset[str], frozenset[str]]:
+            true = known = 0
+            for answered in given.items():
+                found = seen.get(answered)
+                if found is None:
+                    found = seen[answered] = self._enable_when.evaluate(*answered)
+                true, known = true | found[0], known | found[1]
+            disabled, closed = self._enable_when.disabled_and_closed(true, known)
+            return frozenset(self.items) - self._enable_when.links_of(disabled), closed
+
+        return enabled
+
+    def takes(self, link_id: str, answers: tuple[Answer, ...]) -> bool:
+        """Whether a question may have these answers together: each within its limits, alone if need be."""
+        item = self.items[link_id]
+        choices = {} if item.options is None else item.options.choices
+        is_apart = len(answers) > 1 and any(choices[one].exclusive for one in answers if one in choices)
+        return not is_apart and not any(fault for one in answers for fault in limit_faults(item, one))
 
     def answers_of(
         self,

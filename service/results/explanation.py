@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,18 +11,30 @@ from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Qu
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.arguments import Minimal
+from service.guidance.changes import NOT_SEARCHED, Changes
 from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
 from service.results.phrases import is_assessable
 
 
-def explained(guidance: Guidance, result: Result, answers: Answers, minimal: Sequence[Minimal] = ()) -> str:
+class Why(NamedTuple):
+    """What argues for a result beside its rules: minimal reasons, and what leads to another step."""
+
+    minimal: tuple[Minimal, ...] = ()
+    lower: Changes = NOT_SEARCHED
+    higher: Changes = NOT_SEARCHED
+
+
+_NOTHING = Why()
+
+
+def explained(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> str:
     """Returns an indented JSON text: the guidance, the answers as read, and every part of the result."""
     encoder = msgspec.json.Encoder(decimal_format="number")
-    encoded = encoder.encode(view(guidance, result, answers, minimal))
+    encoded = encoder.encode(view(guidance, result, answers, why))
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
-def view(guidance: Guidance, result: Result, answers: Answers, minimal: Sequence[Minimal] = ()) -> Json:
+def view(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> Json:
     """Returns what `explained` writes, as plain values; numbers are int or Decimal."""
     identity = guidance.written.identity
     ladder = [tier.code for tier in result.tiers]
@@ -36,7 +49,9 @@ def view(guidance: Guidance, result: Result, answers: Answers, minimal: Sequence
         "tier": {**_interval(result.tier, ladder), "assessable": is_assessable(result.tier)},
         "reasons": [_fired(fired) for fired in result.fired],
         "risks": [_risk(risk) for risk in result.risks],
-        "minimal-reasons": [_minimal(found, result) for found in minimal],
+        "minimal-reasons": [_minimal(found, result) for found in why.minimal],
+        "lower": _changes(why.lower, ladder),
+        "higher": _changes(why.higher, ladder),
         "open": [
             {"linkId": question.link_id, "moves": list(question.moves), "red-flag": question.red_flag}
             for question in result.open
@@ -98,6 +113,20 @@ def _minimal(found: Minimal, result: Result) -> Json:
         "forces": ladder[found.rank],
         "finished": found.finished,
         "answers": [list(links) for links in found.sets],
+    }
+
+
+def _changes(found: Changes, ladder: Sequence[str]) -> Json:
+    return {
+        "changes": [
+            {
+                "answers": _values({change.link_id: change.answers for change in one.changes}),
+                "tier": _interval(one.tier, ladder),
+            }
+            for one in found.found
+        ],
+        "within": found.within,
+        "finished": found.finished,
     }
 
 

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from service.datatypes.answers import UNREAD, Uncoded
 from service.guidance.arguments import Minimal
-from service.results import explained, indented
+from service.guidance.changes import Change, Changes, Counterfactual
+from service.guidance.result import Interval
+from service.results import Why, explained, indented
 from service.results.explanation import view
 
 
@@ -40,10 +42,26 @@ def test_explain_names_what_minimal_reasons_force_and_whether_these_are_all(guid
         Minimal("tier", 2, (("fever",), ("days", "pain")), finished=True),
         Minimal("other", 1, (), finished=False),
     ]
-    assert view(guidance, troubled, answers, minimal)["minimal-reasons"] == [
+    assert view(guidance, troubled, answers, Why(tuple(minimal)))["minimal-reasons"] == [
         {"of": "tier", "forces": "soon", "finished": True, "answers": [["fever"], ["days", "pain"]]},
         {"of": "other", "forces": "some", "finished": False, "answers": []},
     ]
+
+
+def test_explain_names_other_answers_with_the_step_that_they_lead_to(guidance, troubled, answers):
+    one = Counterfactual((Change("pain", (3,)), Change("note", ())), Interval(1, 2))
+    shown = view(guidance, troubled, answers, Why((), Changes((one,), 2, finished=True)))
+    assert shown["lower"] == {
+        "changes": [
+            {
+                "answers": {"pain": [3], "note": []},
+                "tier": {"at-least": "home", "at-most": "soon", "settled": False},
+            }
+        ],
+        "within": 2,
+        "finished": True,
+    }
+    assert shown["higher"] == {"changes": [], "within": 0, "finished": False}
 
 
 def test_explain_shows_the_answers_as_they_were_read(guidance, troubled, answers):

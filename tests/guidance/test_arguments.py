@@ -4,7 +4,6 @@ import os
 import random
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -14,15 +13,13 @@ import pytest
 from examples import examples
 from headache import NO, NOT_SURE, YES, local
 from hypothesis import given
-from hypothesis import strategies as st
-from patients_by_chance import by_chance
+from patients_by_chance import by_chance, pair_of
 
 from service import catalogue
 from service.datatypes.answers import Answer, Answers, Quantity
 from service.guidance import Guidance, arguments
 from service.guidance.arguments import Minimal
 from service.guidance.result import Result
-from service.settings import ROOT
 
 Raw = Mapping[str, tuple[Answer, ...]]
 LINKS = tuple(headache.VALUES)
@@ -137,19 +134,8 @@ def by_brute_force(guidance: Guidance, answers: Answers, reason: Minimal) -> set
     return found
 
 
-@st.composite
-def responses(draw: st.DrawFn, links: tuple[str, ...] = LINKS, most: int = 7) -> Answers:
-    """A response with few answers: some to questions that are not asked, some from the chart."""
-    raw: dict[str, tuple[Answer, ...]] = {}
-    chart: dict[str, tuple[Answer, ...]] = {}
-    for link in draw(st.lists(st.sampled_from(links), unique=True, max_size=most)):
-        into = draw(st.sampled_from((raw, raw, raw, chart)))
-        into[link] = draw(st.sampled_from(headache.VALUES[link]))
-    return headache.respond(raw, chart=chart)
-
-
 @examples(200)
-@given(responses())
+@given(headache.few_answers())
 def test_minimal_reasons_are_those_that_brute_force_finds(answers: Answers) -> None:
     guidance = dated_headache.guidance()
     found = reasons(guidance, answers)
@@ -163,7 +149,7 @@ SUMMED = ("tense", "tense-jaw", "tense-where", "breaks", "strength", "worse")
 
 
 @examples(150)
-@given(responses(SUMMED, 6))
+@given(headache.few_answers(SUMMED, 6))
 def test_sums_are_forced_by_what_brute_force_finds(answers: Answers) -> None:
     guidance = dated_headache.guidance()
     for reason in reasons(guidance, answers).values():
@@ -180,12 +166,6 @@ def test_too_many_sets_are_not_finished_and_none_is_shown(
 
 
 # On the guidance that is served: every worked patient, and patients by chance, against the engine.
-
-
-@cache
-def pair_of(folder: str, slug: str) -> catalogue.Pair:
-    served = catalogue.read(ROOT / folder / "questionnaires", ROOT / folder / "mappings")
-    return next(pair for pair in served.pairs.values() if pair.slug == slug)
 
 
 def whole(pair: catalogue.Pair, answers: Answers) -> None:

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
 from service.guidance import Guidance, load
@@ -197,3 +199,14 @@ VALUES: dict[str, tuple[tuple[Answer, ...], ...]] = {
     "checked": ((YES,), (NO,), (NOT_SURE,)),
 }
 """Answers on both sides of every edge, by question."""
+
+
+@st.composite
+def few_answers(draw: st.DrawFn, links: tuple[str, ...] = tuple(VALUES), most: int = 7) -> Answers:
+    """A response to the fixture: some answers to questions that are not asked, some from the chart."""
+    raw: dict[str, tuple[Answer, ...]] = {}
+    chart: dict[str, tuple[Answer, ...]] = {}
+    for link in draw(st.lists(st.sampled_from(links), unique=True, max_size=most)):
+        into = draw(st.sampled_from((raw, raw, raw, chart)))
+        into[link] = draw(st.sampled_from(VALUES[link]))
+    return respond(raw, chart=chart)

@@ -3,14 +3,15 @@
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache
 
+from service import catalogue
 from service.catalogue import Pair
 from service.datatypes.answers import Answer, Answers, Coding
 from service.datatypes.form import Question
 from service.guidance import Guidance
 from service.guidance.floor import other_answers
-from service.questionnaire.answer_checks import limit_faults
-from service.questionnaire.items import Item
+from service.settings import ROOT
 
 DAY = date(2026, 11, 1)
 _WELL = ("none", "LA32-8")
@@ -34,9 +35,7 @@ def _is_calm(answers: tuple[Answer, ...]) -> bool:
 def _values(pair: Pair) -> dict[str, list[tuple[Answer, ...]]]:
     """Returns by linkId answers that the form takes and that differ in what the guidance makes of them."""
     return {
-        link: [
-            each for each in _different(question, pair.guidance) if _is_taken(pair.compiled.items[link], each)
-        ]
+        link: [each for each in _different(question, pair.guidance) if pair.compiled.takes(link, each)]
         for link, question in pair.guidance.form.questions.items()
     }
 
@@ -49,9 +48,7 @@ def _different(question: Question, guidance: Guidance) -> Iterator[tuple[Answer,
             yield answers[-2:]
 
 
-def _is_taken(item: Item, answers: tuple[Answer, ...]) -> bool:
-    choices = {} if item.options is None else item.options.choices
-    is_alone = len(answers) == 1 or not any(
-        choices[answer].exclusive for answer in answers if answer in choices
-    )
-    return is_alone and not any(fault for answer in answers for fault in limit_faults(item, answer))
+@cache
+def pair_of(folder: str, slug: str) -> catalogue.Pair:
+    served = catalogue.read(ROOT / folder / "questionnaires", ROOT / folder / "mappings")
+    return next(pair for pair in served.pairs.values() if pair.slug == slug)
