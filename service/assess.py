@@ -41,11 +41,12 @@ from service.results import (
     Assessment,
     Why,
     explained,
+    explanation,
     guidance_in,
     indented,
     language_in,
 )
-from service.sandbox import Sandbox, in_time
+from service.sandbox import SMALL_BYTES, Sandbox, in_time
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
 
@@ -162,8 +163,14 @@ class Scored:
         return lowering(*search), raising(*search)
 
     def why(self) -> Why:
-        """Returns the minimal reasons, and what leads to a lower or a higher step."""
-        return Why(self.minimal_reasons(), *self.changes())
+        """Returns the minimal reasons, what leads to another step, and what decides each finding."""
+        by = self.pair.guidance.decided_by(self.answers, enabled=self.pair.compiled.enabling())
+        return Why(self.minimal_reasons(), *self.changes(), by)
+
+    def explanation(self) -> bytes:
+        """Returns Parameters with all that argues for the result."""
+        result = self.pair.guidance.evaluate(self.answers)
+        return explanation(self.pair.guidance, result, self.why())
 
     def document(self, detail: str = RISK) -> bytes:
         """Returns the result in one of the DETAILS."""
@@ -246,6 +253,24 @@ class Assessor:
         check_detail(sent.detail)
         scored = self.scored_of(sent, languages, apart=apart)
         return scored.assessed(detail or sent.detail or RISK)
+
+    def explain_body(self, data: bytes, languages: Languages = _AS_STATED) -> Assessed:
+        """Returns Parameters that say why a response has its result, and what would change it.
+
+        That takes as long as many results do, and so is done apart.
+
+        Args:
+            data, languages: as `assess_body` takes them.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does.
+        """
+        work = partial(self._explained, data, languages)
+        return self._in_time(len(data), work, Assessed, small=0)
+
+    def _explained(self, data: bytes, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
+        scored = self._scored(self._sent(data), languages, apart=apart)
+        return Assessed(scored.explanation(), scored.guidance, scored.language)
 
     def judge(
         self,
@@ -333,10 +358,14 @@ class Assessor:
         renderer = next(found, None)
         return None if renderer is None else renderer.withdrawn_bundle(risk)
 
-    def _in_time(self, size: int, work: Callable[[bool], _Made], kind: type[_Made]) -> _Made:
+    def _in_time(
+        self, size: int, work: Callable[[bool], _Made], kind: type[_Made], small: int = SMALL_BYTES
+    ) -> _Made:
         """Returns what the work makes of a body; raises NotScorable where that takes too much."""
         expected = "Expected a response that takes at most {allowed} to check and score."
-        return in_time(self._sandbox, size, work, kind, expected=expected, at="QuestionnaireResponse")
+        return in_time(
+            self._sandbox, size, work, kind, expected=expected, at="QuestionnaireResponse", small=small
+        )
 
     def shown(self, data: bytes, output: str, languages: Languages = _AS_STATED) -> str:
         """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.

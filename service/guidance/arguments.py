@@ -24,10 +24,10 @@ from itertools import chain, combinations
 
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Verdict, holds
-from service.guidance.bits import both, certain, positions, union
+from service.guidance.bits import PRESENT, UNKNOWN, both, certain, positions, union
 from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Graph, Node
-from service.guidance.reasons import TIER, chosen
+from service.guidance.reasons import TIER, Undecided, chosen
 from service.guidance.score_tables import ScoreTable, points_added
 from service.guidance.scores import ZERO
 from service.guidance.state import State, state_of
@@ -87,6 +87,28 @@ def minimal_reasons(
     levels = (_level_target(state, table) for table in compiled.outcomes)
     targets = (_tier_target(compiled, state), *levels)
     return tuple(_minimal(compiled, search, target) for target in targets if target is not None)
+
+
+def decided_by(
+    compiled: Compiled, argued: Argued, answers: Answers, *, enabled: Enabled
+) -> dict[str, tuple[str, ...]]:
+    """Returns by finding the linkIds that decide it, in form order.
+
+    Of a finding that is present or absent these are the answers of every set that is enough for that; of one
+    that is unknown the open questions that keep it so. There are none where the sets are too many.
+    """
+    state = state_of(compiled, answers)
+    search, undecided = _Search(compiled, argued, answers, state, enabled), Undecided(compiled, state)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, shift in compiled.findings.items():
+        bits = state.bits >> shift & 3
+        try:
+            sets = NEVER if bits == UNKNOWN else search.of(shift >> 1, WORSE, is_present=bits == PRESENT)
+        except TooMany:
+            sets = NEVER
+        mask = undecided.of(1 << shift) if bits == UNKNOWN else union(sets)
+        found[name] = chosen(compiled.questions, mask)
+    return found
 
 
 # What is to be forced: ranks of a ladder, by rules of which the first that holds decides.

@@ -90,13 +90,13 @@ class Replies(NamedTuple):
     date_before: Callable[[int], str] | None
 
 
-def lowering(guidance: Guidance, answers: Answers, replies: Replies) -> Changes:
+def lowering(guidance: Guidance, answers: Answers, replies: Replies, trials: int = MOST_TRIALS) -> Changes:
     """Returns the smallest changes after which the step is lower, whatever is then open.
 
     While the step is not settled nothing is searched: first what is open has to be answered. Nothing is
     searched below the step of a rule that says that nothing fires.
     """
-    search = _Search(guidance, answers, replies)
+    search = _Search(guidance, answers, replies, trials)
     rank = search.now.tier.at_least
     if rank <= _lowest(guidance):
         return Changes((), 0, finished=True)
@@ -111,9 +111,9 @@ def _lowest(guidance: Guidance) -> int:
     return min(ranks, default=0)
 
 
-def raising(guidance: Guidance, answers: Answers, replies: Replies) -> Changes:
+def raising(guidance: Guidance, answers: Answers, replies: Replies, trials: int = MOST_TRIALS) -> Changes:
     """Returns the smallest changes after which the step is higher for certain."""
-    search = _Search(guidance, answers, replies)
+    search = _Search(guidance, answers, replies, trials)
     rank = search.now.tier.at_least
     if rank == len(guidance.written.tiers) - 1:
         return Changes((), 0, finished=True)
@@ -142,7 +142,7 @@ Chosen = frozenset[Change]
 class _Search:
     """Changed responses of one response; each is evaluated once."""
 
-    def __init__(self, guidance: Guidance, answers: Answers, replies: Replies) -> None:
+    def __init__(self, guidance: Guidance, answers: Answers, replies: Replies, trials: int) -> None:
         self.guidance = guidance
         self.compiled = guidance.compiled
         self.answers = answers
@@ -154,7 +154,7 @@ class _Search:
         )
         derived = self.compiled.dates.derived
         self.behind = frozenset().union(*[one.sources for one in derived])
-        self.left = MOST_TRIALS
+        self.left = trials
         self.trials: dict[frozenset[tuple[str, object]], _Trial | None] = {}
         self.cases: dict[str, tuple[Values, ...]] = {}
         self.seen: set[Chosen] = set()

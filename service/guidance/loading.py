@@ -12,7 +12,14 @@ from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
 from service.guidance.answer_tables import Verdict
-from service.guidance.arguments import Argued, Enabled, Minimal, argued_from, minimal_reasons
+from service.guidance.arguments import (
+    Argued,
+    Enabled,
+    Minimal,
+    argued_from,
+    decided_by,
+    minimal_reasons,
+)
 from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
@@ -122,6 +129,14 @@ class Guidance:
     def next_questions(self, answers: Answers, asked: Collection[str] = ()) -> tuple[str, ...]:
         """Returns the linkIds of the questions that can still change the result, as `interview.py` does."""
         return next_questions(self.compiled, answers, asked)
+
+    def decided_by(self, answers: Answers, *, enabled: Enabled) -> dict[str, tuple[str, ...]]:
+        """Returns by finding the linkIds of the answers that decide it, or that keep it unknown.
+
+        Args:
+            enabled: as `minimal_reasons` takes it.
+        """
+        return decided_by(self.compiled, self.argued, answers, enabled=enabled)
 
     def told_in(self, messages: Messages, form: Form, telling: Telling) -> Guidance:
         """Returns this guidance with its texts in another language.

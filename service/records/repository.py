@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.assess import OF_RESPONSE, Assessor, Judged, Languages, check_detail
+from service.assess import OF_RESPONSE, Assessed, Assessor, Judged, Languages, check_detail
 from service.audit import Event, RecordedRequest, link_of, named, patients_in
 from service.errors import (
     Malformed,
@@ -365,6 +365,30 @@ class Repository:
         if result is None or response is None:
             raise NotFound(UNKNOWN_ID)
         return Detailed(result, result.body if detail == SHORT else self._made_anew(result, response, detail))
+
+    def read_explained(
+        self, of_id: str, unit: Unit | None = None, *, reach: Reach = EVERYTHING
+    ) -> tuple[Record, Assessed]:
+        """Returns the current result of a response, and Parameters that say why it is what it is.
+
+        Raises:
+            NotFound: there is no such result, it is withdrawn, or the guidance that made it is not served any
+                more.
+            Unavailable: the store cannot be used, or there is too much to work out at the moment.
+        """
+        with self.reading(unit, reach=Reach(reach.tenant)) as view:
+            result = self._limited(view, reach, None).read(RISK, of_id)
+            response = view.read(RESPONSE, of_id)
+        if result is None or response is None:
+            raise NotFound(UNKNOWN_ID)
+        told = (language_in(result.body),)
+        try:
+            again = self._assessor.judge(response.body, of_id, languages=told, again=True).risk
+        except NotScorable as refused:
+            raise NotFound(DETAIL_GONE) from refused
+        if again is None or guidance_hash_in(again) != guidance_hash_in(result.body):
+            raise NotFound(DETAIL_GONE)
+        return result, self._assessor.explain_body(response.body, told)
 
     def _made_anew(self, result: Record, response: Record, detail: str) -> bytes:
         try:

@@ -1,7 +1,7 @@
 """A result as RiskAssessment, Bundle, text and explanation, and the codes that it names; no HTTP, no SQL."""
 
 from service.results.code_system import code_system, missing_codes
-from service.results.explanation import Why, explained
+from service.results.explanation import Why, explained, explanation
 from service.results.phrases import Phrases, digits, phrases_in
 from service.results.renderer import BUNDLE, DETAILS, FULL, RISK, Renderer
 from service.results.risk_assessment import (
@@ -27,6 +27,7 @@ __all__ = [
     "code_system",
     "digits",
     "explained",
+    "explanation",
     "guidance_hash_in",
     "guidance_in",
     "indented",

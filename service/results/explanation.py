@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -12,16 +14,21 @@ from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.arguments import Minimal
 from service.guidance.changes import NOT_SEARCHED, Changes
-from service.guidance.result import Fired, Interval, Result, Risk, Tally, Total
+from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
 from service.results.phrases import is_assessable
 
 
 class Why(NamedTuple):
-    """What argues for a result beside its rules: minimal reasons, and what leads to another step."""
+    """What argues for a result beside its rules: minimal reasons, and what leads to another step.
+
+    Args:
+        decided_by: by finding, the linkIds of the answers that decide it, or that keep it unknown.
+    """
 
     minimal: tuple[Minimal, ...] = ()
     lower: Changes = NOT_SEARCHED
     higher: Changes = NOT_SEARCHED
+    decided_by: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 _NOTHING = Why()
@@ -166,3 +173,132 @@ def _value(answer: Answer) -> object:
         comparator = {"comparator": answer.comparator} if answer.comparator else {}
         return {**comparator, "value": answer.value, "unit": answer.unit}
     return answer
+
+
+# The same as Parameters, for `$explain`.
+#
+# Source: R4 parameters.html. A list is a parameter that is repeated, an entry one with parts.
+
+Parts = Iterable[Json]
+
+
+def explanation(guidance: Guidance, result: Result, why: Why) -> bytes:
+    """Returns Parameters: every finding, rule and statement, what forces the result, and what changes it."""
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    ladder = [tier.code for tier in result.tiers]
+    identity = guidance.written.identity
+    fired = [*result.fired, *(rule for risk in result.risks if risk.listed for rule in risk.fired)]
+    parameters = [
+        {"name": "guidance", "valueCanonical": identity.canonical},
+        {"name": "hash", "valueString": identity.hash},
+        _entry("step", [*_ends(result.tier, ladder), _is("settled", yes=result.settled)]),
+        *(_entry("level", _level(risk)) for risk in result.risks if risk.listed),
+        *_findings(guidance, result, why),
+        *(_entry("rule", _rule(rule)) for rule in fired),
+        *_statements(guidance, fired),
+        *(_entry("minimal-reason", parts) for parts in _reasons(why.minimal, result)),
+        *(
+            _entry(name, _other(found, ladder))
+            for name, found in (("lower", why.lower), ("higher", why.higher))
+        ),
+        *(_entry("open-question", _open(question)) for question in result.open),
+    ]
+    return encoder.encode({"resourceType": "Parameters", "parameter": parameters})
+
+
+def _entry(name: str, parts: Parts) -> Json:
+    return {"name": name, "part": [*parts]}
+
+
+def _code(name: str, code: str) -> Json:
+    return {"name": name, "valueCode": code}
+
+
+def _text(name: str, text: str) -> Json:
+    return {"name": name, "valueString": text}
+
+
+def _is(name: str, *, yes: bool) -> Json:
+    return {"name": name, "valueBoolean": yes}
+
+
+def _links(links: Iterable[str]) -> Iterator[Json]:
+    return (_text("answer", link) for link in links)
+
+
+def _ends(interval: Interval, ladder: Sequence[str]) -> list[Json]:
+    return [_code("at-least", ladder[interval.at_least]), _code("at-most", ladder[interval.at_most])]
+
+
+def _level(risk: Risk) -> Parts:
+    settled = _is("settled", yes=risk.level.settled)
+    return [_code("outcome", risk.outcome.code), *_ends(risk.level, risk.outcome.levels), settled]
+
+
+def _findings(guidance: Guidance, result: Result, why: Why) -> Iterator[Json]:
+    for finding in guidance.written.findings:
+        parts = [_code("name", finding.name), _code("state", result.findings[finding.name])]
+        answers = _links(why.decided_by.get(finding.name, ()))
+        yield _entry("finding", [*parts, _text("means", finding.means), *answers])
+
+
+def _rule(fired: Fired) -> Parts:
+    rule = fired.rule
+    fires = (
+        [_code("tier", rule.tier)]
+        if rule.tier
+        else [_code("outcome", rule.outcome), _code("level", rule.level)]
+    )
+    statements = [_code("statement", statement) for statement in rule.sources]
+    says = _text("says", rule.says.to_clinician)
+    return [_code("name", rule.name), *fires, says, *_links(fired.answers), *statements]
+
+
+def _statements(guidance: Guidance, fired: Iterable[Fired]) -> Iterator[Json]:
+    """Yields the statements of the source that the rules and what they stand on cite, in their order."""
+    cited = {source for one in fired for source in one.rule.sources}
+    for statement in guidance.written.statements:
+        if statement.id in cited:
+            place = [_text("section", statement.section), _text("where", statement.where)]
+            yield _entry("statement", [_code("id", statement.id), *place, _text("claim", statement.claim)])
+
+
+def _reasons(minimal: Iterable[Minimal], result: Result) -> Iterator[Parts]:
+    ladders = {risk.outcome.code: risk.outcome.levels for risk in result.risks}
+    for found in minimal:
+        ladder = ladders.get(found.of) or [tier.code for tier in result.tiers]
+        sets = [_entry("answers", _links(links)) for links in found.sets]
+        finished = _is("finished", yes=found.finished)
+        yield [_code("of", found.of), _code("forces", ladder[found.rank]), finished, *sets]
+
+
+def _other(found: Changes, ladder: Sequence[str]) -> Parts:
+    yield {"name": "within", "valueInteger": found.within}
+    yield _is("finished", yes=found.finished)
+    for one in found.found:
+        changes = [
+            _entry("answer", [_text("linkId", link), *map(_answer, values)]) for link, values in one.changes
+        ]
+        yield _entry("change", [*changes, *_ends(one.tier, ladder)])
+
+
+def _answer(answer: Answer) -> Json:
+    """Returns one answer as the part `value`; an option without a code by its display."""
+    if isinstance(answer, Coding):
+        parts = {"system": answer.system, "code": answer.code}
+        return {"name": "value", "valueCoding": {name: part for name, part in parts.items() if part}}
+    if isinstance(answer, Quantity):
+        quantity = {"value": answer.value, "system": "http://unitsofmeasure.org", "code": answer.unit}
+        return {"name": "value", "valueQuantity": quantity}
+    if isinstance(answer, bool):
+        return _is("value", yes=answer)
+    if isinstance(answer, int):
+        return {"name": "value", "valueInteger": answer}
+    if isinstance(answer, Decimal):
+        return {"name": "value", "valueDecimal": answer}
+    return _text("value", str(answer))
+
+
+def _open(question: OpenQuestion) -> Parts:
+    moves = [_code("moves", move) for move in question.moves]
+    return [_text("linkId", question.link_id), *moves, _is("red-flag", yes=question.red_flag)]

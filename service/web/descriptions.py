@@ -236,6 +236,30 @@ ASSESS: Final = Description(
     (_LANGUAGE, *LAYOUT, DETAIL),
     "Input",
 )
+EXPLAIN: Final = Description(
+    "Says why a response has its result, and what would change it; nothing is kept.",
+    "Parameters",
+    {200: ("X-Guidance", "Content-Language")},
+    (*_BODY, 422, 503),
+    (_LANGUAGE, *LAYOUT),
+    "Input",
+)
+EXPLAIN_STORED: Final = Description(
+    "Says why a stored result is what it is, and what would change it.",
+    "Parameters",
+    {200: ("X-Guidance", "Content-Language")},
+    (400, 404, 406, 422, 503),
+    LAYOUT,
+)
+EXPLAIN_STORED_POSTED: Final = Description(
+    "Says why a stored result is what it is, and what would change it.",
+    "Parameters",
+    {200: ("X-Guidance", "Content-Language")},
+    (*_BODY, 404, 422, 503),
+    LAYOUT,
+    "Parameters",
+    body_required=False,
+)
 VALIDATE: Final = Description(
     "Says what is wrong with a response: 200 whether anything is or not.",
     "OperationOutcome",

@@ -1,7 +1,7 @@
 """The operations: the body or query of a request in, one resource out, nothing kept.
 
-`$assess`, `$validate` and `$extract` on responses, `$process-response` and `$populate` on questionnaires,
-`$expand` on value sets.
+`$assess`, `$explain`, `$validate` and `$extract` on responses, `$explain` on results, `$process-response` and
+`$populate` on questionnaires, `$expand` on value sets.
 
 Source:
     R4 operations.html; each OperationDefinition of this service's own is published under the same base.
@@ -32,7 +32,7 @@ from service.web.conditional import conditional
 from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Reply, Version, json_reply
 
 if TYPE_CHECKING:
-    from service.assess import Assessor
+    from service.assess import Assessed, Assessor
     from service.catalogue import Catalogue
     from service.extract import Extractor
     from service.interview import Interviewer
@@ -55,10 +55,21 @@ _UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id
 
 
 class Assessments:
-    """The view of `$assess`: a QuestionnaireResponse or Parameters in, its result out."""
+    """The views of `$assess` and `$explain`: a QuestionnaireResponse or Parameters in, its result or why out.
 
-    def __init__(self, assessor: Assessor, deployment: Deployment) -> None:
+    Args:
+        assessor: makes the result.
+        deployment: its limits and base.
+        repository: of the results that can be explained; None where nothing is stored.
+    """
+
+    def __init__(
+        self, assessor: Assessor, deployment: Deployment, repository: Repository | None = None
+    ) -> None:
         self._assess = assessor.assess_body
+        self._assessor = assessor
+        self._repository = repository
+        self._limits = deployment.body
         self._most_bytes = deployment.body.body_bytes
         self._base = deployment.base
 
@@ -82,6 +93,50 @@ class Assessments:
             ("X-Guidance", assessed.guidance),
         )
         return Reply(200, assessed.body, headers)
+
+    def explain(self, request: Request) -> Reply:
+        """Returns Parameters that say why the response in the body has its result.
+
+        Raises:
+            Malformed, TooLarge, NotScorable, Unavailable: what was sent cannot be explained.
+            Forbidden: it is about another patient than the one whom the token names.
+        """
+        request.check_body_type()
+        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        found = self._assessor.explain_body(body, request.languages())
+        check_subjects(body, request.reach, self._base)
+        return _explained(found, content_type)
+
+    def explain_stored(self, request: Request) -> Reply:
+        """Returns the same for a stored result; the body of a POST, Parameters, has nothing to say.
+
+        Raises:
+            NotFound: there is no such result within reach, or it cannot be made again.
+            Malformed, Unavailable: as `explain`.
+        """
+        content_type = request.answer_type()
+        if request.environ["REQUEST_METHOD"] == "POST":
+            body = request.body(self._most_bytes)
+            if body:
+                request.check_body_type()
+                values_of(parameters_in_body(read(body, self._limits)), (), frozenset())
+        if self._repository is None:
+            raise NotFound(_UNKNOWN_ID)
+        record, found = self._repository.read_explained(request.args["id"], request.unit, reach=request.reach)
+        if request.asked is not None:
+            request.asked.whole.append(record.body)
+        return _explained(found, content_type)
+
+
+def _explained(found: Assessed, content_type: str) -> Reply:
+    headers = (
+        ("Content-Type", content_type),
+        ("Content-Language", found.language),
+        NO_STORE,
+        VARY_BY_LANGUAGE,
+        ("X-Guidance", found.guidance),
+    )
+    return Reply(200, found.body, headers)
 
 
 class Validations:

@@ -131,7 +131,10 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
     if parts.repository is not None:
         for kind in KINDS:
             yield from stored_routes(StoredType(kind, parts.repository, deployment))
-    yield from assessment_routes(Assessments(parts.assessor, deployment))
+    assessments = Assessments(parts.assessor, deployment, parts.repository)
+    yield from assessment_routes(assessments)
+    if parts.catalogue is not None:
+        yield from explanation_routes(assessments, is_stored=parts.repository is not None)
     if parts.validator is not None:
         forms = (artifact.id for artifact in parts.artifacts if artifact.type == "Questionnaire")
         yield from validation_routes(Validations(parts.validator, forms, deployment))
@@ -193,6 +196,17 @@ def assessment_routes(views: Assessments) -> Iterator[Route]:
     """Yields the route of `$assess`."""
     path = f"/fhir/{RESPONSE}/$assess"
     yield Route("POST", path, views.assess, TOKEN, does.ASSESS, RESPONSE, operation="assess", scope=SCORES)
+
+
+def explanation_routes(views: Assessments, *, is_stored: bool) -> Iterator[Route]:
+    """Yields the routes of `$explain`; on a result only where results are stored."""
+    path, one = f"/fhir/{RESPONSE}/$explain", f"/fhir/{RISK}/<id:id>/$explain"
+    yield Route("POST", path, views.explain, TOKEN, does.EXPLAIN, RESPONSE, operation="explain", scope=SCORES)
+    described = {"GET": does.EXPLAIN_STORED, "POST": does.EXPLAIN_STORED_POSTED} if is_stored else {}
+    for method, what in described.items():
+        yield Route(
+            method, one, views.explain_stored, TOKEN, what, RISK, operation="explain", scope=f"{RISK}.r"
+        )
 
 
 def validation_routes(views: Validations) -> Iterator[Route]:

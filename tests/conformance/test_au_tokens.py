@@ -28,6 +28,8 @@ PROTECTED = [
     ("POST", f"{TYPE}/$validate", strain()),
     ("POST", f"{TYPE}/$extract", strain()),
     ("GET", f"{TYPE}/none/$extract", None),
+    ("POST", f"{TYPE}/$explain", strain()),
+    ("GET", "RiskAssessment/none/$explain", None),
     ("POST", "Questionnaire/$process-response", strain()),
     ("POST", "Questionnaire/$populate", {"resourceType": "Parameters"}),
     ("POST", "Questionnaire/$next-question", strain()),

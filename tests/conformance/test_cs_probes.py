@@ -117,6 +117,7 @@ def bodies(name):
         "process-response": response(),
         "extract": response(),
         "next-question": begun(response()["questionnaire"]),
+        "explain": response(),
         "expand": {"resourceType": "Parameters", "parameter": [{"name": "url", "valueUri": "URL"}]},
         "populate": {
             "resourceType": "Parameters",

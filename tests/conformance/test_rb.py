@@ -98,9 +98,11 @@ def test_rb09_no_route_takes_what_is_empty(ehr, places, body):
 
 
 def test_rb07_every_route_refuses_an_empty_body(ehr, places):
-    """But to expand a value set, or to extract a response, that the path names: that needs no more."""
+    """But to expand, extract or explain what the path names: that needs no more."""
     for method, where in places:
-        if not re.search(r"ValueSet/.+/\$expand|QuestionnaireResponse/.+/\$extract", where):
+        if not re.search(
+            r"ValueSet/.+/\$expand|QuestionnaireResponse/.+/\$extract|RiskAssessment/.+/\$explain", where
+        ):
             issues_of(ehr.ask(method, where, b""), 400)
 
 
