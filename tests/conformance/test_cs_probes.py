@@ -138,7 +138,9 @@ def test_cs03_every_operation_that_is_declared_works(caller, existing, service):
                 url = existing[service]["ValueSet"]["url"]
                 assert ehr.get(f"{kind}/$expand?url={url}").json["expansion"]
                 body["parameter"][0]["valueUri"] = url
-            assert ehr.post(f"{kind}/${name}", body).status == 200, (kind, name)
+            where = f"{kind}/{existing[service][kind]['id']}" if kind == "RiskAssessment" else kind
+            body = {"resourceType": "Parameters"} if where != kind else body
+            assert ehr.post(f"{where}/${name}", body).status == 200, (kind, name)
 
 
 @SERVICES
