@@ -269,7 +269,7 @@ class Assessor:
         return self._in_time(len(data), work, Assessed, small=0)
 
     def _explained(self, data: bytes, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
-        scored = self._scored(self._sent(data), languages, apart=apart)
+        scored = self.scored(data, languages, apart=apart)
         return Assessed(scored.explanation(), scored.guidance, scored.language)
 
     def judge(
