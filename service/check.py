@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from service import catalogue
+from service.authoring.coverage import coverage_lines
 from service.authoring.editions import Folders, folders_in
 from service.authoring.kept import Kept
 from service.authoring.translations import outdated_lines
@@ -142,6 +143,12 @@ def _report(pair: catalogue.Pair, folder: Path, out: TextIO, canonicals: Canonic
     print(f"{pair.compiled.canonical}: {len(pair.compiled.items)} items", file=out)
     print(f"  {coverage(guidance.written)}", file=out)
     print(f"  {len(guidance.cases)} worked cases pass", file=out)
+    print(
+        *(f"  {line}" for line in coverage_lines(pair)),
+        sep="\n",
+        end="\n" if guidance.cases else "",
+        file=out,
+    )
     for line in floor_lines(pair):
         print(f"  {line}", file=out)
     lines, sound = proof_report(guidance, asked_when(pair.compiled))

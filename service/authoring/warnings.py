@@ -6,13 +6,12 @@ A fault is what no guidance may lack before it is used. A warning is what an aut
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from service.authoring.coverage import untried_totals
 from service.authoring.draft import TODO
-from service.catalogue import Pair, Published, outcome_of
+from service.catalogue import Pair, Published
 from service.datatypes.form import Question
 from service.guidance.conditions import Place
 from service.guidance.messages import differences
@@ -41,7 +40,7 @@ def warnings_of(pair: Pair) -> Iterator[str]:
     yield from _of_questionnaire(pair)
     for score in pair.guidance.written.scores:
         yield from _without_points(score, pair)
-        yield from _untried_edges(score, pair)
+        yield from untried_totals(score, pair)
 
 
 def undecided(folder: Path) -> Iterator[str]:
@@ -95,7 +94,7 @@ def unscored(published: Published, mapped: set[str]) -> Iterator[str]:
             yield f"{path.name}: no mapping scores {resource.get('url')}|{resource.get('version')}"
 
 
-# Scores: options that add nothing known, and edges of bands that no worked case tries.
+# Scores: options that add nothing known.
 
 
 def _without_points(score: Score, pair: Pair) -> Iterator[str]:
@@ -115,25 +114,6 @@ def _unweighted(addend: Addend, question: Question, written: Written) -> Iterato
         if option.coding not in known and option.coding not in unsure:
             yield option.coding.code
     yield from (number for number, _ in question.numbers if number not in known)
-
-
-def _untried_edges(score: Score, pair: Pair) -> Iterator[str]:
-    """Yields both sides of each edge between two bands that no worked case has as its total."""
-    tried = _totals(score, pair)
-    written = pair.guidance.written
-    for before, after in pairwise(score.bands):
-        for band, key, end in ((before, "to", before.high), (after, "from", after.low)):
-            value = written.number(end)
-            if value not in tried:
-                text = f"no worked case has the total {value}"
-                yield fault_line("scores.yaml", (score.name, "bands", band.name, key), text)
-
-
-def _totals(score: Score, pair: Pair) -> set[Decimal]:
-    """Returns every total that a worked case has for certain."""
-    results = (outcome_of(case, pair.guidance, pair.compiled) for case in pair.guidance.cases)
-    totals = (total for result in results for total in result.totals if total.score.name == score.name)
-    return {total.at_least for total in totals if total.at_least == total.at_most}
 
 
 # Languages: texts that are lacking, and those that translate nothing any more.

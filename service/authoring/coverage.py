@@ -1,0 +1,221 @@
+"""What the worked cases of a guidance reach: its rules, bands, options and edges.
+
+A rule is reached where it fires; one of an outcome, where it decides the level. A band is reached by a total
+that is known for certain, an option by somebody who is asked and chooses it. An edge is where a number is
+cut: it is reached by a number for which the comparison holds and by one for which it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain, pairwise
+from math import ceil, floor
+from typing import NamedTuple
+
+from service.catalogue import Pair
+from service.datatypes.answers import Answer
+from service.datatypes.form import Question
+from service.guidance.conditions import Measured, Scored
+from service.guidance.model import Score
+from service.guidance.options import CHOICES
+from service.guidance.result import Result
+from service.guidance.schema import fault_line
+from service.guidance.scores import Weights, weights_of
+from service.guidance.state import State, state_of
+
+MOST_TOTALS = 20_000
+"""Totals that are told apart; a score that can have more is taken to have any."""
+
+_MOST_SUMS = 50 * MOST_TOTALS
+_ABSENT, _PRESENT = 0, 3
+
+
+class _Tried(NamedTuple):
+    """What one worked case gives."""
+
+    result: Result
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """How many there are of one kind, how many are not reached, and lines that name these."""
+
+    name: str
+    all: int
+    missing: int
+    lines: tuple[str, ...]
+
+
+def coverage_lines(pair: Pair) -> Iterator[str]:
+    """Yields in one line what the worked cases of a guidance reach, then lines for what they do not.
+
+    Of options, one line stands for all of a question.
+    """
+    tried = [_tried(pair, index) for index in range(len(pair.guidance.cases))]
+    parts = [each(pair, tried) for each in (_rules, _bands, _options, _edges)]
+    counts = [f"{part.all - part.missing} of {part.all} {part.name}" for part in parts if part.all]
+    if counts:
+        yield f"worked cases reach {', '.join(counts)}"
+    yield from (f"not reached: {line}" for part in parts for line in part.lines)
+
+
+def _tried(pair: Pair, index: int) -> _Tried:
+    case = pair.guidance.cases[index]
+    answers = pair.compiled.answers_of(case.answers, chart=case.chart, authored=case.authored)
+    return _Tried(pair.guidance.evaluate(answers), state_of(pair.guidance.compiled, answers))
+
+
+def _rules(pair: Pair, tried: list[_Tried]) -> _Part:
+    fired = {
+        one.rule.name
+        for each in tried
+        for one in chain(each.result.fired, *(risk.fired for risk in each.result.risks))
+    }
+    rules = [rule.name for rule in pair.guidance.written.rules]
+    text = "no worked case fires it"
+    lines = tuple(fault_line("rules.yaml", (name,), text) for name in rules if name not in fired)
+    return _Part("rules", len(rules), len(lines), lines)
+
+
+def _bands(pair: Pair, tried: list[_Tried]) -> _Part:
+    reached = {
+        (total.score.name, total.bands[0])
+        for each in tried
+        for total in each.result.totals
+        if total.bands[0] == total.bands[1]
+    }
+    bands = [(score.name, band.name) for score in pair.guidance.written.scores for band in score.bands]
+    text = "no worked case lies in it"
+    lines = tuple(
+        fault_line("scores.yaml", (score, "bands", band), text)
+        for score, band in bands
+        if (score, band) not in reached
+    )
+    return _Part("bands", len(bands), len(lines), lines)
+
+
+def _options(pair: Pair, tried: list[_Tried]) -> _Part:
+    chosen: dict[str, set[Answer]] = {}
+    for each in tried:
+        for link, answers in each.state.given.items():
+            chosen.setdefault(link, set()).update(answers)
+    all_, missing, lines = 0, 0, []
+    for link, question in pair.guidance.form.questions.items():
+        options = _options_of(question) if link in pair.guidance.compiled.links else {}
+        left = [name for answer, name in options.items() if answer not in chosen.get(link, ())]
+        all_, missing = all_ + len(options), missing + len(left)
+        if left:
+            lines.append(f"question {link}: no worked case answers {', '.join(left)}")
+    return _Part("options", all_, missing, tuple(lines))
+
+
+def _options_of(question: Question) -> Mapping[Answer, str]:
+    if question.type == "boolean":
+        return {True: "true", False: "false"}
+    if question.type not in CHOICES:
+        return {}
+    return {option.coding: option.coding.code for option in question.options}
+
+
+def _edges(pair: Pair, tried: list[_Tried]) -> _Part:
+    """Returns the comparisons of a number with a parameter, each reached from both of its sides."""
+    sides: dict[Measured | Scored, set[int]] = {}
+    for index, node in enumerate(pair.guidance.graph.nodes):
+        test = None if node.atom is None else node.atom.test
+        if isinstance(test, Measured | Scored):
+            found = sides.setdefault(test, set())
+            found |= {each.state.bits >> 2 * index & 3 for each in tried if _is_known(test, each)}
+    lines = [line for test, found in sides.items() for line in _of_edge(test, found)]
+    missing = sum(not {_ABSENT, _PRESENT} <= found for found in sides.values())
+    return _Part("edges", len(sides), missing, tuple(lines))
+
+
+def _is_known(test: Measured | Scored, tried: _Tried) -> bool:
+    """Returns whether there is a number: what nobody is asked is no number on the far side of an edge."""
+    return isinstance(test, Scored) or test.link_id in tried.state.given
+
+
+def _of_edge(test: Measured | Scored, found: set[int]) -> Iterator[str]:
+    names = test.parameters if isinstance(test, Measured) else (test.parameter,)
+    of = test.link_id if isinstance(test, Measured) else test.score
+    for value, side in ((_PRESENT, "is"), (_ABSENT, "is not")):
+        if value not in found:
+            text = f"in no worked case {of} {side} {test.comparison} it"
+            yield fault_line("parameters.yaml", (" or ".join(names),), text)
+
+
+# Totals: which a score can have, and both sides of each edge between its bands that no worked case has.
+
+
+def untried_totals(score: Score, pair: Pair) -> Iterator[str]:
+    """Yields both sides of each edge between two bands that no worked case has as its total.
+
+    A total that no answers add up to is passed over: nobody could write a case for it.
+    """
+    tried, possible = _totals(score, pair), possible_totals(score, pair)
+    written = pair.guidance.written
+    for before, after in pairwise(score.bands):
+        for band, key, end in ((before, "to", before.high), (after, "from", after.low)):
+            value = written.number(end)
+            if value not in tried and (possible is None or value in possible):
+                text = f"no worked case has the total {value}"
+                yield fault_line("scores.yaml", (score.name, "bands", band.name, key), text)
+
+
+def _totals(score: Score, pair: Pair) -> set[Decimal]:
+    """Returns every total that a worked case has for certain."""
+    results = (_tried(pair, index).result for index in range(len(pair.guidance.cases)))
+    totals = (total for result in results for total in result.totals if total.score.name == score.name)
+    return {total.at_least for total in totals if total.at_least == total.at_most}
+
+
+def possible_totals(score: Score, pair: Pair) -> frozenset[Decimal] | None:
+    """Returns the totals that answers can add up to, each part taken by itself; None where any may be.
+
+    Conditions of the Questionnaire and of the parts among each other are left aside: the total of an answer
+    that nobody can give beside another is listed too, but no total that somebody can have is missing.
+    """
+    questions = pair.guidance.form.questions
+    found = {Decimal(0)}
+    try:
+        for addend in score.addends:
+            if addend.link_id:
+                question = questions[addend.link_id]
+                for points in _points(question, weights_of(addend, question)):
+                    found = _added(found, points)
+            else:
+                found = _added(found, {Decimal(0), addend.points})
+    except _TooMany:
+        return None
+    return frozenset(found)
+
+
+class _TooMany(Exception):
+    """There are more totals than are told apart."""
+
+
+def _points(question: Question, weights: Weights) -> Iterator[set[Decimal]]:
+    """Yields what a question can add; one that takes several answers, what each of them can."""
+    nothing = {Decimal(0)}
+    if weights.line is not None:
+        low, high, factor, offset = weights.line
+        numbers = range(ceil(low), floor(high) + 1)
+        if question.type != "integer" or len(numbers) > MOST_TOTALS:
+            raise _TooMany
+        yield {offset + factor * number for number in numbers} | (nothing if question.enabled_by else set())
+    elif question.repeats:
+        yield from (nothing | {one} for one in weights.by_answer.values())
+    else:
+        yield {*weights.by_answer.values()} | (nothing if question.enabled_by else set())
+
+
+def _added(totals: set[Decimal], points: set[Decimal]) -> set[Decimal]:
+    if len(totals) * len(points) > _MOST_SUMS:
+        raise _TooMany
+    found = {total + one for total in totals for one in points}
+    if len(found) > MOST_TOTALS:
+        raise _TooMany
+    return found
