@@ -166,6 +166,17 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             }
         },
     ),
+    "kinds-of-questions": (
+        {},
+        {
+            "items": {
+                "asks": {"type": "boolean"},
+                "note": {"type": "string"},
+                "since": {"type": "quantity", "units": ["d"], "when": ["asks", "=", True]},
+                "strength": {"type": "integer", "max": 8, "when": ["note", "exists", True]},
+            }
+        },
+    ),
     "slider": ({"adds": LINE}, {"adds": LINE | {"reversed": True}}),
     "group": (
         {"group": {"when": ["pain", "=", "yes"]}},
@@ -273,6 +284,17 @@ def test_questions_options_and_expressions_that_do_not_match_are_named() -> None
     )
 
 
+def test_what_expressions_of_the_form_decide_is_named() -> None:
+    strength = {"type": "integer", "enable": "%resource.item.exists()", "calculated": "3"}
+    found = pattern_changes(
+        small_guidances.pair(), small_guidances.pair(items={"strength": strength}), nodes=NODES
+    )
+    assert found.unmatched == (
+        "asked by an expression, counted as always asked (new): strength",
+        "calculated by the form, counted as answered freely (new): strength",
+    )
+
+
 def test_a_change_is_told_with_its_plainest_patients_and_the_rules_that_fire() -> None:
     old, new = small_guidances.pair(), small_guidances.pair(rules=("now-both", "soon-heavy", "plan-unsure"))
     found = pattern_changes(old, new, examples=2, nodes=NODES)
@@ -286,6 +308,17 @@ def test_a_change_is_told_with_its_plainest_patients_and_the_rules_that_fire() -
     assert sum(line.startswith("  3.") for line in lines) == 0
     assert "  old \\ new" in "\n".join(lines)
     assert next(change.moved for change in found.changes) == "lower"
+
+
+def test_answers_are_told_in_words_and_which_version_was_given_them() -> None:
+    since = {"type": "quantity", "units": ["d"], "when": [["asks", "=", True], ["note", "exists", True]]}
+    new = small_guidances.pair(
+        items={"asks": {"type": "boolean"}, "note": {"type": "string"}, "since": since}
+    )
+    text = "\n".join(pattern_changes(small_guidances.pair(), new, nodes=NODES).lines())
+    assert "Question asks? [asks]: yes; Question note? [note]: any text" in text
+    assert "answered so in the new version only: Question asks? [asks]" in text
+    assert "  questions of the new version only: asks, note\n" in text
 
 
 def test_a_date_is_sooner_or_later_and_no_date_is_the_latest() -> None:
