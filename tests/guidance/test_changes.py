@@ -247,3 +247,17 @@ def test_three_parts_recorded_normal_allow_self_care() -> None:
     [one] = [one for one in found.found if {change.link_id for change in one.changes} == set(parts)]
     assert dict(one.changes) == normal
     assert one.tier == Interval(1, 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_answer_that_would_change_the_step_is_left_untried(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    pair = pair_of("", "muscle-twitching")
+    answers = by_chance(pair, random.Random(seed), well=(0.5, 0.9, 0.95)[seed])
+    replies = Replies(pair.compiled.enabling(), pair.compiled.takes, partial(day_before, answers.authored))
+    monkeypatch.setattr(changes, "MOST_ANSWERS", 1)
+    few = [direction(pair.guidance, answers, replies, 100_000) for direction in (lowering, raising)]
+    monkeypatch.setattr(changes._Search, "_may_help", lambda *_, **__: True)
+    every = [direction(pair.guidance, answers, replies, 100_000) for direction in (lowering, raising)]
+    assert few == every
