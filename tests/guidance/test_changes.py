@@ -225,7 +225,7 @@ def test_changes_of_patients_by_chance_lead_where_they_say(seed: int) -> None:
 
 def test_changes_of_worked_patients_lead_where_they_say() -> None:
     pair = pair_of("", "muscle-twitching")
-    cases = pair.guidance.cases if os.environ.get("CI") == "true" else pair.guidance.cases[::12]
+    cases = pair.guidance.cases[:: 4 if os.environ.get("CI") == "true" else 12]
     for case in cases:
         holds_to_the_engine(
             pair, pair.compiled.answers_of(case.answers, chart=case.chart, authored=case.authored)
