@@ -20,13 +20,14 @@ from msgspec import UNSET
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
 from service.datatypes.days import day_before, is_late
+from service.earlier import EarlierReader, EarlierResponses
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, decoded, read
-from service.fhir.parameters import DETAIL, AssessInput, ResourceAt, assess_input
+from service.fhir.parameters import DETAIL, AssessInput, ResourceAt, assess_input, earlier_responses
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
@@ -39,6 +40,7 @@ from service.results import (
     DETAILS,
     RISK,
     Assessment,
+    EarlierResponse,
     Why,
     explained,
     explanation,
@@ -63,6 +65,10 @@ Languages = tuple[str, ...]
 
 OF_RESPONSE: Final = ""
 _AS_STATED: Final = (OF_RESPONSE,)
+
+
+Earlier = tuple[bytes, ...]
+"""Bodies of responses, or of Bundles of them."""
 
 
 class Assessed(NamedTuple):
@@ -126,6 +132,7 @@ class Scored:
         context: what the result repeats of the response.
         chart: chart values used, and where they came from.
         problems: warnings; a response with errors is never scored.
+        earlier: responses of the same person that it is compared with, the newest first.
     """
 
     pair: Pair
@@ -133,6 +140,7 @@ class Scored:
     answers: Answers
     chart: ChartValues
     problems: tuple[Problem, ...]
+    earlier: tuple[EarlierResponse, ...] = ()
 
     @property
     def guidance(self) -> str:
@@ -147,7 +155,7 @@ class Scored:
     def assessment(self) -> Assessment:
         """Returns what the guidance makes of the answers, with what the outputs repeat of the response."""
         result = self.pair.guidance.evaluate(self.answers)
-        return Assessment(result, self.answers, self.context, self.chart, self.problems)
+        return Assessment(result, self.answers, self.context, self.chart, self.problems, self.earlier)
 
     def minimal_reasons(self) -> tuple[Minimal, ...]:
         """Returns the smallest sets of answers that alone force the step, and each level that is listed."""
@@ -224,13 +232,16 @@ class Assessor:
         self._language = language
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
 
-    def assess_body(self, data: bytes, detail: str = "", languages: Languages = _AS_STATED) -> Assessed:
+    def assess_body(
+        self, data: bytes, detail: str = "", languages: Languages = _AS_STATED, earlier: Earlier = ()
+    ) -> Assessed:
         """Returns the result of a QuestionnaireResponse, or of Parameters that hold one.
 
         Args:
             data: the body.
             detail: one of the DETAILS; empty for what the body asks for, else the RiskAssessment.
             languages: in which the result is wanted.
+            earlier: responses of the same person, beside those that Parameters hold.
 
         Raises:
             Malformed: not such a resource; every structural fault.
@@ -239,17 +250,25 @@ class Assessor:
             Unavailable: there is too much to check at the moment.
         """
         check_detail(detail)
-        scored = self.accepted(data, languages)
+        scored = None if earlier else self.accepted(data, languages)
         if scored is not None:
             assessed = scored.assessed(detail or RISK)
         else:
-            assessed = self._in_time(len(data), partial(self._assessed, data, detail, languages), Assessed)
+            work = partial(self._assessed, data, detail, languages, earlier)
+            assessed = self._in_time(len(data) + sum(map(len, earlier)), work, Assessed)
         if self._made is not None:
             self._made(assessed.guidance, assessed.step)
         return assessed
 
-    def _assessed(self, data: bytes, detail: str, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
-        sent = self.sent(data)
+    def _assessed(
+        self,
+        data: bytes,
+        detail: str,
+        languages: Languages,
+        earlier: Earlier,
+        apart: bool,  # noqa: FBT001 - as the sandbox hands it over
+    ) -> Assessed:
+        sent = self.sent(data, earlier)
         check_detail(sent.detail)
         scored = self.scored_of(sent, languages, apart=apart)
         return scored.assessed(detail or sent.detail or RISK)
@@ -367,13 +386,15 @@ class Assessor:
             self._sandbox, size, work, kind, expected=expected, at="QuestionnaireResponse", small=small
         )
 
-    def shown(self, data: bytes, output: str, languages: Languages = _AS_STATED) -> str:
+    def shown(
+        self, data: bytes, output: str, languages: Languages = _AS_STATED, earlier: Earlier = ()
+    ) -> str:
         """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.
 
         Raises:
             Malformed, TooLarge, NotScorable: as `assess_body` does.
         """
-        scored = self.scored(data, languages)
+        scored = self._scored(self.sent(data, earlier), languages, apart=True)
         pair, assessment = scored.pair, scored.assessment()
         if output == "text":
             return pair.renderer.patient.text(assessment)
@@ -416,9 +437,12 @@ class Assessor:
         """
         return self.scored_of(self.sent(data), languages, apart=apart)
 
-    def sent(self, data: bytes) -> AssessInput:
+    def sent(self, data: bytes, earlier: Earlier = ()) -> AssessInput:
         """Returns what a body holds; raises Malformed, TooLarge and NotScorable as `assess_body` does."""
         sent = assess_input(read(data, self._limits))
+        if earlier:
+            further = earlier_responses(read(one, self._limits) for one in earlier)
+            sent = replace(sent, earlier=sent.earlier + further)
         _refuse_errors(Malformed, check_structure(sent.response, sent.at))
         _refuse_subset(sent.response)
         _refuse_status(sent.response)
@@ -436,7 +460,10 @@ class Assessor:
         chart = chart_values(sent, guidance.form, guidance)
         late = tuple(_late_dates(sent.response, guidance.date_questions))
         faults = (*about, *checked.problems, *late)
-        problems = (*(_located(problem, sent.at) for problem in faults), *chart.problems)
+        earlier = EarlierResponses()
+        if sent.earlier:
+            earlier = EarlierReader(self._catalogue, found, sent.response, apart).responses(sent.earlier)
+        problems = (*(_located(problem, sent.at) for problem in faults), *chart.problems, *earlier.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
         answers = replace(
@@ -444,8 +471,10 @@ class Assessor:
             chart=chart.beside(checked.answers.given, guidance),
             closed=closed,
             authored=str(sent.response.get("authored", "")),
+            earlier=earlier.answers,
         )
-        return Scored(pair, context_from_resource(sent.response), answers, chart, problems)
+        context = context_from_resource(sent.response)
+        return Scored(pair, context, answers, chart, problems, earlier.found)
 
     def _response(self, data: bytes) -> Json:
         """Returns a body that is a QuestionnaireResponse of R4, whatever it answers."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from service.datatypes.answers import Answers
 from service.errors import GuidanceError, NotScorable, Problem
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
 from service.fhir.json import Json, read_published
@@ -426,7 +427,14 @@ def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tup
 def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Result:
     """Returns the result of a worked case, hidden questions treated as in a real response."""
     answers = form.answers_of(case.answers, chart=case.chart, authored=case.authored)
-    return guidance.evaluate(answers)
+    earlier = (form.answers_of(given, authored=authored) for authored, given in case.earlier)
+    known = tuple(known_earlier(answered, guidance, form) for answered in earlier)
+    return guidance.evaluate(replace(answers, earlier=known))
+
+
+def known_earlier(answers: Answers, guidance: Guidance, form: CompiledQuestionnaire) -> Answers:
+    """Returns an earlier response as it is compared: open where it says that nothing was found out."""
+    return form.reopened(answers, guidance.not_known(answers.given))
 
 
 def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:

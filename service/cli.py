@@ -224,14 +224,18 @@ def validate(questionnaire: str | None, terminology: str | None, files: tuple[st
     "--output", type=click.Choice(OUTPUTS), default="risk", show_default=True, help="What is printed."
 )
 @click.option("--language", metavar="TAG", help="Of the result; without it, as the response says.")
+@click.option(
+    "--earlier", multiple=True, metavar="FILE", help="An earlier response of the same person, or a Bundle."
+)
 @click.argument("file")
-def assess(file: str, output: str, language: str | None) -> int:
+def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...]) -> int:
     """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
     settings, data = from_environment(os.environ), _read(file)
     served = _catalogue(settings)
     assessor = Assessor(served, _of_a_file(settings), language=known_language(settings.language))
     try:
-        _print(assessor.shown(data, output, (language or OF_RESPONSE,)).encode())
+        before = tuple(map(_read, earlier))
+        _print(assessor.shown(data, output, (language or OF_RESPONSE,), before).encode())
     except ServiceError as error:
         outcome = operation_outcome(error.problems, served.canonicals)
         _print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2))

@@ -9,12 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service.authoring.editions import Edition, listed
-from service.guidance.conditions import COMPARISONS
+from service.guidance.conditions import COMPARISONS, NEWLY
 
 Words = str | tuple[str, list["Words"]]
 """A condition in words; a group is its heading and its parts."""
 
-_GROUPS = {"any": "any of:", "all": "all of:", "none": "none of:", "not": "not:"}
+_GROUPS = {
+    "any": "any of:",
+    "all": "all of:",
+    "none": "none of:",
+    "not": "not:",
+    NEWLY: "any of these, denied in an earlier response:",
+}
 
 
 def plain(value: object) -> str:

@@ -18,7 +18,7 @@ from marshmallow import Schema, fields
 from service.guidance import fields as known
 from service.guidance import schema as grammar
 from service.guidance import scores
-from service.guidance.conditions import COMPARISONS
+from service.guidance.conditions import COMPARISONS, NEWLY
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -211,7 +211,7 @@ def _level(_: Said) -> Iterator[Said]:
 _WORDS: Mapping[str, Callable[[Said], Iterator[Said]]] = {
     "answer": _answers,
     "score": _scores,
-    **{word: _group(word) for word in ("any", "all", "none")},
+    **{word: _group(word) for word in ("any", "all", "none", NEWLY)},
     **{word: _one(word) for word in ("not", "unsure")},
     "at-least": _counted,
     "parameter": lambda _: iter([_OF_PARAMETER]),

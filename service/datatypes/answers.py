@@ -86,6 +86,8 @@ class Answers:
         chart: values from the chart by linkId, used where `given` has none, asked or not.
         authored: when the response was written, as it says; empty where it does not. Dates are reckoned
             from here, never from the clock.
+        earlier: what earlier responses of the same person say, the newest first. What nobody found out
+            is open there, not closed: only what was denied can be new now.
     """
 
     given: AnswersByLink
@@ -93,3 +95,4 @@ class Answers:
     ignored: AnswersByLink = field(default_factory=lambda: _NOTHING)
     chart: AnswersByLink = field(default_factory=lambda: _NOTHING)
     authored: str = ""
+    earlier: tuple[Answers, ...] = ()

@@ -180,6 +180,7 @@ def _not_supported(parameter: SentParameter) -> Problem:
 # What `$assess` is sent.
 
 RESPONSE: Final = "questionnaire-response"
+EARLIER: Final = "earlier"
 DATA: Final = "data"
 DETAIL: Final = "_detail"
 
@@ -204,6 +205,7 @@ class AssessInput:
         at: its FHIRPath in the body.
         data: Observations from the chart, not yet checked.
         detail: how much of the result is wanted, not yet checked; empty where nothing is said.
+        earlier: earlier responses of the same person, not yet checked.
         leaves_out: data that is no Observation of R4, or was measured after the response, is left out and
             named; nobody chose it for this response. Otherwise it is refused.
     """
@@ -213,6 +215,7 @@ class AssessInput:
     data: tuple[ResourceAt, ...] = ()
     detail: str = ""
     leaves_out: bool = False
+    earlier: tuple[ResourceAt, ...] = ()
 
 
 def assess_input(resource: Json) -> AssessInput:
@@ -236,7 +239,21 @@ def assess_input(resource: Json) -> AssessInput:
         ResourceAt(entry["resource"], f"{at}.resource") for entry, at in entries if entry["name"] == RESPONSE
     )
     detail = "".join(entry["valueCode"] for entry, _ in entries if entry["name"] == DETAIL)
-    return AssessInput(response.resource, response.at, tuple(_data(entries)), detail)
+    data, earlier = (tuple(_resources(entries, name)) for name in (DATA, EARLIER))
+    return AssessInput(response.resource, response.at, data, detail, earlier=earlier)
+
+
+def earlier_responses(resources: Iterable[Json]) -> tuple[ResourceAt, ...]:
+    """Returns the responses that these resources are, or hold as Bundles; each is named by its place.
+
+    Raises:
+        Malformed: one is neither.
+    """
+    placed = [(resource, f"{EARLIER}[{place}]") for place, resource in enumerate(resources)]
+    problems = [problem for resource, at in placed for problem in _unfit(resource, EARLIER, at)]
+    if problems:
+        raise Malformed(*problems)
+    return tuple(one for resource, at in placed for one in _unpacked(resource, at))
 
 
 def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
@@ -259,13 +276,13 @@ def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
         name = entry.get("name") if isinstance(entry, dict) else None
         if name == DETAIL:
             yield from _detail_faults(entry, at)
-        elif name not in (RESPONSE, DATA):
-            text = f"{_label(name)}: expected a parameter named {RESPONSE}, {DATA} or {DETAIL}."
+        elif name not in (RESPONSE, DATA, EARLIER):
+            text = f"{_label(name)}: expected a parameter named {RESPONSE}, {DATA}, {EARLIER} or {DETAIL}."
             yield Problem("parameter", text, at)
         elif not entry.keys() <= _MEMBERS or not isinstance(entry.get("resource"), dict):
             yield Problem("parameter", f"Parameter {name}: expected a resource and nothing else.", at)
-        elif name == DATA:
-            yield from _data_faults(entry["resource"], f"{at}.resource")
+        elif name != RESPONSE:
+            yield from _unfit(entry["resource"], name, f"{at}.resource")
 
 
 def _detail_faults(entry: Json, at: str) -> Iterator[Problem]:
@@ -286,12 +303,20 @@ def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
         yield Problem("parameter", f"Parameter {DETAIL} stands more than once. Expected: at most one.", _ROOT)
 
 
-def _data_faults(resource: Json, at: str) -> Iterator[Problem]:
-    observations = list(_unpacked(resource, at))
-    if observations and all(found.resource.get("resourceType") == "Observation" for found in observations):
+_KINDS: Final = {
+    DATA: ("Observation", "an Observation"),
+    EARLIER: ("QuestionnaireResponse", "a QuestionnaireResponse"),
+}
+
+
+def _unfit(resource: Json, name: str, at: str) -> Iterator[Problem]:
+    """Yields that a parameter holds another resource than one of its kind, or a Bundle of these."""
+    kind, called = _KINDS[name]
+    found = list(_unpacked(resource, at))
+    if found and all(one.resource.get("resourceType") == kind for one in found):
         return
-    if observations or resource.get("resourceType") != "Bundle" or "entry" in resource:
-        yield Problem("parameter", f"Parameter {DATA}: expected an Observation, or a Bundle of them.", at)
+    if found or resource.get("resourceType") != "Bundle" or "entry" in resource:
+        yield Problem("parameter", f"Parameter {name}: expected {called}, or a Bundle of them.", at)
 
 
 def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
@@ -305,7 +330,7 @@ def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
         yield ResourceAt(inner if isinstance(inner, dict) else {}, f"{at}.entry[{index}].resource")
 
 
-def _data(entries: list[tuple[Any, str]]) -> Iterator[ResourceAt]:
+def _resources(entries: list[tuple[Any, str]], name: str) -> Iterator[ResourceAt]:
     for entry, at in entries:
-        if entry["name"] == DATA:
+        if entry["name"] == name:
             yield from _unpacked(entry["resource"], f"{at}.resource")

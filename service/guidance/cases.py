@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
@@ -18,7 +19,7 @@ from service.datatypes.days import day_before, is_in_calendar, is_late
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import Conversion
 from service.guidance.conditions import Place
-from service.guidance.model import CaseEntry, Written, unfit_answers
+from service.guidance.model import CaseEntry, EarlierEntry, Written, unfit_answers
 from service.guidance.options import CHOICES, DATES, PLAIN, codings_of
 from service.guidance.result import Interval, Result
 from service.guidance.schema import fault_line
@@ -78,7 +79,9 @@ Fault = tuple[Place, str]
 class Case:
     """One worked case; `answers` holds what the person answered on the day `authored`, asked or not.
 
-    `floor`: a report counts its questions, and those that can each alone change the result.
+    Args:
+        floor: a report counts its questions, and those that can each alone change the result.
+        earlier: what the person had answered before, each with its day; the newest first.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Case:
     expect: Expectation
     authored: str = AUTHORED
     floor: bool = False
+    earlier: tuple[tuple[str, AnswersByLink], ...] = ()
 
     def faults(self, result: Result) -> tuple[str, ...]:
         """Returns what the case expects and the result does not say, a sentence each."""
@@ -103,7 +107,7 @@ def cases_from(written: Written, form: Form) -> tuple[tuple[Case, ...], tuple[st
     faults: list[str] = []
     for entry in written.cases:
         found = list(_name_faults(entry, cases))
-        case = _case(entry, cases.get(entry.like), _Reader(written, form, found))
+        case = _case(entry, cases, _Reader(written, form, found))
         faults += [fault_line(_FILE, (entry.name, *place), text) for place, text in found]
         cases.setdefault(entry.name, case)
     return tuple(cases.values()), tuple(faults)
@@ -112,26 +116,46 @@ def cases_from(written: Written, form: Form) -> tuple[tuple[Case, ...], tuple[st
 def _name_faults(entry: CaseEntry, known: Mapping[str, Case]) -> Iterator[Fault]:
     if entry.name in known:
         yield (), "expected a name that no other case has"
-    if entry.like and entry.like not in known:
-        yield ("like",), "expected the name of a case that stands before this one"
+    places: list[tuple[Place, str]] = [(("like",), entry.like)]
+    places += [(("earlier", index, "like"), before.like) for index, before in enumerate(entry.earlier)]
+    for place, like in places:
+        if like and like not in known:
+            yield place, "expected the name of a case that stands before this one"
 
 
-def _case(entry: CaseEntry, like: Case | None, reader: _Reader) -> Case:
-    authored = reader.day(entry.authored, AUTHORED if like is None else like.authored)
-    answers = reader.answers(entry.answers, "answers", authored)
-    chart = reader.answers(entry.chart, "chart", authored)
-    removed = {link_id for link_id, value in entry.answers.items() if value is None}
-    inherited = {} if like is None else {key: like.answers[key] for key in like.answers if key not in removed}
+def _case(entry: CaseEntry, known: Mapping[str, Case], reader: _Reader) -> Case:
+    like = known.get(entry.like)
+    authored = reader.day(entry.authored, ("authored",), AUTHORED if like is None else like.authored)
+    chart = reader.answers(entry.chart, ("chart",), authored)
+    earlier = [_earlier(before, known, reader, index) for index, before in enumerate(entry.earlier)]
     return Case(
         name=entry.name,
         about=entry.about,
         status=entry.status,
-        answers={**inherited, **answers},
+        answers=_with_inherited(entry.answers, like, reader, ("answers",), authored),
         chart={**({} if like is None else like.chart), **chart},
         expect=reader.expectation(entry.expect),
         authored=authored,
         floor=entry.floor,
+        earlier=tuple(sorted(earlier, key=itemgetter(0), reverse=True)),
     )
+
+
+def _earlier(
+    entry: EarlierEntry, known: Mapping[str, Case], reader: _Reader, index: int
+) -> tuple[str, AnswersByLink]:
+    authored = reader.day(entry.authored, ("earlier", index, "authored"), AUTHORED)
+    place = ("earlier", index, "answers")
+    return authored, _with_inherited(entry.answers, known.get(entry.like), reader, place, authored)
+
+
+def _with_inherited(
+    written: Mapping[str, Any], like: Case | None, reader: _Reader, place: Place, authored: str
+) -> dict[str, tuple[Answer, ...]]:
+    """Returns the answers that are written, and those of the case before that are not taken back."""
+    removed = {link_id for link_id, value in written.items() if value is None}
+    inherited = {} if like is None else {key: like.answers[key] for key in like.answers if key not in removed}
+    return {**inherited, **reader.answers(written, place, authored)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +166,27 @@ class _Reader:
     form: Form
     faults: list[Fault]
 
-    def answers(self, values: Mapping[str, Any], key: str, authored: str) -> dict[str, tuple[Answer, ...]]:
-        """Returns the answers that stand under a key of the case, by linkId."""
+    def answers(
+        self, values: Mapping[str, Any], place: Place, authored: str
+    ) -> dict[str, tuple[Answer, ...]]:
+        """Returns the answers that stand at a place of the case, by linkId."""
         answer = partial(_answer, self.written, authored)
         answers: dict[str, tuple[Answer, ...]] = {}
         for link_id, value in values.items():
             question = self.form.questions.get(link_id)
             if question is None:
-                self.faults.append(((key, link_id), "expected the linkId of a question"))
+                self.faults.append(((*place, link_id), "expected the linkId of a question"))
             elif value is not None:
                 try:
                     answers[link_id] = _answers(question, value, answer)
                 except _Unexpected as fault:
-                    self.faults.append(((key, link_id), str(fault)))
+                    self.faults.append(((*place, link_id), str(fault)))
         return answers
 
-    def day(self, written: str, inherited: str) -> str:
+    def day(self, written: str, place: Place, inherited: str) -> str:
         """Returns the day on which the person answered."""
         if written and not (_DAY.fullmatch(written) and is_in_calendar(written)):
-            self.faults.append((("authored",), "expected a day, such as 2026-11-01"))
+            self.faults.append((place, "expected a day, such as 2026-11-01"))
             return inherited
         return written or inherited
 

@@ -12,6 +12,7 @@ from service.errors import GuidanceError
 from service.guidance.cases import RESERVED, cases_from
 from service.guidance.conditions import (
     COMPARISONS,
+    NEWLY,
     Answered,
     AtLevel,
     AtTier,
@@ -21,12 +22,14 @@ from service.guidance.conditions import (
     Is,
     Measured,
     Named,
+    Newly,
     Place,
     Scored,
     Switch,
     Unsure,
     walk,
 )
+from service.guidance.earlier import not_known_faults
 from service.guidance.faults import (
     Expected,
     Fault,
@@ -94,6 +97,7 @@ def _name_faults(written: Written, form: Form) -> Iterator[Fault]:
     yield from _questionnaire(written, form)
     yield from _words_of_answers(written, form)
     yield from _respondent(written, form)
+    yield from not_known_faults(written, form)
     for outcome in written.outcomes:
         yield from _outcome(outcome, written.levels)
     yield from _unused_levels(written)
@@ -302,6 +306,8 @@ def _faults(condition: Condition, written: Written, questions: Mapping[str, Ques
         return parameter_faults(condition.parameter, "switch", (), written)
     if isinstance(condition, AtTier | AtLevel):
         return _result(condition, written)
+    if isinstance(condition, Newly):
+        return _newly(condition, written)
     return _group(condition, written)
 
 
@@ -313,17 +319,30 @@ def _named(condition: Named, written: Written, questions: Mapping[str, Question]
 
 def _unsure(condition: Unsure, written: Written) -> Expected:
     """Yields what was expected of a condition that somebody may be unsure about: it rests on answers only."""
+    if any(
+        isinstance(part, InBand | Scored | Newly | AtTier | AtLevel) for part in _below(condition.of, written)
+    ):
+        expected = "expected a condition on answers, without scores, results and earlier responses"
+        yield ("unsure",), expected
+
+
+def _newly(condition: Newly, written: Written) -> Expected:
+    """Yields what was expected of conditions that an earlier response may have denied."""
+    if len(set(condition.parts)) < len(condition.parts):
+        yield (), "expected each condition once"
+    for place, part in enumerate(condition.parts):
+        if any(isinstance(inner, Newly | AtTier | AtLevel) for inner in _below(part, written)):
+            yield (NEWLY, place), "expected a condition on answers and scores, without earlier responses"
+
+
+def _below(condition: Condition, written: Written) -> Iterator[Condition]:
+    """Yields a condition and all inside it, those of the findings that it names too."""
     whens = {finding.name: finding.when for finding in written.findings}
     seen: set[str] = set()
-    waiting: list[Condition] = [condition.of]
+    waiting = [condition]
     while waiting:
         for _, part in walk(waiting.pop(), ()):
-            if isinstance(part, InBand | Scored | AtTier | AtLevel):
-                yield (
-                    ("unsure",),
-                    "expected a condition on answers, without scores and results",
-                )
-                return
+            yield part
             if isinstance(part, Named) and part.finding in whens and part.finding not in seen:
                 seen.add(part.finding)
                 waiting.append(whens[part.finding])

@@ -10,7 +10,7 @@ from service.datatypes.form import Form, Question
 from service.guidance.answer_tables import AnswerTable, AnswerTables, Verdict
 from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
 from service.guidance.checks import Checked
-from service.guidance.conditions import Answered, AtLevel, AtTier, Is, Measured, links_of
+from service.guidance.conditions import Answered, AtLevel, AtTier, Denied, Is, Measured, links_of
 from service.guidance.days import DatesRead, DerivedQuantity
 from service.guidance.graph import Atom, Graph
 from service.guidance.model import (
@@ -35,6 +35,7 @@ from service.guidance.tables import (
     Compiled,
     ContradictionTable,
     DateTable,
+    Denial,
     Ladders,
     NodeSupport,
     OutcomeTable,
@@ -73,6 +74,11 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         ignored_bits=both(certain(index for index, atom in source.atoms() if atom.ignored_too)),
         add=program(graph, source.closure, graph.below(chain.from_iterable(graph.points.values()))),
         clashing=certain(graph.contradictions) << 1,
+        denials={
+            index: Denial(graph.nodes[index].parts[0], both(source.closure[index]))
+            for index, atom in source.atoms()
+            if isinstance(atom.test, Denied)
+        },
         detect=program(graph, source.closure, graph.below(graph.contradictions)),
         derive=program(graph, source.closure, derived),
         advise=program(graph, source.closure, graph.below(graph.advice) - derived),
@@ -82,6 +88,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
         contradictions=_contradictions(source, tables),
         findings={name: 2 * node for name, node in graph.findings.items()},
+        lasting=_lasting(graph),
         comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
         advice=_advice_table(source),
         ladders=_ladders(source),
@@ -94,6 +101,17 @@ def _derived(graph: Graph) -> frozenset[int]:
     """Returns what findings, redirects, rules and rows stand on."""
     rows = chain.from_iterable(graph.rows.values())
     return graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
+
+
+def _lasting(graph: Graph) -> Mapping[str, int]:
+    """Returns where the bits of each finding stand that can hold without any earlier response."""
+    only = list[bool]()
+    for node in graph.nodes:
+        parts = [only[part] for part in node.parts]
+        is_denied = node.atom is not None and isinstance(node.atom.test, Denied)
+        needs_one = (node.word == "all" and any(parts)) or (node.word in ("any", "count") and all(parts))
+        only.append(is_denied or (needs_one and parts != []))
+    return {name: 2 * node for name, node in graph.findings.items() if not only[node]}
 
 
 # What all tables are made from, and the tables of the questions: answers and scores.

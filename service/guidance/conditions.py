@@ -82,6 +82,20 @@ class Unsure:
 
 
 @dataclass(frozen=True, slots=True)
+class Newly:
+    """One of these conditions holds, and an earlier response denied it; absent where there is none."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """An earlier response denied this condition; no file writes it, it stands for a part of `Newly`."""
+
+    of: Condition
+
+
+@dataclass(frozen=True, slots=True)
 class AtTier:
     """The result is at this tier or beyond it; `comparison` is `at-least` or `at-most`."""
 
@@ -106,7 +120,12 @@ class Group:
     parameter: str = ""
 
 
-Condition = Named | Is | Answered | Measured | InBand | Scored | Switch | Unsure | AtTier | AtLevel | Group
+Condition = (
+    Named | Is | Answered | Measured | InBand | Scored | Switch | Unsure | Newly | AtTier | AtLevel | Group
+)
+NEWLY = "new-since-earlier"
+"""The word of `Newly` in mapping files."""
+
 Place = tuple[str | int, ...]
 """Where a condition stands inside its file: keys and positions, outermost first."""
 
@@ -127,6 +146,9 @@ def walk(condition: Condition, place: Place) -> Iterator[tuple[Place, Condition]
             yield from walk(part, inner)
     if isinstance(condition, Unsure):
         yield from walk(condition.of, (*place, "unsure"))
+    if isinstance(condition, Newly):
+        for index, part in enumerate(condition.parts):
+            yield from walk(part, (*place, NEWLY, index))
 
 
 def _places(group: Group, place: Place) -> list[Place]:
@@ -136,7 +158,7 @@ def _places(group: Group, place: Place) -> list[Place]:
     return [(*place, key, index) for index in range(len(group.parts))]
 
 
-def links_of(condition: Condition, items: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def links_of(condition: Condition | Denied, items: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Returns the linkIds that a test of answers reads; `items` holds the linkIds of each score."""
     if isinstance(condition, Is | Answered | Measured):
         return (condition.link_id,)

@@ -65,7 +65,7 @@ class DatesRead:
             return answers
         stated = answers.given, answers.ignored, answers.chart
         given, ignored, chart = [self._in_days(part, answers.authored) for part in stated]
-        return Answers(given, answers.closed, ignored, chart, answers.authored)
+        return Answers(given, answers.closed, ignored, chart, answers.authored, answers.earlier)
 
     def _in_days(self, answers: AnswersByLink, authored: str) -> AnswersByLink:
         if self.links.isdisjoint(answers):

@@ -20,7 +20,7 @@ from service.guidance.bits import positions, run, union
 from service.guidance.model import Advice, Contradiction
 from service.guidance.options import DAY
 from service.guidance.reasons import Reasons, Sureness, chosen, open_questions
-from service.guidance.result import Due, FindingStates, Fired, Interval, Result, Risk, Tally
+from service.guidance.result import Change, Due, FindingStates, Fired, Interval, Result, Risk, Tally
 from service.guidance.state import State, state_of
 from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
 
@@ -39,7 +39,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
         tiers=compiled.tiers,
         fired=fired,
         risks=risks,
-        findings=FindingStates(compiled.findings, state.bits),
+        findings=FindingStates(compiled.findings if answers.earlier else compiled.lasting, state.bits),
         open=() if settled else open_questions(compiled, state, tier, dates.sooner, levels),
         contradictions=_contradictions(compiled, state),
         tables=tuple([_tally(table, state.bits) for table in compiled.comparisons]),
@@ -52,6 +52,7 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
         date_settled=dates.settled,
         recheck=_recheck(compiled, state, tier),
         precautions=precautions,
+        changes=_changes(compiled, state, answers.earlier) if state.denied else (),
     )
 
 
@@ -211,6 +212,28 @@ def _longest(answer: Answer) -> Decimal | Fraction | None:
     if isinstance(answer, Quantity) and not answer.comparator.startswith(">"):
         return answer.value if answer.unit == DAY else converted(answer.value, answer.unit, DAY)
     return None
+
+
+def _changes(compiled: Compiled, state: State, earlier: tuple[Answers, ...]) -> tuple[Change, ...]:
+    """Returns the questions whose answers make something hold that an earlier response denied.
+
+    Of several earlier responses that denied it, the newest counts. A question that was answered there as it
+    is now is named only where nothing else differs.
+    """
+    reasons = Reasons(compiled, state)
+    found: dict[int, int] = {}
+    for node, place in state.denied.items():
+        now = compiled.denials[node].now
+        if state.bits >> 2 * now & 1:
+            asked = positions(reasons.of(now))
+            differ = [bit for bit in asked if _differs(compiled.questions[bit], state, earlier[place])]
+            for bit in differ or asked:
+                found[bit] = min(place, found.get(bit, place))
+    return tuple([Change(compiled.questions[bit], found[bit]) for bit in sorted(found)])
+
+
+def _differs(link_id: str, state: State, before: Answers) -> bool:
+    return set(state.given.get(link_id, ())) != set(before.given.get(link_id, ()))
 
 
 # What the result says beside its rules: findings, tables, advice, contradictions, ignored answers.

@@ -16,6 +16,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from service.datatypes.answers import Coding
 from service.guidance.conditions import (
     COMPARISONS,
+    NEWLY,
     Answered,
     AtLevel,
     AtTier,
@@ -25,6 +26,7 @@ from service.guidance.conditions import (
     Is,
     Measured,
     Named,
+    Newly,
     Scored,
     Switch,
     Unsure,
@@ -343,6 +345,11 @@ def _unsure(entry: _Entry) -> Condition:
     return Unsure(_one(entry))
 
 
+def _newly(entry: _Entry) -> Condition:
+    _only(entry.value, entry.word)
+    return Newly(_parts(entry, entry.word))
+
+
 def _one(entry: _Entry) -> Condition:
     """Returns the one condition that stands under the word of another."""
     value, word, readers = entry
@@ -480,6 +487,7 @@ _READERS: Readers = {
     **dict.fromkeys(("any", "all", "none"), _group),
     "not": _not,
     "unsure": _unsure,
+    NEWLY: _newly,
     "at-least": _at_least,
     "parameter": _switch,
 }

@@ -16,11 +16,13 @@ from service.guidance.conditions import (
     AtLevel,
     AtTier,
     Condition,
+    Denied,
     Group,
     InBand,
     Is,
     Measured,
     Named,
+    Newly,
     Scored,
     Switch,
     Unsure,
@@ -28,7 +30,7 @@ from service.guidance.conditions import (
 from service.guidance.model import Comparison, Finding, Rule, Written
 from service.guidance.options import codings_of, unsure_codings
 
-Test = Is | Answered | Measured | InBand | Scored | AtTier | AtLevel
+Test = Is | Answered | Measured | InBand | Scored | AtTier | AtLevel | Denied
 
 
 UNKNOWN, PRESENT, ABSENT, ASKED = "unknown", "present", "absent", "asked"
@@ -52,8 +54,8 @@ class Node(NamedTuple):
     """One node: `atom`, `always`, `never`, or any, all, none, count, unless over `parts`.
 
     `unless` is present while none of its parts is present for certain, and else absent; it is never
-    unknown. An atom on a score has as parts the conditions that add points to it; it is not derived from
-    their bits.
+    unknown. An atom on a score has as parts the conditions that add points to it, one on what an earlier
+    response denied has that condition; it is not derived from their bits.
 
     `need` is how many parts must hold (count); `name` says whose node it is, where it belongs to one
     finding, rule, row, advice, contradiction or switch only.
@@ -169,12 +171,20 @@ class _Builder:
             return self._group(condition, undecided)
         if isinstance(condition, Unsure):
             return Node("any", (_Unsure(self).top(condition.of),))
+        if isinstance(condition, Newly):
+            return Node("any", tuple(self._newly(part, undecided) for part in condition.parts))
         if isinstance(condition, Switch):
             value = self.written.parameters[condition.parameter].value
             return Node("always" if value is True else "never", name=f"switch {condition.parameter}")
         parts = self.points(condition.score) if isinstance(condition, InBand | Scored) else ()
         how = undecided if self.may_be_undecided(condition) else UNKNOWN
         return Node("atom", parts, atom=Atom(condition, how))
+
+    def _newly(self, condition: Condition, undecided: str) -> int:
+        """Returns the node of a condition that holds now and that an earlier response denied."""
+        now = self.node(condition, undecided)
+        denied = self.add(Node("atom", (now,), atom=Atom(Denied(condition))))
+        return self.add(Node("all", (now, denied)))
 
     def points(self, score: str) -> tuple[int, ...]:
         """Returns the nodes of the conditions that add points to a score, in file order."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from service.datatypes.answers import Answer, Answers
+from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
@@ -29,6 +29,7 @@ from service.guidance.graph import Graph, graph_from
 from service.guidance.interview import next_questions
 from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
 from service.guidance.model import Contradiction, Written, unfit_answers
+from service.guidance.options import codings_of
 from service.guidance.result import Result
 from service.guidance.schema import written_from
 from service.guidance.tables import Compiled
@@ -71,6 +72,26 @@ class Guidance:
     def date_questions(self) -> frozenset[str]:
         """The questions whose answers it reads as days before the response was written."""
         return self.compiled.dates.links
+
+    def not_known(self, answers: AnswersByLink) -> frozenset[str]:
+        """Returns the questions whose answers say that nothing was found out (guidance.yaml, `earlier`)."""
+        questions, words = self.form.questions, self.written.words
+        return frozenset(
+            link
+            for link, listed in self.written.not_known.items()
+            if any(
+                coding in answers.get(link, ())
+                for word in listed
+                for coding in codings_of(questions[link], word, words)
+            )
+        )
+
+    @property
+    def compared_questions(self) -> frozenset[str]:
+        """The questions that are compared with earlier responses."""
+        nodes = self.graph.below(denial.now for denial in self.compiled.denials.values())
+        atoms = [self.graph.nodes[node].atom for node in nodes]
+        return frozenset(link for atom in atoms if atom for link in links_of(atom.test, {}))
 
     @property
     def safety_questions(self) -> frozenset[str]:

@@ -481,6 +481,15 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierEntry:
+    """What the person of a worked case had answered before, on the day `authored`; `like` as in a case."""
+
+    authored: str
+    like: str
+    answers: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEntry:
     """One worked case as written: `answers`, `chart` and `expect` are still plain values.
 
@@ -496,6 +505,7 @@ class CaseEntry:
     expect: Mapping[str, Any]
     authored: str = ""
     floor: bool = False
+    earlier: tuple[EarlierEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +536,8 @@ class Written:
         derived: quantities that follow from answers, by name.
         chart: by linkId, how values from the chart answer the question.
         respondent: who answers; None where no question says it.
+        not_known: by linkId, the answers by which nothing was found out: in an earlier response the question,
+            and what it then hides, is open.
     """
 
     identity: Identity
@@ -552,6 +564,7 @@ class Written:
     derived: Mapping[str, Derived] = field(default_factory=dict)
     chart: Mapping[str, ChartEntry] = field(default_factory=dict)
     respondent: Respondent | None = None
+    not_known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def charted(self) -> frozenset[str]:

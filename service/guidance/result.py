@@ -162,6 +162,18 @@ class FindingStates(Mapping[str, str]):
         return not self._bits & mask
 
 
+class Change(NamedTuple):
+    """A question whose answer makes something new that an earlier response denied.
+
+    Args:
+        link_id: the question.
+        earlier: which of the earlier responses denied it, the newest that did; 0 is the newest of all.
+    """
+
+    link_id: str
+    earlier: int
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the guidance makes of one set of answers.
@@ -182,6 +194,7 @@ class Result:
         date_settled: the tier is settled, and nothing that is open could bring the date forward.
         recheck: when to look again, in days after the response; only at a tier that says so.
         precautions: the part of `advice` that is shown although its condition is not known to hold.
+        changes: what got worse since earlier responses, in form order; empty where none were given.
     """
 
     tier: Interval
@@ -201,3 +214,4 @@ class Result:
     date_settled: bool = True
     recheck: int | None = None
     precautions: tuple[Advice, ...] = ()
+    changes: tuple[Change, ...] = ()

@@ -14,6 +14,7 @@ from marshmallow import Schema, ValidationError, validates_schema
 from service.datatypes.answers import Coding
 from service.errors import GuidanceError
 from service.guidance.conditions import Place
+from service.guidance.earlier import EarlierCaseShape, EarlierShape
 from service.guidance.fields import (
     Anything,
     ByName,
@@ -297,6 +298,7 @@ class CaseShape(Shape):
     floor = TrueOrFalse(load_default=False)
     answers = ByName(keys=Word(), values=Anything(allow_none=True), load_default=dict)
     chart = ByName(keys=Word(), values=Anything(), load_default=dict)
+    earlier = Part(EarlierCaseShape, many=True, load_default=())
     expect = ByName(keys=Name(), values=Anything(allow_none=True), required=True)
 
 
@@ -523,6 +525,7 @@ class GuidanceShape(Shape):
         keys=Word(), values=Part(AnswerWordsShape), load_default=dict, data_key="answer-words"
     )
     respondent = Part(RespondentShape, load_default=None)
+    earlier = Part(EarlierShape, load_default=dict)
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -542,6 +545,7 @@ class GuidanceShape(Shape):
             "summary": data["summary"],
             "answer_words": data["answer_words"],
             "respondent": data["respondent"],
+            "not_known": data["earlier"].get("not_known", {}),
         }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Contribution, Verdict
@@ -12,6 +13,7 @@ from service.guidance.result import Total
 from service.guidance.tables import Compiled, ContradictionTable
 
 Contradictions = tuple[ContradictionTable, ...]
+_NOTHING_DENIED: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Worlds(NamedTuple):
@@ -37,6 +39,7 @@ class State(NamedTuple):
         unanswered: bits that no answer is needed for.
         others: the contributions beside those of the answers that count: scores, answers that do not fit.
         worlds: the same bits by how what does not fit may count; all of them are `bits` where all fits.
+        denied: by node of what earlier responses denied, the newest one that did, as a position.
     """
 
     bits: int
@@ -51,6 +54,7 @@ class State(NamedTuple):
     unanswered: int
     others: list[Contribution]
     worlds: Worlds
+    denied: Mapping[int, int] = _NOTHING_DENIED
 
 
 def state_of(compiled: Compiled, answers: Answers) -> State:
@@ -60,6 +64,8 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     given, closed = compiled.dates.derive(given, answers.closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
     unanswered, open_ = _unanswered(compiled, given, closed)
+    denied = _denied(compiled, answers.earlier) if answers.earlier else _NOTHING_DENIED
+    unanswered |= union([compiled.denials[node].sets for node in denied])
     asked = unanswered
     for mask, _ in contributions:
         asked |= mask
@@ -93,7 +99,22 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
         unanswered=unanswered,
         others=others,
         worlds=worlds,
+        denied=denied,
     )
+
+
+def _denied(compiled: Compiled, earlier: tuple[Answers, ...]) -> dict[int, int]:
+    """Returns by node what earlier responses denied, and the newest of them that did.
+
+    What is unknown there was not denied: nobody can say that it is new.
+    """
+    found: dict[int, int] = {}
+    for place, answers in enumerate(earlier if compiled.denials else ()):
+        bits = state_of(compiled, answers).bits
+        for node, denial in compiled.denials.items():
+            if not bits >> 2 * denial.now & 3:
+                found.setdefault(node, place)
+    return found
 
 
 def _judged(

@@ -128,6 +128,13 @@ class ContradictionTable:
     doubts: int
 
 
+class Denial(NamedTuple):
+    """What an earlier response may have denied: the node of the condition, and both bits that this sets."""
+
+    now: int
+    sets: int
+
+
 class WorseTable(NamedTuple):
     """What answers that do not fit the others may change: a result only gets worse by them.
 
@@ -263,8 +270,11 @@ class Compiled:
         ignored_bits: bits of atoms that also read answers to questions that are not asked.
         add: program for the conditions that add points to scores.
         clashing: the *possible* bits of contradictions.
+        denials: what earlier responses may have denied; by node of the atom that asks that.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
         rechecks: by rank of the tier, when to look again; None where it does not say.
+        findings: by name, where its bits stand; `lasting` without those that nothing but an earlier response
+            can make hold.
     """
 
     answers: AnswerTables
@@ -284,6 +294,7 @@ class Compiled:
     ignored_bits: int
     add: Program
     clashing: int
+    denials: Mapping[int, Denial]
     detect: Program
     derive: Program
     advise: Program
@@ -293,6 +304,7 @@ class Compiled:
     outcomes: tuple[OutcomeTable, ...]
     contradictions: tuple[ContradictionTable, ...]
     findings: Mapping[str, int]
+    lasting: Mapping[str, int]
     comparisons: tuple[ComparisonTable, ...]
     advice: AdviceTable
     ladders: Ladders

@@ -14,7 +14,7 @@ import z3
 
 from service.guidance import Guidance
 from service.guidance.answer_tables import BEYOND
-from service.guidance.conditions import Answered, AskedWhen, InBand, Is, Measured, Scored
+from service.guidance.conditions import Answered, AskedWhen, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Node
 from service.guidance.score_tables import ScoreTable
 from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
@@ -98,6 +98,11 @@ class Encoding:
             given[unsure] = PRESENT if value is UNKNOWN else ABSENT
         return self._mixed(*[self._changed(world, given) for world in self.worlds])
 
+    def without_earlier(self) -> list[Value] | None:
+        """Returns the value of every node, were there no earlier response; None where nothing reads one."""
+        given = dict.fromkeys(self.guidance.compiled.denials, ABSENT)
+        return self._mixed(*[self._changed(world, given) for world in self.worlds]) if given else None
+
     def may_be_unsure(self, name: str) -> bool:
         """Whether answers can leave the finding undecided although no question is open."""
         fitting, *_ = self.worlds
@@ -177,6 +182,9 @@ class Encoding:
             threshold = number(parameter.value)
             ends = [BEYOND[parameter.edge](end, threshold) for end in self._ends(test.score, values)]
             return Value(z3.And(ends), z3.Or(ends))
+        if isinstance(test, Denied):
+            denied = z3.Bool(f"an earlier response denied {index}")
+            return Value(denied, denied)
         return ABSENT
 
     def _ends(self, score: str, values: list[Value]) -> Ends:

@@ -22,7 +22,14 @@ def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
         asked: when questions are asked; by default every question always is.
     """
     encoding = Encoding(guidance, asked)
-    return Report((*_promise_proofs(encoding), *_reach_proofs(encoding), *_interview_proofs(encoding)))
+    return Report(
+        (
+            *_promise_proofs(encoding),
+            *_earlier_proofs(encoding),
+            *_reach_proofs(encoding),
+            *_interview_proofs(encoding),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,24 @@ def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
         absent = TierEnds(encoding, encoding.with_finding(finding, ABSENT))
         differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
         yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
+
+
+def _earlier_proofs(encoding: Encoding) -> Iterator[Proof]:
+    """Yields that earlier responses, whatever they deny, neither lower the tier nor make its date later.
+
+    What a finding that rests on them may cancel (`exceptions`) is left aside.
+    """
+    values = encoding.without_earlier()
+    if values is None:
+        return
+    compiled = encoding.guidance.compiled
+    resting = compiled.findings.keys() - compiled.lasting.keys()
+    aside = {rule for finding in resting for rule in _cancelled_by(encoding, finding)}
+    tier = _TierEnds(encoding, values, aside), _TierEnds(encoding, encoding.values, aside)
+    date = _DateEnds(encoding, values, aside), _DateEnds(encoding, encoding.values, aside)
+    reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
+    worse = z3.Or([z3.And(before, z3.Not(after)) for before, after in reached])
+    yield _impossible(encoding, "earlier responses neither lower the tier nor make it later", worse)
 
 
 def _cancelled_by(encoding: Encoding, finding: str) -> Collection[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -195,6 +196,12 @@ class CompiledQuestionnaire:
             chart,
             authored,
         )
+
+    def reopened(self, answers: Answers, links: AbstractSet[str]) -> Answers:
+        """Returns answers with these questions open, and with them whatever only their answers closed."""
+        given = {link: values for link, values in answers.given.items() if link not in links}
+        _, closed = self.enabled(given)
+        return replace(answers, given=given, closed=answers.closed & closed)
 
 
 def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:

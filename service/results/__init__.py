@@ -12,7 +12,7 @@ from service.results.risk_assessment import (
     result_name,
     withdrawn,
 )
-from service.results.wording import Assessment, Numbers
+from service.results.wording import Assessment, EarlierResponse, Numbers
 
 __all__ = [
     "BUNDLE",
@@ -20,6 +20,7 @@ __all__ = [
     "FULL",
     "RISK",
     "Assessment",
+    "EarlierResponse",
     "Numbers",
     "Phrases",
     "Renderer",

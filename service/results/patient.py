@@ -14,7 +14,7 @@ from service.guidance.model import Advice
 from service.guidance.result import Fired, Result, Risk
 from service.results.phrases import Phrases, is_assessable
 from service.results.values import AnswerTexts, first_sentences
-from service.results.wording import Assessment, Numbers, is_step_later, main_reasons
+from service.results.wording import Assessment, Numbers, changes, is_step_later, main_reasons
 
 MOST_WORDS: Final = 200
 """Words before "Read more"."""
@@ -132,6 +132,12 @@ class PatientText:
         shown = "; ".join(self._texts.said(fired.rule.shows, assessment.all_answers, totals))
         return f"{words.rstrip('.')} ({shown})." if words and shown else words
 
+    def changes(self, assessment: Assessment) -> Iterator[str]:
+        """Yields what is worse than in earlier responses: the question, what was answered then, and now."""
+        for change in changes(assessment, self._texts):
+            question = self.question(change.link_id) or self._texts.labels[change.link_id]
+            yield self.phrases.say("patient.changed", question=question, **change.said(self.phrases))
+
     def look(self, risk: Risk) -> str:
         """Returns what the answers look like, by the rule that decided the level or else by the outcome."""
         deciding = risk.fired[0].rule.says.patient if risk.fired else ""
@@ -159,6 +165,7 @@ class _Told:
         self._result = result
         self._head = Section("", text.what_to_do(assessment))
         self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result))
+        self._since = _once(text.changes(assessment))
         self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
         is_assessed = is_assessable(result.tier)
         asked = [question for question in result.open if not (is_assessed and question.unsure)]
@@ -196,6 +203,7 @@ class _Told:
         line, tier = self._line(), self._result.tier
         room = _Room(MOST_WORDS - sum(_words(part.text) for part in (self._head, line)) - _TITLE)
         reasons = room.taken(self._reasons, MOST_REASONS, at_least=1)
+        since = room.taken(self._since, MOST_REASONS)
         asked = room.taken(self._asked, 0 if is_assessable(tier) else MOST_ASKED, at_least=0)
         clashes = room.taken(self._clashes, MOST_REASONS)
         looks = room.taken(self._looks, 1 if self._is_like_any else 0)
@@ -206,6 +214,7 @@ class _Told:
             self._head,
             self._section("answer-first", asked),
             self._section("why", reasons),
+            self._section("since", since),
             self._section("check", clashes),
             self._section("looks", looks),
             self._section("things", things),
@@ -220,6 +229,7 @@ class _Told:
         sections = (
             self._section("still-open", tuple(self._asked if unsettled else ())),
             self._section("more-reasons", tuple(self._reasons)),
+            self._section("since", tuple(self._since)),
             self._section("check", tuple(self._clashes)),
             self._section("more-things", tuple(self._things)),
             self._section("come-back", tuple(self._come_back)),

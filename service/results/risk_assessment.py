@@ -159,8 +159,16 @@ class Head:
             "occurrenceDateTime": context.authored,
             "performer": _ASSESSOR,
             "reasonCode": self._reasons,
-            "basis": [response_reference(context, self._phrases), *assessment.chart.basis],
+            "basis": [
+                response_reference(context, self._phrases),
+                *assessment.chart.basis,
+                *self._earlier(assessment),
+            ],
         }
+
+    def _earlier(self, assessment: Assessment) -> Iterator[Json]:
+        """Yields References to the earlier responses that the response was compared with."""
+        return (response_reference(earlier.context, self._phrases) for earlier in assessment.earlier)
 
 
 def _device(identity: Identity, phrases: Phrases) -> Json:

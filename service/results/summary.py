@@ -28,10 +28,12 @@ LONGEST_NARRATIVE: Final = 1536
 """Bytes of the XHTML of a narrative."""
 
 _LINES: Final = (
-    *("step", "reported", "findings", "scores", "contradictions", "chart", "answered-no", "not-known"),
-    *("patterns", "review"),
+    *("step", "since", "reported", "findings", "scores", "contradictions", "chart", "answered-no"),
+    *("not-known", "patterns", "review"),
 )
-_CUT: Final = frozenset({"findings", "contradictions", "reported", "chart", "answered-no", "not-known"})
+_CUT: Final = frozenset(
+    {"since", "findings", "contradictions", "reported", "chart", "answered-no", "not-known"}
+)
 """The lines of a narrative that are cut where there is too little room."""
 
 
@@ -64,6 +66,7 @@ class Summary:
         result, answers, levels = assessment.result, assessment.all_answers, self._levels
         found = {
             "step": [self.step(assessment)],
+            "since": list(self._since(assessment)),
             "reported": self._texts.labelled(self._written.summary, answers),
             "findings": [self.reason(fired, assessment) for fired in wording.main_reasons(result)],
             "scores": [self._phrases.score(total) for total in result.totals],
@@ -108,6 +111,16 @@ class Summary:
         unsure = [self._phrases["clinician.not-sure"]] if is_unsure else []
         behind = "; ".join((*unsure, *shown))
         return f"{said} ({behind})" if behind else said
+
+    def _since(self, assessment: Assessment) -> Iterator[str]:
+        """Yields what is worse than in earlier responses, with what those were; nothing without any."""
+        phrases, texts = self._phrases, self._texts
+        for change in wording.changes(assessment, texts):
+            label = texts.labels[change.link_id]
+            yield phrases.say("clinician.changed", label=label, **change.said(phrases))
+        if assessment.earlier:
+            dates = (phrases.date(earlier.context.authored or "") for earlier in assessment.earlier)
+            yield phrases.say("clinician.compared", dates=", ".join(dict.fromkeys(dates)))
 
     def _chart_value(self, value: ChartValue) -> str:
         """Returns a value of the chart with its unit and its date, and why it was not used, if it was not."""

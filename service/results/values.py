@@ -84,6 +84,20 @@ class AnswerTexts:
             found += [words] if words else []
         return found
 
+    def plainly(self, link: str, answers: AnswersByLink) -> str:
+        """Returns the answers to one question in words, a plain yes or no too; empty where there are none."""
+        question = self._questions[link]
+        shown: dict[Answer, str] = {option.coding: option.display for option in question.options}
+        given = answers.get(link, ())
+        if any(value in shown for value in given):
+            words = [self._phrases.lowered(shown[value].rstrip(".")) for value in given if value in shown]
+            return ", ".join((*words, *self._values(link, (value for value in given if value not in shown))))
+        return self._value(link, answers) or ", ".join(self._truth(value) for value in given)
+
+    def _truth(self, value: Answer) -> str:
+        is_truth = isinstance(value, bool)
+        return self._phrases["values.true" if value else "values.false"] if is_truth else ""
+
     def _with_points(self, total: Total) -> str:
         known = self._phrases.points(total)
         return f"{total.score.display}: {known}" if known else ""

@@ -14,6 +14,7 @@ from service.fhir.response_context import ResponseContext
 from service.guidance.result import Due, Fired, Result
 from service.languages import ENGLISH
 from service.results.phrases import Phrases
+from service.results.values import AnswerTexts
 
 SIDES: Final[Mapping[str, tuple[str, str]]] = {
     "left": ("matches", ""),
@@ -29,6 +30,18 @@ SIDES: Final[Mapping[str, tuple[str, str]]] = {
 _NO_CHART: Final = ChartValues()
 
 
+class EarlierResponse(NamedTuple):
+    """An earlier response of the same person that the response was compared with.
+
+    Args:
+        context: which response it is, and when it was written.
+        answers: what is known by it, in the questionnaire of the response.
+    """
+
+    context: ResponseContext
+    answers: Answers
+
+
 class Assessment(NamedTuple):
     """A scored response: everything that an output is made from.
 
@@ -38,6 +51,7 @@ class Assessment(NamedTuple):
         context: whom and what the response is about.
         chart: values from the chart that count beside the answers; they become `basis`.
         problems: warnings about the response; they become notes.
+        earlier: those that it was compared with, as `answers.earlier` has them; they become `basis`.
     """
 
     result: Result
@@ -45,6 +59,7 @@ class Assessment(NamedTuple):
     context: ResponseContext
     chart: ChartValues = _NO_CHART
     problems: tuple[Problem, ...] = ()
+    earlier: tuple[EarlierResponse, ...] = ()
 
     @property
     def all_answers(self) -> AnswersByLink:
@@ -79,6 +94,30 @@ def narrative(language: str, *paragraphs: str) -> Json:
     """Returns a narrative of these paragraphs."""
     written = "".join(f"<p>{escape(text, quote=False)}</p>" for text in paragraphs)
     return {"status": "generated", "div": f"{opening(language)}{written}</div>"}
+
+
+class Changed(NamedTuple):
+    """A question whose answer got worse: what was answered then, when that was, and what is answered now."""
+
+    link_id: str
+    before: str
+    authored: str
+    now: str
+
+    def said(self, phrases: Phrases) -> dict[str, str]:
+        """Returns the parts of a sentence about it; a question that was not asked then had no answer."""
+        before = self.before or phrases["results.no-answer"]
+        return {"before": before, "date": phrases.date(self.authored), "now": self.now}
+
+
+def changes(assessment: Assessment, texts: AnswerTexts) -> list[Changed]:
+    """Returns what got worse since earlier responses, in form order."""
+    answers, found = assessment.all_answers, []
+    for link, place in assessment.result.changes:
+        earlier = assessment.earlier[place]
+        before = texts.plainly(link, earlier.answers.given)
+        found.append(Changed(link, before, earlier.context.authored or "", texts.plainly(link, answers)))
+    return found
 
 
 def is_step_later(result: Result) -> bool:

@@ -182,6 +182,8 @@ class Reference:
             return self._score(when)
         if "unsure" in when:
             return self._unsure(when["unsure"])
+        if "new-since-earlier" in when:
+            return self._newly(when["new-since-earlier"], present)
         if "parameter" in when:
             return bool(self.parameters[when["parameter"]]["value"])
         if "tier-at-least" in when or "tier-at-most" in when or "level" in when:
@@ -199,6 +201,13 @@ class Reference:
             return True if sure >= need else False if maybe < need else None
         found = True if True in values else None if None in values else False
         return found if "any" in when else None if found is None else not found
+
+    def _newly(self, parts: list[Any], present: bool) -> Value:
+        """Of the conditions that an earlier response denied, whether one holds now."""
+        before = [Reference(self.documents, self.form, answers) for answers in self.answers.earlier]
+        denied = [part for part in parts if False in [one.condition(part, present=present) for one in before]]
+        values = [self.condition(part, present=present) for part in denied]
+        return True if True in values else None if None in values else False
 
     def _unsure(self, name: str) -> Value:
         """Whether somebody was unsure about a finding that tests one answer."""
@@ -238,7 +247,7 @@ class Reference:
             return self._raising(entry["when"], present=entry.get("not-sure") == "present")
         if "answer" in when:
             return [(repr((sorted(when.items(), key=str), present)), (when, present))]
-        parts = next((when[word] for word in ("any", "all", "of") if word in when), [])
+        parts = next((when[word] for word in ("any", "all", "of", "new-since-earlier") if word in when), [])
         return [key for part in parts for key in self._raising(part, present=present)]
 
     def _answer(self, when: Mapping[str, Any], present: bool, ignored: bool) -> Value:
