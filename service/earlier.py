@@ -155,7 +155,8 @@ class EarlierReader:
             lacking = [link for link in own.form.questions if link in guidance.compared_questions - alike]
             if lacking:
                 problems.append(_not_compared(sent.at, lacking))
-            answers = own.answers_of(given, authored=answers.authored)
+            _, closed = own.enabled(given)
+            answers = Answers(given, closed - given.keys(), authored=answers.authored)
         return known_earlier(answers, guidance, own)
 
 

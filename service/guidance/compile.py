@@ -52,7 +52,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     """Returns the tables of a guidance, whose conditions are the nodes of `graph`."""
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
-    derived = _derived(graph)
+    derived, resting = _derived(graph), _resting(graph)
     always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
     block = _rule_block(source)
     tables = _answer_tables(source)
@@ -88,7 +88,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
         contradictions=_contradictions(source, tables),
         findings={name: 2 * node for name, node in graph.findings.items()},
-        lasting=_lasting(graph),
+        lasting={name: 2 * node for name, node in graph.findings.items() if node not in resting},
         comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
         advice=_advice_table(source),
         ladders=_ladders(source),
@@ -103,15 +103,16 @@ def _derived(graph: Graph) -> frozenset[int]:
     return graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
 
 
-def _lasting(graph: Graph) -> Mapping[str, int]:
-    """Returns where the bits of each finding stand that can hold without any earlier response."""
-    only = list[bool]()
-    for node in graph.nodes:
-        parts = [only[part] for part in node.parts]
+def _resting(graph: Graph) -> frozenset[int]:
+    """Returns the nodes that cannot hold without an earlier response."""
+    found = set[int]()
+    for index, node in enumerate(graph.nodes):
+        parts = [part in found for part in node.parts]
         is_denied = node.atom is not None and isinstance(node.atom.test, Denied)
         needs_one = (node.word == "all" and any(parts)) or (node.word in ("any", "count") and all(parts))
-        only.append(is_denied or (needs_one and parts != []))
-    return {name: 2 * node for name, node in graph.findings.items() if not only[node]}
+        if is_denied or (needs_one and parts):
+            found.add(index)
+    return frozenset(found)
 
 
 # What all tables are made from, and the tables of the questions: answers and scores.
@@ -403,7 +404,7 @@ def _worse(source: _Source) -> WorseTable:
     alarms = {nodes[rule.name]: _alarms(rule, written) for rule in written.rules}
     alarming = [node for node, does in alarms.items() if does]
     return WorseTable(
-        atoms=certain(_affirming(source.graph, alarming)),
+        atoms=certain(_affirming(source.graph, alarming, _resting(source.graph))),
         alarming=both(certain(alarming)),
         calming=both(certain(node for node, does in alarms.items() if does is False)),
         overlay=both(certain(nodes[rule.name] for rule in written.rules if rule.tier in overlays)),
@@ -422,12 +423,14 @@ def _alarms(rule: Rule, written: Written) -> bool | None:
     return {"higher": above > 0, "lower": above < 0}.get(outcome.worse)
 
 
-def _affirming(graph: Graph, roots: Iterable[int]) -> Iterator[int]:
-    """Yields the atoms that make one of these nodes hold and never prevent it."""
+def _affirming(graph: Graph, roots: Iterable[int], aside: frozenset[int] = frozenset()) -> Iterator[int]:
+    """Yields the atoms that make one of these nodes hold and never prevent it; not through those `aside`."""
     waiting = [*roots]
     while waiting:
         index = waiting.pop()
         node = graph.nodes[index]
+        if index in aside:
+            continue
         if node.word == "atom":
             yield index
         elif node.word not in ("none", "unless"):

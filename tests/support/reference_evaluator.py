@@ -247,7 +247,7 @@ class Reference:
             return self._raising(entry["when"], present=entry.get("not-sure") == "present")
         if "answer" in when:
             return [(repr((sorted(when.items(), key=str), present)), (when, present))]
-        parts = next((when[word] for word in ("any", "all", "of", "new-since-earlier") if word in when), [])
+        parts = next((when[word] for word in ("any", "all", "of") if word in when), [])
         return [key for part in parts for key in self._raising(part, present=present)]
 
     def _answer(self, when: Mapping[str, Any], present: bool, ignored: bool) -> Value:
