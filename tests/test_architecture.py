@@ -26,6 +26,7 @@ TOP = {
     "catalogue",
     "check",
     "cli",
+    "earlier",
     "errors",
     "extract",
     "interview",

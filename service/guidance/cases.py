@@ -117,7 +117,7 @@ def _name_faults(entry: CaseEntry, known: Mapping[str, Case]) -> Iterator[Fault]
     if entry.name in known:
         yield (), "expected a name that no other case has"
     places: list[tuple[Place, str]] = [(("like",), entry.like)]
-    places += [(("earlier", index, "like"), before.like) for index, before in enumerate(entry.earlier)]
+    places += [(("before", index, "like"), before.like) for index, before in enumerate(entry.earlier)]
     for place, like in places:
         if like and like not in known:
             yield place, "expected the name of a case that stands before this one"
@@ -144,8 +144,8 @@ def _case(entry: CaseEntry, known: Mapping[str, Case], reader: _Reader) -> Case:
 def _earlier(
     entry: EarlierEntry, known: Mapping[str, Case], reader: _Reader, index: int
 ) -> tuple[str, AnswersByLink]:
-    authored = reader.day(entry.authored, ("earlier", index, "authored"), AUTHORED)
-    place = ("earlier", index, "answers")
+    authored = reader.day(entry.authored, ("before", index, "authored"), AUTHORED)
+    place = ("before", index, "answers")
     return authored, _with_inherited(entry.answers, known.get(entry.like), reader, place, authored)
 
 

@@ -52,8 +52,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     """Returns the tables of a guidance, whose conditions are the nodes of `graph`."""
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
-    derived, resting = _derived(graph), _resting(graph)
-    always = [source.closure[index] for index, node in enumerate(graph.nodes) if node.word == "always"]
+    derived = _derived(graph)
     block = _rule_block(source)
     tables = _answer_tables(source)
     return Compiled(
@@ -67,18 +66,14 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         single={1 << place: (link_id,) for link_id, place in source.places.items()},
         enabled_by=tuple(source.questions(form.questions[link_id].enabled_by) for link_id in source.places),
         conditional=source.questions(link for link in source.places if form.questions[link].enabled_by),
-        always=both(union(always)),
+        always=_always(source),
         worse=_worse(source),
         closure=source.closure,
         unfit=dict(zip(form.questions, unfit_answers(form), strict=True)),
         ignored_bits=both(certain(index for index, atom in source.atoms() if atom.ignored_too)),
         add=program(graph, source.closure, graph.below(chain.from_iterable(graph.points.values()))),
         clashing=certain(graph.contradictions) << 1,
-        denials={
-            index: Denial(graph.nodes[index].parts[0], both(source.closure[index]))
-            for index, atom in source.atoms()
-            if isinstance(atom.test, Denied)
-        },
+        denials=_denials(source),
         detect=program(graph, source.closure, graph.below(graph.contradictions)),
         derive=program(graph, source.closure, derived),
         advise=program(graph, source.closure, graph.below(graph.advice) - derived),
@@ -88,7 +83,7 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         outcomes=tuple(_outcome_table(block, outcome) for outcome in written.outcomes),
         contradictions=_contradictions(source, tables),
         findings={name: 2 * node for name, node in graph.findings.items()},
-        lasting={name: 2 * node for name, node in graph.findings.items() if node not in resting},
+        lasting=_lasting(graph),
         comparisons=tuple(_comparison_table(source, comparison) for comparison in written.comparisons),
         advice=_advice_table(source),
         ladders=_ladders(source),
@@ -103,6 +98,18 @@ def _derived(graph: Graph) -> frozenset[int]:
     return graph.below([*graph.findings.values(), *graph.redirects, *graph.rules.values(), *rows])
 
 
+def _always(source: _Source) -> int:
+    """Returns the bits of conditions that hold for every response."""
+    nodes = enumerate(source.graph.nodes)
+    return both(union(source.closure[index] for index, node in nodes if node.word == "always"))
+
+
+def _lasting(graph: Graph) -> Mapping[str, int]:
+    """Returns where the bits of each finding stand that can hold without an earlier response."""
+    resting = _resting(graph)
+    return {name: 2 * node for name, node in graph.findings.items() if node not in resting}
+
+
 def _resting(graph: Graph) -> frozenset[int]:
     """Returns the nodes that cannot hold without an earlier response."""
     found = set[int]()
@@ -113,6 +120,15 @@ def _resting(graph: Graph) -> frozenset[int]:
         if is_denied or (needs_one and parts):
             found.add(index)
     return frozenset(found)
+
+
+def _denials(source: _Source) -> Mapping[int, Denial]:
+    """Returns what earlier responses may have denied, by node of the atom that asks it."""
+    return {
+        index: Denial(source.graph.nodes[index].parts[0], both(source.closure[index]))
+        for index, atom in source.atoms()
+        if isinstance(atom.test, Denied)
+    }
 
 
 # What all tables are made from, and the tables of the questions: answers and scores.

@@ -298,7 +298,7 @@ class CaseShape(Shape):
     floor = TrueOrFalse(load_default=False)
     answers = ByName(keys=Word(), values=Anything(allow_none=True), load_default=dict)
     chart = ByName(keys=Word(), values=Anything(), load_default=dict)
-    earlier = Part(EarlierCaseShape, many=True, load_default=())
+    earlier = Part(EarlierCaseShape, many=True, load_default=(), data_key="before")
     expect = ByName(keys=Name(), values=Anything(allow_none=True), required=True)
 
 

@@ -260,7 +260,7 @@ def without(root: Path, pair: Pair) -> Pair:
     ]
     changed["findings"] = [entry for entry in changed["findings"] if entry["finding"] not in ours]  # type: ignore[attr-defined]
     changed["rules"] = [entry for entry in changed["rules"] if entry["rule"] != RULE]  # type: ignore[attr-defined]
-    changed["cases"] = [entry for entry in changed["cases"] if "earlier" not in entry]  # type: ignore[attr-defined]
+    changed["cases"] = [entry for entry in changed["cases"] if "before" not in entry]  # type: ignore[attr-defined]
     for entry in changed["findings"]:  # type: ignore[attr-defined]
         when = entry["when"]
         if isinstance(when, dict) and "any" in when:
