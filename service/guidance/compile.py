@@ -52,7 +52,6 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
     """Returns the tables of a guidance, whose conditions are the nodes of `graph`."""
     source = _source_of(checked, graph)
     written, form = checked.written, checked.form
-    derived = _derived(graph)
     block = _rule_block(source)
     tables = _answer_tables(source)
     return Compiled(
@@ -75,8 +74,8 @@ def compiled_from(checked: Checked, graph: Graph) -> Compiled:
         clashing=certain(graph.contradictions) << 1,
         denials=_denials(source),
         detect=program(graph, source.closure, graph.below(graph.contradictions)),
-        derive=program(graph, source.closure, derived),
-        advise=program(graph, source.closure, graph.below(graph.advice) - derived),
+        derive=program(graph, source.closure, _derived(graph)),
+        advise=program(graph, source.closure, graph.below(graph.advice) - _derived(graph)),
         tiers=written.tiers,
         rechecks=tuple(_recheck_table(written, tier) for tier in written.tiers),
         block=block,

@@ -132,8 +132,10 @@ COMMANDS = (
         ),
         (
             ["assess", "x", "--canary"],
-            "--output, one of risk, full, bundle, explain, text, clinician or --language TAG or --earlier FILE, "
-            "or --help.",
+            (
+                "--output, one of risk, full, bundle, explain, text, clinician "
+                "or --language TAG or --earlier FILE, or --help."
+            ),
         ),
         (
             ["erase", "x", "--canary=1"],
