@@ -94,6 +94,7 @@ def test_the_operation_has_the_parameters_that_are_read():
     assert stated == {
         "questionnaire-response": ("in", 1, "1"),
         "data": ("in", 0, "*"),
+        "earlier": ("in", 0, "*"),
         "_detail": ("in", 0, "1"),
         "return": ("out", 1, "1"),
     }
