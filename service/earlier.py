@@ -40,7 +40,7 @@ _VOID: Final = frozenset({"entered-in-error", "stopped"})
 LEFT_OUT: Final[Mapping[str, str]] = {
     "earlier-void": "its status says that it must not be used",
     "earlier-same": "it is another version of the response itself",
-    "earlier-undated": "it or the response does not say when it was written (authored)",
+    "earlier-undated": "it or the response does not say when it was written",
     "earlier-order": "it was not certainly written before the response",
     "earlier-version": "it answers a version of the questionnaire that is not known here",
     "earlier-invalid": "its answers do not fit the questionnaire that it names",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -37,6 +39,7 @@ from service.records.meta import members, presentable, stamped
 from service.records.reach import EVERYTHING, Reach
 from service.results import BUNDLE, FULL, guidance_hash_in, language_in
 from service.results import RISK as SHORT
+from service.search import Query, query_from
 from service.storage.model import (
     ALWAYS,
     Draft,
@@ -345,6 +348,31 @@ class Repository:
             raise NotFound(UNKNOWN_ID)
         return found
 
+    def read_with_earlier(self, of_id: str, most: int, *, reach: Reach = EVERYTHING) -> tuple[Record, ...]:
+        """Returns the current version of a response, and behind it earlier ones of the same subject.
+
+        Those are to the same questionnaire, in any version, were written before (`authored`), and have a
+        subject that is named in the same way, by reference or else by identifier. Of a response that does
+        not say when it was written, or whose subject is contained, there are none.
+
+        Args:
+            of_id: the response.
+            most: so many earlier ones, the newest.
+            reach: what may be touched.
+
+        Raises:
+            NotFound, Unavailable: as `read` does.
+        """
+        with self.reading(reach=reach) as view:
+            found = view.read(RESPONSE, of_id)
+            if found is None:
+                raise NotFound(UNKNOWN_ID)
+            query = _earlier(found.body, self._base)
+            page = None if query is None else view.search(query.search)
+        form = _form_of(found.body)
+        others = (record for record in (page.records if page else ()) if record.id != of_id)
+        return (found, *islice((one for one in others if _form_of(one.body) == form), most))
+
     def read_result(
         self, of_id: str, detail: str, unit: Unit | None = None, *, reach: Reach = EVERYTHING
     ) -> Detailed:
@@ -516,3 +544,47 @@ def _error(fault: StoreFault) -> ServiceError:
         case VersionConflict():
             return PreconditionFailed(OTHER_VERSION)
     raise fault
+
+
+# Which stored responses came before another one of the same subject.
+
+_SPECIAL: Final = re.compile(r"([\\,|$])")
+_LOOKED_AT: Final = "200"
+"""Of the newest so many responses those to the same questionnaire are looked for."""
+
+
+class _Named(msgspec.Struct):
+    """What says whom a response is about, when it was written, and what it answers."""
+
+    questionnaire: str = ""
+    authored: str = ""
+    subject: dict[str, Any] = {}
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _form_of(response: bytes) -> str:
+    return _named(response).questionnaire.partition("|")[0]
+
+
+def _earlier(response: bytes, base: str) -> Query | None:
+    """Returns the search for what was written before about the same subject; None where nothing says who."""
+    known = _named(response)
+    reference, identifier = known.subject.get("reference", ""), known.subject.get("identifier", {})
+    if reference and not reference.startswith("#"):
+        subject = ("subject", _escaped(reference))
+    elif not reference and "value" in identifier:
+        system = _escaped(identifier.get("system", ""))
+        subject = ("subject:identifier", f"{system}|{_escaped(identifier['value'])}")
+    else:
+        return None
+    if not known.authored:
+        return None
+    pairs = (subject, ("authored", f"lt{known.authored}"), ("_sort", "-authored"), ("_count", _LOOKED_AT))
+    return query_from(RESPONSE, pairs, strict=True, base=base)
+
+
+def _escaped(text: str) -> str:
+    """Returns a text as the value of a search parameter, in which some signs have a meaning of their own."""
+    return _SPECIAL.sub(r"\\\1", text)

@@ -260,6 +260,13 @@ EXPLAIN_STORED_POSTED: Final = Description(
     "Parameters",
     body_required=False,
 )
+ASSESS_STORED: Final = Description(
+    "Assesses a stored response, beside earlier ones where that is asked; nothing is kept.",
+    "Result",
+    {200: ("X-Guidance", "Content-Language")},
+    (400, 404, 406, 422, 503),
+    (_LANGUAGE, *LAYOUT, DETAIL, "_earlier"),
+)
 VALIDATE: Final = Description(
     "Says what is wrong with a response: 200 whether anything is or not.",
     "OperationOutcome",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from service.earlier import MOST_EARLIER
 from service.errors import Malformed, NotFound, Problem
 from service.fhir.json import MutableJson, read
 from service.fhir.parameters import (
@@ -55,12 +56,12 @@ _UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id
 
 
 class Assessments:
-    """The views of `$assess` and `$explain`: a QuestionnaireResponse or Parameters in, its result or why out.
+    """The views of `$assess` and `$explain`: a response that was sent or is stored in, its result or why out.
 
     Args:
         assessor: makes the result.
         deployment: its limits and base.
-        repository: of the results that can be explained; None where nothing is stored.
+        repository: of the responses and results that they can be called on; None where nothing is stored.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Assessments:
         self._limits = deployment.body
         self._most_bytes = deployment.body.body_bytes
         self._base = deployment.base
+        self._repository = repository
 
     def assess(self, request: Request) -> Reply:
         """Returns the RiskAssessment, or what `_detail` asks for.
@@ -83,8 +85,38 @@ class Assessments:
         request.check_body_type()
         content_type = request.answer_type()
         body, detail = request.body(self._most_bytes), request.option(DETAIL) or ""
+        if request.option(EARLIER_OF_STORE) is not None:
+            raise Malformed(_NOT_STORED)
         assessed = self._assess(body, detail, request.languages())
         check_subjects(body, request.reach, self._base)
+        return self._reply(assessed, content_type)
+
+    def assess_stored(self, request: Request) -> Reply:
+        """Returns the same for a stored response, compared with earlier ones where `_earlier=stored` asks it.
+
+        Those are looked for among what the request may touch, and the audit trail names each that was read.
+
+        Raises:
+            Malformed: a parameter has another value than those that are declared.
+            NotScorable: the response must not be scored, or its guidance is not served any more.
+            NotFound: there is no such response within reach.
+        """
+        content_type, detail = request.answer_type(), request.option(DETAIL) or ""
+        wanted = request.option(EARLIER_OF_STORE)
+        if wanted not in (None, STORED):
+            raise Malformed(_ONLY_STORED)
+        if self._repository is None:
+            raise NotFound(_UNKNOWN_ID)
+        most = 0 if wanted is None else MOST_EARLIER
+        records = self._repository.read_with_earlier(request.args["id"], most, reach=request.reach)
+        response, *earlier = (record.body for record in records)
+        if request.asked is not None:
+            entries = b",".join(b'{"resource":%b}' % record.body for record in records)
+            request.asked.whole.append(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
+        assessed = self._assess(response, detail, request.languages(), tuple(earlier))
+        return self._reply(assessed, content_type)
+
+    def _reply(self, assessed: Assessed, content_type: str) -> Reply:
         headers = (
             ("Content-Type", content_type),
             ("Content-Language", assessed.language),
@@ -137,6 +169,18 @@ def _explained(found: Assessed, content_type: str) -> Reply:
         ("X-Guidance", found.guidance),
     )
     return Reply(200, found.body, headers)
+
+
+EARLIER_OF_STORE: Final = "_earlier"
+STORED: Final = "stored"
+"""The parameter by which earlier responses of the store are asked for, and its only value."""
+
+_ONLY_STORED: Final = Problem("parameter", f"Parameter {EARLIER_OF_STORE}: expected {STORED}.")
+_NOT_STORED: Final = Problem(
+    "parameter",
+    f"Parameter {EARLIER_OF_STORE}: expected on a stored response only. Beside a response that is sent, "
+    "earlier ones stand in Parameters.",
+)
 
 
 class Validations:

@@ -132,7 +132,7 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
         for kind in KINDS:
             yield from stored_routes(StoredType(kind, parts.repository, deployment))
     assessments = Assessments(parts.assessor, deployment, parts.repository)
-    yield from assessment_routes(assessments)
+    yield from assessment_routes(assessments, is_stored=parts.repository is not None)
     if parts.catalogue is not None:
         yield from explanation_routes(assessments, is_stored=parts.repository is not None)
     if parts.validator is not None:
@@ -192,10 +192,13 @@ def stored_routes(views: StoredType) -> Iterator[Route]:
     )
 
 
-def assessment_routes(views: Assessments) -> Iterator[Route]:
-    """Yields the route of `$assess`."""
-    path = f"/fhir/{RESPONSE}/$assess"
+def assessment_routes(views: Assessments, *, is_stored: bool) -> Iterator[Route]:
+    """Yields the routes of `$assess`; on one response only where responses are stored."""
+    path, one = f"/fhir/{RESPONSE}/$assess", f"/fhir/{RESPONSE}/<id:id>/$assess"
     yield Route("POST", path, views.assess, TOKEN, does.ASSESS, RESPONSE, operation="assess", scope=SCORES)
+    if is_stored:
+        what, scope = does.ASSESS_STORED, f"{RESPONSE}.s"
+        yield Route("GET", one, views.assess_stored, TOKEN, what, RESPONSE, operation="assess", scope=scope)
 
 
 def explanation_routes(views: Assessments, *, is_stored: bool) -> Iterator[Route]:

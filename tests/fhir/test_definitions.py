@@ -92,10 +92,11 @@ def test_the_operation_has_the_parameters_that_are_read():
     operation = DEFINED[f"{definitions.BASE}/OperationDefinition/QuestionnaireResponse-assess"].resource
     stated = {each["name"]: (each["use"], each["min"], each["max"]) for each in operation["parameter"]}
     assert stated == {
-        "questionnaire-response": ("in", 1, "1"),
+        "questionnaire-response": ("in", 0, "1"),
         "data": ("in", 0, "*"),
         "earlier": ("in", 0, "*"),
         "_detail": ("in", 0, "1"),
+        "_earlier": ("in", 0, "1"),
         "return": ("out", 1, "1"),
     }
     assert (operation["code"], operation["affectsState"], operation["type"]) == ("assess", False, True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service import earlier
 from service.errors import GuidanceError, SettingsError
 from service.fhir.chart import LEFT_OUT
 from service.fhir.outcome import problem_kinds
@@ -55,7 +56,7 @@ def test_every_text_is_said_somewhere() -> None:
 def test_every_kind_that_is_no_error_in_a_response_can_be_told() -> None:
     """Those that only `$validate` finds, in the head of a response or in a form, are in no result."""
     rooms = ("questionnaire/check", "questionnaire/pairing", "questionnaire/answer_checks", "fhir/chart")
-    rooms += ("questionnaire/constraints", "questionnaire/computed_limits")
+    rooms += ("questionnaire/constraints", "questionnaire/computed_limits", "earlier")
     sources = "".join((SERVICE / f"{room}.py").read_text() for room in rooms)
     found = {kind for kind in re.findall(r'"([a-z-]+)"', sources) if kind in problem_kinds()}
     notes = {kind for kind in found if problem_kinds()[kind].severity not in ("error", "fatal")}
@@ -65,7 +66,7 @@ def test_every_kind_that_is_no_error_in_a_response_can_be_told() -> None:
 
 def test_why_a_value_of_the_chart_is_not_used_is_said_in_the_same_words_everywhere() -> None:
     texts = {key.partition(".")[2]: text for key, text in words_in("en").texts.items() if "left-out." in key}
-    assert texts == LEFT_OUT
+    assert texts == LEFT_OUT | earlier.LEFT_OUT
 
 
 def _parts(key: str) -> tuple[str, ...]:

@@ -236,6 +236,18 @@ def test_what_is_extracted_is_recorded_with_its_patient_and_the_response_that_wa
     assert what(ehr.event(answer)) == [patient, f"QuestionnaireResponse/{of_id}/_history/1"]
 
 
+def test_what_is_compared_with_earlier_responses_is_recorded_with_each_that_was_read(ehr):
+    patient = new_patient()
+    before, now = (
+        ehr.post(RESPONSES, response(patient, authored=f"2026-{month}-20T10:00:00Z")).json["id"]
+        for month in ("09", "10")
+    )
+    answer = ehr.get(f"{RESPONSES}/{now}/$assess?_earlier=stored")
+    assert answer.status_code == 200, answer.data
+    read = [f"QuestionnaireResponse/{of_id}/_history/1" for of_id in (now, before)]
+    assert what(ehr.event(answer)) == [patient, *read]
+
+
 def test_every_entry_of_a_bundle_is_recorded_under_the_same_request(ehr, stored):
     patient, of_id = stored
     other = new_patient()
