@@ -25,7 +25,7 @@ from itertools import chain, combinations
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Verdict, holds
 from service.guidance.bits import PRESENT, UNKNOWN, both, certain, positions, union
-from service.guidance.conditions import Answered, InBand, Is, Measured, Scored
+from service.guidance.conditions import Answered, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Graph, Node
 from service.guidance.reasons import TIER, Undecided, chosen
 from service.guidance.score_tables import ScoreTable, points_added
@@ -430,7 +430,8 @@ class _Search:
         if isinstance(test, InBand | Scored):
             table = self.scores[test.score]
             return _Sum(self, table, WORSE if world == WORSE else FITTING).of(index, test, is_present)
-        return NEVER if is_present else ANYWAY
+        held = isinstance(test, Denied) and index in self.state.denied  # is given, as no answer is
+        return ANYWAY if held is is_present else NEVER
 
 
 # Answers: what each says by itself, and what a question that an answer hides says.

@@ -66,9 +66,7 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     unanswered, open_ = _unanswered(compiled, given, closed)
     denied = _denied(compiled, answers.earlier) if answers.earlier else _NOTHING_DENIED
     unanswered |= union([compiled.denials[node].sets for node in denied])
-    asked = unanswered
-    for mask, _ in contributions:
-        asked |= mask
+    asked = unanswered | union([mask for mask, _ in contributions])
     totals, added = _totals(compiled, given, closed, asked)
     fitting = asked | union([mask for mask, _ in added])
     worse = _worse_answers(compiled, answers) if answers.ignored or answers.chart else {}

@@ -185,8 +185,8 @@ def _earlier_proofs(encoding: Encoding) -> Iterator[Proof]:
     compiled = encoding.guidance.compiled
     resting = compiled.findings.keys() - compiled.lasting.keys()
     aside = {rule for finding in resting for rule in _cancelled_by(encoding, finding)}
-    tier = _TierEnds(encoding, values, aside), _TierEnds(encoding, encoding.values, aside)
-    date = _DateEnds(encoding, values, aside), _DateEnds(encoding, encoding.values, aside)
+    tier = TierEnds(encoding, values, aside), TierEnds(encoding, encoding.values, aside)
+    date = DateEnds(encoding, values, aside), DateEnds(encoding, encoding.values, aside)
     reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
     worse = z3.Or([z3.And(before, z3.Not(after)) for before, after in reached])
     yield _impossible(encoding, "earlier responses neither lower the tier nor make it later", worse)
