@@ -63,9 +63,8 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     given = {**answers.chart, **answers.given} if answers.chart else answers.given
     given, closed = compiled.dates.derive(given, answers.closed)
     contributions = list(filter(None, map(compiled.answers.__getitem__, given.items())))
-    unanswered, open_ = _unanswered(compiled, given, closed)
     denied = _denied(compiled, answers.earlier) if answers.earlier else _NOTHING_DENIED
-    unanswered |= union([compiled.denials[node].sets for node in denied])
+    unanswered, open_ = _unanswered(compiled, given, closed, denied)
     asked = unanswered | union([mask for mask, _ in contributions])
     totals, added = _totals(compiled, given, closed, asked)
     fitting = asked | union([mask for mask, _ in added])
@@ -83,19 +82,18 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     else:
         bits = run(compiled.derive, bits)
         worlds = Worlds(bits, bits, bits)
-    others = [*worse.values(), *added]
     return State(
         bits=bits,
         given=given,
         open=open_,
-        contributions=contributions + others,
+        contributions=[*contributions, *worse.values(), *added],
         totals=totals,
         holds=holds,
         possible=possible,
         judged=judged,
         counted=tuple(worse),
         unanswered=unanswered,
-        others=others,
+        others=[*worse.values(), *added],
         worlds=worlds,
         denied=denied,
     )
@@ -235,12 +233,14 @@ def _worse(holds: Contradictions, possible: Contradictions) -> int:
     return bits
 
 
-def _unanswered(compiled: Compiled, given: AnswersByLink, closed: frozenset[str]) -> tuple[int, int]:
+def _unanswered(
+    compiled: Compiled, given: AnswersByLink, closed: frozenset[str], denied: Iterable[int]
+) -> tuple[int, int]:
     """Returns the bits that no answer is needed for, and the open questions as a mask.
 
     Those bits hold for every response, or are possible while a question is open.
     """
-    bits, open_ = compiled.always, 0
+    bits, open_ = compiled.always | union([compiled.denials[node].sets for node in denied]), 0
     by_link = compiled.answers.by_link
     for link_id in compiled.links.difference(given, closed):
         table = by_link[link_id]
