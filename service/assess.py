@@ -394,7 +394,7 @@ class Assessor:
         Raises:
             Malformed, TooLarge, NotScorable: as `assess_body` does.
         """
-        scored = self._scored(self.sent(data, earlier), languages, apart=True)
+        scored = self.scored_of(self.sent(data, earlier), languages, apart=True)
         pair, assessment = scored.pair, scored.assessment()
         if output == "text":
             return pair.renderer.patient.text(assessment)
