@@ -237,6 +237,8 @@ def _level(risk: Risk) -> Parts:
 
 def _findings(guidance: Guidance, result: Result, why: Why) -> Iterator[Json]:
     for finding in guidance.written.findings:
+        if finding.name not in result.findings:  # it rests on earlier responses, and there are none
+            continue
         parts = [_code("name", finding.name), _code("state", result.findings[finding.name])]
         answers = _links(why.decided_by.get(finding.name, ()))
         yield _entry("finding", [*parts, _text("means", finding.means), *answers])
