@@ -426,10 +426,15 @@ def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tup
 
 def outcome_of(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Result:
     """Returns the result of a worked case, hidden questions treated as in a real response."""
+    return guidance.evaluate(answers_of_case(case, guidance, form))
+
+
+def answers_of_case(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> Answers:
+    """Returns the answers of a worked case, with those that the person gave before."""
     answers = form.answers_of(case.answers, chart=case.chart, authored=case.authored)
     earlier = (form.answers_of(given, authored=authored) for authored, given in case.earlier)
     known = tuple(known_earlier(answered, guidance, form) for answered in earlier)
-    return guidance.evaluate(replace(answers, earlier=known))
+    return replace(answers, earlier=known)
 
 
 def known_earlier(answers: Answers, guidance: Guidance, form: CompiledQuestionnaire) -> Answers:

@@ -1,8 +1,9 @@
 """What the worked cases of a guidance reach: its rules, bands, options and edges.
 
-A rule is reached where it fires; one of an outcome, where it decides the level. A band is reached by a total
-that is known for certain, an option by somebody who is asked and chooses it. An edge is where a number is
-cut: it is reached by a number for which the comparison holds and by one for which it does not.
+A rule is reached where it fires; one of an outcome, where it decides the level. One that a parameter has
+switched off is not counted. A band is reached by a total that is known for certain, an option by somebody who
+is asked and chooses it. An edge is where a number is cut: it is reached by a number for which the comparison
+holds and by one for which it does not.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from itertools import chain, pairwise
 from math import ceil, floor
 from typing import NamedTuple
 
-from service.catalogue import Pair
+from service.catalogue import Pair, answers_of_case
 from service.datatypes.answers import Answer
 from service.datatypes.form import Question
 from service.guidance.conditions import Measured, Scored
+from service.guidance.graph import Graph
 from service.guidance.model import Score
 from service.guidance.options import CHOICES
 from service.guidance.result import Result
@@ -63,8 +65,7 @@ def coverage_lines(pair: Pair) -> Iterator[str]:
 
 
 def _tried(pair: Pair, index: int) -> _Tried:
-    case = pair.guidance.cases[index]
-    answers = pair.compiled.answers_of(case.answers, chart=case.chart, authored=case.authored)
+    answers = answers_of_case(pair.guidance.cases[index], pair.guidance, pair.compiled)
     return _Tried(pair.guidance.evaluate(answers), state_of(pair.guidance.compiled, answers))
 
 
@@ -74,10 +75,38 @@ def _rules(pair: Pair, tried: list[_Tried]) -> _Part:
         for each in tried
         for one in chain(each.result.fired, *(risk.fired for risk in each.result.risks))
     }
-    rules = [rule.name for rule in pair.guidance.written.rules]
+    graph = pair.guidance.graph
+    off = _switched_off(graph)
+    rules = [rule.name for rule in pair.guidance.written.rules if graph.rules[rule.name] not in off]
     text = "no worked case fires it"
     lines = tuple(fault_line("rules.yaml", (name,), text) for name in rules if name not in fired)
     return _Part("rules", len(rules), len(lines), lines)
+
+
+def _switched_off(graph: Graph) -> frozenset[int]:
+    """Returns the nodes that are false for every response, by parameters that are true or false."""
+    never: set[int] = set()
+    always: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        parts = set(node.parts)
+        some_always, all_never = not always.isdisjoint(parts), never.issuperset(parts)
+        is_off = {
+            "never": True,
+            "all": not never.isdisjoint(parts),
+            "any": all_never,
+            "none": some_always,
+            "unless": some_always,
+        }
+        is_on = {
+            "always": True,
+            "all": always.issuperset(parts),
+            "any": some_always,
+            "none": all_never,
+            "unless": all_never,
+        }
+        never |= {index} if is_off.get(node.word) else set()
+        always |= {index} if is_on.get(node.word) else set()
+    return frozenset(never)
 
 
 def _bands(pair: Pair, tried: list[_Tried]) -> _Part:

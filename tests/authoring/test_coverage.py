@@ -1,6 +1,7 @@
 """What `check` says that the worked cases of a guidance reach, and what they do not."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +15,7 @@ from service.authoring import coverage
 from service.authoring.coverage import possible_totals
 from service.authoring.editions import Edition
 from service.guidance.conditions import Measured
-from service.settings import Settings
+from service.settings import ROOT, Settings
 
 Edit = Callable[[Path, str, str, str], None]
 EditionOf = Callable[[Path], Edition]
@@ -123,3 +124,16 @@ def test_a_score_with_too_many_totals_is_taken_to_have_any(
     assert pair is not None
     monkeypatch.setattr(coverage, "MOST_TOTALS", 10)
     assert possible_totals(pair.guidance.written.scores[0], pair) is None
+
+
+def test_rules_that_are_switched_off_do_not_count_and_cases_come_with_what_was_answered_before() -> None:
+    """Rules for a deployment without emergency steps, and one that fires only beside an earlier response."""
+    served = catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
+    pair = next(pair for pair in served.pairs.values() if pair.slug == "muscle-twitching")
+    first, *others = coverage.coverage_lines(pair)
+    found = re.search(r"(\d+) of (\d+) rules", first)
+    assert found is not None
+    reached, counted = map(int, found.groups())
+    assert (reached, [line for line in others if "rules.yaml" in line]) == (counted, [])
+    off = [rule.name for rule in pair.guidance.written.rules if "needs-prompt-evaluation" in rule.name]
+    assert len(pair.guidance.written.rules) - counted >= len(off) > 0
