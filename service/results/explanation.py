@@ -13,9 +13,10 @@ from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Qu
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.arguments import Minimal
-from service.guidance.changes import NOT_SEARCHED, Changes
+from service.guidance.changes import NOT_SEARCHED, Changes, Counterfactual
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
-from service.results.phrases import is_assessable
+from service.results.phrases import Phrases, is_assessable, phrases_in
+from service.results.values import AnswerTexts
 
 
 class Why(NamedTuple):
@@ -32,6 +33,34 @@ class Why(NamedTuple):
 
 
 _NOTHING = Why()
+
+
+class _Words:
+    """Says a change of answers as somebody would aloud: "new weakness: no; visible wasting: no - Consult"."""
+
+    def __init__(self, guidance: Guidance, result: Result) -> None:
+        self._phrases: Phrases = phrases_in(guidance.language)
+        self._texts = AnswerTexts(guidance, self._phrases)
+        self._steps = [tier.display for tier in result.tiers]
+        self._displays = {
+            (link, option.coding): option.display
+            for link, question in guidance.form.questions.items()
+            for option in question.options
+        }
+
+    def said(self, one: Counterfactual) -> str:
+        """Returns the answers behind the short names of their questions, and the step, with both its ends."""
+        given = {change.link_id: change.answers for change in one.changes}
+        nothing = self._phrases["results.no-answer"]
+        answers = [
+            f"{self._texts.labels[link]}: {self._texts.plainly(link, given) or nothing}" for link in given
+        ]
+        ends = dict.fromkeys((self._steps[one.tier.at_least], self._steps[one.tier.at_most]))
+        return "; ".join(answers) + " \u2192 " + " \u2026 ".join(ends)
+
+    def display(self, link: str, answer: Answer) -> str:
+        """Returns the words of an option; empty for what is none."""
+        return self._displays.get((link, answer), "") if isinstance(answer, Coding) else ""
 
 
 def explained(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> str:
@@ -57,8 +86,8 @@ def view(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHI
         "reasons": [_fired(fired) for fired in result.fired],
         "risks": [_risk(risk) for risk in result.risks],
         "minimal-reasons": [_minimal(found, result) for found in why.minimal],
-        "lower": _changes(why.lower, ladder),
-        "higher": _changes(why.higher, ladder),
+        "lower": _changes(why.lower, ladder, _Words(guidance, result)),
+        "higher": _changes(why.higher, ladder, _Words(guidance, result)),
         "open": [
             {"linkId": question.link_id, "moves": list(question.moves), "red-flag": question.red_flag}
             for question in result.open
@@ -123,10 +152,11 @@ def _minimal(found: Minimal, result: Result) -> Json:
     }
 
 
-def _changes(found: Changes, ladder: Sequence[str]) -> Json:
+def _changes(found: Changes, ladder: Sequence[str], words: _Words) -> Json:
     return {
         "changes": [
             {
+                "says": words.said(one),
                 "answers": _values({change.link_id: change.answers for change in one.changes}),
                 "tier": _interval(one.tier, ladder),
             }
@@ -187,6 +217,7 @@ def explanation(guidance: Guidance, result: Result, why: Why) -> bytes:
     encoder = msgspec.json.Encoder(decimal_format="number")
     ladder = [tier.code for tier in result.tiers]
     identity = guidance.written.identity
+    words = _Words(guidance, result)
     fired = [*result.fired, *(rule for risk in result.risks if risk.listed for rule in risk.fired)]
     parameters = [
         {"name": "guidance", "valueCanonical": identity.canonical},
@@ -198,7 +229,7 @@ def explanation(guidance: Guidance, result: Result, why: Why) -> bytes:
         *_statements(guidance, fired),
         *(_entry("minimal-reason", parts) for parts in _reasons(why.minimal, result)),
         *(
-            _entry(name, _other(found, ladder))
+            _entry(name, _other(found, ladder, words))
             for name, found in (("lower", why.lower), ("higher", why.higher))
         ),
         *(_entry("open-question", _open(question)) for question in result.open),
@@ -274,20 +305,24 @@ def _reasons(minimal: Iterable[Minimal], result: Result) -> Iterator[Parts]:
         yield [_code("of", found.of), _code("forces", ladder[found.rank]), finished, *sets]
 
 
-def _other(found: Changes, ladder: Sequence[str]) -> Parts:
+def _other(found: Changes, ladder: Sequence[str], words: _Words) -> Parts:
     yield {"name": "within", "valueInteger": found.within}
     yield _is("finished", yes=found.finished)
     for one in found.found:
         changes = [
-            _entry("answer", [_text("linkId", link), *map(_answer, values)]) for link, values in one.changes
+            _entry(
+                "answer",
+                [_text("linkId", link), *(_answer(value, words.display(link, value)) for value in values)],
+            )
+            for link, values in one.changes
         ]
-        yield _entry("change", [*changes, *_ends(one.tier, ladder)])
+        yield _entry("change", [_text("says", words.said(one)), *changes, *_ends(one.tier, ladder)])
 
 
-def _answer(answer: Answer) -> Json:
+def _answer(answer: Answer, display: str) -> Json:
     """Returns one answer as the part `value`; an option without a code by its display."""
     if isinstance(answer, Coding):
-        parts = {"system": answer.system, "code": answer.code}
+        parts = {"system": answer.system, "code": answer.code, "display": display}
         return {"name": "value", "valueCoding": {name: part for name, part in parts.items() if part}}
     if isinstance(answer, Quantity):
         quantity = {"value": answer.value, "system": "http://unitsofmeasure.org", "code": answer.unit}

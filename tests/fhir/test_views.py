@@ -54,6 +54,7 @@ def test_explain_names_other_answers_with_the_step_that_they_lead_to(guidance, t
     assert shown["lower"] == {
         "changes": [
             {
+                "says": "pain from 0 to 10: 3; note: no answer \u2192 Home \u2026 Soon",
                 "answers": {"pain": [3], "note": []},
                 "tier": {"at-least": "home", "at-most": "soon", "settled": False},
             }

@@ -86,6 +86,17 @@ def test_minimal_reasons_and_changes_name_questions_of_the_response(explained, s
     assert higher["change"]
 
 
+def test_a_change_stands_there_in_words_and_names_its_options(explained):
+    [lower] = named(explained, "lower")
+    [only] = lower["change"]
+    found = parts(only)
+    assert found["says"] == [
+        "weakness: no; thinner muscle: no; harder tasks: none of these \u2192 See a neurologist"
+    ]
+    for answer in found["answer"]:
+        assert parts(answer)["value"][0]["display"] in ("No", "None of these")
+
+
 def linked(explained):
     for reason in named(explained, "minimal-reason"):
         for answers in reason["answers"]:
