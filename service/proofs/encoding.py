@@ -75,7 +75,7 @@ class Encoding:
         self.spaces = spaces
         self.full = z3.And([z3.Not(space.open) for space in spaces.values()])
         sums = {name: total_of(table, spaces) for name, table in self.scores.items()}
-        self.totals = {name: found.ends for name, found in sums.items()}
+        self.sums = sums
         self.solver.add(*[rule for found in sums.values() for rule in found.rules])
         fitting = World(f"fitting{suffix}", {}, [])
         self._fill(fitting)
@@ -189,7 +189,7 @@ class Encoding:
 
     def _ends(self, score: str, values: list[Value]) -> Ends:
         """Returns the least and the most that a score can be, with the points of its conditions."""
-        low, high = self.totals[score]
+        low, high = self.sums[score].ends
         for node, points in self.scores[score].conditions:
             certain, reached = [z3.If(end, number(points), number(0)) for end in values[node]]
             low += certain if points > 0 else reached

@@ -24,6 +24,7 @@ from service.guidance.scores import links_of_score
 from service.proofs.answer_space import AnswerSpace
 from service.proofs.encoding import Encoding, Value, World
 from service.proofs.ends import DateEnds, LevelEnds, Reached, TierEnds
+from service.proofs.sums import Ends, Sum
 
 Broken = tuple[str, z3.BoolRef]
 """A promise, and the formula of a response that breaks it."""
@@ -72,6 +73,8 @@ class Interview:
         }
         spaces = {link: _without(space, self.left[link]) for link, space in full.spaces.items()}
         self.known = full.with_spaces(spaces, "known")
+        for name in full.scores:
+            full.solver.add(*self._known_of_a_sum(full.sums[name], self.known.sums[name]))
         self.asks = self._asks()
 
     def words(self, model: z3.ModelRef) -> Iterator[str]:
@@ -81,6 +84,18 @@ class Interview:
             if answers and not space.table.is_derived:
                 is_left = z3.is_true(model.eval(self.left[link]))
                 yield f"{link}: {', '.join(answers)}{' (not asked)' if is_left else ''}"
+
+    def _known_of_a_sum(self, full: Sum, known: Sum) -> list[z3.BoolRef]:
+        """Returns what two sums have to do with each other, which the solver would look for too long.
+
+        What one question adds lies, as it is known, around what it adds in full, and is the same unless an
+        answer was left out. Both are proved of each question, and so hold of the sums.
+        """
+        for link, ends in known.parts.items():
+            left = z3.Not(z3.And(_around(ends, full.parts[link], self.later[link])))
+            if self.full.solver.check(left) != z3.unsat:
+                return []
+        return _around(known.ends, full.ends, z3.Or([self.later[link] for link in known.parts]))
 
     # What the interview asks next: it follows `Undecided` (service/guidance/reasons.py).
 
@@ -207,6 +222,12 @@ def _without(space: AnswerSpace, left: z3.BoolRef) -> AnswerSpace:
         open=z3.Or(space.open, left),
         hidden=z3.And(space.hidden, known),
     )
+
+
+def _around(known: Ends, full: Ends, later: z3.BoolRef) -> list[z3.BoolRef]:
+    """Returns that what is known lies around what is added in full, and is the same with nothing left out."""
+    is_same = z3.And(known[0] == full[0], known[1] == full[1])
+    return [known[0] <= full[0], full[1] <= known[1], z3.Or(later, is_same)]
 
 
 def _undecided(value: Value) -> z3.BoolRef:

@@ -22,10 +22,15 @@ Ends = tuple[z3.ArithRef, z3.ArithRef]
 
 
 class Sum(NamedTuple):
-    """What the questions of a score add at least and at most, and what holds between the variables."""
+    """What the questions of a score add at least and at most, and what holds between the variables.
+
+    Args:
+        parts: by linkId, what one question adds at least and at most.
+    """
 
     ends: Ends
     rules: tuple[z3.BoolRef, ...]
+    parts: Mapping[str, Ends]
 
 
 class _Added(NamedTuple):
@@ -43,13 +48,14 @@ def number(value: Exact | int) -> z3.RatNumRef:
 
 def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> Sum:
     """Returns what the questions of a score add."""
-    lows, highs, rules = [number(0)], [number(0)], list[z3.BoolRef]()
+    parts, rules = dict[str, Ends](), list[z3.BoolRef]()
     for weights in table.weights:
         added = _added(weights, spaces[weights.link_id])
-        lows.append(z3.If(added.unknown, number(weights.least), added.points))
-        highs.append(z3.If(added.unknown, number(weights.most), added.points))
+        least = z3.If(added.unknown, number(weights.least), added.points)
+        parts[weights.link_id] = least, z3.If(added.unknown, number(weights.most), added.points)
         rules += added.rules
-    return Sum((z3.Sum(lows), z3.Sum(highs)), tuple(rules))
+    low, high = (z3.Sum([number(0), *(part[end] for part in parts.values())]) for end in (0, 1))
+    return Sum((low, high), tuple(rules), parts)
 
 
 def _added(weights: Weights, space: AnswerSpace) -> _Added:
