@@ -20,7 +20,7 @@ from service.authoring.patterns import Version
 from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.guidance.answer_tables import AnswerTable, Verdict
 from service.guidance.cases import AUTHORED
-from service.guidance.conditions import InBand, Scored
+from service.guidance.conditions import Denied, InBand, Scored
 from service.guidance.graph import ASKED, Atom, Node
 from service.guidance.model import Outcome
 from service.guidance.quantities import sources_of
@@ -261,6 +261,8 @@ class GuidanceDiagrams:
         if node.atom is None:
             return self._joined(node, values)
         test = node.atom.test
+        if isinstance(test, Denied):  # a pattern has no earlier response
+            return self._absent
         return (
             self._scored(index, test.score, values)
             if isinstance(test, InBand | Scored)
