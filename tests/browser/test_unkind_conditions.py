@@ -76,7 +76,12 @@ def test_on_a_slow_line_impatience_sends_a_page_once(opened, answers, script):
 
 @SCRIPT
 @pytest.mark.parametrize(
-    "change", [lambda state: state[:-2] + "AA", lambda state: "x" + state, lambda state: ""]
+    "change",
+    [
+        lambda state: state[:-3] + ("B" if state[-3] == "A" else "A") + state[-2:],
+        lambda state: "x" + state,
+        lambda state: "",
+    ],
 )
 def test_state_that_was_changed_is_not_read(opened, answers, script, change):
     form = to_the_check_page(opened(script, expects=["status of 4"]), answers)
