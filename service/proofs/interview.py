@@ -78,11 +78,20 @@ class Interview:
         self.asks = self._asks()
 
     def words(self, model: z3.ModelRef) -> Iterator[str]:
-        """Yields what is answered in a model, and whether the interview had asked it."""
+        """Yields what is answered in a model, and whether the interview had asked it.
+
+        A question that other answers close is named where the interview does not know that yet.
+        """
+
+        def holds(formula: z3.BoolRef) -> bool:
+            return bool(z3.is_true(model.eval(formula, model_completion=True)))
+
         for link, space in self.full.spaces.items():
-            answers = [answer.words for answer in space.answers if z3.is_true(model.eval(answer.holds))]
+            answers = [answer.words for answer in space.answers if holds(answer.holds)]
+            is_left = holds(self.left[link])
+            if is_left and not answers and holds(space.hidden):
+                answers = ["closed by other answers"]
             if answers and not space.table.is_derived:
-                is_left = z3.is_true(model.eval(self.left[link]))
                 yield f"{link}: {', '.join(answers)}{' (not asked)' if is_left else ''}"
 
     def _known_of_a_sum(self, full: Sum, known: Sum) -> list[z3.BoolRef]:
