@@ -82,18 +82,19 @@ def state_of(compiled: Compiled, answers: Answers) -> State:
     else:
         bits = run(compiled.derive, bits)
         worlds = Worlds(bits, bits, bits)
+    others = [*worse.values(), *added]
     return State(
         bits=bits,
         given=given,
         open=open_,
-        contributions=[*contributions, *worse.values(), *added],
+        contributions=contributions + others,
         totals=totals,
         holds=holds,
         possible=possible,
         judged=judged,
         counted=tuple(worse),
         unanswered=unanswered,
-        others=[*worse.values(), *added],
+        others=others,
         worlds=worlds,
         denied=denied,
     )

@@ -15,7 +15,7 @@ from service.guidance import Guidance
 from service.guidance.arguments import Minimal
 from service.guidance.changes import NOT_SEARCHED, Changes, Counterfactual
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
-from service.results.phrases import Phrases, is_assessable, phrases_in
+from service.results.phrases import is_assessable, phrases_in
 from service.results.values import AnswerTexts
 
 
@@ -36,10 +36,10 @@ _NOTHING = Why()
 
 
 class _Words:
-    """Says a change of answers as somebody would aloud: "new weakness: no; visible wasting: no - Consult"."""
+    """Says a change of answers as somebody would aloud: "weakness: no; thinner muscle: no → Self-care"."""
 
     def __init__(self, guidance: Guidance, result: Result) -> None:
-        self._phrases: Phrases = phrases_in(guidance.language)
+        self._phrases = phrases_in(guidance.language)
         self._texts = AnswerTexts(guidance, self._phrases)
         self._steps = [tier.display for tier in result.tiers]
         self._displays = {
@@ -73,7 +73,7 @@ def explained(guidance: Guidance, result: Result, answers: Answers, why: Why = _
 def view(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> Json:
     """Returns what `explained` writes, as plain values; numbers are int or Decimal."""
     identity = guidance.written.identity
-    ladder = [tier.code for tier in result.tiers]
+    ladder, words = [tier.code for tier in result.tiers], _Words(guidance, result)
     return {
         "guidance": {
             "canonical": identity.canonical,
@@ -86,8 +86,8 @@ def view(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHI
         "reasons": [_fired(fired) for fired in result.fired],
         "risks": [_risk(risk) for risk in result.risks],
         "minimal-reasons": [_minimal(found, result) for found in why.minimal],
-        "lower": _changes(why.lower, ladder, _Words(guidance, result)),
-        "higher": _changes(why.higher, ladder, _Words(guidance, result)),
+        "lower": _changes(why.lower, ladder, words),
+        "higher": _changes(why.higher, ladder, words),
         "open": [
             {"linkId": question.link_id, "moves": list(question.moves), "red-flag": question.red_flag}
             for question in result.open

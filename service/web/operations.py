@@ -89,7 +89,7 @@ class Assessments:
             raise Malformed(_NOT_STORED)
         assessed = self._assess(body, detail, request.languages())
         check_subjects(body, request.reach, self._base)
-        return self._reply(assessed, content_type)
+        return _told(assessed, content_type)
 
     def assess_stored(self, request: Request) -> Reply:
         """Returns the same for a stored response, compared with earlier ones where `_earlier=stored` asks it.
@@ -114,17 +114,7 @@ class Assessments:
             entries = b",".join(b'{"resource":%b}' % record.body for record in records)
             request.asked.whole.append(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
         assessed = self._assess(response, detail, request.languages(), tuple(earlier))
-        return self._reply(assessed, content_type)
-
-    def _reply(self, assessed: Assessed, content_type: str) -> Reply:
-        headers = (
-            ("Content-Type", content_type),
-            ("Content-Language", assessed.language),
-            NO_STORE,
-            VARY_BY_LANGUAGE,
-            ("X-Guidance", assessed.guidance),
-        )
-        return Reply(200, assessed.body, headers)
+        return _told(assessed, content_type)
 
     def explain(self, request: Request) -> Reply:
         """Returns Parameters that say why the response in the body has its result.
@@ -137,7 +127,7 @@ class Assessments:
         content_type, body = request.answer_type(), request.body(self._most_bytes)
         found = self._assessor.explain_body(body, request.languages())
         check_subjects(body, request.reach, self._base)
-        return _explained(found, content_type)
+        return _told(found, content_type)
 
     def explain_stored(self, request: Request) -> Reply:
         """Returns the same for a stored result; the body of a POST, Parameters, has nothing to say.
@@ -157,18 +147,19 @@ class Assessments:
         record, found = self._repository.read_explained(request.args["id"], request.unit, reach=request.reach)
         if request.asked is not None:
             request.asked.whole.append(record.body)
-        return _explained(found, content_type)
+        return _told(found, content_type)
 
 
-def _explained(found: Assessed, content_type: str) -> Reply:
+def _told(assessed: Assessed, content_type: str) -> Reply:
+    """Returns what a guidance says of a response, with its language and its name beside it."""
     headers = (
         ("Content-Type", content_type),
-        ("Content-Language", found.language),
+        ("Content-Language", assessed.language),
         NO_STORE,
         VARY_BY_LANGUAGE,
-        ("X-Guidance", found.guidance),
+        ("X-Guidance", assessed.guidance),
     )
-    return Reply(200, found.body, headers)
+    return Reply(200, assessed.body, headers)
 
 
 EARLIER_OF_STORE: Final = "_earlier"
