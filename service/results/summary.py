@@ -24,6 +24,9 @@ from service.results.phrases import Phrases
 from service.results.values import AnswerTexts, as_sent
 from service.results.wording import Assessment
 
+MOST_CHANGES: Final = 4
+"""So many answers that got worse are told in the line; the rest is counted, and told to the patient."""
+
 LONGEST_NARRATIVE: Final = 1536
 """Bytes of the XHTML of a narrative."""
 
@@ -115,9 +118,12 @@ class Summary:
     def _since(self, assessment: Assessment) -> Iterator[str]:
         """Yields what is worse than in earlier responses, with what those were; nothing without any."""
         phrases, texts = self._phrases, self._texts
-        for change in wording.changes(assessment, texts):
+        changes = wording.changes(assessment, texts)
+        for change in changes[:MOST_CHANGES]:
             label = texts.labels[change.link_id]
             yield phrases.say("clinician.changed", label=label, **change.said(phrases))
+        if len(changes) > MOST_CHANGES:
+            yield self._more(len(changes) - MOST_CHANGES)
         if assessment.earlier:
             dates = (phrases.date(earlier.context.authored or "") for earlier in assessment.earlier)
             yield phrases.say("clinician.compared", dates=", ".join(dict.fromkeys(dates)))

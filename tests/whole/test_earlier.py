@@ -18,6 +18,7 @@ from service.fhir.json import BodyLimits
 from service.guidance import load
 from service.mapping_files import read_documents
 from service.results import Renderer
+from service.settings import ROOT
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -103,6 +104,18 @@ def test_what_an_earlier_response_denied_is_named_with_both_answers_and_both_res
     assert "On 20 October 2026: no. Now: yes." in text
     german = assessor.shown(parameters(now, before), "clinician", ("de",))
     assert "Nein am 20. Oktober 2026, jetzt Ja" in german
+
+
+def test_a_clinician_reads_the_first_four_answers_that_got_worse_and_how_many_more_there_are(
+    assessor: Assessor,
+) -> None:
+    samples = (ROOT / "samples" / f"{name}.json" for name in ("progressive-weakness", "plain-eyelid"))
+    now, before = (orjson.loads(sample.read_bytes()) for sample in samples)
+    before["authored"] = "2026-10-20T09:30:00Z"
+    clinician = assessor.shown(parameters(now, before), "clinician")
+    (line,) = (line for line in clinician.splitlines() if line.startswith("Since earlier responses: "))
+    assert line.count(", now ") == 4
+    assert line.endswith("; and 10 more; compared with: 20 October 2026.")
 
 
 def test_the_date_is_that_of_an_expedited_consultation(assessor: Assessor, now: Json, before: Json) -> None:
