@@ -13,7 +13,8 @@ from typing import Any
 from gunicorn.http import wsgi
 
 from service.auth.ehrs import names_access
-from service.settings import CLOSED, from_environment, is_loopback
+from service.reloading import start_watching
+from service.settings import CLOSED, FOR_AUTHORS, from_environment, is_loopback
 from service.web.logs import logging_config
 from service.web.worker import hold_signals, release_signals
 
@@ -77,6 +78,19 @@ def when_ready(server: Any) -> None:
     _check_listeners(server)
     gc.collect()
     gc.freeze()
+    if _settings.reload:
+        start_watching(server.app.wsgi().edition.files)
+
+
+def on_reload(server: Any) -> None:
+    """Has the workers that start now serve the files as they are now, where that was wanted (HUP)."""
+    if _settings.reload:
+        from service.app import reloaded  # only then: whoever stops a server that starts need not wait for it
+
+        server.app.callable = reloaded(server.app.wsgi())
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 def _check_listeners(server: Any) -> None:
@@ -90,6 +104,8 @@ def _check_listeners(server: Any) -> None:
     names = [listener.getsockname() for listener in server.LISTENERS] or server.address
     if all(is_loopback(name[0]) for name in names if isinstance(name, tuple)):
         return
+    if _settings.reload:
+        sys.exit(f"error: {FOR_AUTHORS}")
     if names_access(_settings.ehrs_file):
         return
     if not _settings.open:
@@ -131,6 +147,8 @@ def worker_exit(_server: object, worker: Any) -> None:
     audit = getattr(getattr(worker, "wsgi", None), "audit", None)
     if audit is not None:
         audit.trail.flush()
+    if _settings.reload:
+        os._exit(0)  # the master waits for it before it hears of the next change
     gc.unfreeze()
 
 

@@ -43,9 +43,10 @@ from service.pages.static_files import StaticFiles
 from service.populate import Populator
 from service.questionnaire import not_shown
 from service.records import APPEND_ONLY, Repository, microseconds
+from service.reloading import Edition, fingerprint, folders_of
 from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
-from service.settings import CONTROLLED_RATE, Settings
+from service.settings import CONTROLLED_RATE, PREFIX, Settings
 from service.settings import from_environment as settings_from
 from service.storage.database import StoreLimits
 from service.storage.model import Store, StoreFault
@@ -229,6 +230,7 @@ def deployment_from(
         gate=gate,
         tokens=tokens,
         tracing=tracing_from(settings),
+        edition=Edition("") if settings.reload else None,
     )
 
 
@@ -386,6 +388,49 @@ def from_environment() -> Application:
     try:
         settings = settings_from(os.environ)
         settings.check_address(controlled=names_access(settings.ehrs_file))
-        return create_app(settings)
+        return _served_by(settings)
     except StartupError as error:
         sys.exit("\n".join(f"error: {fault}" for fault in error.faults))
+
+
+# For authors.
+
+
+def reloaded(before: Application) -> Application:
+    """Returns the application of the files as they are now; where they are faulty, the one before.
+
+    Standard error says which it is and what is wrong, and so do the preview pages.
+    """
+    settings = settings_from(os.environ)
+    files = fingerprint(folders_of(settings))
+    try:
+        after = _served_by(settings)
+    except StartupError as error:
+        faults = tuple(error.faults)
+    except OSError as error:  # a file has gone since its folder was listed
+        faults = (f"{error.filename}: {error.strerror}",)
+    else:
+        sys.stderr.write("reload: the changed files are served\n")
+        return after
+    lines = (*(f"error: {fault}" for fault in faults), "reload: what was served before is still served")
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    if before.edition is not None:
+        before.edition.files, before.edition.faults = files, faults
+    return before
+
+
+def _served_by(settings: Settings) -> Application:
+    """Returns the application; where changed files are served at once, it knows which it has read."""
+    files = fingerprint(folders_of(settings)) if settings.reload else ""
+    application = create_app(_with_lasting_keys(settings))
+    if application.edition is not None:
+        application.edition.files = files
+    return application
+
+
+def _with_lasting_keys(settings: Settings) -> Settings:
+    """Returns the settings with keys that this process keeps when its files change: open forms go on."""
+    if not settings.reload or settings.signing_keys:
+        return settings
+    os.environ[f"{PREFIX}FORM_KEYS"] = key = secrets.token_urlsafe(_KEY_BYTES)
+    return replace(settings, form_keys=key)

@@ -39,7 +39,7 @@ from service.fhir.outcome import operation_outcome
 from service.languages import known_language
 from service.questionnaire import CompiledQuestionnaire
 from service.results import Numbers
-from service.settings import ROOT, Settings, from_environment
+from service.settings import PREFIX, ROOT, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
@@ -77,8 +77,16 @@ def program() -> None:
 
 
 @program.command()
-def serve() -> NoReturn:
+@click.option(
+    "--reload",
+    "reloads",
+    is_flag=True,
+    help="For authors: serve changed files at once, and preview each form.",
+)
+def serve(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
     """Serve over HTTP until stopped."""
+    if reloads:
+        os.environ[f"{PREFIX}RELOAD"] = "true"  # what gunicorn becomes of this process reads it there
     settings = from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
     settings.check_address(controlled=names_access(settings.ehrs_file))
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]

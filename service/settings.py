@@ -43,6 +43,10 @@ CLOSED: Final = (
     f"tokens in the file that {PREFIX}EHRS_FILE names, or {PREFIX}OPEN=true where everybody who reaches the "
     "service may send any request."
 )
+FOR_AUTHORS: Final = (
+    f"{PREFIX}RELOAD: expected a loopback address as {PREFIX}HOST, such as 127.0.0.1: it is for authors of "
+    "guidance, on their own machine."
+)
 CONTROLLED_RATE: Final = 6000
 """Most requests of a client in a minute where access is controlled and no setting says how many."""
 UNIX_SOCKET: Final = "unix"
@@ -117,6 +121,7 @@ class Settings:
             none of those in. SERVICE_METRICS_TOKEN_FILE may name a file that holds it instead.
         tracing: whether the service sends a span of each request where OpenTelemetry's own variables say.
         log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
+        reload: whether changed files are served at once, and each form has a preview page: for authors.
     """
 
     questionnaires_dir: Path = ROOT / "questionnaires"
@@ -166,6 +171,7 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     tracing: bool = False
     log_level: str = "INFO"
+    reload: bool = False
 
     @property
     def address(self) -> str:
@@ -178,6 +184,8 @@ class Settings:
         Args:
             controlled: whether requests need tokens.
         """
+        if self.reload and not is_loopback(self.host):
+            raise SettingsError([FOR_AUTHORS])
         if not controlled and not self.open and not is_loopback(self.host):
             raise SettingsError([CLOSED])
 
@@ -399,6 +407,7 @@ class _Variables(Schema):
     metrics_token = fields.String(validate=_token)
     metrics_token_file = fields.Function(deserialize=_content, validate=_token)
     tracing = fields.Function(deserialize=_truth)
+    reload = fields.Function(deserialize=_truth)
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
 
     @validates_schema(skip_on_field_errors=False)

@@ -32,6 +32,7 @@ TOP = {
     "interview",
     "mapping_files",
     "populate",
+    "reloading",
     "sandbox",
     "settings",
     "validate",

@@ -16,6 +16,7 @@ from service.web.reply import Header
 
 if TYPE_CHECKING:
     from service.auth.ehrs import Tokens
+    from service.reloading import Edition
     from service.web.access import Gatekeeper
     from service.web.auditing import Audit
     from service.web.metrics import Metrics
@@ -47,6 +48,7 @@ class Deployment:
         tokens: where apps get the tokens that requests need; None where none are asked for.
         tracing: makes a span of each request; None where nobody asks.
         audit: records who did what with whose data; None where that is not recorded.
+        edition: what authors are told of their files; None where changed files are not served at once.
     """
 
     base: str = ""
@@ -62,6 +64,7 @@ class Deployment:
     tokens: Tokens | None = None
     tracing: Tracing | None = None
     audit: Audit | None = None
+    edition: Edition | None = None
 
     @property
     def server(self) -> str:

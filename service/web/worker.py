@@ -23,12 +23,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from contextlib import suppress
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import SHUT_RD
 from typing import Any, Final
 
-from gevent import Timeout, monkey, spawn_later
+from gevent import Timeout, monkey, sleep, spawn_later
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -41,6 +42,7 @@ from service.web.problems import raw_response
 _LOG = logging.getLogger("service.worker")
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LAST_WAIT_S = 1
+_A_MOMENT_S = 0.02
 
 RESERVE: Final = 16
 """Places for connections beyond those for requests. A connection that is opened while all places are taken by
@@ -97,7 +99,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             super().handle_exit(sig, frame)
         elif not self._stopping:
             self._stopping = self.wsgi.stopping = True
-            spawn_later(self._settings.drain_s if self._used else 0, self._leave, sig)
+            waits = self._used and not self._settings.reload
+            spawn_later(self._settings.drain_s if waits else 0, self._leave, sig)
 
     def timeout_ctx(self) -> Any:
         """Limits the wait for the next request; a worker that leaves waits no longer than a moment."""
@@ -165,6 +168,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         for client in tuple(self._idle):
             with suppress(OSError):
                 _hear_no_more(client)
+        if self._settings.reload:
+            self._end_when_idle()
+
+    def _end_when_idle(self) -> None:
+        """Ends the worker with its last connection: a new one serves other files by now."""
+        while self._open:
+            sleep(_A_MOMENT_S)
+        sys.exit(0)
 
 
 def _allow_files(number: int) -> None:

@@ -125,7 +125,8 @@ COMMANDS = (
         (["new", "canary", "--from", "x", "--bands", "1,canary"], "--bands N,N."),
         (["assess"], "FILE."),
         (["validate"], "FILE."),
-        (["serve", "--canary"], "no option, or --help."),
+        (["serve", "--canary"], "--reload, or --help."),
+        (["migrate", "--canary"], "no option, or --help."),
         (
             ["assess", "x", "--output", "canary"],
             "--output, one of risk, full, bundle, explain, text, clinician.",

@@ -61,12 +61,13 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_METRICS_TOKEN": "t" * 32,
         "SERVICE_TRACING": "true",
         "SERVICE_LOG_LEVEL": "ERROR",
+        "SERVICE_RELOAD": "true",
     }
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
     assert settings.open is True
     assert settings.require_review is settings.form_stores is True
-    assert settings.audit is settings.metrics is settings.tracing is True
+    assert settings.audit is settings.metrics is settings.tracing is settings.reload is True
     assert settings.public_form is False
     assert settings.public_definitions is True
     truths = {
@@ -78,6 +79,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_AUDIT",
         "SERVICE_METRICS",
         "SERVICE_TRACING",
+        "SERVICE_RELOAD",
     }
     others = given.keys() - truths
     assert all(
