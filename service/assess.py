@@ -452,17 +452,18 @@ class Assessor:
         self, sent: AssessInput, languages: Languages = _AS_STATED, *, apart: bool = True
     ) -> Scored:
         """Checks what a body holds in full; takes and raises what `scored` does."""
-        found = self._catalogue.find(sent.response.get("questionnaire"))
-        pair = self._told_in(found, str(sent.response.get("language", "")), languages)
-        checked = pair.compiled.check(sent.response, apart=apart)
-        about = tuple(_subject_faults(sent.response, pair.compiled))
+        answered = self._catalogue.answered(sent.response, sent.at)
+        response = answered.response
+        pair = self._told_in(answered.pair, str(response.get("language", "")), languages)
+        checked = pair.compiled.check(response, answered.demanded, apart=apart)
+        about = tuple(_subject_faults(response, pair.compiled))
         guidance = pair.guidance
         chart = chart_values(sent, guidance.form, guidance)
-        late = tuple(_late_dates(sent.response, guidance.date_questions))
+        late = tuple(_late_dates(response, guidance.date_questions))
         faults = (*about, *checked.problems, *late)
         earlier = EarlierResponses()
         if sent.earlier:
-            earlier = EarlierReader(self._catalogue, found, sent.response, apart).responses(sent.earlier)
+            earlier = EarlierReader(self._catalogue, answered, apart).responses(sent.earlier)
         problems = (*(_located(problem, sent.at) for problem in faults), *chart.problems, *earlier.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
@@ -470,10 +471,10 @@ class Assessor:
             checked.answers,
             chart=chart.beside(checked.answers.given, guidance),
             closed=closed,
-            authored=str(sent.response.get("authored", "")),
+            authored=str(response.get("authored", "")),
             earlier=earlier.answers,
         )
-        context = context_from_resource(sent.response)
+        context = context_from_resource(response)
         return Scored(pair, context, answers, chart, problems, earlier.found)
 
     def _response(self, data: bytes) -> Json:
@@ -487,8 +488,8 @@ class Assessor:
 
     def _unscored(self, response: Json, *, apart: bool) -> Judged:
         if response["status"] != "entered-in-error":
-            compiled = self._catalogue.find(response.get("questionnaire")).compiled
-            checked = compiled.check(response, apart=apart)
+            answered = self._catalogue.answered(response)
+            checked = answered.pair.compiled.check(answered.response, answered.demanded, apart=apart)
             _refuse_errors(NotScorable, checked.problems)
         return Judged(None, "", _WITHDRAWN[response["status"]])
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.datatypes.answers import Answers
-from service.errors import GuidanceError, NotScorable, Problem
+from service.errors import GuidanceError, NotScorable, Problem, ProblemList
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
 from service.fhir.json import Json, read_published
 from service.guidance import Guidance, load
@@ -26,7 +26,9 @@ from service.guidance.schema import written_from
 from service.languages import ENGLISH, Words, chosen, languages, words_in
 from service.mapping_files import read_documents, read_messages
 from service.questionnaire import (
+    AskedForm,
     CompiledQuestionnaire,
+    asked_form,
     compile_questionnaire,
     form_in,
     order_of_version,
@@ -95,6 +97,24 @@ class Pair:
         return STATUSES.index(identity.status), order_of_version(identity.version, identity.date)
 
 
+class Answered(NamedTuple):
+    """A response beside what scores it.
+
+    Args:
+        response: to the Questionnaire that is served.
+        asked: what was asked of it, where an adaptive form has asked; None where the form itself did.
+    """
+
+    pair: Pair
+    response: Json
+    asked: AskedForm | None = None
+
+    @property
+    def demanded(self) -> str:
+        """The status by which its answers are checked: of an adaptive form nobody demands everything."""
+        return "in-progress" if self.asked is not None else str(self.response.get("status"))
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything that is served.
@@ -129,6 +149,27 @@ class Catalogue:
         if pair is None or not pair.is_scored:
             raise NotScorable(_not_found(canonical, self))
         return pair
+
+    def answered(self, response: Json, at: str = "QuestionnaireResponse") -> Answered:
+        """Returns what scores a response, and the response as one to the Questionnaire that is served.
+
+        Args:
+            response: in which no problem of structure was found.
+            at: its FHIRPath in what was sent.
+
+        Raises:
+            NotScorable: as `find` does; or it contains a Questionnaire that does not say what it is derived
+                from, or asks anything else than the one that it names; every problem.
+        """
+        asked = asked_form(response, at)
+        if asked is None:
+            return Answered(self.find(response.get("questionnaire")), response)
+        pair = self.find(asked.canonical)
+        faults = ProblemList()
+        faults.keep_all(asked.faults(pair.compiled))
+        if faults:
+            raise NotScorable(*faults.listed())
+        return Answered(pair, asked.answered(response, pair.compiled.canonical), asked)
 
 
 def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from service.catalogue import Catalogue, Pair, known_earlier
+from service.catalogue import Answered, Catalogue, Pair, known_earlier
 from service.datatypes.answers import Answer, Answers, Coding
 from service.datatypes.form import Question
-from service.errors import Malformed, Problem
+from service.errors import Malformed, NotScorable, Problem
 from service.fhir.chart import is_another
 from service.fhir.dates import compare, time_range
 from service.fhir.json import Json
@@ -29,7 +29,7 @@ from service.fhir.response_context import (
 from service.fhir.structure import check_response
 from service.guidance import Guidance
 from service.guidance.options import unsure_codings
-from service.questionnaire import CompiledQuestionnaire
+from service.questionnaire import CompiledQuestionnaire, asked_form
 from service.results import EarlierResponse
 
 MOST_EARLIER: Final = 20
@@ -66,15 +66,23 @@ class EarlierReader:
 
     Args:
         catalogue: what is served.
-        pair: the questionnaire and the guidance of the response.
-        response: in which no problem of structure was found.
+        answered: the response, in which no problem of structure was found, and what scores it.
         apart: nobody waits meanwhile.
     """
 
     catalogue: Catalogue
-    pair: Pair
-    response: Json
+    answered: Answered
     apart: bool
+
+    @property
+    def pair(self) -> Pair:
+        """The questionnaire and the guidance of the response."""
+        return self.answered.pair
+
+    @property
+    def response(self) -> Json:
+        """The response, to the Questionnaire that is served."""
+        return self.answered.response
 
     def responses(self, sent: Iterable[ResourceAt]) -> EarlierResponses:
         """Returns those that can be compared.
@@ -96,23 +104,42 @@ class EarlierReader:
 
     def _read(self, sent: ResourceAt, problems: list[Problem]) -> EarlierResponse | None:
         """Returns an earlier response; None where it is refused or left out, and then a problem is added."""
-        refused = list(self._refused(sent))
+        try:
+            resource, status = self._unwrapped(sent)
+        except NotScorable:
+            problems.append(_left_out(sent.at, "earlier-invalid"))
+            return None
+        refused = list(self._refused(ResourceAt(resource, sent.at)))
         problems += refused
         if refused:
             return None
-        reason = self._left_out(sent.resource)
-        form = None if reason else self._form(sent.resource)
+        reason = self._left_out(resource)
+        form = None if reason else self._form(str(resource["questionnaire"]))
         if not reason and form is None:
             reason = "earlier-version"
         if form is not None:
-            checked = form.check(sent.resource, apart=self.apart)
+            checked = form.check(resource, status, apart=self.apart)
             if not any(fault.severity in ("error", "fatal") for fault in checked.problems):
-                context = context_from_resource(sent.resource)
+                context = context_from_resource(resource)
                 answers = replace(checked.answers, authored=context.authored or "")
                 return EarlierResponse(context, self._compared(sent, form, answers, problems))
             reason = "earlier-invalid"
         problems.append(_left_out(sent.at, reason))
         return None
+
+    def _unwrapped(self, sent: ResourceAt) -> tuple[Json, str]:
+        """Returns a response as one to the Questionnaire that is served, and as what its answers are checked.
+
+        Raises:
+            NotScorable: an adaptive form has asked something else.
+        """
+        asked = asked_form(sent.resource, sent.at)
+        if asked is None:
+            return sent.resource, sent.resource["status"]
+        form = self._form(asked.canonical)
+        if form is not None and any(asked.faults(form)):
+            raise NotScorable
+        return asked.answered(sent.resource, asked.canonical), "in-progress"
 
     def _refused(self, sent: ResourceAt) -> Iterator[Problem]:
         if not is_same_person(sent.resource, self.response):
@@ -133,8 +160,7 @@ class EarlierReader:
             return "earlier-undated"
         return "" if compare(before, now) == -1 else "earlier-order"
 
-    def _form(self, earlier: Json) -> CompiledQuestionnaire | None:
-        named = str(earlier["questionnaire"])
+    def _form(self, named: str) -> CompiledQuestionnaire | None:
         return self.catalogue.questionnaires.get(self.catalogue.unversioned.get(named, named))
 
     def _compared(

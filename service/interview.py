@@ -2,8 +2,8 @@
 
 The response contains a Questionnaire that is derived from one that is served, and holds what was asked so
 far. What is asked next is what can still change the step, its date or a level; where nothing can, the
-response comes back completed. Nothing is stored, and nothing of the contained Questionnaire is believed but
-which questions it has: what comes back is written from the one that is served.
+response comes back completed. Nothing is stored. The contained Questionnaire may ask nothing else than the
+one that is served, and what comes back is written anew from that.
 
 Source: SDC 4.0 OperationDefinition Questionnaire-next-question; adaptive.html.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -31,13 +31,6 @@ _AT: Final = "QuestionnaireResponse"
 _FORM: Final = "Questionnaire"
 _COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyright", "_copyright")
 """What the contained Questionnaire says of itself as the served one does."""
-
-
-class _Contained(NamedTuple):
-    """The contained Questionnaire: the id by which the response names it, and the resource."""
-
-    id: str
-    form: Json
 
 
 class Interviewer:
@@ -64,7 +57,7 @@ class Interviewer:
             Malformed, TooLarge: the body cannot be read, its parameters are wrong, or it is no response of
                 R4.
             NotScorable: it is not in progress, contains no Questionnaire that is derived from one that is
-                served here, or has answers that do not fit that; every problem.
+                served here and asks as that does, or has answers that do not fit; every problem.
             Unavailable: there is too much to check at the moment.
         """
         expected = "Expected a response that takes at most {allowed} to check."
@@ -77,46 +70,23 @@ class Interviewer:
         if sent.response["status"] != "in-progress":
             words = "Expected: in-progress; there is nothing more to ask in a response that is finished."
             raise NotScorable(Problem("status-not-scorable", words, f"{sent.at}.status"))
-        contained = _contained_form(sent.response, sent.at)
-        compiled = self._catalogue.find(_derived_from(contained.form, sent.at)).compiled
-        others = [one for one in mappings(sent.response.get("contained")) if one is not contained.form]
-        served = {**sent.response, "questionnaire": compiled.canonical, "contained": others}
-        if not others:
-            del served["contained"]
-        scored = self._assessor.scored_of(replace(sent, response=served), apart=apart)
-        asked = {text(item.get("linkId")) for item in _items_of(contained.form)} & compiled.items.keys()
+        answered = self._catalogue.answered(sent.response, sent.at)
+        if answered.asked is None:
+            words = "Expected: #id of a Questionnaire that the response contains, with what was asked so far."
+            raise NotScorable(Problem("canonical-unknown", words, f"{sent.at}.questionnaire"))
+        compiled, form = answered.pair.compiled, answered.asked
+        scored = self._assessor.scored_of(replace(sent, response=answered.response), apart=apart)
+        asked = form.questions(compiled)
         following = _following(scored, asked)
         shown = {*asked, *following, *scored.answers.given, *scored.answers.ignored}
-        form = _form(compiled, contained.id, shown)
+        written = _form(compiled, form.id, shown)
+        others = list(mappings(answered.response.get("contained")))
         response = {
             **sent.response,
             "status": "in-progress" if following else "completed",
-            "contained": [form, *_beside(compiled, form, others), *others],
+            "contained": [written, *_beside(compiled, written, others), *others],
         }
         return msgspec.json.Encoder(decimal_format="number").encode(response)
-
-
-def _contained_form(response: Json, at: str) -> _Contained:
-    """Returns the Questionnaire that a response contains and names; raises NotScorable without one."""
-    named = text(response.get("questionnaire"))
-    for resource in mappings(response.get("contained")):
-        is_named = named.startswith("#") and resource.get("id") == named[1:]
-        if is_named and resource.get("resourceType") == _FORM:
-            return _Contained(named[1:], resource)
-    words = "Expected: #id of a Questionnaire that the response contains, with what was asked so far."
-    kind = "canonical-unknown" if named else "canonical-missing"
-    raise NotScorable(Problem(kind, words, f"{at}.questionnaire"))
-
-
-def _derived_from(form: Json, at: str) -> str:
-    """Returns the canonical of the Questionnaire that is asked; raises NotScorable where none is named."""
-    derived = form.get("derivedFrom")
-    if isinstance(derived, list) and len(derived) == 1 and isinstance(derived[0], str):
-        return derived[0]
-    words = (
-        "Expected: derivedFrom of the contained Questionnaire, the url|version of one that is served here."
-    )
-    raise NotScorable(Problem("canonical-missing", words, f"{at}.contained"))
 
 
 def _items_of(form: Json) -> Iterator[Json]:

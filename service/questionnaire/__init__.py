@@ -1,5 +1,6 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
+from service.questionnaire.adaptive import AskedForm, asked_form
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import (
     CompiledQuestionnaire,
@@ -29,9 +30,11 @@ __all__ = [
     "DISPLAY",
     "GROUP",
     "AnswerLimits",
+    "AskedForm",
     "Checked",
     "CompiledQuestionnaire",
     "Item",
+    "asked_form",
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",

@@ -26,6 +26,7 @@ from service.errors import (
     Unavailable,
 )
 from service.fhir.dates import instant
+from service.questionnaire import asked_form
 from service.records.compartment import (
     Limited,
     ReachOf,
@@ -557,6 +558,7 @@ class _Named(msgspec.Struct):
     """What says whom a response is about, when it was written, and what it answers."""
 
     questionnaire: str = ""
+    contained: list[dict[str, Any]] = []
     authored: str = ""
     subject: dict[str, Any] = {}
 
@@ -565,7 +567,13 @@ _named = msgspec.json.Decoder(_Named).decode
 
 
 def _form_of(response: bytes) -> str:
-    return _named(response).questionnaire.partition("|")[0]
+    """Returns the url of the Questionnaire that a response answers, or that an adaptive form asked of."""
+    known = _named(response)
+    try:
+        asked = asked_form(msgspec.structs.asdict(known), RESPONSE)
+    except NotScorable:  # one that was entered in error may contain anything
+        asked = None
+    return (known.questionnaire if asked is None else asked.canonical).partition("|")[0]
 
 
 def _earlier(response: bytes, base: str) -> Query | None:
