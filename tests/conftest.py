@@ -1,7 +1,10 @@
 """What every test may use."""
 
+import io
+import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache, partial
 from inspect import signature
 from pathlib import Path
@@ -12,6 +15,7 @@ from hypothesis import is_hypothesis_test, settings
 from service import app, catalogue
 from service.sandbox import SandboxLimits
 from service.settings import Settings
+from service.web.logs import JsonLines
 
 # Of tests/support: the fixture `union`, and stores on SQLite and PostgreSQL.
 pytest_plugins = ["validator_fixtures", "store_fixtures"]
@@ -86,3 +90,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def root() -> Path:
     """The project root."""
     return ROOT
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that is logged, at the most talkative level, as the lines of the real formatter."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)

@@ -1,13 +1,8 @@
 """What callers send never stands in the log or in the text of an error, whatever route it takes."""
 
-import io
-import logging
-
 import pytest
 from fhir_client import BASE, break_route
 from sample_responses import SYSTEM, answered, identified, new_value, response, small
-
-from service.web.logs import JsonLines
 
 TYPE = "QuestionnaireResponse"
 PERSON, NUMBER, WORD, TOKEN = "canary-person", "canary-number", "canary-answer", "canary-token"
@@ -21,21 +16,6 @@ HEADERS = {
     "origin": f"https://{TOKEN}.example.org",
     "x_forwarded_for": TOKEN,
 }
-
-
-@pytest.fixture
-def log():
-    """Everything that is logged, at the most talkative level, as the lines of the real formatter."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def about(**changes):

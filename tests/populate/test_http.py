@@ -1,8 +1,6 @@
 """`$populate` over HTTP: its routes and headers, what it may cost, and that nobody's words come back."""
 
 import io
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -22,7 +20,6 @@ from small_forms import form
 
 from service import app
 from service.settings import Settings
-from service.web.logs import JsonLines
 
 Json = dict[str, Any]
 
@@ -41,21 +38,6 @@ STANDARD = "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-populat
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
     return app.create_app(Settings(store_url="none")).test_client()
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that is logged, as the lines of the real formatter."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def post(client: FlaskClient, path: str, body: Any, **headers: str) -> Any:

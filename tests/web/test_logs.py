@@ -1,6 +1,5 @@
 """The log: one JSON line per request, and never a word of what a caller sent."""
 
-import io
 import logging
 import sys
 
@@ -10,21 +9,6 @@ import pytest
 from service.web.logs import JsonLines, logging_config
 
 CANARIES = ("canary-answer", "canary-identifier", "canary-token")
-
-
-@pytest.fixture
-def log():
-    """Everything that is logged, as the lines of the real formatter."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def lines(stream):

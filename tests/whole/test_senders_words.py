@@ -17,7 +17,6 @@ from service.errors import ServiceError
 from service.fhir import extensions
 from service.fhir.outcome import operation_outcome
 from service.validate import Validator
-from service.web.logs import JsonLines
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -210,16 +209,10 @@ def test_a_limit_of_a_contained_form_is_named_as_the_forms(validator: Validator,
     assert said["too-many"] == "item at this place: expected no more answers than the form permits."
 
 
-def test_an_error_in_the_log_has_no_text(sample: Sample, assessor: Assessor) -> None:
-    lines = io.StringIO()
-    handler = logging.StreamHandler(lines)
-    handler.setFormatter(JsonLines())
-    logger = logging.getLogger("service.test")
-    logger.addHandler(handler)
-    logger.propagate = False
+def test_an_error_in_the_log_has_no_text(sample: Sample, assessor: Assessor, log: io.StringIO) -> None:
     try:
         assessor.assess_body(orjson.dumps(sample("plain-eyelid") | {"status": word("status")}))
     except ServiceError:
-        logger.exception("refused")
-    assert '"exception":"Malformed"' in lines.getvalue()
-    assert CANARY not in lines.getvalue()
+        logging.getLogger("service.test").exception("refused")
+    assert '"exception":"Malformed"' in log.getvalue()
+    assert CANARY not in log.getvalue()
