@@ -41,7 +41,8 @@ class Phrases:
         self.words = words
         self.language = words.language
         self.say = words.say
-        self._is_lowered = words["style.first-letter"] == "small"
+        lowered = words["style.small-inside"]
+        self._lowered = None if lowered == "all" else frozenset(lowered.split())
         self._mark = words["style.decimal-mark"]
         self._quoted = words["style.quoted"]
         self._months = words.months
@@ -57,10 +58,12 @@ class Phrases:
         """Returns a text as it stands inside a sentence.
 
         Its first letter becomes small where the language writes it so, unless the text begins with a name
-        or an abbreviation.
+        or an abbreviation. A language in which nouns keep theirs says which words lose it.
         """
-        is_small = self._is_lowered and text[1:2].islower()
-        return text[:1].lower() + text[1:] if is_small else text
+        small = text[:1].lower() + text[1:]
+        if self._lowered is None:
+            return small if text[1:2].islower() else text
+        return small if small.partition(" ")[0].rstrip(",;:.") in self._lowered else text
 
     def quoted(self, texts: Iterable[str]) -> str:
         """Returns texts in quotation marks, with commas between them."""

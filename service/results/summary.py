@@ -38,14 +38,31 @@ _CUT: Final = frozenset(
     {"since", "findings", "contradictions", "reported", "chart", "answered-no", "not-known"}
 )
 """The lines of a narrative that are cut where there is too little room."""
+_SENTENCES: Final = frozenset({"findings", "contradictions"})
+"""The lines whose parts the guidance wrote: a semicolon between them would look like one of its own."""
 
 
 class Line(NamedTuple):
-    """One line: what it is about, the parts that it lists, and whether it is cut where there is no room."""
+    """One line of a summary.
+
+    Args:
+        label: what it is about.
+        parts: what it lists, without a full stop at the end.
+        is_cut: whether it is cut where there is no room.
+        are_sentences: whether each part is a sentence of its own.
+    """
 
     label: str
     parts: Sequence[str]
     is_cut: bool = False
+    are_sentences: bool = False
+
+    @property
+    def said(self) -> str:
+        """The parts one behind the other, without a full stop at the end."""
+        if self.are_sentences:
+            return ". ".join(part[:1].upper() + part[1:] for part in self.parts)
+        return "; ".join(self.parts)
 
 
 class Summary:
@@ -80,11 +97,15 @@ class Summary:
             "patterns": [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
             "review": [self._review],
         }
-        return [Line(self._labels[about], parts, about in _CUT) for about, parts in found.items() if parts]
+        return [
+            Line(self._labels[about], parts, about in _CUT, about in _SENTENCES)
+            for about, parts in found.items()
+            if parts
+        ]
 
     def text(self, assessment: Assessment) -> str:
         """Returns the lines as plain text."""
-        return "".join(f"{line.label}: {'; '.join(line.parts)}.\n" for line in self.lines(assessment))
+        return "".join(f"{line.label}: {line.said}.\n" for line in self.lines(assessment))
 
     def step(self, assessment: Assessment) -> str:
         """Returns the step, its dates and whom they are for."""
@@ -169,7 +190,7 @@ class Summary:
         What marks texts that the language lacks comes on top.
         """
         lines = self.lines(assessment)
-        paragraphs = [_paragraph(line, line.parts) for line in lines]
+        paragraphs = [_paragraph(line) for line in lines]
         if len("".join(paragraphs).encode()) > self._room:
             paragraphs = _fitted(lines, self._room, self._more)
         div = "".join([self._heading, *paragraphs, "</div>"])
@@ -194,7 +215,7 @@ def _fitted(lines: Sequence[Line], room: int, more: Callable[[int], str]) -> lis
         room: in bytes.
         more: says how many parts are left out.
     """
-    paragraphs = {line.label: _paragraph(line, line.parts) for line in lines}
+    paragraphs = {line.label: _paragraph(line) for line in lines}
     length = {label: len(text.encode()) for label, text in paragraphs.items()}
     room -= sum(length[line.label] for line in lines if not line.is_cut)
     flexible = sorted((line for line in lines if line.is_cut), key=lambda line: length[line.label])
@@ -211,14 +232,14 @@ def _within(line: Line, room: int, more: Callable[[int], str]) -> str:
     for count in range(len(line.parts), -1, -1):
         rest = len(line.parts) - count
         parts = [*line.parts[:count], *([more(rest)] if rest else [])]
-        text = _paragraph(line, parts)
+        text = _paragraph(line._replace(parts=parts))
         if len(text.encode()) <= room:
             return text
     return ""
 
 
-def _paragraph(line: Line, parts: Sequence[str]) -> str:
-    return f"<p><b>{line.label}:</b> {_xhtml('; '.join(parts))}.</p>"
+def _paragraph(line: Line) -> str:
+    return f"<p><b>{line.label}:</b> {_xhtml(line.said)}.</p>"
 
 
 class _Sign(NamedTuple):

@@ -170,7 +170,7 @@ def test_the_text_is_there_for_a_chart_that_takes_nothing_else(bundle, refers, m
     assert (document["status"], document["docStatus"]) == ("current", "final")
     assert document["date"] == attachment["creation"] == "2026-01-05T10:00:00+01:00"
     assert text.index("FOR THE PATIENT") < text.index("You: tier now") < text.index("FOR THE CLINICIAN")
-    assert "Findings: Clinician: rule fever-is-urgent; Cough <b>&</b> more.\n" in text
+    assert "Findings: Clinician: rule fever-is-urgent. Cough <b>&</b> more.\n" in text
     assert "date" not in by_kind(bundle(make_result(), authored="2026-01-05"))["DocumentReference"]
 
 

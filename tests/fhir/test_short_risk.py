@@ -170,10 +170,20 @@ def test_the_narrative_says_step_findings_patterns_and_review(render, make_resul
     said = lines(render(make_result()))
     assert said == {
         "Step": "Now. Target now",
-        "Findings": "Clinician: rule fever-is-urgent; Cough <b>&</b> more",
+        "Findings": "Clinician: rule fever-is-urgent. Cough <b>&</b> more",
         "Patterns": "Flu pattern: high likelihood",
         "Review": "none. Decision support, not a diagnosis. https://example.org/fhir/guidance/demo|1.2.0",
     }
+
+
+def test_a_finding_with_a_semicolon_is_told_from_the_next(
+    with_written, make_assessment, make_result, guidance
+):
+    first, second, *others = guidance.written.rules
+    worse = replace(first, says=model.Says("", "Worsening; expedited."))
+    result = make_result(fired=(Fired(worse, ()), Fired(second, ())))
+    said = lines(json.loads(with_written(rules=(worse, second, *others)).document(make_assessment(result))))
+    assert said["Findings"] == "Worsening; expedited. Cough <b>&</b> more"
 
 
 def test_what_is_not_known_what_clashes_and_scores_have_lines(render, troubled, unsettled):
@@ -194,7 +204,7 @@ def test_values_stand_behind_what_was_found(with_written, make_assessment, make_
     risk = json.loads(renderer.document(make_assessment(make_result(fired=fired), answers)))
     said = lines(risk)
     assert said["Findings"] == (
-        "Clinician: rule fever-is-urgent (4 months; 3); "
+        "Clinician: rule fever-is-urgent (4 months; 3). "
         "Clinician: rule fever-is-urgent (not sure; 4 months; 3)"
     )
     assert said["Reported"] == "pain from 0 to 10: 3; for how many days: 4 months"
@@ -321,7 +331,7 @@ def test_a_narrative_never_grows_beyond_its_limit_and_says_what_is_left_out(
     div = risk["text"]["div"]
     assert LONGEST_NARRATIVE - 120 < len(div.encode()) <= LONGEST_NARRATIVE
     assert is_narrative(div)
-    found = re.search(r"; and (\d+) more$", lines(risk)["Findings"])
+    found = re.search(r"\. And (\d+) more$", lines(risk)["Findings"])
     assert found
     assert int(found[1]) + lines(risk)["Findings"].count("Finding ") == 40
     assert "Review" in lines(risk)

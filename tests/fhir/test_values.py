@@ -157,6 +157,13 @@ def test_an_abbreviation_keeps_its_capital():
     assert GERMAN.lowered("Arm rechts") == "Arm rechts"
 
 
+def test_german_begins_small_with_what_is_no_noun_and_no_form_of_address():
+    small = ("Linker Arm", "Wird schlimmer", "Nein, noch nicht", "Kurz und unregelmäßig", "Überhaupt nicht")
+    assert [GERMAN.lowered(text) for text in small] == [text[0].lower() + text[1:] for text in small]
+    kept = ("Linkshänder", "Sie wecken mich auf", "Ihr Arm", "Gehen", "Morgen", "MS-typische Läsionen", "")
+    assert [GERMAN.lowered(text) for text in kept] == list(kept)
+
+
 def test_a_score_is_a_number_a_range_an_estimate_or_nothing(texts, troubled):
     (total,) = troubled.totals
     known = replace(total, value=Decimal(3), bands=("severe", "severe"), answered=2, missing=0)

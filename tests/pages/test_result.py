@@ -235,7 +235,7 @@ def test_the_doctor_reads_the_clinicians_lines_and_every_answer(told: Pair, step
     reader = Reader(page_of(scored))
     text = reader.text(inside=DOCTOR)
     for line in told.renderer.summary.lines(scored.assessment()):
-        assert words(f"{line.label}: {'; '.join(line.parts)}") in text
+        assert words(f"{line.label}: {line.said}") in text
     for _, rows in answers_of(scored):
         assert rows
         for row in rows:

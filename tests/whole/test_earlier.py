@@ -103,7 +103,7 @@ def test_what_an_earlier_response_denied_is_named_with_both_answers_and_both_res
     assert "What is new or worse since last time:\nDoes the twitching make your eyelid close" in text
     assert "On 20 October 2026: no. Now: yes." in text
     german = assessor.shown(parameters(now, before), "clinician", ("de",))
-    assert "Nein am 20. Oktober 2026, jetzt Ja" in german
+    assert "nein am 20. Oktober 2026, jetzt ja" in german
 
 
 def test_a_clinician_reads_the_first_four_answers_that_got_worse_and_how_many_more_there_are(
