@@ -143,10 +143,13 @@ def on_exit(_server: object) -> None:
 
 
 def worker_exit(_server: object, worker: Any) -> None:
-    """Writes what the audit trail has yet to say, and lets the interpreter take down everything as usual."""
+    """Does what was to be done after the answers, and lets the interpreter take down everything as usual."""
     audit = getattr(getattr(worker, "wsgi", None), "audit", None)
     if audit is not None:
         audit.trail.flush()
+    shadow = getattr(getattr(worker, "wsgi", None), "shadow", None)
+    if shadow is not None:
+        shadow.settle()
     if _settings.reload:
         os._exit(0)  # the master waits for it before it hears of the next change
     gc.unfreeze()

@@ -48,6 +48,7 @@ from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
 from service.settings import CONTROLLED_RATE, PREFIX, Settings
 from service.settings import from_environment as settings_from
+from service.shadow import Shadow, next_edition
 from service.storage.database import StoreLimits
 from service.storage.model import Store, StoreFault
 from service.storage.opening import migrate_before_fork, open_store
@@ -95,10 +96,10 @@ def create_app(settings: Settings, now: Clock = _now) -> Application:
     gate = limited(settings, gate_from(settings, ehrs, store))
     deployment = deployment_from(settings, served, gate, tokens_of(ehrs))
     deployment = replace(deployment, audit=audit_from(settings, ehrs, store))
+    deployment = replace(deployment, shadow=shadow_from(settings, served, deployment))
     limits, sandbox = deployment.body, deployment.sandbox
     language = known_language(settings.language)
-    made = None if deployment.metrics is None else deployment.metrics.count_result
-    assessor = Assessor(served, limits, sandbox, language=language, made=made)
+    assessor = assessor_of(settings, served, deployment)
     base, audited = settings.public_base, deployment.audit is not None
     repository = None if store is None else Repository(store, assessor, base, audited=audited)
     kept = form_store_from(settings, store, repository, ehrs)
@@ -132,6 +133,42 @@ def catalogue_from(settings: Settings) -> Catalogue:
         terminology=settings.terminology_dir,
         require_review=settings.require_review,
         numbers=Numbers(settings.emergency_number, settings.crisis_line),
+    )
+
+
+def shadow_from(settings: Settings, served: Catalogue, deployment: Deployment) -> Shadow | None:
+    """Returns what scores every response by the next guidance too; None where there is none.
+
+    Its costly work has a place of its own, so that it takes none of those that requests need.
+
+    Raises:
+        GuidanceError: as `next_edition` does.
+        SettingsError: nothing is counted.
+    """
+    following = next_edition(settings)
+    if following is None:
+        return None
+    if deployment.metrics is None:
+        text = "expected SERVICE_METRICS=true, as what the next guidance makes of responses is counted there."
+        raise SettingsError([f"SERVICE_NEXT_MAPPINGS_DIR: {text}"])
+    memory = SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES)
+    places = Sandbox(memory, places=1)
+    shadow = Shadow(served, following, deployment.body, deployment.metrics.count_shadow, places)
+    if not shadow.compared:
+        note = "The next edition says the same as the one in use, or is of other questionnaires."
+        _LOG.warning({"event": "shadow", "note": note})
+    return shadow
+
+
+def assessor_of(settings: Settings, served: Catalogue, deployment: Deployment) -> Assessor:
+    """Returns what scores responses."""
+    return Assessor(
+        served,
+        deployment.body,
+        deployment.sandbox,
+        language=known_language(settings.language),
+        made=None if deployment.metrics is None else deployment.metrics.count_result,
+        shadow=None if deployment.shadow is None else deployment.shadow.offer,
     )
 
 

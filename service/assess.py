@@ -71,6 +71,25 @@ Earlier = tuple[bytes, ...]
 """Bodies of responses, or of Bundles of them."""
 
 
+class SentBody(NamedTuple):
+    """A body that was scored, as `Assessor` took it, and what made a result of it.
+
+    Args:
+        data, earlier, chart: as `Assessor.sent` takes them.
+        guidance: `url|version` of the guidance; empty where it is not told.
+    """
+
+    data: bytes
+    earlier: Earlier = ()
+    chart: tuple[bytes, ...] | None = None
+    guidance: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return len(self.data) + sum(map(len, self.earlier)) + sum(map(len, self.chart or ()))
+
+
 class Assessed(NamedTuple):
     """The result in bytes, `url|version` of the guidance that made it, its language, and the step."""
 
@@ -214,6 +233,7 @@ class Assessor:
         sandbox: where what is large is done; None where nobody waits.
         language: of a result where neither the response nor who asks names one that there is.
         made: told `url|version` of the guidance and code of the step of every result that is given or stored.
+        shadow: given every response of which a result is given, stored, or shown on a card.
     """
 
     def __init__(
@@ -224,8 +244,10 @@ class Assessor:
         *,
         language: str = ENGLISH,
         made: Callable[[str, str], None] | None = None,
+        shadow: Callable[[Scored | SentBody], None] | None = None,
     ) -> None:
         self._made = made
+        self._shadow = shadow
         self._catalogue = catalogue
         self._limits = limits
         self._sandbox = sandbox
@@ -258,7 +280,16 @@ class Assessor:
             assessed = self._in_time(len(data) + sum(map(len, earlier)), work, Assessed)
         if self._made is not None:
             self._made(assessed.guidance, assessed.step)
+        self.given(scored or SentBody(data, earlier, guidance=assessed.guidance))
         return assessed
+
+    def given(self, response: Scored | SentBody) -> None:
+        """Has a response scored by the next guidance too, where there is one; never waits, never fails.
+
+        Who has scored a response by `scored` or `accepted` says so once a result of it is given.
+        """
+        if self._shadow is not None:
+            self._shadow(response)
 
     def _assessed(
         self,
@@ -321,8 +352,10 @@ class Assessor:
             judged = scored.judged(of_id, detail)
         else:
             judged = self._in_time(len(data), partial(self._judged, data, of_id, detail, languages), Judged)
-        if self._made is not None and judged.risk is not None and not again:
-            self._made(judged.guidance, judged.step)
+        if judged.risk is not None and not again:
+            if self._made is not None:
+                self._made(judged.guidance, judged.step)
+            self.given(scored or SentBody(data, guidance=judged.guidance))
         return judged
 
     def _judged(
@@ -358,13 +391,14 @@ class Assessor:
             work = partial(self._outlined, data, languages, chart)
             of_chart = sum(map(len, chart))
             apart = of_chart if of_chart > _SMALL_CHART_BYTES else 0
-            return self._in_time(len(data) + apart, work, Outlined)
-        return _outline(scored)
+            outlined = self._in_time(len(data) + apart, work, Outlined)
+        else:
+            outlined = _outline(scored)
+        self.given(scored or SentBody(data, chart=chart))
+        return outlined
 
     def _outlined(self, data: bytes, languages: Languages, chart: tuple[bytes, ...], apart: bool) -> Outlined:  # noqa: FBT001 - as above
-        observations = tuple(ResourceAt(decoded(found), f"Observation[{n}]") for n, found in enumerate(chart))
-        sent = replace(self.sent(data), data=observations, leaves_out=True)
-        return _outline(self.scored_of(sent, languages, apart=apart))
+        return _outline(self.scored_of(self.sent(data, chart=chart), languages, apart=apart))
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
         """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
@@ -437,9 +471,18 @@ class Assessor:
         """
         return self.scored_of(self.sent(data), languages, apart=apart)
 
-    def sent(self, data: bytes, earlier: Earlier = ()) -> AssessInput:
-        """Returns what a body holds; raises Malformed, TooLarge and NotScorable as `assess_body` does."""
+    def sent(self, data: bytes, earlier: Earlier = (), chart: tuple[bytes, ...] | None = None) -> AssessInput:
+        """Returns what a body holds; raises Malformed, TooLarge and NotScorable as `assess_body` does.
+
+        Args:
+            data: the body.
+            earlier: as `assess_body` takes them.
+            chart: as `outlined` takes them, in place of those that the body holds; None where there are none.
+        """
         sent = assess_input(read(data, self._limits))
+        if chart is not None:
+            found = tuple(ResourceAt(decoded(one), f"Observation[{n}]") for n, one in enumerate(chart))
+            sent = replace(sent, data=found, leaves_out=True)
         if earlier:
             further = earlier_responses(read(one, self._limits) for one in earlier)
             sent = replace(sent, earlier=sent.earlier + further)

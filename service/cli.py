@@ -10,18 +10,20 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import orjson
 
-from service import catalogue, check, retention
+from service import catalogue, check, retention, shadow
 from service.assess import OF_RESPONSE, OUTPUTS, Assessor
 from service.auth.ehrs import names_access
 from service.authoring.diff import compared
@@ -45,6 +47,7 @@ from service.validate import Validator, server_from
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
 CHANGED = 1
 """What `diff` returns where two versions differ."""
+_METRICS_WAIT_S = 10
 
 
 def run() -> NoReturn:
@@ -249,6 +252,59 @@ def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...
         _print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2))
         return REFUSED
     return DONE
+
+
+@program.command("shadow")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("file", required=False)
+def shadow_(file: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+    """Show what the next guidance makes of responses: those that the running service has scored.
+
+    FILE: of the responses in this file instead, one a line in JSON; - for standard input.
+    """
+    settings = from_environment(os.environ)
+    tally = _of_running(settings) if file is None else _of_responses(settings, file)
+    if as_json:
+        _print(orjson.dumps(shadow.plain(tally), option=orjson.OPT_INDENT_2))
+    else:
+        _print("\n".join(shadow.lines_of(tally)).encode())
+    return DONE
+
+
+def _of_running(settings: Settings) -> shadow.Tally:
+    """Returns what the service has counted that runs on this machine under these settings."""
+    from service.web.metrics import shadow_counts  # not loaded for other commands
+
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
+    headers = {"Authorization": f"Bearer {settings.metrics_token}"} if settings.metrics_token else {}
+    connection = HTTPConnection(host, settings.port, timeout=_METRICS_WAIT_S)
+    try:
+        connection.request("GET", "/metrics", headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    except (OSError, HTTPException, UnicodeDecodeError):
+        raise StartupError([f"{settings.address}: no service answers there"]) from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        expected = "a service with SERVICE_METRICS=true, and its SERVICE_METRICS_TOKEN if it asks for one"
+        raise StartupError([f"{settings.address}: expected {expected}"])
+    return shadow_counts(text)
+
+
+def _of_responses(settings: Settings, file: str) -> shadow.Tally:
+    """Returns what both guidances make of the responses in a file."""
+    following = shadow.next_edition(settings)
+    if following is None:
+        raise StartupError(["SERVICE_NEXT_MAPPINGS_DIR: expected the folder of the next mappings"])
+    tally = Counter[shadow.Count]()
+    watch = shadow.Shadow(
+        _catalogue(settings), following, _of_a_file(settings), lambda one: tally.update([one])
+    )
+    for line in _read(file).splitlines():
+        if line.strip():
+            watch.score_body(line)
+    return tally
 
 
 def of_a_person(command: Any) -> Any:

@@ -40,7 +40,8 @@ class Edition:
 
 def folders_of(settings: Settings) -> tuple[Path, ...]:
     """Returns the folders that authors write in."""
-    named = settings.questionnaires_dir, settings.mappings_dir, settings.terminology_dir
+    current = settings.questionnaires_dir, settings.mappings_dir, settings.terminology_dir
+    named = *current, settings.next_questionnaires_dir, settings.next_mappings_dir
     return tuple(folder.resolve() for folder in named if folder is not None)
 
 

@@ -61,6 +61,9 @@ class Settings:
     Args:
         questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.
         mappings_dir: folder with one folder per guidance.
+        next_mappings_dir: folder with the guidance that comes next: every response is scored by it too, and
+            what differs is counted. None scores by the current guidance alone.
+        next_questionnaires_dir: folder of its questionnaires; None where they are those in use.
         require_review: whether guidance that nobody has signed keeps the service from starting.
         terminology_dir: folder of further CodeSystems and ValueSets, known beside R4's own; None for none.
         terminology_server: FHIR base of a server that `$validate` and `validate` ask about codes that
@@ -126,6 +129,8 @@ class Settings:
 
     questionnaires_dir: Path = ROOT / "questionnaires"
     mappings_dir: Path = ROOT / "mappings"
+    next_mappings_dir: Path | None = None
+    next_questionnaires_dir: Path | None = None
     require_review: bool = False
     terminology_dir: Path | None = None
     terminology_server: str = ""
@@ -359,6 +364,8 @@ class _Variables(Schema):
 
     questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
+    next_mappings_dir = fields.Function(deserialize=Path, validate=_folder)
+    next_questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     require_review = fields.Function(deserialize=_truth)
     terminology_dir = fields.Function(deserialize=Path, validate=_folder)
     terminology_server = fields.String(validate=_public_base)

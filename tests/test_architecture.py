@@ -35,6 +35,7 @@ TOP = {
     "reloading",
     "sandbox",
     "settings",
+    "shadow",
     "validate",
 }
 ROOMS = {

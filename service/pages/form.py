@@ -289,6 +289,8 @@ class FormViews:
             return self._check(visit, _faults_shown(faults_of(response, fault), visit.spoken.fields))
         answers, pages = _answered(done), done.form.plan.page_of
         kept = self._kept(done, response, agrees=agrees)
+        if not kept and not visit.state.authored:
+            self._answers.given(scored)
         html = done.spoken.result.html(
             scored,
             self._frame(done),

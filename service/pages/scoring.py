@@ -81,6 +81,10 @@ class AnswersOfForms:
         """Returns a written response scored; raises NotScorable where its answers do not go together."""
         return self._assessor.accepted(data, (language,)) or self._assessor.scored(data, (language,))
 
+    def given(self, scored: Scored) -> None:
+        """Has a response whose result is shown for the first time scored by the next guidance too."""
+        self._assessor.given(scored)
+
     def standing(self, visit: Visit) -> Standing:
         """Returns what the answers so far come to; a response that is not finished is scored as one."""
         if not visit.state.answers:

@@ -65,7 +65,7 @@ class Application(Flask):
         self.routes = tuple(routes)
         self.stopping = False
         self.metrics, self.tracing = deployment.metrics, deployment.tracing
-        self.audit, self.edition = deployment.audit, deployment.edition
+        self.audit, self.edition, self.shadow = deployment.audit, deployment.edition, deployment.shadow
         self._deployment = deployment
         self._completion = Completion(self.routes, deployment)
         self._paths = by_path(self.routes)

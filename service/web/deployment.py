@@ -17,6 +17,7 @@ from service.web.reply import Header
 if TYPE_CHECKING:
     from service.auth.ehrs import Tokens
     from service.reloading import Edition
+    from service.shadow import Shadow
     from service.web.access import Gatekeeper
     from service.web.auditing import Audit
     from service.web.metrics import Metrics
@@ -49,6 +50,7 @@ class Deployment:
         tracing: makes a span of each request; None where nobody asks.
         audit: records who did what with whose data; None where that is not recorded.
         edition: what authors are told of their files; None where changed files are not served at once.
+        shadow: scores every response by the next guidance too; None where there is none.
     """
 
     base: str = ""
@@ -65,6 +67,7 @@ class Deployment:
     tracing: Tracing | None = None
     audit: Audit | None = None
     edition: Edition | None = None
+    shadow: Shadow | None = None
 
     @property
     def server(self) -> str:

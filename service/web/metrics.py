@@ -24,8 +24,10 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import Problem, Unauthenticated
+from service.shadow import COUNTS, Count
 from service.web.access import Operator
 from service.web.reply import NO_STORE, Reply
 from service.web.request import Request
@@ -35,6 +37,7 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _UNKNOWN: Final = ("unknown", "other")
+_SHADOW: Final = "service_shadow_"
 _REFUSED: Final = Problem(
     "operator-token",
     "Expected a request from this machine, or the operator's token as Authorization: Bearer.",
@@ -70,6 +73,10 @@ class Metrics:
         self._workers = Gauge(
             "service_workers", "Workers that run.", registry=own, multiprocess_mode="livesum"
         )
+        self._shadow = {
+            name: Counter(f"{_SHADOW}{name}", means, labels, registry=own)
+            for name, (means, labels) in COUNTS.items()
+        }
         # A child is looked up under a lock by its labels; the same few come again and again.
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -106,6 +113,11 @@ class Metrics:
         for kind in {problem.kind for problem in problems if problem.severity in ("error", "fatal")}:
             self._refusals.labels(kind).inc()
 
+    def count_shadow(self, count: Count) -> None:
+        """Counts what the next guidance makes of a response."""
+        name, values = count
+        self._shadow[name].labels(*values).inc()
+
     def read(self, request: Request) -> Reply:
         """Returns all numbers in Prometheus' text format.
 
@@ -117,3 +129,15 @@ class Metrics:
             raise Unauthenticated(_REFUSED, error="invalid_token" if given else "")
         body = generate_latest(self._registry)
         return Reply(200, body, (("Content-Type", CONTENT_TYPE_LATEST), NO_STORE))
+
+
+def shadow_counts(text: str) -> dict[Count, int]:
+    """Returns what the next guidance was counted to make of responses, out of what `Metrics.read` shows."""
+    families = {f"{_SHADOW}{name}": name for name in COUNTS}
+    return {
+        (name, tuple(sample.labels[label] for label in COUNTS[name][1])): int(sample.value)
+        for family in text_string_to_metric_families(text)
+        if (name := families.get(family.name)) is not None
+        for sample in family.samples
+        if sample.name == f"{family.name}_total"
+    }

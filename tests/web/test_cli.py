@@ -109,7 +109,7 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
 
 COMMANDS = (
     "assess, audit, check, diff, dossier, erase, expire, export, feedback, migrate, new, "
-    "schemas, serve, translations, validate"
+    "schemas, serve, shadow, translations, validate"
 )
 
 

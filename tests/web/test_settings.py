@@ -16,6 +16,8 @@ def test_every_variable_is_read(tmp_path):
     given = {
         "SERVICE_QUESTIONNAIRES_DIR": str(tmp_path),
         "SERVICE_MAPPINGS_DIR": str(tmp_path),
+        "SERVICE_NEXT_MAPPINGS_DIR": str(tmp_path),
+        "SERVICE_NEXT_QUESTIONNAIRES_DIR": str(tmp_path),
         "SERVICE_TERMINOLOGY_DIR": str(tmp_path),
         "SERVICE_TERMINOLOGY_SERVER": "https://terminology.example.org/r4",
         "SERVICE_TERMINOLOGY_TIMEOUT_S": "9",
