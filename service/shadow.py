@@ -438,7 +438,8 @@ class Shadow:
         """Returns the answers beside the chart and the earlier responses as the next guidance reads these."""
         guidance = pair.guidance
         chart = chart_values(sent, guidance.form, guidance)
-        earlier = EarlierReader(self._catalogue, pair, sent.response, apart).responses(sent.earlier)
+        answered = self._catalogue.answered(sent.response)._replace(pair=pair)
+        earlier = EarlierReader(self._catalogue, answered, apart).responses(sent.earlier)
         _, closed = pair.compiled.enabled(answers.given)
         return replace(
             answers,
