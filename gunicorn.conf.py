@@ -79,7 +79,7 @@ def when_ready(server: Any) -> None:
     gc.collect()
     gc.freeze()
     if _settings.reload:
-        start_watching(server.app.wsgi().edition.files)
+        start_watching(server.app.wsgi().edition)
 
 
 def on_reload(server: Any) -> None:

@@ -37,6 +37,7 @@ from service.languages import known_language
 from service.pages.form import page_routes
 from service.pages.form_store import FormStore
 from service.pages.forms import FormSettings, forms_of, slugs_not_shown
+from service.pages.preview import Previews, preview_routes
 from service.pages.smart_app import LAUNCH_PATH, SmartApp, app_routes
 from service.pages.state import seal_from
 from service.pages.static_files import StaticFiles
@@ -311,6 +312,10 @@ def pages_of(
     seal = seal_from(settings.signing_keys, settings.form_max_age_h, now)
     statics = StaticFiles()
     routes = page_routes(forms, assessor, seal, statics, deployment, how, slugs_not_shown(served))
+    if deployment.edition is not None:
+        previews = Previews(served, seal, statics, deployment, deployment.edition, how)
+        routes += preview_routes(previews)
+        deployment.edition.previews = tuple(f"{deployment.server}{path}" for path in previews.paths)
     launching = apps(ehrs)
     if launching:
         populate = Populations(populator, deployment).populate

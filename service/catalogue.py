@@ -54,6 +54,7 @@ class Pair:
     Args:
         further: by language, the same in every other language that there are words for.
         messages: the guidance's texts in other languages, with or without words of the service.
+        is_previewed: an author looks at it, and it scores as if it were no draft.
     """
 
     compiled: CompiledQuestionnaire
@@ -61,6 +62,7 @@ class Pair:
     renderer: Renderer
     further: Mapping[str, Pair] = field(default_factory=dict, compare=False, repr=False)
     messages: tuple[Messages, ...] = field(default=(), compare=False, repr=False)
+    is_previewed: bool = field(default=False, compare=False, repr=False)
 
     def told_in(self, wanted: Iterable[str], otherwise: str) -> Pair:
         """Returns the pair in the first language that is wanted and that it has.
@@ -82,7 +84,7 @@ class Pair:
     @property
     def is_scored(self) -> bool:
         """Whether the guidance may be used: it is no draft. A retired one still scores its own version."""
-        return self.guidance.written.identity.status != "draft"
+        return self.is_previewed or self.guidance.written.identity.status != "draft"
 
     @property
     def is_active(self) -> bool:
@@ -170,6 +172,11 @@ class Catalogue:
         if faults:
             raise NotScorable(*faults.listed())
         return Answered(pair, asked.answered(response, pair.compiled.canonical), asked)
+
+
+def with_draft(served: Catalogue, pair: Pair) -> Catalogue:
+    """Returns what is served with one guidance in use alone, draft or not, for its author to look at."""
+    return replace(served, pairs={pair.compiled.canonical: replace(pair, is_previewed=True)})
 
 
 def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:

@@ -89,7 +89,9 @@ def program() -> None:
 def serve(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
     """Serve over HTTP until stopped."""
     if reloads:
-        os.environ[f"{PREFIX}RELOAD"] = "true"  # what gunicorn becomes of this process reads it there
+        # Gunicorn, which takes the place of this process, reads it there. Requests would hide what is told.
+        os.environ[f"{PREFIX}RELOAD"] = "true"
+        os.environ.setdefault(f"{PREFIX}LOG_LEVEL", "WARNING")
     settings = from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
     settings.check_address(controlled=names_access(settings.ehrs_file))
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]

@@ -32,10 +32,12 @@ class Edition:
     Args:
         files: what `fingerprint` said of the files that were read last.
         faults: what is wrong with them, a line each: an earlier edition is served. Without any they are.
+        previews: address of the preview of each mapping.
     """
 
     files: str
     faults: tuple[str, ...] = ()
+    previews: tuple[str, ...] = ()
 
 
 def folders_of(settings: Settings) -> tuple[Path, ...]:
@@ -54,7 +56,8 @@ def fingerprint(folders: Iterable[Path]) -> str:
     for folder in folders:
         if not folder.is_dir():
             return ""
-        for path in sorted(folder.rglob("*")):
+        linked = (child for child in folder.iterdir() if child.is_symlink())  # rglob does not go into these
+        for path in sorted(path for place in (folder, *linked) for path in place.rglob("*")):
             if path.suffix not in _SUFFIXES or path.name.startswith("."):
                 continue
             with suppress(OSError):  # it has gone since it was listed
@@ -83,13 +86,10 @@ def watch(
         before = now
 
 
-def start_watching(known: str) -> None:
-    """Starts the process that watches the files on behalf of this one.
-
-    Args:
-        known: the fingerprint of the files that this process serves.
-    """
-    command = [sys.executable, "-m", "service.reloading", str(os.getpid()), known]
+def start_watching(edition: Edition) -> None:
+    """Starts the process that watches the files on behalf of this one, which serves them."""
+    sys.stderr.write("".join(f"reload: preview at {address}\n" for address in edition.previews))
+    command = [sys.executable, "-m", "service.reloading", str(os.getpid()), edition.files]
     subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)  # noqa: S603 - our own interpreter, no shell
 
 

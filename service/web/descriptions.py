@@ -123,6 +123,22 @@ FORM_PAGE: Final = Description(
     body="page",
     media=(*_PAGE, "application/fhir+json"),
 )
+PREVIEW: Final = Description(
+    "Shows authors a form beside its result beside why, where changed files are served at once.",
+    "Any",
+    {200: (), 204: ()},
+    (404,),
+    ("language", "case", "known"),
+    media=_PAGE,
+)
+PREVIEW_ANSWERED: Final = Description(
+    "Shows the same for what was answered on it; nothing is kept.",
+    "Any",
+    _OK,
+    (400, 404, 413, 415),
+    body="page",
+    media=_PAGE,
+)
 APP_LAUNCH: Final = Description(
     "Opens the app from a record: goes to the sign-in of the EHR that is named, if it is registered.",
     "Any",

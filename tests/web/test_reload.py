@@ -95,6 +95,11 @@ def test_the_fingerprint_follows_every_file_that_is_read_and_no_other(folders, g
         folders / "questionnaires/x.json"
     )
     assert is_new()
+    (folders / "mappings/workday-strain").rename(folders / "elsewhere")
+    (folders / "mappings/workday-strain").symlink_to(folders / "elsewhere")
+    seen.append(fingerprint([folders / "mappings"]))
+    edit(folders / "elsewhere/guidance.yaml", "Year", "Workday")
+    assert fingerprint([folders / "mappings"]) != seen[-1]
     assert fingerprint([folders, folders / "gone"]) == ""
 
 
@@ -103,7 +108,9 @@ def test_the_fingerprint_follows_every_file_that_is_read_and_no_other(folders, g
 
 def test_changed_files_make_another_application_and_faulty_ones_leave_it_as_it_is(folders, guidance, capsys):
     before = app.from_environment()
-    assert before.edition == Edition(fingerprint([folders / "questionnaires", folders / "mappings"]))
+    files = fingerprint([folders / "questionnaires", folders / "mappings"])
+    preview = "http://127.0.0.1:8000/questionnaires/workday-strain/preview"
+    assert before.edition == Edition(files, (), (preview,))
     edit(guidance, "title: Workday strain", "title: [")
     assert app.reloaded(before) is before
     assert before.edition.files == fingerprint([folders / "questionnaires", folders / "mappings"])
@@ -195,12 +202,14 @@ def test_the_server_serves_what_is_changed_and_names_what_is_faulty(folders, gui
         rules.write_text(sound)
         edit(guidance, "version: 9.9.9", "version: 9.9.10")
         until(lambda: version_served(server) == "9.9.10")
+        assert any(line.startswith("reload: preview at http://") for line in server.log)
         watcher = watcher_of(server)
     until(lambda: not watcher.exists())
 
 
 def test_it_is_refused_where_others_reach_the_service(monkeypatch, capsys):
     monkeypatch.setenv("SERVICE_RELOAD", "false")  # so that what the option sets is taken back
+    monkeypatch.setenv("SERVICE_LOG_LEVEL", "ERROR")
     monkeypatch.setattr("os.execv", lambda *_: pytest.fail("it started"))
     for more in ({}, {"SERVICE_OPEN": "true"}):
         for name, value in {"SERVICE_HOST": "0.0.0.0", **more}.items():
@@ -225,8 +234,11 @@ def test_the_option_sets_what_gunicorn_reads(monkeypatch):
         raise Became
 
     monkeypatch.setenv("SERVICE_RELOAD", "false")
+    monkeypatch.setenv("SERVICE_LOG_LEVEL", "")  # so that what is set here is taken back
+    monkeypatch.delenv("SERVICE_LOG_LEVEL")
     monkeypatch.setattr("os.execv", become)
     monkeypatch.chdir(Path.cwd())
     with pytest.raises(Became):
         cli.main(["serve", "--reload"])
     assert os.environ["SERVICE_RELOAD"] == "true"
+    assert os.environ["SERVICE_LOG_LEVEL"] == "WARNING"

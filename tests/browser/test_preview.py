@@ -1,0 +1,125 @@
+"""The preview for authors in a browser: it follows each answer and each change of the files."""
+
+import shutil
+
+import pytest
+from gunicorn_server import ROOT, serving
+from patience import PATIENCE_S
+from playwright.sync_api import expect
+from watched_pages import watched_contexts
+
+APP = "service.app:from_environment()"
+FOLDERS = ROOT / "tests/second_pair", ROOT / "docs/authoring/phq-9"
+PATIENCE_MS = PATIENCE_S * 1000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of two mappings, one of them a draft, for their author to write in."""
+    folder = tmp_path_factory.mktemp("authors")
+    for source in FOLDERS:
+        for kind in ("questionnaires", "mappings"):
+            shutil.copytree(source / kind, folder / kind, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    named = {f"{kind.upper()}_DIR": str(folder / kind) for kind in ("questionnaires", "mappings")}
+    with serving(APP, STORE_URL="none", WORKERS="1", RELOAD="true", **named) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Opens the preview of a mapping: `opened(slug, width)`, or without script."""
+    with watched_contexts(browser, [address]) as make:
+
+        def preview(slug, width=1500, query="", **settings):
+            context, _ = make(viewport={"width": width, "height": 900}, **settings)
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE_MS)
+            page.goto(f"{address}/questionnaires/{slug}/preview{query}")
+            return page
+
+        yield preview
+
+
+def step(page):
+    return page.locator("#why dd").first
+
+
+def shows(page, code):
+    expect(step(page)).to_have_text(code, timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("width", [320, 1500])
+def test_a_worked_case_and_then_another_answer(opened, judge, width):
+    page = opened("phq-9", width)
+    page.select_option("#case", "total-nine")
+    shows(page, "watch")
+    judge(page)
+    answer = page.locator('[name="q.self-harm"][value="LA6571-9"]')
+    answer.check()
+    shows(page, "same-day")
+    expect(answer).to_be_focused()
+    expect(page.locator("#case")).to_have_value("total-nine")
+    judge(page)
+
+
+def test_columns_stand_side_by_side_and_below_one_another_where_there_is_no_room(opened):
+    def places(width):
+        columns = opened("workday-strain", width).locator(".col").all()
+        return [column.bounding_box() for column in columns]
+
+    wide, narrow = places(1500), places(390)
+    assert [box["y"] for box in wide] == [wide[0]["y"]] * 3
+    assert [box["x"] for box in wide] == sorted({box["x"] for box in wide})
+    assert [box["x"] for box in narrow] == [narrow[0]["x"]] * 3
+    assert [box["y"] for box in narrow] == sorted({box["y"] for box in narrow})
+
+
+def test_an_open_question_of_the_result_leads_to_its_field(opened):
+    page = opened("phq-9", query="?case=self-harm-open")
+    page.locator('#result button[value="change:self-harm"]').first.click()
+    expect(page.locator('[name="q.self-harm"]').first).to_be_focused()
+
+
+def test_it_speaks_german(opened, judge):
+    page = opened("workday-strain", query="?case=total-ten", locale="de-DE")
+    expect(page.locator("#why h2")).to_have_text("Warum")
+    judge(page)
+    page.locator(".langs button").click()
+    expect(page.locator("#why h2")).to_have_text("Why")
+    shows(page, "talk")
+
+
+def test_it_works_without_script(opened, measure):
+    page = opened("phq-9", script=False)
+    page.select_option("#case", "total-nine")
+    page.locator(".pick button").click()
+    shows(page, "watch")
+    page.locator('[name="q.self-harm"][value="LA6571-9"]').check()
+    page.locator("[data-update]").click()
+    shows(page, "same-day")
+    measure(page)
+
+
+def test_it_follows_the_files_and_says_what_is_wrong_with_them(opened, folder):
+    """While workers change hands a question of the script may find nobody: it asks again."""
+    page = opened("phq-9", query="?case=total-nine", expects=["ERR_CONNECTION", "ERR_EMPTY"])
+    shows(page, "watch")
+    page.locator('[name="q.self-harm"][value="LA6571-9"]').check()
+    shows(page, "same-day")
+    rules = folder / "mappings/phq-9/rules.yaml"
+    sound = rules.read_text()
+    rules.write_text(sound + "- [\n")
+    fault = page.locator(".errs li")
+    expect(fault).to_contain_text("phq-9/rules.yaml: line ", timeout=PATIENCE_MS)
+    shows(page, "same-day")
+    said = "Ninth question answered other than not at all."
+    assert said in sound
+    rules.write_text(sound.replace(said, "The ninth question, changed."))
+    expect(page.locator("#why")).to_contain_text("The ninth question, changed.", timeout=PATIENCE_MS)
+    expect(fault).to_have_count(0)
+    expect(page.locator('[name="q.self-harm"][value="LA6571-9"]')).to_be_checked()
