@@ -65,8 +65,14 @@ def clinician(form: Form) -> None:
     form.unfold("risk.json")
 
 
+def why(form: Form) -> None:
+    """Asks why."""
+    form.finish(cases_of(FORM)[CALM].answers)
+    form.press("why")
+
+
 SCENES: dict[str, Callable[[Form], None]] = {
-    each.__name__: each for each in (question, error, check, emergency, result, clinician)
+    each.__name__: each for each in (question, error, check, emergency, result, clinician, why)
 }
 
 
@@ -78,7 +84,7 @@ def taken(browser: Browser, url: str, folder: Path) -> None:
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
             picture(page, folder / f"{name}-{language}-{width}.png")
-        if name == "result":
+        if name in ("result", "why"):
             page.set_viewport_size(PAPER)
             page.emulate_media(media="print")
             picture(page, folder / f"{name}-{language}-paper.png")

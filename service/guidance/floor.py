@@ -100,14 +100,15 @@ def _numbers(question: Question, table: AnswerTable) -> Iterator[tuple[Answer, .
 def _around(points: tuple[Exact, ...]) -> Iterator[Decimal]:
     """Yields the points, a number between two neighbours, and one at either end; none is negative."""
     if points:
-        yield _decimal(points[0]) / 2
-        yield _decimal(points[-1]) + 1
+        yield decimal_of(points[0]) / 2
+        yield decimal_of(points[-1]) + 1
     for before, after in pairwise(points):
-        yield (_decimal(before) + _decimal(after)) / 2
-    yield from map(_decimal, points)
+        yield (decimal_of(before) + decimal_of(after)) / 2
+    yield from map(decimal_of, points)
 
 
-def _decimal(value: Exact) -> Decimal:
+def decimal_of(value: Exact) -> Decimal:
+    """Returns an exact number as it is written, as near as it can be."""
     return value if isinstance(value, Decimal) else Decimal(value.numerator) / Decimal(value.denominator)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, Stat
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import PageRefused, check_origin, controls_in, opened
 from service.pages.templates import render
+from service.pages.why import is_explained
 from service.results import BUNDLE
 from service.web import descriptions as does
 from service.web.access import Access
@@ -51,6 +53,8 @@ CHECK: Final = "check"
 """Name of the page on which answers are checked."""
 WHO: Final = "?"
 """Name of the page, and of its question, for whom one answers, where the form does not ask it itself."""
+WHY: Final = "why"
+"""Name of the page that says why the result is as it is, and of the action that asks for it."""
 
 _MOST_FAULTS: Final = 10
 """Most faults of a file that are told: whoever reads them has saved it, not written it."""
@@ -115,6 +119,7 @@ class FormViews:
             "resume": self._resume,
             "export": self._export,
             "delete": self._delete,
+            WHY: self._why,
             **dict.fromkeys((RESPONSE_FILE, RISK_FILE, CALENDAR_FILE), self._download),
         }
 
@@ -237,7 +242,8 @@ class FormViews:
         """Shows a page of the state again; nothing of it is read."""
         visit = sent.visit
         if visit.state.authored:
-            return self._finish(visit, visit.state.status)
+            is_why = sent.posted.one("page") == WHY
+            return self._why(sent) if is_why else self._finish(visit, visit.state.status)
         walk = self._answers.walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
@@ -300,6 +306,23 @@ class FormViews:
             is_clinician=is_by_clinician(response),
         )
         return self._page(html)
+
+    def _why(self, sent: Submission) -> Reply:
+        """Returns the page that says why; the result itself where there is none."""
+        visit = sent.visit
+        if not visit.state.authored:
+            return self._show(sent)
+        response = self._answers.response(visit)
+        scored = self._answers.scored(response, visit.state.language)
+        if not is_explained(scored.assessment().result):
+            return self._finish(visit, visit.state.status)
+        write = partial(
+            visit.spoken.why.html,
+            frame=self._frame(visit),
+            pages=visit.form.plan.page_of,
+            is_clinician=is_by_clinician(response),
+        )
+        return self._page(self._answers.told_why(visit, write))
 
     def _kept(self, visit: Visit, response: Json, *, agrees: bool) -> str:
         """Returns the id of what is stored, empty where nothing is."""

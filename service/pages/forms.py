@@ -18,6 +18,7 @@ from service.pages.plan import Plan, Walk, fitting
 from service.pages.response import Responses
 from service.pages.result import ResultPage
 from service.pages.state import FormState, StateWriter
+from service.pages.why import WhyPage
 from service.questionnaire import not_shown, translated
 from service.results import Numbers
 from service.web.negotiation import HTML
@@ -62,6 +63,7 @@ class Spoken:
         )
         self.responses = Responses(pair.compiled, self.fields, self.language, guidance.written.respondent)
         self.result = ResultPage(pair)
+        self.why = WhyPage(pair, self.fields)
         self.words = words_in(self.language)
         resource = pair.compiled.resource
         self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.pages.downloads import has_calendar
 from service.pages.templates import render
+from service.pages.why import is_explained
 from service.results.phrases import is_assessable
 from service.results.wording import SIDES
 
@@ -139,6 +140,7 @@ class Shown:
         urgency: one of URGENCIES. is_overlay: the step is a safety step.
         status: of the response. answered_on: its day, in words.
         call, call_kind: the number that the step itself tells to call; empty for none.
+        is_explained: there is a page that says why.
         tables: for the patient. all_tables: for the doctor. There are none at a safety step.
         lines: the doctor's lines.
         answers: what was answered, by groups of questions.
@@ -154,6 +156,7 @@ class Shown:
     call: str
     call_kind: str
     has_calendar: bool
+    is_explained: bool
     tables: tuple[Table, ...]
     all_tables: tuple[Table, ...]
     lines: Sequence[Line]
@@ -210,6 +213,7 @@ class ResultPage:
             call=self._telephone.get(tier.number, ""),
             call_kind=tier.number,
             has_calendar=has_calendar(result, authored),
+            is_explained=is_explained(result),
             tables=self._tables(result),
             all_tables=self._tables_for_doctor(result, is_clinician=is_clinician),
             lines=renderer.summary.lines(assessment),

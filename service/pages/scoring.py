@@ -23,6 +23,7 @@ from service.pages.plan import Walk
 from service.pages.response import encoded, link_at, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
+from service.results import Why
 from service.sandbox import TooMuchHere, in_time
 from service.web.deployment import Deployment
 
@@ -106,6 +107,28 @@ class AnswersOfForms:
     def walk(self, visit: Visit) -> Walk:
         """Returns where a person stands whose answers were scored before."""
         return visit.walk(self.standing(visit).leading if visit.state.is_stopping else None)
+
+    def told_why(self, visit: Visit, write: Callable[[Scored, Why], str]) -> str:
+        """Returns what is written of why the result is as it is; in a child, as that costs many results.
+
+        Where it takes more than it may, nothing is known of why, and that is written.
+
+        Raises:
+            Unavailable: there is too much to do at the moment.
+        """
+        response, language = self.response(visit), visit.state.language
+
+        def written(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+            if not apart:
+                raise TooMuchHere
+            scored = self.scored(response, language)
+            return write(scored, Why(scored.minimal_reasons(), *scored.changes()))
+
+        expected = "Expected answers that take at most {allowed} to explain."
+        try:
+            return in_time(self._deployment.sandbox, 0, written, str, expected=expected)
+        except NotScorable:
+            return write(self.scored(response, language), Why())
 
     def calculated(self, visit: Visit) -> Visit:
         """Returns the person with what the form calculates from the answers; in a child, as expressions are.

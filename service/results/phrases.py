@@ -102,7 +102,11 @@ class Phrases:
         unit, form = quantity.unit, "one" if quantity.value == _ONE else "other"
         unit = self.words.texts.get(f"units.{unit}.{form}", unit.strip("{}") if unit != "1" else "")
         value = f"{self.number(quantity.value)} {unit}".rstrip()
-        return self.say(_COMPARED[quantity.comparator], value=value) if quantity.comparator else value
+        return self.compared(quantity.comparator, value)
+
+    def compared(self, comparator: str, value: str) -> str:
+        """Returns a value as one end of a range, `more than 3 days`; by itself where it is none."""
+        return self.say(_COMPARED[comparator], value=value) if comparator else value
 
     def date(self, text: str) -> str:
         """Returns a date in words, as precise as it is: `12 October 2026`, `October 2026`."""

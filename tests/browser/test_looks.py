@@ -29,6 +29,13 @@ def test_nothing_is_found_on_any_page(new_context, origin, judge, look):
     form.press("next")
     form.finish(as_of_today(cases_of(SLUG)[name]))
     assert form.kind == "result"
+    form.press("why")
+    assert form.kind == "why"
+    folded = form.main.locator("details:not([open]) > summary:visible")
+    while folded.count():
+        folded.first.click()
+    judge(form.page)
+    form.press("show")
     for summary in form.main.locator("summary").all():
         summary.click()
     judge(form.page)

@@ -11,6 +11,7 @@ from service.settings import ROOT, Settings
 
 PATH = "/questionnaires/muscle-twitching"
 MOST_PAGES = 2
+LOADED = re.compile(r'<link rel="stylesheet" href="/static/(\w+)\.\w+\.css">')
 A_PAGE = re.compile(rb"/Type\s*/Page\b")
 
 
@@ -20,22 +21,26 @@ def client():
     return app.create_app(Settings(store_url="none", **numbers)).test_client()
 
 
+def style_of(loaded):
+    return f"<style>{(FOLDER / loaded[1]).with_suffix('.css').read_text()}</style>"
+
+
 @pytest.fixture
 def printed(browser, client):
     """Gives the result page of a sample as it is printed; its style stands in it: nothing is loaded."""
     page = browser.new_page(viewport={"width": 718, "height": 1000})
 
-    def opened(sample, language):
+    def opened(sample, language, *, says_why=False):
         form = FormDriver(client, PATH)
         form.open(f"?language={language}")
         form.press("resume", response=(ROOT / f"samples/{sample}.json").read_text())
         while form.page.main["data-kind"] == "question":
             form.press("next")
         form.press("send")
-        html = form.answered.get_data(as_text=True)
-        style = f"<style>{(FOLDER / 'form.css').read_text()}</style>"
-        alone = re.sub(r"<script.*?</script>", "", html)
-        page.set_content(re.sub(r"<link rel=.stylesheet.*?>", style, alone))
+        if says_why:
+            form.press("why")
+        html = re.sub(r"<script.*?</script>", "", form.answered.get_data(as_text=True))
+        page.set_content(LOADED.sub(style_of, html))
         page.emulate_media(media="print")
         return page
 
@@ -45,8 +50,9 @@ def printed(browser, client):
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("sample", ["plain-eyelid", "professional-with-labs", "progressive-weakness"])
-def test_a_result_is_printed_on_two_pages(printed, sample, language):
-    page = printed(sample, language)
+@pytest.mark.parametrize("says_why", [False, True])
+def test_a_result_is_printed_on_two_pages(printed, sample, language, says_why):
+    page = printed(sample, language, says_why=says_why)
     pages = len(A_PAGE.findall(page.pdf(format="A4", prefer_css_page_size=True)))
     assert 1 <= pages <= MOST_PAGES
 

@@ -15,7 +15,7 @@ from service.pages.model import Frame, Row
 from service.pages.result import ResultPage
 
 STATE = "signed-state"
-ASSETS = {"form.css": "/static/form.css", "form.js": "/static/form.js", "result.css": "/static/result.css"}
+ASSETS = {name: f"/static/{name}" for name in ("form.css", "form.js", "why.css")}
 
 
 def scored_case(pair: Pair, name: str) -> Scored:
