@@ -13,6 +13,8 @@ import pytest
 from hypothesis import is_hypothesis_test, settings
 
 from service import app, catalogue
+from service.pages.fields import Control, Fields
+from service.questionnaire.compiled import Item
 from service.sandbox import SandboxLimits
 from service.settings import Settings
 from service.web.logs import JsonLines
@@ -67,7 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Reads the questionnaires and mappings of the project once for all tests: they do not change meanwhile.
 
-    Folders that a test makes are read each time.
+    Folders that a test makes are read each time. The controls of a question, half of what a service costs to
+    make, are made once in each language too: they come from the questionnaire alone.
     """
     read, known, called = catalogue.read, cache(catalogue.read), signature(catalogue.read)
     shipped = Settings().questionnaires_dir, Settings().mappings_dir
@@ -79,7 +82,16 @@ def pytest_configure(config: pytest.Config) -> None:
         asked.apply_defaults()  # what is stated and what is left to its default are one
         return known(*asked.args, **asked.kwargs)
 
+    control, controls = Fields._control, dict[tuple[int, str, frozenset[str]], tuple[Item, Control]]()
+
+    def made_once(fields: Fields, item: Item) -> Control:
+        key = id(item), fields._language, fields._safety  # the item is kept, so that no other has its id
+        if key not in controls:
+            controls[key] = item, control(fields, item)
+        return controls[key][1]
+
     patch = pytest.MonkeyPatch()
+    patch.setattr(Fields, "_control", made_once)
     patch.setattr(catalogue, "read", read_once)
     # A machine that runs all tests at once is busier than one that would rather answer 503 after 20 s.
     patch.setattr(app, "SandboxLimits", partial(SandboxLimits, wall_s=180.0, wait_s=60.0))

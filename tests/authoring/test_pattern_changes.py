@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import small_forms
 import small_guidances
-from hypothesis import Phase, given, settings
+from examples import examples
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from service.authoring.diagrams import GuidanceDiagrams
@@ -202,7 +203,7 @@ def test_the_counts_and_the_plainest_patterns_are_those_of_every_pattern_tried(n
     assert_counted_as_tried(*PAIRS[name])
 
 
-@settings(deadline=None, max_examples=8, phases=[Phase.generate])
+@examples(8, phases=[Phase.generate])
 @given(old=st.fixed_dictionaries(VERSIONS), new=st.fixed_dictionaries(VERSIONS))
 def test_any_two_versions_are_counted_as_if_every_pattern_were_tried(
     old: dict[str, Any], new: dict[str, Any]

@@ -1,6 +1,5 @@
 """What would change the step: against every small change on the fixture, and against the engine."""
 
-import os
 import random
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -11,7 +10,7 @@ from typing import Any
 import dated_headache
 import headache
 import pytest
-from examples import examples
+from examples import IN_CI, examples
 from headache import NO, NOT_SURE, VALUES, YES, local
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,7 +215,7 @@ def holds_to_the_engine(pair: Pair, answers: Answers) -> None:
     assert all(one.tier.at_least > now.at_least for one in higher.found)
 
 
-@pytest.mark.parametrize("seed", range(24 if os.environ.get("CI") == "true" else 8))
+@pytest.mark.parametrize("seed", range(24 if IN_CI else 8))
 def test_changes_of_patients_by_chance_lead_where_they_say(seed: int) -> None:
     chance = random.Random(seed)
     pair = pair_of("", "muscle-twitching")
@@ -225,7 +224,7 @@ def test_changes_of_patients_by_chance_lead_where_they_say(seed: int) -> None:
 
 def test_changes_of_worked_patients_lead_where_they_say() -> None:
     pair = pair_of("", "muscle-twitching")
-    cases = pair.guidance.cases[:: 4 if os.environ.get("CI") == "true" else 12]
+    cases = pair.guidance.cases[:: 4 if IN_CI else 12]
     for case in cases:
         holds_to_the_engine(
             pair, pair.compiled.answers_of(case.answers, chart=case.chart, authored=case.authored)

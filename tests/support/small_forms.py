@@ -53,7 +53,7 @@ _PLAIN = ("required", "repeats", "readOnly", "maxLength", "enableBehavior")
 _NUMBER_AS_TEXT = re.compile(rb'"value(Decimal)?":"')
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML without surprises: decimals keep their digits, dates stay texts, yes and no are words."""
 
 

@@ -58,8 +58,9 @@ def sqlite_url(sqlite_template, tmp_path) -> str:
 @pytest.fixture
 def postgresql_url(postgresql_migrated) -> str:
     with psycopg.connect(postgresql_migrated, autocommit=True) as connection:
-        tables = "record, used, chain_entry, chain_part, chain_name, chain_head"
-        connection.execute(f"TRUNCATE {tables} CASCADE")
+        tables = ("record", "used", "chain_part", "chain_name", "chain_entry", "chain_head")
+        for table in tables:
+            connection.execute(f"DELETE FROM {table}")
     return postgresql_migrated
 
 
