@@ -44,6 +44,8 @@ MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
 """And so many bytes of those that were not read yet."""
 
 _PAUSE_S: Final = 0.05
+_YIELD_S: Final = 0.001
+_FEW: Final = 100
 _LAST_S: Final = 2.0
 _LOG: Final = logging.getLogger("service.shadow")
 UNKNOWN: Final = "unknown"
@@ -275,6 +277,11 @@ class _Waiting:
             self.wanted.set()
         return has_room
 
+    @property
+    def are_few(self) -> bool:
+        """Whether there is time to do one after the other."""
+        return len(self._responses) < _FEW
+
     def next(self) -> Scored | SentBody | None:
         """Returns the response that has waited for the longest."""
         with self._turn:
@@ -387,7 +394,9 @@ class Shadow:
             time.sleep(self._pause_s)
             state.wanted.clear()
             while self._score_next(state):
-                time.sleep(0)  # whoever waits for the worker comes first
+                # Whoever waits for the worker comes first: a greenlet that is to go on at once goes on for
+                # some milliseconds before anybody listens for requests.
+                time.sleep(_YIELD_S if state.are_few else 0)
 
     def _score_next(self, state: _Waiting) -> bool:
         """Scores the response that has waited for the longest, and returns whether there was one."""
