@@ -27,7 +27,7 @@ from service.fhir.chart import ChartValues, chart_values
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, decoded, read
-from service.fhir.parameters import DETAIL, AssessInput, ResourceAt, assess_input, earlier_responses
+from service.fhir.parameters import DETAIL, EARLIER, AssessInput, ResourceAt, assess_input, earlier_responses
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
@@ -129,6 +129,7 @@ class Outlined(NamedTuple):
         recheck_days: when to look again, in days after the response; -1 where the step does not say.
         is_final: the response is finished, and nothing that is open could change the step.
         chart: what the chart said to it, used or left out, a line for each value.
+        changes: what got worse since earlier responses: each question, and when it was answered before.
     """
 
     rank: int
@@ -141,6 +142,7 @@ class Outlined(NamedTuple):
     recheck_days: int
     is_final: bool
     chart: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +375,11 @@ class Assessor:
         return scored.judged(of_id, detail)
 
     def outlined(
-        self, data: bytes, languages: Languages = _AS_STATED, chart: tuple[bytes, ...] = ()
+        self,
+        data: bytes,
+        languages: Languages = _AS_STATED,
+        chart: tuple[bytes, ...] = (),
+        earlier: Earlier = (),
     ) -> Outlined:
         """Returns what a card says of the result of a QuestionnaireResponse.
 
@@ -382,23 +388,32 @@ class Assessor:
             languages: as `assess_body` takes them.
             chart: Observations about the same person. Nobody chose them for this response: one that cannot
                 be read, or was measured later, is left out and named.
+            earlier: further responses about the same subject, named as in the body; one that cannot be read
+                is left out too.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does.
         """
-        scored = None if chart else self.accepted(data, languages)
+        scored = None if chart or earlier else self.accepted(data, languages)
         if scored is None:
-            work = partial(self._outlined, data, languages, chart)
-            of_chart = sum(map(len, chart))
-            apart = of_chart if of_chart > _SMALL_CHART_BYTES else 0
+            work = partial(self._outlined, data, languages, chart, earlier)
+            beside = sum(map(len, (*chart, *earlier)))
+            apart = beside if beside > _SMALL_CHART_BYTES else 0
             outlined = self._in_time(len(data) + apart, work, Outlined)
         else:
             outlined = _outline(scored)
-        self.given(scored or SentBody(data, chart=chart))
+        self.given(scored or SentBody(data, earlier, chart))
         return outlined
 
-    def _outlined(self, data: bytes, languages: Languages, chart: tuple[bytes, ...], apart: bool) -> Outlined:  # noqa: FBT001 - as above
-        return _outline(self.scored_of(self.sent(data, chart=chart), languages, apart=apart))
+    def _outlined(
+        self,
+        data: bytes,
+        languages: Languages,
+        chart: tuple[bytes, ...],
+        earlier: Earlier,
+        apart: bool,  # noqa: FBT001 - as above
+    ) -> Outlined:
+        return _outline(self.scored_of(self.sent(data, earlier, chart), languages, apart=apart))
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
         """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
@@ -478,12 +493,14 @@ class Assessor:
             data: the body.
             earlier: as `assess_body` takes them.
             chart: as `outlined` takes them, in place of those that the body holds; None where there are none.
+                With them, nobody chose the earlier responses either.
         """
         sent = assess_input(read(data, self._limits))
         if chart is not None:
             found = tuple(ResourceAt(decoded(one), f"Observation[{n}]") for n, one in enumerate(chart))
-            sent = replace(sent, data=found, leaves_out=True)
-        if earlier:
+            before = tuple(ResourceAt(decoded(one), f"{EARLIER}[{n}]") for n, one in enumerate(earlier))
+            sent = replace(sent, data=found, earlier=before, leaves_out=True)
+        elif earlier:
             further = earlier_responses(read(one, self._limits) for one in earlier)
             sent = replace(sent, earlier=sent.earlier + further)
         _refuse_errors(Malformed, check_structure(sent.response, sent.at))
@@ -506,7 +523,8 @@ class Assessor:
         faults = (*about, *checked.problems, *late)
         earlier = EarlierResponses()
         if sent.earlier:
-            earlier = EarlierReader(self._catalogue, answered, apart).responses(sent.earlier)
+            reader = EarlierReader(self._catalogue, answered, apart, sent.leaves_out)
+            earlier = reader.responses(sent.earlier)
         problems = (*(_located(problem, sent.at) for problem in faults), *chart.problems, *earlier.problems)
         _refuse_errors(NotScorable, problems)
         closed = checked.answers.closed - chart.unusable
@@ -552,6 +570,9 @@ def _outline(scored: Scored) -> Outlined:
         recheck_days=-1 if result.recheck is None else result.recheck,
         is_final=result.settled and scored.context.status in COMPLETE_STATUSES,
         chart=tuple(" ".join(value) for value in scored.chart.printed),
+        changes=tuple(
+            f"{change.link_id} {scored.earlier[change.earlier].context.authored}" for change in result.changes
+        ),
     )
 
 

@@ -68,11 +68,13 @@ class EarlierReader:
         catalogue: what is served.
         answered: the response, in which no problem of structure was found, and what scores it.
         apart: nobody waits meanwhile.
+        leaves_out: one that is no QuestionnaireResponse of R4 is left out: nobody chose it.
     """
 
     catalogue: Catalogue
     answered: Answered
     apart: bool
+    leaves_out: bool = False
 
     @property
     def pair(self) -> Pair:
@@ -94,10 +96,14 @@ class EarlierReader:
         if len(listed) > MOST_EARLIER:
             text = f"Parameter {EARLIER}: expected at most {MOST_EARLIER} responses."
             raise Malformed(Problem("parameter", text))
-        faults = [fault for one in listed for fault in check_response(one.resource, one.at)]
-        if any(fault.severity in ("error", "fatal") for fault in faults):
-            raise Malformed(*faults)
         problems: list[Problem] = []
+        for one in (*listed,):
+            faults = [*check_response(one.resource, one.at)]
+            if any(fault.severity in ("error", "fatal") for fault in faults):
+                listed.remove(one)
+                problems += [_left_out(one.at, "earlier-invalid")] if self.leaves_out else faults
+        if problems and not self.leaves_out:
+            raise Malformed(*problems)
         found = [read for one in listed if (read := self._read(one, problems)) is not None]
         found.sort(key=lambda earlier: time_range(earlier.context.authored or "") or (0, 0), reverse=True)
         return EarlierResponses(tuple(found), tuple(problems))

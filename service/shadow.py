@@ -448,7 +448,7 @@ class Shadow:
         guidance = pair.guidance
         chart = chart_values(sent, guidance.form, guidance)
         answered = self._catalogue.answered(sent.response)._replace(pair=pair)
-        earlier = EarlierReader(self._catalogue, answered, apart).responses(sent.earlier)
+        earlier = EarlierReader(self._catalogue, answered, apart, sent.leaves_out).responses(sent.earlier)
         _, closed = pair.compiled.enabled(answers.given)
         return replace(
             answers,

@@ -166,11 +166,12 @@ class Cards:
         # All of them, as each may be the latest: with a new one beside it, a card is another one.
         reason = sorted(found.decode() for found in draft.call.brought.responses)
         try:
-            outlined = self._assessor.outlined(body, wanted or ("",), draft.call.brought.chart)
+            brought = draft.call.brought
+            outlined = self._assessor.outlined(body, wanted or ("",), brought.chart, brought.earlier)
         except (Malformed, NotScorable, TooLarge):
             card = draft.offer(_UNSCORED, draft.words["cards.unscored-detail"], reason)
             return _Made(_OFFERED, card, _UNSCORED)
-        reason += [*outlined.chart, *draft.call.brought.recorded, outlined.code]
+        reason += [*outlined.chart, *outlined.changes, *draft.call.brought.recorded, outlined.code]
         if outlined.recheck_days < 0 or not outlined.is_final:
             card = draft.result(response, outlined, reason)
             return _Made(outlined.rank, card, outlined.code, outlined.is_overlay)

@@ -10,12 +10,13 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from service.cds_hooks.services import CONDITIONS, ENCOUNTER, MEDICINES, OBSERVATIONS, RESPONSES, CdsService
 from service.cds_hooks.triggers import Triggers
 from service.datatypes.answers import Coding
+from service.earlier import MOST_EARLIER
 from service.errors import Malformed, Problem
 from service.fhir.dates import compare, is_date_time
 from service.fhir.extensions import mappings, text
@@ -45,13 +46,7 @@ def latest(responses: Iterable[Json], form: str) -> tuple[Json, ...]:
     Raises:
         Malformed: too many are left.
     """
-    counting = [
-        found
-        for found in responses
-        if str(found.get("questionnaire", "")).partition("|")[0] == form
-        and found.get("status") not in _WITHDRAWN
-    ]
-    dates = [(found, str(found.get("authored", ""))) for found in counting]
+    dates = [(found, str(found.get("authored", ""))) for found in _counting(responses, form)]
     newest = _newest(date for _, date in dates if is_date_time(date))
     left = tuple(
         found for found, date in dates if not (newest and is_date_time(date) and _is_later(newest, date))
@@ -62,6 +57,29 @@ def latest(responses: Iterable[Json], form: str) -> tuple[Json, ...]:
         )
         raise Malformed(Problem("cds-request", text, f"prefetch.{RESPONSES}"))
     return left
+
+
+def before(responses: Iterable[Json], form: str, newest: Sequence[Json]) -> tuple[Json, ...]:
+    """Returns the responses to a form, none of them withdrawn, that are not among the newest.
+
+    They are as many as a response can be compared with, the latest first as far as their dates say so.
+
+    Args:
+        responses, form: as `latest` takes them.
+        newest: what it returned.
+    """
+    others = [found for found in _counting(responses, form) if not any(found is one for one in newest)]
+    others.sort(key=lambda found: str(found.get("authored", "")), reverse=True)
+    return tuple(others[:MOST_EARLIER])
+
+
+def _counting(responses: Iterable[Json], form: str) -> list[Json]:
+    return [
+        found
+        for found in responses
+        if str(found.get("questionnaire", "")).partition("|")[0] == form
+        and found.get("status") not in _WITHDRAWN
+    ]
 
 
 def _newest(dates: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from service.cds_hooks.chart import has_died, latest, reasons_in, recorded_in
+from service.cds_hooks.chart import before, has_died, latest, reasons_in, recorded_in
 from service.cds_hooks.services import (
     INCLUDED,
     LABORATORY,
@@ -53,6 +53,7 @@ class Brought(NamedTuple):
         patient: the id of the patient whose record is open.
         server: the FHIR server of the EHR; empty where it names none.
         responses: those of which one is the latest, as JSON.
+        earlier: the responses before, as JSON, where the guidance compares them.
         reasons: type and id of the resources that give a reason for the form, each with the code that does.
         chart: Observations that answer questions of the form, as JSON.
         recorded: what else the record has of what the form asks about, in its own words.
@@ -66,6 +67,7 @@ class Brought(NamedTuple):
     chart: tuple[bytes, ...] = ()
     recorded: tuple[str, ...] = ()
     is_alive: bool = True
+    earlier: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,9 @@ def _brought(
     found: Mapping[str, tuple[Json, ...]], service: CdsService, patient: str, server: str
 ) -> Brought:
     responses = latest(found[RESPONSES], service.form_url)
+    earlier: tuple[Json, ...] = ()
+    if responses and service.pair.guidance.reads_earlier:
+        earlier = before(found[RESPONSES], service.form_url, responses)
     return Brought(
         patient=patient,
         server=server,
@@ -227,6 +232,7 @@ def _brought(
         chart=tuple(map(written, found.get(LABORATORY, ()))),
         recorded=tuple(dict.fromkeys(recorded_in(found, service, server))),
         is_alive=not any(map(has_died, found[PATIENT])),
+        earlier=tuple(map(written, earlier)),
     )
 
 

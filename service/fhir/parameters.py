@@ -207,7 +207,8 @@ class AssessInput:
         detail: how much of the result is wanted, not yet checked; empty where nothing is said.
         earlier: earlier responses of the same person, not yet checked.
         leaves_out: data that is no Observation of R4, or was measured after the response, is left out and
-            named; nobody chose it for this response. Otherwise it is refused.
+            named; nobody chose it for this response. So is an earlier response that is none of R4. Otherwise
+            they are refused.
     """
 
     response: Json

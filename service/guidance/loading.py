@@ -94,6 +94,11 @@ class Guidance:
         return frozenset(link for atom in atoms if atom for link in links_of(atom.test, {}))
 
     @property
+    def reads_earlier(self) -> bool:
+        """Whether anything is compared with earlier responses."""
+        return bool(self.compiled.denials)
+
+    @property
     def safety_questions(self) -> frozenset[str]:
         """The questions that the rules of safety steps (`overlay`) read."""
         overlays = {tier.code for tier in self.written.tiers if tier.overlay}

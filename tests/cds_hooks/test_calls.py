@@ -56,6 +56,8 @@ def cards(at):
     return ask
 
 
+WORSE = "Since earlier responses"
+
 # Discovery.
 
 
@@ -177,6 +179,41 @@ def test_latest_response_that_is_not_withdrawn_counts(cards):
     assert card["indicator"] == "info"
     (card,) = cards(call_of(responses=searchset(old, withdrawn, other)))
     assert card["indicator"] == "warning"
+
+
+def test_earlier_responses_tell_what_got_worse_in_one_line(cards):
+    before = sample("plain-eyelid") | {"authored": "2026-09-20T10:00:00Z", "id": "before"}
+    before["identifier"] = before["identifier"] | {"value": "before"}
+    now = with_answer(sample("plain-eyelid"), "eyelid-closes", "LA33-6") | {
+        "authored": "2026-11-20T08:00:00Z"
+    }
+    (alone,) = cards(call_of(responses=searchset(now)))
+    assert WORSE not in alone["detail"]
+    (card,) = cards(call_of(responses=searchset(now, before)))
+    (line,) = [line for line in card["detail"].splitlines() if WORSE in line]
+    assert "20 September 2026" in line
+    assert card["uuid"] != alone["uuid"]
+    same = now | {name: before[name] for name in ("authored", "id", "identifier")}
+    for other in (  # one that denied nothing, and one that cannot be read
+        same,
+        before | {"item": [{"linkId": 1}]},
+    ):
+        (card,) = cards(call_of(responses=searchset(now, other)))
+        assert "now yes" not in card["detail"]
+        assert (card["uuid"], card["summary"]) == (alone["uuid"], alone["summary"])
+    assert cards(call_of(responses=searchset(now, before | {"status": "stopped"}))) == [alone]
+
+
+def test_earlier_responses_may_name_the_patient_by_an_address_and_a_version(cards):
+    server = "https://ehr.example.org/fhir"
+    before = sample("plain-eyelid") | {"authored": "2026-09-20T10:00:00Z", "id": "before"}
+    before["identifier"] = before["identifier"] | {"value": "before"}
+    before["subject"] = {"reference": f"{server}/Patient/example/_history/3"}
+    now = with_answer(sample("plain-eyelid"), "eyelid-closes", "LA33-6") | {
+        "authored": "2026-11-20T08:00:00Z"
+    }
+    (card,) = cards(call_of(responses=searchset(now, before)) | {"fhirServer": server})
+    assert WORSE in card["detail"]
 
 
 def test_response_that_cannot_be_scored_is_said_to_be_so(cards):

@@ -210,6 +210,8 @@ def stricter(served, tmp_path_factory):
     for name, (old, new) in numbers.items():
         change = (f"  {name}:\n    value: {old}\n", f"  {name}:\n    value: {new}\n")
         text_changed(folder / "guidance.yaml", change)
+    line = '      - {from: meq/L, to: mmol/L, factor: "1", source: "one charge an ion"}\n'
+    text_changed(folder / "guidance.yaml", (line, ""))
     published = read_questionnaires(ROOT / "questionnaires", AS_WRITTEN)
     pair = read_pair(folder, published.compiled, AS_WRITTEN, run_cases=False)
     return replace(served, pairs={pair.compiled.canonical: pair}, superseded=())
@@ -226,6 +228,10 @@ def bodies():
     yield orjson.dumps(worse), (orjson.dumps(before),), None
     chart = [found["resource"] for found in sample("parameters-with-chart-data")["parameter"]]
     yield orjson.dumps(chart[0]), (), tuple(map(orjson.dumps, chart[1:]))
+    in_other_unit = chart[1] | {
+        "valueQuantity": chart[1]["valueQuantity"] | {"code": "meq/L", "unit": "mEq/L"}
+    }
+    yield orjson.dumps(chart[0]), (), (orjson.dumps(in_other_unit),)
 
 
 def test_the_next_guidance_scores_just_as_if_it_were_served(served, stricter):
