@@ -34,6 +34,7 @@ from service.authoring.editions import editions_in, of_same_guidance
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.cds_hooks import FileShape
+from service.clinical_reasoning.definitions import write_guidance
 from service.errors import Problem, ServiceError, StartupError
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
@@ -187,6 +188,16 @@ def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str
     if value not in {path.name for path in folder.iterdir() if path.is_dir()}:
         raise click.BadParameter("", context, parameter)
     return value
+
+
+@program.command("guidance-out")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER")
+def guidance_out(folder: Path) -> int:
+    """Write every guidance as CQL, PlanDefinition, ActivityDefinitions and Libraries into FOLDER."""
+    for pair in _catalogue(from_environment(os.environ)).pairs.values():
+        for path in write_guidance(pair.guidance, pair.compiled, folder / pair.slug):
+            _print(f"wrote {path}".encode())
+    return DONE
 
 
 @program.command("dossier")

@@ -43,6 +43,7 @@ ROOMS = {
     "auth": "who may let whom in",
     "authoring": "what authors are told of their files",
     "cds_hooks": "what an EHR is told in its own workflow",
+    "clinical_reasoning": "a guidance as CQL and as definitions of FHIR",
     "datatypes": "answers, forms and units",
     "fhir": "FHIR JSON, its datatypes and structure",
     "guidance": "the engine",

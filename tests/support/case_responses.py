@@ -23,10 +23,14 @@ _TELLING = ("value", "comparator", "system", "code")
 """Parts of an answer that are not there for people."""
 
 
-def response_of(pair: Pair, case: Case) -> Json:
-    """Returns what the person of a case answers: the questions that are asked, nested as in the form."""
+def response_of(pair: Pair, case: Case, *, closed_too: bool = False) -> Json:
+    """Returns what the person of a case answers: the questions that are asked, nested as in the form.
+
+    With `closed_too` the answers to questions that are closed stand there as well.
+    """
     questionnaire = pair.compiled.resource
-    given = pair.compiled.answers_of(case.answers, authored=case.authored).given
+    asked = pair.compiled.answers_of(case.answers, authored=case.authored).given
+    given = case.answers if closed_too else asked
     return {
         "resourceType": "QuestionnaireResponse",
         "questionnaire": pair.compiled.canonical,
@@ -98,4 +102,5 @@ def _quantity(item: Json, answer: Quantity) -> Json:
     units = (each["valueCoding"] for each in item["extension"] if each["url"] == _UNITS)
     unit = next(each for each in units if each["code"] == answer.unit)
     value = int(answer.value) if answer.value == int(answer.value) else float(answer.value)
-    return {"value": value, "unit": unit["display"], "system": unit["system"], "code": unit["code"]}
+    quantity = {"value": value, "unit": unit["display"], "system": unit["system"], "code": unit["code"]}
+    return quantity | ({"comparator": answer.comparator} if answer.comparator else {})

@@ -1,0 +1,1 @@
+"""A guidance in the formats of FHIR Clinical Reasoning; knows the guidance and its form, and no HTTP."""

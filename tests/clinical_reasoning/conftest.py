@@ -1,0 +1,68 @@
+"""The translator of the CQL framework and npm's CQL engine, as others would use them."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patience import LONG_PATIENCE_S
+from validator_fixtures import INSTALL, refuse
+
+HERE = Path(__file__).resolve().parent
+BUILD = ["mvn", "-q", "-B", "--strict-checksums", "compiler:compile", "dependency:copy-dependencies"]
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def translate() -> Callable[[Iterable[tuple[Path, str, str]]], list[str]]:
+    """Translates libraries (folder, name, version) to ELM beside them; returns what the translator says."""
+    for program in ("mvn", "javac", "java"):
+        if shutil.which(program) is None:
+            debian = "apt-get install maven default-jdk-headless"
+            pytest.skip(f"{program} IS NOT HERE: NO CQL IS TRANSLATED (Debian: {debian})")
+    classes, stamp = HERE / "target/classes", HERE / "target/sources.sha256"
+    sources = [HERE / "pom.xml", *sorted((HERE / "src").rglob("*.java"))]
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != state:
+        subprocess.run(BUILD, cwd=HERE, check=True)
+        stamp.write_text(state)
+    command = ["java", "-cp", f"{classes}:{HERE}/target/dependency/*", "clients.Translate"]
+
+    def run(libraries: Iterable[tuple[Path, str, str]]) -> list[str]:
+        arguments = [str(part) for library in libraries for part in library]
+        done = subprocess.run(
+            [*command, *arguments], check=False, capture_output=True, text=True, timeout=LONG_PATIENCE_S
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def execute() -> Callable[[Path, str, Iterable[Json]], list[Json]]:
+    """Runs a library of a folder of ELM on responses; returns what it says of each."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            refuse(f"{program} is not here: NO CQL IS RUN (Debian: apt-get install nodejs npm)")
+    if not (HERE / "node_modules/.package-lock.json").is_file():
+        subprocess.run(INSTALL, cwd=HERE, check=True)
+
+    def run(folder: Path, name: str, responses: Iterable[Json]) -> list[Json]:
+        lines = "".join(f"{json.dumps(response, default=float)}\n" for response in responses)
+        done = subprocess.run(
+            ["node", str(HERE / "run.mjs"), str(folder), name],
+            check=False,
+            input=lines,
+            capture_output=True,
+            text=True,
+            timeout=LONG_PATIENCE_S,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return run
