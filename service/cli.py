@@ -190,9 +190,9 @@ def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value
 
 
-@program.command("guidance-out")
+@program.command("definitions")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER")
-def guidance_out(folder: Path) -> int:
+def definitions_(folder: Path) -> int:
     """Write every guidance as CQL, PlanDefinition, ActivityDefinitions and Libraries into FOLDER."""
     for pair in _catalogue(from_environment(os.environ)).pairs.values():
         for path in write_guidance(pair.guidance, pair.compiled, folder / pair.slug):

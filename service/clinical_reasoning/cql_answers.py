@@ -45,9 +45,15 @@ def quoted(text: str) -> str:
 
 
 def comment(lines: Iterable[str]) -> str:
-    """Returns a comment of several lines, which nothing in them can end."""
-    wrapped = "".join(f"{fill(line, WIDTH, initial_indent='  ', subsequent_indent='  ')}\n" for line in lines)
+    """Returns a comment of several lines, which nothing in them can end; a tag stands on one line."""
+    wrapped = "".join(f"{_wrapped(line)}\n" for line in lines)
     return f"/*\n{wrapped.replace('*/', '* /')}*/"
+
+
+def _wrapped(line: str) -> str:
+    if line.startswith("@"):
+        return f"  {line}"
+    return fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def joined(word: str, parts: Sequence[str], *, empty: str) -> str:
@@ -102,9 +108,7 @@ define function Any(verdicts List<Boolean>):
     else false
   end
 
-/*
-  At least so many of these hold; null while those that may hold are needed for it.
-*/
+// At least so many of these hold; null while those that may hold are needed for it.
 define function AtLeast(needed Integer, verdicts List<Boolean>):
   case
     when Count(verdicts V where V is true return all 1) >= needed then true
@@ -112,18 +116,14 @@ define function AtLeast(needed Integer, verdicts List<Boolean>):
     else false
   end
 
-/*
-  What is true or null is no more than possible.
-*/
+// What is true or null is no more than possible.
 define function Possibly(verdict Boolean):
   if verdict is false then false else null as Boolean
 
 define function HasOneOf(answers List<System.Code>, options List<System.Code>):
   exists (answers A where A in options return all 1)
 
-/*
-  An option was chosen. What is no option, and "not sure", decides nothing.
-*/
+// An option was chosen. What is no option, and "not sure", decides nothing.
 define function Chosen(answers List<System.Code>, options List<System.Code>, decided Boolean):
   case
     when not exists answers then null
@@ -145,9 +145,7 @@ define function Number(value Decimal, comparator String, unit String):
     unit: unit
   }
 
-/*
-  A sum of which the least and the most are known.
-*/
+// A sum of which the least and the most are known.
 define function Total(least Decimal, most Decimal):
   Tuple { low: least, high: most, lowOpen: false, highOpen: false, unit: '1' }
 

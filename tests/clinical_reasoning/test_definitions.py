@@ -87,7 +87,7 @@ def test_a_guidance_that_nobody_signed_is_experimental(resources):
 
 
 def test_the_libraries_hold_the_text_that_the_command_writes(resources, tmp_path, capsysbinary):
-    assert cli.main(["guidance-out", str(tmp_path)]) == 0
+    assert cli.main(["definitions", str(tmp_path)]) == 0
     pair, made = resources["muscle-twitching"]
     folder = tmp_path / "muscle-twitching"
     printed = capsysbinary.readouterr().out.decode().splitlines()
