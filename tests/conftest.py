@@ -5,9 +5,10 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import lru_cache, partial
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
@@ -16,7 +17,6 @@ from service import app, catalogue
 from service.pages.fields import Control, Fields
 from service.questionnaire.compiled import Item
 from service.sandbox import SandboxLimits
-from service.settings import Settings
 from service.web.logs import JsonLines
 
 # Of tests/support: the fixture `union`, and stores on SQLite and PostgreSQL.
@@ -67,20 +67,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Reads the questionnaires and mappings of the project once for all tests: they do not change meanwhile.
+    """Reads the same questionnaires and mappings once for all tests, as long as no file of them changes.
 
-    Folders that a test makes are read each time. The controls of a question, half of what a service costs to
-    make, are made once in each language too: they come from the questionnaire alone.
+    The controls of a question, half of what a service costs to make, are made once in each language too: they
+    come from the questionnaire alone.
     """
-    read, known, called = catalogue.read, cache(catalogue.read), signature(catalogue.read)
-    shipped = Settings().questionnaires_dir, Settings().mappings_dir
+    read, called = catalogue.read, signature(catalogue.read)
 
-    def read_once(*folders: Path, **options: object) -> catalogue.Catalogue:
-        if folders != shipped:
-            return read(*folders, **options)
+    @lru_cache(maxsize=12)
+    def known(
+        _files: tuple[tuple[Path, int, int], ...], *folders: Path, **options: Any
+    ) -> catalogue.Catalogue:
+        return read(*folders, **options)
+
+    def read_once(*folders: Path, **options: Any) -> catalogue.Catalogue:
         asked = called.bind(*folders, **options)
         asked.apply_defaults()  # what is stated and what is left to its default are one
-        return known(*asked.args, **asked.kwargs)
+        given = (*asked.args, *asked.kwargs.values())
+        files = (path for folder in given if isinstance(folder, Path) for path in folder.rglob("*"))
+        stamps = ((path, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(files))
+        return known(tuple(stamps), *asked.args, **asked.kwargs)
 
     control, controls = Fields._control, dict[tuple[int, str, frozenset[str]], tuple[Item, Control]]()
 
