@@ -1,8 +1,10 @@
 """The next guidance in the shadow of the current one: what is answered, what is counted, what is not kept."""
 
 import shutil
+import threading
 from collections import Counter
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import orjson
 import pytest
@@ -19,6 +21,8 @@ from service.catalogue import read_pair, read_questionnaires
 from service.errors import GuidanceError, SettingsError
 from service.fhir.definitions import AS_WRITTEN
 from service.fhir.json import BodyLimits
+from service.guidance import Guidance
+from service.sandbox import Sandbox, SandboxLimits
 from service.settings import ROOT, Settings
 from service.shadow import COUNTS, Shadow, differences, followings, lines_of, plain, taken_over
 from service.web.metrics import shadow_counts
@@ -151,6 +155,25 @@ def test_what_waits_is_bounded_and_what_finds_no_room_is_counted(following):
     watch.settle(within_s=-1)
     assert tally["unscored", ("unknown", "dropped")] == 1
     assert tally["unscored", (NAMES[0], "dropped")] == 4
+
+
+def test_why_a_response_was_not_scored_is_counted(following, monkeypatch):
+    served = catalogue.read(SECOND / "questionnaires", SECOND / "mappings")
+    after = catalogue.read(SECOND / "questionnaires", following)
+    tally = Counter()
+    large = ten(extension=[{"url": "https://example.org/x", "valueString": "x" * 20_000}])
+    body = SentBody(orjson.dumps(large), guidance=NAMES[0])
+    busy, small = (Sandbox(SandboxLimits(wait_s=0, result_bytes=most), 1) for most in (1000, 1))
+    with busy._place():
+        Shadow(served, after, LIMITS, lambda one: tally.update([one]), busy).score(body)
+    watch = Shadow(served, after, LIMITS, lambda one: tally.update([one]), small)
+    watch.settle()  # nothing waits
+    watch.score(body)
+    scored = Assessor(served, LIMITS).accepted(orjson.dumps(ten()))
+    monkeypatch.setattr(Guidance, "reads_late_date", lambda *_: True)
+    watch.score(scored)
+    reasons = ("dropped", "too-costly", "next-refuses")
+    assert tally == {("unscored", (NAMES[0], reason)): 1 for reason in reasons}
 
 
 def test_nothing_of_a_response_is_kept_or_shown(client):
@@ -335,6 +358,30 @@ def test_the_counts_are_those_of_all_workers_and_a_command_prints_them(
         assert result["count"] == 6
     assert cli.main(["shadow"]) == 2
     assert "no service answers there" in capsys.readouterr().err
+
+
+def test_the_command_brings_the_token_and_says_where_it_is_not_let_in(monkeypatch, capsys):
+    asked = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_error(401)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        monkeypatch.setenv("SERVICE_PORT", str(server.server_port))
+        monkeypatch.setenv("SERVICE_METRICS_TOKEN", "t" * 32)
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert cli.main(["shadow"]) == 2
+        answering.join()
+    assert asked == [("/metrics", f"Bearer {'t' * 32}")]
+    said = capsys.readouterr().err
+    assert "SERVICE_METRICS=true" in said
+    assert "tttt" not in said
 
 
 def test_a_command_tries_the_next_guidance_on_a_file_of_responses(following, tmp_path, capsys, monkeypatch):
