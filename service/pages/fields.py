@@ -86,6 +86,10 @@ class Fields:
         """Returns the text of an item in the language of the page."""
         return self._labels[link]
 
+    def day(self, date: str) -> str:
+        """Returns a date in words, as precise as it is."""
+        return self._phrases.date(date)
+
     def origin(self, extension: Json | None) -> str:
         """Returns in words where an answer was filled in from, as its extension says; empty without one."""
         if extension is None:

@@ -32,7 +32,7 @@ from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
 from service.pages.response import encoded, is_by_clinician
-from service.pages.scoring import ERRORS, AnswersOfForms, faults_of
+from service.pages.scoring import EARLIER, ERRORS, AnswersOfForms, faults_of
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
 from service.pages.submission import PageRefused, check_origin, controls_in, opened
@@ -117,6 +117,7 @@ class FormViews:
             "restart": self._restart,
             "save": self._save,
             "resume": self._resume,
+            "compare": self._compare,
             "export": self._export,
             "delete": self._delete,
             WHY: self._why,
@@ -290,7 +291,7 @@ class FormViews:
         done = visit.with_state(replace(visit.state, status=status, authored=authored))
         response = self._answers.response(done)
         try:
-            scored = self._answers.scored(response, done.state.language)
+            scored = self._answers.scored_for(done, response)
         except NotScorable as fault:
             return self._check(visit, _faults_shown(faults_of(response, fault), visit.spoken.fields))
         answers, pages = _answered(done), done.form.plan.page_of
@@ -313,7 +314,7 @@ class FormViews:
         if not visit.state.authored:
             return self._show(sent)
         response = self._answers.response(visit)
-        scored = self._answers.scored(response, visit.state.language)
+        scored = self._answers.scored_for(visit, response)
         if not is_explained(scored.assessment().result):
             return self._finish(visit, visit.state.status)
         write = partial(
@@ -327,7 +328,7 @@ class FormViews:
     def _kept(self, visit: Visit, response: Json, *, agrees: bool) -> str:
         """Returns the id of what is stored, empty where nothing is."""
         store, state = self._settings.store, visit.state
-        if store is None:
+        if store is None or EARLIER in state.head:  # the store would score it by itself
             return ""
         return store.kept(state.form, response, (state.language,), agrees=agrees)
 
@@ -346,37 +347,51 @@ class FormViews:
         return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, body))
 
     def _download(self, sent: Submission) -> Reply:
-        response = encoded(self._answers.response(sent.visit))
-        scored = self._answers.scored_bytes(response, sent.visit.state.language)
-        file = download(sent.posted.one("action"), scored, response)
+        response = self._answers.response(sent.visit)
+        scored = self._answers.scored_for(sent.visit, response)
+        file = download(sent.posted.one("action"), scored, encoded(response))
         return self._show(sent) if file is None else self._file(file)
 
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
         visit = self._as_typed(sent)
         response = self._answers.response(visit)
-        scored = self._answers.scored(response, visit.state.language)
+        scored = self._answers.scored_for(visit, response)
         bundle = orjson.loads(scored.document(BUNDLE))
         own = {"fullUrl": f"urn:uuid:{visit.state.form}", "resource": orjson.Fragment(encoded(response))}
         body = orjson.dumps({**bundle, "entry": [own, *bundle["entry"]]})
         return Reply(200, body, (("Content-Type", FHIR_JSON), NO_STORE))
 
     def _resume(self, sent: Submission) -> Reply:
-        """Goes on with a response that was saved."""
+        """Goes on with a response that was saved, compared with an earlier one that comes beside it."""
         data = sent.file or sent.posted.one("response").encode()
+        earlier = sent.posted.one("earlier").encode()
         try:
             state = self._answers.taken(data, sent.visit)
+            if earlier:
+                state = self._answers.comparing(earlier, sent.visit.with_state(state))
         except Unavailable:
             raise
         except ServiceError as fault:
-            found = [problem.text for problem in fault.problems if problem.severity in ERRORS]
-            return self._unread(sent, found[:_MOST_FAULTS])
+            return self._unread(sent, _lines_of(fault))
         visit = self._answers.scored_visit(sent.visit.with_state(state))
         walk = self._answers.walk(visit)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
+
+    def _compare(self, sent: Submission) -> Reply:
+        """Begins anew; the answers are compared with those of a file that was saved before."""
+        old = sent.visit.state
+        visit = sent.visit.with_state(sent.visit.form.fresh(old.language, old.parent))
+        try:
+            state = self._answers.comparing(sent.file, visit)
+        except Unavailable:
+            raise
+        except ServiceError as fault:
+            return self._unread(sent, _lines_of(fault))
+        return self._first(visit.with_state(state))
 
     def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
         """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
@@ -418,6 +433,8 @@ class FormViews:
             number=1,
             last=1 + len(walk.pages),
             intro=True,
+            compares=visit.form.compares,
+            compared=_compared_with(visit),
         )
         return self._page(render("question.html", visit.state.language, page=model))
 
@@ -446,6 +463,8 @@ class FormViews:
             problems=(*notes, *_faults_shown(errors, fields)),
             has_back=not is_first or visit.asks_who,
             intro=is_first and not visit.asks_who,
+            compares=visit.form.compares,
+            compared=_compared_with(visit),
             to_check=visit.state.reviewing,
         )
         html = render("question.html", visit.state.language, page=model)
@@ -463,7 +482,8 @@ class FormViews:
     def _consent(self, visit: Visit) -> tuple[str, str]:
         """Returns the consent text and where more about it stands; who agreed before is not asked again."""
         store = self._settings.store
-        if store is None or not store.asks_for_consent(visit.state.form, visit.state.head):
+        is_compared = EARLIER in visit.state.head
+        if store is None or is_compared or not store.asks_for_consent(visit.state.form, visit.state.head):
             return "", ""
         return visit.spoken.words["form.consent.text"], self._settings.privacy_notice_url
 
@@ -525,6 +545,17 @@ def page_routes(
         Route("GET", "/static/<id:name>", statics.read, Access.PUBLIC, does.STATIC_FILE),
         Route("GET", "/embed.js", statics.embed, Access.PUBLIC, does.EMBED),
     )
+
+
+def _compared_with(visit: Visit) -> str:
+    """Returns the day of the response that the answers are compared with; empty where there is none."""
+    known = visit.state.head.get(EARLIER)
+    return "" if known is None else visit.spoken.fields.day(known["authored"])
+
+
+def _lines_of(fault: ServiceError) -> list[str]:
+    """Returns what people are told of the faults of a file."""
+    return [problem.text for problem in fault.problems if problem.severity in ERRORS][:_MOST_FAULTS]
 
 
 def _amended(state: FormState) -> Json:

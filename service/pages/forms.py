@@ -76,6 +76,7 @@ class Form:
         self.slug = pair.slug
         self.path = f"/questionnaires/{pair.slug}"
         self.asks_respondent = pair.guidance.written.respondent is not None
+        self.compares = bool(pair.guidance.compared_questions)
         self.plan = Plan(pair.compiled)
         self.writer = StateWriter(pair.compiled)
         told = {pair.guidance.language: pair, **pair.further}

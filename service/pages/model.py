@@ -134,6 +134,8 @@ class QuestionPage:
         problems: the error summary.
         has_back: whether there is a page before it.
         intro: whether this is the first page, which also offers the languages and to go on with a saved file.
+        compares: whether answers can be compared with those of an earlier response. compared: the day of the
+            one that they are compared with; empty for none.
         to_check: whether Continue leads back to the check page (a question was changed from there).
     """
 
@@ -146,6 +148,8 @@ class QuestionPage:
     problems: tuple[Problem, ...] = ()
     has_back: bool = False
     intro: bool = False
+    compares: bool = False
+    compared: str = ""
     to_check: bool = False
 
 

@@ -203,8 +203,8 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormSt
     state = replace(
         fresh,
         sources=dict(_origins(response, origin)),
-        answers=in_order(_readable(checked.answers.given), plan.compiled),
-        offered=_readable(closed),
+        answers=in_order(readable(checked.answers.given), plan.compiled),
+        offered=readable(closed),
         head={
             **{name: response[name] for name in KEPT if name in response},
             **({"done": True} if is_done else {}),
@@ -214,7 +214,7 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormSt
     return _seen_so_far(fitting(state, plan.compiled), plan)
 
 
-def _readable(answers: AnswersByLink) -> AnswersByLink:
+def readable(answers: AnswersByLink) -> AnswersByLink:
     """Returns answers without those that say nothing which can be read."""
     return {link: tuple(one for one in given if one is not UNREAD) for link, given in answers.items()}
 

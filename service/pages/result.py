@@ -138,7 +138,8 @@ class Shown:
     Args:
         frame: what every page has around its content.
         urgency: one of URGENCIES. is_overlay: the step is a safety step.
-        status: of the response. answered_on: its day, in words.
+        status: of the response. answered_on: its day, in words. compared: the days of the earlier responses
+            that it was compared with; empty for none.
         call, call_kind: the number that the step itself tells to call; empty for none.
         is_explained: there is a page that says why.
         tables: for the patient. all_tables: for the doctor. There are none at a safety step.
@@ -153,6 +154,7 @@ class Shown:
     is_overlay: bool
     status: str
     answered_on: str
+    compared: str
     call: str
     call_kind: str
     has_calendar: bool
@@ -210,6 +212,7 @@ class ResultPage:
             is_overlay=tier.overlay,
             status=assessment.context.status,
             answered_on=self._phrases.date(authored) if authored else "",
+            compared=", ".join(self._phrases.date(one.context.authored or "") for one in assessment.earlier),
             call=self._telephone.get(tier.number, ""),
             call_kind=tier.number,
             has_calendar=has_calendar(result, authored),

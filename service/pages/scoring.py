@@ -13,22 +13,30 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from service.assess import Assessor, Scored
+from service.catalogue import known_earlier
+from service.datatypes.answers import Answers
+from service.earlier import LEFT_OUT, is_same_person
 from service.errors import Malformed, NotScorable, Problem, TooLarge
-from service.fhir.dates import date_time
+from service.fhir.dates import compare, date_time
 from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.json import Json, read
+from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
 from service.pages.forms import Form, FormSettings, Visit
 from service.pages.plan import Walk
-from service.pages.response import encoded, link_at, resumed
+from service.pages.response import encoded, link_at, readable, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
-from service.results import Why
+from service.results import EarlierResponse, Why
 from service.sandbox import TooMuchHere, in_time
 from service.web.deployment import Deployment
 
 MOST_RESUMED_BYTES: Final = 64 * 1024
 """Longest response that a form goes on with: it is written and scored again with every page."""
+
+EARLIER: Final = "earlier"
+"""What is kept in the head of a state of the response that the answers are compared with."""
+_KEPT_OF_EARLIER: Final = ("resourceType", "identifier", "questionnaire", "status", "authored")
 
 ERRORS: Final = frozenset({"error", "fatal"})
 """Severities of what keeps a response from being scored."""
@@ -86,13 +94,74 @@ class AnswersOfForms:
         """Has a response whose result is shown for the first time scored by the next guidance too."""
         self._assessor.given(scored)
 
+    def scored_for(self, visit: Visit, response: Json) -> Scored:
+        """Returns the response of a person scored, beside an earlier one where that is compared.
+
+        Raises:
+            NotScorable: its answers do not go together.
+        """
+        scored, known = self.scored(response, visit.state.language), visit.state.head.get(EARLIER)
+        if known is None:
+            return scored
+        given, compiled = visit.form.writer.answers(known["answers"]), visit.form.plan.compiled
+        _, closed = compiled.enabled(given)
+        said = Answers(given, closed - given.keys(), authored=known["authored"])
+        earlier = EarlierResponse(
+            context_from_resource(known), known_earlier(said, scored.pair.guidance, compiled)
+        )
+        answers = replace(scored.answers, earlier=(earlier.answers,))
+        return replace(scored, answers=answers, earlier=(earlier,))
+
+    def comparing(self, data: bytes, visit: Visit) -> FormState:
+        """Returns the state of a person whose answers are compared with an earlier response of theirs.
+
+        Where the form names nobody, whoever fills it in answers for its being theirs.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: it cannot be compared.
+            Unavailable: there is too much to check at the moment.
+        """
+        form = visit.form
+
+        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+            earlier = self._read(data, form)
+            self._assessor.scored(data, (visit.state.language,), apart=apart)
+            self._check_earlier(earlier, visit.state.head)
+            given = readable(form.plan.compiled.check(earlier).answers.given)
+            kept = {name: earlier[name] for name in _KEPT_OF_EARLIER if name in earlier}
+            known = {**kept, "answers": form.writer.plain(given)}
+            if len(encoded(known)) > MOST_RESUMED_BYTES:
+                raise TooLarge(
+                    Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to compare.")
+                )
+            state = replace(visit.state, head={**visit.state.head, EARLIER: known})
+            return self._seal.sealed(state, form.writer)
+
+        expected = "Expected a response that takes at most {allowed} to check and score."
+        signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
+        return self._seal.opened(signed, form.writer)
+
+    def _check_earlier(self, earlier: Json, head: Json) -> None:
+        """Raises NotScorable where a response was not certainly written before, or is of somebody else."""
+        authored = earlier.get("authored", "")
+        is_same = any(name in head and head[name] == earlier.get(name) for name in ("id", "identifier"))
+        reason = "earlier-same" if is_same else "" if authored else "earlier-undated"
+        if not reason and compare(authored, date_time(self._settings.now())) != -1:
+            reason = "earlier-order"
+        if reason:
+            text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
+            raise NotScorable(Problem("earlier-left-out", text))
+        if "subject" in head and not is_same_person(earlier, head):
+            text = "subject: expected the subject of the response, named in the same way."
+            raise NotScorable(Problem("earlier-subject", text))
+
     def standing(self, visit: Visit) -> Standing:
         """Returns what the answers so far come to; a response that is not finished is scored as one."""
         if not visit.state.answers:
             return Standing()
         response = self.response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
         try:
-            result = self.scored(response, visit.state.language).assessment().result
+            result = self.scored_for(visit, response).assessment().result
         except NotScorable as fault:
             return Standing(faults=faults_of(response, fault))
         if not result.tiers[result.tier.at_least].overlay:
@@ -116,19 +185,19 @@ class AnswersOfForms:
         Raises:
             Unavailable: there is too much to do at the moment.
         """
-        response, language = self.response(visit), visit.state.language
+        response = self.response(visit)
 
         def written(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
             if not apart:
                 raise TooMuchHere
-            scored = self.scored(response, language)
+            scored = self.scored_for(visit, response)
             return write(scored, Why(scored.minimal_reasons(), *scored.changes()))
 
         expected = "Expected answers that take at most {allowed} to explain."
         try:
             return in_time(self._deployment.sandbox, 0, written, str, expected=expected)
         except NotScorable:
-            return write(self.scored(response, language), Why())
+            return write(self.scored_for(visit, response), Why())
 
     def calculated(self, visit: Visit) -> Visit:
         """Returns the person with what the form calculates from the answers; in a child, as expressions are.

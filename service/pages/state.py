@@ -45,7 +45,8 @@ class FormState:
         answers: by linkId, of questions that are enabled.
         offered: by linkId, what is filled in once the question is asked.
         sources: by linkId, the extension that says from where an answer was filled in.
-        head: elements of an earlier response that this one goes on with.
+        head: elements of an earlier response that this one goes on with; under `earlier` what is known of
+            one that it is compared with.
         seen: questions that were asked, and then answered or passed over.
         respondent: who fills in, where the form does not ask it itself: self, other or empty.
         reviewing: the answers were checked once; what is changed now leads back there.
@@ -141,8 +142,8 @@ class StateWriter:
             state.form,
             state.language,
             state.parent,
-            self._given(state.answers),
-            self._given(state.offered),
+            self.plain(state.answers),
+            self.plain(state.offered),
             [[order, source] for order, source in sources.items()],
             state.head,
             f"{seen:x}",
@@ -152,7 +153,7 @@ class StateWriter:
             state.authored,
         ]
 
-    def _given(self, answers: AnswersByLink) -> list[list[Any]]:
+    def plain(self, answers: AnswersByLink) -> list[list[Any]]:
         """Returns answers as plain values, each behind the number of its item."""
         return [
             [self._items[link].order, *(_written(self._items[link], answer) for answer in given)]
@@ -167,8 +168,8 @@ class StateWriter:
             form=form,
             language=language,
             parent=parent,
-            answers={self._links[order]: self._read(order, given) for order, *given in answers},
-            offered={self._links[order]: self._read(order, given) for order, *given in offered},
+            answers=self.answers(answers),
+            offered=self.answers(offered),
             sources={self._links[order]: source for order, source in sources},
             head=head,
             seen=frozenset(self._links_in(int(seen, 16))),
@@ -178,6 +179,10 @@ class StateWriter:
             status=status,
             authored=authored,
         )
+
+    def answers(self, plain: Iterable[Sequence[Any]]) -> AnswersByLink:
+        """Returns the answers of plain values that `plain` has made."""
+        return {self._links[order]: self._read(order, given) for order, *given in plain}
 
     def _read(self, order: int, given: Iterable[Any]) -> tuple[Answer, ...]:
         item = self._items[self._links[order]]

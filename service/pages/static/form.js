@@ -315,8 +315,9 @@
       swap((await ask('GET', address, 'document')).response);
       return arrive();
     },
-    async resume(response) {
-      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response) }), (next, status) => {
+    async resume(response, earlier) {
+      const beside = earlier ? { earlier: JSON.stringify(earlier) } : {}; // of the same person, to compare with
+      const isTaken = await turn(fieldsOf('resume', { response: JSON.stringify(response), ...beside }), (next, status) => {
         // What is handed over and refused changes nothing here.
         if (status >= 400) throw new Error((next.querySelector('.errs') || next.querySelector('h1')).textContent.trim().replace(/\s+/g, ' '));
         forget();

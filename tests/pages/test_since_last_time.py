@@ -1,0 +1,196 @@
+"""Answers that are compared with those of last time: a file that people choose, or the chart's response."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from form_driver import FormDriver
+
+from service import app
+from service.languages import words_in
+from service.settings import Settings
+
+SLUG = "muscle-twitching"
+BEFORE, NOW = "plain-eyelid-three-days", "growing-weakness-with-wasting-makes-the-als-pattern-high"
+EN = words_in("en")
+SINCE = EN["patient.since"].removesuffix(":")
+WORSE = EN["clinician.since"]
+"""How the narrative of a RiskAssessment begins its line about it."""
+MARY, OTHER = {"reference": "Patient/mary"}, {"reference": "Patient/other"}
+OCTOBER = datetime.fromisoformat("2026-10-01T12:00:00+00:00")
+
+
+@pytest.fixture(scope="session")
+def answers(served: Any) -> dict[str, Any]:
+    pair = next(pair for pair in served.pairs.values() if pair.slug == SLUG and pair.is_active)
+    return {case.name: case.answers for case in pair.guidance.cases}
+
+
+@pytest.fixture(scope="session")
+def files(client: Any, session_clock: Any, answers: dict[str, Any]) -> dict[str, bytes]:
+    """What somebody has answered in October, and what they answer now: each as the file of the result."""
+    found, now = {}, session_clock.at
+    for name, at in ((BEFORE, OCTOBER), (NOW, now)):
+        session_clock.at = at
+        form = FormDriver(client, f"/questionnaires/{SLUG}")
+        form.open("?language=en")
+        form.finish(answers[name])
+        found[name] = bytes(form.post("response.json").data)
+    session_clock.at = now
+    return found
+
+
+@pytest.fixture
+def form(person: Callable[..., FormDriver]) -> FormDriver:
+    return person(SLUG, "?language=en")
+
+
+def sent_beside(form: FormDriver, response: bytes, earlier: bytes) -> Any:
+    """Goes on with one response, beside another, and sends it."""
+    form.press("resume", response=response.decode(), earlier=earlier.decode())
+    return form.press("send") if form.page.main["data-kind"] == "check" else form.page
+
+
+def without_name(file: bytes) -> dict[str, Any]:
+    """The same answers as another response, of October."""
+    response = orjson.loads(file) | {"authored": "2026-10-01"}
+    return {name: value for name, value in response.items() if name != "identifier"}
+
+
+def compare(form: FormDriver, file: bytes) -> Any:
+    return form.press("compare", file=(io.BytesIO(file), "answers.json"))
+
+
+def risk_of(form: FormDriver) -> Any:
+    return form.post("risk.json").get_data(as_text=True)
+
+
+def test_what_got_worse_since_the_file_is_told_and_counts(
+    form: FormDriver, files: dict[str, bytes], answers: dict[str, Any]
+) -> None:
+    page = compare(form, files[BEFORE])
+    assert page.main["data-kind"] == "question"
+    assert EN.say("form.compare.will", date="1 October 2026") in page.text
+    assert not any(control.chosen for control in page.controls.values())
+    saved = orjson.loads(form.post("save").data)
+    assert "item" not in saved
+    assert saved["identifier"] != orjson.loads(files[BEFORE])["identifier"]
+    page = form.finish(answers[NOW])
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE in page.text
+    assert EN["clinician.since"] in page.text
+    assert WORSE in risk_of(form)
+    assert orjson.loads(files[BEFORE])["identifier"]["value"] in risk_of(form)
+    assert WORSE in form.post("export").get_data(as_text=True)
+    assert SINCE not in form.press("why").text
+    assert SINCE in form.press("show").text
+
+
+def test_what_was_so_before_is_not_worse_and_is_not_said_to_be_fine(
+    form: FormDriver, files: dict[str, bytes]
+) -> None:
+    page = sent_beside(form, files[NOW], orjson.dumps(without_name(files[NOW])))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE not in page.text
+    assert f"{WORSE}:</b> {EN.say('clinician.compared', dates='1 October 2026')}" in risk_of(form)
+
+
+def test_a_response_is_not_compared_with_itself(form: FormDriver, files: dict[str, bytes]) -> None:
+    itself = {**orjson.loads(files[NOW]), "authored": "2026-10-01"}
+    page = sent_beside(form, files[NOW], orjson.dumps(itself))
+    assert form.answered.status_code == 422
+    assert "another version of the response itself" in page.text
+
+
+def test_without_an_earlier_response_the_result_is_as_before(
+    form: FormDriver, files: dict[str, bytes]
+) -> None:
+    page = sent_beside(form, files[NOW], b"")
+    assert page.main["data-kind"] == "result"
+    assert SINCE not in page.text
+    assert EN["form.compare.done"].partition("{")[0] not in page.text
+    assert WORSE not in risk_of(form)
+
+
+def test_starting_again_forgets_the_file(form: FormDriver, files: dict[str, bytes]) -> None:
+    compare(form, files[BEFORE])
+    page = form.press("restart")
+    assert EN["form.compare.will"].partition("{")[0] not in page.text
+    form.press("resume", response=files[NOW].decode())
+    form.press("send")
+    assert WORSE not in risk_of(form)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"authored": None}, "when it was written"),
+        ({"authored": "2030-01-01"}, "not certainly written before"),
+        ({"questionnaire": "https://guidance.example.org/other|1"}, "Expected: questionnaire"),
+        ({"status": "entered-in-error"}, "status"),
+    ],
+)
+def test_a_file_that_cannot_be_compared_is_named_and_nothing_of_it_is_taken(
+    form: FormDriver, files: dict[str, bytes], change: dict[str, Any], said: str
+) -> None:
+    changed = orjson.loads(files[BEFORE]) | change
+    before = form.page.hidden["state"]
+    page = compare(form, orjson.dumps({name: value for name, value in changed.items() if value is not None}))
+    assert form.answered.status_code == 422
+    assert EN["form.message.file.heading"] in page.text
+    assert said in page.text
+    assert EN["form.compare.will"].partition("{")[0] not in page.text
+    assert page.hidden["state"].split(".")[0] == before.split(".")[0]
+
+
+def test_no_file_is_a_file_that_cannot_be_used(form: FormDriver) -> None:
+    form.press("compare")
+    assert form.answered.status_code == 422
+
+
+@pytest.mark.parametrize(("of", "is_compared"), [(MARY, True), (OTHER, False), (None, False)])
+def test_a_response_of_the_chart_is_compared_with_one_of_the_same_person_only(
+    form: FormDriver, files: dict[str, bytes], of: dict[str, str] | None, *, is_compared: bool
+) -> None:
+    now = orjson.loads(files[NOW]) | {"subject": MARY}
+    earlier = orjson.loads(files[BEFORE]) | ({"subject": of} if of else {})
+    page = sent_beside(form, orjson.dumps(now), orjson.dumps(earlier))
+    assert (form.answered.status_code == 200) is is_compared
+    assert ("subject: expected" in page.text) is not is_compared
+    if is_compared:
+        assert WORSE in risk_of(form)
+        assert orjson.loads(form.post("response.json").data)["subject"] == MARY
+
+
+def test_a_form_that_compares_nothing_does_not_offer_it(person: Callable[..., FormDriver]) -> None:
+    assert "compare" in person(SLUG).page.buttons
+    assert "compare" not in person("workday-strain").page.buttons
+
+
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_what_is_compared_is_not_stored(
+    files: dict[str, bytes], clock: Any, tmp_path: Any, *, is_compared: bool
+) -> None:
+    """The store would score it by itself, without the earlier response."""
+    settings = Settings(store_url=f"sqlite:///{tmp_path / 'forms.db'}", form_stores=True)
+    form = FormDriver(app.create_app(settings, clock).test_client(), f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    earlier = files[BEFORE].decode() if is_compared else ""
+    page = form.press("resume", response=files[NOW].decode(), earlier=earlier)
+    assert (EN["form.consent.text"] in page.text) is not is_compared
+    page = form.press("send", {"consent": ["yes"]})
+    assert (EN["form.result.not-kept"] in page.text) is is_compared
+
+
+def test_a_file_of_this_very_moment_is_not_certainly_earlier(
+    form: FormDriver, files: dict[str, bytes], clock: Any
+) -> None:
+    for apart, status in ((0, 422), (1, 200)):
+        clock.at = OCTOBER + timedelta(seconds=apart)
+        compare(form, files[BEFORE])
+        assert form.answered.status_code == status
