@@ -51,6 +51,7 @@ def test_a_file_of_last_time_is_compared_and_the_answers_are_given_anew(new_cont
     page = context.new_page()
     form = Form(page, f"{origin}/questionnaires/{SLUG}", judge).open()
     form.unfold("compare")
+    judge(page)
     page.locator("#file").set_input_files(BEFORE)
     form.press("compare")
     assert form.kind == "question"
