@@ -187,7 +187,7 @@ class Scored:
         authored, compiled = self.answers.authored[:10], self.pair.compiled
         has_day = len(authored) == len("YYYY-MM-DD")
         before = partial(day_before, authored) if has_day else None
-        replies = Replies(compiled.enabling(), compiled.takes, before)
+        replies = Replies(compiled.enabling(), compiled.takes, before, compiled.opens)
         search = self.pair.guidance, self.answers, replies
         return lowering(*search), raising(*search)
 

@@ -457,5 +457,20 @@ class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
         return _contribution(table.of(values), table) if values else (table.unanswered, 0)
 
 
+class KnownAnswers(AnswerTables):
+    """The same for responses that are much alike: each answer is worked out once."""
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, tables: AnswerTables) -> None:
+        super().__init__({})
+        self.by_link = tables.by_link
+        self._tables = tables
+
+    def __missing__(self, answered: tuple[str, tuple[Answer, ...]]) -> Contribution | None:
+        found = self[answered] = self._tables[answered]
+        return found
+
+
 def _contribution(mask: int, table: AnswerTable) -> Contribution | None:
     return (mask, table.bit) if mask else None

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import chain, combinations
 
 from service.datatypes.answers import Answers, AnswersByLink
 from service.guidance.answer_tables import Verdict, holds
-from service.guidance.bits import PRESENT, UNKNOWN, both, certain, positions, union
+from service.guidance.bits import PRESENT, UNKNOWN, both, certain, positions, program, union
 from service.guidance.conditions import Answered, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Graph, Node
 from service.guidance.reasons import TIER, Undecided, chosen
@@ -256,19 +256,22 @@ class Argued:
         forces: by world, what contradictions (their nodes) force.
         touched: by world, the nodes that may differ from those of the first.
         sides: by rank of the step, the *certain* bits of the atoms that can make a higher rule hold, and of
-            those that can stop ruling one out.
+            those that can stop ruling one out. sides_of: the same by the node of each rule for the step.
         clashes: by contradiction, the nodes that it may make possible, and what decides it, as a mask.
         deciding: by atom, the questions that decide it, or whether its question is asked; 0 for the rest.
         hides: by linkId, the bits of the atoms whose questions an answer may hide.
+        of_step: the guidance as tables, of which nothing is derived but what the step rests on.
     """
 
     nodes: tuple[Node, ...]
     forces: tuple[Forces, ...]
     touched: tuple[frozenset[int], ...]
     sides: tuple[tuple[int, int], ...]
+    sides_of: Mapping[int, tuple[int, int]]
     clashes: tuple[tuple[frozenset[int], int], ...]
     deciding: tuple[int, ...]
     hides: Mapping[str, int]
+    of_step: Compiled
 
 
 def argued_from(compiled: Compiled, graph: Graph) -> Argued:
@@ -287,14 +290,18 @@ def argued_from(compiled: Compiled, graph: Graph) -> Argued:
     nothing: Forces = {}
     forces = (nothing, *({index: tuple(by) for index, by in each.items()} for each in (worse, doubted)))
     deciding = tuple(_asking(compiled, reads) for reads in compiled.support.reads)
+    of_tier = [table.node for table in compiled.block.tier_rules]
+    sides_of = {node: _sides(graph, node, forces) for node in of_tier}
     return Argued(
         nodes=graph.nodes,
         forces=forces,
         touched=tuple(_above(graph, each) for each in forces),
-        sides=tuple(_sides(compiled, graph, tier.rank, forces) for tier in compiled.tiers),
+        sides=tuple(_above_rank(compiled, sides_of, tier.rank) for tier in compiled.tiers),
+        sides_of=sides_of,
         hides=_hides(compiled, deciding),
         clashes=tuple(_clash(graph, table, forces, deciding) for table in compiled.contradictions),
         deciding=deciding,
+        of_step=replace(compiled, derive=program(graph, compiled.closure, graph.below(of_tier))),
     )
 
 
@@ -316,10 +323,15 @@ def _asking(compiled: Compiled, reads: int) -> int:
     return found
 
 
-def _sides(compiled: Compiled, graph: Graph, rank: int, forces: tuple[Forces, ...]) -> tuple[int, int]:
-    """Returns the atoms that affirm a rule of a higher step, and those that deny one."""
+def _above_rank(compiled: Compiled, sides_of: Mapping[int, tuple[int, int]], rank: int) -> tuple[int, int]:
+    found = [sides_of[table.node] for table in compiled.block.tier_rules if table.rank > rank]
+    return union(affirmed for affirmed, _ in found), union(denied for _, denied in found)
+
+
+def _sides(graph: Graph, rule: int, forces: tuple[Forces, ...]) -> tuple[int, int]:
+    """Returns the atoms that affirm a rule, and those that deny it."""
     found: tuple[set[int], set[int]] = (set(), set())
-    waiting = [(table.node, 0) for table in compiled.block.tier_rules if table.rank > rank]
+    waiting = [(rule, 0)]
     while waiting:
         index, side = waiting.pop()
         if index not in found[side]:

@@ -16,15 +16,16 @@ Source: design/architecture.md, "The engine in five ideas", 3; guidance/clinical
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
 from service.datatypes.answers import Answer, Answers
 from service.datatypes.form import Question
+from service.guidance.answer_tables import KnownAnswers
 from service.guidance.arguments import Enabled
-from service.guidance.bits import both
+from service.guidance.bits import both, intersection, union
 from service.guidance.floor import other_answers
 from service.guidance.loading import Guidance
 from service.guidance.options import CHOICES
@@ -61,7 +62,7 @@ class Changes:
     """The smallest changes in one direction.
 
     Args:
-        found: in form order; none of them contains another. None where no change of up to `within` answers
+        found: in form order; none of them is part of another. None where no change of up to `within` answers
             does it. To a lower step all are looked for up to so many answers; to a higher one, which mostly
             has many, those of the smallest size.
         within: up to so many answers every change was looked at.
@@ -83,11 +84,14 @@ class Replies(NamedTuple):
         enabled: which items some answers enable, and which they hide for certain.
         takes: whether a question takes these answers together.
         date_before: the date so many days before the response; None where it has no day.
+        opens: what the conditions of other questions make of answers to one: the same text or number where
+            they open and hide the same, whatever else is answered.
     """
 
     enabled: Enabled
     takes: Callable[[str, Values], bool]
     date_before: Callable[[int], str] | None
+    opens: Callable[[str, Values], object] = lambda _link_id, values: values
 
 
 def lowering(guidance: Guidance, answers: Answers, replies: Replies, trials: int = MOST_TRIALS) -> Changes:
@@ -139,12 +143,26 @@ class _Trial(NamedTuple):
 Chosen = frozenset[Change]
 
 
+class _List(NamedTuple):
+    """The options of a question that takes several, with their places; and those that stand alone."""
+
+    options: Mapping[Answer, int]
+    alone: frozenset[Answer]
+
+    def clicks(self, before: Values, after: Values) -> frozenset[Answer]:
+        """Returns the options that are ticked or unticked; one that stands alone takes back the others."""
+        return (
+            frozenset(after) if self.alone.issuperset(after) else (frozenset(before) - self.alone) ^ {*after}
+        )
+
+
 class _Search:
     """Changed responses of one response; each is evaluated once."""
 
     def __init__(self, guidance: Guidance, answers: Answers, replies: Replies, trials: int) -> None:
         self.guidance = guidance
-        self.compiled = guidance.compiled
+        step = guidance.argued.of_step
+        self.compiled = replace(step, answers=KnownAnswers(step.answers))
         self.answers = answers
         self.replies = replies
         self.asked = replies.enabled(answers.given)
@@ -154,9 +172,12 @@ class _Search:
         )
         derived = self.compiled.dates.derived
         self.behind = frozenset().union(*[one.sources for one in derived])
+        self.every = (1 << len(self.compiled.questions)) - 1
         self.left = trials
         self.trials: dict[frozenset[tuple[str, object]], _Trial | None] = {}
         self.cases: dict[str, tuple[Values, ...]] = {}
+        self.lists: dict[str, _List | None] = {}
+        self.opened: dict[tuple[str, Values], object] = {}
         self.seen: set[Chosen] = set()
         now = self.trial(frozenset())
         if now is None:
@@ -167,15 +188,15 @@ class _Search:
         """Returns what a search finds with as few answers as it can be.
 
         Args:
-            goes_on: whether more answers are tried after some were found, for changes that contain none of
-                those.
+            goes_on: whether more answers are tried after some were found, for changes of which none of those
+                is a part.
         """
         found: set[Chosen] = set()
         for most in range(1, MOST_ANSWERS + 1):
             self.seen.clear()
             new: set[Chosen] = set()
             try:
-                new.update(one for one in search(most) if not any(less < one for less in found))
+                new.update(one for one in search(most) if not any(self._is_part(less, one) for less in found))
             except OutOfBudget:
                 return Changes(self._told(found | new), most - 1, finished=False)
             found |= new
@@ -210,9 +231,16 @@ class _Search:
 
     def _said(self, link_id: str, values: Values) -> object:
         """Returns what counts of an answer: its bits, where nothing else of it does."""
-        if link_id in self.opening | self.behind or self.compiled.scores or not values:
+        if link_id in self.behind or self.compiled.scores or not values:
             return values
-        return self.said(link_id, values)
+        bits = self.said(link_id, values)
+        return (bits, self._opens(link_id, values)) if link_id in self.opening else bits
+
+    def _opens(self, link_id: str, values: Values) -> object:
+        """Returns what opens and hides by some answers to a question, and None for no answer."""
+        if values and (link_id, values) not in self.opened:
+            self.opened[link_id, values] = self.replies.opens(link_id, values)
+        return self.opened.get((link_id, values))
 
     def said(self, link_id: str, values: Values) -> int:
         """Returns the bits of some answers to a question, or of none."""
@@ -268,15 +296,19 @@ class _Search:
         for link_id in chosen(self.compiled.questions, conflict):
             for values, cost in self._moves(link_id, trial, left):
                 change = Change(link_id, values)
-                if self._may_help(change, trial, sides, is_last=left == cost):
+                if self._is_worth(change, trial, sides, is_last=left == cost):
                     yield from self.lower(changes | {change}, left - cost, rank)
 
     def _conflict(self, changes: Chosen, trial: _Trial, goal: tuple[int, int]) -> int:
-        """Returns the questions of which one has to be changed; none where too many would have to."""
+        """Returns the questions of which one has to be changed; none where too many would have to.
+
+        The last answer has to be one that every conflict names.
+        """
         left, rank = goal
         fixed = sum(self.compiled.bit_of[change.link_id] for change in changes)
         conflicts = _Conflicts(self.guidance, trial.state)
         best, hit, number = 0, 0, 0
+        last = self.every
         for table in self.compiled.block.tier_rules:
             if table.rank < rank or not trial.state.bits >> 2 * table.node & 2:
                 continue
@@ -285,9 +317,10 @@ class _Search:
                 best = found
             if not found & hit:
                 hit, number = hit | found, number + 1
-            if not found or number > left:
+            last &= found
+            if not found or number > left or (left == 1 and not last):
                 return 0
-        return best
+        return best if left > 1 else last
 
     # A higher step.
 
@@ -309,31 +342,70 @@ class _Search:
         if not left:
             return
         fixed = {change.link_id for change in changes}
+        last = self._last_sides(trial, goal[0])
         for link_id in self.compiled.questions:
-            if link_id not in fixed:
-                for values, cost in self._moves(link_id, trial, left):
-                    if self._may_help(Change(link_id, values), trial, goal[1:], is_last=left == cost):
-                        yield from self._higher(changes | {Change(link_id, values)}, left - cost, goal)
+            if link_id in fixed or (left == 1 and link_id not in last):
+                continue
+            for values, cost in self._moves(link_id, trial, left):
+                change, is_last = Change(link_id, values), left == cost
+                sides = last.get(link_id) if is_last else goal[1:]
+                if sides is not None and self._is_worth(change, trial, sides, is_last=is_last):
+                    yield from self._higher(changes | {change}, left - cost, goal)
+
+    def _last_sides(self, trial: _Trial, rank: int) -> Mapping[str, tuple[int, int]]:
+        """Returns by question whose change alone could make a rule above a rank hold: what is then wanted."""
+        ways, sides_of = _Ways(self.guidance, trial.state), self.guidance.argued.sides_of
+        found: dict[str, tuple[int, int]] = {}
+        for table in self.compiled.block.tier_rules:
+            if table.rank > rank:
+                affirmed, denied = sides_of[table.node]
+                for link_id in chosen(self.compiled.questions, ways.of(table.node, holds=True)):
+                    wanted, unwanted = found.get(link_id, (0, 0))
+                    found[link_id] = wanted | both(affirmed), unwanted | both(denied)
+        return found
 
     # Which answers are worth a trial.
 
-    def _may_help(self, change: Change, trial: _Trial, sides: tuple[int, int], *, is_last: bool) -> bool:
+    def _is_worth(self, change: Change, trial: _Trial, sides: tuple[int, int], *, is_last: bool) -> bool:
+        """Whether an answer may help, and of a list each option that is ticked or unticked.
+
+        Args:
+            sides: bits that are wanted to be set, and bits that are wanted to be cleared.
+        """
+        link_id, values = change
+        before = trial.given.get(link_id, ())
+        if not self._may_help(change, before, sides, is_last=is_last):
+            return False
+        listed = self._list(link_id)
+        if listed is None or not values or listed.alone.issuperset(values):
+            return True
+        clicks = listed.clicks(before, values)
+        rests = (self._ticked(link_id, {*values} ^ {one}) for one in clicks) if len(clicks) > 1 else ()
+        return all(
+            self._may_help(change, rest, sides, is_last=is_last)
+            for rest in rests
+            if rest and self.replies.takes(link_id, rest)
+        )
+
+    def _may_help(self, change: Change, before: Values, sides: tuple[int, int], *, is_last: bool) -> bool:
         """Whether an answer makes something hold that is wanted, or rules something out that is not.
 
         Answers that other things are worked out of always may, and what opens questions may where these can
         still be answered. Of a change that may not, the rest does as well without it.
 
         Args:
+            before: what else would be answered.
             sides: bits that are wanted to be set, and bits that are wanted to be cleared.
         """
         link_id, values = change
         if link_id in self.behind or self.compiled.scores or not values:
             return True
         wanted, unwanted = sides
-        if link_id in self.opening and (not is_last or self.guidance.argued.hides[link_id] & unwanted):
+        without, after = self.said(link_id, before), self.said(link_id, values)
+        if after & ~without & wanted or without & ~after & unwanted:
             return True
-        before, after = self.said(link_id, trial.given.get(link_id, ())), self.said(link_id, values)
-        return bool(after & ~before & wanted | before & ~after & unwanted)
+        may_open = not is_last or bool(self.guidance.argued.hides[link_id] & unwanted)
+        return may_open and link_id in self.opening and self._opens(link_id, before) != self._opens(*change)
 
     # What else could be answered.
 
@@ -350,8 +422,9 @@ class _Search:
                 yield values, cost
 
     def _answers(self, question: Question, before: Values, left: int) -> Iterator[tuple[Values, int]]:
-        if question.type in CHOICES and question.repeats:
-            yield from self._lists(question, before, left)
+        listed = self._list(question.link_id)
+        if listed is not None:
+            yield from self._lists(question, listed, before, left)
             return
         if question.link_id not in self.cases:
             self.cases[question.link_id] = tuple(self._single(question))
@@ -362,10 +435,11 @@ class _Search:
         if question.type not in ("date", "dateTime") or before is not None:
             yield from other_answers(question, self.guidance, before or str)
 
-    def _lists(self, question: Question, before: Values, left: int) -> Iterator[tuple[Values, int]]:
+    def _lists(
+        self, question: Question, listed: _List, before: Values, left: int
+    ) -> Iterator[tuple[Values, int]]:
         """Yields what is ticked after so many clicks at most."""
-        options = [option.coding for option in question.options]
-        alone = {one for one in options if self._is_alone(question.link_id, one, options)}
+        options, alone = listed
         yield from (((one,), 1) for one in alone if (one,) != before)
         others = [one for one in options if one not in alone]
         ticked = [one for one in before if one not in alone]
@@ -376,15 +450,40 @@ class _Search:
                     *[one for one in few if one not in ticked],
                 )
                 if after:
-                    yield tuple(sorted(after, key=_place(options))), clicks
+                    yield self._ticked(question.link_id, after), clicks
 
-    def _is_alone(self, link_id: str, one: Answer, options: Sequence[Answer]) -> bool:
+    def _list(self, link_id: str) -> _List | None:
+        """Returns the options of a question that takes several; None for any other."""
+        if link_id not in self.lists:
+            question = self.guidance.form.questions[link_id]
+            options: dict[Answer, int] = {option.coding: n for n, option in enumerate(question.options)}
+            is_list = question.type in CHOICES and question.repeats
+            alone = (one for one in options if self._is_alone(link_id, one, options))
+            self.lists[link_id] = _List(options, frozenset(alone)) if is_list else None
+        return self.lists[link_id]
+
+    def _is_alone(self, link_id: str, one: Answer, options: Collection[Answer]) -> bool:
         return not any(other != one and self.replies.takes(link_id, (one, other)) for other in options)
 
+    def _ticked(self, link_id: str, options: Collection[Answer]) -> Values:
+        """Returns options of a list in the order of the form, other answers behind them."""
+        listed = self._list(link_id)
+        places: Mapping[Answer, int] = {} if listed is None else listed.options
+        return tuple(sorted(options, key=lambda one: places.get(one, len(places))))
 
-def _place(options: Sequence[Answer]) -> Callable[[Answer], int]:
-    places = {one: place for place, one in enumerate(options)}
-    return lambda one: places.get(one, len(places))
+    def _is_part(self, less: Chosen, more: Chosen) -> bool:
+        """Whether some changes are done by others, which do more."""
+        wanted = dict(more)
+        return less != more and all(
+            link_id in wanted and self._is_done_by(link_id, values, wanted[link_id])
+            for link_id, values in less
+        )
+
+    def _is_done_by(self, link_id: str, less: Values, more: Values) -> bool:
+        listed, before = self._list(link_id), self.answers.given.get(link_id, ())
+        if listed is None or not less or not more:
+            return less == more
+        return listed.clicks(before, less) <= listed.clicks(before, more)
 
 
 class _Conflicts:
@@ -395,10 +494,11 @@ class _Conflicts:
         self.compiled = guidance.compiled
         self.argued = guidance.argued
         self.state = state
+        judged = {table.node for table in (*state.holds, *state.possible)}
         self.clashes = [
             clash
             for table, clash in zip(self.compiled.contradictions, self.argued.clashes, strict=True)
-            if table in (*state.holds, *state.possible)
+            if table.node in judged
         ]
         self.every = (1 << len(self.compiled.questions)) - 1
         self.found: dict[tuple[int, bool], int] = {}
@@ -455,3 +555,43 @@ class _Conflicts:
             if index in nodes:
                 found |= reads
         return found
+
+
+class _Ways:
+    """Which question alone could make a rule hold in one state, if it were answered otherwise; never too few.
+
+    What holds in one of the worlds already may be left as it is.
+    """
+
+    def __init__(self, guidance: Guidance, state: State) -> None:
+        self.nodes = guidance.graph.nodes
+        self.argued = guidance.argued
+        self.worlds = {state.bits, *state.worlds}
+        self.every = (1 << len(guidance.compiled.questions)) - 1
+        self.found: dict[tuple[int, bool], int] = {}
+
+    def of(self, index: int, *, holds: bool) -> int:
+        """Returns the questions by one of which a node could come to hold for certain, or be ruled out."""
+        key = (index, holds)
+        if key not in self.found:
+            is_so = any(
+                (bits >> 2 * index & 1) if holds else not bits >> 2 * index & 2 for bits in self.worlds
+            )
+            self.found[key] = self.every if is_so else self._of(index, holds=holds)
+        return self.found[key]
+
+    def _of(self, index: int, *, holds: bool) -> int:
+        node = self.nodes[index]
+        if node.word == "unless":
+            return self.every
+        if node.atom is not None:
+            return self.argued.deciding[index] | self._forced(index) or self.every
+        side = holds is (node.word != "none")
+        parts = [self.of(part, holds=side) for part in node.parts]
+        needs_all = node.word in (("all", "none") if holds else ("any",))
+        own = intersection(parts) if needs_all and parts else union(parts)
+        return own | self._forced(index)
+
+    def _forced(self, index: int) -> int:
+        """Returns what the contradictions read that may make a node hold, or stop doing so."""
+        return union(reads for nodes, reads in self.argued.clashes if index in nodes)

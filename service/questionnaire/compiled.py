@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from types import MappingProxyType
 from typing import Any
 
@@ -156,6 +157,7 @@ class CompiledQuestionnaire:
     def enabling(self) -> Callable[[AnswersByLink], tuple[frozenset[str], frozenset[str]]]:
         """Returns `enabled` for responses that are much alike: it looks at each answer once."""
         seen: dict[tuple[str, tuple[Answer, ...]], tuple[int, int]] = {}
+        without: dict[int, frozenset[str]] = {}
 
         def enabled(given: AnswersByLink) -> tuple[frozenset[str], frozenset[str]]:
             true = known = 0
@@ -165,9 +167,21 @@ class CompiledQuestionnaire:
                     found = seen[answered] = self._enable_when.evaluate(*answered)
                 true, known = true | found[0], known | found[1]
             disabled, closed = self._enable_when.disabled_and_closed(true, known)
-            return frozenset(self.items) - self._enable_when.links_of(disabled), closed
+            if disabled not in without:
+                without[disabled] = frozenset(self.items) - self._enable_when.links_of(disabled)
+            return without[disabled], closed
 
         return enabled
+
+    def opens(self, link_id: str, answers: tuple[Answer, ...]) -> tuple[int, int]:
+        """Returns what conditions make of these answers: two that are equal open and hide the same."""
+        true, known = self._enable_when.evaluate(link_id, answers)
+        return true & self._opening, known & self._opening
+
+    @cached_property
+    def _opening(self) -> int:
+        """The conditions of items that are more than a text."""
+        return reduce(or_, (entry.conditions for entry in self._enable_when.conditional if entry.links), 0)
 
     def takes(self, link_id: str, answers: tuple[Answer, ...]) -> bool:
         """Whether a question may have these answers together: each within its limits, alone if need be."""
