@@ -42,7 +42,7 @@ def main() -> None:
         scored = assessor.scored(body)
         path = timed(lambda body=body: assessor.assess_body(body))  # type: ignore[misc]  # bound at once
         reasons.append(timed(scored.minimal_reasons) / path)
-        changes.append(timed(scored.changes, 2) / path)
+        changes.append(timed(scored.changes) / path)
         both.append(reasons[-1] + changes[-1])
         finished = [
             all(each.finished for each in found) for found in (scored.minimal_reasons(), scored.changes())

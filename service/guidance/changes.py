@@ -16,7 +16,7 @@ Source: design/architecture.md, "The engine in five ideas", 3; guidance/clinical
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -97,15 +97,13 @@ class Replies(NamedTuple):
 def lowering(guidance: Guidance, answers: Answers, replies: Replies, trials: int = MOST_TRIALS) -> Changes:
     """Returns the smallest changes after which the step is lower, whatever is then open.
 
-    While the step is not settled nothing is searched: first what is open has to be answered. Nothing is
-    searched below the step of a rule that says that nothing fires.
+    While the step is not settled, lower means below what it is at least; what is open is answered by the same
+    changes then. Nothing is searched below the step of a rule that says that nothing fires.
     """
     search = _Search(guidance, answers, replies, trials)
     rank = search.now.tier.at_least
     if rank <= _lowest(guidance):
         return Changes((), 0, finished=True)
-    if not search.now.tier.settled:
-        return Changes((), 0, finished=False)
     return search.smallest(lambda most: search.lower(frozenset(), most, rank), goes_on=True)
 
 
@@ -178,6 +176,7 @@ class _Search:
         self.cases: dict[str, tuple[Values, ...]] = {}
         self.lists: dict[str, _List | None] = {}
         self.opened: dict[tuple[str, Values], object] = {}
+        self.enabled = {frozenset[tuple[str, object]](): self.asked}
         self.seen: set[Chosen] = set()
         now = self.trial(frozenset())
         if now is None:
@@ -253,22 +252,31 @@ class _Search:
         enabled, closed = self._enabled(given, new)
         if any(values and link not in enabled for link, values in new.items()):
             return None
-        ignored = {link: values for link, values in self.answers.ignored.items() if link not in new}
-        given |= {link: values for link, values in ignored.items() if link in enabled}
-        changed = replace(
-            self.answers,
-            given={link: values for link, values in given.items() if link in enabled},
-            ignored={link: values for link, values in ignored.items() if link not in enabled},
-            closed=closed - self.unread,
-        )
+        ignored = self.answers.ignored
+        if ignored:
+            ignored = {link: values for link, values in ignored.items() if link not in new}
+            given |= {link: values for link, values in ignored.items() if link in enabled}
+            ignored = {link: values for link, values in ignored.items() if link not in enabled}
+        if not enabled.issuperset(given):
+            given = {link: values for link, values in given.items() if link in enabled}
+        closed = closed - self.unread if self.unread else closed
+        changed = replace(self.answers, given=given, ignored=ignored, closed=closed)
         state = state_of(self.compiled, changed)
         return _Trial(state, changed.given, enabled, self._tier(state))
 
     def _enabled(
         self, given: Mapping[str, Values], new: Mapping[str, Values]
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Returns what is enabled and hidden: the same as before where nothing is decided by what changed."""
-        return self.asked if self.opening.isdisjoint(new) else self.replies.enabled(given)
+        """Returns what is enabled and hidden: the same as before where what changed decides the same."""
+        key = frozenset(
+            (link, self._opens(link, values))
+            for link, values in new.items()
+            if link in self.opening
+            and self._opens(link, values) != self._opens(link, self.answers.given.get(link, ()))
+        )
+        if key not in self.enabled:
+            self.enabled[key] = self.replies.enabled(given)
+        return self.enabled[key]
 
     def _tier(self, state: State) -> Interval:
         """Returns the step of a state: of its rules the highest that holds, and that may hold."""
@@ -290,14 +298,25 @@ class _Search:
         if trial.tier.at_most < rank:
             yield changes
             return
+        if not left:
+            return
         conflict = self._conflict(changes, trial, (left, rank))
         affirmed, denied = self.guidance.argued.sides[rank - 1]
-        sides = both(denied), both(affirmed)
+        sides, each = (both(denied), both(affirmed)), self._sides_possible(trial, rank) if conflict else ()
         for link_id in chosen(self.compiled.questions, conflict):
+            before = trial.given.get(link_id, ())
             for values, cost in self._moves(link_id, trial, left):
-                change = Change(link_id, values)
-                if self._is_worth(change, trial, sides, is_last=left == cost):
+                change, is_last = Change(link_id, values), left == cost
+                if self._is_worth(change, trial, sides, is_last=is_last) and not (
+                    is_last and any(not self._may_help(change, before, one, is_last=True) for one in each)
+                ):
                     yield from self.lower(changes | {change}, left - cost, rank)
+
+    def _sides_possible(self, trial: _Trial, rank: int) -> Sequence[tuple[int, int]]:
+        """Returns what is wanted for each possible rule from a rank on: the last answer rules all out."""
+        rules = (table.node for table in self.compiled.block.tier_rules if table.rank >= rank)
+        possible = (self.guidance.argued.sides_of[node] for node in rules if trial.state.bits >> 2 * node & 2)
+        return [(both(denied), both(affirmed)) for affirmed, denied in possible]
 
     def _conflict(self, changes: Chosen, trial: _Trial, goal: tuple[int, int]) -> int:
         """Returns the questions of which one has to be changed; none where too many would have to.

@@ -70,9 +70,10 @@ def test_two_reasons_have_both_to_go() -> None:
     assert both.finished
 
 
-def test_what_rules_nothing_out_is_not_lower_while_something_is_open() -> None:
+def test_while_much_is_open_the_step_is_lower_once_that_is_answered_too() -> None:
     partial = found_in(lowering, headache.respond(sudden=True))
-    assert (partial.found, partial.finished) == ((), False)
+    assert told(partial) == {changed(head_pain=(NO,), sudden=(False,), neck_stiff=(NO,))}
+    assert partial.finished
 
 
 def test_nothing_is_below_the_lowest_step_or_above_the_highest() -> None:
@@ -155,10 +156,10 @@ def settled(draw: st.DrawFn) -> Answers:
 def holds_to_brute_force(answers: Answers, most: int) -> None:
     tier = dated_headache.guidance().evaluate(answers).tier
     lower, higher = found_in(lowering, answers), found_in(raising, answers)
-    assert lower.finished or not tier.settled
+    assert lower.finished
     assert higher.finished
     for found, is_wanted in (
-        (lower, lambda after: tier.settled and after.at_most < tier.at_least),
+        (lower, lambda after: after.at_most < tier.at_least),
         (higher, lambda after: after.at_least > tier.at_least),
     ):
         smaller: set[frozenset[Change]] = set()
@@ -269,16 +270,19 @@ def test_three_parts_recorded_normal_allow_self_care() -> None:
     assert one.tier == Interval(1, 1)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1, 9 if os.environ.get("CI") == "true" else 4))
+@pytest.mark.parametrize(("direction", "most"), [(lowering, 2), (raising, 1)])
 def test_no_answer_that_would_change_the_step_is_left_untried(
-    monkeypatch: pytest.MonkeyPatch, seed: int
+    monkeypatch: pytest.MonkeyPatch, direction: Any, most: int, seed: int
 ) -> None:
     pair = pair_of("", "muscle-twitching")
-    answers = by_chance(pair, random.Random(seed), well=(0.5, 0.9, 0.95)[seed])
+    answers = by_chance(pair, random.Random(seed), well=(0.5, 0.9, 0.95)[seed % 3], open_=0.3 * (seed > 5))
     before = partial(day_before, answers.authored)
     replies = Replies(pair.compiled.enabling(), pair.compiled.takes, before, pair.compiled.opens)
-    monkeypatch.setattr(changes, "MOST_ANSWERS", 1)
-    few = [direction(pair.guidance, answers, replies, 100_000) for direction in (lowering, raising)]
+    monkeypatch.setattr(changes, "MOST_ANSWERS", most)
+    few = direction(pair.guidance, answers, replies, 100_000)
     monkeypatch.setattr(changes._Search, "_may_help", lambda *_, **__: True)
-    every = [direction(pair.guidance, answers, replies, 100_000) for direction in (lowering, raising)]
+    monkeypatch.setattr(changes._Search, "_opens", lambda _self, _link_id, values: values)
+    monkeypatch.setattr(changes._Ways, "of", lambda self, *_, **__: self.every)
+    every = direction(pair.guidance, answers, replies, 100_000)
     assert few == every
