@@ -270,7 +270,7 @@ def test_three_parts_recorded_normal_allow_self_care() -> None:
     assert one.tier == Interval(1, 1)
 
 
-@pytest.mark.parametrize("seed", range(1, 9 if os.environ.get("CI") == "true" else 4))
+@pytest.mark.parametrize("seed", range(1, 9 if IN_CI else 4))
 @pytest.mark.parametrize(("direction", "most"), [(lowering, 2), (raising, 1)])
 def test_no_answer_that_would_change_the_step_is_left_untried(
     monkeypatch: pytest.MonkeyPatch, direction: Any, most: int, seed: int
