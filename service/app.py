@@ -307,6 +307,7 @@ def pages_of(
         language=known_language(settings.language),
         store=store,
         privacy_notice_url=settings.privacy_notice_url,
+        is_short=settings.form_short,
     )
     forms = forms_of(served, how)
     seal = seal_from(settings.signing_keys, settings.form_max_age_h, now)

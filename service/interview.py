@@ -10,10 +10,10 @@ Source: SDC 4.0 OperationDefinition Questionnaire-next-question; adaptive.html.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,16 +21,11 @@ from service.assess import Assessor, Scored
 from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir import extensions as ext
-from service.fhir.extensions import mappings, text
-from service.fhir.json import Json, MutableJson
 from service.fhir.parameters import DETAIL
-from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
+from service.questionnaire import CompiledQuestionnaire, Item, asking
 from service.sandbox import Sandbox, in_time
 
 _AT: Final = "QuestionnaireResponse"
-_FORM: Final = "Questionnaire"
-_COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyright", "_copyright")
-"""What the contained Questionnaire says of itself as the served one does."""
 
 
 class Interviewer:
@@ -79,23 +74,9 @@ class Interviewer:
         asked = form.questions(compiled)
         following = _following(scored, asked)
         shown = {*asked, *following, *scored.answers.given, *scored.answers.ignored}
-        written = _form(compiled, form.id, shown)
-        others = list(mappings(answered.response.get("contained")))
-        response = {
-            **sent.response,
-            "status": "in-progress" if following else "completed",
-            "contained": [written, *_beside(compiled, written, others), *others],
-        }
+        status = "in-progress" if following else "completed"
+        response = {**asking(answered.response, compiled, shown, form.id), "status": status}
         return msgspec.json.Encoder(decimal_format="number").encode(response)
-
-
-def _items_of(form: Json) -> Iterator[Json]:
-    """Yields all items of a Questionnaire."""
-    waiting = list(mappings(form.get("item")))
-    while waiting:
-        item = waiting.pop()
-        yield item
-        waiting += mappings(item.get("item"))
 
 
 def _following(scored: Scored, asked: Collection[str]) -> tuple[str, ...]:
@@ -117,50 +98,3 @@ def _is_for_people(link: str, compiled: CompiledQuestionnaire) -> bool:
             return False
         item = compiled.items.get(item.parent or "")
     return True
-
-
-# The contained Questionnaire: the served one, cut to what was asked.
-
-
-def _form(compiled: CompiledQuestionnaire, id_: str, shown: Collection[str]) -> MutableJson:
-    """Returns the contained Questionnaire with these questions."""
-    resource = compiled.resource
-    form: MutableJson = {
-        "resourceType": _FORM,
-        "id": id_,
-        "extension": [{"url": ext.QUESTIONNAIRE_ADAPTIVE, "valueBoolean": True}],
-        **{name: resource[name] for name in _COPIED if name in resource},
-        "derivedFrom": [compiled.canonical],
-    }
-    items = list(_cut(mappings(resource.get("item")), shown))
-    return {**form, "item": items} if items else form
-
-
-def _cut(items: Iterator[Json], shown: Collection[str]) -> Iterator[MutableJson]:
-    """Yields the items that are shown, groups with any of them, and texts that go with them."""
-    for item in items:
-        below = list(_cut(mappings(item.get("item")), shown))
-        conditions = list(mappings(item.get("enableWhen")))
-        known = [one for one in conditions if one.get("question") in shown]
-        kind = item.get("type")
-        is_group = kind == GROUP and any(one["type"] != DISPLAY for one in below)
-        is_text = kind == DISPLAY and known == conditions
-        if is_group or is_text or item.get("linkId") in shown:
-            yield _item(item, known, below)
-
-
-def _item(item: Json, conditions: list[Json], below: list[MutableJson]) -> MutableJson:
-    left = ("item", "enableWhen") if conditions else ("item", "enableWhen", "enableBehavior")
-    kept: dict[str, Any] = {name: value for name, value in item.items() if name not in left}
-    if conditions:
-        kept["enableWhen"] = conditions
-    return {**kept, "item": below} if below else kept
-
-
-def _beside(compiled: CompiledQuestionnaire, form: Json, others: list[Json]) -> Iterator[Json]:
-    """Yields the value sets that the served Questionnaire contains and these questions name."""
-    known = {one.get("id") for one in others}
-    named = {text(item.get("answerValueSet")) for item in _items_of(form)}
-    for one in mappings(compiled.resource.get("contained")):
-        if f"#{one.get('id')}" in named and one.get("id") not in known:
-            yield one

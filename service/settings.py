@@ -108,6 +108,8 @@ class Settings:
             one signs, all are taken. SERVICE_FORM_KEYS_FILE may name a file that holds them instead. Without
             any, each start makes one of its own.
         form_max_age_h: hours after which a page of a form that was left open is not taken any more.
+        form_short: whether a form asks only what can still change the result, unless somebody wants it in
+            full.
         form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
         form_tenant: tenant whose data such a form is, where tokens are asked for; empty where they are not.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
@@ -165,6 +167,7 @@ class Settings:
     public_definitions: bool = False
     form_keys: str = field(default="", repr=False)
     form_max_age_h: int = 24
+    form_short: bool = False
     form_stores: bool = False
     form_tenant: str = ""
     privacy_notice_url: str = ""
@@ -402,6 +405,7 @@ class _Variables(Schema):
     form_keys = fields.String(validate=_keys)
     form_keys_file = fields.Function(deserialize=_content, validate=_keys)
     form_max_age_h = _whole(1, 720)
+    form_short = fields.Function(deserialize=_truth)
     form_stores = fields.Function(deserialize=_truth)
     form_tenant = fields.String()
     privacy_notice_url = fields.String(validate=_notice)

@@ -9,6 +9,7 @@ Source: SDC 4.0, adaptive questionnaires; guidance/clinical-decisions.md, sectio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from service.datatypes.answers import Answers
 from service.guidance.bits import UNKNOWN, certain, positions, union
@@ -19,8 +20,22 @@ from service.guidance.state import State, state_of
 from service.guidance.tables import Compiled, RuleTable
 
 
-def next_questions(compiled: Compiled, answers: Answers, asked: Collection[str] = ()) -> tuple[str, ...]:
-    """Returns the linkIds of the questions that are still to be asked, in the order in which to ask them.
+class Ahead(NamedTuple):
+    """The questions that are still to be asked, by linkId.
+
+    Both are empty where the step, its date and the levels are what the full form would make of them.
+
+    Args:
+        now: those that can be asked now, in the order in which to ask them.
+        later: those that could matter once other questions are answered, which may open them; in form order.
+    """
+
+    now: tuple[str, ...]
+    later: tuple[str, ...]
+
+
+def questions_ahead(compiled: Compiled, answers: Answers, asked: Collection[str] = ()) -> Ahead:
+    """Returns the questions that are still to be asked.
 
     First what could lead to a safety step, the highest first; then red flags; the rest in form order. At a
     safety step only what could lead to a higher one is asked. Whether a question is enabled is left to the
@@ -29,21 +44,21 @@ def next_questions(compiled: Compiled, answers: Answers, asked: Collection[str] 
     Args:
         answers: what was answered so far.
         asked: linkIds of questions that were asked already; one without an answer is not asked again.
-
-    Returns:
-        Nothing where the step, its date and the levels are what the full form would make of them.
     """
     result, state = evaluate(compiled, answers), state_of(compiled, answers)
     open_ = state.open & ~union(compiled.bit_of.get(link_id, 0) for link_id in asked)
     places: dict[int, int] = {}
     undecided = Undecided(compiled, state)
+    all_deciding = 0
     for urgency, rules in enumerate(_by_urgency(compiled, state, result)):
         deciding = undecided.of(certain(table.node for table in rules)) & open_
+        all_deciding |= deciding
         for place in positions(askable(compiled, open_, deciding)):
             places.setdefault(place, urgency)
     flags = compiled.support.red_flags
     ordered = sorted(places, key=lambda place: (places[place], not flags >> place & 1, place))
-    return tuple(compiled.questions[place] for place in ordered)
+    later = (place for place in positions(all_deciding) if place not in places)
+    return Ahead(*(tuple(compiled.questions[place] for place in listed) for listed in (ordered, later)))
 
 
 def _by_urgency(compiled: Compiled, state: State, result: Result) -> Iterator[list[RuleTable]]:

@@ -26,7 +26,7 @@ from service.guidance.compile import compiled_from
 from service.guidance.conditions import links_of
 from service.guidance.evaluate import evaluate
 from service.guidance.graph import Graph, graph_from
-from service.guidance.interview import next_questions
+from service.guidance.interview import Ahead, questions_ahead
 from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
 from service.guidance.model import Contradiction, Written, unfit_answers
 from service.guidance.options import codings_of
@@ -153,8 +153,12 @@ class Guidance:
         return minimal_reasons(self.compiled, self.argued, answers, enabled=enabled)
 
     def next_questions(self, answers: Answers, asked: Collection[str] = ()) -> tuple[str, ...]:
-        """Returns the linkIds of the questions that can still change the result, as `interview.py` does."""
-        return next_questions(self.compiled, answers, asked)
+        """Returns the linkIds of the questions to ask next, in that order; none where all is settled."""
+        return self.questions_ahead(answers, asked).now
+
+    def questions_ahead(self, answers: Answers, asked: Collection[str] = ()) -> Ahead:
+        """Returns the questions that can still change the result, as `interview.py` does."""
+        return questions_ahead(self.compiled, answers, asked)
 
     def decided_by(self, answers: Answers, *, enabled: Enabled) -> dict[str, tuple[str, ...]]:
         """Returns by finding the linkIds of the answers that decide it, or that keep it unknown.

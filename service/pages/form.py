@@ -56,6 +56,10 @@ WHO: Final = "?"
 WHY: Final = "why"
 """Name of the page that says why the result is as it is, and of the action that asks for it."""
 
+SHORT: Final = "short"
+FULL: Final = "full"
+"""The lengths in which a form can be had: only what can still change the result, or all questions."""
+
 _MOST_FAULTS: Final = 10
 """Most faults of a file that are told: whoever reads them has saved it, not written it."""
 
@@ -136,7 +140,9 @@ class FormViews:
         if parent and parent not in self._settings.framing_origins:
             reply = self._refused(form, language, PageRefused("embedding", 403))
         else:
-            reply = self._first(Visit(form, form.fresh(language, parent)))
+            length = request.option("length")
+            is_short = length == SHORT or (length != FULL and self._settings.is_short)
+            reply = self._first(Visit(form, form.fresh(language, parent, is_short=is_short)))
         return compressed(reply, request)
 
     def answer(self, request: Request) -> Reply:
@@ -180,6 +186,8 @@ class FormViews:
             return lambda sent: self._change(sent.visit, form.plan.by_name[of])
         if name == "change" and of == WHO and sent.visit.asks_who:
             return lambda sent: self._who(sent.visit)
+        if name == "length" and of in (SHORT, FULL):
+            return lambda sent: self._resize(sent, of)
         if name == "language" and of in form.spoken:
             return lambda sent: self._speak(sent, of)
         return self._actions.get(name or "next", self._show)
@@ -195,10 +203,13 @@ class FormViews:
         visit = self._answers.calculated(sent.visit.with_state(read))
         standing = self._answers.standing(visit)
         visit = visit.with_state(replace(visit.state, is_stopping=standing.leading is not None))
-        walk = visit.walk(standing.leading)
+        walk = visit.walk(standing.leading, standing.ahead)
         if walk.is_at_end:
             return self._finish(visit, IN_PROGRESS)
         errors |= {link: fault for link, fault in standing.faults.items() if link in sent.page.questions}
+        if errors and visit.state.is_short:  # the same questions again, not what their answers make of them
+            visit = visit.with_state(replace(visit.state, seen=sent.visit.state.seen))
+            walk = self._answers.walk(visit)
         if errors:
             return self._question(visit, walk, sent.page, sent.posted, errors)
         following = walk.following(sent.page)
@@ -210,7 +221,8 @@ class FormViews:
         state = replace(sent.visit.state, respondent=who if who in RESPONDENTS else "")
         visit = sent.visit.with_state(state)
         walk = self._answers.walk(visit)
-        page = walk.following(None) if state.reviewing else next(iter(walk.pages), None)
+        is_first = not state.reviewing and not state.is_short
+        page = next(iter(walk.pages), None) if is_first else walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _with_page(self, sent: Submission, page: Page) -> tuple[FormState, dict[str, str]]:
@@ -226,7 +238,8 @@ class FormViews:
         errors = {link: error for link, error in unread.items() if link in enabled}
         errors |= fields.missing(asked - errors.keys(), state.answers)
         listed = {link: errors[link] for link in sorted(errors, key=page.questions.index)}
-        return replace(state, seen=state.seen | (asked - errors.keys())), listed
+        trail = dict.fromkeys((*state.trail, page.name)) if state.is_short else ()
+        return replace(state, seen=state.seen | (asked - errors.keys()), trail=tuple(trail)), listed
 
     def _back(self, sent: Submission) -> Reply:
         visit = self._answers.scored_visit(self._as_typed(sent))
@@ -235,8 +248,7 @@ class FormViews:
             return self._finish(visit, IN_PROGRESS)
         if sent.page is not None and walk.before(sent.page) is None and visit.asks_who:
             return self._who(visit)
-        last = walk.pages[-1] if walk.pages else None
-        page = last if sent.page is None else walk.before(sent.page) or sent.page
+        page = walk.last if sent.page is None else walk.before(sent.page) or sent.page
         return self._show(sent) if page is None else self._question(visit, walk, page)
 
     def _show(self, sent: Submission) -> Reply:
@@ -260,20 +272,34 @@ class FormViews:
             visit.state, authored="", status=IN_PROGRESS, reviewing=True, head=_amended(visit.state)
         )
         changed = visit.with_state(state)
-        return self._question(changed, changed.walk(), page)
+        walk = self._answers.walk(changed) if state.is_short else changed.walk()
+        return self._question(changed, walk, page)
 
     def _speak(self, sent: Submission, language: str) -> Reply:
         spoken = sent.visit.with_state(replace(sent.visit.state, language=language))
         return self._show(replace(sent, visit=spoken))
 
+    def _resize(self, sent: Submission, length: str) -> Reply:
+        """Goes on with the same answers in the other length."""
+        visit = self._as_typed(sent)
+        is_short = length == SHORT and visit.form.can_be_short
+        trail = visit.form.plan.pages_with(visit.state.seen) if is_short else ()
+        state = replace(visit.state, is_short=is_short, trail=trail, reviewing=False)
+        return self._first(visit.with_state(state))
+
     def _restart(self, sent: Submission) -> Reply:
         old = sent.visit.state
-        return self._first(sent.visit.with_state(sent.visit.form.fresh(old.language, old.parent)))
+        fresh = sent.visit.form.fresh(old.language, old.parent, is_short=old.is_short)
+        return self._first(sent.visit.with_state(fresh))
 
     def _send(self, sent: Submission) -> Reply:
         visit, plan = sent.visit, sent.visit.form.plan
-        walk = visit.walk()
-        missing = visit.spoken.fields.missing(walk.enabled.intersection(plan.page_of), visit.state.answers)
+        walk = self._answers.walk(visit) if visit.state.is_short else visit.walk()
+        due = walk.following(None) if visit.state.is_short else None
+        if due is not None:
+            return self._question(visit, walk, due)
+        asked = walk.enabled.intersection(visit.state.seen if visit.state.is_short else plan.page_of)
+        missing = visit.spoken.fields.missing(asked, visit.state.answers)
         if missing:
             page = plan.by_name[plan.page_of[next(iter(missing))]]
             here = {link: fault for link, fault in missing.items() if link in page.questions}
@@ -289,7 +315,7 @@ class FormViews:
         """
         authored = visit.state.authored or date_time(self._settings.now())
         done = visit.with_state(replace(visit.state, status=status, authored=authored))
-        response = self._answers.response(done)
+        response = self._answers.told(done)
         try:
             scored = self._answers.scored_for(done, response)
         except NotScorable as fault:
@@ -305,6 +331,7 @@ class FormViews:
             pages=pages,
             kept=kept,
             is_clinician=is_by_clinician(response),
+            unasked=_unasked(done),
         )
         return self._page(html)
 
@@ -343,11 +370,11 @@ class FormViews:
 
     def _save(self, sent: Submission) -> Reply:
         visit = self._as_typed(sent)
-        body = encoded(self._answers.response(visit))
+        body = encoded(self._answers.told(visit))
         return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, body))
 
     def _download(self, sent: Submission) -> Reply:
-        response = self._answers.response(sent.visit)
+        response = self._answers.told(sent.visit)
         scored = self._answers.scored_for(sent.visit, response)
         file = download(sent.posted.one("action"), scored, encoded(response))
         return self._show(sent) if file is None else self._file(file)
@@ -355,7 +382,7 @@ class FormViews:
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
         visit = self._as_typed(sent)
-        response = self._answers.response(visit)
+        response = self._answers.told(visit)
         scored = self._answers.scored_for(visit, response)
         bundle = orjson.loads(scored.document(BUNDLE))
         own = {"fullUrl": f"urn:uuid:{visit.state.form}", "resource": orjson.Fragment(encoded(response))}
@@ -418,7 +445,7 @@ class FormViews:
         visit = self._answers.calculated(opened)
         if visit.asks_who:
             return self._who(visit)
-        walk = visit.walk()
+        walk = self._answers.walk(visit)
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
@@ -435,6 +462,7 @@ class FormViews:
             intro=True,
             compares=visit.form.compares,
             compared=_compared_with(visit),
+            other_length=_other_length(visit),
         )
         return self._page(render("question.html", visit.state.language, page=model))
 
@@ -466,6 +494,8 @@ class FormViews:
             compares=visit.form.compares,
             compared=_compared_with(visit),
             to_check=visit.state.reviewing,
+            left=0 if is_first else walk.left,
+            other_length=_other_length(visit) if is_first else "",
         )
         html = render("question.html", visit.state.language, page=model)
         return self._page(html, 422 if errors else status)
@@ -476,7 +506,7 @@ class FormViews:
         asked = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
         groups = (*_for_whom(checking), *asked)
         consent, notice = self._consent(visit)
-        model = CheckPage(self._frame(checking), groups, problems, consent, notice)
+        model = CheckPage(self._frame(checking), groups, problems, consent, notice, _unasked(checking))
         return self._page(render("check.html", visit.state.language, page=model), 422 if problems else 200)
 
     def _consent(self, visit: Visit) -> tuple[str, str]:
@@ -596,6 +626,18 @@ def _still_offered(sent: Submission, shown: frozenset[str], answers: AnswersByLi
     return {link: given for link, given in offered.items() if link not in shown & enabled}
 
 
+def _other_length(visit: Visit) -> str:
+    """Returns the other length in which a form can be had; empty where it has one alone."""
+    if not visit.form.can_be_short:
+        return ""
+    return FULL if visit.state.is_short else SHORT
+
+
+def _unasked(visit: Visit) -> tuple[str, ...]:
+    """Returns the questions that a short form has not asked, in words."""
+    return tuple(map(visit.spoken.fields.label, visit.walk().unasked))
+
+
 def _answered(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     """Returns the questions that have an answer, page by page."""
     walk, fields = visit.walk(), visit.spoken.fields
@@ -615,7 +657,7 @@ def _for_whom(visit: Visit) -> tuple[tuple[str, tuple[Row, ...]], ...]:
 
 def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
     """Returns the questions of a page with their answers in words."""
-    answers, sources = walk.state.answers, walk.state.sources
+    answers, sources, asked = walk.state.answers, walk.state.sources, walk.asked(page)
     place = {link: item.order for link, item in walk.plan.compiled.items.items()}
     return tuple(
         Row(
@@ -626,7 +668,7 @@ def _rows(page: Page, walk: Walk, fields: Fields) -> tuple[Row, ...]:
             source=fields.origin(sources.get(link)),
         )
         for link in sorted((*page.questions, *page.told), key=place.__getitem__)
-        if link in walk.enabled and (link in answers or link not in page.told)
+        if link in walk.enabled and (link in answers if link in page.told else link in asked)
     )
 
 

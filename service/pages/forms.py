@@ -11,10 +11,11 @@ from uuid import uuid4
 
 from service.catalogue import Catalogue, Pair
 from service.fhir.extensions import text
+from service.guidance import Ahead
 from service.languages import ENGLISH, words_in
 from service.pages.fields import Fields
 from service.pages.form_store import FormStore
-from service.pages.plan import Plan, Walk, fitting
+from service.pages.plan import NOTHING_AHEAD, Plan, Walk, fitting
 from service.pages.response import Responses
 from service.pages.result import ResultPage
 from service.pages.state import FormState, StateWriter
@@ -38,6 +39,7 @@ class FormSettings:
         language: of a page where neither the address nor the browser asks for one that there is.
         store: of forms that people agree to have stored; None where nothing is stored.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
+        is_short: whether a form is short unless somebody wants it in full.
     """
 
     now: Callable[[], datetime]
@@ -46,6 +48,7 @@ class FormSettings:
     language: str = ENGLISH
     store: FormStore | None = None
     privacy_notice_url: str = ""
+    is_short: bool = False
 
 
 class Spoken:
@@ -82,12 +85,19 @@ class Form:
         told = {pair.guidance.language: pair, **pair.further}
         self.spoken: Mapping[str, Spoken] = {tag: Spoken(one, settings) for tag, one in told.items()}
         self.title = next(iter(self.spoken.values())).title
+        self.can_be_short = not pair.compiled.calculates  # what it calculates from is not asked for by rules
 
-    def fresh(self, language: str, parent: str) -> FormState:
+    def fresh(self, language: str, parent: str, *, is_short: bool = False) -> FormState:
         """Returns the state of a form that is begun: only what it says itself is answered."""
         items = self.plan.compiled.items
         initial = {link: item.initial for link, item in items.items() if item.answerable and item.initial}
-        state = FormState(form=str(uuid4()), language=language, parent=parent, answers=initial)
+        state = FormState(
+            form=str(uuid4()),
+            language=language,
+            parent=parent,
+            answers=initial,
+            is_short=is_short and self.can_be_short,
+        )
         return fitting(state, self.plan.compiled)
 
 
@@ -133,9 +143,9 @@ class Visit:
         """Returns the same person with another state."""
         return replace(self, state=state)
 
-    def walk(self, leading: frozenset[str] | None = None) -> Walk:
-        """Returns where the person stands; `leading` as Walk takes it."""
-        return Walk(self.form.plan, self.state, leading)
+    def walk(self, leading: frozenset[str] | None = None, ahead: Ahead = NOTHING_AHEAD) -> Walk:
+        """Returns where the person stands; `leading` and `ahead` as Walk takes them."""
+        return Walk(self.form.plan, self.state, leading, ahead)
 
 
 PART_HEADERS: Final[tuple[Header, ...]] = (

@@ -137,6 +137,10 @@ class QuestionPage:
         compares: whether answers can be compared with those of an earlier response. compared: the day of the
             one that they are compared with; empty for none.
         to_check: whether Continue leads back to the check page (a question was changed from there).
+        left: at most how many questions are still asked in a short form; 0 in the full one, and where
+            nobody can tell yet.
+        other_length: the other length in which the form can be had, short or full; empty where it is not
+            said.
     """
 
     frame: Frame
@@ -151,6 +155,8 @@ class QuestionPage:
     compares: bool = False
     compared: str = ""
     to_check: bool = False
+    left: int = 0
+    other_length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,7 @@ class CheckPage:
     Args:
         consent: what people agree to where answers can be stored; empty where they are not asked.
         notice: where more about that stands; empty for nowhere.
+        unasked: the questions that a short form has not asked.
     """
 
     frame: Frame
@@ -181,6 +188,7 @@ class CheckPage:
     problems: tuple[Problem, ...] = ()
     consent: str = ""
     notice: str = ""
+    unasked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

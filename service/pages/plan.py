@@ -7,6 +7,9 @@ few questions is a page, and else each question is one. What is only shown stand
 At a safety step nobody is asked to go on. Only questions that could still lead to a higher step are asked;
 where there is none, the form is at its end.
 
+A short form asks only what can still change the result, and in another order than that of the form: what
+could lead to a safety step comes first.
+
 Source:
     SDC 4.0, rendering.html (page); decisions in guidance of the mapping: tiers with `overlay`.
 """
@@ -22,8 +25,11 @@ from service.datatypes.answers import AnswersByLink
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
+from service.guidance import Ahead
 from service.pages.state import FormState
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
+
+NOTHING_AHEAD: Final = Ahead((), ())
 
 MOST_TOGETHER: Final = 5
 """Most questions of a group that stand on one page where the form does not say what a page is."""
@@ -75,6 +81,10 @@ class Plan:
         self.pages = tuple(self._with_questions(self._split(top, "")))
         self.by_name: Mapping[str, Page] = {page.name: page for page in self.pages}
         self.page_of: Mapping[str, str] = {link: page.name for page in self.pages for link in page.questions}
+
+    def pages_with(self, links: Collection[str]) -> tuple[str, ...]:
+        """Returns the names of the pages that can ask one of these questions, in order."""
+        return tuple(dict.fromkeys(name for link, name in self.page_of.items() if link in links))
 
     def _with_questions(self, pages: Iterable[Page]) -> list[Page]:
         """Returns the pages that ask; what others show stands on the one before, or on the first."""
@@ -160,32 +170,58 @@ class Walk:
         plan: of the form.
         state: what was answered so far.
         leading: at a safety step, the questions that could still lead to a higher one; else None.
+        ahead: in a short form, the questions that can still change the result.
     """
 
-    def __init__(self, plan: Plan, state: FormState, leading: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: FormState,
+        leading: Collection[str] | None = None,
+        ahead: Ahead = NOTHING_AHEAD,
+    ) -> None:
         self.plan = plan
         self.state = state
         self.enabled, _ = plan.compiled.enabled(state.answers)
         self._leading = leading
+        self._ahead = ahead
+        self._due: Collection[str] | None = ahead.now if state.is_short and leading is None else leading
 
     @cached_property
     def pages(self) -> tuple[Page, ...]:
         """The pages that have something to ask."""
-        return tuple(page for page in self.plan.pages if self._enabled_on(page))
+        return tuple(page for page in self.plan.pages if self._ever_asked(page) or self._waiting(page))
 
     def asked(self, page: Page) -> frozenset[str]:
-        """Returns the questions that a page asks now: at a safety step, those that lead on, if there are."""
+        """Returns the questions that a page asks now.
+
+        At a safety step these are those that lead on, and in a short form those that can still change the
+        result, if there are; else those that it has asked before.
+        """
         return (
-            self._waiting(page)
-            if self._leading is not None and self._waiting(page)
-            else self._enabled_on(page)
+            self._waiting(page) if self._due is not None and self._waiting(page) else self._ever_asked(page)
         )
 
     def shown(self, page: Page) -> frozenset[str]:
         """Returns the questions that may appear on a page before it is sent: also those closed so far."""
         if self._leading is not None and self._waiting(page):
             return self._waiting(page)
+        if self.state.is_short:
+            opened = self._closed_so_far(page) if self._waiting(page) else frozenset()
+            return self.asked(page) | opened
         return frozenset(page.questions)
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """The questions that a short form has not asked, although nothing closes them, in form order."""
+        asked = (link for page in self.plan.pages for link in page.questions if self.state.is_short)
+        return tuple(link for link in asked if link in self.enabled and link not in self.state.seen)
+
+    @property
+    def left(self) -> int:
+        """At most how many questions a short form still asks; 0 in the full one."""
+        links = (*self._ahead.now, *self._ahead.later)
+        return sum(link in self.plan.page_of for link in links) if self.state.is_short else 0
 
     @property
     def is_at_end(self) -> bool:
@@ -197,6 +233,9 @@ class Walk:
         waiting = [found for found in self.pages if self._waiting(found)]
         if page in waiting:
             return page
+        if self.state.is_short and self._leading is None:
+            links = (link for link in self._ahead.now if link in self.enabled and link in self.plan.page_of)
+            return next((self.plan.by_name[self.plan.page_of[link]] for link in links), None)
         if self._leading is None and not self.state.reviewing and page is not None:
             order = self.plan.pages.index(page)
             later = [found for found in self.pages if self.plan.pages.index(found) > order]
@@ -205,10 +244,22 @@ class Walk:
         return waiting[0] if waiting else None
 
     def before(self, page: Page) -> Page | None:
-        """Returns the page before one, or None."""
+        """Returns the page before one, or None; in a short form that which was sent before it."""
+        if self.state.is_short:
+            sent = [name for name in self.state.trail if self.plan.by_name[name] in self.pages]
+            place = sent.index(page.name) if page.name in sent else len(sent)
+            return self.plan.by_name[sent[place - 1]] if place else None
         order = self.plan.pages.index(page)
         earlier = [found for found in self.pages if self.plan.pages.index(found) < order]
         return earlier[-1] if earlier else None
+
+    @property
+    def last(self) -> Page | None:
+        """The page before the one on which answers are checked; None where there is none."""
+        if not self.state.is_short:
+            return self.pages[-1] if self.pages else None
+        sent = [name for name in self.state.trail if self.plan.by_name[name] in self.pages]
+        return self.plan.by_name[sent[-1]] if sent else None
 
     def place(self, page: Page) -> tuple[int, int]:
         """Returns the number of a page among those that there are by now, and how many these are."""
@@ -222,7 +273,16 @@ class Walk:
     def _waiting(self, page: Page) -> frozenset[str]:
         """Returns the questions of a page that are still to be asked."""
         new = self._enabled_on(page) - self.state.seen
-        return new if self._leading is None else new.intersection(self._leading)
+        return new if self._due is None else new.intersection(self._due)
+
+    def _ever_asked(self, page: Page) -> frozenset[str]:
+        """Returns the questions of a page that are asked at all: in a short form those asked before."""
+        enabled = self._enabled_on(page)
+        return enabled & self.state.seen if self.state.is_short else enabled
+
+    def _closed_so_far(self, page: Page) -> frozenset[str]:
+        """Returns the questions that answers on this very page may open, and that matter then."""
+        return frozenset(page.questions).intersection(self._ahead.later) - self.enabled
 
 
 def fitting(state: FormState, compiled: CompiledQuestionnaire) -> FormState:

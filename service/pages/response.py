@@ -10,8 +10,9 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from service.pages.fields import Fields
 from service.pages.plan import Plan, fitting, in_order
 from service.pages.reading import Control
 from service.pages.state import AMENDED, COMPLETED, FormState
-from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item
+from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item, asking
 
 KEPT: Final = (
     "id", "contained", "identifier", "basedOn", "partOf", "subject", "encounter", "author", "source",
@@ -186,7 +187,9 @@ def _element(item: Item, answer: Answer) -> str:
 # From a file.
 
 
-def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormState:
+def resumed(
+    response: Json, plan: Plan, fresh: FormState, origin: str, asked: frozenset[str] | None = None
+) -> FormState:
     """Returns the state in which a response goes on.
 
     What its answers close, although it is answered, is filled in once it is asked.
@@ -196,6 +199,7 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormSt
         plan: of the form.
         fresh: a state in which nothing is answered.
         origin: url of the extension that says from where an answer was filled in.
+        asked: what a short form has asked; None where the full form asked.
     """
     checked = plan.compiled.check(response)
     closed = {link: given for link, given in checked.answers.ignored.items() if link in plan.page_of}
@@ -210,8 +214,12 @@ def resumed(response: Json, plan: Plan, fresh: FormState, origin: str) -> FormSt
             **({"done": True} if is_done else {}),
         },
         reviewing=is_done,
+        is_short=fresh.is_short or asked is not None,
     )
-    return _seen_so_far(fitting(state, plan.compiled), plan)
+    state = fitting(state, plan.compiled)
+    if not state.is_short or (is_done and asked is None):
+        return _seen_so_far(state, plan)
+    return _seen_in_short(state, plan, asked or frozenset())
 
 
 def readable(answers: AnswersByLink) -> AnswersByLink:
@@ -243,7 +251,39 @@ def _seen_so_far(state: FormState, plan: Plan) -> FormState:
         if link in enabled
         and (link in state.answers or (items[link].order < last and not items[link].min_occurs))
     )
-    return replace(state, seen=frozenset(seen))
+    links = frozenset(seen)
+    return replace(state, seen=links, trail=plan.pages_with(links) if state.is_short else ())
+
+
+def _seen_in_short(state: FormState, plan: Plan, asked: Collection[str]) -> FormState:
+    """Returns a state in which those questions were asked that have an answer, or may go without one.
+
+    What has no answer and was not asked in a short form can still be asked, wherever it stands.
+    """
+    items, (enabled, _) = plan.compiled.items, plan.compiled.enabled(state.answers)
+    passed = {link for link in asked if not items[link].min_occurs}
+    seen = enabled & plan.page_of.keys() & (passed | state.answers.keys())
+    return replace(state, seen=frozenset(seen), trail=plan.pages_with(seen))
+
+
+def as_asked(response: Json, state: FormState, plan: Plan) -> Json:
+    """Returns the response of a short form with the Questionnaire of what was asked in it."""
+    known = {one.get("id") for one in mappings(response.get("contained"))}
+    id_ = next(id_ for id_ in _ids() if id_ not in known)
+    return asking(response, plan.compiled, state.seen | state.answers.keys(), id_)
+
+
+def as_sent(state: FormState, plan: Plan) -> FormState:
+    """Returns a state without answers that nobody has sent: what the form itself filled in, for example."""
+    unsent = plan.page_of.keys() - state.seen
+    answers = {link: given for link, given in state.answers.items() if link not in unsent}
+    return fitting(replace(state, answers=answers), plan.compiled)
+
+
+def _ids() -> Iterator[str]:
+    """Yields the ids that the contained Questionnaire may have, the plainest first."""
+    yield "asked"
+    yield from (f"asked-{number}" for number in count(2))
 
 
 def is_by_clinician(response: Json) -> bool:

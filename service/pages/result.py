@@ -146,6 +146,7 @@ class Shown:
         lines: the doctor's lines.
         answers: what was answered, by groups of questions.
         kept: id of what is stored; empty where nothing is.
+        unasked: the questions that a short form has not asked.
     """
 
     frame: Frame
@@ -164,6 +165,7 @@ class Shown:
     lines: Sequence[Line]
     answers: Sequence[tuple[str, tuple[Row, ...]]]
     kept: str = ""
+    unasked: Sequence[str] = ()
 
 
 class ResultPage:
@@ -190,6 +192,7 @@ class ResultPage:
         pages: Mapping[str, str],
         kept: str = "",
         is_clinician: bool = False,
+        unasked: Sequence[str] = (),
     ) -> str:
         """Returns the page.
 
@@ -200,6 +203,7 @@ class ResultPage:
             pages: by linkId, the page of the form on which a question is asked.
             kept: id of what is stored; empty where nothing is.
             is_clinician: whether a health professional has filled in the form, and reads its result.
+            unasked: the questions that a short form has not asked.
         """
         assessment = scored.assessment()
         told = self._told(assessment, pages)
@@ -222,6 +226,7 @@ class ResultPage:
             lines=renderer.summary.lines(assessment),
             answers=answers,
             kept=kept,
+            unasked=unasked,
         )
         return render("result.html", self.language, page=shown)
 

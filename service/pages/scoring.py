@@ -22,11 +22,13 @@ from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.json import Json, read
 from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
+from service.guidance import Ahead
 from service.pages.forms import Form, FormSettings, Visit
-from service.pages.plan import Walk
-from service.pages.response import encoded, link_at, readable, resumed
+from service.pages.plan import NOTHING_AHEAD, Walk
+from service.pages.response import as_asked, as_sent, encoded, link_at, readable, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
+from service.questionnaire import asked_form
 from service.results import EarlierResponse, Why
 from service.sandbox import TooMuchHere, in_time
 from service.web.deployment import Deployment
@@ -49,10 +51,12 @@ class Standing:
     Args:
         leading: at a safety step, the questions that could still lead to a higher one; else None.
         faults: why they cannot be scored together, by linkId.
+        ahead: in a short form, the questions that can still change the result.
     """
 
     leading: frozenset[str] | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
+    ahead: Ahead = NOTHING_AHEAD
 
 
 class AnswersOfForms:
@@ -78,6 +82,14 @@ class AnswersOfForms:
         """Returns the answers of a person as a QuestionnaireResponse, dated now unless it was sent before."""
         authored = visit.state.authored or date_time(self._settings.now())
         return visit.spoken.responses.of(visit.state, visit.state.status, authored)
+
+    def told(self, visit: Visit) -> Json:
+        """Returns the same as others are told it: that of a short form contains what was asked."""
+        state, plan = visit.state, visit.form.plan
+        if not state.is_short:
+            return self.response(visit)
+        sent = as_sent(state, plan) if state.status != IN_PROGRESS else state
+        return as_asked(self.response(visit.with_state(sent)), sent, plan)
 
     def _written_for(self, visit: Visit) -> Callable[[FormState], Json]:
         return lambda state: self.response(visit.with_state(state))
@@ -124,7 +136,7 @@ class AnswersOfForms:
         form = visit.form
 
         def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            earlier = self._read(data, form)
+            earlier, _ = self._read(data, form)
             self._assessor.scored(data, (visit.state.language,), apart=apart)
             self._check_earlier(earlier, visit.state.head)
             given = readable(form.plan.compiled.check(earlier).answers.given)
@@ -157,16 +169,30 @@ class AnswersOfForms:
 
     def standing(self, visit: Visit) -> Standing:
         """Returns what the answers so far come to; a response that is not finished is scored as one."""
-        if not visit.state.answers:
+        if not visit.state.answers and not visit.state.is_short:
             return Standing()
         response = self.response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
         try:
-            result = self.scored_for(visit, response).assessment().result
+            scored = self.scored_for(visit, response)
         except NotScorable as fault:
-            return Standing(faults=faults_of(response, fault))
+            return Standing(faults=faults_of(response, fault), ahead=self._everything(visit))
+        result = scored.assessment().result
+        ahead = self._ahead(visit, scored) if visit.state.is_short else NOTHING_AHEAD
         if not result.tiers[result.tier.at_least].overlay:
-            return Standing()
-        return Standing(frozenset(question.link_id for question in result.open))
+            return Standing(ahead=ahead)
+        return Standing(frozenset(question.link_id for question in result.open), ahead=ahead)
+
+    def _ahead(self, visit: Visit, scored: Scored) -> Ahead:
+        """Returns what a short form still asks: an answer that nobody has sent yet settles nothing."""
+        plan, seen = visit.form.plan, visit.state.seen
+        unsent = scored.answers.given.keys() & plan.page_of.keys() - seen
+        answers = plan.compiled.reopened(scored.answers, unsent) if unsent else scored.answers
+        return scored.pair.guidance.questions_ahead(answers, seen)
+
+    def _everything(self, visit: Visit) -> Ahead:
+        """Returns all questions that were not asked: where answers cannot be scored, nothing is settled."""
+        left = (link for link in visit.form.plan.page_of if link not in visit.state.seen)
+        return Ahead(tuple(left), ())
 
     def scored_visit(self, visit: Visit) -> Visit:
         """Returns the person with a state that says whether a safety step is reached."""
@@ -175,7 +201,10 @@ class AnswersOfForms:
 
     def walk(self, visit: Visit) -> Walk:
         """Returns where a person stands whose answers were scored before."""
-        return visit.walk(self.standing(visit).leading if visit.state.is_stopping else None)
+        if not visit.state.is_stopping and not visit.state.is_short:
+            return visit.walk()
+        standing = self.standing(visit)
+        return visit.walk(standing.leading if visit.state.is_stopping else None, standing.ahead)
 
     def told_why(self, visit: Visit, write: Callable[[Scored, Why], str]) -> str:
         """Returns what is written of why the result is as it is; in a child, as that costs many results.
@@ -185,7 +214,7 @@ class AnswersOfForms:
         Raises:
             Unavailable: there is too much to do at the moment.
         """
-        response = self.response(visit)
+        response = self.told(visit)
 
         def written(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
             if not apart:
@@ -229,10 +258,10 @@ class AnswersOfForms:
         form = visit.form
 
         def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            response = self._read(data, form)
+            response, asked = self._read(data, form)
             self._assessor.scored(data, (visit.state.language,), apart=apart)
-            fresh = form.fresh(visit.state.language, visit.state.parent)
-            resuming = resumed(response, form.plan, fresh, self._origin)
+            fresh = form.fresh(visit.state.language, visit.state.parent, is_short=visit.state.is_short)
+            resuming = resumed(response, form.plan, fresh, self._origin, asked)
             state = with_calculated(resuming, form.plan.compiled, self._written_for(visit))
             if len(encoded(self.response(visit.with_state(state)))) > MOST_RESUMED_BYTES:
                 raise TooLarge(
@@ -244,18 +273,27 @@ class AnswersOfForms:
         signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
         return self._seal.opened(signed, form.writer)
 
-    def _read(self, data: bytes, form: Form) -> Json:
-        """Returns a QuestionnaireResponse to a form; raises Malformed, TooLarge, NotScorable."""
+    def _read(self, data: bytes, form: Form) -> tuple[Json, frozenset[str] | None]:
+        """Returns a QuestionnaireResponse to a form, and what a short form has asked; None for all.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: it is no such response.
+        """
         response = read(data, self._deployment.body)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
         faults = [found for found in check_response(response) if found.severity in ERRORS]
         if faults:
             raise Malformed(*faults)
-        canonical = form.plan.compiled.canonical
-        if response.get("questionnaire") != canonical:
-            raise NotScorable(Problem("canonical-mismatch", f"Expected: questionnaire = {canonical}."))
-        return response
+        compiled = form.plan.compiled
+        asked = asked_form(response, "QuestionnaireResponse")
+        named = response.get("questionnaire") if asked is None else asked.canonical
+        if named != compiled.canonical:
+            words = f"Expected: questionnaire = {compiled.canonical}."
+            raise NotScorable(Problem("canonical-mismatch", words))
+        if asked is None:
+            return response, None
+        return asked.answered(response, compiled.canonical), asked.questions(compiled)
 
 
 def faults_of(response: Json, fault: NotScorable) -> dict[str, str]:

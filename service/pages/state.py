@@ -27,7 +27,7 @@ _LOG: Final = logging.getLogger("service.start")
 _KEY_BYTES: Final = 32
 _HOUR_S: Final = 3600
 _SALT: Final = "questionnaire-form"
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 """Changes whenever what is written below changes."""
 _FINGERPRINT: Final = 12
 
@@ -52,6 +52,8 @@ class FormState:
         reviewing: the answers were checked once; what is changed now leads back there.
         is_stopping: a safety step is reached.
         status: of the response; authored: when it was finished, empty until then.
+        is_short: only what can still change the result is asked.
+        trail: names of the pages that were sent so far, in that order; a short form alone needs them.
     """
 
     form: str
@@ -67,6 +69,8 @@ class FormState:
     is_stopping: bool = False
     status: str = IN_PROGRESS
     authored: str = ""
+    is_short: bool = False
+    trail: tuple[str, ...] = ()
 
 
 class StateRefused(Exception):
@@ -148,9 +152,10 @@ class StateWriter:
             state.head,
             f"{seen:x}",
             state.respondent,
-            2 * state.is_stopping + state.reviewing,
+            4 * state.is_short + 2 * state.is_stopping + state.reviewing,
             state.status,
             state.authored,
+            [self._items[link].order for link in state.trail],
         ]
 
     def plain(self, answers: AnswersByLink) -> list[list[Any]]:
@@ -163,7 +168,7 @@ class StateWriter:
     def state(self, parts: Sequence[Any]) -> FormState:
         """Returns the state of plain values that `parts` has made."""
         form, language, parent, answers, offered, sources, head, seen, *rest = parts
-        respondent, flags, status, authored = rest
+        respondent, flags, status, authored, trail = rest
         return FormState(
             form=form,
             language=language,
@@ -178,6 +183,8 @@ class StateWriter:
             is_stopping=bool(flags & 2),
             status=status,
             authored=authored,
+            is_short=bool(flags & 4),
+            trail=tuple(self._links[order] for order in trail),
         )
 
     def answers(self, plain: Iterable[Sequence[Any]]) -> AnswersByLink:

@@ -1,6 +1,6 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
-from service.questionnaire.adaptive import AskedForm, asked_form
+from service.questionnaire.adaptive import AskedForm, asked_form, asking
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import (
     CompiledQuestionnaire,
@@ -35,6 +35,7 @@ __all__ = [
     "CompiledQuestionnaire",
     "Item",
     "asked_form",
+    "asking",
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",

@@ -10,15 +10,16 @@ sdc-questionnaireresponse-adapt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from service.errors import NotScorable, Problem
+from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
-from service.fhir.json import Json
+from service.fhir.json import Json, MutableJson
 from service.questionnaire.compiled import CompiledQuestionnaire
-from service.questionnaire.items import Item
+from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
 from service.questionnaire.spelling import folded, spelled
 from service.questionnaire.values import answer_in
@@ -42,11 +43,11 @@ class AskedForm:
 
     def questions(self, compiled: CompiledQuestionnaire) -> frozenset[str]:
         """Returns the linkIds of its items that the served Questionnaire has."""
-        return frozenset(text(item.get("linkId")) for item, _ in self._items()) & compiled.items.keys()
+        return frozenset(text(item.get("linkId")) for item, _ in self.items()) & compiled.items.keys()
 
     def faults(self, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
         """Yields where it is not what the served Questionnaire asks; what it does not state is no fault."""
-        for stated, at in self._items():
+        for stated, at in self.items():
             item = compiled.items.get(text(stated.get("linkId")))
             if item is None:
                 words = "Expected: linkId is one of the Questionnaire that this one is derived from."
@@ -66,7 +67,7 @@ class AskedForm:
         beside = {"contained": others} if others else {}
         return {**kept, **beside, "questionnaire": canonical}
 
-    def _items(self) -> Iterator[tuple[Json, str]]:
+    def items(self) -> Iterator[tuple[Json, str]]:
         """Yields all items with their places."""
         waiting: list[tuple[Json, str]] = [(self.resource, self.at)]
         while waiting:
@@ -134,3 +135,71 @@ def _is_named(item: Item, answer: Any, value: Any) -> bool:
     if display is None or item.options is None or answer not in item.options.choices:
         return True
     return isinstance(display, str) and folded(display) in map(folded, item.options.names(answer))
+
+
+# Writing one: the served Questionnaire, cut to what was asked.
+
+_COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyright", "_copyright")
+"""What the contained Questionnaire says of itself as the served one does."""
+
+
+def asking(
+    response: Json, compiled: CompiledQuestionnaire, asked: Collection[str], id_: str = "asked"
+) -> MutableJson:
+    """Returns a response as an adaptive form leaves it: it contains the Questionnaire of what was asked.
+
+    Args:
+        response: to the served Questionnaire.
+        compiled: that one.
+        asked: linkIds of the questions that were asked.
+        id_: by which the response is to name what it contains.
+    """
+    others = list(mappings(response.get("contained")))
+    form = _form(compiled, id_, asked)
+    contained = [form, *_beside(compiled, form, others), *others]
+    return {**response, "questionnaire": f"#{id_}", "contained": contained}
+
+
+def _form(compiled: CompiledQuestionnaire, id_: str, shown: Collection[str]) -> MutableJson:
+    """Returns the contained Questionnaire with these questions."""
+    resource = compiled.resource
+    form: MutableJson = {
+        "resourceType": "Questionnaire",
+        "id": id_,
+        "extension": [{"url": ext.QUESTIONNAIRE_ADAPTIVE, "valueBoolean": True}],
+        **{name: resource[name] for name in _COPIED if name in resource},
+        "derivedFrom": [compiled.canonical],
+    }
+    items = list(_cut(mappings(resource.get("item")), shown))
+    return {**form, "item": items} if items else form
+
+
+def _cut(items: Iterator[Json], shown: Collection[str]) -> Iterator[MutableJson]:
+    """Yields the items that are shown, groups with any of them, and texts that go with them."""
+    for item in items:
+        below = list(_cut(mappings(item.get("item")), shown))
+        conditions = list(mappings(item.get("enableWhen")))
+        known = [one for one in conditions if one.get("question") in shown]
+        kind = item.get("type")
+        is_group = kind == GROUP and any(one["type"] != DISPLAY for one in below)
+        is_text = kind == DISPLAY and known == conditions
+        if is_group or is_text or item.get("linkId") in shown:
+            yield _item(item, known, below)
+
+
+def _item(item: Json, conditions: list[Json], below: list[MutableJson]) -> MutableJson:
+    left = ("item", "enableWhen") if conditions else ("item", "enableWhen", "enableBehavior")
+    kept: dict[str, Any] = {name: value for name, value in item.items() if name not in left}
+    if conditions:
+        kept["enableWhen"] = conditions
+    return {**kept, "item": below} if below else kept
+
+
+def _beside(compiled: CompiledQuestionnaire, form: Json, others: list[Json]) -> Iterator[Json]:
+    """Yields the value sets that the served Questionnaire contains and these questions name."""
+    known = {one.get("id") for one in others}
+    items = AskedForm("", form, "", "").items()
+    named = {text(item.get("answerValueSet")) for item, _ in items}
+    for one in mappings(compiled.resource.get("contained")):
+        if f"#{one.get('id')}" in named and one.get("id") not in known:
+            yield one

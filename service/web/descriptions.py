@@ -113,7 +113,7 @@ SMART_CONFIGURATION: Final = Description(
 
 _PAGE: Final = ("text/html",)
 FORM: Final = Description(
-    "Shows the first page of a form.", "Any", _OK, (403, 404), ("language", "parent"), media=_PAGE
+    "Shows the first page of a form.", "Any", _OK, (403, 404), ("language", "parent", "length"), media=_PAGE
 )
 FORM_PAGE: Final = Description(
     "Takes a page of a form and shows the next one, or gives a file; nothing is kept.",

@@ -12,6 +12,7 @@ LOOKS = {
         "strong-calf-cramps-keep-the-expedited-date",
         {"viewport": {"width": 320, "height": 256}},
     ),
+    "short": ("en&length=short", "plain-eyelid-three-days", {"viewport": {"width": 320, "height": 640}}),
     "dark": ("en", "growing-weakness-with-wasting-makes-the-als-pattern-high", {"color_scheme": "dark"}),
     "german": ("de", "the-whole-als-picture", {"locale": "de-DE", "viewport": {"width": 320, "height": 640}}),
 }

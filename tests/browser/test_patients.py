@@ -33,11 +33,11 @@ def cases():
 def filled_in(new_context, origin, judge, measure):
     """Fills a form in by clicking and judges every page that comes up; gives the last page."""
 
-    def form(slug, answers, script):
+    def form(slug, answers, script, query=""):
         context, _ = new_context(script=script)
-        form = Form(
-            context.new_page(), f"{origin}/questionnaires/{slug}", judge if script else measure
-        ).open()
+        form = Form(context.new_page(), f"{origin}/questionnaires/{slug}", judge if script else measure).open(
+            query
+        )
         form.finish(answers)
         return form
 
@@ -60,6 +60,16 @@ def test_a_patient_is_told_what_assess_says(filled_in, cases, name, script):
     assert risk == assessed("muscle-twitching", form.download("response.json"), **NUMBERS)
     assert tier_of(risk) == PATIENTS[name]
     assert form.kind == ("emergency" if PATIENTS[name] in ("emergency", "urgent") else "result")
+
+
+@SCRIPT
+@pytest.mark.parametrize("name", ["plain-eyelid-three-days", "new-confusion-is-an-emergency"])
+def test_a_patient_is_told_the_same_by_the_short_form(filled_in, cases, name, script):
+    form = filled_in("muscle-twitching", as_of_today(cases[name]), script, "?length=short")
+    risk = json.loads(form.download("risk.json").read_bytes())
+    assert risk == assessed("muscle-twitching", form.download("response.json"), **NUMBERS)
+    assert tier_of(risk) == PATIENTS[name]
+    assert "Questions that were not asked" in form.page.content()
 
 
 @SCRIPT

@@ -1,6 +1,10 @@
 """Which pages a form has, what each asks, and which comes next."""
 
+from dataclasses import replace
+
+from service.guidance import Ahead
 from service.pages.plan import Plan, Walk, fitting
+from service.pages.response import as_sent
 from service.pages.state import FormState
 from service.questionnaire import compile_questionnaire
 from service.terminology import value_sets_from
@@ -141,3 +145,43 @@ def test_what_is_offered_is_filled_in_once_its_question_opens_and_so_is_what_tha
     opened = fitting(FormState("id", "en", answers={"a": (True,)}, offered=offered), found.compiled)
     assert opened.answers == {"a": (True,), "b": (True,), "c": (False,)}
     assert opened.offered == {}
+
+
+# A short form: only what can still change the result, in the order in which it is to be asked.
+
+
+def short(of: Plan, now: str, later: str = "", seen: str = "", trail: str = "", **answers: bool) -> Walk:
+    given = {link: (answer,) for link, answer in answers.items()}
+    state = FormState("id", "en", answers=given, seen=frozenset(seen), is_short=True, trail=tuple(trail))
+    return Walk(of, state, ahead=Ahead(tuple(now), tuple(later)))
+
+
+def test_a_short_form_asks_what_comes_first_wherever_it_stands_and_nothing_that_does_not_matter():
+    of = plan(group("p", question("a"), question("b")), group("q", question("c"), question("d")))
+    walk = short(of, "ca")
+    first = walk.following(None)
+    assert first is of.by_name["q"]
+    assert (walk.asked(first), walk.shown(first)) == ({"c"}, {"c"})
+    after = short(of, "a", seen="c", trail="q")
+    assert after.following(first) is of.by_name["p"]
+    assert (after.before(of.by_name["p"]), after.last) == (first, first)
+    assert (after.before(first), after.asked(first)) == (None, {"c"})
+    assert short(of, "", seen="ca", trail="qp").following(None) is None
+    assert (after.unasked, after.left, walk.left) == (("a", "b", "d"), 1, 2)
+    assert short(of, "").last is None
+
+
+def test_a_short_form_shows_what_its_own_page_may_open_and_matters_then():
+    opened, useless = question("b", **only_if("a")), question("c", **only_if("a"))
+    of = plan(group("p", question("a"), opened, useless), question("d", **only_if("a")))
+    walk = short(of, "a", "bd")
+    page = of.by_name["p"]
+    assert (walk.asked(page), walk.shown(page)) == ({"a"}, {"a", "b"})
+    assert short(of, "", "", seen="a", trail="p", a=False).shown(page) == {"a"}
+
+
+def test_in_a_short_form_nothing_counts_that_nobody_has_sent():
+    of = plan(question("a"), question("b", **only_if("a")), question("c", readOnly=True))
+    state = FormState("id", "en", answers={"a": (True,), "b": (True,), "c": (True,)}, is_short=True)
+    assert as_sent(replace(state, seen=frozenset("ab")), of).answers.keys() == {"a", "b", "c"}
+    assert as_sent(replace(state, seen=frozenset("b")), of).answers.keys() == {"c"}

@@ -87,6 +87,8 @@ states = st.builds(
     is_stopping=st.booleans(),
     status=st.sampled_from(["in-progress", "completed"]),
     authored=st.sampled_from(["", "2026-11-01T12:00:00Z"]),
+    is_short=st.booleans(),
+    trail=st.lists(st.sampled_from(list(ANSWERS)), unique=True, max_size=3).map(tuple),
 )
 
 

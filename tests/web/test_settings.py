@@ -52,6 +52,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_PUBLIC_DEFINITIONS": "true",
         "SERVICE_FORM_KEYS": f"{'k' * 32},{'l' * 40}",
         "SERVICE_FORM_MAX_AGE_H": "2",
+        "SERVICE_FORM_SHORT": "true",
         "SERVICE_FORM_STORES": "true",
         "SERVICE_FORM_TENANT": "north",
         "SERVICE_PRIVACY_NOTICE_URL": "https://clinic.example.org/privacy?form=1",
@@ -68,7 +69,7 @@ def test_every_variable_is_read(tmp_path):
     settings = from_environment(given)
     assert {f"SERVICE_{field.name.upper()}" for field in dataclasses.fields(Settings)} == set(given)
     assert settings.open is True
-    assert settings.require_review is settings.form_stores is True
+    assert settings.require_review is settings.form_stores is settings.form_short is True
     assert settings.audit is settings.metrics is settings.tracing is settings.reload is True
     assert settings.public_form is False
     assert settings.public_definitions is True
@@ -77,6 +78,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_REQUIRE_REVIEW",
         "SERVICE_PUBLIC_FORM",
         "SERVICE_PUBLIC_DEFINITIONS",
+        "SERVICE_FORM_SHORT",
         "SERVICE_FORM_STORES",
         "SERVICE_AUDIT",
         "SERVICE_METRICS",
