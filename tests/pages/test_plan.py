@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from service.guidance import Ahead
 from service.pages.plan import Plan, Walk, fitting
-from service.pages.response import as_sent
+from service.pages.response import as_sent, resumed
 from service.pages.state import FormState
 from service.questionnaire import compile_questionnaire
 from service.terminology import value_sets_from
@@ -185,3 +185,16 @@ def test_in_a_short_form_nothing_counts_that_nobody_has_sent():
     state = FormState("id", "en", answers={"a": (True,), "b": (True,), "c": (True,)}, is_short=True)
     assert as_sent(replace(state, seen=frozenset("ab")), of).answers.keys() == {"a", "b", "c"}
     assert as_sent(replace(state, seen=frozenset("b")), of).answers.keys() == {"c"}
+
+
+def test_what_stands_before_an_answer_was_passed_over_in_the_full_form_and_can_be_asked_in_a_short_one():
+    of = plan(question("a"), question("b", required=True), question("c"))
+    response = {"status": "in-progress", "item": [{"linkId": "c", "answer": [{"valueBoolean": True}]}]}
+    fresh = FormState("id", "en")
+    assert resumed(response, of, fresh, "urn:o").seen == {"a", "c"}
+    short = replace(fresh, is_short=True)
+    assert resumed(response, of, short, "urn:o").seen == {"c"}
+    saved = resumed(response, of, fresh, "urn:o", frozenset("ab"))
+    assert (saved.seen, saved.is_short, saved.trail) == ({"a", "c"}, True, ("a", "c"))
+    done = resumed({**response, "status": "completed"}, of, short, "urn:o")
+    assert (done.seen, done.reviewing) == ({"a", "c"}, True)

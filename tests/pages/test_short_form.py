@@ -18,6 +18,7 @@ from service.guidance.cases import Case
 
 PART = 1 if os.environ.get("FORM_CASES") == "all" else 24
 SHORT = "?length=short"
+MOST_PAGES = 60
 YES = "LA33-6"
 
 
@@ -107,9 +108,7 @@ def test_it_asks_less_than_the_full_form_and_says_what_it_did_not_ask(twitching,
     case = case_of(twitching, CALM)
     clock.at = datetime.fromisoformat(f"{case.authored}T12:00:00+00:00")
     driver = person(query=SHORT)
-    while driver.page.main["data-kind"] == "question":
-        driver.answer(case.answers)
-    assert driver.page.main["data-kind"] == "check"
+    to_check(driver, case.answers)
     check = driver.answered.text
     driver.press("send")
     result = driver.answered.text
@@ -139,8 +138,9 @@ def calm(twitching, clock):
 def to_check(driver: FormDriver, answers) -> list[str]:
     """Goes on to the check page, and returns the pages before it in their order."""
     before = len(driver.visited) - 1
-    while driver.page.main["data-kind"] == "question":
-        driver.answer(answers)
+    for _ in range(MOST_PAGES):
+        if driver.page.main["data-kind"] == "question":
+            driver.answer(answers)
     assert driver.page.main["data-kind"] == "check"
     return list(dict.fromkeys(driver.visited[before:-1]))
 
@@ -156,12 +156,13 @@ def test_it_says_how_many_questions_are_left_at_most(person, calm):
     driver = person(query=SHORT)
     assert "questions left" not in driver.answered.text
     numbers: list[int] = []
-    while driver.page.main["data-page"] == "start":  # the first page says nothing yet
+    for _ in range(2):  # the first page says nothing yet
         driver.answer(calm)
     asked = len(driver.asked)
-    while driver.page.main["data-kind"] == "question":
+    while driver.page.main["data-kind"] == "question" and len(numbers) < MOST_PAGES:
         numbers.append(left(driver) + len(driver.asked))
         driver.answer(calm)
+    assert driver.page.main["data-kind"] == "check"
     assert numbers == sorted(numbers, reverse=True)
     assert min(numbers) >= len(driver.asked) > asked
 
@@ -200,8 +201,9 @@ def test_a_page_is_shown_again_as_it_was(person, calm):
 
 def test_what_is_wrong_is_said_on_the_page_with_all_its_questions(person, calm):
     driver = person(query=SHORT)
-    while len([name for name in driver.page.controls if name.startswith("q.")]) < 3:
-        driver.answer(calm)
+    for _ in range(MOST_PAGES):
+        if len([name for name in driver.page.controls if name.startswith("q.")]) < 3:
+            driver.answer(calm)
     links = [name[2:] for name in driver.page.controls if name.startswith("q.")]
     driver.answer({link: calm[link] for link in links[:1]})
     assert driver.answered.status_code == 422
