@@ -56,6 +56,26 @@ def evaluate(compiled: Compiled, answers: Answers) -> Result:
     )
 
 
+class Reached(NamedTuple):
+    """What an evaluation says of the tier and its dates, and nothing else of the result.
+
+    Args:
+        rank: of the tier that is reached at least.
+        due, step_due: as in the Result.
+    """
+
+    rank: int
+    due: Due | None
+    step_due: Due | None
+
+
+def reached(compiled: Compiled, state: State) -> Reached:
+    """Returns which tier is reached at least, and by when."""
+    tier = _tier(compiled.block, state.bits >> compiled.block.start)
+    dates = _dates(compiled.block, state.bits, tier, _NOWHERE)
+    return Reached(tier.at_least, dates.due, dates.step_due)
+
+
 # What the rules say: the tier, the level of every outcome, and the rules that fired.
 #
 # The tier is at least the highest tier of a rule that holds, and at most the highest of a rule that
@@ -70,7 +90,7 @@ def _verdict(
     block = compiled.block
     bits = state.bits >> block.start
     held = bits & block.tier
-    tier = Interval(_first_rank(block, held), _first_rank(block, bits >> 1 & block.tier))
+    tier = _tier(block, bits)
     levels = [_level(block, outcome, bits) for outcome in compiled.outcomes if bits & outcome.conditional]
     fired = held
     for _, deciding in levels:
@@ -85,6 +105,11 @@ def _verdict(
         ]
     )
     return tier, of_tier, risks
+
+
+def _tier(block: RuleBlock, bits: int) -> Interval:
+    """Returns both ends of the tier by the bits of the block."""
+    return Interval(_first_rank(block, bits & block.tier), _first_rank(block, bits >> 1 & block.tier))
 
 
 def _first_rank(block: RuleBlock, rules: int) -> int:

@@ -203,8 +203,18 @@ class AnswersOfForms:
         """Returns where a person stands whose answers were scored before."""
         if not visit.state.is_stopping and not visit.state.is_short:
             return visit.walk()
+        if not visit.state.is_stopping:
+            return visit.walk(ahead=self._ahead_of(visit))
         standing = self.standing(visit)
-        return visit.walk(standing.leading if visit.state.is_stopping else None, standing.ahead)
+        return visit.walk(standing.leading, standing.ahead)
+
+    def _ahead_of(self, visit: Visit) -> Ahead:
+        """Returns what a short form still asks, where nothing else of the result is needed."""
+        response = self.response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
+        try:
+            return self._ahead(visit, self.scored(response, visit.state.language))
+        except NotScorable:
+            return self._everything(visit)
 
     def told_why(self, visit: Visit, write: Callable[[Scored, Why], str]) -> str:
         """Returns what is written of why the result is as it is; in a child, as that costs many results.

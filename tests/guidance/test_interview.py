@@ -102,6 +102,27 @@ def test_any_patient_has_the_result_of_the_full_form(patient: Patient) -> None:
     assert not differs(dated_headache.guidance(), patient)
 
 
+@examples(200)
+@given(patients())
+def test_nothing_is_asked_but_what_was_said_to_be_ahead(patient: Patient) -> None:
+    """Whoever is told how many questions are left at most is told the truth, from the first on."""
+    guidance = dated_headache.guidance()
+    given: AnswersByLink = {}
+    asked: list[str] = []
+    allowed = set(headache.VALUES)
+    while True:
+        ahead = guidance.questions_ahead(headache.respond(given), asked)
+        assert set(ahead.now) | set(ahead.later) <= allowed
+        assert not set(ahead.now) & set(ahead.later)
+        allowed = {*ahead.now, *ahead.later}
+        following = [link for link in ahead.now if link in headache.asked(given)[0]]
+        if not following:
+            return
+        asked.append(following[0])
+        if following[0] in patient:
+            given = {**given, following[0]: patient[following[0]]}
+
+
 def test_whoever_is_calm_is_asked_what_could_matter_and_nothing_else(guidance: Guidance) -> None:
     asked, result = interview(guidance, CALM)
     assert result.settled

@@ -1,11 +1,14 @@
 """The short interview over the guidance that is served: the result of the full form, with fewer questions."""
 
+from functools import partial
+
 import pytest
 from examples import IN_CI
 from interviews import interviewed, random_patient
 
 from service.catalogue import Pair
 from service.check import floor_of_case
+from service.datatypes.answers import AnswersByLink
 
 EVERY = 6 if IN_CI else 18
 """Of the worked cases, every so many."""
@@ -34,6 +37,19 @@ def test_whoever_may_look_after_themselves_is_asked_hardly_more_than_can_matter(
 
 
 MOST_BEYOND = 1
+
+
+def test_nothing_is_asked_but_what_was_said_to_be_ahead(pair: Pair) -> None:
+    for case in pair.guidance.cases[:: 10 * EVERY]:
+        told = partial(pair.compiled.answers_of, chart=case.chart, authored=case.authored)
+        given: AnswersByLink = {}
+        allowed = set(pair.compiled.items)
+        for place, link in enumerate(asked := interviewed(pair, case).asked):
+            ahead = pair.guidance.questions_ahead(told(given), asked[:place])
+            assert link in ahead.now
+            assert {*ahead.now, *ahead.later} <= allowed, case.name
+            allowed = {*ahead.now, *ahead.later}
+            given = {**given, **({link: case.answers[link]} if link in case.answers else {})}
 
 
 def test_at_an_emergency_nothing_more_is_asked(pair: Pair) -> None:
