@@ -273,6 +273,8 @@ class FormViews:
         )
         changed = visit.with_state(state)
         walk = self._answers.walk(changed) if state.is_short else changed.walk()
+        if state.is_short and page not in walk.pages:  # a page that was not asked, and does not matter
+            return self._check(changed)
         return self._question(changed, walk, page)
 
     def _speak(self, sent: Submission, language: str) -> Reply:
@@ -340,7 +342,7 @@ class FormViews:
         visit = sent.visit
         if not visit.state.authored:
             return self._show(sent)
-        response = self._answers.response(visit)
+        response = self._answers.told(visit)
         scored = self._answers.scored_for(visit, response)
         if not is_explained(scored.assessment().result):
             return self._finish(visit, visit.state.status)

@@ -190,6 +190,21 @@ def test_a_changed_answer_opens_what_it_makes_matter_and_leads_back(person, calm
     assert {name[2:] for name in page.controls if name.startswith("q.")} - known
 
 
+def test_a_page_of_which_nothing_was_asked_leads_to_the_answers(person, calm):
+    driver = person(query=SHORT)
+    asked = to_check(driver, calm)
+    for page in {"eyelid-face", "examination", "tests"} - set(asked):
+        assert driver.press(f"change:{page}").main["data-kind"] == "check"
+
+
+def test_why_the_result_is_as_it_is_can_be_asked_of_a_short_form_too(person, calm):
+    driver = person(query=SHORT)
+    driver.finish(calm)
+    assert "why" in driver.page.buttons
+    assert driver.press("why").main["data-page"] == "why"
+    assert driver.answered.status_code == 200
+
+
 def test_a_page_is_shown_again_as_it_was(person, calm):
     driver = person(query=SHORT)
     for _ in range(5):
