@@ -212,7 +212,7 @@ class AnswersOfForms:
         """Returns what a short form still asks, where nothing else of the result is needed."""
         response = self.response(visit.with_state(replace(visit.state, status=IN_PROGRESS)))
         try:
-            return self._ahead(visit, self.scored(response, visit.state.language))
+            return self._ahead(visit, self.scored_for(visit, response))
         except NotScorable:
             return self._everything(visit)
 
