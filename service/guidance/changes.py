@@ -37,7 +37,7 @@ from service.guidance.tables import RuleTable
 MOST_ANSWERS = 3
 """Changes of so many answers are searched at most."""
 
-MOST_TRIALS = 150
+MOST_TRIALS = 700
 """So many changed responses are evaluated at most, for a lower step and for a higher one."""
 
 Values = tuple[Answer, ...]

@@ -264,7 +264,7 @@ def test_three_parts_recorded_normal_allow_self_care() -> None:
     answers = pair.compiled.answers_of({**case.answers, **tested}, authored=case.authored)
     before = partial(day_before, case.authored)
     replies = Replies(pair.compiled.enabling(), pair.compiled.takes, before, pair.compiled.opens)
-    found = lowering(pair.guidance, answers, replies, 1000)
+    found = lowering(pair.guidance, answers, replies)
     [one] = [one for one in found.found if {change.link_id for change in one.changes} == set(parts)]
     assert dict(one.changes) == normal
     assert one.tier == Interval(1, 1)
