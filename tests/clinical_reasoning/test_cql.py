@@ -28,7 +28,7 @@ from service.results.phrases import is_assessable
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (".", "tests/second_pair", "tests/instruments", "docs/authoring/phq-9")
-RESPONSES = int(os.environ.get("CQL_RESPONSES", "120"))
+RESPONSES = int(os.environ.get("CQL_RESPONSES", "500"))
 SMALL = 30
 """How many responses to a form are tried whose answers are few."""
 SLUGS = ("muscle-twitching", "workday-strain", "gad-7", "phq-4", "pss-4", "curb-65", "wells-dvt", "phq-9")
