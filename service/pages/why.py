@@ -130,7 +130,6 @@ class Shown:
         enough: what alone leads to the step; None where that is not known.
         higher: more urgent. lower: less urgent; None where only a patient reads it.
         all_enough: of the step and of every level. reasons: of both.
-        is_settled: no open question could change the step.
     """
 
     frame: Frame
@@ -141,7 +140,6 @@ class Shown:
     lower: Direction | None
     all_enough: tuple[Enough, ...]
     reasons: tuple[Reason, ...]
-    is_settled: bool
     most_unfolded: int = MOST_UNFOLDED
 
 
@@ -176,7 +174,6 @@ class WhyPage:
             is_clinician: whether a health professional has filled in the form.
         """
         assessment = scored.assessment()
-        result = assessment.result
         plain = _Words(self._pair, assessment, self._fields, pages)
         brief = _Words(self._pair, assessment, self._fields, pages, texts=self._texts)
         changes = _Changes(self._pair, self._fields, brief if is_clinician else plain)
@@ -185,7 +182,6 @@ class WhyPage:
             frame=frame,
             status=assessment.context.status,
             step=self._pair.renderer.patient.what_to_do(assessment)[0],
-            is_settled=result.tier.settled,
             enough=next((plain.enough(found) for found in why.minimal if found.of == TIER), None),
             higher=changes.shown(higher),
             lower=changes.shown(why.lower) if is_clinician else None,

@@ -134,6 +134,18 @@ def test_the_page_says_what_explain_says(author):
     assert 'href="#q' in page
 
 
+def test_where_no_step_is_beyond_nothing_is_said_to_have_been_tried(author):
+    """The lowest is the lowest while questions are open, too; above it, changes are searched then as well."""
+    nothing = shown(author, "phq-9")
+    assert steps(nothing) == ("not-assessable", "same-day")
+    assert "<li>No rule holds it above the lowest step.</li>" in nothing
+    highest = sent(author, "phq-9", nothing, **{"q.self-harm": "LA6571-9"})
+    assert steps(highest) == ("same-day", "same-day")
+    assert "<li>It is the highest step.</li>" in highest
+    assert "lowest step" not in highest
+    assert "up to 0" not in nothing + highest
+
+
 def test_an_answer_changes_result_and_reasons(author):
     page = shown(author, "phq-9", case="total-nine")
     assert steps(page) == ("watch", "watch")
