@@ -162,7 +162,7 @@ class AnswersOfForms:
             reason = "earlier-order"
         if reason:
             text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
-            raise NotScorable(Problem("earlier-left-out", text))
+            raise NotScorable(Problem("earlier-order", text))
         if "subject" in head and not is_same_person(earlier, head):
             text = "subject: expected the subject of the response, named in the same way."
             raise NotScorable(Problem("earlier-subject", text))
