@@ -7,6 +7,8 @@ from fhir_client import BASE, issues_of, matches
 from request_bundles import TYPE, bundle, create, entry, statuses, urn
 from sample_responses import SYSTEM, identified, new_patient, new_value, response, small
 
+TRIES = 20
+
 
 def test_bu06_the_order_of_the_entries_changes_nothing(ehr):
     def outcome(order):
@@ -67,9 +69,13 @@ def test_bu08_the_limit_is_documented(root):
 def test_bu08_as_many_entries_as_the_limit_are_processed(ehr):
     # Most of them reads: a hundred responses to score may take a busy machine longer than a Bundle may take.
     patient = new_patient()
-    creates = (create(small(patient)) for _ in range(10))
-    reads = (entry("GET", f"{TYPE}?patient={patient}&_summary=count") for _ in range(90))
-    answer = ehr.post("", bundle("transaction", *creates, *reads), prefer="return=minimal")
+    creates = [create(small(patient)) for _ in range(10)]
+    reads = [entry("GET", f"{TYPE}?patient={patient}&_summary=count") for _ in range(90)]
+    sent = bundle("transaction", *creates, *reads)
+    for _ in range(TRIES):
+        answer = ehr.post("", sent, prefer="return=minimal")
+        if answer.status != 503:  # a busy machine may need longer than a Bundle may; nothing is kept
+            break
     assert answer.status == 200
     assert {each["resource"]["total"] for each in answer.json["entry"][10:]} == {10}
     assert ehr.total(f"{TYPE}?patient={patient}") == 10
