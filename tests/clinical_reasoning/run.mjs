@@ -1,6 +1,6 @@
 // Runs the main library of a guidance on responses: cql-execution and cql-exec-fhir as they come from npm.
-// Arguments: the folder of the ELM, the name of the library. Input: a QuestionnaireResponse a line; output:
-// what the library says of each, a line each.
+// Arguments: the folder of the ELM, the name of the library. Input: a QuestionnaireResponse of a person, or an
+// array of several, a line; output: what the library says of each person, a line each.
 import { createInterface } from "node:readline";
 import { readFileSync, readdirSync } from "node:fs";
 import cql from "cql-execution";
@@ -16,7 +16,7 @@ const source = fhir.PatientSource.FHIRv401();
 const patient = { resourceType: "Patient", id: "example" };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const entry = [{ resource: patient }, { resource: JSON.parse(line) }];
+  const entry = [patient, JSON.parse(line)].flat().map((resource) => ({ resource }));
   source.reset();
   source.loadBundles([{ resourceType: "Bundle", type: "collection", entry }]);
   const { Patient, ...said } = (await executor.exec(source)).patientResults.example;

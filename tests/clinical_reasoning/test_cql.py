@@ -142,9 +142,20 @@ def test_without_a_response_nothing_is_known_and_nothing_denied(pairs, translate
         assert (found["Step"], found["Step at most"]) == ("not-assessable", ladder[-1])
 
 
-def test_of_several_responses_the_newest_counts(pairs):
-    (answers, _) = libraries_of(pairs["gad-7"].guidance, pairs["gad-7"].compiled)
-    assert "sort by authored.value" in answers.text
+@pytest.mark.slow
+def test_of_several_responses_the_newest_counts(pairs, translated, execute):
+    folder, mains, _ = translated
+    slug = "gad-7"
+    results, responses = zip(*people(pairs[slug], SMALL), strict=True)
+    tried = list(zip(results, responses, strict=True))
+    (mild, first), (severe, last) = (pick(tried, key=lambda one: one[0].tier.at_least) for pick in (min, max))
+    days = ("2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z")
+    older, newer = ([one | {"authored": day} for one in (first, last)] for day in days)
+    sent = [[older[0], newer[1]], [newer[1], older[0]], [newer[0], older[1]], [older[1], newer[0]]]
+    steps = [found["Step at least"] for found in execute(folder / slug, mains[slug], sent)]
+    expected = [said(result)["Step at least"] for result in (severe, severe, mild, mild)]
+    assert steps == expected
+    assert len(set(steps)) == 2
 
 
 @pytest.mark.parametrize(
