@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from service import catalogue
+from service.apply import Applier
 from service.assess import Assessor
 from service.audit import Trail
 from service.auth.ehrs import (
@@ -117,6 +118,7 @@ def create_app(settings: Settings, now: Clock = _now) -> Application:
         populator=populator,
         extractor=Extractor(served, limits, sandbox),
         interviewer=Interviewer(served, assessor, sandbox),
+        applier=Applier(served, assessor, limits, sandbox),
         catalogue=served,
         repository=repository,
         pages=(*pages.routes, *cds),

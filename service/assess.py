@@ -503,9 +503,7 @@ class Assessor:
         elif earlier:
             further = earlier_responses(read(one, self._limits) for one in earlier)
             sent = replace(sent, earlier=sent.earlier + further)
-        _refuse_errors(Malformed, check_structure(sent.response, sent.at))
-        _refuse_subset(sent.response)
-        _refuse_status(sent.response)
+        check_response(sent)
         return sent
 
     def scored_of(
@@ -574,6 +572,13 @@ def _outline(scored: Scored) -> Outlined:
             f"{change.link_id} {scored.earlier[change.earlier].context.authored}" for change in result.changes
         ),
     )
+
+
+def check_response(sent: AssessInput) -> None:
+    """Raises Malformed where a response is none of R4, NotScorable where it must not be scored as it is."""
+    _refuse_errors(Malformed, check_structure(sent.response, sent.at))
+    _refuse_subset(sent.response)
+    _refuse_status(sent.response)
 
 
 def check_detail(detail: str) -> None:

@@ -22,6 +22,7 @@ VAGUE = re.compile(r"Manager|Handler|Processor|Helper|Utils?$|Base$")
 TOP = {
     "__main__",
     "app",
+    "apply",
     "assess",
     "catalogue",
     "check",

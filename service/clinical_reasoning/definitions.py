@@ -25,7 +25,7 @@ from service.clinical_reasoning.cql import libraries_of
 from service.clinical_reasoning.cql_answers import CqlLibrary, library_name, quoted
 from service.fhir.json import Json
 from service.guidance import Guidance
-from service.guidance.model import Rule, Statement, Tier
+from service.guidance.model import Rule, Statement, Tier, Written
 from service.questionnaire import CompiledQuestionnaire
 
 _STRENGTH: Final = "http://hl7.org/fhir/StructureDefinition/cqf-strengthOfRecommendation"
@@ -55,6 +55,36 @@ def resources_of(guidance: Guidance, form: CompiledQuestionnaire) -> list[Json]:
     return [*writer.libraries(), *writer.activities(), writer.plan()]
 
 
+def plan_canonical(guidance: Guidance, form: CompiledQuestionnaire) -> str:
+    """Returns `url|version` of the PlanDefinition of a guidance."""
+    identity = guidance.written.identity
+    return f"{_url(form, 'PlanDefinition', identity.slug)}|{identity.version}"
+
+
+def activity_canonical(guidance: Guidance, form: CompiledQuestionnaire, tier: Tier) -> str:
+    """Returns `url|version` of the ActivityDefinition of a step; empty where the step asks for nothing."""
+    if tier not in _asking(guidance.written):
+        return ""
+    name = _activity_name(guidance.written, tier)
+    return f"{_url(form, 'ActivityDefinition', name)}|{guidance.written.identity.version}"
+
+
+def _asking(written: Written) -> tuple[Tier, ...]:
+    """Returns the steps at which something is to be done, the highest first."""
+    fired = {rule.tier for rule in written.rules}
+    ordered = sorted(written.tiers, key=lambda tier: -tier.rank)
+    return tuple(tier for tier in ordered if tier.code in fired or tier.rank > 0)
+
+
+def _activity_name(written: Written, tier: Tier) -> str:
+    return f"{written.identity.slug}-{tier.code}"
+
+
+def _url(form: CompiledQuestionnaire, kind: str, name: str) -> str:
+    url = form.canonical.partition("|")[0]
+    return f"{url.rpartition('/')[0].removesuffix('/Questionnaire')}/{kind}/{name}"
+
+
 def write_guidance(guidance: Guidance, form: CompiledQuestionnaire, folder: Path) -> Iterator[Path]:
     """Writes the CQL and the resources of a guidance into a folder; yields each file that is written.
 
@@ -81,8 +111,6 @@ class _Definitions:
         self.form = form
         self.texts = libraries_of(guidance, form)
         self.main = library_name(guidance)
-        url = form.canonical.partition("|")[0]
-        self.base = url.rpartition("/")[0].removesuffix("/Questionnaire")
         self.statements = {statement.id: statement for statement in self.written.statements}
 
     def canonical(self, kind: str, name: str) -> str:
@@ -90,7 +118,7 @@ class _Definitions:
         return f"{self._url(kind, name)}|{self.written.identity.version}"
 
     def _url(self, kind: str, name: str) -> str:
-        return f"{self.base}/{kind}/{name}"
+        return _url(self.form, kind, name)
 
     def _head(self, kind: str, name: str, title: str) -> dict[str, Any]:
         identity = self.written.identity
@@ -146,24 +174,14 @@ class _Definitions:
 
     def activities(self) -> Iterator[Json]:
         """Yields an ActivityDefinition for each step that asks for something."""
-        for tier in self._asking():
+        for tier in _asking(self.written):
             yield self._activity(tier)
-
-    def _asking(self) -> Iterator[Tier]:
-        """Yields the steps at which something is to be done, the highest first."""
-        fired = {rule.tier for rule in self.written.rules}
-        for tier in sorted(self.written.tiers, key=lambda tier: -tier.rank):
-            if tier.code in fired or tier.rank > 0:
-                yield tier
-
-    def _name(self, tier: Tier) -> str:
-        return f"{self.written.identity.slug}-{tier.code}"
 
     def _activity(self, tier: Tier) -> Json:
         kind = "ServiceRequest" if tier.referral else "CommunicationRequest"
         code = _REFERRAL if tier.referral else self._code(tier)
         found: dict[str, Any] = {
-            **self._head("ActivityDefinition", self._name(tier), tier.display),
+            **self._head("ActivityDefinition", _activity_name(self.written, tier), tier.display),
             "purpose": tier.says.to_clinician,
             "subjectCodeableConcept": _patient(),
             "relatedArtifact": [self._source(), *self._documentation(tier.sources)],
@@ -219,7 +237,7 @@ class _Definitions:
                     "title": identity.title,
                     "groupingBehavior": "logical-group",
                     "selectionBehavior": "at-most-one",
-                    "action": [self._action(tier) for tier in self._asking()],
+                    "action": [self._action(tier) for tier in _asking(self.written)],
                 }
             ],
         }
@@ -246,7 +264,7 @@ class _Definitions:
                     },
                 }
             ],
-            "definitionCanonical": self.canonical("ActivityDefinition", self._name(tier)),
+            "definitionCanonical": self.canonical("ActivityDefinition", _activity_name(self.written, tier)),
         }
 
     def _sources(self, tier: Tier) -> tuple[str, ...]:

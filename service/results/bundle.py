@@ -28,12 +28,12 @@ from service.fhir.dates import is_instant
 from service.fhir.json import Json, MutableJson
 from service.fhir.response_context import ResponseContext
 from service.guidance import Guidance
-from service.guidance.model import Score
+from service.guidance.model import Score, Tier
 from service.guidance.result import Total
 from service.results import wording
 from service.results.extensions import coding
 from service.results.patient import PatientText
-from service.results.phrases import Phrases, day_of, digits
+from service.results.phrases import Phrases, day_of, digits, is_assessable
 from service.results.risk_assessment import (
     NOBODY,
     STEP,
@@ -167,6 +167,40 @@ class ResultBundle:
         headings = self._phrases["results.for-the-patient"], self._phrases["results.for-the-clinician"]
         return f"{headings[0]}\n\n{patient}\n{headings[1]}\n\n{clinician}"
 
+    def proposed(
+        self, risk: bytes, assessment: Assessment, notes: Sequence[object], plan: str, activity: str
+    ) -> bytes:
+        """Returns a Bundle with a RequestGroup and what the step proposes.
+
+        Where the result is not assessable, the RequestGroup stands alone and has no action.
+
+        Args:
+            risk: the RiskAssessment of the same response.
+            assessment: what it was made from.
+            notes: Annotations on it.
+            plan: canonical `url|version` of the PlanDefinition.
+            activity: that of the ActivityDefinition of the step; empty where the step asks for nothing.
+        """
+        about = _about(assessment.context, self._phrases)
+        name = result_name(assessment.context) or uuid5(NAMESPACE_URL, risk.decode())
+        tier = assessment.result.tiers[assessment.result.tier.at_least]
+        status = "active" if is_final(assessment) else "draft"
+        asked = self._asked(assessment)
+        group = self._group(assessment, about, plan, status, asked["priority"])
+        group["note"] = [*notes]
+        made = {_PLAN: group}
+        if activity and is_assessable(assessment.result.tier):
+            purpose = _REQUEST if tier.referral else _WORDS
+            group["action"] = [self._action(tier, assessment, uuid5(name, purpose))]
+            made[purpose] = (
+                about.request(
+                    status, self._referred(assessment), {"instantiatesCanonical": [activity], **asked}
+                )
+                if tier.referral
+                else self._words(assessment, about, status, asked, uuid5(name, _PLAN))
+            )
+        return _written(_entries(name, made))
+
     def withdrawn(self, risk: bytes) -> bytes:
         """Returns the Bundle of a withdrawn RiskAssessment: whatever was filed of it is withdrawn too."""
         document: Json = orjson.loads(risk)
@@ -233,15 +267,16 @@ class ResultBundle:
         result = assessment.result
         tier = result.tiers[result.tier.at_least]
         if tier.referral:
-            words = f"{self._phrases['results.referral']}: {self._summary.step(assessment)}"
-            return about.request(
-                "active" if is_final(assessment) else "draft", words, self._asked(assessment)
-            )
+            status = "active" if is_final(assessment) else "draft"
+            return about.request(status, self._referred(assessment), self._asked(assessment))
         if assessment.context.status == "amended":
             return about.request("revoked", self._phrases["results.no-referral"], {})
         return None
 
-    def _asked(self, assessment: Assessment) -> Json:
+    def _referred(self, assessment: Assessment) -> str:
+        return f"{self._phrases['results.referral']}: {self._summary.step(assessment)}"
+
+    def _asked(self, assessment: Assessment) -> MutableJson:
         """Returns how soon, for whom and why."""
         result = assessment.result
         tier, due = result.tiers[result.tier.at_least], result.step_due
@@ -249,15 +284,71 @@ class ResultBundle:
         addressee = None if due is None else self._written.addressees.get(due.to or tier.to)
         reasons = [self._summary.reason(fired, assessment) for fired in wording.main_reasons(result)]
         return {
-            "priority": _RAISED[tier.referral] if is_raised else tier.referral,
+            "priority": (_RAISED[tier.referral] if is_raised else tier.referral) if tier.referral else None,
             "occurrencePeriod": None if due is None else _period(assessment.context.authored, due.days),
             "performerType": None if addressee is None else {"text": addressee.to_clinician},
             "reasonCode": [{"text": reason} for reason in reasons] or None,
         }
 
+    # What a plan proposes.
+
+    def _group(
+        self, assessment: Assessment, about: _About, plan: str, status: str, priority: str | None
+    ) -> MutableJson:
+        words = f"{self._phrases['results.step-of-care']}: {self._summary.step(assessment)}"
+        members = {
+            "instantiatesCanonical": [plan],
+            "status": status,
+            "intent": "proposal",
+            "priority": priority,
+            "subject": about.subject,
+            "encounter": about.encounter,
+            "authoredOn": about.authored,
+        }
+        return about.made("RequestGroup", words, members)
+
+    def _action(self, tier: Tier, assessment: Assessment, resource: UUID) -> MutableJson:
+        """Returns the action of a step; its latest date is counted from the response."""
+        result = assessment.result
+        action: MutableJson = {
+            "id": tier.code,
+            "title": self._phrases.step(result.tiers, result.tier),
+            "description": tier.says.to_clinician if result.tier.settled else None,
+            "code": [{"coding": [coding(self._system, tier.code, tier.display)]}],
+        }
+        if result.step_due is not None:
+            action["timingDuration"] = {
+                "value": result.step_due.days,
+                "comparator": "<=",
+                "unit": "days",
+                "system": _UCUM,
+                "code": "d",
+            }
+        stated = {name: value for name, value in action.items() if value is not None}
+        return {**stated, "resource": {"reference": resource.urn}}
+
+    def _words(
+        self, assessment: Assessment, about: _About, status: str, asked: MutableJson, group: UUID
+    ) -> MutableJson:
+        """Returns the proposal to tell the person what the step says."""
+        members = {
+            "basedOn": [{"reference": group.urn}],
+            "status": status,
+            "subject": about.subject,
+            "about": [about.response],
+            "encounter": about.encounter,
+            "payload": [{"contentString": self._patient.text(assessment)}],
+            "occurrencePeriod": asked["occurrencePeriod"],
+            "authoredOn": about.authored,
+            "reasonCode": asked["reasonCode"],
+        }
+        return about.made("CommunicationRequest", self._summary.step(assessment), members)
+
 
 _REQUEST: Final = "referral"
 _TEXT: Final = "text"
+_PLAN: Final = "plan"
+_WORDS: Final = "words"
 
 
 def _about(context: ResponseContext, phrases: Phrases) -> _About:
@@ -300,9 +391,18 @@ def _period(authored: str | None, days: int) -> Json | None:
 
 def _collection(risk: bytes, name: UUID, made: Mapping[str, MutableJson]) -> bytes:
     """Returns the Bundle of a RiskAssessment and what was made beside it, by what each is for."""
-    entries: list[Json] = [{"fullUrl": name.urn, "resource": orjson.Fragment(risk)}]
+    return _written([{"fullUrl": name.urn, "resource": orjson.Fragment(risk)}, *_entries(name, made)])
+
+
+def _entries(name: UUID, made: Mapping[str, MutableJson]) -> list[Json]:
+    """Returns the entries of resources by what each is for; each is named after the result and that."""
+    entries: list[Json] = []
     for purpose, resource in made.items():
         own = uuid5(name, purpose)
         kind = {"resourceType": resource["resourceType"], "identifier": identifier_of(own)}
         entries.append({"fullUrl": own.urn, "resource": kind | resource})
+    return entries
+
+
+def _written(entries: Sequence[Json]) -> bytes:
     return orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries})

@@ -76,6 +76,15 @@ class Renderer:
         }
         return orjson.dumps({name: value for name, value in document.items() if value is not None})
 
+    def proposed(self, assessment: Assessment, plan: str, activity: str) -> bytes:
+        """Returns a Bundle with the RequestGroup of a plan and what it proposes.
+
+        Args:
+            assessment, plan, activity: as `ResultBundle.proposed` takes them.
+        """
+        notes = self._remarks.notes(assessment)
+        return self._bundle.proposed(self.risk(assessment), assessment, notes, plan, activity)
+
     def withdrawn_bundle(self, risk: bytes) -> bytes:
         """Returns the Bundle of a RiskAssessment that is withdrawn."""
         return self._bundle.withdrawn(risk)

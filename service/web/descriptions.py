@@ -310,6 +310,14 @@ NEXT_QUESTION: Final = Description(
     LAYOUT,
     "Interview",
 )
+APPLY: Final = Description(
+    "Returns what a plan proposes for the person of a response; nothing is kept.",
+    "Bundle",
+    {200: ("X-Guidance", "Content-Language")},
+    (*_BODY, 404, 422, 503),
+    (_LANGUAGE, *LAYOUT),
+    "Parameters",
+)
 EXTRACT: Final = Description(
     "Makes Observations of the answers of a response; nothing is kept.",
     "Parameters",

@@ -1,7 +1,7 @@
 """The operations: the body or query of a request in, one resource out, nothing kept.
 
 `$assess`, `$explain`, `$validate` and `$extract` on responses, `$explain` on results, `$process-response` and
-`$populate` on questionnaires, `$expand` on value sets.
+`$populate` on questionnaires, `$apply` on plans, `$expand` on value sets.
 
 Source:
     R4 operations.html; each OperationDefinition of this service's own is published under the same base.
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from service.earlier import MOST_EARLIER
 from service.errors import Malformed, NotFound, Problem
@@ -33,6 +35,7 @@ from service.web.conditional import conditional
 from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Reply, Version, json_reply
 
 if TYPE_CHECKING:
+    from service.apply import Applied, Applier
     from service.assess import Assessed, Assessor
     from service.catalogue import Catalogue
     from service.extract import Extractor
@@ -150,7 +153,7 @@ class Assessments:
         return _told(found, content_type)
 
 
-def _told(assessed: Assessed, content_type: str) -> Reply:
+def _told(assessed: Assessed | Applied, content_type: str) -> Reply:
     """Returns what a guidance says of a response, with its language and its name beside it."""
     headers = (
         ("Content-Type", content_type),
@@ -260,6 +263,29 @@ class Interviews:
         found = self._next(body)
         check_subjects(body, request.reach, self._base)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
+
+
+class Applications:
+    """The view of `$apply`: Parameters with a response in, a Bundle with what a plan proposes out."""
+
+    def __init__(self, applier: Applier, deployment: Deployment) -> None:
+        self._apply = applier.apply_body
+        self._most_bytes = deployment.body.body_bytes
+        self._base = deployment.base
+
+    def apply(self, request: Request) -> Reply:
+        """Returns the Bundle.
+
+        Raises:
+            NotFound, Malformed, TooLarge, NotScorable, Unavailable: nothing can be proposed.
+            Forbidden: it would be for another patient than the one whom the token names.
+        """
+        request.check_body_type()
+        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        found = self._apply(body, request.args.get("id", ""), request.languages())
+        about = {"resourceType": RESPONSE, "subject": {"reference": found.subject}}
+        check_subjects(orjson.dumps(about), request.reach, self._base)
+        return _told(found, content_type)
 
 
 class Extractions:

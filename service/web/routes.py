@@ -22,13 +22,22 @@ from service.web.front_page import FrontPage
 from service.web.health import Probes
 from service.web.negotiation import JSON
 from service.web.openapi import openapi_document
-from service.web.operations import Assessments, Expansions, Extractions, Interviews, Populations, Validations
+from service.web.operations import (
+    Applications,
+    Assessments,
+    Expansions,
+    Extractions,
+    Interviews,
+    Populations,
+    Validations,
+)
 from service.web.published import TYPES, Document, PublishedType
 from service.web.resources import StoredType
 from service.web.routing import Route, Router
 from service.web.smart_configuration import CONFIGURATION_PATH, smart_configuration
 
 if TYPE_CHECKING:
+    from service.apply import Applier
     from service.assess import Assessor
     from service.catalogue import Catalogue
     from service.extract import Extractor
@@ -50,6 +59,7 @@ STANDARD: Final = {
     "populate": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-populate",
     "next-question": "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-next-question",
     "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
+    "apply": "http://hl7.org/fhir/uv/cpg/OperationDefinition/cpg-plandefinition-apply",
     "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
 }
 """Operations that HL7 defines, by name, with the canonicals of their definitions."""
@@ -66,6 +76,7 @@ class Parts:
         populator: fills in what a chart knows.
         extractor: makes Observations of answers.
         interviewer: asks the next question.
+        applier: says what a plan proposes.
         catalogue: the value sets that can be expanded.
         repository: what is stored; None where nothing is.
         pages: routes of the pages for people. forms: title and path of each form among them.
@@ -77,6 +88,7 @@ class Parts:
     populator: Populator | None = None
     extractor: Extractor | None = None
     interviewer: Interviewer | None = None
+    applier: Applier | None = None
     catalogue: Catalogue | None = None
     repository: Repository | None = None
     pages: Sequence[Route] = ()
@@ -138,6 +150,17 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
     if parts.validator is not None:
         forms = (artifact.id for artifact in parts.artifacts if artifact.type == "Questionnaire")
         yield from validation_routes(Validations(parts.validator, forms, deployment))
+    yield from operation_routes(parts, deployment)
+    if parts.catalogue is not None:
+        yield from expansion_routes(Expansions(parts.catalogue, deployment))
+    served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
+    published = PublishedResources(served, deployment.base)
+    for kind in TYPES:
+        yield from published_routes(PublishedType(kind, published, deployment))
+
+
+def operation_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
+    """Yields the routes of `$populate`, `$extract`, `$next-question` and `$apply`."""
     if parts.populator is not None:
         yield from population_routes(Populations(parts.populator, deployment))
     if parts.extractor is not None:
@@ -146,12 +169,8 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
         yield from extraction_routes(extractions, is_stored=is_stored)
     if parts.interviewer is not None:
         yield interview_route(Interviews(parts.interviewer, deployment))
-    if parts.catalogue is not None:
-        yield from expansion_routes(Expansions(parts.catalogue, deployment))
-    served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
-    published = PublishedResources(served, deployment.base)
-    for kind in TYPES:
-        yield from published_routes(PublishedType(kind, published, deployment))
+    if parts.applier is not None:
+        yield from application_routes(Applications(parts.applier, deployment))
 
 
 def stored_routes(views: StoredType) -> Iterator[Route]:
@@ -253,6 +272,13 @@ def interview_route(views: Interviews) -> Route:
     kind = "Questionnaire"
     path, asks = f"/fhir/{kind}/$next-question", "next-question"
     return Route("POST", path, views.ask, TOKEN, does.NEXT_QUESTION, kind, operation=asks, scope=SCORES)
+
+
+def application_routes(views: Applications) -> Iterator[Route]:
+    """Yields the routes of `$apply`."""
+    kind = "PlanDefinition"
+    for path in (f"/fhir/{kind}/$apply", f"/fhir/{kind}/<id:id>/$apply"):
+        yield Route("POST", path, views.apply, TOKEN, does.APPLY, kind, operation="apply", scope=SCORES)
 
 
 def extraction_routes(views: Extractions, *, is_stored: bool) -> Iterator[Route]:

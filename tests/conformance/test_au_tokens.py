@@ -33,6 +33,7 @@ PROTECTED = [
     ("POST", "Questionnaire/$process-response", strain()),
     ("POST", "Questionnaire/$populate", {"resourceType": "Parameters"}),
     ("POST", "Questionnaire/$next-question", strain()),
+    ("POST", "PlanDefinition/workday-strain/$apply", {"resourceType": "Parameters"}),
     ("GET", "RiskAssessment", None),
     ("GET", "RiskAssessment/none", None),
     ("GET", "Provenance", None),

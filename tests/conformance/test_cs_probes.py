@@ -110,6 +110,19 @@ def test_cs03_every_format_that_is_declared_is_written_and_no_other(caller, serv
     assert FHIR in formats
 
 
+def applied(document):
+    plan = document["questionnaire"].partition("|")[0].replace("/Questionnaire/", "/PlanDefinition/")
+    data = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": document}]}
+    return {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "url", "valueUri": plan},
+            {"name": "subject", "valueString": document["subject"]["reference"]},
+            {"name": "data", "resource": data},
+        ],
+    }
+
+
 def bodies(name):
     return {
         "assess": response(),
@@ -123,6 +136,7 @@ def bodies(name):
             "resourceType": "Parameters",
             "parameter": [{"name": "questionnaire", "valueCanonical": response()["questionnaire"]}],
         },
+        "apply": applied(response()),
     }[name]
 
 

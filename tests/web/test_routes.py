@@ -63,7 +63,7 @@ def test_a_route_that_asks_for_a_token_says_what_it_must_permit(service):
     assert letters == {"c", "r", "s", "u"}
     scoped = [route for route in asked if route.scope]
     of_others = {route.operation for route in scoped if route.scope.partition(".")[0] != route.resource}
-    assert of_others == {"process-response", "populate", "next-question"}
+    assert of_others == {"process-response", "populate", "next-question", "apply"}
     assert {route.scope for route in service.routes if route not in asked} == {""}
 
 

@@ -7,6 +7,7 @@ import pytest
 from interviews import begun
 
 from service import catalogue
+from service.apply import Applier
 from service.assess import Assessor
 from service.errors import Forbidden
 from service.extract import Extractor
@@ -16,7 +17,14 @@ from service.populate import Populator
 from service.records.reach import EVERYTHING, Reach
 from service.validate import Validator
 from service.web.deployment import Deployment
-from service.web.operations import Assessments, Extractions, Interviews, Populations, Validations
+from service.web.operations import (
+    Applications,
+    Assessments,
+    Extractions,
+    Interviews,
+    Populations,
+    Validations,
+)
 from service.web.request import Request
 
 BASE = "https://fhir.example.org/r4"
@@ -50,6 +58,7 @@ def views(root):
         "$validate": validations.validate,
         "$populate": populations.populate,
         "$next-question": Interviews(Interviewer(served, Assessor(served, limits)), deployment).ask,
+        "$apply": Applications(Applier(served, Assessor(served, limits), limits), deployment).apply,
         "$extract": Extractions(Extractor(served, limits), deployment).extract,
     }
 
@@ -156,3 +165,28 @@ def test_nobody_is_asked_the_next_question_about_somebody_else(send, response, s
     with pytest.raises(Forbidden):
         send("$next-question", body, A)
     assert send("$next-question", body, EVERYTHING) == 200
+
+
+@pytest.mark.parametrize("subject", [None, {"reference": "Patient/b"}])
+def test_no_plan_is_applied_to_somebody_else(send, response, subject):
+    """Whom it is about is said by the parameter, also where the response names nobody."""
+
+    def body(patient):
+        about = subject and {"reference": f"Patient/{patient}"}
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [{"resource": response(about)}],
+        }
+        plan = response(None)["questionnaire"].partition("|")[0].replace("Questionnaire", "PlanDefinition")
+        parameters = [
+            {"name": "url", "valueUri": plan},
+            {"name": "subject", "valueString": f"Patient/{patient}"},
+            {"name": "data", "resource": bundle},
+        ]
+        return {"resourceType": "Parameters", "parameter": parameters}
+
+    assert send("$apply", body("a"), A) == 200
+    assert send("$apply", body("b"), Reach("north")) == 200
+    with pytest.raises(Forbidden):
+        send("$apply", body("b"), A)

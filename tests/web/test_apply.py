@@ -1,0 +1,296 @@
+"""`$apply` over HTTP: what a plan proposes is what `$assess` says of the same response, and nothing more."""
+
+import json
+from copy import deepcopy
+
+import orjson
+import pytest
+from case_responses import response_of
+from examples import IN_CI
+from worked_cases import FOLDERS
+
+from service import app
+from service.assess import Assessor
+from service.fhir.json import BodyLimits
+from service.fhir.resource_models import faults_in
+from service.fhir.structure import check_made
+from service.settings import Settings
+
+FHIR = {"Content-Type": "application/fhir+json"}
+TWITCHING = "muscle-twitching"
+EACH = 1 if IN_CI else 8
+"""One in so many worked patients is tried."""
+REQUESTS = {"ServiceRequest", "CommunicationRequest"}
+
+
+@pytest.fixture(scope="module")
+def places():
+    """For each folder of forms, what is served and a client."""
+    found = []
+    for folder in FOLDERS:
+        given = Settings(questionnaires_dir=folder / "questionnaires", mappings_dir=folder / "mappings")
+        found.append((app.catalogue_from(given), app.create_app(given).test_client()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def client(places):
+    return places[0][1]
+
+
+@pytest.fixture
+def partial(root):
+    return json.loads((root / "samples" / "partial.json").read_text())
+
+
+def parameters(response, *beside, **more):
+    """Parameters for a response: `more` takes the place of a parameter, None leaves it out."""
+    subject = response.get("subject", {}).get("reference", "Patient/example")
+    entries = [{"resource": resource} for resource in (response, *beside)]
+    given = {
+        "subject": {"valueString": subject},
+        "data": {"resource": {"resourceType": "Bundle", "type": "collection", "entry": entries}},
+    } | more
+    listed = [{"name": name, **value} for name, value in given.items() if value is not None]
+    return {"resourceType": "Parameters", "parameter": listed}
+
+
+def asked(client, body, where=f"{TWITCHING}/", status=200):
+    answer = client.post(f"/fhir/PlanDefinition/{where}$apply", json=body, headers=FHIR)
+    assert answer.status_code == status, answer.get_data(as_text=True)[:800]
+    return answer.get_json()
+
+
+def refused(client, body, where=f"{TWITCHING}/", status=400):
+    """Kind and place of each problem."""
+    issues = asked(client, body, where, status)["issue"]
+    return [(one["details"]["coding"][0]["code"], *one.get("expression", [])) for one in issues]
+
+
+def resources(bundle):
+    return [entry["resource"] for entry in bundle["entry"]]
+
+
+def assessed(client, response):
+    path = "/fhir/QuestionnaireResponse/$assess?_detail=bundle"
+    return client.post(path, json=response, headers=FHIR).get_json()
+
+
+def test_for_every_worked_patient_the_plan_proposes_what_assess_says(places):
+    seen, applied, cases = set(), 0, 0
+    for served, client in places:
+        for pair in served.pairs.values():
+            for case in pair.guidance.cases[::EACH]:
+                cases += 1
+                found = result_of(client, response_of(pair, case))
+                if found is None:
+                    continue  # nobody can answer so on the form
+                applied += 1
+                response, result = found
+                bundle = asked(client, parameters(response), f"{pair.slug}/")
+                group, *proposed = resources(bundle)
+                assert check_made(bundle) == (), case.name
+                scored = Assessor(served, BodyLimits()).scored(orjson.dumps(response))
+                kind = same_step(group, proposed, result, scored.assessment().result)
+                assert kind in seen or not faults_in(bundle)
+                seen.add(kind)
+    assert seen == {"nothing", *REQUESTS}
+    assert applied > 0.8 * cases
+
+
+def result_of(client, response):
+    """A response, in progress if it lacks what a finished one must have, and its result; None if refused."""
+    for status in (response["status"], "in-progress"):
+        sent = response | {"status": status}
+        found = assessed(client, sent)
+        if found["resourceType"] == "Bundle":
+            return sent, found
+    return None
+
+
+def same_step(group, proposed, result, evaluated):
+    """Expects the step, date and haste of a result; returns what is proposed."""
+    observed = next(one for one in resources(result) if one["resourceType"] == "Observation")
+    referrals = [one for one in resources(result) if one["resourceType"] == "ServiceRequest"]
+    known = evaluated.tiers[evaluated.tier.at_least]
+    if not proposed:
+        assert "action" not in group
+        assert known.rank == 0
+        return "nothing"
+    (action,), (request,) = group["action"], proposed
+    assert action["id"] == known.code
+    coded = observed["valueCodeableConcept"].get("coding", [])
+    assert [one["code"] for one in coded] == ([known.code] if evaluated.tier.settled else [])
+    assert action["title"] == observed["valueCodeableConcept"]["text"]
+    due = evaluated.step_due
+    assert action.get("timingDuration", {}).get("value") == (None if due is None else due.days)
+    assert request["status"] == group["status"]
+    assert action["resource"]["reference"] == request["identifier"][0]["value"]
+    if known.referral:
+        (referral,) = referrals
+        assert request == referral | {"instantiatesCanonical": request["instantiatesCanonical"]}
+    return request["resourceType"]
+
+
+def test_where_the_result_is_not_assessable_nothing_is_proposed_at_all(client, partial):
+    partial["item"] = []
+    del partial["item"]
+    (group,) = resources(asked(client, parameters(partial)))
+    assert group["status"] == "draft"
+    assert "action" not in group
+    assert any("Not assessable" in note["text"] for note in group["note"])
+
+
+def test_while_something_is_open_the_requests_are_drafts_and_say_at_least(client, partial):
+    group, request = resources(asked(client, parameters(partial)))
+    assert (group["status"], request["status"]) == ("draft", "draft")
+    (action,) = group["action"]
+    assert action["title"].startswith("At least")
+    assert "description" not in action
+
+
+def test_the_bundle_names_the_definitions_that_are_written_for_others(client, root):
+    from service.clinical_reasoning.definitions import resources_of
+
+    served = app.catalogue_from(Settings())
+    (pair,) = served.pairs.values()
+    there = {f"{one['url']}|{one['version']}" for one in resources_of(pair.guidance, pair.compiled)}
+    sample = json.loads((root / "samples" / "progressive-weakness.json").read_text())
+    for resource in resources(asked(client, parameters(sample))):
+        assert set(resource["instantiatesCanonical"]) <= there
+
+
+def test_the_plan_may_be_named_by_its_url(client, partial):
+    url = "https://guidance.example.org/fhir/PlanDefinition/muscle-twitching"
+    by_id = asked(client, parameters(partial))
+    for named in (
+        {"url": {"valueUri": url}},
+        {"url": {"valueCanonical": f"{url}|1.1.0"}},
+        {"url": {"valueUri": url}, "version": {"valueString": "1.1.0"}},
+    ):
+        assert asked(client, parameters(partial, **named), "") == by_id
+    assert refused(client, parameters(partial, url={"valueUri": f"{url}|9"}), "", 404) == [("plan-unknown",)]
+    assert refused(client, parameters(partial), "") == [("parameter", "Parameters")]
+    twice = parameters(partial, url={"valueUri": f"{url}|1.1.0"}, version={"valueString": "1.0.0"})
+    assert refused(client, twice, "") == [("parameter", "Parameters")]
+
+
+def test_no_other_plan_is_applied(client, partial):
+    assert refused(client, parameters(partial), "none/", 404) == [("id-unknown",)]
+
+
+def test_a_response_to_another_form_is_refused(client, partial):
+    other = partial | {"questionnaire": "https://guidance.example.org/fhir/Questionnaire/other|1.0.0"}
+    place = "QuestionnaireResponse.questionnaire"
+    assert refused(client, parameters(other), status=422) == [("canonical-unknown", place)]
+
+
+def test_the_plan_of_one_guidance_is_not_applied_to_a_response_to_another(places):
+    served, client = places[2]
+    first, second = list(served.pairs.values())[:2]
+    response = response_of(first, first.guidance.cases[0])
+    place = "Parameters.parameter[1].resource.entry[0].resource.questionnaire"
+    problems = refused(client, parameters(response), f"{second.slug}/", 422)
+    assert problems == [("canonical-mismatch", place)]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"reference": "Patient/other"},
+        {"reference": "https://example.org/fhir/Patient/example"},
+        {"identifier": {"value": "1"}},
+        {"display": "Somebody"},
+    ],
+)
+def test_a_response_about_somebody_else_than_the_subject_is_refused(client, partial, subject):
+    body = parameters(partial | {"subject": subject}, subject={"valueString": "Patient/example"})
+    place = "Parameters.parameter[1].resource.entry[0].resource.subject"
+    assert refused(client, body, status=422) == [("apply-subject", place)]
+
+
+def test_a_response_about_nobody_is_about_the_subject(client, partial):
+    del partial["subject"]
+    for resource in resources(asked(client, parameters(partial, subject={"valueString": "Patient/7"}))):
+        assert resource["subject"] == {"reference": "Patient/7"}
+
+
+@pytest.mark.parametrize("subject", ["7", "Practitioner/7", "Patient/", "https://example.org"])
+def test_a_subject_that_no_result_can_be_about_is_refused(client, partial, subject):
+    del partial["subject"]
+    body = parameters(partial, subject={"valueString": subject})
+    assert refused(client, body) == [("parameter", "Parameters")]
+
+
+BUNDLE = {"resourceType": "Bundle", "type": "collection"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"subject": None},
+        {"subject": {"valueReference": {"reference": "Patient/example"}}},
+        {"data": None},
+        {"data": {"valueString": "x"}},
+        {"data": {"resource": {"resourceType": "Patient"}}},
+        {"data": {"resource": BUNDLE}},
+        {"data": {"resource": BUNDLE | {"entry": [{"resource": {"resourceType": "Patient"}}]}}},
+        {"data": {"resource": BUNDLE | {"entry": {"resource": 1}}}},
+        {"surprise": {"valueString": "x"}},
+        {"url": {"valueUri": "https://guidance.example.org/fhir/PlanDefinition/muscle-twitching"}},
+    ],
+)
+def test_other_parameters_than_are_declared_are_refused_by_name(client, partial, changed):
+    ((kind, place),) = refused(client, parameters(partial, **changed))
+    assert kind == "parameter"
+    assert place.startswith("Parameters")
+
+
+@pytest.mark.parametrize("name", ["encounter", "practitioner", "useServerData", "planDefinition"])
+def test_what_the_guidelines_declare_and_is_not_supported_is_not_left_out(client, partial, name):
+    body = parameters(partial, **{name: {"valueString": "x"}})
+    assert refused(client, body, status=422) == [("parameter-unsupported", "Parameters.parameter[2]")]
+
+
+def test_two_responses_to_the_form_are_refused(client, partial):
+    assert refused(client, parameters(partial, partial)) == [("parameter", "Parameters")]
+
+
+def test_a_response_to_another_form_and_other_resources_change_nothing(client, partial):
+    other = partial | {"questionnaire": "https://example.org/Questionnaire/other"}
+    patient = {"resourceType": "Patient", "id": "example"}
+    assert asked(client, parameters(partial, other, patient)) == asked(client, parameters(partial))
+
+
+def test_a_response_that_must_not_be_scored_is_refused(client, partial):
+    broken = deepcopy(partial)
+    broken["status"] = "entered-in-error"
+    place = "QuestionnaireResponse.status"
+    assert refused(client, parameters(broken), status=422) == [("status-not-scorable", place)]
+
+
+OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+
+
+def test_an_observation_that_cannot_be_read_is_left_out_and_named(client, partial):
+    subject = {"subject": {"reference": "Patient/example"}}
+    group = resources(asked(client, parameters(partial, OBSERVATION | subject | {"note": "x"})))[0]
+    plain = resources(asked(client, parameters(partial)))[0]
+    assert group["action"] == plain["action"]
+    assert len(group["note"]) == len(plain["note"]) + 1
+
+
+def test_an_observation_of_somebody_else_is_refused(client, partial):
+    body = parameters(partial, OBSERVATION | {"subject": {"reference": "Patient/other"}})
+    place = "Parameters.parameter[1].resource.entry[1].resource.subject"
+    assert refused(client, body, status=422) == [("chart-subject", place)]
+
+
+def test_it_speaks_the_language_that_is_asked_for(client, partial):
+    answer = client.post(
+        f"/fhir/PlanDefinition/{TWITCHING}/$apply",
+        json=parameters(partial),
+        headers=FHIR | {"Accept-Language": "de"},
+    )
+    assert answer.headers["Content-Language"] == "de"
+    assert {resource["language"] for resource in resources(orjson.loads(answer.data))} == {"de"}
