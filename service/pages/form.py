@@ -392,7 +392,7 @@ class FormViews:
         return Reply(200, body, (("Content-Type", FHIR_JSON), NO_STORE))
 
     def _resume(self, sent: Submission) -> Reply:
-        """Goes on with a response that was saved, compared with an earlier one that comes beside it."""
+        """Goes on with a response that was saved, compared with earlier ones that come beside it."""
         data = sent.file or sent.posted.one("response").encode()
         earlier = sent.posted.one("earlier").encode()
         try:
@@ -580,9 +580,9 @@ def page_routes(
 
 
 def _compared_with(visit: Visit) -> str:
-    """Returns the day of the response that the answers are compared with; empty where there is none."""
-    known = visit.state.head.get(EARLIER)
-    return "" if known is None else visit.spoken.fields.day(known["authored"])
+    """Returns the days of the responses that the answers are compared with; empty where there are none."""
+    days = (visit.spoken.fields.day(known["authored"]) for known in visit.state.head.get(EARLIER, ()))
+    return ", ".join(dict.fromkeys(days))
 
 
 def _lines_of(fault: ServiceError) -> list[str]:

@@ -216,7 +216,9 @@ class ResultPage:
             is_overlay=tier.overlay,
             status=assessment.context.status,
             answered_on=self._phrases.date(authored) if authored else "",
-            compared=", ".join(self._phrases.date(one.context.authored or "") for one in assessment.earlier),
+            compared=", ".join(
+                dict.fromkeys(self._phrases.date(one.context.authored or "") for one in assessment.earlier)
+            ),
             call=self._telephone.get(tier.number, ""),
             call_kind=tier.number,
             has_calendar=has_calendar(result, authored),

@@ -17,8 +17,9 @@ from service.catalogue import known_earlier
 from service.datatypes.answers import Answers
 from service.earlier import LEFT_OUT, is_same_person
 from service.errors import Malformed, NotScorable, Problem, TooLarge
-from service.fhir.dates import compare, date_time
+from service.fhir.dates import compare, date_time, time_range
 from service.fhir.definitions import ANSWER_ORIGIN
+from service.fhir.extensions import mappings
 from service.fhir.json import Json, read
 from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
@@ -37,8 +38,15 @@ MOST_RESUMED_BYTES: Final = 64 * 1024
 """Longest response that a form goes on with: it is written and scored again with every page."""
 
 EARLIER: Final = "earlier"
-"""What is kept in the head of a state of the response that the answers are compared with."""
-_KEPT_OF_EARLIER: Final = ("resourceType", "identifier", "questionnaire", "status", "authored")
+"""What is kept in the head of a state of the responses that the answers are compared with, newest first."""
+MOST_EARLIER: Final = 5
+"""The most responses that answers of a form are compared with: they travel with every page."""
+_KEPT_OF_EARLIER: Final = ("resourceType", "id", "identifier", "questionnaire", "status", "authored")
+
+_OTHER_SUBJECT: Final = Problem(
+    "earlier-subject", "subject: expected the subject of the response, named in the same way."
+)
+_NOTHING_EARLIER: Final = Problem("resource-type", "Expected a Bundle of earlier responses.")
 
 ERRORS: Final = frozenset({"error", "fatal"})
 """Severities of what keeps a response from being scored."""
@@ -107,7 +115,7 @@ class AnswersOfForms:
         self._assessor.given(scored)
 
     def scored_for(self, visit: Visit, response: Json) -> Scored:
-        """Returns the response of a person scored, beside an earlier one where that is compared.
+        """Returns the response of a person scored, beside earlier ones where those are compared.
 
         Raises:
             NotScorable: its answers do not go together.
@@ -115,37 +123,40 @@ class AnswersOfForms:
         scored, known = self.scored(response, visit.state.language), visit.state.head.get(EARLIER)
         if known is None:
             return scored
-        given, compiled = visit.form.writer.answers(known["answers"]), visit.form.plan.compiled
-        _, closed = compiled.enabled(given)
-        said = Answers(given, closed - given.keys(), authored=known["authored"])
-        earlier = EarlierResponse(
-            context_from_resource(known), known_earlier(said, scored.pair.guidance, compiled)
-        )
-        answers = replace(scored.answers, earlier=(earlier.answers,))
-        return replace(scored, answers=answers, earlier=(earlier,))
+        compiled, found = visit.form.plan.compiled, []
+        for one in known:
+            given = visit.form.writer.answers(one["answers"])
+            _, closed = compiled.enabled(given)
+            said = Answers(given, closed - given.keys(), authored=one["authored"])
+            answers = known_earlier(said, scored.pair.guidance, compiled)
+            found.append(EarlierResponse(context_from_resource(one), answers))
+        compared = replace(scored.answers, earlier=tuple(one.answers for one in found))
+        return replace(scored, answers=compared, earlier=tuple(found))
 
     def comparing(self, data: bytes, visit: Visit) -> FormState:
-        """Returns the state of a person whose answers are compared with an earlier response of theirs.
+        """Returns the state of a person whose answers are compared with earlier responses of theirs.
 
-        Where the form names nobody, whoever fills it in answers for its being theirs.
+        Where the form names nobody, whoever fills it in answers for the file's being theirs.
+
+        Args:
+            data: a response, or a Bundle of responses that nobody has chosen one by one.
+            visit: who fills in.
 
         Raises:
-            Malformed, TooLarge, NotScorable: it cannot be compared.
+            Malformed, TooLarge, NotScorable: it cannot be compared; nothing in the Bundle can be, or one of
+                it is not provably about the same person.
             Unavailable: there is too much to check at the moment.
         """
         form = visit.form
 
         def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            earlier, _ = self._read(data, form)
-            self._assessor.scored(data, (visit.state.language,), apart=apart)
-            self._check_earlier(earlier, visit.state.head)
-            given = readable(form.plan.compiled.check(earlier).answers.given)
-            kept = {name: earlier[name] for name in _KEPT_OF_EARLIER if name in earlier}
-            known = {**kept, "answers": form.writer.plain(given)}
-            if len(encoded(known)) > MOST_RESUMED_BYTES:
-                raise TooLarge(
-                    Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to compare.")
-                )
+            sent = read(data, self._deployment.body)
+            is_bundle = sent.get("resourceType") == "Bundle"
+            known = (
+                self._each_known(sent, visit, apart=apart)
+                if is_bundle
+                else [self._known(data, visit, apart=apart)]
+            )
             state = replace(visit.state, head={**visit.state.head, EARLIER: known})
             return self._seal.sealed(state, form.writer)
 
@@ -153,8 +164,43 @@ class AnswersOfForms:
         signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
         return self._seal.opened(signed, form.writer)
 
+    def _each_known(self, bundle: Json, visit: Visit, *, apart: bool) -> list[Json]:
+        """Returns what is known of the newest responses in a Bundle, newest first; others are left out."""
+        if "subject" not in visit.state.head:
+            raise NotScorable(_OTHER_SUBJECT)
+        problems: list[Problem] = []
+        found: list[Json] = []
+        for entry in mappings(bundle.get("entry")):
+            try:
+                found.append(self._known(encoded(entry.get("resource", {})), visit, apart=apart))
+            except (Malformed, TooLarge, NotScorable) as fault:
+                if _OTHER_SUBJECT in fault.problems:
+                    raise
+                problems += fault.problems
+        found.sort(key=lambda known: time_range(known["authored"]) or (0, 0), reverse=True)
+        while len(found) > MOST_EARLIER or len(encoded({EARLIER: found})) > MOST_RESUMED_BYTES:
+            found.pop()
+        if not found:
+            raise NotScorable(*problems or [_NOTHING_EARLIER])
+        return found
+
+    def _known(self, data: bytes, visit: Visit, *, apart: bool) -> Json:
+        """Returns what a state keeps of an earlier response; raises as `comparing` does."""
+        form = visit.form
+        earlier, _ = self._read(data, form)
+        self._assessor.scored(data, (visit.state.language,), apart=apart)
+        self._check_earlier(earlier, visit.state.head)
+        given = readable(form.plan.compiled.check(earlier).answers.given)
+        kept = {name: earlier[name] for name in _KEPT_OF_EARLIER if name in earlier}
+        known = {**kept, "answers": form.writer.plain(given)}
+        if len(encoded(known)) > MOST_RESUMED_BYTES:
+            raise TooLarge(Problem("body-size", f"Expected at most {MOST_RESUMED_BYTES} bytes to compare."))
+        return known
+
     def _check_earlier(self, earlier: Json, head: Json) -> None:
         """Raises NotScorable where a response was not certainly written before, or is of somebody else."""
+        if "subject" in head and not is_same_person(earlier, head):
+            raise NotScorable(_OTHER_SUBJECT)
         authored = earlier.get("authored", "")
         is_same = any(name in head and head[name] == earlier.get(name) for name in ("id", "identifier"))
         reason = "earlier-same" if is_same else "" if authored else "earlier-undated"
@@ -163,9 +209,6 @@ class AnswersOfForms:
         if reason:
             text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
             raise NotScorable(Problem("earlier-order", text))
-        if "subject" in head and not is_same_person(earlier, head):
-            text = "subject: expected the subject of the response, named in the same way."
-            raise NotScorable(Problem("earlier-subject", text))
 
     def standing(self, visit: Visit) -> Standing:
         """Returns what the answers so far come to; a response that is not finished is scored as one."""

@@ -116,6 +116,7 @@ class SmartApp:
             "canonical": compiled.canonical,
             "address": f"{form.path}?{urlencode({'language': spoken.language})}",
             "populate": f"{self._server}{POPULATE_PATH}/{compiled.resource['id']}",
+            "compares": form.compares,
             "queries": [found._asdict() for found in chart_queries(compiled, today)],
         }
 

@@ -46,7 +46,7 @@ class FormState:
         offered: by linkId, what is filled in once the question is asked.
         sources: by linkId, the extension that says from where an answer was filled in.
         head: elements of an earlier response that this one goes on with; under `earlier` what is known of
-            one that it is compared with.
+            those that it is compared with.
         seen: questions that were asked, and then answered or passed over.
         respondent: who fills in, where the form does not ask it itself: self, other or empty.
         reviewing: the answers were checked once; what is changed now leads back there.

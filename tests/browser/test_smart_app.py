@@ -10,11 +10,13 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from case_responses import response_of
 from ehr_authorization import SCOPES, running_authorization
 from ehr_fhir_server import EhrServer, running_ehr
 from form_by_clicking import Form
@@ -30,6 +32,7 @@ from service.settings import Settings
 APP = "service.app:from_environment()"
 SHORT = "workday-strain"
 LONG = "muscle-twitching"
+CALM, WORSE = "plain-eyelid-three-days", "growing-weakness-with-wasting-makes-the-als-pattern-high"
 PATIENT = {
     "resourceType": "Patient",
     "id": "p1",
@@ -665,6 +668,92 @@ def test_a_changed_answer_takes_the_place_of_what_was_written(tab, world, judge)
     assert risk["occurrenceDateTime"] == response["authored"]
 
 
+def test_what_got_worse_since_the_answers_of_the_record_is_told_and_written(tab, world, judge):
+    for number, month in enumerate(("2026-06", "2026-09")):
+        world.ehr.add(response_in(f"r{number}", CALM, authored=f"{month}-01T12:00:00Z"))
+    world.ehr.add(response_in("other", CALM, authored="2026-10-01T12:00:00Z", patient="p2"))
+    world.ehr.add(response_in("now", WORSE, authored="2026-11-01T12:00:00Z", status="in-progress"))
+    page = tab()
+    page.route("**/QuestionnaireResponse?*", changed(lambda found: with_all(found, world)))
+    launched(page, world, questionnaire=LONG)
+    box = page.get_by_role("checkbox")
+    expect(box).to_be_checked()
+    days = "1 September 2026, 1 June 2026"
+    expect(page.locator("label")).to_have_text(f"Say what is new or worse since the answers of {days}")
+    expect(page.get_by_role("button", name=re.compile("October"))).to_have_count(0)
+    judge(page)
+    sent = requests_of(page)
+    went_on(page, world)
+    expect(page.locator("main")).to_contain_text(f"Compared with your answers of {days}")
+    expect(page.locator("main")).to_contain_text("What is new or worse since last time")
+    assert handed_over(sent) == [True]
+    assert "Saved to the record" in save(page)
+    (risk,) = world.ehr.stored("RiskAssessment")
+    basis = [each["reference"] for each in risk["basis"]]
+    assert basis == [f"QuestionnaireResponse/{name}" for name in ("now", "r1", "r0")]
+    assert "Since earlier responses" in risk["text"]["div"]
+    assert world.ehr.resources["QuestionnaireResponse"]["r1"]["authored"] == "2026-09-01T12:00:00Z"
+    (now,) = (each for each in world.ehr.stored("QuestionnaireResponse") if each["id"] == "now")
+    assert now["status"] == "completed"
+
+
+def test_who_does_not_want_it_compares_nothing(tab, world):
+    world.ehr.add(response_in("before", CALM, authored="2026-09-01T12:00:00Z"))
+    world.ehr.add(response_in("now", WORSE, authored="2026-11-01T12:00:00Z", status="in-progress"))
+    page = launched(tab(), world, questionnaire=LONG)
+    page.get_by_role("checkbox").uncheck()
+    sent = requests_of(page)
+    page.get_by_role("button", name=re.compile("Go on with")).click()
+    expect(page.locator("main[data-kind]")).to_be_visible()
+    assert handed_over(sent) == [False]
+
+
+def test_answers_of_the_record_that_cannot_be_compared_are_said_to_be_left_out(tab, world):
+    """Whoever fills in goes on without them; those are of today, and perhaps not from before."""
+    today = datetime.now(UTC).date().isoformat()
+    world.ehr.add(response_in("before", CALM, authored=today))
+    page = launched(tab("console .*422"), world, questionnaire=LONG)
+    page.get_by_role("button", name="Start a new form").click()
+    expect(page.locator(ANSWERED)).to_be_visible()
+    expect(page.locator("#app-notice")).to_contain_text("could not be used to compare")
+    expect(page.locator("main")).not_to_contain_text("We will compare")
+
+
+def test_a_form_that_compares_nothing_does_not_ask_for_it(tab, world):
+    page = launched(tab(), world)
+    finished(page, world)
+    save(page)
+    launched(page, world)
+    expect(page.get_by_role("button", name="Start a new form")).to_be_visible()
+    expect(page.get_by_role("checkbox")).to_have_count(0)
+
+
+def went_on(page: Page, world: World) -> None:
+    """Goes on with the form that was begun, and sends it."""
+    page.get_by_role("button", name=re.compile("Go on with")).click()
+    expect(page.locator("main[data-kind]")).to_be_visible()
+    assert Form(page, world.app).finish(case(WORSE)) == "result"
+
+
+def handed_over(sent: list[Request]) -> list[bool]:
+    """Returns of each response that a form went on with, whether others came beside it to compare."""
+    bodies = [each.post_data or "" for each in sent if each.method == "POST"]
+    return ["&earlier=" in body for body in bodies if "action=resume" in body]
+
+
+def with_all(found: dict[str, Any], world: World) -> dict[str, Any]:
+    """Returns what an EHR finds that does not look whose it is."""
+    return found | {"entry": [{"resource": each} for each in world.ehr.stored("QuestionnaireResponse")]}
+
+
+def response_in(name: str, of: str, *, authored: str, patient: str = "p1", **more: Any) -> dict[str, Any]:
+    """Returns a worked case of the long form as it stands in the record."""
+    pair = long_pair()
+    (found,) = (each for each in pair.guidance.cases if each.name == of)
+    own = {"id": name, "authored": authored, "subject": {"reference": f"Patient/{patient}"}}
+    return {**response_of(pair, found), **own, **more}
+
+
 def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world):
     page = launched(tab(), world, questionnaire=LONG)
     form, answers = Form(page, world.app), danger()
@@ -726,10 +815,15 @@ def danger() -> dict[str, tuple[Any, ...]]:
 
 def case(name: str) -> dict[str, tuple[Any, ...]]:
     """Returns the answers of a worked case of the long form."""
+    return dict(next(found for found in long_pair().guidance.cases if found.name == name).answers)
+
+
+@cache
+def long_pair() -> catalogue.Pair:
     paths = Settings()
     pairs = catalogue.read(paths.questionnaires_dir, paths.mappings_dir).pairs.values()
     (pair,) = (each for each in pairs if each.slug == LONG and each.is_active)
-    return dict(next(found for found in pair.guidance.cases if found.name == name).answers)
+    return pair
 
 
 def test_reloading_goes_on_where_it_was(tab, world):

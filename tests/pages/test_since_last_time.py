@@ -13,6 +13,7 @@ from form_driver import FormDriver
 
 from service import app
 from service.languages import words_in
+from service.pages import scoring
 from service.settings import Settings
 
 SLUG = "muscle-twitching"
@@ -165,6 +166,69 @@ def test_a_response_of_the_chart_is_compared_with_one_of_the_same_person_only(
     if is_compared:
         assert WORSE in risk_of(form)
         assert orjson.loads(form.post("response.json").data)["subject"] == MARY
+
+
+def chart_of(*responses: dict[str, Any]) -> bytes:
+    return orjson.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in responses]})
+
+
+def of_mary(file: bytes, **changes: Any) -> dict[str, Any]:
+    return {**without_name(file), "subject": MARY, **changes}
+
+
+def test_of_the_responses_of_a_chart_the_newest_that_can_be_compared_are(
+    form: FormDriver, files: dict[str, bytes]
+) -> None:
+    """Who has answered twice loses no reason by it: what the newest says as well, the one before denied."""
+    now = orjson.loads(files[NOW]) | {"subject": MARY}
+    chart = chart_of(
+        *(of_mary(files[BEFORE], id=f"r{month}", authored=f"2026-0{month}-01") for month in range(1, 6)),
+        of_mary(files[BEFORE], authored="2030-01-01"),
+        of_mary(files[BEFORE], item="canary"),
+        of_mary(files[NOW], id="r9", authored="2026-09-01"),
+    )
+    page = sent_beside(form, orjson.dumps(now), chart)
+    days = "1 September 2026, 1 May 2026, 1 April 2026, 1 March 2026, 1 February 2026"
+    assert EN.say("form.compare.done", date=days) in page.text
+    assert SINCE in page.text
+    basis = [one.get("reference") for one in orjson.loads(form.post("risk.json").data)["basis"]]
+    assert basis[1:] == [f"QuestionnaireResponse/r{month}" for month in (9, 5, 4, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("chart", "said"),
+    [
+        ([{"subject": OTHER}, {}], "subject: expected"),
+        ([{"subject": {"display": "Mary"}}, {}], "subject: expected"),
+        ([{"authored": "2030-01-01"}], "not certainly written before"),
+        ([], "Expected a Bundle of earlier responses"),
+    ],
+)
+def test_a_chart_of_somebody_else_or_without_anything_to_compare_is_refused(
+    form: FormDriver, files: dict[str, bytes], chart: list[dict[str, Any]], said: str
+) -> None:
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    page = sent_beside(form, now, chart_of(*(of_mary(files[BEFORE], **changes) for changes in chart)))
+    assert form.answered.status_code == 422
+    assert said in page.text
+
+
+def test_a_chart_is_not_compared_with_answers_of_nobody(form: FormDriver, files: dict[str, bytes]) -> None:
+    page = sent_beside(form, files[NOW], chart_of(of_mary(files[BEFORE])))
+    assert form.answered.status_code == 422
+    assert "subject: expected" in page.text
+
+
+def test_what_is_compared_stays_as_small_as_a_response_to_go_on_with(
+    form: FormDriver, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are left out first."""
+    monkeypatch.setattr(scoring, "MOST_RESUMED_BYTES", 12_000)
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    months = ("2026-03", "2026-05", "2026-04")
+    chart = chart_of(*(of_mary(files[NOW], authored=f"{month}-01") for month in months))
+    page = sent_beside(form, now, chart)
+    assert EN.say("form.compare.done", date="1 May 2026") in page.text
 
 
 def test_a_form_that_compares_nothing_does_not_offer_it(person: Callable[..., FormDriver]) -> None:

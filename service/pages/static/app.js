@@ -9,9 +9,12 @@
   const PENDING = "app.pending"; // a result that is not in the record yet
   const SAVED = "app.saved"; // ids in the record by identifier
   const CHART = "app.chart"; // what of the chart could not be read or used
+  const UNCOMPARED = "app.uncompared"; // whether earlier answers were to be compared and could not be
   const AGAIN = "app.again"; // the EHR to sign in at once more
   const WRITTEN = ["QuestionnaireResponse", "RiskAssessment", "Observation", "DocumentReference"];
   const MOST_PAGES = 20; // of one search
+  const MOST_COMPARED = 5; // earlier responses, as many as the form takes
+  const COMPARED = ["resourceType", "id", "identifier", "questionnaire", "status", "authored", "item"];
   const FHIR_JSON = "application/fhir+json";
 
   const place = (id) => document.getElementById(id);
@@ -226,6 +229,7 @@
   function forgetPerson() {
     forgetAnswers();
     storage.removeItem(CHART);
+    storage.removeItem(UNCOMPARED);
   }
 
   /** Returns the claims of an id token, once signature, issuer, audience, time and nonce are right. */
@@ -438,6 +442,16 @@
     show(say("which-form"), ...choices);
   }
 
+  function subjectOf(response) {
+    return (response.subject && response.subject.reference) || "";
+  }
+
+  /** Returns whether a response names the person of this record as its subject. */
+  function isOurs(response) {
+    const { issuer, patient } = kept(SESSION);
+    return relative(subjectOf(response), ehrOf({ issuer })).split("/_history/")[0] === `Patient/${patient}`;
+  }
+
   /** Returns earlier responses of this person to this form, the newest first. */
   async function earlierResponses(form) {
     if (!may("QuestionnaireResponse", "s")) return [];
@@ -447,6 +461,7 @@
     const open = ["in-progress", "completed", "amended"];
     return found
       .filter((response) => response.questionnaire === form.canonical && open.includes(response.status))
+      .filter((response) => !subjectOf(response) || isOurs(response))
       .sort((one, other) => String(other.authored).localeCompare(String(one.authored)));
   }
 
@@ -458,24 +473,53 @@
     show(say("reading"));
     const earlier = await earlierResponses(form);
     if (!earlier.length) return startForm(form, null);
+    const compared = form.compares ? comparable(earlier) : [];
+    const { box, isChosen } = comparison(compared);
+    const start = (response) => attempt(() => startForm(form, response, isChosen() ? compared : []));
     const choices = earlier.map((response) => {
       const key = response.status === "in-progress" ? "go-on" : "change-earlier";
-      return button(key, () => attempt(() => startForm(form, response)), { day: dayOf(response.authored) });
+      return button(key, () => start(response), { day: dayOf(response.authored) });
     });
     return show(
       say("earlier"),
       element("p", say("earlier-text")),
+      ...box,
       ...choices,
-      button("start-new", () => attempt(() => startForm(form, null))),
+      button("start-new", () => start(null)),
     );
   }
 
-  /** Opens the form with an earlier response, else with what the chart says. */
-  async function startForm(form, earlier) {
+  /** Returns the newest finished ones among responses that are certainly about this person, without what the form has no use for. */
+  function comparable(responses) {
+    const { patient } = kept(SESSION);
+    const subject = { reference: `Patient/${patient}` };
+    return responses
+      .filter((response) => ["completed", "amended"].includes(response.status) && response.authored && isOurs(response))
+      .slice(0, MOST_COMPARED)
+      .map((response) => ({
+        ...Object.fromEntries(COMPARED.filter((name) => name in response).map((name) => [name, response[name]])),
+        subject,
+      }));
+  }
+
+  /** Returns a ticked box that says with which days the answers will be compared, and what says whether it still is. */
+  function comparison(compared) {
+    if (!compared.length) return { box: [], isChosen: () => false };
+    const days = [...new Set(compared.map(({ authored }) => dayOf(authored)))].join(", ");
+    const input = element("input", "", { type: "checkbox", id: "app-compare", "aria-describedby": "app-compare-note" });
+    input.checked = true;
+    const label = element("label", "", { for: "app-compare", class: "o" });
+    label.append(input, element("span", say("compare", { days })));
+    return { box: [label, element("p", say("compare-note"), { id: "app-compare-note", class: "h" })], isChosen: () => input.checked };
+  }
+
+  /** Opens the form with an earlier response, else with what the chart says, and has it compared with others. */
+  async function startForm(form, earlier, compared = []) {
     show(say("reading"));
     const response = earlier || (await ofChart(form)) || empty(form);
     if (earlier) storage.removeItem(CHART);
-    await fill(form, { ...response, ...headOf(response) });
+    storage.removeItem(UNCOMPARED);
+    await fill(form, { ...response, ...headOf(response) }, compared.filter((each) => !earlier || each.id !== earlier.id));
     tellLimits();
   }
 
@@ -491,13 +535,25 @@
     for (const name of Object.keys(storage)) if (name.startsWith("questionnaire:")) storage.removeItem(name);
   }
 
+  /** Gives the form a response, and beside it those to compare with; without them where it cannot take them. */
+  async function resume(response, compared) {
+    if (compared.length) {
+      try {
+        return await window.questionnaireForm.resume(response, bundled("collection", compared));
+      } catch {
+        keep(UNCOMPARED, true);
+      }
+    }
+    return window.questionnaireForm.resume(response);
+  }
+
   /** Opens the form and gives it a response; what was left of another one in this tab goes. */
-  async function fill(form, response) {
+  async function fill(form, response, compared) {
     forgetAnswers();
     await window.questionnaireForm.open(form.address);
     document.querySelector("main").hidden = true; // its first page without answers is nothing to be seen
     try {
-      await window.questionnaireForm.resume(response);
+      await resume(response, compared);
     } catch {
       // It says on the page itself what of the response it could not take.
       if (document.querySelector("main").dataset.kind === "message") throw new Stop("response");
@@ -528,6 +584,7 @@
     const lines = [];
     const { unread, unused } = kept(CHART) || { unread: [], unused: [] };
     if (unread.length) lines.push(say("unread", { types: unread.map(typeName).join(", ") }));
+    if (kept(UNCOMPARED)) lines.push(say("uncompared"));
     if (!may("QuestionnaireResponse", "c")) lines.push(say("no-writing"));
     notice(...lines.map((line) => element("p", line)), ...(unused.length ? [unusedOf(unused)] : []));
   }
