@@ -169,7 +169,8 @@ def test_a_response_of_the_chart_is_compared_with_one_of_the_same_person_only(
 
 
 def chart_of(*responses: dict[str, Any]) -> bytes:
-    return orjson.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in responses]})
+    listed = [{"resource": one} for one in responses]
+    return orjson.dumps({"resourceType": "Bundle", **({"entry": listed} if listed else {})})
 
 
 def of_mary(file: bytes, **changes: Any) -> dict[str, Any]:
