@@ -368,9 +368,6 @@ def _red_flags(source: _Source, reads: list[int]) -> int:
 
 # The side-by-side comparisons: the states of each row by the byte of its bits.
 
-ROW_NODES = 4
-"""Nodes of a row: left, right, not done, and a spare one."""
-
 
 def _comparison_table(source: _Source, comparison: Comparison) -> ComparisonTable:
     nodes = source.graph.rows[comparison.name]
