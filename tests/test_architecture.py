@@ -43,6 +43,7 @@ ROOMS = {
     "audit": "who did what with whose data",
     "auth": "who may let whom in",
     "authoring": "what authors are told of their files",
+    "bulk": "responses by the million",
     "cds_hooks": "what an EHR is told in its own workflow",
     "clinical_reasoning": "a guidance as CQL and as definitions of FHIR",
     "datatypes": "answers, forms and units",
