@@ -18,7 +18,7 @@ from service import catalogue
 from service.catalogue import Pair
 from service.guidance.cases import Case
 from service.settings import ROOT
-from tests.support.interviews import Interviewed, interviewed, random_patient
+from tests.support.interviews import Interviewed, interviewed, random_patients
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     served = catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
     for pair in served.pairs.values():
         print(pair.guidance.written.identity.canonical)
-        chance = [random_patient(pair, seed) for seed in range(wanted.random)]
+        chance = random_patients(pair, range(wanted.random))
         for name, patients in (("worked", pair.guidance.cases[:: wanted.every]), ("random", chance)):
             report(name, pair, patients)
 

@@ -12,11 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from http.client import HTTPConnection, HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,6 +32,8 @@ from service.authoring.dossier import dossier
 from service.authoring.draft import Wanted as DraftWanted
 from service.authoring.draft import write_draft
 from service.authoring.editions import editions_in, of_same_guidance
+from service.authoring.generator import Wanted as GeneratorWanted
+from service.authoring.generator import generated
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.cds_hooks import FileShape
@@ -148,6 +151,32 @@ def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
     wanted = DraftWanted(slug, datetime.now(UTC).date().isoformat(), bands)
     for path in write_draft(wanted, Path(source), from_environment(os.environ)):
         _print(f"wrote {path}".encode())
+    return DONE
+
+
+@program.command("generate")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, metavar="NUMBER", help="Same seed, same responses."
+)
+@click.option("--questionnaire", metavar="SLUG", default="", help="Only to this one, by its mapping folder.")
+@click.option(
+    "--partial",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    metavar="SHARE",
+    help="How many of them are in progress, from 0 to 1.",
+)
+@click.argument("count", type=click.IntRange(1), metavar="COUNT")
+@click.argument("out", metavar="OUT")
+def generate_(count: int, out: str, seed: int, questionnaire: str, partial: float) -> int:
+    """Write COUNT valid responses like the worked cases into OUT, one a line; - for standard output."""
+    lines = generated(
+        _catalogue(from_environment(os.environ)), GeneratorWanted(count, seed, questionnaire, partial)
+    )
+    first = next(lines)  # a fault is told before the file is there
+    with ExitStack() as open_:
+        file = sys.stdout.buffer if out == "-" else open_.enter_context(Path(out).open("wb"))
+        file.writelines(line + b"\n" for line in chain([first], lines))
     return DONE
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from case_responses import response_of
-from interviews import random_patient
+from interviews import random_patients
 
 from service import catalogue
 from service.catalogue import Pair
@@ -61,9 +61,8 @@ def translated(pairs, tmp_path_factory, translate) -> tuple[Path, dict[str, str]
 
 def people(pair: Pair, count: int) -> Iterator[tuple[Result, Json]]:
     """Yields what the service makes of random answers, and the response that holds them."""
-    for seed in range(count):
-        case = random_patient(pair, seed)
-        case = replace(case, answers=dict(less_exact(case.answers, Random(seed))))
+    for seed, drawn in enumerate(random_patients(pair, range(count))):
+        case = replace(drawn, answers=dict(less_exact(drawn.answers, Random(seed))))
         closed_too = seed % 2 == 0
         told = pair.compiled.answers_of(case.answers, authored=case.authored)
         if not closed_too:

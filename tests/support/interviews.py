@@ -1,20 +1,16 @@
 """Interviews with made-up patients: what they are asked, and whether the result is that of the full form."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import Any
 
+from service.authoring.generator import FAR_SHARES, Patients
 from service.catalogue import Pair
-from service.datatypes.answers import Answer, AnswersByLink
-from service.datatypes.days import day_before
+from service.datatypes.answers import AnswersByLink
 from service.guidance.cases import Case
-from service.guidance.floor import other_answers
 from service.guidance.result import Result
-
-SHARES = (0.02, 0.1, 0.3, 1.0)
-"""How much of a worked case a random patient answers differently."""
 
 
 @dataclass(frozen=True)
@@ -68,26 +64,11 @@ def in_full(pair: Pair, wanted: AnswersByLink) -> AnswersByLink:
     return given
 
 
-def random_patient(pair: Pair, seed: int) -> Case:
-    """Returns somebody like the person of some worked case, with a share of the answers by chance."""
-    chance = Random(seed)
-    case = chance.choice(pair.guidance.cases)
-    share = chance.choice(SHARES)
-    answers = dict(_by_chance(pair, case, chance, share))
-    return replace(case, name=f"random-{seed}", answers=answers)
-
-
-def _by_chance(
-    pair: Pair, case: Case, chance: Random, share: float
-) -> Iterator[tuple[str, tuple[Answer, ...]]]:
-    known: Mapping[str, tuple[Answer, ...]] = case.answers
-    for link, question in pair.guidance.form.questions.items():
-        if link in known and chance.random() > share:
-            yield link, known[link]
-        elif chance.random() > 0.1:  # some are left without an answer
-            others = list(other_answers(question, pair.guidance, partial(day_before, case.authored)))
-            if others:
-                yield link, chance.choice(others)
+def random_patients(pair: Pair, seeds: Iterable[int]) -> list[Case]:
+    """Returns, for each seed, somebody like the person of a worked case, a share of the answers by chance."""
+    patients = Patients(pair)
+    drawn = ((seed, patients.drawn(Random(seed), FAR_SHARES)) for seed in seeds)
+    return [replace(case, name=f"random-{seed}") for seed, case in drawn]
 
 
 def begun(canonical: str, **more: Any) -> dict[str, Any]:
