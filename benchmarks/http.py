@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import orjson
 
@@ -77,14 +78,14 @@ def middle(bursts: list[tuple[dict[str, float], dict[str, float]]], name: str) -
 
 
 @contextmanager
-def serving(app: str, store: str = "none", **settings: str) -> Iterator[Server]:
+def serving(app: str, store: str = "none", log: IO[bytes] | None = None, **settings: str) -> Iterator[Server]:
     """Runs an application under the project's gunicorn configuration, its log in a file."""
     given = {f"SERVICE_{name}": text for name, text in settings.items()}
     port, environment = free_port(), os.environ | {"SERVICE_STORE_URL": store} | given
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", app]
     with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen(command, cwd=ROOT, stderr=log, env=environment) as process,
+        tempfile.TemporaryFile() as own,
+        subprocess.Popen(command, cwd=ROOT, stderr=log or own, env=environment) as process,
     ):
         try:
             wait_for(port, process)
