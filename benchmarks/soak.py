@@ -393,10 +393,10 @@ def workers_of(master: int) -> list[int]:
     return sorted(started, key=lambda child: (started[child], child))
 
 
-def kill(worker: int, port: int) -> Kill:
-    """Kills a worker in the midst of what it does; says which connections went with it.
+def stop(worker: int, port: int) -> Kill:
+    """Stops a worker in the midst of what it does; returns which connections go with it when it is killed.
 
-    It is stopped first: from then on it takes no connection and closes none.
+    From then on it takes no connection and closes none.
     """
     os.kill(worker, signal.SIGSTOP)
     while not all(is_stopped(task) for task in Path(f"/proc/{worker}/task").iterdir()):
@@ -469,8 +469,11 @@ def put_under_load(server: Server, seconds: float, every: float, clients: int) -
         workers = both_workers(server.process.pid)
         last = (number + 1) * every >= seconds
         worker = workers[0 if last else -1]
-        observed.kills.append(kill(worker, server.port))
-        os.kill(worker, signal.SIGKILL)
+        try:
+            observed.kills.append(stop(worker, server.port))
+            os.kill(worker, signal.SIGKILL)
+        except (ProcessLookupError, FileNotFoundError):
+            observed.fault("a worker ended that nobody had killed")
     observed.over.set()
     for client in running:
         client.join(PATIENCE_S)
