@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from service.clinical_reasoning.definitions import names_of
 from service.datatypes.answers import Answers
 from service.errors import GuidanceError, NotScorable, Problem, ProblemList
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
@@ -138,6 +139,11 @@ class Catalogue:
     unversioned: Mapping[str, str]
     canonicals: Canonicals = AS_WRITTEN
     superseded: tuple[Pair, ...] = ()
+
+    @property
+    def guidances(self) -> tuple[Pair, ...]:
+        """Every guidance, those that another version takes the place of too."""
+        return (*self.pairs.values(), *self.superseded)
 
     def find(self, canonical: str | None) -> Pair:
         """Returns the pair that scores responses to `canonical` (`url|version`, or a bare url).
@@ -311,9 +317,17 @@ def _code_systems(
     return [code_system(versions[url], further[url]) for url in made], faults
 
 
-def _hidden(resources: Iterable[tuple[Path, dict[str, Any]]], own: list[Artifact]) -> Iterator[str]:
+def _hidden(
+    resources: Iterable[tuple[Path, dict[str, Any]]], own: list[Artifact], pairs: Iterable[Pair]
+) -> Iterator[str]:
     """Yields a fault for each resource that another one of its type and id would hide."""
     files = {(definition.type, definition.id): "the service itself" for definition in own}
+    for pair in pairs:
+        for key in names_of(pair.guidance):
+            if key in files:
+                text = f"expected a name that makes no {key[0]} {key[1]}; {files[key]} has it too"
+                yield f"{pair.slug}: {text}"
+            files.setdefault(key, pair.slug)
     for path, resource in resources:
         key = str(resource.get("resourceType")), str(resource.get("id", ""))
         if key in files:
@@ -364,7 +378,7 @@ def read_mappings(
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
     made, lacking = _code_systems(pairs, published.resources)
-    hidden = _hidden(published.resources, [*own_definitions(canonicals), *map(artifact, made)])
+    hidden = _hidden(published.resources, [*own_definitions(canonicals), *map(artifact, made)], pairs)
     return Mapped(tuple(pairs), tuple(made), (*faults, *_clashes(pairs), *lacking, *hidden))
 
 

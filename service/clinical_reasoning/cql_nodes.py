@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 from service.clinical_reasoning.cql_answers import (
@@ -79,7 +80,7 @@ class GuidanceNodes:
             if node.atom is not None and isinstance(node.atom.test, Is | Measured | Answered):
                 yield index, node.atom.test
 
-    @property
+    @cached_property
     def _worse(self) -> frozenset[int]:
         mask = self.compiled.worse.atoms
         return frozenset(index for index in range(len(self.graph.nodes)) if mask >> 2 * index & 1)
@@ -165,10 +166,15 @@ class GuidanceNodes:
         return found
 
     def _refuse_moving_scores(self) -> None:
-        roots = [node for nodes in self.graph.points.values() for node in nodes]
-        below = self.graph.below(roots)
-        if any(not (self.worst_ways[node][1] and self.doubted_ways[node][1]) for node in below):
-            raise CannotBeWritten(["a score adds points for what answers that do not fit can change"])
+        ways = self.worst_ways, self.doubted_ways
+        moving = [
+            score
+            for score, nodes in self.graph.points.items()
+            if not all(way[node][1] for node in self.graph.below(nodes) for way in ways)
+        ]
+        if moving:
+            what = "it adds points for what answers that do not fit can change"
+            raise CannotBeWritten([f"score {score}: {what}" for score in moving])
 
     # What comments say.
 

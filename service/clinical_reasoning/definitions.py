@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import orjson
 
 from service.clinical_reasoning.cql import libraries_of
 from service.clinical_reasoning.cql_answers import CqlLibrary, library_name, quoted
+from service.clinical_reasoning.cql_nodes import ANSWERS
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.model import Rule, Statement, Tier, Written
@@ -45,6 +47,10 @@ _EVIDENCE_OF: Final = {
 }
 
 
+DEFINITIONS: Final = ("PlanDefinition", "ActivityDefinition", "Library")
+"""The types of resource that are made of a guidance."""
+
+
 def resources_of(guidance: Guidance, form: CompiledQuestionnaire) -> list[Json]:
     """Returns the libraries, the ActivityDefinitions and the PlanDefinition of a guidance.
 
@@ -53,6 +59,14 @@ def resources_of(guidance: Guidance, form: CompiledQuestionnaire) -> list[Json]:
     """
     writer = _Definitions(guidance, form)
     return [*writer.libraries(), *writer.activities(), writer.plan()]
+
+
+def names_of(guidance: Guidance) -> Iterator[tuple[str, str]]:
+    """Yields type and id of each resource that is made of a guidance; no CQL is written for that."""
+    written = guidance.written
+    yield "PlanDefinition", written.identity.slug
+    yield from (("ActivityDefinition", _activity_name(written, tier)) for tier in _asking(written))
+    yield from (("Library", library_name(guidance) + ending) for ending in ("", ANSWERS))
 
 
 def plan_canonical(guidance: Guidance, form: CompiledQuestionnaire) -> str:
@@ -122,10 +136,12 @@ class _Definitions:
 
     def _head(self, kind: str, name: str, title: str) -> dict[str, Any]:
         identity = self.written.identity
+        description = f"{identity.intended_use.to_clinician} Review: {identity.review}."
         return {
             "resourceType": kind,
             "id": name,
             "language": "en",
+            "text": _narrative(title, description),
             "url": self._url(kind, name),
             "version": identity.version,
             "name": "".join(part[:1].upper() + part[1:] for part in name.split("-")),
@@ -134,7 +150,7 @@ class _Definitions:
             "experimental": not identity.signed,
             "date": identity.date,
             "publisher": _PUBLISHER,
-            "description": f"{identity.intended_use.to_clinician} Review: {identity.review}.",
+            "description": description,
         }
 
     # The libraries.
@@ -271,6 +287,11 @@ class _Definitions:
         """Returns the statements behind a step, and behind every rule that fires it."""
         rules: list[Rule] = [rule for rule in self.written.rules if rule.tier == tier.code]
         return tuple(dict.fromkeys([*tier.sources, *(source for rule in rules for source in rule.sources)]))
+
+
+def _narrative(*paragraphs: str) -> Json:
+    written = "".join(f"<p>{escape(text, quote=False)}</p>" for text in paragraphs)
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{written}</div>'}
 
 
 def _patient() -> Json:

@@ -30,6 +30,10 @@ class _Elements(NamedTuple):
     others: str
 
 
+_EDITED = (
+    "subtitle subject purpose usage copyright approvalDate lastReviewDate topic author editor reviewer "
+    "endorser relatedArtifact"
+)
 _DEFINITION = "url version name title status experimental date publisher contact useContext jurisdiction"
 
 _ELEMENTS: Final[Mapping[str, _Elements]] = {
@@ -86,6 +90,23 @@ _ELEMENTS: Final[Mapping[str, _Elements]] = {
         "derivedFrom purpose expression xpath xpathUsage target multipleOr multipleAnd comparator modifier "
         "chain component",
     ),
+    "PlanDefinition": _Elements(
+        "status",
+        f"{_DEFINITION} identifier description effectivePeriod type",
+        f"{_EDITED} library goal action",
+    ),
+    "ActivityDefinition": _Elements(
+        "status",
+        f"{_DEFINITION} identifier description effectivePeriod kind code doNotPerform",
+        f"{_EDITED} library profile intent priority timing location participant product quantity dosage "
+        "bodySite specimenRequirement observationRequirement observationResultRequirement transform "
+        "dynamicValue",
+    ),
+    "Library": _Elements(
+        "status type",
+        f"{_DEFINITION} identifier description effectivePeriod type content",
+        f"{_EDITED} parameter dataRequirement",
+    ),
 }
 
 MANDATORY: Final = {kind: frozenset(elements.mandatory.split()) for kind, elements in _ELEMENTS.items()}
@@ -97,6 +118,9 @@ ELEMENTS: Final = {
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "RiskAssessment": ("occurrence",),
     "Provenance": ("occurred",),
+    "PlanDefinition": ("subject",),
+    "ActivityDefinition": ("subject", "timing", "product"),
+    "Library": ("subject",),
 }
 """Elements whose property is named for the type of its value too, such as `occurrenceDateTime`."""
 

@@ -247,6 +247,9 @@ _VALUES = Family("ValueSet")
 _STRUCTURE = Family("StructureDefinition")
 _OPERATION = Family("OperationDefinition")
 _PARAMETER = Family("SearchParameter")
+_PLAN = Family("PlanDefinition")
+_ACTIVITY = Family("ActivityDefinition")
+_LIBRARY = Family("Library")
 
 _STATUS = "http://hl7.org/fhir/publication-status"
 _RESOURCES = "http://hl7.org/fhir/resource-types"
@@ -317,6 +320,20 @@ PUBLISHED: Final[Mapping[str, Mapping[str, SearchParameter]]] = {
         _PARAMETER.token(
             "type", "Type of parameter.", "type", system="http://hl7.org/fhir/search-param-type"
         ),
+    ),
+    "PlanDefinition": table(
+        *_shared(_PLAN),
+        _title(_PLAN),
+        _identifier(_PLAN),
+        _PLAN.token("type", "Kind of plan.", "type"),
+    ),
+    "ActivityDefinition": table(*_shared(_ACTIVITY), _title(_ACTIVITY), _identifier(_ACTIVITY)),
+    "Library": table(
+        *_shared(_LIBRARY),
+        _title(_LIBRARY),
+        _identifier(_LIBRARY),
+        _LIBRARY.token("content-type", "Media type of its content.", "content.contentType"),
+        _LIBRARY.token("type", "Kind of library.", "type"),
     ),
 }
 """Parameters by name by type of resource."""

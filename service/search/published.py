@@ -6,7 +6,6 @@ Published resources never change while the service runs, so neither does the ans
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from service.fhir.dates import time_range
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from service.fhir.definitions import Artifact
 
 _MOST_ANSWERS: Final = 64
+_LONGEST_ANSWER: Final = 256 * 1024  # bytes; pages of Libraries are longer, and would fill it too
 _LONGEST_QUERY: Final = 1000  # characters; a longer one is hardly asked twice, and would fill the memory
 
 
@@ -36,12 +36,17 @@ class PublishedResources:
     def __init__(self, artifacts: Iterable[Artifact], base: str) -> None:
         self.artifacts = {(artifact.type, artifact.id): artifact for artifact in artifacts}
         self._store = store_in_memory([_draft(artifact, base) for artifact in self.artifacts.values()])
-        self._kept = lru_cache(_MOST_ANSWERS)(self._searched)
+        self._kept: dict[Query, bytes] = {}
 
     def searchset(self, query: Query) -> bytes:
         """Returns the Bundle of one page, the same bytes for the same query."""
+        answer = self._kept.pop(query, None) or self._searched(query)
         length = sum(len(name) + len(value) for name, value in query.used)
-        return self._kept(query) if length <= _LONGEST_QUERY else self._searched(query)
+        if length <= _LONGEST_QUERY and len(answer) <= _LONGEST_ANSWER:
+            self._kept[query] = answer  # the one asked for last stands last
+            if len(self._kept) > _MOST_ANSWERS:
+                del self._kept[next(iter(self._kept))]
+        return answer
 
     def _searched(self, query: Query) -> bytes:
         with self._store.reading() as view:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from service.clinical_reasoning.definitions import DEFINITIONS
 from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
 from service.web.access import Access
@@ -35,6 +36,7 @@ ALWAYS: Final = (400, 414, 417, 431, 500, 501)
 UNAVAILABLE: Final = 503
 
 _REFUSED_ACCESS: Final = frozenset((401, 403, UNAVAILABLE))
+_REFUSED_WORK: Final = frozenset((422, UNAVAILABLE))
 _WITH_REFUSAL: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     UNAVAILABLE: ("Retry-After",),
@@ -126,6 +128,8 @@ class _Operations:
         statuses = {*what.refusals, *ALWAYS}
         if route.interactions and route.resource in self.stored:
             statuses.add(UNAVAILABLE)
+        if route.interactions and route.resource in DEFINITIONS:
+            statuses |= _REFUSED_WORK
         if (route.method, route.path) in self.asking:
             statuses |= _REFUSED_ACCESS
         found = {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}

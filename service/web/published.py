@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from service.clinical_reasoning.cql_answers import CannotBeWritten
+from service.clinical_reasoning.definitions import DEFINITIONS, resources_of
 from service.errors import NotFound, Problem
-from service.search import query_from, shape_from
+from service.fhir.definitions import Artifact, artifact
+from service.fhir.json import read_published
+from service.sandbox import in_time
+from service.search import PublishedResources, query_from, shape_from
 from service.web.conditional import conditional
 from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
 from service.web.request import is_strict, search_parameters
 
 if TYPE_CHECKING:
-    from service.search import PublishedResources
+    from service.catalogue import Catalogue, Pair
     from service.web.deployment import Deployment
     from service.web.request import Request
 
@@ -26,7 +34,9 @@ TYPES: Final = (
     "OperationDefinition",
     "SearchParameter",
 )
-"""The types of published resource that are served."""
+"""The types of published resource that are made, or read, at the start."""
+
+_POLL_S: Final = 0.02
 
 
 class Document:
@@ -55,9 +65,17 @@ class Document:
 
 
 class PublishedType:
-    """The views on the published resources of one type, which are the same for every type."""
+    """The views on the published resources of one type, which are the same for every type.
 
-    def __init__(self, kind: str, published: PublishedResources, deployment: Deployment) -> None:
+    Args:
+        kind: the type.
+        published: returns the resources of this type and others.
+        deployment: what all views share.
+    """
+
+    def __init__(
+        self, kind: str, published: Callable[[], PublishedResources], deployment: Deployment
+    ) -> None:
         self.kind = kind
         self._published = published
         self._deployment = deployment
@@ -65,7 +83,7 @@ class PublishedType:
     def read(self, request: Request) -> Reply:
         """Returns one resource, or the part of it that is wanted; raises NotFound, Malformed."""
         content_type = request.answer_type()
-        artifact = self._published.artifacts.get((self.kind, request.args["id"]))
+        artifact = self._published().artifacts.get((self.kind, request.args["id"]))
         if artifact is None:
             raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
         shape = shape_from(self.kind, request.query(), strict=is_strict(request), base=self._deployment.base)
@@ -78,5 +96,56 @@ class PublishedType:
         content_type = request.answer_type()
         pairs = search_parameters(request, self._deployment.body.body_bytes)
         query = query_from(self.kind, pairs, strict=is_strict(request), base=self._deployment.base)
-        body = self._published.searchset(query)
+        body = self._published().searchset(query)
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
+
+
+class _Made(NamedTuple):
+    """The resources that were made of a guidance, as JSON; none where its CQL cannot be written."""
+
+    bodies: tuple[bytes, ...] = ()
+
+
+class Definitions:
+    """The definitions of every guidance, made in a child when somebody first asks for one.
+
+    To write the CQL of a guidance takes a good part of a second, and few ask for it: so neither the start
+    nor any other request waits for that. Each process then keeps what was made.
+
+    Args:
+        catalogue: the guidances. A definition that a file states is among its artifacts.
+        deployment: its base, and where the work is done.
+    """
+
+    def __init__(self, catalogue: Catalogue, deployment: Deployment) -> None:
+        self._catalogue = catalogue
+        self._deployment = deployment
+        self._published: PublishedResources | None = None
+        self._are_being_made = False
+
+    def published(self) -> PublishedResources:
+        """Returns them; raises Unavailable where there is too much to do at the moment, NotScorable."""
+        while self._published is None and self._are_being_made:
+            time.sleep(_POLL_S)
+        if self._published is None:
+            self._are_being_made = True
+            try:
+                self._published = PublishedResources(self._artifacts(), self._deployment.base)
+            finally:
+                self._are_being_made = False
+        return self._published
+
+    def _artifacts(self) -> Iterator[Artifact]:
+        yield from (one for one in self._catalogue.artifacts.values() if one.type in DEFINITIONS)
+        expected = "Expected a guidance whose CQL takes at most {allowed} to write."
+        for pair in self._catalogue.guidances:
+            work, places = partial(_made, pair), self._deployment.sandbox
+            found = in_time(places, 0, work, _Made, expected=expected, small=-1)
+            yield from (artifact(read_published(body)) for body in found.bodies)
+
+
+def _made(pair: Pair, _apart: bool) -> _Made:  # noqa: FBT001 - as the sandbox hands it over
+    try:
+        return _Made(tuple(map(orjson.dumps, resources_of(pair.guidance, pair.compiled))))
+    except CannotBeWritten:
+        return _Made()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from service.clinical_reasoning.definitions import DEFINITIONS
 from service.records import KINDS, RESPONSE, RISK
 from service.search import PublishedResources
 from service.web import descriptions as does
@@ -31,7 +32,7 @@ from service.web.operations import (
     Populations,
     Validations,
 )
-from service.web.published import TYPES, Document, PublishedType
+from service.web.published import TYPES, Definitions, Document, PublishedType
 from service.web.resources import StoredType
 from service.web.routing import Route, Router
 from service.web.smart_configuration import CONFIGURATION_PATH, smart_configuration
@@ -77,7 +78,7 @@ class Parts:
         extractor: makes Observations of answers.
         interviewer: asks the next question.
         applier: says what a plan proposes.
-        catalogue: the value sets that can be expanded.
+        catalogue: the value sets that can be expanded, and the guidances that definitions are made of.
         repository: what is stored; None where nothing is.
         pages: routes of the pages for people. forms: title and path of each form among them.
     """
@@ -156,7 +157,11 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
     served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
     published = PublishedResources(served, deployment.base)
     for kind in TYPES:
-        yield from published_routes(PublishedType(kind, published, deployment))
+        yield from published_routes(PublishedType(kind, lambda: published, deployment))
+    if parts.catalogue is not None:
+        definitions = Definitions(parts.catalogue, deployment)
+        for kind in DEFINITIONS:
+            yield from published_routes(PublishedType(kind, definitions.published, deployment))
 
 
 def operation_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:

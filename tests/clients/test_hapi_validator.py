@@ -24,6 +24,9 @@ PUBLISHED = (
     "StructureDefinition",
     "OperationDefinition",
     "SearchParameter",
+    "PlanDefinition",
+    "ActivityDefinition",
+    "Library",
 )
 STORED = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
 
@@ -106,6 +109,11 @@ ALLOWED = (
         "Validation_VAL_Profile_Unknown",
         r"http://hl7\.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire",
         "The guide for Structured Data Capture is no part of R4, and HAPI does not carry it.",
+    ),
+    Allowed(
+        "Extension_EXTP_Context_Wrong",
+        r"/cqf-(strengthOfRecommendation|qualityOfEvidence) .*\.action",
+        "R4 has them on an attachment; the Computable PlanDefinition of the CPG guide has them on an action.",
     ),
 )
 

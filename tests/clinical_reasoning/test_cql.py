@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from case_responses import response_of
 from interviews import random_patients
+from small_guidances import pair as small_pair
 
 from service import catalogue
 from service.catalogue import Pair
@@ -192,6 +193,14 @@ def test_every_finding_and_rule_is_defined_with_its_statements(pairs):
         for source in sources:
             assert source in about[called], called
             assert sections[source] in about[called], called
+
+
+def test_a_score_whose_points_unfit_answers_can_change_is_refused_by_its_name():
+    asked_of_all = small_pair(contradicts=False, adds={"when": "hurts", "points": 2})
+    assert libraries_of(asked_of_all.guidance, asked_of_all.compiled)
+    closable = small_pair(contradicts=False, adds={"when": "one-sided", "points": 2})
+    with pytest.raises(CannotBeWritten, match="^score sum: it adds points for what answers that do not fit"):
+        libraries_of(closable.guidance, closable.compiled)
 
 
 def test_a_form_with_items_inside_a_group_that_repeats_is_refused_by_name(pairs):

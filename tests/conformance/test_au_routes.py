@@ -35,7 +35,8 @@ FORMS = {"/questionnaires/<id:slug>", "/"}
 DESCRIPTIONS = {"/", "/fhir", "/openapi.json"}
 """What is open with the published definitions: what says where they are."""
 DEFINITIONS = re.compile(
-    r"/fhir/(Questionnaire|CodeSystem|ValueSet|StructureDefinition|OperationDefinition|SearchParameter)(/<id:id>|/_search|/(<id:id>/)?\$expand)?"
+    r"/fhir/(Questionnaire|CodeSystem|ValueSet|StructureDefinition|OperationDefinition|SearchParameter"
+    r"|PlanDefinition|ActivityDefinition|Library)(/<id:id>|/_search|/(<id:id>/)?\$expand)?"
 )
 APP = {"/app", "/app/launch", "/app/populate/<id:id>"}
 """What is open with the SMART app: itself, where an EHR launches it, what fills in a form from a chart."""

@@ -19,6 +19,9 @@ PUBLISHED = (
     "StructureDefinition",
     "OperationDefinition",
     "SearchParameter",
+    "PlanDefinition",
+    "ActivityDefinition",
+    "Library",
 )
 KINDS = (*STORED, *PUBLISHED)
 

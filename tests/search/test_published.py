@@ -74,5 +74,29 @@ def test_only_the_latest_answers_are_kept_and_none_to_a_long_query(resources, se
     assert len(searches) == module._MOST_ANSWERS + 1 + 1 + 2
 
 
+def test_a_long_answer_is_not_kept(resources, searches, monkeypatch):
+    length = len(resources.searchset(query("status=active")))
+    searches.clear()
+    for longest, looked_up in ((length, 1), (length - 1, 2)):
+        monkeypatch.setattr(module, "_LONGEST_ANSWER", longest)
+        resources._kept.clear()
+        searches.clear()
+        for _ in range(2):
+            resources.searchset(query("status=active"))
+        assert len(searches) == looked_up
+
+
+def test_what_was_asked_for_last_is_kept_longest(resources, searches):
+    for number in range(module._MOST_ANSWERS):
+        resources.searchset(query(f"version={number}"))
+    resources.searchset(query("version=0"))
+    resources.searchset(query("version=new"))
+    assert len(searches) == module._MOST_ANSWERS + 1
+    resources.searchset(query("version=0"))
+    assert len(searches) == module._MOST_ANSWERS + 1
+    resources.searchset(query("version=1"))
+    assert len(searches) == module._MOST_ANSWERS + 2
+
+
 def test_no_resources_are_found_where_none_are_published():
     assert orjson.loads(PublishedResources([], BASE).searchset(query("")))["total"] == 0

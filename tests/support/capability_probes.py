@@ -181,6 +181,12 @@ ELEMENTS = {
     "version",
     "SearchParameter": "base code component:component.definition date derived-from:derivedFrom "
     "description jurisdiction name publisher status target type url version",
+    "PlanDefinition": "context-type:useContext.code date definition:action.definitionCanonical description "
+    "effective:effectivePeriod identifier jurisdiction name publisher status title topic type url version",
+    "ActivityDefinition": "context-type:useContext.code date description effective:effectivePeriod identifier "
+    "jurisdiction name publisher status title topic url version",
+    "Library": "content-type:content.contentType context-type:useContext.code date description "
+    "effective:effectivePeriod identifier jurisdiction name publisher status title topic type url version",
 }
 """Search parameters of R4, with the element that each looks at where it has another name; `-`: it depends."""
 

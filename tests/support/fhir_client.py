@@ -24,6 +24,9 @@ PUBLISHED = (
     "StructureDefinition",
     "OperationDefinition",
     "SearchParameter",
+    "PlanDefinition",
+    "ActivityDefinition",
+    "Library",
 )
 STORED = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
 SEVERITIES = {"fatal", "error", "warning", "information"}
