@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from case_responses import response_of
 from interviews import random_patients
+from small_guidances import RULES
 from small_guidances import pair as small_pair
 
 from service import catalogue
@@ -196,11 +197,12 @@ def test_every_finding_and_rule_is_defined_with_its_statements(pairs):
 
 
 def test_a_score_whose_points_unfit_answers_can_change_is_refused_by_its_name():
-    asked_of_all = small_pair(contradicts=False, adds={"when": "hurts", "points": 2})
-    assert libraries_of(asked_of_all.guidance, asked_of_all.compiled)
-    closable = small_pair(contradicts=False, adds={"when": "one-sided", "points": 2})
-    with pytest.raises(CannotBeWritten, match="^score sum: it adds points for what answers that do not fit"):
-        libraries_of(closable.guidance, closable.compiled)
+    """`lasts` adds a point, and its question can be closed: it then counts where a rule alarms by it."""
+    without = small_pair(rules=tuple(name for name in RULES if name != "plan-lasts"), contradicts=False)
+    assert libraries_of(without.guidance, without.compiled)
+    alarming = small_pair(contradicts=False)
+    with pytest.raises(CannotBeWritten, match=r"^score sum: it adds points for what answers that do not fit"):
+        libraries_of(alarming.guidance, alarming.compiled)
 
 
 def test_a_form_with_items_inside_a_group_that_repeats_is_refused_by_name(pairs):

@@ -183,8 +183,8 @@ ELEMENTS = {
     "description jurisdiction name publisher status target type url version",
     "PlanDefinition": "context-type:useContext.code date definition:action.definitionCanonical description "
     "effective:effectivePeriod identifier jurisdiction name publisher status title topic type url version",
-    "ActivityDefinition": "context-type:useContext.code date description effective:effectivePeriod identifier "
-    "jurisdiction name publisher status title topic url version",
+    "ActivityDefinition": "context-type:useContext.code date description effective:effectivePeriod "
+    "identifier jurisdiction name publisher status title topic url version",
     "Library": "content-type:content.contentType context-type:useContext.code date description "
     "effective:effectivePeriod identifier jurisdiction name publisher status title topic type url version",
 }
