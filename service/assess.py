@@ -625,7 +625,7 @@ def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator
 def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
     """Yields the dates, of questions for one that the guidance reads, more than a day after `authored`."""
     authored = str(response.get("authored", ""))
-    waiting = deque([("QuestionnaireResponse", response)] if questions else [])
+    waiting = deque([("QuestionnaireResponse", response)] if _is_answered(response, questions) else [])
     while waiting:
         place, holder = waiting.popleft()
         for index, item in enumerate(mappings(holder.get("item"))):
@@ -636,6 +636,17 @@ def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
                 if item.get("linkId") in questions and _is_late_answer(answer, authored):
                     text = "Expected a date at most one day after the response was written (authored)."
                     yield Problem("date-after-authored", text, f"{at}.answer[{number}]")
+
+
+def _is_answered(holder: Json, questions: frozenset[str]) -> bool:
+    """Whether an item of one of these questions stands in a response, wherever that is."""
+    waiting = [holder] if questions else []
+    for inside in waiting:  # grows while it is read
+        if inside.get("linkId") in questions:
+            return True
+        waiting.extend(mappings(inside.get("item")))
+        waiting.extend(answer for answer in mappings(inside.get("answer")) if "item" in answer)
+    return False
 
 
 def _is_late_answer(answer: Json, authored: str) -> bool:

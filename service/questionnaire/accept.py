@@ -8,6 +8,11 @@ The response comes as typed structs: attributes as FHIR names the elements, unse
 one value[x] at most, and that dates and texts are well-formed. What the walk must know of each item is
 laid out once, so that it decides nothing twice. The walk is written for speed: coded answers, which are
 most, are read in the loop itself.
+
+A response that is no struct, because its head or its items hold what the structs have no place for
+(extensions, a narrative, escaped characters), is walked as parsed JSON by the same rules. Nothing is proved
+of that one, so it is looked at more closely, and every answer that is not coded is read by the code of the
+full check.
 """
 
 from __future__ import annotations
@@ -18,10 +23,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from math import ceil, floor
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from service.datatypes.answers import Answer, Answers, Coding, Quantity
 from service.datatypes.ucum import comparable, converted
+from service.fhir import extensions as ext
+from service.fhir.extensions import text
+from service.fhir.json import Json
 from service.questionnaire.answer_checks import limit_faults, plain_number
 from service.questionnaire.enable_when import EnableWhenTable
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item, Options
@@ -66,7 +74,8 @@ class AcceptItem:
         group: its items can be walked.
         needs_check: an answer of this item needs the full check.
         coded: for a choice with codings, by code; else None.
-        element: attribute that carries the answer; `read` types it, or returns None.
+        element: attribute that carries the answer; `read` types it, or returns None. `read_parsed` does so
+            with a value of which nothing is proved.
         low, high: number of answers.
         in_condition: some condition reads its answers.
     """
@@ -84,6 +93,7 @@ class AcceptItem:
     low: int
     high: int
     read: AnswerReader
+    read_parsed: AnswerReader
     in_condition: bool
 
 
@@ -120,7 +130,18 @@ def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool, authored
             it was written, empty where it does not say.
     """
     walk = _Walk(table)
-    if not walk.items(items, -1) or walk.true & ~walk.known:
+    return _answers(table, walk, complete, authored) if walk.items(items, -1) else None
+
+
+def accept_parsed(table: AcceptTable, response: Json, *, complete: bool) -> Answers | None:
+    """Returns the same for a parsed response of any shape."""
+    walk = _ParsedWalk(table)
+    return _answers(table, walk, complete, "") if walk.items(response.get("item"), -1) else None
+
+
+def _answers(table: AcceptTable, walk: _Walk, complete: bool, authored: str) -> Answers | None:  # noqa: FBT001 - as `accept` has it
+    """Returns what a walk has found where the conditions of the form allow it, and nothing is missing."""
+    if walk.true & ~walk.known:
         return None
     disabled, closed = table.enable_when.disabled_and_closed(walk.true, walk.known)
     answered = sum(walk.answered)
@@ -231,11 +252,90 @@ class _Walk:
                 return ()
             found.append(typed)
         given = tuple(found)
+        self.weigh(known, given)
+        return given
+
+    def weigh(self, known: AcceptItem, given: tuple[Answer, ...]) -> None:
+        """Notes what conditions make of the answers of a question."""
         if known.in_condition:
             true, known_bits = self.enable_when.evaluate(known.link, given)
             self.true |= true
             self.known |= known_bits
-        return given
+
+
+class _ParsedWalk(_Walk):
+    """The same walk through parsed JSON of which nothing is proved.
+
+    What no rule of the full check reads is passed over: ids, definitions and extensions of items and answers.
+    """
+
+    __slots__ = ()
+
+    def items(self, items: Any, parent: int) -> bool:
+        """Walks siblings, as `_Walk.items` does."""
+        if not isinstance(items, list) or not items:
+            return False
+        return all(isinstance(source, dict) and self.item(source, parent) for source in items)
+
+    def item(self, source: Json, parent: int) -> bool:
+        """Walks one item. False: needs the full check."""
+        link = source.get("linkId")
+        known = self.by_link.get(link) if isinstance(link, str) else None
+        if known is None or known.parent != parent or known.order <= self.last:
+            return False
+        stated = source.get("text", known.text)
+        if stated != known.text and not (isinstance(stated, str) and stated in known.translations):
+            return False
+        self.last = known.order
+        if "answer" in source:
+            return "item" not in source and self.parsed_answers(known, source["answer"])
+        return "item" not in source or (known.group and self.items(source["item"], known.order))
+
+    def parsed_answers(self, known: AcceptItem, answers: Any) -> bool:
+        """Reads the answers of one question, as `_Walk.answers` does."""
+        if known.needs_check or not isinstance(answers, list) or not known.low <= len(answers) <= known.high:
+            return False
+        found: list[Answer] = []
+        for answer in answers:
+            value = _only_value(answer, known.element)
+            read = None if value is None else known.read_parsed(value)
+            if read is None or (read in found and known.coded is not None):
+                return False
+            found.append(read)
+        given = tuple(found)
+        if not given or not self.together(known, given):
+            return False
+        self.given[known.link] = given
+        self.answered.append(known.bit)
+        nested = [answer["item"] for answer in answers if "item" in answer]
+        return not nested or (len(answers) == 1 and self.items(nested[0], known.order))
+
+    def together(self, known: AcceptItem, given: tuple[Answer, ...]) -> bool:
+        """Notes what conditions make of the answers; False where one of several options excludes the rest."""
+        if known.coded is None:
+            self.weigh(known, given)
+            return True
+        options = [known.coded[answer.code] for answer in given if isinstance(answer, Coding)]
+        for option in options:
+            self.true |= option.true
+            self.known |= option.known
+        return len(options) == 1 or not any(option.exclusive for option in options)
+
+
+def _only_value(answer: Any, element: str) -> Any:
+    """Returns the value of an answer that has this element, no other, and no reason why it is missing."""
+    if not isinstance(answer, dict):
+        return None
+    if len(answer) > 1 and [name for name in answer if name.startswith(("value", "_value"))] != [element]:
+        return None
+    value = answer.get(element)
+    if isinstance(value, dict) and ("_value" in value or _says_why_absent(value)):
+        return None
+    return value
+
+
+def _says_why_absent(value: Json) -> bool:
+    return "extension" in value and any(True for _ in ext.extensions(value, ext.DATA_ABSENT_REASON))
 
 
 # What the walk must know of each item.
@@ -272,6 +372,7 @@ def _accept_item(item: Item, items: Mapping[str, Item], coded: _CodedAnswersOfIt
         low=item.min_occurs,
         high=_UNBOUNDED if item.max_occurs is None else item.max_occurs,
         read=_reader_of(item),
+        read_parsed=_parsed_reader_of(item, coded.of(item)),
         in_condition=item.link_id in coded.enable_when.by_question,
     )
 
@@ -468,6 +569,37 @@ def _full_reader(item: Item) -> AnswerReader:
         return None if answer is None or any(True for _ in limit_faults(item, answer)) else answer
 
     return read
+
+
+def _parsed_reader_of(item: Item, coded: Mapping[str, CodedAnswer] | None) -> AnswerReader:
+    """Returns a reader of values of any shape: of options by their table, of others by the full check."""
+    if coded is not None:
+        return lambda value: _option(coded, value)
+    if item.type == "quantity":
+        return lambda value: _parsed_quantity(item, value)
+    return _full_reader(item)
+
+
+def _option(coded: Mapping[str, CodedAnswer], value: Any) -> Answer | None:
+    """Returns the option that a Coding names by system and code, and shows by one of its names, if any."""
+    if not isinstance(value, dict):
+        return None
+    system, code, display = value.get("system", ""), value.get("code"), value.get("display", UNSET)
+    option = coded.get(code) if isinstance(code, str) else None
+    if option is None or option.system != system or not isinstance(display, str | UnsetType):
+        return None
+    if option.displays is not None and display not in option.displays:
+        return None
+    return option.answers[0]
+
+
+def _parsed_quantity(item: Item, value: Any) -> Answer | None:
+    try:
+        answer = READERS["valueQuantity"](value)
+    except NotWellFormed:
+        return None
+    unit = tuple(text(value.get(name)) for name in ("system", "unit"))
+    return None if any(True for _ in limit_faults(item, answer, unit)) else answer
 
 
 def _checked_quantity(item: Item, value: Any) -> Answer | None:

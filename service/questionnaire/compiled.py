@@ -23,7 +23,7 @@ from service.errors import GuidanceError, Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
-from service.questionnaire.accept import AcceptTable, accept, compile_accept
+from service.questionnaire.accept import AcceptTable, accept, accept_parsed, compile_accept
 from service.questionnaire.answer_checks import limit_faults
 from service.questionnaire.calculated import Term, calculated_values, plain_sum
 from service.questionnaire.check import Checked, CheckTable, check
@@ -38,7 +38,7 @@ from service.questionnaire.fhirpath import Expression
 from service.questionnaire.items import Item, items_of
 from service.questionnaire.lint import lint_items
 from service.questionnaire.pairing import PairedResponse, pair
-from service.questionnaire.problems import problem
+from service.questionnaire.problems import COMPLETE_STATUSES, STATUSES, problem
 from service.terminology.value_sets import ValueSets
 
 _NO_CHART: Mapping[str, tuple[Answer, ...]] = MappingProxyType({})
@@ -90,7 +90,10 @@ class CompiledQuestionnaire:
 
     def with_items(self, items: Mapping[str, Item]) -> CompiledQuestionnaire:
         """Returns the same with other items: what messages call them is not what decides."""
-        return replace(self, items=items, _check_table=replace(self._check_table, items=items))
+        told = replace(self, items=items, _check_table=replace(self._check_table, items=items))
+        if "_accept_table" in self.__dict__:
+            told.__dict__["_accept_table"] = self._accept_table
+        return told
 
     def complete(self) -> None:
         """Makes what would else be made on first use."""
@@ -121,7 +124,19 @@ class CompiledQuestionnaire:
             apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised, and nothing else.
         """
         status = text(response.get("status")) if status is None else status
+        plain = self.accept_parsed(response, status)
+        if plain is not None:
+            return Checked((), plain)
         return check(self._check_table, response, status, apart=apart)
+
+    def accept_parsed(self, response: Json, status: str) -> Answers | None:
+        """Returns the answers of a parsed response of any shape that is plainly valid, else None.
+
+        A Questionnaire that came with the response has no table for it.
+        """
+        table = self.__dict__.get("_accept_table")
+        complete = status in COMPLETE_STATUSES or status not in STATUSES
+        return None if table is None else accept_parsed(table, response, complete=complete)
 
     def paired(self, response: Json) -> PairedResponse:
         """Returns a parsed response laid over the items; raises TooCostly where there are too many."""

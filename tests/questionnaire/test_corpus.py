@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import small_forms
-from small_forms import CORPUS, compiled, copied, form, load, response, shown, structs
+from small_forms import CORPUS, compiled, copied, form, load, response, served, shown, structs
 
 from service.questionnaire import lint, validate
 from service.questionnaire.problems import COMPLETE_STATUSES
@@ -76,6 +76,15 @@ def test_the_accept_path_takes_only_what_the_full_check_finds_faultless(
         checked = forms.check(sent, status)
         assert checked.problems == ()
         assert checked.answers == accepted
+
+
+@pytest.mark.parametrize(("group", "given", "faults"), rows())
+def test_a_form_that_is_served_checks_like_one_that_only_came_with_its_response(
+    group: Any, given: Any, faults: Any
+) -> None:
+    questionnaire, sent = parts(group, given)
+    for status in (sent.get("status", "completed"), "in-progress", "entered-in-error"):
+        assert served(questionnaire).check(sent, status) == compiled(questionnaire).check(sent, status)
 
 
 @pytest.mark.parametrize(("group", "faults"), lint_rows())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from small_forms import SYSTEM, UCUM, compiled, copied, form, response, shown, structs
+from json_mutations import mutated
+from small_forms import ENCODE, SYSTEM, UCUM, compiled, copied, form, response, served, shown, structs
 
+from service.fhir.extensions import DATA_ABSENT_REASON
 from service.questionnaire import validate
 
 TYPES = [
@@ -308,6 +312,79 @@ def test_exactly_the_planted_fault_is_found(data: st.DataObject) -> None:
     typed = structs(broken)
     if typed is not None:
         assert compiled(questionnaire).accept(typed, complete=True) is None
+    assert served(questionnaire).accept_parsed(broken, "completed") is None
+
+
+PASSED_OVER = {"id": "a1", "extension": [{"url": "https://example.org/x", "valueString": "x"}]}
+BESIDE_A_VALUE: tuple[dict[str, Any], ...] = (
+    {"_valueBoolean": {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}},
+    {"_valueCoding": PASSED_OVER},
+    {"valueTime": "10:00:00"},
+    {"value": 1},
+    {"item": []},
+    {"item": [{"linkId": "x"}]},
+    PASSED_OVER,
+    {"comment": True},
+)
+IN_A_VALUE: tuple[dict[str, Any], ...] = (
+    {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]},
+    {"_value": {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}},
+    {"display": 3},
+    {"display": "Crimson"},
+    {"display": "Red "},
+    {"system": None},
+    {"code": ["red"]},
+    {"comparator": "<"},
+    {"value": "7"},
+    {"value": True},
+    {"unit": ["d"]},
+    {"version": "2", "userSelected": True} | PASSED_OVER,
+)
+
+
+def _decorated(sent: Response, draw: Callable[[Any], Any]) -> bool:
+    """Adds what the check passes over, and perhaps one thing that it may not; returns whether."""
+    answers = [answer for item in _flat(sent["item"]) for answer in item.get("answer", [])]
+    for element in (*_flat(sent["item"]), *answers):
+        if draw(st.booleans()):
+            element.update(PASSED_OVER)
+    odd = draw(st.sampled_from((None, *BESIDE_A_VALUE, *IN_A_VALUE))) if answers else None
+    if odd is None:
+        return False
+    answer = draw(st.sampled_from(answers))
+    values = [value for name, value in answer.items() if name.startswith("value") and isinstance(value, dict)]
+    (values[0] if values and odd in IN_A_VALUE else answer).update(copy.deepcopy(odd))
+    return True
+
+
+@examples(150)
+@given(st.data())
+def test_a_parsed_response_is_taken_by_a_walk_only_where_the_full_check_reads_the_same(
+    data: st.DataObject,
+) -> None:
+    items, chosen = data.draw(whole_forms()), data.draw(st.sampled_from(["x", "y"]))
+    questionnaire = copied(form(*items))
+    known, in_full = served(questionnaire), compiled(questionnaire)
+    sent = copied(response(questionnaire, data.draw(valid_answers(items, chosen))))
+    is_odd = _decorated(sent, data.draw)
+    taken = known.accept_parsed(sent, "completed")
+    assert known.check(sent) == in_full.check(sent)
+    if not is_odd and not {"url", "open-choice"} & {
+        source["type"] for source in _flat(questionnaire["item"])
+    }:
+        assert taken is not None, "what the check passes over must not send a plain response to it"
+    changed = _parsed(mutated(json.loads(ENCODE(sent)), Random(data.draw(st.integers(0, 9999)))))
+    for status in ("completed", "in-progress", "mistyped"):
+        assert known.check(changed, status) == in_full.check(changed, status)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    """What a body holds, whatever it is; nothing where it is no JSON object."""
+    try:
+        found = json.loads(body, parse_float=Decimal)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _consequences(name: str, fault: str, found: list[str]) -> list[str]:

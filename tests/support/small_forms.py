@@ -320,6 +320,13 @@ def compiled(questionnaire: Mapping[str, Any], *resources: Mapping[str, Any]) ->
     return compile_leniently(questionnaire, value_sets_from(resources))
 
 
+def served(questionnaire: Mapping[str, Any]) -> CompiledQuestionnaire:
+    """Compiles a form with all that is made of one that is served: it offers responses to a walk first."""
+    made = compiled(questionnaire)
+    made.complete()
+    return made
+
+
 def shown(problems: Any) -> list[str]:
     """Problems as the corpus writes them: `~` marks a warning, `?` information, `-` the response itself."""
     marks = {"error": "", "warning": "~", "information": "?"}

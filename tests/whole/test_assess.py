@@ -1,6 +1,7 @@
 """From bytes to the RiskAssessment, through both ways in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -355,6 +356,34 @@ def test_the_same_response_gives_the_same_bytes_by_either_way_in(
             written = [each.document(detail) for each in (accepted, full)]
             assert written[0] == written[1] == assessor.assess_body(data, detail).body
             assert assessor.assess_body(reordered, detail).body == written[0]
+
+
+NARRATIVE = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><p>x</p></div>'}
+UNUSUAL: dict[str, Json] = {
+    "a narrative": {"text": NARRATIVE},
+    "an extension": {"extension": [{"url": "https://example.org/x", "valueString": "x"}]},
+    "a tag": {"meta": {"tag": [{"system": "https://example.org/tags", "code": "x"}]}},
+    "a subject that it contains": {
+        "contained": [{"resourceType": "Patient", "id": "p"}],
+        "subject": {"reference": "#p"},
+    },
+}
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+@pytest.mark.parametrize("name", ["plain-eyelid", "progressive-weakness", "partial"])
+def test_what_is_unusual_at_the_head_of_a_response_does_not_send_its_items_to_the_full_check(
+    served: Catalogue, sample: Sample, assessor: Assessor, name: str, unusual: str
+) -> None:
+    document = sample(name) | UNUSUAL[unusual]
+    form = served.pairs[document["questionnaire"]].compiled
+    in_full = replace(form).check(document)
+    assert assessor.accepted(orjson.dumps(document)) is None
+    assert form.accept_parsed(document, document["status"]) == in_full.answers
+    assert form.check(document) == in_full
+    assert in_full.problems == ()
+    escaped = orjson.dumps(document).replace(b'"linkId"', b'"l\\u0069nkId"')
+    assert assessor.assess_body(escaped) == assessor.assess_body(orjson.dumps(document))
 
 
 def test_nobody_is_invented_where_the_response_names_nobody(sample: Sample, assessed: Assessed) -> None:
