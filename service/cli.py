@@ -36,6 +36,8 @@ from service.authoring.generator import Wanted as GeneratorWanted
 from service.authoring.generator import generated
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
+from service.bulk.evaluation import evaluate, read_labels
+from service.bulk.scorer import Scorer, ScoringOptions
 from service.cds_hooks import FileShape
 from service.clinical_reasoning.definitions import write_guidance
 from service.errors import Problem, ServiceError, StartupError
@@ -177,6 +179,27 @@ def generate_(count: int, out: str, seed: int, questionnaire: str, partial: floa
     with ExitStack() as open_:
         file = sys.stdout.buffer if out == "-" else open_.enter_context(Path(out).open("wb"))
         file.writelines(line + b"\n" for line in chain([first], lines))
+    return DONE
+
+
+@program.command("evaluate")
+@click.option("--labels", metavar="CSV", help="Labels by id of the response: a header with id and label.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("file", metavar="FILE")
+def evaluate_(file: str, labels: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+    """Compare what responses come to with what somebody said: sensitivity and over-triage of each step.
+
+    FILE: a response a line, or an object of response and label; - for standard input.
+    """
+    known = {} if labels is None else read_labels(Path(labels))
+    scorer = Scorer(ScoringOptions.from_settings(from_environment(os.environ)))
+    with ExitStack() as open_:
+        lines = sys.stdin.buffer if file == "-" else open_.enter_context(Path(file).open("rb"))
+        found = evaluate(lines, scorer, known)
+    if as_json:
+        _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
+    else:
+        _print("\n".join(found.lines()).encode())
     return DONE
 
 

@@ -108,8 +108,8 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
 
 
 COMMANDS = (
-    "assess, audit, check, definitions, diff, dossier, erase, expire, export, feedback, generate, "
-    "migrate, new, schemas, serve, shadow, translations, validate"
+    "assess, audit, check, definitions, diff, dossier, erase, evaluate, expire, export, feedback, "
+    "generate, migrate, new, schemas, serve, shadow, translations, validate"
 )
 
 

@@ -1,0 +1,242 @@
+"""Results against labels: each rate, its interval, and that nobody is left out."""
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import orjson
+import pytest
+
+from service import cli
+from service.authoring.generator import CaseResponses, encoded
+from service.bulk.evaluation import (
+    Evaluation,
+    OfGuidance,
+    Placed,
+    Rate,
+    evaluate,
+    read_labels,
+    wilson,
+)
+from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, Scorer, ScoringOptions
+from service.errors import StartupError
+from service.settings import ROOT, Settings
+
+SECOND = ROOT / "tests/second_pair"
+SETTINGS = Settings(questionnaires_dir=SECOND / "questionnaires", mappings_dir=SECOND / "mappings")
+
+
+@cache
+def scorer() -> Scorer:
+    return Scorer(ScoringOptions.from_settings(SETTINGS))
+
+
+@cache
+def responses() -> dict[str, bytes]:
+    """Returns a response of each worked case by name."""
+    (pair,) = scorer().served.pairs.values()
+    made = CaseResponses(pair)
+    return {case.name: encoded(made.of(case, name=case.name)) for case in pair.guidance.cases}
+
+
+def steps() -> list[str]:
+    (pair,) = scorer().served.pairs.values()
+    return [tier.code for tier in pair.guidance.written.tiers]
+
+
+def labelled(response: bytes, label: object) -> bytes:
+    return b'{"label":%b,"response":%b}' % (orjson.dumps(label), response)
+
+
+def only(found: Evaluation) -> OfGuidance:
+    (one,) = found.guidances.values()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_intervals_are_those_that_newcombe_published(count: int, of: int, low: float, high: float) -> None:
+    """Newcombe, Stat Med 1998;17:857-872, Table I, method 3."""
+    assert wilson(count, of) == pytest.approx((low, high), abs=0.00005)
+    mirrored = wilson(of - count, of)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=0.00005)
+
+
+def test_an_interval_never_leaves_zero_to_one_and_holds_the_share() -> None:
+    for of in (1, 2, 7, 1000):
+        for count in range(min(of, 20) + 1):
+            low, high = wilson(count, of)
+            assert 0 <= low <= count / of <= high <= 1
+
+
+LADDER = ("rest", "plan", "see", "run")
+
+
+def counted(*placed: tuple[int, int, int, str]) -> OfGuidance:
+    return OfGuidance("guidance|1", LADDER, Counter(Placed(*one) for one in placed))
+
+
+MIXED = counted(
+    (2, 2, 2, FINAL),  # right
+    (2, 1, 1, FINAL),  # too low
+    (1, 3, 3, FINAL),  # too high
+    (3, 0, 3, PRELIMINARY),  # could be anything
+    (0, 0, 2, PRELIMINARY),
+    (2, 0, 3, REFUSED),
+    (0, 0, 3, REFUSED),
+)
+
+
+@pytest.mark.parametrize(
+    ("basis", "sensitivity", "under", "over"),
+    [
+        ("final", Rate(1, 1, 2), Rate(1, 1, 2), Rate(1, 1, 1)),
+        ("scored", Rate(1, 2, 3), Rate(1, 2, 3), Rate(1, 2, 2)),
+        ("labelled", Rate(1, 3, 4), Rate(1, 3, 4), Rate(1, 3, 3)),
+    ],
+)
+def test_who_reaches_a_step_or_a_worse_one(basis: str, sensitivity: Rate, under: Rate, over: Rate) -> None:
+    assert MIXED.or_worse(2, basis) == {
+        "sensitivity": sensitivity,
+        "under-triage": under,
+        "over-triage": over,
+    }
+
+
+@pytest.mark.parametrize(
+    ("basis", "same", "under", "over"),
+    [
+        ("final", Rate(1, 1, 3), Rate(1, 1, 3), Rate(1, 1, 3)),
+        ("scored", Rate(1, 3, 5), Rate(1, 2, 5), Rate(1, 2, 5)),
+        ("labelled", Rate(1, 5, 7), Rate(1, 3, 7), Rate(1, 4, 7)),
+    ],
+)
+def test_who_comes_to_the_step_of_the_label(basis: str, same: Rate, under: Rate, over: Rate) -> None:
+    assert MIXED.against_label(None, basis) == {"same": same, "under-triage": under, "over-triage": over}
+
+
+def test_sensitivity_and_under_triage_are_two_sides_of_the_same_people() -> None:
+    for rank in (1, 2, 3):
+        for basis in ("final", "scored", "labelled"):
+            found = MIXED.or_worse(rank, basis)
+            reached, missed = found["sensitivity"], found["under-triage"]
+            assert reached.at_least + missed.at_most == reached.of == missed.of
+            assert reached.at_most + missed.at_least == reached.of
+
+
+def test_the_table_holds_everybody_once() -> None:
+    table = MIXED.confusion()
+    assert sum(number for row in table.values() for number in row.values()) == 7
+    assert table["see"] == {"rest": 0, "plan": 1, "see": 1, "run": 0, "open": 0, "refused": 1}
+    assert list(MIXED.open()) == [("rest", "rest", "see", 1), ("run", "rest", "run", 1)]
+
+
+def test_a_rate_is_told_with_both_ends_and_the_widest_interval() -> None:
+    low, high = wilson(20, 26)[0], wilson(23, 26)[1]
+    assert Rate(20, 23, 26).interval == (low, high)
+    assert str(Rate(20, 23, 26)) == "20 to 23 of 26, 76.9 to 88.5 % (57.9 to 96.0)"
+    assert str(Rate(0, 0, 20)) == "0 of 20, 0.0 % (0.0 to 16.1)"
+    assert str(Rate(0, 0, 0)) == "nobody"
+
+
+def test_worked_cases_with_the_steps_that_they_expect_are_all_right() -> None:
+    (pair,) = scorer().served.pairs.values()
+    settled = [case for case in pair.guidance.cases if case.expect.tier and len(set(case.expect.tier)) == 1]
+    lines = [labelled(responses()[case.name], case.expect.tier[0]) for case in settled if case.expect.tier]
+    found = only(evaluate(lines, scorer()))
+    assert found.placed.total() == len(lines) > 3
+    assert found.against_label(None, "labelled")["same"].at_most == len(lines)
+    assert found.against_label(None, "final")["under-triage"].at_most == 0
+
+
+def test_labels_of_a_table_count_as_those_beside_the_responses(tmp_path: Path) -> None:
+    names = list(responses())
+    path = tmp_path / "labels.csv"
+    path.write_text("\ufefflabel,id,why\n" + "".join(f"{steps()[-1]},{name},x\n" for name in names))
+    by_table = evaluate(responses().values(), scorer(), read_labels(path))
+    beside = evaluate([labelled(each, steps()[-1]) for each in responses().values()], scorer())
+    assert by_table.plain() == beside.plain()
+    assert only(by_table).placed.total() == len(names)
+
+
+def test_nobody_is_left_out() -> None:
+    whole = next(iter(responses().values()))
+    wrong = whole.replace(b'"status":"', b'"status":"un')
+    unknown = whole.replace(b"workday-strain|2.1.0", b"canary|1")
+    found = evaluate(
+        [whole, labelled(wrong, steps()[0]), wrong, unknown, labelled(unknown, "urgent"), b"{", b"\n"],
+        scorer(),
+        {"nobody": "x"},
+    )
+    one = only(found)
+    assert one.unlabelled.total() == 2
+    assert one.unlabelled[REFUSED] == 1
+    assert one.placed == {Placed(0, 0, len(steps()) - 1, REFUSED): 1}
+    assert found.unknown == {True: 1, False: 2}
+    assert found.unused == 1
+    text = "\n".join(found.lines())
+    assert "0 final, 0 preliminary, 1 refused" in text
+    assert "and 2 without a label" in text
+    assert "3 refused, to no questionnaire that is served here: 1 with a label, 2 without" in text
+    assert "1 labels belong to no response" in text
+
+
+@pytest.mark.parametrize("label", ["canary", 3, ["run"]])
+def test_a_label_that_is_no_step_is_a_fault_that_repeats_nothing(label: object) -> None:
+    whole = next(iter(responses().values()))
+    with pytest.raises(StartupError) as caught:
+        evaluate([whole, labelled(whole, label)], scorer())
+    assert caught.value.faults == [f"line 2: label: expected one of {', '.join(steps())}"]
+
+
+def test_a_response_with_two_labels_is_a_fault() -> None:
+    name, whole = next(iter(responses().items()))
+    twice = [labelled(whole, steps()[0]), whole]
+    with pytest.raises(StartupError, match="line 1: label: expected one label"):
+        evaluate(twice[:1], scorer(), {name: steps()[0]})
+    with pytest.raises(StartupError, match="line 2: label: expected one label"):
+        evaluate([whole, whole], scorer(), {name: steps()[0]})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("id,step\na,run\n", "expected a header with the columns id and label"),
+        ("", "expected a header with the columns id and label"),
+        ("id,label\na,run\na,rest\n", "line 3: expected an id with one label"),
+        ("id,label\na,\n", "line 2: expected an id with one label"),
+        ("id,label\na\n", "line 2: expected an id with one label"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_a_fault(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(StartupError, match=fault):
+        read_labels(path)
+
+
+def test_the_command_prints_text_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("QUESTIONNAIRES", "MAPPINGS"):
+        monkeypatch.setenv(f"SERVICE_{name}_DIR", str(SECOND / name.lower()))
+    path = tmp_path / "labelled.ndjson"
+    lines = [labelled(each, steps()[-1]) for each in responses().values()]
+    path.write_bytes(b"\n".join(lines))
+    assert cli.main(["evaluate", str(path)]) == 0
+    expected = evaluate(lines, scorer())
+    assert capfd.readouterr().out == "\n".join(expected.lines()) + "\n"
+    assert cli.main(["evaluate", str(path), "--json"]) == 0
+    assert orjson.loads(capfd.readouterr().out) == orjson.loads(orjson.dumps(expected.plain()))
+    path.write_bytes(labelled(lines[0], "canary"))
+    assert cli.main(["evaluate", str(path)]) == 0, "a line in a line is no response, so that it is refused"
+    path.write_bytes(labelled(next(iter(responses().values())), "canary"))
+    assert cli.main(["evaluate", str(path)]) == 2
+    assert "canary" not in capfd.readouterr().err
