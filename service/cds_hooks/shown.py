@@ -23,12 +23,12 @@ import msgspec
 
 from service.cds_hooks.cards import SUGGESTIONS, ShownCard
 from service.cds_hooks.feedback import ACCEPTED, OTHER, OVERRIDDEN, Feedback
+from service.storage.entries import Reference
 from service.storage.model import (
     AlreadyExists,
     Draft,
     Erasing,
     Name,
-    Reference,
     ReferenceToIdentifier,
     Store,
     StoreFault,

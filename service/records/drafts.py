@@ -19,7 +19,11 @@ from service.records.meta import members, stamped
 from service.records.provenance import Step, audit_event, provenance
 from service.results import withdrawn
 from service.search import elements_of, entries_of, person_entries, subject_entries
-from service.storage.model import Draft, Entry, Record
+from service.storage.entries import Entry
+from service.storage.model import (
+    Draft,
+    Record,
+)
 
 RESPONSE: Final = "QuestionnaireResponse"
 RISK: Final = "RiskAssessment"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.parameters import SearchParameter, parameters_of
-from service.storage.model import Date, Entry, Number, Reference, String, Token, Uri
+from service.storage.entries import Date, Entry, Number, Reference, String, Token, Uri
 
 # Texts of searches: what a backslash escapes, and what counts as the same letters.
 
@@ -80,7 +80,7 @@ def target_of(text: str, base: str) -> Target:
     An absolute url below our own base is the relative reference; a version is no part of what is
     named. Any other url only equals itself: two servers may use one id for two people.
     """
-    local = _LOCAL.fullmatch(_ODD.sub("", text.strip().removeprefix(f"{base}/")))
+    local = _LOCAL.fullmatch(text) or _LOCAL.fullmatch(_ODD.sub("", text.strip().removeprefix(f"{base}/")))
     if local:
         return Target(local[1], local[2], "", local[3] or "")
     url = _HISTORY.sub("", text)
@@ -160,15 +160,19 @@ def entries_of(resource: Mapping[str, Any], base: str) -> tuple[Entry, ...]:
         base: public FHIR base, without a slash at its end.
     """
     context = _Context(base, contained_in(resource), resource.get("version", ""))
-    found = _entries(resource, context)
+    found: list[Entry] = []
+    for head, path, read, parameter in _paths(resource["resourceType"]):
+        if head in resource:
+            for value in values_at(resource, path):
+                found += read(parameter, value, context)
     return (*found, *person_entries(resource, base))
 
 
 def person_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, ...]:
     """Returns an entry named `_person` for each person that a response or assessment is about."""
-    contained = contained_in(resource)
     names = _PERSONS.get(resource["resourceType"], ())
-    persons = (resource[name] for name in names if name in resource)
+    persons = [resource[name] for name in names if name in resource]
+    contained = contained_in(resource) if persons else {}
     found = (entry for person in persons for entry in reference_entries(PERSON, person, contained, base))
     return tuple(dict.fromkeys(found))
 
@@ -182,6 +186,8 @@ def subject_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, 
 
 def values_at(resource: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
     """Returns the values of an element, of every repetition on the way to it."""
+    if len(path) == 1 and path[0] in resource:
+        return list(_members(resource[path[0]]))
     found: list[Any] = [resource]
     for step in path:
         name = step.removesuffix("*")
@@ -201,71 +207,69 @@ def _nested(value: Mapping[str, Any], name: str) -> Iterator[Any]:
         yield from _nested(nested, name)
 
 
+_Read = Callable[[SearchParameter, Any, "_Context"], Iterable[Entry]]
+
+
 @cache
-def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], SearchParameter], ...]:
-    """Returns for each path of each parameter its first element, the path and the parameter."""
+def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], _Read, SearchParameter], ...]:
+    """Returns for each path its first element, the path itself, what reads it, and the parameter."""
     paths = ((path, parameter) for parameter in parameters_of(kind).values() for path in parameter.paths)
-    return tuple((path[0].removesuffix("*"), path, parameter) for path, parameter in paths)
+    return tuple(
+        (path[0].removesuffix("*"), path, _reader_of(parameter), parameter) for path, parameter in paths
+    )
 
 
-def _entries(resource: Mapping[str, Any], context: _Context) -> Iterator[Entry]:
-    for head, path, parameter in _paths(resource["resourceType"]):
-        if head in resource:
-            for value in values_at(resource, path):
-                yield from _read(parameter, value, context)
+def _reader_of(parameter: SearchParameter) -> _Read:
+    return _canonicals if parameter.canonical else _READERS[parameter.type]
 
 
-def _read(parameter: SearchParameter, value: Any, context: _Context) -> Iterable[Entry]:
+def _tokens(parameter: SearchParameter, value: Any, _context: _Context) -> Iterable[Entry]:
     name = parameter.name
-    found: Iterable[Entry]
-    match parameter.type:
-        case "token":
-            found = _tokens(parameter, value)
-        case "reference" if parameter.canonical:
-            found = _canonicals(name, value)
-        case "reference":
-            found = reference_entries(name, value, context.contained, context.base, parameter.only)
-        case "date":
-            found = _dates(name, value)
-        case "string":
-            found = String(name, folded(value)), String(f"{name}:exact", value)
-        case "uri":
-            found = _uris(name, value, context.version)
-        case "number":  # pragma: no branch - there is no other type
-            found = (_number(name, value),)
-    return found
-
-
-def _tokens(parameter: SearchParameter, value: Any) -> Iterator[Entry]:
     if isinstance(value, str):
-        yield Token(parameter.name, value, parameter.system)
-        return
-    for coded in value.get("coding", (value,)):
-        code = coded.get("code") or coded.get("value")  # of a Coding, of an Identifier
-        if code is not None:
-            yield Token(parameter.name, code, coded.get("system", ""))
+        return (Token(name, value, parameter.system),)
+    # Of a Coding the code counts, of an Identifier the value.
+    codes = [(coded.get("code") or coded.get("value"), coded) for coded in value.get("coding", (value,))]
+    return [Token(name, code, coded.get("system", "")) for code, coded in codes if code is not None]
 
 
-def _canonicals(name: str, value: str) -> Iterator[Entry]:
-    for url in dict.fromkeys((value.partition("|")[0], value)):
-        yield Reference(name, url=url)
+def _references(parameter: SearchParameter, value: Any, context: _Context) -> Iterable[Entry]:
+    return reference_entries(parameter.name, value, context.contained, context.base, parameter.only)
 
 
-def _dates(name: str, value: str) -> Iterator[Entry]:
+def _canonicals(parameter: SearchParameter, value: str, _context: _Context) -> Iterable[Entry]:
+    return [Reference(parameter.name, url=url) for url in dict.fromkeys((value.partition("|")[0], value))]
+
+
+def _dates(parameter: SearchParameter, value: str, _context: _Context) -> Iterable[Entry]:
     found = time_range(value)
-    if found is not None:
-        yield Date(name, *found)
+    return () if found is None else (Date(parameter.name, *found),)
 
 
-def _uris(name: str, value: str, version: str) -> Iterator[Entry]:
+def _strings(parameter: SearchParameter, value: str, _context: _Context) -> Iterable[Entry]:
+    return String(parameter.name, folded(value)), String(f"{parameter.name}:exact", value)
+
+
+def _uris(parameter: SearchParameter, value: str, context: _Context) -> Iterator[Entry]:
+    name = parameter.name
     for url in dict.fromkeys((value.partition("|")[0], value)):
         yield Uri(name, url)
-    if name == "url" and version:
-        yield Uri(name, f"{value}|{version}")
+    if name == "url" and context.version:
+        yield Uri(name, f"{value}|{context.version}")
 
 
-def _number(name: str, value: Any) -> Entry:
+def _numbers(parameter: SearchParameter, value: Any, _context: _Context) -> Iterable[Entry]:
     if isinstance(value, dict):
-        ends = (value.get(end, {}).get("value") for end in ("low", "high"))
-        return Number(name, *(None if end is None else Decimal(str(end)) for end in ends))
-    return Number(name, Decimal(str(value)), Decimal(str(value)))
+        ends = [value.get(end, {}).get("value") for end in ("low", "high")]
+        low, high = (None if end is None else Decimal(str(end)) for end in ends)
+        return (Number(parameter.name, low, high),)
+    return (Number(parameter.name, Decimal(str(value)), Decimal(str(value))),)
+
+
+_READERS: Final[Mapping[str, _Read]] = {
+    "token": _tokens,
+    "reference": _references,
+    "date": _dates,
+    "string": _strings,
+    "uri": _uris,
+    "number": _numbers,
+}

@@ -12,6 +12,7 @@ from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.entries import TYPE, folded, split, target_of, unescaped
 from service.search.parameters import SearchParameter
+from service.storage.entries import whole
 from service.storage.model import (
     Comparison,
     RangeIs,
@@ -22,7 +23,6 @@ from service.storage.model import (
     TokenIs,
     UriIs,
     Value,
-    whole,
 )
 
 # Numbers as ranges: what is asked with two decimals is found wherever it rounds to them.

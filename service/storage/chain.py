@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from service.storage.database import Database
 from service.storage.model import Head, Link, LinkPart, StoredLink, link_hash
-from service.storage.rows import insert_rows
+from service.storage.rows import Values, insert_rows
 from service.storage.schema import CHAIN_ENTRY, CHAIN_HEAD, CHAIN_NAME, CHAIN_PART
 from service.storage.sql import bounded
 
@@ -85,12 +85,12 @@ def append(
         return found
     head = found or _first(connection, tenant)
     written = max(now, head.written)
-    entries: list[dict[str, Any]] = []
+    entries: list[Values] = []
     seq, before = head.seq, head.hash
     for link in links:
         seq += 1
         before = link_hash(before, tenant, seq, written, link.body)
-        entries.append({"tenant": tenant, "seq": seq, "written": written, "body": link.body, "hash": before})
+        entries.append((tenant, seq, written, link.body, before))
     _insert(connection, entries, links)
     moved = {"of_tenant": tenant, "to_seq": seq, "to_hash": before, "to_written": written}
     connection.execute(_MOVE, moved)
@@ -112,13 +112,12 @@ def _unbegun(tenant: str) -> Head:
     return Head(tenant, 0, b"", 0, 0, b"")
 
 
-def _insert(connection: Connection, entries: Sequence[dict[str, Any]], links: Sequence[Link]) -> None:
+def _insert(connection: Connection, entries: Sequence[Values], links: Sequence[Link]) -> None:
     parts, names = [], []
-    for entry, link in zip(entries, links, strict=True):
-        place = {"tenant": entry["tenant"], "seq": entry["seq"]}
-        parts += [{**place, "part": part, "content": content} for part, content in link.parts.items()]
+    for (tenant, seq, *_), link in zip(entries, links, strict=True):
+        parts += [(tenant, seq, part, content) for part, content in link.parts.items()]
         found_by = dict.fromkeys((part, bounded(name)) for part, name in link.names)
-        names += [{**place, "part": part, "name": name} for part, name in found_by]
+        names += [(tenant, seq, part, name) for part, name in found_by]
     for table, rows in ((CHAIN_ENTRY, entries), (CHAIN_PART, parts), (CHAIN_NAME, names)):
         insert_rows(connection, table, rows)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.storage.model import StoreBusy, StoreFault, StoreFull, StoreUnavailable, VersionConflict
@@ -96,17 +96,25 @@ _TEXT: Mapping[type[StoreFault], str] = {
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raises what the block raises, but what SQLAlchemy raises as an error of this room.
+def translated(taken: StoreFault | None = None) -> Iterator[None]:
+    """Raises what the block raises, but errors of SQLAlchemy and of drivers as errors of this room.
 
     The original is not chained: drivers write values and statements into their messages.
+
+    Args:
+        taken: what to raise where the database has such a row already; None for a StoreFault.
     """
     try:
         yield
     except PoolTimeout:
         raise fault(StoreBusy) from None
-    except DBAPIError as error:
-        raise fault(_kind(error)) from None
+    except Exception as error:
+        kinds, code = _of_driver(error)
+        if not kinds:
+            raise
+        if taken is not None and "IntegrityError" in kinds:
+            raise taken from None
+        raise fault(_kind(kinds, code)) from None
 
 
 def fault(kind: type[StoreFault]) -> StoreFault:
@@ -114,10 +122,25 @@ def fault(kind: type[StoreFault]) -> StoreFault:
     return kind(_TEXT[kind])
 
 
-def _kind(error: DBAPIError) -> type[StoreFault]:
-    if isinstance(error, DataError | IntegrityError | ProgrammingError):
+_OURS = frozenset(("DataError", "IntegrityError", "ProgrammingError"))
+_DRIVERS = ("psycopg", "sqlite3")
+
+
+def _of_driver(error: Exception) -> tuple[frozenset[str], int | str | None]:
+    """Returns the kinds of a driver's error, as PEP 249 names them, and its code; of any other error none.
+
+    SQLAlchemy raises the driver's error as one of its own, which is named like it.
+    """
+    found = error.orig if isinstance(error, DBAPIError) else error
+    if found is error and type(error).__module__.partition(".")[0] not in _DRIVERS:
+        return frozenset(), None
+    kinds = frozenset(kind.__name__ for kind in type(error).__mro__)
+    return kinds, getattr(found, "sqlite_errorcode", None) or getattr(found, "sqlstate", None)
+
+
+def _kind(kinds: frozenset[str], code: int | str | None) -> type[StoreFault]:
+    if kinds & _OURS:
         return StoreFault
-    code = getattr(error.orig, "sqlite_errorcode", None)
     if isinstance(code, int):
         return _SQLITE.get(code & 0xFF, StoreUnavailable)
-    return _POSTGRESQL.get(getattr(error.orig, "sqlstate", None) or "", StoreUnavailable)
+    return _POSTGRESQL.get(code or "", StoreUnavailable)

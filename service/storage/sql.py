@@ -11,9 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, not_, or_, select, true
 
+from service.storage.entries import HIGHEST, LOWEST
 from service.storage.model import (
-    HIGHEST,
-    LOWEST,
     AnyCriterion,
     Criterion,
     IdIs,

@@ -92,7 +92,9 @@ class _Sqlite:
         return engine
 
     def _begin(self, connection: Connection) -> None:
-        self._execute(connection.exec_driver_sql, *connection.get_execution_options()["begin"])
+        # To the driver itself: what SQLAlchemy sets up for a statement takes longer than these do.
+        driver = connection.connection.cursor()
+        self._execute(driver.execute, *connection.get_execution_options()["begin"])
 
     def _execute(self, execute: Callable[[str], Any], *statements: str) -> None:
         """Executes statements one after the other, each once others leave the lock that it needs."""

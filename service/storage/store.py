@@ -53,10 +53,8 @@ from service.storage.model import (
     StoreFault,
     UnknownRecord,
     VersionConflict,
-    ranges,
-    texts,
 )
-from service.storage.rows import insert_rows
+from service.storage.rows import Values, insert_keyed, insert_rows
 from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY, USED
 from service.storage.sql import Condition, after, bounded, matches
 
@@ -197,9 +195,6 @@ def _record(row: Row[Any]) -> Record:
 
 # Writes on one connection; all of them are stored together, or none.
 
-# The rows come back in any order, so each brings what tells it from the others.
-_INSERT_ALL = insert(RECORD).returning(RECORD.c.key, RECORD.c.type, RECORD.c.id)
-_INSERT = insert(RECORD)
 _OF_RECORD = (
     RECORD.c.tenant == bindparam("of_tenant"),
     RECORD.c.type == bindparam("of_type"),
@@ -223,27 +218,18 @@ class Transaction(View):
     ) -> None:
         super().__init__(connection, database, tenant)
         self._append_only = append_only
-        self._texts: list[dict[str, Any]] = []
-        self._ranges: list[dict[str, Any]] = []
+        self._texts: list[Values] = []
+        self._ranges: list[Values] = []
         self._links: list[Link] = []
         self._chained = 0
 
     def create(self, draft: Draft) -> Record:
         """Stores version 1."""
-        return self._insert(draft, 1, AlreadyExists("A record of this type and id exists."))
+        return self._insert([draft], 1, AlreadyExists("A record of this type and id exists."))[0]
 
     def create_all(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
         """Stores version 1 of several records with one statement."""
-        rows = [_row(self._tenant, draft, 1) for draft in drafts]
-        with translated():
-            try:
-                stored = self._connection.execute(_INSERT_ALL, rows).all()
-            except IntegrityError:
-                raise AlreadyExists("A record of one of these types and ids exists.") from None
-        keys = {(of_type, of_id): key for key, of_type, of_id in stored}
-        for draft in drafts:
-            self._index(draft, keys[draft.type, draft.id])
-        return tuple(_stored(draft, 1) for draft in drafts)
+        return self._insert(drafts, 1, AlreadyExists("A record of one of these types and ids exists."))
 
     def update(self, draft: Draft, *, expected: int | None = None) -> Record:
         """Stores the version after `expected`, or after the current one whichever that is."""
@@ -253,7 +239,7 @@ class Transaction(View):
         key = {**self._key(draft.type, draft.id), "expected": version}
         if self._run(_RETIRE, key).rowcount == 0:
             raise self._no_such_version(draft)
-        return self._insert(draft, version + 1, fault(VersionConflict))
+        return self._insert([draft], version + 1, fault(VersionConflict))[0]
 
     def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version; until this transaction ends no other one changes it."""
@@ -310,44 +296,32 @@ class Transaction(View):
             return UnknownRecord("There is no record of this type and id.")
         return fault(VersionConflict)
 
-    def _insert(self, draft: Draft, version: int, taken: StoreFault) -> Record:
-        with translated():
-            try:
-                result = self._connection.execute(_INSERT, _row(self._tenant, draft, version))
-            except IntegrityError:
-                raise taken from None
-        key = result.inserted_primary_key
-        assert key is not None  # noqa: S101 - both databases return it
-        self._index(draft, key[0])
-        return _stored(draft, version)
+    def _insert(self, drafts: Sequence[Draft], version: int, taken: StoreFault) -> tuple[Record, ...]:
+        rows = [_row(self._tenant, draft, version) for draft in drafts]
+        with translated(taken):
+            keys = insert_keyed(self._connection, RECORD, rows, ("type", "id"))
+        for draft, key in zip(drafts, keys, strict=True):
+            self._index(draft, key)
+        return tuple(_stored(draft, version) for draft in drafts)
 
     def _index(self, draft: Draft, key: int) -> None:
-        named = {found: None for entry in draft.entries for found in texts(entry)}
-        covered = {found: None for entry in draft.entries for found in ranges(entry)}
-        of = {"record": key, "type": draft.type}
-        for parameter, system, value in named:
-            self._texts.append(
-                {**of, "parameter": parameter, "system": bounded(system), "value": bounded(value)}
-            )
-        for parameter, low, high in covered:
-            self._ranges.append({**of, "parameter": parameter, "low": low, "high": high})
+        named = {found: None for entry in draft.entries for found in entry.texts()}
+        covered = {found: None for entry in draft.entries for found in entry.ranges()}
+        of_type = draft.type
+        self._texts += [
+            (parameter, bounded(value), bounded(system), of_type, key) for parameter, system, value in named
+        ]
+        self._ranges += [(of_type, parameter, low, high, key) for parameter, low, high in covered]
 
 
 def _stored(draft: Draft, version: int) -> Record:
     return Record(draft.type, draft.id, version, draft.updated, draft.deleted, draft.body)
 
 
-def _row(tenant: str, draft: Draft, version: int) -> dict[str, Any]:
-    return {
-        "tenant": tenant,
-        "type": _name(draft.type),
-        "id": _name(draft.id),
-        "version": version,
-        "updated": draft.updated,
-        "deleted": int(draft.deleted),
-        "current": 1,
-        "body": draft.body,
-    }
+def _row(tenant: str, draft: Draft, version: int) -> Values:
+    """Returns the values of the columns of RECORD behind its key."""
+    names = _name(draft.type), _name(draft.id)
+    return (tenant, *names, version, draft.updated, int(draft.deleted), 1, draft.body)
 
 
 def _name(text: str) -> str:

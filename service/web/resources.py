@@ -30,14 +30,20 @@ from service.search import (
     searchset,
     shape_from,
 )
-from service.storage.model import HIGHEST, LOWEST, Period
+from service.storage.entries import HIGHEST, LOWEST
+from service.storage.model import (
+    Period,
+)
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
 from service.web.request import is_strict, search_parameters, wanted_return
 
 if TYPE_CHECKING:
     from service.records import Reach, Repository
-    from service.storage.model import History, Record
+    from service.storage.model import (
+        History,
+        Record,
+    )
     from service.web.deployment import Deployment
     from service.web.request import Query, Request
 

@@ -12,7 +12,10 @@ from service import cli
 from service.fhir.primitives import ID
 from service.retention.erasure import EventStamp, Periods, erase, expire, of_person, person_from
 from service.search import PERSON
-from service.storage.model import Draft, Reference
+from service.storage.entries import Reference
+from service.storage.model import (
+    Draft,
+)
 
 BASE = "https://guidance.example.org/fhir"
 DAY = 24 * 60 * 60 * 1_000_000

@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import Malformed
 from service.search import entries_of, person_entries
-from service.storage.model import Reference
+from service.storage.entries import Reference
 
 BASE = "https://fhir.example.org/r4"
 QR = "QuestionnaireResponse"

@@ -14,7 +14,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from service.storage.database import StoreLimits
-from service.storage.model import Criterion, Draft, Search, Token, TokenIs, VersionConflict, claim_one
+from service.storage.entries import Token
+from service.storage.model import (
+    Criterion,
+    Draft,
+    Search,
+    TokenIs,
+    VersionConflict,
+    claim_one,
+)
 from service.storage.opening import migrate, open_store
 
 PATIENT = StoreLimits(connect_s=30, lock_s=30, statement_s=60, connections=6)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, ProgrammingError
 
 from service.storage.database import StoreLimits, translated
+from service.storage.entries import Token
 from service.storage.model import (
     Draft,
     RangeIs,
@@ -18,7 +19,6 @@ from service.storage.model import (
     StoreFault,
     StoreFull,
     StoreUnavailable,
-    Token,
     VersionConflict,
 )
 from service.storage.sql import _reads
@@ -270,6 +270,38 @@ def test_errors_of_drivers_become_errors_of_the_store(wrapper, codes, expected):
         raise wrapper("SELECT", {}, Refused(**codes))
     assert type(refused.value) is expected
     assert SECRET not in str(refused.value)
+
+
+def of_sqlite(kind, code):
+    error = kind(SECRET)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (of_sqlite(sqlite3.OperationalError, sqlite3.SQLITE_FULL), StoreFull),
+        (of_sqlite(sqlite3.OperationalError, sqlite3.SQLITE_BUSY | 2 << 8), StoreBusy),
+        (of_sqlite(sqlite3.DatabaseError, sqlite3.SQLITE_CORRUPT), StoreUnavailable),
+        (of_sqlite(sqlite3.IntegrityError, sqlite3.SQLITE_CONSTRAINT), StoreFault),
+        (psycopg.errors.DiskFull(SECRET), StoreFull),
+        (psycopg.errors.UniqueViolation(SECRET), StoreFault),
+        (psycopg.OperationalError(SECRET), StoreUnavailable),
+    ],
+)
+def test_errors_that_come_from_a_driver_as_they_are_become_errors_of_the_store_too(error, expected):
+    with pytest.raises(StoreFault) as refused, translated():
+        raise error
+    assert type(refused.value) is expected
+    assert SECRET not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_an_error_of_nobody_in_the_store_stays_what_it_is():
+    for error in (KeyError(), InvalidRequestError("x")):
+        with pytest.raises(type(error)), translated(StoreFull("x")):
+            raise error
 
 
 def test_threads_that_come_first_at_the_same_time_share_their_connections(store):

@@ -4,7 +4,12 @@ import os
 
 import pytest
 
-from service.storage.model import Draft, Search, StoreUnavailable, Token
+from service.storage.entries import Token
+from service.storage.model import (
+    Draft,
+    Search,
+    StoreUnavailable,
+)
 from service.storage.opening import store_in_memory
 
 DRAFTS = [Draft("Note", of_id, 7, b"{}", [Token("p", of_id)]) for of_id in ("a", "b")]

@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from service.storage.entries import Token
 from service.storage.model import (
     AlreadyExists,
     AppendOnly,
@@ -12,7 +13,6 @@ from service.storage.model import (
     MultipleMatches,
     Period,
     Search,
-    Token,
     TokenIs,
     UnknownRecord,
     VersionConflict,

@@ -11,17 +11,16 @@ import pytest
 
 from service.storage import store as retention_module
 from service.storage.database import StoreLimits
+from service.storage.entries import Reference, Token
 from service.storage.model import (
     Criterion,
     Draft,
-    Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     StoreBusy,
     StoreUnavailable,
-    Token,
     TokenIs,
 )
 

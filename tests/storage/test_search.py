@@ -6,33 +6,25 @@ from decimal import Decimal
 import pytest
 
 from service.storage import store as view_module
+from service.storage.entries import HIGHEST, LOWEST, Date, Number, Reference, String, Token, Uri, whole
 from service.storage.model import (
-    HIGHEST,
-    LOWEST,
     BadPosition,
     Criterion,
-    Date,
     Draft,
     IdIs,
     Missing,
-    Number,
     RangeIs,
-    Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     Sort,
-    String,
     StringIs,
-    Token,
     TokenIs,
     UpdatedIs,
-    Uri,
     UriIs,
     decode_position,
     encode_position,
-    whole,
 )
 
 LONG = "x" * 3000

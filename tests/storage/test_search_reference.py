@@ -12,26 +12,21 @@ from reference_search import ReferenceSearch
 
 from service.search.entries import folded
 from service.storage.database import StoreLimits
+from service.storage.entries import Date, Number, Reference, String, Token, Uri
 from service.storage.model import (
     Criterion,
-    Date,
     Draft,
     IdIs,
     Missing,
-    Number,
     RangeIs,
-    Reference,
     ReferenceTo,
     ReferenceToIdentifier,
     ReferenceToUrl,
     Search,
     Sort,
-    String,
     StringIs,
-    Token,
     TokenIs,
     UpdatedIs,
-    Uri,
     UriIs,
     decode_position,
     encode_position,

@@ -5,18 +5,17 @@ import threading
 import pytest
 from patience import PATIENCE_S
 
+from service.storage.entries import Reference, Token
 from service.storage.model import (
     AlreadyExists,
     Criterion,
     Draft,
     IdIs,
     Missing,
-    Reference,
     ReferenceTo,
     Search,
     Sort,
     StoreBusy,
-    Token,
     TokenIs,
     UnknownRecord,
     VersionConflict,

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.storage.entries import HIGHEST, LOWEST
 from service.storage.model import (
-    HIGHEST,
-    LOWEST,
     AnyCriterion,
     Criterion,
     Draft,
@@ -26,8 +25,6 @@ from service.storage.model import (
     UpdatedIs,
     UriIs,
     Value,
-    ranges,
-    texts,
 )
 from service.storage.sql import bounded, prefix
 
@@ -78,9 +75,9 @@ def indexed(draft: Draft) -> Indexed:
     by_text: dict[str, list[tuple[str, str]]] = {}
     by_range: dict[str, list[tuple[int, int]]] = {}
     for entry in draft.entries:
-        for parameter, system, value in texts(entry):
+        for parameter, system, value in entry.texts():
             by_text.setdefault(parameter, []).append((bounded(system), bounded(value)))
-        for parameter, low, high in ranges(entry):
+        for parameter, low, high in entry.ranges():
             by_range.setdefault(parameter, []).append((low, high))
     record = Record(draft.type, draft.id, 1, draft.updated, deleted=False, body=draft.body)
     return Indexed(record, by_text, by_range)
