@@ -16,6 +16,10 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     scripts/install /opt/service/.venv
 COPY service service
 RUN .venv/bin/python -m compileall -q service
+# What is served is checked here: a fault ends the build, and a start need not run the worked cases again.
+COPY questionnaires questionnaires
+COPY mappings mappings
+RUN SERVICE_CHECKED_DIR=/opt/service/checked .venv/bin/python -m service check
 
 # Runtime stage: no pip cache, no build tools, no root. The root file system may be read-only: all that is
 # written is in /data, a volume that a new container takes over from the old one.
@@ -29,11 +33,13 @@ RUN apt-get update \
 WORKDIR /opt/service
 COPY --from=build /opt/service/.venv .venv
 COPY --from=build /opt/service/service service
+COPY --from=build /opt/service/checked checked
 COPY gunicorn.conf.py pyproject.toml ./
 COPY questionnaires questionnaires
 COPY mappings mappings
 USER 10001
-ENV PYTHONDONTWRITEBYTECODE=1 SERVICE_HOST=0.0.0.0 SERVICE_PORT=8000
+ENV PYTHONDONTWRITEBYTECODE=1 SERVICE_HOST=0.0.0.0 SERVICE_PORT=8000 \
+    SERVICE_CHECKED_DIR=/opt/service/checked
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \

@@ -20,6 +20,9 @@ from service.web.worker import hold_signals, release_signals
 
 _settings = from_environment(os.environ)
 
+# What the start makes is there to stay: until it is made, nothing is looked for that could be thrown away.
+gc.disable()
+
 # The master installs its handlers after it has loaded the application. Without a handler the first process of
 # a container does not end by the signal. A master that reads this file again keeps its own handlers.
 if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -78,6 +81,7 @@ def when_ready(server: Any) -> None:
     _check_listeners(server)
     gc.collect()
     gc.freeze()
+    gc.enable()
     if _settings.reload:
         start_watching(server.app.wsgi().edition)
 

@@ -30,6 +30,7 @@ from service.auth.ehrs import (
 )
 from service.catalogue import Catalogue
 from service.cds_hooks import Cards, Links, ShownCards, all_triggers, services_of
+from service.checked import Kept
 from service.errors import SettingsError, StartupError
 from service.extract import Extractor
 from service.fhir.json import BodyLimits
@@ -128,8 +129,9 @@ def create_app(settings: Settings, now: Clock = _now) -> Application:
 
 
 def catalogue_from(settings: Settings) -> Catalogue:
-    """Returns what is served; raises GuidanceError."""
-    return catalogue.read(
+    """Returns what is served; raises GuidanceError. Who writes guidance looks at its worked cases, too."""
+    return catalogue.read_checked(
+        Kept(None if settings.reload else settings.checked_dir, settings),
         settings.questionnaires_dir,
         settings.mappings_dir,
         canonical_base=settings.canonical_base,

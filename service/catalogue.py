@@ -8,11 +8,14 @@ corrected for the same version of its questionnaire, and the older one then stan
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from service.checked import CheckRecord, Kept
 from service.clinical_reasoning.definitions import names_of
 from service.datatypes.answers import Answers
 from service.errors import GuidanceError, NotScorable, Problem, ProblemList
@@ -25,7 +28,7 @@ from service.guidance.model import Says, Written
 from service.guidance.result import Result
 from service.guidance.schema import written_from
 from service.languages import ENGLISH, Words, chosen, languages, words_in
-from service.mapping_files import read_documents, read_messages
+from service.mapping_files import CASES, read_documents, read_messages
 from service.questionnaire import (
     AskedForm,
     CompiledQuestionnaire,
@@ -40,6 +43,7 @@ from service.results import Numbers, Renderer, code_system, missing_codes
 from service.terminology import ValueSets, resources_in, value_sets_from
 
 _NO_NUMBERS = Numbers()
+_LOG = logging.getLogger("service.start")
 
 Key = tuple[str, str]
 """Resource type and id."""
@@ -218,6 +222,7 @@ def read(
     terminology: Path | None = None,
     require_review: bool = False,
     numbers: Numbers = _NO_NUMBERS,
+    record: CheckRecord | None = None,
 ) -> Catalogue:
     """Reads both folders.
 
@@ -228,14 +233,16 @@ def read(
         canonical_base: what takes the place of the domain for examples in every file, and in every result.
         require_review: guidance that scores and that nobody has signed is a fault.
         numbers: telephone numbers that patients are told.
+        record: what `check` found of these very files: worked cases are neither read nor run, and the lint
+            is not asked.
 
     Raises:
         GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
     """
     canonicals = Canonicals(canonical_base)
-    published = read_questionnaires(questionnaires, canonicals, terminology)
-    folders = sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
-    mapped = read_mappings(folders, published, canonicals, numbers)
+    published = read_questionnaires(questionnaires, canonicals, terminology, is_sound=record is not None)
+    hashes = {} if record is None else record.hashes()
+    mapped = read_mappings(guidance_folders(mappings), published, canonicals, numbers, hashes)
     pairs = _in_use(mapped.pairs)
     unsigned = list(_unsigned(pairs.values())) if require_review else []
     if mapped.faults or unsigned:
@@ -253,6 +260,37 @@ def read(
     )
 
 
+def read_checked(kept: Kept, questionnaires: Path, mappings: Path, **how: Any) -> Catalogue:
+    """Reads both folders as `read` does, and relies on what `check` found of the same files, if it did.
+
+    The log says which it was.
+
+    Args:
+        kept: what `check` has kept.
+        how: as `read` takes it.
+
+    Raises:
+        GuidanceError: as `read` does.
+    """
+    record = kept.record(questionnaires, guidance_folders(mappings))
+    if record is not None:
+        served = read(questionnaires, mappings, record=record, **how)
+        # Nobody has written to the files while they were read.
+        if record == kept.record(questionnaires, guidance_folders(mappings)):
+            cases = sum(guidance.cases for guidance in record.guidances)
+            _LOG.info({"event": "checked-before", "cases": cases, "proofs": record.is_proved})
+            return served
+    served = read(questionnaires, mappings, **how)
+    found = (*served.pairs.values(), *served.superseded)
+    _LOG.info({"event": "checked-now", "cases": sum(len(pair.guidance.cases) for pair in found)})
+    return served
+
+
+def guidance_folders(mappings: Path) -> list[Path]:
+    """Returns the folders of guidance in a folder of mappings."""
+    return sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """What a folder publishes: its resources with their files, the questionnaires compiled, and faults."""
@@ -263,8 +301,13 @@ class Published:
     faults: tuple[str, ...]
 
 
-def read_questionnaires(folder: Path, canonicals: Canonicals, terminology: Path | None = None) -> Published:
+def read_questionnaires(
+    folder: Path, canonicals: Canonicals, terminology: Path | None = None, *, is_sound: bool = False
+) -> Published:
     """Returns what a folder of Questionnaires, CodeSystems and ValueSets publishes.
+
+    Args:
+        is_sound: the lint is known to find no error in any of them.
 
     Raises:
         GuidanceError: there is no file, or one that is no resource in JSON.
@@ -272,7 +315,7 @@ def read_questionnaires(folder: Path, canonicals: Canonicals, terminology: Path 
     resources = tuple(_resources(folder, canonicals))
     at_hand = value_sets_from(() if terminology is None else resources_in(terminology))
     value_sets = at_hand.with_resources(resource for _, resource in resources)
-    compiled, faults = _compiled(resources, value_sets)
+    compiled, faults = _compiled(resources, value_sets, is_sound=is_sound)
     return Published(resources, value_sets, compiled, tuple(faults))
 
 
@@ -336,7 +379,7 @@ def _hidden(
 
 
 def _compiled(
-    resources: Iterable[tuple[Path, dict[str, Any]]], value_sets: ValueSets
+    resources: Iterable[tuple[Path, dict[str, Any]]], value_sets: ValueSets, *, is_sound: bool
 ) -> tuple[dict[str, CompiledQuestionnaire], list[str]]:
     compiled: dict[str, CompiledQuestionnaire] = {}
     faults: list[str] = []
@@ -344,7 +387,7 @@ def _compiled(
         if resource.get("resourceType") != "Questionnaire":
             continue
         try:
-            questionnaire = compile_questionnaire(resource, value_sets)
+            questionnaire = compile_questionnaire(resource, value_sets, is_sound=is_sound)
         except GuidanceError as error:
             faults.extend(f"{path.name}: {fault}" for fault in error.faults)
             continue
@@ -367,14 +410,19 @@ class Mapped:
 
 
 def read_mappings(
-    folders: Iterable[Path], published: Published, canonicals: Canonicals, numbers: Numbers = _NO_NUMBERS
+    folders: Iterable[Path],
+    published: Published,
+    canonicals: Canonicals,
+    numbers: Numbers = _NO_NUMBERS,
+    hashes: Mapping[str, str] = MappingProxyType({}),
 ) -> Mapped:
-    """Returns the guidance of mapping folders."""
+    """Returns the guidance of mapping folders; of those whose hash is known no worked case is read."""
     pairs: list[Pair] = []
     faults = list(published.faults)
     for folder in folders:
         try:
-            pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers))
+            known = hashes.get(folder.name, "")
+            pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers, known_hash=known))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
     made, lacking = _code_systems(pairs, published.resources)
@@ -419,13 +467,17 @@ def read_pair(
     *,
     run_cases: bool = True,
     numbers: Numbers = _NO_NUMBERS,
+    known_hash: str = "",
 ) -> Pair:
     """Returns the guidance of a mapping folder with its questionnaire.
+
+    Args:
+        known_hash: of its mapping files, where they are known to pass their worked cases: it then has none.
 
     Raises:
         GuidanceError: a fault of a file, or a worked case that fails, unless no case is run.
     """
-    written = read_documents(folder)
+    written = read_documents(folder) if not known_hash else read_documents(folder, without=CASES)
     documents = canonicals.restated(written)
     canonical = _canonical_of(documents)
     if not canonical:
@@ -433,7 +485,7 @@ def read_pair(
     form = compiled.get(canonical)
     if form is None:
         raise GuidanceError([f"guidance.yaml: questionnaire: {_unpublished(canonical, compiled)}"])
-    guidance = load(documents, form.form, slug=folder.name, hashed=written)
+    guidance = load(documents, form.form, slug=folder.name, hashed=known_hash or written)
     faults = [
         f"cases.yaml: {case.name}: {fault}"
         for case in (guidance.cases if run_cases else ())

@@ -5,11 +5,10 @@ What was found sound is not checked again while files and program are what they 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
@@ -17,10 +16,10 @@ from typing import TextIO
 from service import catalogue
 from service.authoring.coverage import coverage_lines
 from service.authoring.editions import Folders, folders_in
-from service.authoring.kept import Kept
 from service.authoring.translations import outdated_lines
 from service.authoring.warnings import faults_of, language_gaps, undecided, unscored, warnings_of
 from service.cds_hooks import trigger_faults, trigger_warnings
+from service.checked import CheckedGuidance, CheckRecord, Kept, can_prove
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_before
 from service.errors import GuidanceError
@@ -79,8 +78,9 @@ def _all_folders(settings: Settings) -> Folders:
 
 def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bool:
     """Checks the guidance of some folders with their questionnaires, and returns whether all is right."""
+    kept.watch(target.files)
     known = kept.report(target.files())
-    if known:
+    if known and kept.record(target.questionnaires, target.mappings):
         out.write(f"{known}nothing has changed since this was checked; --all checks it again\n")
         return True
     faults = list(type_faults(target.questionnaires))
@@ -107,7 +107,14 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     out.write(report.getvalue())
     if all(sound):
         kept.keep(target.files(), report.getvalue())
+        kept.keep_record(target.questionnaires, target.mappings, _record_of(pairs))
     return all(sound)
+
+
+def _record_of(pairs: Iterable[catalogue.Pair]) -> CheckRecord:
+    """Returns what the start may rely on, once all of this was found sound."""
+    guidances = ((pair.slug, pair.guidance.written.identity.hash, len(pair.guidance.cases)) for pair in pairs)
+    return CheckRecord(tuple(CheckedGuidance(*found, is_proved=can_prove()) for found in guidances))
 
 
 def _of_pair(
@@ -232,7 +239,7 @@ def _top(compiled: CompiledQuestionnaire, item: Item) -> str:
 
 def proof_report(guidance: Guidance, asked: AskedWhen) -> tuple[tuple[str, ...], bool]:
     """Returns the lines of the proofs, and whether none failed; without z3-solver none is tried."""
-    if find_spec("z3") is None:
+    if not can_prove():
         return ("proofs skipped: z3-solver is not installed",), True
     from service.proofs import prove  # needs z3, which is large and no part of the installed service
 

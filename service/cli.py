@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,9 +24,8 @@ from typing import Any, NoReturn
 import click
 import orjson
 
-from service import catalogue, check, retention, shadow
+from service import catalogue, check, retention, serve, shadow
 from service.assess import OF_RESPONSE, OUTPUTS, Assessor
-from service.auth.ehrs import names_access
 from service.authoring.diff import compared
 from service.authoring.dossier import dossier
 from service.authoring.draft import Wanted as DraftWanted
@@ -47,7 +46,7 @@ from service.fhir.outcome import operation_outcome
 from service.languages import known_language
 from service.questionnaire import CompiledQuestionnaire
 from service.results import Numbers
-from service.settings import PREFIX, ROOT, Settings, from_environment
+from service.settings import ROOT, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
@@ -85,22 +84,17 @@ def program() -> None:
     """Scores FHIR questionnaire responses."""
 
 
-@program.command()
+@program.command("serve")
 @click.option(
     "--reload",
     "reloads",
     is_flag=True,
     help="For authors: serve changed files at once, and preview each form.",
 )
-def serve(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
+def serve_(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
     """Serve over HTTP until stopped."""
-    if reloads:
-        # Gunicorn, which takes the place of this process, reads it there. Requests would hide what is told.
-        os.environ[f"{PREFIX}RELOAD"] = "true"
-        os.environ.setdefault(f"{PREFIX}LOG_LEVEL", "WARNING")
-    settings = from_environment(os.environ)  # a fault of the settings is told before gunicorn starts
-    settings.check_address(controlled=names_access(settings.ehrs_file))
-    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+    serve.prepare(reloads=reloads)
+    command = [sys.executable, "-m", "service", "serve"]  # which imports nothing of what other commands need
     os.chdir(ROOT)
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's
 
@@ -116,16 +110,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
 def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:  # noqa: FBT001 - click's
     """Check questionnaires and mappings, and run their worked cases. FOLDER: only the guidance in it."""
-    wanted = check.Wanted(folders, cache or _cache(), every)
-    return check.run(from_environment(os.environ), sys.stdout, wanted)
-
-
-def _cache() -> Path | None:
-    """Returns the folder of the user in which it is kept what was found sound, if there is one."""
-    with suppress(RuntimeError):
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return Path(home) / "questionnaire-guidance"
-    return None
+    settings = from_environment(os.environ)
+    return check.run(settings, sys.stdout, check.Wanted(folders, cache or serve.checked_dir(settings), every))
 
 
 def _new_slug(context: click.Context, parameter: click.Parameter, value: str) -> str:

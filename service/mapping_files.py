@@ -29,6 +29,10 @@ BESIDE_GUIDANCE = frozenset({"cds.yaml"})
 """Files of a mapping folder that a guidance is not made of: what they say changes no result."""
 
 
+CASES = "cases"
+"""The stem of the file of worked cases."""
+
+
 class _Refused(Exception):
     """The file holds something that mapping files do not use; line is from 1."""
 
@@ -49,8 +53,11 @@ def read_yaml(path: Path) -> object:
         raise GuidanceError([f"{path.name}: expected a readable file in UTF-8"]) from error
 
 
-def read_documents(folder: Path) -> dict[str, object]:
+def read_documents(folder: Path, without: str = "") -> dict[str, object]:
     """Returns the values of all `*.yaml` files that a guidance is made of, by file stem.
+
+    Args:
+        without: the stem of a file that is taken as if nothing were listed in it.
 
     Raises:
         GuidanceError: the faults of all files together, a line each; also where there is no file.
@@ -61,7 +68,7 @@ def read_documents(folder: Path) -> dict[str, object]:
         if path.name in BESIDE_GUIDANCE:
             continue
         try:
-            documents[path.stem] = read_yaml(path)
+            documents[path.stem] = [] if path.stem == without else read_yaml(path)
         except GuidanceError as error:
             faults.extend(error.faults)
     if not documents and not faults:

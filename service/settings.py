@@ -65,6 +65,8 @@ class Settings:
             what differs is counted. None scores by the current guidance alone.
         next_questionnaires_dir: folder of its questionnaires; None where they are those in use.
         require_review: whether guidance that nobody has signed keeps the service from starting.
+        checked_dir: folder in which `check` keeps what it found sound: of that, the start runs no worked case
+            again. None runs them at each start.
         terminology_dir: folder of further CodeSystems and ValueSets, known beside R4's own; None for none.
         terminology_server: FHIR base of a server that `$validate` and `validate` ask about codes that
             cannot be judged here; empty for none.
@@ -134,6 +136,7 @@ class Settings:
     next_mappings_dir: Path | None = None
     next_questionnaires_dir: Path | None = None
     require_review: bool = False
+    checked_dir: Path | None = None
     terminology_dir: Path | None = None
     terminology_server: str = ""
     terminology_timeout_s: int = 3
@@ -370,6 +373,7 @@ class _Variables(Schema):
     next_mappings_dir = fields.Function(deserialize=Path, validate=_folder)
     next_questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
     require_review = fields.Function(deserialize=_truth)
+    checked_dir = fields.Function(deserialize=Path)
     terminology_dir = fields.Function(deserialize=Path, validate=_folder)
     terminology_server = fields.String(validate=_public_base)
     terminology_timeout_s = _whole(1, 30)

@@ -26,6 +26,7 @@ from service import catalogue
 from service.assess import Assessor, Scored, SentBody
 from service.authoring.editions import between
 from service.catalogue import Catalogue, Pair
+from service.checked import Kept
 from service.datatypes.answers import UNREAD, Answer, Answers, Coding, Uncoded
 from service.earlier import EarlierReader
 from service.errors import GuidanceError, ServiceError, Unavailable
@@ -118,7 +119,8 @@ def next_edition(settings: Settings) -> Catalogue | None:
     if settings.next_mappings_dir is None:
         return None
     try:
-        return catalogue.read(
+        return catalogue.read_checked(
+            Kept(settings.checked_dir, settings),
             settings.next_questionnaires_dir or settings.questionnaires_dir,
             settings.next_mappings_dir,
             canonical_base=settings.canonical_base,

@@ -94,9 +94,11 @@ def mappings(value: object) -> Iterator[Json]:
 
 def extensions(element: Json, url: str) -> Iterator[Json]:
     """Yields the extensions of `element` with this url, in order."""
-    for extension in mappings(element.get("extension")):
-        if extension.get("url") == url:
-            yield extension
+    listed = element.get("extension")
+    if listed:  # of most elements there are none
+        for extension in mappings(listed):
+            if extension.get("url") == url:
+                yield extension
 
 
 def values(element: Json, url: str) -> Iterator[Any]:
@@ -109,7 +111,7 @@ def values(element: Json, url: str) -> Iterator[Any]:
 
 def value(element: Json, url: str) -> Any | None:
     """Returns the value[x] of the first extension with this url, or None."""
-    return next(values(element, url), None)
+    return next(values(element, url), None) if element.get("extension") else None
 
 
 def translations(element: Json, name: str) -> Iterator[Json]:

@@ -185,7 +185,7 @@ def load(
     form: Form,
     *,
     slug: str = "",
-    hashed: Mapping[str, object] | None = None,
+    hashed: Mapping[str, object] | str | None = None,
 ) -> Guidance:
     """Returns the guidance that the mapping files write.
 
@@ -194,7 +194,7 @@ def load(
         form: the questionnaire that they score.
         slug: name of the mapping folder; without it the last part of the guidance's url.
         hashed: the documents as the files have them, where `documents` names other canonical urls. The
-            hash is over these: the same files have the same hash wherever they are served.
+            hash is over these: the same files have the same hash wherever they are served. Or that hash.
 
     Raises:
         GuidanceError: one line per fault, `file.yaml: key path: what was expected`.
@@ -202,7 +202,7 @@ def load(
     checked = Checked(written_from(documents), form)
     graph = graph_from(checked)
     identity = checked.written.identity
-    digest = _hash_of(documents if hashed is None else hashed)
+    digest = hashed if isinstance(hashed, str) else _hash_of(documents if hashed is None else hashed)
     written = replace(checked.written, identity=replace(identity, slug=slug or identity.slug, hash=digest))
     compiled = compiled_from(checked, graph)
     return Guidance(written, form, checked.cases, graph, compiled, argued_from(compiled, graph))

@@ -233,13 +233,18 @@ class CompiledQuestionnaire:
         return replace(answers, given=given, closed=answers.closed & closed)
 
 
-def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQuestionnaire:
+def compile_questionnaire(
+    resource: Json, value_sets: ValueSets, *, is_sound: bool = False
+) -> CompiledQuestionnaire:
     """Compiles a Questionnaire that is fit to be served, with all that is made of it.
+
+    Args:
+        is_sound: the lint is known to find no error, and is not asked.
 
     Raises:
         GuidanceError: the lint found errors; a line each, naming place and expectation.
     """
-    compiled = compile_leniently(resource, value_sets)
+    compiled = compile_leniently(resource, value_sets, linted=not is_sound)
     faults = [f"{found.expression}: {found.text}" for found in compiled.lint if found.severity == "error"]
     if faults:
         raise GuidanceError(faults)
@@ -248,12 +253,13 @@ def compile_questionnaire(resource: Json, value_sets: ValueSets) -> CompiledQues
 
 
 def compile_leniently(
-    resource: Json, value_sets: ValueSets, *, is_quoted: bool = True
+    resource: Json, value_sets: ValueSets, *, is_quoted: bool = True, linted: bool = True
 ) -> CompiledQuestionnaire:
     """Compiles any Questionnaire as far as it can be understood; its faults stand under `lint`.
 
     Args:
         is_quoted: whether messages may repeat the words of the form, which are not ours if it was sent.
+        linted: whether its faults are looked for.
     """
     items = MappingProxyType(items_of(resource, value_sets, is_quoted=is_quoted))
     ordered, circular = evaluation_order(items)
@@ -265,7 +271,7 @@ def compile_leniently(
         resource=resource,
         canonical=canonical,
         items=items,
-        lint=lint_items(resource, items, circular),
+        lint=lint_items(resource, items, circular) if linted else (),
         subject_types=_subject_types(resource),
         _check_table=CheckTable(items, top, ordered, expressions, has_code),
         is_quoted=is_quoted,

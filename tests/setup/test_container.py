@@ -31,7 +31,8 @@ def copied(recipe: str) -> list[str]:
     """Returns what the last stage takes from the project, the environment left out."""
     stage = stages(recipe)[-1]
     sources = re.findall(r"^COPY (?:--from=build /opt/service/(\S+)|(.+)) \S+$", stage, re.MULTILINE)
-    return [name for one, several in sources for name in (one or several).split() if name != ".venv"]
+    made = {".venv", "checked"}
+    return [name for one, several in sources for name in (one or several).split() if name not in made]
 
 
 def test_what_the_recipe_copies_exists_and_is_not_ignored(root, recipe):
@@ -159,6 +160,15 @@ def test_the_image_stores_in_its_volume_what_only_its_user_may_read(served, root
     assert len(served.run(*command).stdout.splitlines()) == 4
     erased = served.run(*served.config["Entrypoint"], "erase", "Patient/example", "--yes")
     assert sum(orjson.loads(erased.stdout).values()) == 4
+
+
+@pytest.mark.slow
+def test_the_image_relies_on_what_its_build_has_checked(image):
+    """A start that fails for another reason says before that what it has found."""
+    code = "import logging; from service import app; from service.settings import *; import os; "
+    code += "logging.basicConfig(level='INFO'); app.catalogue_from(from_environment(os.environ))"
+    told = image.run(".venv/bin/python", "-c", code).stderr
+    assert "checked-before" in told, told
 
 
 @pytest.mark.slow

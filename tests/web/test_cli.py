@@ -1,15 +1,18 @@
 """The command line: what it prints and its exit codes."""
 
 import io
+import os
 import runpy
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
 
-from service import catalogue, cli
+from service import catalogue, cli, serve
 from service.assess import OUTPUTS
 from service.settings import ROOT, Settings
 
@@ -73,6 +76,7 @@ def test_a_service_that_others_would_reach_is_not_started_before_it_is_told_that
 ):
     monkeypatch.setenv("SERVICE_HOST", "0.0.0.0")
     monkeypatch.setattr("os.execv", lambda *_: pytest.fail("it started"))
+    monkeypatch.setattr("gunicorn.app.wsgiapp.run", lambda **_: pytest.fail("it started"))
     assert cli.main(["serve"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: There is no access control.")
@@ -91,10 +95,11 @@ def test_check_passes_on_its_exit_code(monkeypatch):
     assert cli.main(["check"]) == 1
 
 
-def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
-    class Became(Exception):
-        """Stands for the end of this process."""
+class Became(Exception):
+    """Stands for the end of this process."""
 
+
+def test_serve_leaves_behind_what_other_commands_import(monkeypatch):
     def become(program, command):
         raise Became(program, command)
 
@@ -104,7 +109,50 @@ def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch):
         cli.main(["serve"])
     program, command = became.value.args
     assert program == sys.executable
-    assert command[1:] == ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+    assert command[1:] == ["-m", "service", "serve"]
+
+
+def test_serve_becomes_gunicorn_with_the_projects_configuration(monkeypatch, tmp_path):
+    """What it would be told on a command line of its own, by which it starts itself anew."""
+
+    def become(prog):
+        raise Became(prog, sys.argv)
+
+    monkeypatch.setattr("gunicorn.app.wsgiapp.run", become)
+    monkeypatch.setattr(sys, "argv", ["service", "serve"])
+    monkeypatch.setenv("SERVICE_CHECKED_DIR", "checked")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Became) as became:
+        runpy.run_module("service", run_name="__main__")
+    program, (file, *arguments) = became.value.args
+    assert program == "gunicorn"
+    assert file == find_spec("gunicorn.__main__").origin
+    assert arguments == ["--config", str(ROOT / "gunicorn.conf.py")]
+    assert os.environ["SERVICE_CHECKED_DIR"] == str(tmp_path / "checked")
+    assert Path.cwd() == ROOT
+
+
+def test_serve_relies_on_what_check_keeps_for_the_user(monkeypatch, tmp_path):
+    monkeypatch.setattr("gunicorn.app.wsgiapp.run", lambda prog: None)
+    monkeypatch.setenv("SERVICE_CHECKED_DIR", "")  # so that what is set here is taken back
+    monkeypatch.delenv("SERVICE_CHECKED_DIR")
+    monkeypatch.setattr(sys, "argv", ["service", "serve"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        serve.serve()
+    assert os.environ["SERVICE_CHECKED_DIR"] == str(tmp_path / "questionnaire-guidance")
+
+
+@pytest.mark.parametrize("name", ["SERVICE_PORT", "SERVICE_EHRS_FILE"])
+def test_serve_tells_what_is_wrong_as_every_command_does(capsys, monkeypatch, name):
+    monkeypatch.setattr("gunicorn.app.wsgiapp.run", lambda prog: pytest.fail("it started"))
+    monkeypatch.setattr(sys, "argv", ["service", "serve"])
+    monkeypatch.setenv(name, "none")
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("service", run_name="__main__")
+    assert stopped.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 COMMANDS = (

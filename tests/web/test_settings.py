@@ -18,6 +18,7 @@ def test_every_variable_is_read(tmp_path):
         "SERVICE_MAPPINGS_DIR": str(tmp_path),
         "SERVICE_NEXT_MAPPINGS_DIR": str(tmp_path),
         "SERVICE_NEXT_QUESTIONNAIRES_DIR": str(tmp_path),
+        "SERVICE_CHECKED_DIR": str(tmp_path),
         "SERVICE_TERMINOLOGY_DIR": str(tmp_path),
         "SERVICE_TERMINOLOGY_SERVER": "https://terminology.example.org/r4",
         "SERVICE_TERMINOLOGY_TIMEOUT_S": "9",

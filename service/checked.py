@@ -1,0 +1,186 @@
+"""What `check` found sound, kept by the content of everything that it rests on.
+
+There are two kinds. A report counts again for `check` while nothing has changed: a proof takes much longer
+than reading files. A record tells the start that the worked cases of what it serves need not be run again.
+
+Both stand in a folder of their own, under the hash of what they are about: the questionnaires, the mappings,
+the terminology, the program, the packages it runs with and the Python below it. So no change of them is
+missed, and what is kept may be copied with what it is about, as into an image. It is no seal: whoever may
+write to the folder may say there what was checked, as who may write to the mappings decides what is served.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from service.settings import Settings
+
+_PROGRAM = Path(__file__).parent
+
+
+class CheckedGuidance(msgspec.Struct, frozen=True):
+    """What was found of one guidance.
+
+    Args:
+        slug: name of its mapping folder.
+        hash: of its mapping files, as results name it.
+        cases: how many worked cases passed.
+        is_proved: whether what it promises was proved; else z3 was not at hand.
+    """
+
+    slug: str
+    hash: str
+    cases: int
+    is_proved: bool
+
+
+class CheckRecord(msgspec.Struct, frozen=True):
+    """What was found of everything that is served from two folders: no fault."""
+
+    guidances: tuple[CheckedGuidance, ...]
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether all that the guidances promise was proved."""
+        return all(guidance.is_proved for guidance in self.guidances)
+
+    def hashes(self) -> Mapping[str, str]:
+        """Returns the hash of each guidance by the name of its mapping folder."""
+        return {guidance.slug: guidance.hash for guidance in self.guidances}
+
+
+class Kept:
+    """What is kept in a folder; nothing is where there is none.
+
+    Args:
+        folder: it is made when something is kept for the first time.
+        reads: whether what is kept counts; else it is only replaced.
+    """
+
+    def __init__(self, folder: Path | None, settings: Settings, *, reads: bool = True) -> None:
+        self._folder = folder
+        self._reads = reads
+        self._basis = "" if folder is None else _basis(settings)
+        self._files: Callable[[], Iterable[Path]] = tuple
+        self._found = _digest((), "")
+
+    # For `check`.
+
+    def watch(self, files: Callable[[], Iterable[Path]]) -> None:
+        """Keeps nothing from now on once these files are not what they are now: a check takes its time."""
+        self._files = files
+        self._found = _digest(_named(files()), "")
+
+    def report(self, files: Iterable[Path]) -> str:
+        """Returns the report on these files as they stand; empty where none is kept."""
+        return self._read(self._report(files)) if self._reads else ""
+
+    def keep(self, files: Iterable[Path], report: str) -> None:
+        """Keeps a report; where that cannot be done, the next check takes as long as this one."""
+        self._write(self._report(files), report)
+
+    # For the start.
+
+    def record(self, questionnaires: Path, mappings: Iterable[Path]) -> CheckRecord | None:
+        """Returns what was found of all that is served from these folders; None where that is not known.
+
+        Args:
+            questionnaires: folder of published resources.
+            mappings: the folder of each guidance.
+        """
+        with suppress(OSError, msgspec.DecodeError):
+            line = self._read(self._record(questionnaires, mappings))
+            return msgspec.json.decode(line, type=CheckRecord) if line else None
+        return None
+
+    def keep_record(self, questionnaires: Path, mappings: Iterable[Path], record: CheckRecord) -> None:
+        """Keeps what was found; what is kept and was proved is not replaced by what was not."""
+        folders = tuple(mappings)
+        known = self.record(questionnaires, folders)
+        if known is None or record.is_proved or not known.is_proved:
+            self._write(self._record(questionnaires, folders), msgspec.json.encode(record).decode())
+
+    def _report(self, files: Iterable[Path]) -> Path | None:
+        return self._place(_named(files), f" proofs: {can_prove()}", "txt")
+
+    def _record(self, questionnaires: Path, mappings: Iterable[Path]) -> Path | None:
+        return self._place(_served(questionnaires, mappings), "", "json")
+
+    def _place(self, files: Iterable[tuple[str, Path]], told: str, ending: str) -> Path | None:
+        if self._folder is None:
+            return None
+        return self._folder / f"{_digest(files, self._basis + told)}.{ending}"
+
+    def _read(self, place: Path | None) -> str:
+        """Returns what was kept, if all of it is there: a machine may have stopped while it was written."""
+        if place is not None:
+            with suppress(OSError, UnicodeDecodeError):
+                content, _, total = place.read_text("utf-8").rpartition("\n")
+                return content if total == _hash(content) else ""
+        return ""
+
+    def _write(self, place: Path | None, content: str) -> None:
+        """Writes a file as a whole, its own hash at the end."""
+        if place is None:
+            return
+        with suppress(OSError):
+            if _digest(_named(self._files()), "") != self._found:
+                return
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part = place.with_suffix(f".{os.getpid()}.part")
+            part.write_text(f"{content}\n{_hash(content)}", "utf-8")
+            part.replace(place)
+
+
+def can_prove() -> bool:
+    """Whether what proves a guidance is installed: z3, which is large and no part of the service."""
+    return find_spec("z3") is not None
+
+
+def _named(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    return ((f"{path.parent.name}/{path.name}", path) for path in files)
+
+
+def _served(questionnaires: Path, mappings: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yields every file that is read of both folders, with a name that does not say where the folders are."""
+    for path in questionnaires.rglob("*.json"):
+        yield f"questionnaires/{path.relative_to(questionnaires)}", path
+    for folder in mappings:
+        for path in folder.rglob("*.yaml"):
+            yield f"mappings/{folder.name}/{path.relative_to(folder)}", path
+
+
+def _basis(settings: Settings) -> str:
+    """Returns a digest of all that anything kept rests on beside its files."""
+    terminology = settings.terminology_dir
+    files = [(f"service/{path.relative_to(_PROGRAM)}", path) for path in _PROGRAM.rglob("*")]
+    if terminology is not None:
+        found = terminology.rglob("*.json")
+        files += [(f"terminology/{path.relative_to(terminology)}", path) for path in found]
+    sources = ((name, path) for name, path in files if "__pycache__" not in path.parts and path.is_file())
+    packages = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
+    around = (settings.canonical_base, sys.version, *sorted(path.name for path in packages))
+    return _digest(sources, "\n".join(around))
+
+
+def _digest(files: Iterable[tuple[str, Path]], told: str) -> str:
+    """Returns SHA-256 in hex over names and contents of files, and over a text."""
+    found = sha256(told.encode())
+    for name, path in sorted(files):
+        content = path.read_bytes()
+        found.update(f"\n{name} {len(content)}\n".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def _hash(content: str) -> str:
+    return sha256(content.encode()).hexdigest()

@@ -1,0 +1,281 @@
+"""What `check` keeps for the start: when it counts, when it does not, and that nothing else differs by it."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from case_responses import response_of
+
+from service import catalogue, check, checked
+from service.app import catalogue_from
+from service.assess import OUTPUTS, Assessor
+from service.catalogue import guidance_folders
+from service.checked import CheckRecord, Kept
+from service.errors import GuidanceError
+from service.fhir.json import BodyLimits
+from service.settings import Settings
+
+SettingsOf = Callable[[Path], Settings]
+
+
+@pytest.fixture
+def settings(new: Path, tmp_path: Path, settings_of: SettingsOf) -> Settings:
+    """Of a copy of the worked PHQ-9 that `check` may keep what it finds about."""
+    return replace(settings_of(new), checked_dir=tmp_path / "checked")
+
+
+@pytest.fixture
+def without_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "can_prove", lambda: False)
+
+
+def checks(settings: Settings) -> int:
+    """Checks what the settings name, and returns the exit code."""
+    return check.run(settings, StringIO(), check.Wanted(cache=settings.checked_dir, every=True))
+
+
+def record(settings: Settings) -> CheckRecord | None:
+    """Returns what a start with these settings finds."""
+    kept = Kept(settings.checked_dir, settings)
+    return kept.record(settings.questionnaires_dir, guidance_folders(settings.mappings_dir))
+
+
+@pytest.fixture
+def sound(settings: Settings, without_proofs: None) -> Settings:
+    """The settings once `check` has found everything sound."""
+    assert record(settings) is None
+    assert checks(settings) == check.SOUND
+    assert record(settings) is not None
+    return settings
+
+
+def test_what_was_checked_is_served_without_its_cases_and_says_the_same(
+    sound: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = catalogue_from(replace(sound, checked_dir=None))
+    before = catalogue_from(sound)
+    (ran,), (relied,) = now.pairs.values(), before.pairs.values()
+    assert len(ran.guidance.cases) > 3
+    assert relied.guidance.cases == ()
+    assert relied.guidance.written.identity == ran.guidance.written.identity
+    assert before.artifacts == now.artifacts
+    assert [line.msg for line in caplog.records] == [
+        {"event": "checked-now", "cases": len(ran.guidance.cases)},
+        {"event": "checked-before", "cases": len(ran.guidance.cases), "proofs": False},
+    ]
+
+
+def test_every_answer_is_the_same_byte_for_byte(sound: Settings) -> None:
+    active(sound)
+    assert checks(sound) == check.SOUND
+    now, before = catalogue_from(replace(sound, checked_dir=None)), catalogue_from(sound)
+    (pair,), (relied,) = now.pairs.values(), before.pairs.values()
+    assert (pair.guidance.cases != (), relied.guidance.cases) == (True, ())
+    for case in pair.guidance.cases:
+        body = orjson.dumps(response_of(pair, case))
+        for output in OUTPUTS:
+            told = [Assessor(served, BodyLimits()).shown(body, output) for served in (now, before)]
+            assert told[0] == told[1]
+
+
+# ---- When it counts --------------------------------------------------------------------------------
+
+
+def touched(settings: Settings, name: str) -> None:
+    """Changes a file in its last line, in a way that changes nothing that it says."""
+    (path,) = settings.mappings_dir.parent.rglob(name)
+    path.write_text(path.read_text() + "\n")
+
+
+def active(settings: Settings) -> None:
+    """Makes the guidance one that scores."""
+    path = settings.mappings_dir / "phq-9" / "guidance.yaml"
+    path.write_text(path.read_text().replace("status: draft", "status: active"))
+
+
+@pytest.mark.parametrize(
+    "name", ["cases.yaml", "guidance.yaml", "rules.yaml", "scores.yaml", "sources.yaml", "phq-9.json"]
+)
+def test_any_change_of_a_file_runs_the_cases(sound: Settings, name: str) -> None:
+    touched(sound, name)
+    assert record(sound) is None
+    (pair,) = catalogue_from(sound).pairs.values()
+    assert pair.guidance.cases
+
+
+def test_a_change_that_breaks_a_case_stops_the_start(sound: Settings) -> None:
+    path = sound.mappings_dir / "phq-9" / "cases.yaml"
+    path.write_text(path.read_text().replace("expect: {tier: watch", "expect: {tier: treat", 1))
+    with pytest.raises(GuidanceError, match=r"cases\.yaml"):
+        catalogue_from(sound)
+
+
+def test_a_file_that_comes_or_goes_or_has_another_name_runs_the_cases(sound: Settings) -> None:
+    more = sound.questionnaires_dir / "more.json"
+    more.write_text('{"resourceType": "CodeSystem", "id": "more", "url": "https://example.org/more"}')
+    assert record(sound) is None
+    more.unlink()
+    assert record(sound) is not None
+    form = sound.questionnaires_dir / "phq-9.json"
+    form.rename(sound.questionnaires_dir / "phq.json")
+    assert record(sound) is None
+    (sound.questionnaires_dir / "phq.json").rename(form)
+    texts = sound.mappings_dir / "phq-9" / "messages"
+    texts.mkdir()
+    (texts / "de.yaml").write_text("")
+    assert record(sound) is None
+
+
+def test_another_folder_of_the_same_files_is_known(sound: Settings, tmp_path: Path) -> None:
+    """An image is made elsewhere than it runs."""
+    sound.mappings_dir.parent.rename(tmp_path / "moved")
+    moved = replace(
+        sound,
+        questionnaires_dir=tmp_path / "moved" / "questionnaires",
+        mappings_dir=tmp_path / "moved" / "mappings",
+    )
+    assert record(moved) is not None
+
+
+def test_another_program_runs_the_cases(
+    sound: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte of any file of it, whatever its name says of what is in it."""
+    program = Path(shutil.copytree(checked._PROGRAM, tmp_path / "program"))
+    monkeypatch.setattr(checked, "_PROGRAM", program)
+    assert record(sound) is not None
+    for file in ("guidance/evaluate.py", "fhir/r4.txt", "languages/en.yaml", "terminology/r4.zip"):
+        before = (program / file).read_bytes()
+        (program / file).write_bytes(before + b"#")
+        assert record(sound) is None, file
+        (program / file).write_bytes(before)
+    (program / "guidance" / "__pycache__").mkdir(exist_ok=True)
+    (program / "guidance" / "__pycache__" / "new.pyc").write_bytes(b"")
+    assert record(sound) is not None
+
+
+def test_other_packages_or_another_python_run_the_cases(
+    sound: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
+        assert record(sound) is None
+    with monkeypatch.context() as later:
+        later.setattr("sys.version", "3.99")
+        assert record(sound) is None
+    assert record(sound) is not None
+
+
+def test_other_terminology_or_another_address_runs_the_cases(sound: Settings, tmp_path: Path) -> None:
+    (tmp_path / "terminology").mkdir()
+    further = replace(sound, terminology_dir=tmp_path / "terminology")
+    assert record(further) is not None  # there is nothing in it
+    (tmp_path / "terminology" / "a.json").write_text('{"resourceType": "CodeSystem", "url": "https://a"}')
+    assert record(further) is None
+    assert record(replace(sound, canonical_base="https://example.net")) is None
+
+
+def test_who_writes_guidance_has_its_cases(sound: Settings) -> None:
+    """The preview fills in the form with the answers of a case."""
+    (pair,) = catalogue_from(replace(sound, reload=True)).pairs.values()
+    assert pair.guidance.cases
+
+
+# ---- What is no record -----------------------------------------------------------------------------
+
+
+def only(settings: Settings) -> Path:
+    """Returns the file of the only record."""
+    assert settings.checked_dir is not None
+    (file,) = settings.checked_dir.glob("*.json")
+    return file
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, -1, -70])
+def test_a_record_of_which_a_part_was_written_is_none(sound: Settings, kept: int) -> None:
+    whole = only(sound).read_bytes()
+    only(sound).write_bytes(whole[:kept])
+    assert record(sound) is None
+    assert catalogue_from(sound).pairs
+    assert checks(sound) == check.SOUND  # which replaces it
+    assert only(sound).read_bytes() == whole
+
+
+@pytest.mark.parametrize("told", ["", "[]", '{"guidances": 1}', '{"guidances": [{"slug": "phq-9"}]}'])
+def test_a_whole_file_that_is_no_record_is_none(sound: Settings, told: str) -> None:
+    only(sound).write_text(f"{told}\n{sha256(told.encode()).hexdigest()}")
+    assert record(sound) is None
+
+
+def test_what_is_not_text_is_no_record(sound: Settings) -> None:
+    only(sound).write_bytes(b"\xff\xfe")
+    assert record(sound) is None
+
+
+def test_a_folder_that_cannot_be_read_is_no_hindrance(settings: Settings) -> None:
+    (settings.questionnaires_dir / "a.json").mkdir()
+    assert record(settings) is None
+
+
+def test_what_has_a_fault_leaves_no_record(settings: Settings, without_proofs: None) -> None:
+    path = settings.mappings_dir / "phq-9" / "cases.yaml"
+    path.write_text(path.read_text().replace("expect: {tier: watch", "expect: {tier: treat", 1))
+    assert checks(settings) == check.FAULTY
+    assert record(settings) is None
+
+
+def test_what_is_changed_while_it_is_checked_leaves_no_record(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proof takes a minute, and what was proved is what stood there when it began."""
+
+    def prove(_guidance: object, _asked: object) -> tuple[tuple[str, ...], bool]:
+        touched(settings, "rules.yaml")
+        return ("proved",), True
+
+    monkeypatch.setattr(check, "proof_report", prove)
+    assert checks(settings) == check.SOUND
+    assert record(settings) is None
+    assert settings.checked_dir is not None
+    assert not settings.checked_dir.exists() or not [*settings.checked_dir.iterdir()]
+
+
+def test_files_that_change_while_they_are_read_are_read_again(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = catalogue.read
+
+    def slowly(*folders: Path, **how: Any) -> catalogue.Catalogue:
+        if how.get("record") is not None:
+            touched(sound, "rules.yaml")
+        return read(*folders, **how)
+
+    monkeypatch.setattr(catalogue, "read", slowly)
+    (pair,) = catalogue_from(sound).pairs.values()
+    assert pair.guidance.cases
+
+
+def test_what_was_proved_is_not_replaced_by_what_was_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "proof_report", lambda _guidance, _asked: (("proved",), True))
+    assert checks(settings) == check.SOUND
+    (proved,) = record(settings).guidances
+    monkeypatch.setattr(check, "can_prove", lambda: False)
+    assert checks(settings) == check.SOUND
+    assert record(settings).guidances == (proved,)
+    assert proved.is_proved
+
+
+def test_a_record_that_was_deleted_is_made_again(sound: Settings) -> None:
+    only(sound).unlink()
+    assert check.run(sound, StringIO(), check.Wanted(cache=sound.checked_dir)) == check.SOUND
+    assert record(sound) is not None
