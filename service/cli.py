@@ -36,6 +36,7 @@ from service.authoring.generator import generated
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.bulk.evaluation import evaluate, read_labels
+from service.bulk.scorer import OUTPUTS as LINE_OUTPUTS
 from service.bulk.scorer import Scorer, ScoringOptions
 from service.cds_hooks import FileShape
 from service.clinical_reasoning.definitions import write_guidance
@@ -303,6 +304,40 @@ def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...
         _print(orjson.dumps(outcome, option=orjson.OPT_INDENT_2))
         return REFUSED
     return DONE
+
+
+@program.command("score")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes; else one a core.")
+@click.option(
+    "--output", type=click.Choice(LINE_OUTPUTS), default="risk", show_default=True, help="What a line holds."
+)
+@click.option("--language", metavar="TAG", help="Of the results; without it, as each response says.")
+@click.option("--report", metavar="FOLDER", help="Where the report is written too, as text and as SVG.")
+@click.option("--restart", is_flag=True, help="Begin anew, in place of what is there.")
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+def score_(
+    source: str,
+    target: Path,
+    workers: int | None,
+    output: str,
+    language: str | None,
+    report: str | None,
+    restart: bool,  # noqa: FBT001 - click hands over by name
+) -> int:
+    """Score responses by the million: NDJSON in, NDJSON out, by .gz and .zst compressed.
+
+    IN may be - for standard input. The same command goes on where it was stopped.
+    """
+    from service.bulk.score import Job, score  # not loaded for other commands
+
+    job = Job(source, target, workers or 0, Path(report) if report else None, restart)
+    options = ScoringOptions.from_settings(from_environment(os.environ), output, language or OF_RESPONSE)
+    ended = score(job, options, sys.stderr)
+    if ended.signal:
+        print(f"Stopped at line {ended.lines:,}; the same command goes on from there.", file=sys.stderr)
+        return 128 + ended.signal
+    return REFUSED if ended.report.refused else DONE
 
 
 @program.command("shadow")

@@ -165,6 +165,7 @@ def test_errors_import_nothing_of_the_service():
         ("pydantic", ("service/fhir/resource_models.py",)),
         ("z3", ("service/proofs",)),
         ("oxidd", ("service/authoring",)),
+        ("backports", ("service/bulk/ranges.py",)),
         ("requests", ()),
         ("pickle", ()),
     ],
@@ -240,9 +241,9 @@ def test_the_lock_files_agree_and_hold_every_requirement():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed, groups = project["project"]["dependencies"], project["dependency-groups"]
-    proofs = project["project"]["optional-dependencies"]["proofs"]
+    extras = project["project"]["optional-dependencies"]
     runtime, development = locked("requirements.txt"), locked("requirements-dev.txt")
     assert runtime.items() <= development.items()
     assert named(needed) <= runtime.keys()
-    assert named([*needed, *proofs, *groups["test"]]) <= development.keys()
+    assert named([*needed, *extras["bulk"], *extras["proofs"], *groups["test"]]) <= development.keys()
     assert named(groups["docs"]) <= locked("requirements-docs.txt").keys()

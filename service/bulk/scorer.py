@@ -36,6 +36,9 @@ SUMMARY: Final = "summary"
 OUTPUTS: Final = (RISK, SUMMARY, BUNDLE)
 """What a line of the output is: the RiskAssessment, its facts as one flat object, or a Bundle."""
 
+SMALL_LINE_BYTES: Final = 64 * 1024
+"""A line up to this size is read where it arrives: a child for each costs more than most lines do."""
+
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
 _TRIES: Final = 3
@@ -262,8 +265,16 @@ class Scorer:
         """Reads, checks and scores a body in full: in a child where it is large."""
         work = partial(self._in_full, data, number)
         expected = "Expected a response that takes at most {allowed} to check and score."
+        at = "QuestionnaireResponse"
         do = partial(
-            in_time, self._sandbox, len(data), work, ScoredLine, expected=expected, at="QuestionnaireResponse"
+            in_time,
+            self._sandbox,
+            len(data),
+            work,
+            ScoredLine,
+            expected=expected,
+            at=at,
+            small=SMALL_LINE_BYTES,
         )
         for _ in range(_TRIES - 1):
             # A child is given up where the machine has no memory for it at the moment.

@@ -10,7 +10,15 @@ import pytest
 from case_responses import response_of
 
 from service import cli
-from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, Facts, Scorer, ScoringOptions
+from service.bulk.scorer import (
+    FINAL,
+    PRELIMINARY,
+    REFUSED,
+    SMALL_LINE_BYTES,
+    Facts,
+    Scorer,
+    ScoringOptions,
+)
 from service.results import digits
 from service.settings import Settings
 
@@ -145,7 +153,7 @@ def test_a_large_record_is_read_in_a_child_and_gives_the_same(scorer):
     plain = scorer.line(PLAIN, 4)
     document["text"] = {
         "status": "generated",
-        "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"x" * 50_000}</div>',
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"x" * SMALL_LINE_BYTES}</div>',
     }
     assert scorer.line(orjson.dumps(document), 4) == plain
 

@@ -1,0 +1,237 @@
+"""What a run has done so far, beside its output, so that the same command goes on where it was stopped.
+
+The output grows in `OUT.part` and takes its name when it is whole. `OUT.journal` says how much of it is
+sure, and what that was made of: it is written after the output, and put in the place of the one before it at
+once. What stands behind it in the output is cut off, and made again to the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from service.bulk.pool import Counted, Done
+from service.bulk.ranges import Range
+from service.bulk.scorer import ScoringOptions
+from service.errors import StartupError
+
+_PROGRAM: Final = Path(__file__).parent.parent
+_FORMAT: Final = 1
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What the bytes of an output depend on beside the records themselves.
+
+    Args:
+        guidance: digest of questionnaires, mappings and terminology.
+        program: digest of the program.
+        options: of the scoring, with the name of the output's compression.
+        input_bytes: size of the input; None where it has none.
+    """
+
+    guidance: str
+    program: str
+    options: str
+    input_bytes: int | None
+
+
+def basis(options: ScoringOptions, compression: str, input_bytes: int | None) -> Basis:
+    """Returns what the output rests on as the files stand now."""
+    folders = (options.questionnaires_dir, options.mappings_dir, options.terminology_dir)
+    files = [path for folder in folders if folder for path in Path(folder).rglob("*") if path.is_file()]
+    program = [path for path in _PROGRAM.rglob("*") if path.suffix in (".py", ".yaml", ".json", ".so")]
+    said = options._replace(questionnaires_dir="", mappings_dir="", terminology_dir="")
+    return Basis(_digest(files), _digest(program), repr((*said, compression)), input_bytes)
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+class State(msgspec.Struct):
+    """How far a run is.
+
+    Args:
+        basis: what it rests on.
+        ranges, lines: how many are done.
+        output_bytes: how much of the output is sure.
+        digest: of the digests of all these ranges, in hex.
+        counts: what was counted.
+        is_whole: nothing is left to be done but to give the output its name.
+        format: of this file.
+    """
+
+    basis: Basis
+    ranges: int = 0
+    lines: int = 0
+    output_bytes: int = 0
+    digest: str = ""
+    counts: list[tuple[Counted, int]] = []
+    is_whole: bool = False
+    format: int = _FORMAT
+
+
+@dataclass(slots=True)
+class Journal:
+    """The output of a run while it grows, and what is known of it.
+
+    Args:
+        output: where the whole is to stand.
+        state: how far it is.
+        counts: what was counted.
+    """
+
+    output: Path
+    state: State
+    counts: Counter[Counted] = field(default_factory=Counter)
+    _part: int = -1
+
+    @classmethod
+    def opened(cls, output: Path, now: Basis, *, restart: bool) -> Journal:
+        """Opens the output: where a run of the same on the same was stopped, or at the beginning.
+
+        Args:
+            output: where the whole is to stand.
+            now: what it rests on.
+            restart: what is there is done without.
+
+        Raises:
+            StartupError: something else stands there; or another run writes to it.
+        """
+        found = cls(output, State(now))
+        known = None if restart else found._known()
+        if output.exists() and not restart and (known is None or not known.is_whole):
+            raise StartupError([f"{output}: it is there already; --restart puts another in its place"])
+        if known is not None:
+            found._take(known, now)
+        if not found.state.is_whole:
+            found._open(is_known=known is not None or restart)
+        return found
+
+    @property
+    def _part_path(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.part")
+
+    @property
+    def path(self) -> Path:
+        """Where the journal stands."""
+        return self.output.with_name(f"{self.output.name}.journal")
+
+    def _known(self) -> State | None:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=State)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            raise StartupError([f"{self.path}: it is no journal; --restart begins anew"]) from None
+
+    def _take(self, known: State, now: Basis) -> None:
+        faults = [
+            f"{self.path}: {what} since the run began; --restart begins anew"
+            for what, is_other in (
+                ("the guidance has changed", known.basis.guidance != now.guidance),
+                ("the program has changed", known.basis.program != now.program),
+                ("the options or settings have changed", known.basis.options != now.options),
+                ("the input has another size", known.basis.input_bytes != now.input_bytes),
+                ("its form has changed", known.format != _FORMAT),
+            )
+            if is_other
+        ]
+        if faults:
+            raise StartupError(faults)
+        self.state = known
+        self.counts = Counter(dict(known.counts))
+
+    def _open(self, *, is_known: bool) -> None:
+        self._part = os.open(self._part_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # A lock of this process alone: one of the open file would live on in processes that it forked.
+            fcntl.lockf(self._part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartupError([f"{self._part_path}: another run writes to it"]) from None
+        size = os.fstat(self._part).st_size
+        if size and not is_known:
+            raise StartupError([f"{self._part_path}: nothing says what it is; --restart begins anew"])
+        if size < self.state.output_bytes:
+            raise StartupError([f"{self._part_path}: a part of it is gone; --restart begins anew"])
+        os.ftruncate(self._part, self.state.output_bytes)
+        os.lseek(self._part, 0, os.SEEK_END)
+        self._write_journal()
+
+    def check(self, found: Range, digest: str) -> str:
+        """Returns the digest of the ranges so far with one that is done already.
+
+        Raises:
+            StartupError: it is the last of these, and they are not what they were.
+        """
+        chained = _chained(digest, found.digested())
+        if found.ordinal + 1 == self.state.ranges and chained != self.state.digest:
+            raise StartupError(
+                [f"{self.path}: the input has changed since the run began; --restart begins anew"]
+            )
+        return chained
+
+    def add(self, done: Done) -> None:
+        """Adds the next range to the output; it is sure once the journal is saved."""
+        left = memoryview(done.output)
+        while left:
+            left = left[os.write(self._part, left) :]
+        state = self.state
+        state.ranges += 1
+        state.lines += done.lines
+        state.output_bytes += len(done.output)
+        state.digest = _chained(state.digest, done.digest)
+        self.counts.update(dict(done.counts))
+
+    def save(self) -> None:
+        """Makes what was added sure."""
+        os.fsync(self._part)
+        self._write_journal()
+
+    def _write_journal(self) -> None:
+        self.state.counts = list(self.counts.items())
+        new = self.path.with_name(f"{self.path.name}.new")
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(self.state))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
+
+    def complete(self, empty: bytes) -> None:
+        """Gives the output its name; `empty`: what a file has that has no line."""
+        if not self.state.is_whole:
+            if not self.state.output_bytes:
+                os.write(self._part, empty)
+            self.state.is_whole = True
+            self.save()
+        with suppress(FileNotFoundError):  # it has its name already
+            self._part_path.replace(self.output)
+        self.close()
+
+    def forget(self) -> None:
+        """Takes the journal away, once nothing is left to be done."""
+        self.path.unlink()
+
+    def close(self) -> None:
+        """Closes the output."""
+        if self._part >= 0:
+            os.close(self._part)
+            self._part = -1
+
+
+def _chained(digest: str, following: bytes) -> str:
+    return sha256(digest.encode() + following).hexdigest()

@@ -1,0 +1,205 @@
+"""A file of responses in, a file of results out: in order, by several processes, whatever its size."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple, TextIO
+
+from service.bulk.journal import Journal, basis
+from service.bulk.pool import Done, Pool, RangeScorer
+from service.bulk.progress import Progress
+from service.bulk.ranges import RANGE_BYTES, Range, Source, compression, compressor, opened, ranges
+from service.bulk.report import Report, report, svg_of, text_of
+from service.bulk.scorer import Scorer, ScoringOptions
+from service.catalogue import Catalogue
+from service.errors import StartupError
+
+_AHEAD: Final = 4
+"""Ranges for each process that may be done or in work behind one that is not done yet."""
+_WAIT_S: Final = 0.1
+
+
+class Job(NamedTuple):
+    """What is to be done.
+
+    Args:
+        source: the input, or `-` for standard input.
+        output: where the results are to stand.
+        workers: processes that score; 0 for one on each core that this process may use.
+        folder: where the report is to stand too; None for nowhere.
+        restart: begin anew, whatever is there.
+        range_bytes: as `ranges` takes its size.
+        save_s: seconds after which what is done is made sure.
+    """
+
+    source: str
+    output: Path
+    workers: int = 0
+    folder: Path | None = None
+    restart: bool = False
+    range_bytes: int = RANGE_BYTES
+    save_s: float = 1.0
+
+
+class Ended(NamedTuple):
+    """How a run ended.
+
+    Args:
+        report: what came out so far.
+        lines: of the input that are done.
+        signal: the number of the signal that stopped it; 0 where all is done.
+    """
+
+    report: Report
+    lines: int
+    signal: int = 0
+
+
+def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | None = None) -> Ended:
+    """Scores a file, or goes on with one that was begun.
+
+    Args:
+        job: what is to be done.
+        options: of the scoring.
+        notes: where the progress and the report are written; no answer and no id stands in them.
+        served: what the options name, where it is read already.
+
+    Raises:
+        StartupError: something else stands where the output is to stand, what was begun rests on something
+            else, or the input cannot be decompressed; GuidanceError as a Scorer does.
+        OSError: a file cannot be read or written.
+    """
+    compress = compressor(str(job.output))
+    with opened(job.source) as source:
+        journal = Journal.opened(
+            job.output, basis(options, compression(str(job.output)), source.size), restart=job.restart
+        )
+        try:
+            scorer = Scorer(options, served)
+            return _scored(job, RangeScorer(scorer, compress), _Open(source, journal, notes))
+        finally:
+            journal.close()
+
+
+class _Open(NamedTuple):
+    """What a run reads and writes."""
+
+    source: Source
+    journal: Journal
+    notes: TextIO
+
+
+def _scored(job: Job, scoring: RangeScorer, files: _Open) -> Ended:
+    journal, stopped = files.journal, 0
+    if not journal.state.is_whole:
+        with _signals() as caught, Pool(scoring, job.workers or len(os.sched_getaffinity(0))) as pool:
+            _Run(job, files, pool, caught).run()
+            stopped = caught.number
+    if not stopped:
+        journal.complete(scoring.compress(b""))
+    found = report(journal.counts, scoring.scorer.served)
+    if not stopped:
+        files.notes.write(text_of(found))
+        if job.folder is not None:
+            _write_report(job.folder, found)
+        journal.forget()
+    return Ended(found, journal.state.lines, stopped)
+
+
+def _write_report(folder: Path, found: Report) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.txt").write_text(text_of(found), "utf-8")
+    (folder / "report.svg").write_text(svg_of(found), "utf-8")
+
+
+@dataclass(slots=True)
+class _Caught:
+    """The signal that asks a run to stop; 0 for none."""
+
+    number: int = 0
+
+
+@contextmanager
+def _signals() -> Iterator[_Caught]:
+    """Notes signals that ask a process to end, in place of ending it."""
+    caught = _Caught()
+
+    def note(number: int, _: FrameType | None) -> None:
+        caught.number = number
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    """One run: hands ranges out, and writes what comes back in the order of the input."""
+
+    def __init__(self, job: Job, files: _Open, pool: Pool, caught: _Caught) -> None:
+        self._journal, self._source, self._pool, self._caught = files.journal, files.source, pool, caught
+        self._notes, self._save_s = files.notes, job.save_s
+        self._ranges = ranges(files.source.read, pool.scoring.scorer.options.most_bytes, job.range_bytes)
+        self._waiting: dict[int, Done] = {}
+        self._given = self._lines = 0
+        self._has_more = True
+
+    def run(self) -> None:
+        """Scores everything, or until a signal comes; what is done then is sure."""
+        self._pass_over()
+        progress = Progress(self._notes, self._source.size, self._source.position())
+        saved = time.monotonic()
+        while not self._caught.number:
+            self._hand_out()
+            if not self._pool.is_busy:
+                break
+            for done in self._pool.results(_WAIT_S):
+                self._take(done)
+            progress.tell(self._source.position(), self._lines)
+            if time.monotonic() - saved >= self._save_s:
+                self._journal.save()
+                saved = time.monotonic()
+        self._journal.save()
+        progress.end(self._lines)
+
+    def _pass_over(self) -> None:
+        """Reads what was done before, and sees that it is what it was."""
+        digest, state = "", self._journal.state
+        for _ in range(state.ranges):
+            found = self._next()
+            if found is None:
+                raise StartupError(
+                    [f"{self._journal.path}: the input has become shorter; --restart begins anew"]
+                )
+            digest = self._journal.check(found, digest)
+        self._given = state.ranges
+
+    def _next(self) -> Range | None:
+        found = next(self._ranges, None)
+        self._has_more = found is not None
+        return found
+
+    def _hand_out(self) -> None:
+        """Gives every process that is free a range, as long as not too many wait for one that is not done."""
+        most = self._journal.state.ranges + _AHEAD * self._pool.size
+        while self._has_more and self._given < most and self._pool.is_free:
+            found = self._next()
+            if found is not None:
+                self._pool.give(found)
+                self._given += 1
+
+    def _take(self, done: Done) -> None:
+        """Keeps what is done until it is its turn, and writes what may be written."""
+        self._waiting[done.ordinal] = done
+        while (following := self._waiting.pop(self._journal.state.ranges, None)) is not None:
+            self._journal.add(following)
+            self._lines += following.lines
