@@ -106,7 +106,7 @@ def decided_by(
             sets = NEVER if bits == UNKNOWN else search.of(shift >> 1, WORSE, is_present=bits == PRESENT)
         except TooMany:
             sets = NEVER
-        mask = undecided.of(1 << shift) if bits == UNKNOWN else union(sets)
+        mask = undecided.of([shift >> 1]) if bits == UNKNOWN else union(sets)
         found[name] = chosen(compiled.questions, mask)
     return found
 

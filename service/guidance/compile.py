@@ -321,6 +321,7 @@ def _support(source: _Source) -> Support:
         reads=tuple(reads),
         red_flags=_red_flags(source, reads),
         certain=certain(range(len(source.graph.nodes))),
+        below={node: both(certain(source.graph.below([node]))) for node in source.graph.rules.values()},
     )
 
 
@@ -337,8 +338,8 @@ def _node_support(graph: Graph, index: int, reads: list[int]) -> NodeSupport:
         frontier=certain([index, *parts] if word in ("all", "count") else [index]),
         steps=certain(steps),
         absence=absence,
-        atoms=certain(part for part in parts if graph.nodes[part].word == "atom"),
-        deep=certain(part for part in parts if graph.nodes[part].word != "atom"),
+        atoms=tuple((2 * part, reads[part]) for part in parts if graph.nodes[part].word == "atom"),
+        deep=tuple(part for part in parts if graph.nodes[part].word != "atom"),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from service.datatypes.answers import Answers
-from service.guidance.bits import UNKNOWN, certain, positions, union
+from service.guidance.bits import UNKNOWN, positions, union
 from service.guidance.evaluate import Reached, reached
 from service.guidance.reasons import Undecided, askable, level_movers
 from service.guidance.result import Due
@@ -52,7 +52,7 @@ def questions_ahead(compiled: Compiled, answers: Answers, asked: Collection[str]
     undecided = Undecided(compiled, state)
     all_deciding = 0
     for urgency, rules in enumerate(_by_urgency(compiled, state)):
-        deciding = undecided.of(certain(table.node for table in rules)) & open_
+        deciding = undecided.of([table.node for table in rules]) & open_
         all_deciding |= deciding
         for place in positions(askable(compiled, open_, deciding)):
             places.setdefault(place, urgency)
@@ -92,7 +92,7 @@ def _movers(compiled: Compiled, state: State, so_far: Reached) -> Iterator[RuleT
                 yield table
     if not is_at_safety:
         for outcome in compiled.outcomes:
-            yield from level_movers(outcome, state)
+            yield from level_movers(compiled.block, outcome, state)
 
 
 def _is_sooner(table: RuleTable, due: Due | None) -> bool:

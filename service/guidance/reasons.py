@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress
-from typing import NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from service.guidance.answer_tables import Contribution
-from service.guidance.bits import UNKNOWN, certain, positions, union
+from service.guidance.bits import positions, union
 from service.guidance.result import Interval, OpenQuestion
 from service.guidance.state import State, Worlds, bits_if_sure
-from service.guidance.tables import Compiled, OutcomeTable, RuleTable
+from service.guidance.tables import Compiled, NodeSupport, OutcomeTable, RuleBlock, RuleTable
 
 # Why a condition holds, and which open questions keep one undecided.
 #
 # `support` says what each node stands on; questions are masks.
+
+ALL: Final = -1
+"""A mask of every bit."""
 
 _DIGITS = bytes(digit == ord("1") for digit in range(256))
 
@@ -112,59 +115,100 @@ class Sureness:
         return not self.bits >> 2 * node & 1
 
 
-class _World(NamedTuple):
-    """The bits that are undecided if what does not fit counts in one way, and what may set them.
+class _World:
+    """What is undecided if what does not fit counts in one way; each node is searched once.
 
     Args:
-        unknown: *certain* bits of the nodes that are possible and not certain.
+        support: by node.
+        bits: both bits of every node.
+        open_: the questions that are open or unsure.
         doubtful: what contradictions may still set, with the open questions that decide that.
     """
 
-    unknown: int
-    doubtful: tuple[Contribution, ...] = ()
+    __slots__ = ("_digits", "_doubtful", "_found", "_open", "_support")
+
+    def __init__(
+        self,
+        support: tuple[NodeSupport, ...],
+        bits: int,
+        open_: int,
+        doubtful: tuple[Contribution, ...] = (),
+    ) -> None:
+        self._support = support
+        self._digits = f"{_unknown(bits) | 1 << 2 * len(support):b}"[::-1]
+        self._open = open_
+        self._found: dict[int, int] = {}
+        self._doubtful: dict[int, int] = {}
+        for sets, questions in doubtful:
+            for place in positions(sets):
+                self._doubtful[place] = self._doubtful.get(place, 0) | questions
+
+    def of(self, node: int) -> int:
+        """Returns the open questions in the undecided parts of a node; none where it is decided."""
+        found = self._found.get(node)
+        return self._in(node) if found is None else found
+
+    def _in(self, node: int) -> int:
+        support, digits, known = self._support[node], self._digits, self._found
+        mask = 0
+        if digits[2 * node] == "1":
+            for place, reads in support.atoms:
+                if digits[place] == "1":
+                    mask |= reads
+            mask &= self._open
+            for part in support.deep:
+                found = known.get(part)
+                mask |= self._in(part) if found is None else found
+            if self._doubtful:
+                mask |= self._doubts(node)
+        known[node] = mask
+        return mask
+
+    def _doubts(self, node: int) -> int:
+        """Returns the questions that decide what contradictions still make of a node and of its atoms."""
+        mask = self._doubtful.get(2 * node, 0)
+        for place, _ in self._support[node].atoms:
+            if place in self._doubtful and self._digits[place] == "1":
+                mask |= self._doubtful[place]
+        return mask
 
 
 class Undecided:
     """Questions that keep nodes unknown (open or "not sure"), as masks.
 
     A rule is undecided by what fits, or by what contradictions may still make of it: for a safety step a not
-    sure, else what is worse.
+    sure, else what is worse. Where those change nothing that a rule stands on, it is not searched again.
     """
 
     def __init__(self, compiled: Compiled, state: State) -> None:
-        self.support = compiled.support.of_node
-        self.reads = compiled.support.reads
-        self.overlay = compiled.worse.overlay
-        self.open = state.open | _unsure(compiled, state)
+        self._support, self._open = compiled.support, state.open | _unsure(compiled, state)
+        self._overlay = compiled.worse.overlay
         fitting, doubted, worst = state.worlds
-        self.fitting = _World(_unknown(fitting))
-        self.doubted = self.worst = self.fitting
-        if state.possible or doubted != fitting or worst != fitting:
+        self._fitting = _World(self._support.of_node, fitting, self._open)
+        self._differ = state.possible or doubted != fitting or worst != fitting
+        if self._differ:
             doubts, worse = _doubtful(compiled, state)
-            self.doubted, self.worst = _World(_unknown(doubted), doubts), _World(_unknown(worst), worse)
+            self._doubted, self._if_doubted = self._beside(fitting, doubted, doubts)
+            self._worst, self._if_worst = self._beside(fitting, worst, worse)
 
-    def of(self, nodes: int) -> int:
-        """Returns the open questions in the undecided parts of nodes, given by their *certain* bits."""
-        mask = self._in(self.fitting, nodes)
-        if self.doubted is not self.fitting:
-            mask |= self._in(self.doubted, nodes & self.overlay)
-            mask |= self._in(self.worst, nodes & ~self.overlay)
+    def _beside(self, fitting: int, bits: int, doubtful: tuple[Contribution, ...]) -> tuple[_World, int]:
+        """Returns another world, and the bits in which it differs from the one in which all fits."""
+        differs = (fitting ^ bits) | union([sets for sets, _ in doubtful])
+        return _World(self._support.of_node, bits, self._open, doubtful), differs
+
+    def of(self, nodes: Iterable[int]) -> int:
+        """Returns the open questions in the undecided parts of nodes."""
+        mask, below = 0, self._support.below
+        for node in nodes:
+            mask |= self._fitting.of(node)
+            if self._differ:
+                is_overlay = self._overlay >> 2 * node & 1
+                world, differs = (
+                    (self._doubted, self._if_doubted) if is_overlay else (self._worst, self._if_worst)
+                )
+                if below.get(node, ALL) & differs:
+                    mask |= world.of(node)
         return mask
-
-    def _in(self, world: _World, nodes: int) -> int:
-        atoms = reached = 0
-        waiting = nodes & world.unknown
-        while waiting:
-            reached |= waiting
-            deep = 0
-            for bit in positions(waiting):
-                support = self.support[bit >> 1]
-                atoms |= support.atoms
-                deep |= support.deep
-            waiting = deep & world.unknown & ~reached
-        atoms &= world.unknown
-        mask = _read(atoms, self.reads) & self.open
-        return mask | _given(world.doubtful, reached | atoms) if world.doubtful else mask
 
 
 def _given(contributions: Iterable[Contribution], frontier: int) -> int:
@@ -173,16 +217,6 @@ def _given(contributions: Iterable[Contribution], frontier: int) -> int:
     for sets, questions in contributions:
         if sets & frontier:
             mask |= questions
-    return mask
-
-
-def _read(atoms: int, reads: tuple[int, ...]) -> int:
-    """Returns the questions that these atoms read."""
-    mask = 0
-    while atoms:
-        top = atoms.bit_length() - 1
-        mask |= reads[top >> 1]
-        atoms ^= 1 << top
     return mask
 
 
@@ -198,7 +232,7 @@ def _doubtful(compiled: Compiled, state: State) -> tuple[tuple[Contribution, ...
         return (), ()
     judged = _judged(state)
     deciding = Undecided(compiled, judged)
-    asked = [deciding.of(certain(table.parts)) for table in state.possible]
+    asked = [deciding.of(table.parts) for table in state.possible]
     absent = ~state.worlds.fitting >> 1  # of what is possible anyway a doubt makes nothing new
     sets = [table.doubts | table.doubts >> 1 & absent for table in state.possible]
     doubts = [found & compiled.support.certain for found in sets]
@@ -258,7 +292,7 @@ def open_questions(
         found = chain(found, _other_movers(compiled, state, sooner, levels))
     moves: dict[int, list[str]] = {}
     for target, rules in found:
-        deciding = undecided.of(certain([table.node for table in rules]))
+        deciding = undecided.of([table.node for table in rules])
         if overlay:
             deciding &= state.open
         for place in positions(askable(compiled, state.open, deciding)):
@@ -284,7 +318,7 @@ Movers = Iterator[tuple[str, list[RuleTable]]]
 
 def _tier_movers(compiled: Compiled, state: State, tier: Interval) -> Movers:
     if not tier.settled:
-        rules = _undecided(compiled.block.tier_rules, state)
+        rules = _undecided(compiled.block, compiled.block.tier, state)
         yield TIER, [table for table in rules if table.rank > tier.at_least]
 
 
@@ -294,23 +328,26 @@ def _other_movers(compiled: Compiled, state: State, sooner: int, levels: list[In
         yield DATE, [compiled.block.rules[position >> 1] for position in positions(sooner)]
     for outcome, level in zip(compiled.outcomes, levels, strict=True):
         if not level.settled:
-            yield outcome.outcome.code, level_movers(outcome, state)
+            yield outcome.outcome.code, level_movers(compiled.block, outcome, state)
 
 
-def level_movers(outcome: OutcomeTable, state: State) -> list[RuleTable]:
+def level_movers(block: RuleBlock, outcome: OutcomeTable, state: State) -> list[RuleTable]:
     """Returns the undecided rules that can be reached and would not only say what follows anyway."""
-    held = next(table for table in outcome.rules if state.bits >> 2 * table.node & 1)
+    held = state.bits >> block.start & outcome.certain
+    first = held & -held
     movers: list[RuleTable] = []
-    after = {held.rank}
-    for table in reversed([table for table in _undecided(outcome.rules, state) if table.node < held.node]):
+    after = {block.rules[first.bit_length() >> 1].rank}
+    for table in reversed(_undecided(block, outcome.certain & first - 1, state)):
         if after != {table.rank}:
             movers.append(table)
         after.add(table.rank)
     return movers
 
 
-def _undecided(rules: tuple[RuleTable, ...], state: State) -> list[RuleTable]:
-    return [table for table in rules if state.bits >> 2 * table.node & 3 == UNKNOWN]
+def _undecided(block: RuleBlock, rules: int, state: State) -> list[RuleTable]:
+    """Returns those of some rules (*certain* bits of the block) that may hold, and may not."""
+    unknown = _unknown(state.bits >> block.start) & rules
+    return [block.rules[position >> 1] for position in positions(unknown)]
 
 
 def askable(compiled: Compiled, open_: int, mask: int) -> int:

@@ -219,7 +219,8 @@ class NodeSupport:
         through: whether answers reach it through the bits of its parts (all and count).
         steps: *certain* bits of the all, none and count nodes that reach the node through `any`.
         absence: for `none`, the questions that anything below it reads, as a mask; else 0.
-        atoms, deep: *certain* bits of the atoms among its parts, and of its other parts.
+        atoms: of each atom among its parts the place of its *certain* bit, and the questions that it reads.
+        deep: its other parts.
     """
 
     plain: bool
@@ -227,8 +228,8 @@ class NodeSupport:
     frontier: int
     steps: int
     absence: int
-    atoms: int
-    deep: int
+    atoms: tuple[tuple[int, int], ...]
+    deep: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +241,14 @@ class Support:
         reads: by node, the questions that an atom reads, as a mask of questions; 0 for the rest.
         red_flags: questions that a finding or rule of a red-flag kind reads, as a mask.
         certain: the *certain* bits of all nodes.
+        below: of each rule, both bits of its node and of all that it stands on.
     """
 
     of_node: tuple[NodeSupport, ...]
     reads: tuple[int, ...]
     red_flags: int
     certain: int
+    below: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
