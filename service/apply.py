@@ -14,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from service.assess import Assessor, Languages, Scored, check_response
+import msgspec
+import orjson
+
+from service.assess import Assessor, Languages, Scored, SentBody, check_response
 from service.catalogue import Catalogue, Pair
-from service.clinical_reasoning.definitions import activity_canonical, plan_canonical
+from service.clinical_reasoning.definitions import activity_canonical, plan_canonical, plan_of
 from service.errors import Malformed, NotFound, NotScorable, Problem
 from service.fhir.extensions import text
-from service.fhir.json import BodyLimits, read
+from service.fhir.json import BodyLimits, Json, read
 from service.fhir.parameters import (
     AssessInput,
     Input,
@@ -32,21 +35,25 @@ from service.fhir.parameters import (
     values_of,
 )
 from service.fhir.references import target_type
+from service.questionnaire import canonical_named
 from service.sandbox import Sandbox, in_time
 
 SUBJECT: Final = "subject"
 DATA: Final = "data"
 URL: Final = "url"
 VERSION: Final = "version"
+PLAN: Final = "planDefinition"
+SERVER_DATA: Final = "useServerData"
 
-_OF_ONE: Final = (Input(SUBJECT, "string"), Input(DATA, ""))
+_OF_ONE: Final = (Input(SUBJECT, "string"), Input(SERVER_DATA, "boolean"))
 _OF_TYPE: Final = (*_OF_ONE, Input(URL, "uri"), Input(VERSION, "string"))
+_APART: Final = (DATA, PLAN)
+"""Parameters that hold resources, which are read apart."""
 _NOT_TAKEN: Final = frozenset(
     (
-        "planDefinition",
         *("encounter", "practitioner", "organization"),
         *("userType", "userLanguage", "userTaskContext", "setting", "settingContext"),
-        *("parameters", "useServerData", "prefetchData"),
+        *("parameters", "prefetchData", "mergeNestedCarePlans", "artifactEndpointConfiguration"),
         *("dataEndpoint", "contentEndpoint", "terminologyEndpoint"),
     )
 )
@@ -54,15 +61,28 @@ _NOT_TAKEN: Final = frozenset(
 
 _SUBJECTS: Final = ("Patient", "Group")
 _RESPONSE: Final = "QuestionnaireResponse"
+_NOT_COMPARED: Final = frozenset(("id", "meta", "text"))
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class Applied(NamedTuple):
-    """The Bundle, `url|version` of the guidance that decided, its language, and whom it is about."""
+    """What a plan proposes.
+
+    Args:
+        body: the Bundle.
+        guidance: `url|version` of the guidance that decided. language: its language.
+        step: code of the step that the result reaches at least.
+        subject: whom it is about.
+        response, chart: the response about them as it was scored, and the Observations beside it.
+    """
 
     body: bytes
     guidance: str
     language: str
+    step: str
     subject: str
+    response: bytes
+    chart: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +117,7 @@ class Applier:
 
         Args:
             data: Parameters with `subject`, and `data`: a Bundle with a response, and Observations beside it.
-            plan: id of the PlanDefinition; empty where Parameters name it by `url`.
+            plan: id of the PlanDefinition; empty where Parameters name it by `url`, or hold it.
             languages: in which the texts are wanted.
 
         Raises:
@@ -110,15 +130,17 @@ class Applier:
         """
         expected = "Expected a response that takes at most {allowed} to check and score."
         work = partial(self._applied, data, plan, languages)
-        return in_time(self._sandbox, len(data), work, Applied, expected=expected, at="Parameters")
+        applied = in_time(self._sandbox, len(data), work, Applied, expected=expected, at="Parameters")
+        scored = SentBody(applied.response, chart=applied.chart, guidance=applied.guidance)
+        self._assessor.note(applied.guidance, applied.step, scored)
+        return applied
 
     def _applied(self, data: bytes, plan: str, languages: Languages, apart: bool) -> Applied:  # noqa: FBT001 - as the sandbox hands it over
         given = parameters_in_body(read(data, self._limits))
-        beside = [sent for sent in given if sent.name != DATA]
+        beside = [sent for sent in given if sent.name not in _APART]
         values = values_of(beside, _OF_ONE if plan else _OF_TYPE, _NOT_TAKEN)
-        pair = self._plans.get(plan) if plan else self._named(values)
-        if pair is None:
-            raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
+        _check_server_data(values)
+        pair = self._asked_for(plan, [sent for sent in given if sent.name == PLAN], values)
         sent = _sent(values, [sent for sent in given if sent.name == DATA], pair)
         assessed = AssessInput(sent.response.resource, sent.response.at, sent.data, leaves_out=True)
         check_response(assessed)
@@ -126,16 +148,48 @@ class Applier:
         if scored.pair.compiled.canonical != pair.compiled.canonical:
             text_ = f"Expected a response to {pair.compiled.canonical}, the questionnaire of the plan."
             raise NotScorable(Problem("canonical-mismatch", text_, f"{sent.response.at}.questionnaire"))
-        return Applied(_bundle(scored), scored.guidance, scored.language, sent.subject)
+        body, step = _bundle(scored)
+        response = _ENCODER.encode(sent.response.resource)
+        chart = tuple(_ENCODER.encode(one.resource) for one in sent.data)
+        return Applied(body, scored.guidance, scored.language, step, sent.subject, response, chart)
 
-    def _named(self, values: Values) -> Pair:
-        """Returns the plan that `url` and `version` name; raises Malformed, NotFound."""
-        (url,) = values.get(URL, ("",))
+    def _asked_for(self, plan: str, held: list[SentParameter], values: Values) -> Pair:
+        """Returns the plan of an id, or else of the parameters; raises Malformed, NotFound, NotScorable."""
+        if plan:
+            if held:
+                words = "expected none where the path names the plan."
+                raise Malformed(Problem("parameter", f"Parameter {PLAN}: {words}", held[0].at))
+            pair = self._plans.get(plan)
+            if pair is None:
+                raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
+            return pair
+        if not held:
+            (url,) = values.get(URL, ("",))
+            return self._named(url, values.get(VERSION, ("",))[0], Problem("parameter", _NAMED, "Parameters"))
+        return self._held(held, values)
+
+    def _held(self, held: list[SentParameter], values: Values) -> Pair:
+        """Returns the plan that `planDefinition` holds, or names by its canonical."""
+        (sent, *others) = held
+        fault = Problem("parameter", _HELD, sent.at)
+        if others or values.keys() & {URL, VERSION}:
+            raise Malformed(fault)
+        if sent.element in ("valueCanonical", "valueUri") and isinstance(sent.value, str):
+            return self._named(sent.value, "", fault)
+        resource = sent.value if sent.element == "resource" else None
+        if not isinstance(resource, dict) or resource.get("resourceType") != "PlanDefinition":
+            raise Malformed(fault)
+        pair = self._named(text(resource.get("url")), text(resource.get("version")), fault)
+        if _compared(resource) != _compared(_as_json(plan_of(pair.guidance, pair.compiled))):
+            raise NotScorable(Problem("parameter-unsupported", _CHANGED, sent.at))
+        return pair
+
+    def _named(self, url: str, of_version: str, fault: Problem) -> Pair:
+        """Returns the plan with this url and version; raises Malformed with the fault, NotFound."""
         named, _, version = url.partition("|")
-        (asked,) = values.get(VERSION, (version,))
+        asked = of_version or version
         if not named or version not in ("", asked):
-            words = "expected the canonical of a PlanDefinition, with one version at most."
-            raise Malformed(Problem("parameter", f"Parameter {URL}: {words}", "Parameters"))
+            raise Malformed(fault)
         for pair in self._plans.values():
             canonical, _, its = plan_canonical(pair.guidance, pair.compiled).partition("|")
             if canonical == named and asked in ("", its):
@@ -144,11 +198,40 @@ class Applier:
         raise NotFound(Problem("plan-unknown", words))
 
 
-def _bundle(scored: Scored) -> bytes:
+_NAMED: Final = f"Parameter {URL}: expected the canonical of a PlanDefinition, with one version at most."
+_HELD: Final = (
+    f"Parameter {PLAN}: expected exactly one PlanDefinition, or its canonical, with one version at most, and "
+    f"neither {URL} nor {VERSION}."
+)
+_CHANGED: Final = (
+    f"Parameter {PLAN}: expected the PlanDefinition as it is read here. What another one says is not applied."
+)
+
+
+def _compared(plan: Json) -> dict[str, Any]:
+    return {name: value for name, value in plan.items() if name not in _NOT_COMPARED}
+
+
+def _as_json(plan: Json) -> Json:
+    """Returns a plan as it is read out of JSON."""
+    read_again: Json = orjson.loads(orjson.dumps(plan))
+    return read_again
+
+
+def _check_server_data(values: Values) -> None:
+    """Raises NotScorable where data of this server are to count: what is sent does, and nothing else."""
+    if True in values.get(SERVER_DATA, ()):
+        words = f"Parameter {SERVER_DATA}: expected false; what counts stands in {DATA}."
+        raise NotScorable(Problem("parameter-unsupported", words, "Parameters"))
+
+
+def _bundle(scored: Scored) -> tuple[bytes, str]:
+    """Returns the Bundle, and the code of the step that the result reaches at least."""
     assessment, pair = scored.assessment(), scored.pair
     tier = assessment.result.tiers[assessment.result.tier.at_least]
     activity = activity_canonical(pair.guidance, pair.compiled, tier)
-    return pair.renderer.proposed(assessment, plan_canonical(pair.guidance, pair.compiled), activity)
+    plan = plan_canonical(pair.guidance, pair.compiled)
+    return pair.renderer.proposed(assessment, plan, activity), tier.code
 
 
 def _sent(values: Values, data: list[SentParameter], pair: Pair) -> _Sent:
@@ -194,7 +277,7 @@ def _response(found: list[ResourceAt], pair: Pair) -> ResourceAt:
     """
     responses = [one for one in found if one.resource.get("resourceType") == _RESPONSE]
     url = pair.compiled.canonical.partition("|")[0]
-    ours = [one for one in responses if text(one.resource.get("questionnaire")).partition("|")[0] == url]
+    ours = [one for one in responses if canonical_named(one.resource).partition("|")[0] == url]
     (response, *others) = ours or responses or [ResourceAt({}, "Parameters")]
     if others or not response.resource:
         words = f"Parameter {DATA}: expected exactly one response to the questionnaire of the plan, {url}."

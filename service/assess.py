@@ -280,10 +280,15 @@ class Assessor:
         else:
             work = partial(self._assessed, data, detail, languages, earlier)
             assessed = self._in_time(len(data) + sum(map(len, earlier)), work, Assessed)
-        if self._made is not None:
-            self._made(assessed.guidance, assessed.step)
-        self.given(scored or SentBody(data, earlier, guidance=assessed.guidance))
+        response = scored or SentBody(data, earlier, guidance=assessed.guidance)
+        self.note(assessed.guidance, assessed.step, response)
         return assessed
+
+    def note(self, guidance: str, step: str, response: Scored | SentBody) -> None:
+        """Counts a result that is given or stored, and has its response scored by the next guidance too."""
+        if self._made is not None:
+            self._made(guidance, step)
+        self.given(response)
 
     def given(self, response: Scored | SentBody) -> None:
         """Has a response scored by the next guidance too, where there is one; never waits, never fails.
@@ -355,9 +360,8 @@ class Assessor:
         else:
             judged = self._in_time(len(data), partial(self._judged, data, of_id, detail, languages), Judged)
         if judged.risk is not None and not again:
-            if self._made is not None:
-                self._made(judged.guidance, judged.step)
-            self.given(scored or SentBody(data, guidance=judged.guidance))
+            response = scored or SentBody(data, guidance=judged.guidance)
+            self.note(judged.guidance, judged.step, response)
         return judged
 
     def _judged(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,11 @@ def names_of(guidance: Guidance) -> Iterator[tuple[str, str]]:
     yield "PlanDefinition", written.identity.slug
     yield from (("ActivityDefinition", _activity_name(written, tier)) for tier in _asking(written))
     yield from (("Library", library_name(guidance) + ending) for ending in ("", ANSWERS))
+
+
+def plan_of(guidance: Guidance, form: CompiledQuestionnaire) -> Json:
+    """Returns the PlanDefinition of a guidance alone; no CQL is written for that."""
+    return _Definitions(guidance, form).plan()
 
 
 def plan_canonical(guidance: Guidance, form: CompiledQuestionnaire) -> str:
@@ -123,9 +129,14 @@ class _Definitions:
     def __init__(self, guidance: Guidance, form: CompiledQuestionnaire) -> None:
         self.written = guidance.written
         self.form = form
-        self.texts = libraries_of(guidance, form)
+        self.guidance = guidance
         self.main = library_name(guidance)
         self.statements = {statement.id: statement for statement in self.written.statements}
+
+    @cached_property
+    def texts(self) -> tuple[CqlLibrary, ...]:
+        """The libraries in CQL, which take much longer than all the rest."""
+        return libraries_of(self.guidance, self.form)
 
     def canonical(self, kind: str, name: str) -> str:
         """Returns the canonical url of a resource, with its version."""

@@ -1,6 +1,6 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
-from service.questionnaire.adaptive import AskedForm, asked_form, asking
+from service.questionnaire.adaptive import AskedForm, asked_form, asking, canonical_named
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import (
     CompiledQuestionnaire,
@@ -36,6 +36,7 @@ __all__ = [
     "Item",
     "asked_form",
     "asking",
+    "canonical_named",
     "compile_leniently",
     "compile_questionnaire",
     "find_questionnaire",

@@ -98,6 +98,19 @@ def asked_form(response: Json, at: str) -> AskedForm | None:
     raise NotScorable(Problem("canonical-unknown", words, f"{at}.questionnaire"))
 
 
+def canonical_named(response: Json) -> str:
+    """Returns the canonical of what a response answers: of an adaptive form, of the served Questionnaire.
+
+    Args:
+        response: anything that may be one; empty comes back where it does not say.
+    """
+    try:
+        asked = asked_form(response, "")
+    except NotScorable:
+        return ""
+    return text(response.get("questionnaire")) if asked is None else asked.canonical
+
+
 def _derived_from(form: Json, at: str) -> str:
     derived = form.get("derivedFrom")
     if isinstance(derived, list) and len(derived) == 1 and isinstance(derived[0], str):

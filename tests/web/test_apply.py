@@ -246,14 +246,127 @@ def test_other_parameters_than_are_declared_are_refused_by_name(client, partial,
     assert place.startswith("Parameters")
 
 
-@pytest.mark.parametrize("name", ["encounter", "practitioner", "useServerData", "planDefinition"])
+@pytest.mark.parametrize("name", ["encounter", "practitioner", "mergeNestedCarePlans", "prefetchData"])
 def test_what_the_guidelines_declare_and_is_not_supported_is_not_left_out(client, partial, name):
     body = parameters(partial, **{name: {"valueString": "x"}})
     assert refused(client, body, status=422) == [("parameter-unsupported", "Parameters.parameter[2]")]
 
 
+def test_only_what_is_sent_counts_and_who_wants_data_of_the_server_is_told(client, partial):
+    wanted = asked(client, parameters(partial))
+    assert asked(client, parameters(partial, useServerData={"valueBoolean": False})) == wanted
+    body = parameters(partial, useServerData={"valueBoolean": True})
+    assert refused(client, body, status=422) == [("parameter-unsupported", "Parameters")]
+
+
+# The plan itself among the parameters.
+
+PLAN_URL = "https://guidance.example.org/fhir/PlanDefinition/muscle-twitching"
+
+
+@pytest.fixture(scope="module")
+def plan(client):
+    return client.get(f"/fhir/PlanDefinition/{TWITCHING}").get_json()
+
+
+def test_the_plan_that_is_read_here_may_be_sent_with_the_response(client, partial, plan):
+    by_id = asked(client, parameters(partial))
+    for sent in (plan, {name: plan[name] for name in plan if name not in ("id", "meta", "text")}):
+        assert asked(client, parameters(partial, planDefinition={"resource": sent}), "") == by_id
+    for element in ("valueCanonical", "valueUri"):
+        for canonical in (PLAN_URL, f"{PLAN_URL}|{plan['version']}"):
+            named = parameters(partial, planDefinition={element: canonical})
+            assert asked(client, named, "") == by_id
+
+
+@pytest.mark.parametrize("name", ["action", "title", "library", "status", "extension"])
+def test_a_plan_that_says_something_else_is_not_taken_for_ours(client, partial, plan, name):
+    changed = {member: value for member, value in plan.items() if member != name}
+    if name not in plan:
+        changed[name] = [{"url": "https://example.org/x", "valueCode": "x"}]
+    body = parameters(partial, planDefinition={"resource": changed})
+    assert refused(client, body, "", 422) == [("parameter-unsupported", "Parameters.parameter[2]")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"planDefinition": {"valueString": PLAN_URL}},
+        {"planDefinition": {"valueCanonical": ["x"]}},
+        {"planDefinition": {"valueCanonical": "|1.1.0"}},
+        {"planDefinition": {"resource": {"resourceType": "ActivityDefinition", "url": PLAN_URL}}},
+        {"planDefinition": {"resource": {"resourceType": "PlanDefinition"}}},
+        {"planDefinition": {"resource": {"resourceType": "PlanDefinition", "url": 1}}},
+        {"planDefinition": {"valueCanonical": PLAN_URL}, "url": {"valueUri": PLAN_URL}},
+        {"planDefinition": {"valueCanonical": PLAN_URL}, "version": {"valueString": "1.1.0"}},
+    ],
+)
+def test_what_is_no_plan_or_names_two_is_refused(client, partial, more):
+    assert refused(client, parameters(partial, **more), "") == [("parameter", "Parameters.parameter[2]")]
+
+
+def test_two_plans_are_refused_and_one_beside_the_path(client, partial):
+    body = parameters(partial, planDefinition={"valueCanonical": PLAN_URL})
+    assert refused(client, body) == [("parameter", "Parameters.parameter[2]")]
+    body["parameter"].append(body["parameter"][2])
+    assert refused(client, body, "") == [("parameter", "Parameters.parameter[2]")]
+
+
+def test_a_plan_that_is_not_served_is_not_found(client, partial, plan):
+    for sent in (
+        {"resource": plan | {"version": "9.0.0"}},
+        {"resource": plan | {"url": "https://example.org/plan"}},
+        {"valueCanonical": f"{PLAN_URL}|9.0.0"},
+    ):
+        body = parameters(partial, planDefinition=sent)
+        assert refused(client, body, "", 404) == [("plan-unknown",)]
+
+
+def test_what_the_requests_are_instances_of_can_be_read(client, root):
+    sample = json.loads((root / "samples" / "progressive-weakness.json").read_text())
+    kinds = set()
+    for resource in resources(asked(client, parameters(sample))):
+        (canonical,) = resource["instantiatesCanonical"]
+        kind = canonical.split("/")[-2]
+        found = client.get(f"/fhir/{kind}", query_string={"url": canonical}).get_json()
+        assert found["total"] == 1, canonical
+        kinds.add(kind)
+    assert kinds == {"PlanDefinition", "ActivityDefinition"}
+
+
+def test_a_result_that_proposes_is_counted_like_any_other(root):
+    client = app.create_app(Settings(metrics=True)).test_client()
+    for name in ("progressive-weakness", "partial"):
+        sample = json.loads((root / "samples" / f"{name}.json").read_text())
+        asked(client, parameters(sample))
+        assert client.post("/fhir/PlanDefinition/none/$apply", json={}, headers=FHIR).status_code == 400
+    lines = client.get("/metrics").text.splitlines()
+    counted = {line for line in lines if line.startswith("service_results_total")}
+    guidance = f"https://guidance.example.org/guidance/{TWITCHING}|1.1.0"
+    assert counted == {
+        f'service_results_total{{guidance="{guidance}",step="{step}"}} 1.0' for step in ("review", "prompt")
+    }
+
+
 def test_two_responses_to_the_form_are_refused(client, partial):
     assert refused(client, parameters(partial, partial)) == [("parameter", "Parameters")]
+
+
+def test_a_short_response_is_one_to_the_form_that_it_is_derived_from(client, partial):
+    canonical = partial["questionnaire"]
+    asked_of = {
+        "resourceType": "Questionnaire",
+        "id": "asked",
+        "status": "active",
+        "derivedFrom": [canonical],
+    }
+    short = {name: partial[name] for name in partial if name not in ("item", "text")}
+    short |= {"contained": [asked_of], "questionnaire": "#asked", "status": "in-progress"}
+    (group,) = resources(asked(client, parameters(short)))
+    assert "action" not in group
+    foreign = short | {"contained": [asked_of | {"derivedFrom": ["https://example.org/Questionnaire/x|1"]}]}
+    assert asked(client, parameters(foreign, partial)) == asked(client, parameters(partial))
+    assert refused(client, parameters(partial, short)) == [("parameter", "Parameters")]
 
 
 def test_a_response_to_another_form_and_other_resources_change_nothing(client, partial):

@@ -133,6 +133,22 @@ def test_a_response_is_counted_once_in_every_way_that_it_is_scored(following, tm
     assert sum(counted(client).values()) == 4 * 5  # what was scored before is shown again
 
 
+@pytest.mark.parametrize("filler", ["", "x" * 20_000])
+def test_what_a_plan_proposes_is_scored_by_the_next_guidance_too(client, filler):
+    """With the subject of the operation, and with what stands beside the response, as `$apply` scored it."""
+    body = ten()
+    body.pop("subject", None)
+    beside = {"resourceType": "Observation", "status": "final", "code": {"text": f"x{filler}"}}
+    entries = [{"resource": body}, {"resource": beside | {"subject": {"reference": SOMEBODY}}}]
+    data = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    parameters = [{"name": "subject", "valueString": SOMEBODY}, {"name": "data", "resource": data}]
+    sent = {"resourceType": "Parameters", "parameter": parameters}
+    answer = client.post("/fhir/PlanDefinition/workday-strain/$apply", json=sent, headers=FHIR)
+    assert answer.status_code == 200
+    assert counted(client)["results", (*NAMES, "talk", "nothing", "step")] == 1
+    assert sum(counted(client).values()) == 5
+
+
 def test_a_large_body_is_read_again_in_a_child_at_a_place_of_its_own(client):
     large = ten(extension=[{"url": "https://example.org/x", "valueString": "x" * 20_000}])
     assert client.post(ASSESS, json=large, headers=FHIR).status_code == 200
