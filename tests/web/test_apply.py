@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from shutil import copytree
 
 import orjson
 import pytest
@@ -175,6 +176,39 @@ def test_the_plan_may_be_named_by_its_url(client, partial):
     assert refused(client, twice, "") == [("parameter", "Parameters")]
 
 
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory, root):
+    """A client where an older version of form and plan is served as well, and one plan is a draft."""
+    folder = tmp_path_factory.mktemp("versions")
+    older = root / "tests" / "muscle_twitching_1_0_0"
+    for kind in ("questionnaires", "mappings"):
+        copytree(root / kind, folder / kind)
+    copytree(older / "mappings" / TWITCHING, folder / "mappings" / "older")
+    form = orjson.loads((older / "questionnaires" / f"{TWITCHING}.json").read_bytes())
+    (folder / "questionnaires" / "older.json").write_bytes(orjson.dumps(form | {"id": "older"}))
+    second = root / "tests" / "second_pair"
+    copytree(second / "questionnaires", folder / "questionnaires" / "second")
+    copytree(second / "mappings" / "workday-strain", folder / "mappings" / "workday-strain")
+    guidance = folder / "mappings" / "workday-strain" / "guidance.yaml"
+    guidance.write_text(guidance.read_text().replace("status: active", "status: draft"))
+    given = Settings(questionnaires_dir=folder / "questionnaires", mappings_dir=folder / "mappings")
+    return app.create_app(given).test_client()
+
+
+def test_the_plan_of_one_version_is_not_applied_to_a_response_to_another(versions, partial):
+    older = partial | {"questionnaire": partial["questionnaire"].replace("1.1.0", "1.0.0")}
+    assert older.pop("item")
+    for response, plan, other in ((partial, TWITCHING, "older"), (older, "older", TWITCHING)):
+        asked(versions, parameters(response), f"{plan}/")
+        place = "Parameters.parameter[1].resource.entry[0].resource.questionnaire"
+        assert refused(versions, parameters(response), f"{other}/", 422) == [("canonical-mismatch", place)]
+
+
+def test_the_plan_of_a_draft_can_be_read_and_is_not_applied(versions, partial):
+    assert versions.get("/fhir/PlanDefinition/workday-strain").get_json()["status"] == "draft"
+    assert refused(versions, parameters(partial), "workday-strain/", 404) == [("id-unknown",)]
+
+
 def test_no_other_plan_is_applied(client, partial):
     assert refused(client, parameters(partial), "none/", 404) == [("id-unknown",)]
 
@@ -213,6 +247,12 @@ def test_a_response_about_nobody_is_about_the_subject(client, partial):
     del partial["subject"]
     for resource in resources(asked(client, parameters(partial, subject={"valueString": "Patient/7"}))):
         assert resource["subject"] == {"reference": "Patient/7"}
+
+
+def test_a_group_is_a_subject_of_plans_and_it_is_the_form_that_is_about_patients_alone(client, partial):
+    del partial["subject"]
+    body = parameters(partial, subject={"valueString": "Group/7"})
+    assert [kind for kind, *_ in refused(client, body, status=422)] == ["subject-type"]
 
 
 @pytest.mark.parametrize("subject", ["7", "Practitioner/7", "Patient/", "https://example.org"])
