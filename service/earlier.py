@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from service.catalogue import Answered, Catalogue, Pair, known_earlier
-from service.datatypes.answers import Answer, Answers, Coding
+from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.form import Question
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.chart import is_another
@@ -35,7 +35,7 @@ from service.results import EarlierResponse
 MOST_EARLIER: Final = 20
 """The most earlier responses that one response is compared with."""
 
-_VOID: Final = frozenset({"entered-in-error", "stopped"})
+VOID: Final = frozenset({"entered-in-error", "stopped"})
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "earlier-void": "its status says that it must not be used",
@@ -157,7 +157,7 @@ class EarlierReader:
 
     def _left_out(self, earlier: Json) -> str:
         """Returns why a response cannot be compared, whatever it answers; empty where it can."""
-        if earlier["status"] in _VOID:
+        if earlier["status"] in VOID:
             return "earlier-void"
         if _is_same(earlier, self.response):
             return "earlier-same"
@@ -179,11 +179,7 @@ class EarlierReader:
         own, guidance = self.pair.compiled, self.pair.guidance
         if form.canonical != own.canonical:
             alike = frozenset(comparable(form, guidance))
-            given = {
-                link: values
-                for link, values in answers.given.items()
-                if link in alike and _are_options(values, own.form.questions[link])
-            }
+            given = asked_alike(answers.given, alike, own)
             lacking = [link for link in own.form.questions if link in guidance.compared_questions - alike]
             if lacking:
                 problems.append(_not_compared(sent.at, lacking))
@@ -208,6 +204,20 @@ def comparable(before: CompiledQuestionnaire, guidance: Guidance) -> Iterator[st
         wanted = {(option.coding, option.display) for option in question.options}
         if {one for one in wanted if one[0] not in unsure} <= offered:
             yield link
+
+
+def asked_alike(given: AnswersByLink, alike: frozenset[str], own: CompiledQuestionnaire) -> AnswersByLink:
+    """Returns the answers to another version of a questionnaire that are answers to this one too.
+
+    Args:
+        given: the answers. alike: as `comparable` yields them.
+        own: this version.
+    """
+    return {
+        link: values
+        for link, values in given.items()
+        if link in alike and _are_options(values, own.form.questions[link])
+    }
 
 
 def _asked(question: Question) -> tuple[object, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
 from service.catalogue import Catalogue, Pair
+from service.earlier import comparable
 from service.fhir.extensions import text
 from service.guidance import Ahead
 from service.languages import ENGLISH, words_in
@@ -20,7 +21,7 @@ from service.pages.response import Responses
 from service.pages.result import ResultPage
 from service.pages.state import FormState, StateWriter
 from service.pages.why import WhyPage
-from service.questionnaire import not_shown, translated
+from service.questionnaire import CompiledQuestionnaire, not_shown, translated
 from service.results import Numbers
 from service.web.negotiation import HTML
 from service.web.reply import NO_STORE, Header
@@ -72,14 +73,36 @@ class Spoken:
         self.title = translated(resource, "title", self.language) or text(resource.get("title")) or pair.slug
 
 
-class Form:
-    """One form: its pages, and itself in each language."""
+class Version:
+    """Another version of the questionnaire of a form; `alike` are the linkIds that both ask alike."""
 
-    def __init__(self, pair: Pair, settings: FormSettings) -> None:
+    def __init__(self, compiled: CompiledQuestionnaire, pair: Pair) -> None:
+        self.compiled = compiled
+        self.alike = frozenset(comparable(compiled, pair.guidance))
+
+
+class Form:
+    """One form: its pages, itself in each language, and other versions of it that can be compared.
+
+    Args:
+        pair: the questionnaire and its guidance.
+        settings: how the forms behave.
+        versions: other versions of the questionnaire.
+    """
+
+    def __init__(
+        self, pair: Pair, settings: FormSettings, versions: Iterable[CompiledQuestionnaire] = ()
+    ) -> None:
         self.slug = pair.slug
         self.path = f"/questionnaires/{pair.slug}"
         self.asks_respondent = pair.guidance.written.respondent is not None
         self.compares = bool(pair.guidance.compared_questions)
+        known = (Version(other, pair) for other in versions)
+        self.versions = {
+            other.compiled.canonical: other
+            for other in known
+            if other.alike & pair.guidance.compared_questions
+        }
         self.plan = Plan(pair.compiled)
         self.writer = StateWriter(pair.compiled)
         told = {pair.guidance.language: pair, **pair.further}
@@ -107,7 +130,15 @@ def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
     for pair in newest:
         for reason in not_shown(pair.compiled.items):
             _LOG.warning({"event": "form", "form": pair.slug, "note": f"not shown as a form: {reason}"})
-    return tuple(Form(pair, settings) for pair in newest if not not_shown(pair.compiled.items))
+    shown = [pair for pair in newest if not not_shown(pair.compiled.items)]
+    return tuple(Form(pair, settings, _others(pair.compiled, catalogue)) for pair in shown)
+
+
+def _others(compiled: CompiledQuestionnaire, catalogue: Catalogue) -> Iterator[CompiledQuestionnaire]:
+    url = compiled.canonical.partition("|")[0]
+    for canonical, other in catalogue.questionnaires.items():
+        if canonical != compiled.canonical and canonical.partition("|")[0] == url:
+            yield other
 
 
 def slugs_not_shown(catalogue: Catalogue) -> frozenset[str]:

@@ -14,8 +14,8 @@ from typing import Final
 
 from service.assess import Assessor, Scored
 from service.catalogue import known_earlier
-from service.datatypes.answers import Answers
-from service.earlier import LEFT_OUT, is_same_person
+from service.datatypes.answers import Answers, AnswersByLink
+from service.earlier import LEFT_OUT, VOID, asked_alike, is_same_person
 from service.errors import Malformed, NotScorable, Problem, TooLarge
 from service.fhir.dates import compare, date_time, time_range
 from service.fhir.definitions import ANSWER_ORIGIN
@@ -24,12 +24,12 @@ from service.fhir.json import Json, read
 from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
 from service.guidance import Ahead
-from service.pages.forms import Form, FormSettings, Visit
+from service.pages.forms import Form, FormSettings, Version, Visit
 from service.pages.plan import NOTHING_AHEAD, Walk
 from service.pages.response import as_asked, as_sent, encoded, link_at, readable, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
-from service.questionnaire import asked_form
+from service.questionnaire import CompiledQuestionnaire, asked_form, canonical_named
 from service.results import EarlierResponse, Why
 from service.sandbox import TooMuchHere, in_time
 from service.web.deployment import Deployment
@@ -187,10 +187,17 @@ class AnswersOfForms:
     def _known(self, data: bytes, visit: Visit, *, apart: bool) -> Json:
         """Returns what a state keeps of an earlier response; raises as `comparing` does."""
         form = visit.form
-        earlier, _ = self._read(data, form)
-        self._assessor.scored(data, (visit.state.language,), apart=apart)
+        response = self._response(data)
+        version = form.versions.get(canonical_named(response))
+        if version is None:
+            earlier, _ = self._read(data, form)
+            self._assessor.scored(data, (visit.state.language,), apart=apart)
+            given = form.plan.compiled.check(earlier).answers.given
+        else:
+            earlier = response
+            given = _of_version(response, version, form.plan.compiled, apart=apart)
         self._check_earlier(earlier, visit.state.head)
-        given = readable(form.plan.compiled.check(earlier).answers.given)
+        given = readable(given)
         kept = {name: earlier[name] for name in _KEPT_OF_EARLIER if name in earlier}
         known = {**kept, "answers": form.writer.plain(given)}
         if len(encoded(known)) > MOST_RESUMED_BYTES:
@@ -326,18 +333,23 @@ class AnswersOfForms:
         signed = in_time(self._deployment.sandbox, len(data), sealed, str, expected=expected)
         return self._seal.opened(signed, form.writer)
 
-    def _read(self, data: bytes, form: Form) -> tuple[Json, frozenset[str] | None]:
-        """Returns a QuestionnaireResponse to a form, and what a short form has asked; None for all.
-
-        Raises:
-            Malformed, TooLarge, NotScorable: it is no such response.
-        """
+    def _response(self, data: bytes) -> Json:
+        """Returns a QuestionnaireResponse in which no problem of structure is; raises Malformed, TooLarge."""
         response = read(data, self._deployment.body)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
         faults = [found for found in check_response(response) if found.severity in ERRORS]
         if faults:
             raise Malformed(*faults)
+        return response
+
+    def _read(self, data: bytes, form: Form) -> tuple[Json, frozenset[str] | None]:
+        """Returns a QuestionnaireResponse to a form, and what a short form has asked; None for all.
+
+        Raises:
+            Malformed, TooLarge, NotScorable: it is no such response.
+        """
+        response = self._response(data)
         compiled = form.plan.compiled
         asked = asked_form(response, "QuestionnaireResponse")
         named = response.get("questionnaire") if asked is None else asked.canonical
@@ -347,6 +359,30 @@ class AnswersOfForms:
         if asked is None:
             return response, None
         return asked.answered(response, compiled.canonical), asked.questions(compiled)
+
+
+def _of_version(
+    response: Json, version: Version, own: CompiledQuestionnaire, *, apart: bool
+) -> AnswersByLink:
+    """Returns the answers to another version of a form that are answers to this one too.
+
+    Raises:
+        NotScorable: its status says that it must not be used, or it does not fit the version that it names.
+    """
+    asked = asked_form(response, "QuestionnaireResponse")
+    status = str(response["status"])
+    if status in VOID:
+        raise NotScorable(Problem("status-not-scorable", f"status: {LEFT_OUT['earlier-void']}."))
+    if asked is not None:
+        changed = tuple(asked.faults(version.compiled))
+        if changed:
+            raise NotScorable(*changed)
+        response, status = asked.answered(response, version.compiled.canonical), IN_PROGRESS
+    checked = version.compiled.check(response, status, apart=apart)
+    faults = [found for found in checked.problems if found.severity in ERRORS]
+    if faults:
+        raise NotScorable(*faults)
+    return asked_alike(checked.answers.given, version.alike, own)
 
 
 def faults_of(response: Json, fault: NotScorable) -> dict[str, str]:

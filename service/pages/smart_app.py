@@ -116,7 +116,7 @@ class SmartApp:
             "canonical": compiled.canonical,
             "address": f"{form.path}?{urlencode({'language': spoken.language})}",
             "populate": f"{self._server}{POPULATE_PATH}/{compiled.resource['id']}",
-            "compares": form.compares,
+            "compared": [compiled.canonical, *form.versions] if form.compares else [],
             "queries": [found._asdict() for found in chart_queries(compiled, today)],
         }
 

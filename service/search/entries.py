@@ -236,8 +236,23 @@ def _references(parameter: SearchParameter, value: Any, context: _Context) -> It
     return reference_entries(parameter.name, value, context.contained, context.base, parameter.only)
 
 
-def _canonicals(parameter: SearchParameter, value: str, _context: _Context) -> Iterable[Entry]:
-    return [Reference(parameter.name, url=url) for url in dict.fromkeys((value.partition("|")[0], value))]
+def _canonicals(parameter: SearchParameter, value: str, context: _Context) -> Iterable[Entry]:
+    named = _outside(value, context.contained)
+    return [Reference(parameter.name, url=url) for url in dict.fromkeys((named.partition("|")[0], named))]
+
+
+def _outside(canonical: str, contained: Contained) -> str:
+    """Returns the canonical itself; of a contained form of an adaptive one, the canonical it is derived from.
+
+    `#id` means nothing outside of its resource, and whoever looks for the answers to a form means those too.
+
+    Source: SDC 4.0, StructureDefinition sdc-questionnaire-adapt (derivedFrom).
+    """
+    if not canonical.startswith("#"):
+        return canonical
+    derived: Any = contained.get(canonical[1:], {}).get("derivedFrom")
+    is_one = isinstance(derived, list) and len(derived) == 1 and isinstance(derived[0], str)
+    return derived[0] if is_one else canonical
 
 
 def _dates(parameter: SearchParameter, value: str, _context: _Context) -> Iterable[Entry]:

@@ -151,7 +151,8 @@ STORED: Final[Mapping[str, Mapping[str, SearchParameter]]] = {
         _RESPONSE.reference("patient", _PATIENT, "subject", targets="Patient", only="Patient"),
         _RESPONSE.canonical_url(
             "questionnaire",
-            "Canonical of the questionnaire; without `|version` every version is found.",
+            "Canonical of the questionnaire; without `|version` every version is found. "
+            "A response of an adaptive form is found by the one that its contained one is derived from.",
             "questionnaire",
             "Questionnaire",
         ),

@@ -695,6 +695,28 @@ def test_what_got_worse_since_the_answers_of_the_record_is_told_and_written(tab,
     assert now["status"] == "completed"
 
 
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_answers_of_a_short_form_are_found_and_compared(tab, world, *, is_indexed):
+    """Some records find them by the form that they are derived from, others by the name inside."""
+    short = short_of(response_in("short", CALM, authored="2026-09-01T12:00:00Z"), "weakness")
+    foreign = short_of(response_in("foreign", CALM, authored="2026-10-01T12:00:00Z"), "weakness")
+    foreign["contained"][0]["derivedFrom"] = ["https://guidance.example.org/fhir/Questionnaire/another|1"]
+    now = response_in("now", WORSE, authored="2026-11-01T12:00:00Z", status="in-progress")
+    for each in (short, foreign, now):
+        world.ehr.add(each)
+    page = tab()
+    if is_indexed:
+        page.route("**/QuestionnaireResponse?*", changed(lambda found: with_all(found, world)))
+    launched(page, world, questionnaire=LONG)
+    expect(page.locator("label")).to_have_text(
+        "Say what is new or worse since the answers of 1 September 2026"
+    )
+    expect(page.get_by_role("button", name=re.compile("Change the answers"))).to_have_count(1)
+    if not is_indexed:
+        went_on(page, world)
+        expect(page.locator("main")).to_contain_text("Compared with your answers of 1 September 2026")
+
+
 def test_who_does_not_want_it_compares_nothing(tab, world):
     world.ehr.add(response_in("before", CALM, authored="2026-09-01T12:00:00Z"))
     world.ehr.add(response_in("now", WORSE, authored="2026-11-01T12:00:00Z", status="in-progress"))
@@ -730,6 +752,16 @@ def went_on(page: Page, world: World) -> None:
     page.get_by_role("button", name=re.compile("Go on with")).click()
     expect(page.locator("main[data-kind]")).to_be_visible()
     assert Form(page, world.app).finish(case(WORSE)) == "result"
+
+
+def short_of(response: dict[str, Any], *links: str) -> dict[str, Any]:
+    """Returns the answers to some questions as a short form has them."""
+    form = {"resourceType": "Questionnaire", "id": "asked", "status": "active"}
+    form |= {"derivedFrom": [response["questionnaire"]]}
+    groups = response["item"]
+    kept = [group | {"item": [one for one in group["item"] if one["linkId"] in links]} for group in groups]
+    items = [group for group in kept if group["item"]]
+    return response | {"contained": [form], "questionnaire": "#asked", "item": items}
 
 
 def with_all(found: dict[str, Any], world: World) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from shutil import copytree
 from typing import Any
 
 import orjson
@@ -218,6 +219,124 @@ def test_a_chart_is_not_compared_with_answers_of_nobody(form: FormDriver, files:
     page = sent_beside(form, files[NOW], chart_of(of_mary(files[BEFORE])))
     assert form.answered.status_code == 422
     assert "subject: expected" in page.text
+
+
+def short_form_of(response: dict[str, Any], *links: str, **asked: Any) -> dict[str, Any]:
+    """The answers to some questions, with what was asked beside them as an adaptive form has it."""
+    form = {"resourceType": "Questionnaire", "id": "asked", "status": "active"}
+    form |= {"derivedFrom": [response["questionnaire"]], **asked}
+    kept = [
+        {**group, "item": [one for one in group["item"] if one["linkId"] in links]}
+        for group in response["item"]
+    ]
+    return response | {
+        "contained": [form],
+        "questionnaire": "#asked",
+        "item": [one for one in kept if one["item"]],
+    }
+
+
+def test_a_short_form_of_the_chart_is_compared_in_what_it_asked(
+    form: FormDriver, files: dict[str, bytes]
+) -> None:
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    short = short_form_of(of_mary(files[BEFORE], id="short"), "weakness")
+    page = sent_beside(form, now, chart_of(short))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE in page.text
+    basis = [one.get("reference") for one in orjson.loads(form.post("risk.json").data)["basis"]]
+    assert basis[1:] == ["QuestionnaireResponse/short"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"derivedFrom": ["https://guidance.example.org/other|1"]},
+        {"derivedFrom": []},
+        {"item": [{"linkId": "weakness", "text": "Are you well?", "type": "choice"}]},
+    ],
+)
+def test_a_short_form_that_asked_something_else_is_not_compared(
+    form: FormDriver, files: dict[str, bytes], asked: dict[str, Any]
+) -> None:
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    stated = {name: value for name, value in asked.items() if value}
+    short = short_form_of(of_mary(files[BEFORE]), "weakness", **stated)
+    if not asked.get("derivedFrom", ["x"]):
+        del short["contained"][0]["derivedFrom"]
+    page = sent_beside(form, now, chart_of(short))
+    assert form.answered.status_code == 422
+    assert SINCE not in page.text
+
+
+# Another version of the form.
+
+FORM_URL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching"
+
+
+@pytest.fixture(scope="module")
+def of_two_versions(root: Any, session_clock: Any, tmp_path_factory: Any) -> Any:
+    """A client of a service that knows an older version of the questionnaire too."""
+    folder = tmp_path_factory.mktemp("versions")
+    copytree(root / "questionnaires", folder / "questionnaires")
+    older = orjson.loads(
+        (root / "tests/muscle_twitching_1_0_0/questionnaires/muscle-twitching.json").read_bytes()
+    )
+    (folder / "questionnaires" / "older.json").write_bytes(orjson.dumps(older | {"id": "older"}))
+    given = Settings(questionnaires_dir=folder / "questionnaires", mappings_dir=root / "mappings")
+    return app.create_app(given, session_clock).test_client()
+
+
+def older_answers(**changes: Any) -> dict[str, Any]:
+    """Answers of Mary to the older version: no weakness."""
+    no = {"system": "http://loinc.org", "code": "LA32-8", "display": "No"}
+    items = [{"linkId": "weakness", "answer": [{"valueCoding": no}]}]
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "id": "older",
+        "questionnaire": f"{FORM_URL}|1.0.0",
+        "status": "in-progress",
+        "authored": "2026-10-01",
+        "subject": MARY,
+        "item": [{"linkId": "red-flags", "item": items}],
+        **changes,
+    }
+
+
+def test_answers_to_another_version_are_compared_in_what_both_ask_alike(
+    of_two_versions: Any, files: dict[str, bytes]
+) -> None:
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    page = sent_beside(form, now, chart_of(older_answers()))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE in page.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"questionnaire": "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|0.9"},
+            "Expected: q",
+        ),
+        ({"status": "entered-in-error"}, "status"),
+        ({"status": "stopped"}, "status"),
+        ({"subject": OTHER}, "subject: expected"),
+        ({"authored": "2030-01-01"}, "not certainly written before"),
+        ({"item": [{"linkId": "no-such-question"}]}, "linkId"),
+    ],
+)
+def test_answers_to_another_version_that_cannot_be_used_are_refused(
+    of_two_versions: Any, files: dict[str, bytes], changes: dict[str, Any], said: str
+) -> None:
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    page = sent_beside(form, now, chart_of(older_answers(**changes)))
+    assert form.answered.status_code == 422
+    assert said in page.text
 
 
 def test_what_is_compared_stays_as_small_as_a_response_to_go_on_with(

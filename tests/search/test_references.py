@@ -85,6 +85,20 @@ def test_a_reference_is_missing_where_nothing_can_be_found_by_it(found):
     assert found("patient:missing=true") == "f h k l"
 
 
+def test_a_response_of_an_adaptive_form_is_found_by_what_it_is_derived_from(looking, response):
+    url = "http://q.example/1"
+    both = [f"{url}|1.0", f"{url}|2.0"]
+    kept = [response("whole", questionnaire=f"{url}|1.0"), response("f", questionnaire="#other")]
+    for of_id, derived in {"a": both[:1], "b": both[1:], "c": None, "d": both, "e": [1]}.items():
+        form = {"resourceType": "Questionnaire", "id": "asked", "status": "active", "derivedFrom": derived}
+        contained = [{name: value for name, value in form.items() if value is not None}]
+        kept.append(response(of_id, questionnaire="#asked", contained=contained))
+    there = looking(*kept)
+    assert there.ids(f"{QR}?questionnaire={url}") == "a b whole"
+    assert there.ids(f"{QR}?questionnaire={url}|1.0") == "a whole"
+    assert there.ids(f"{QR}?questionnaire=%23asked") == "c d e"
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

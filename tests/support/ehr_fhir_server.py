@@ -233,7 +233,7 @@ def _fits(resource: Json, name: str, value: str) -> bool:
         codes = {f"{each['system']}|{each['code']}" for each in resource["code"]["coding"]}
         return bool(codes & set(value.split(",")))
     if name == "questionnaire":
-        return resource.get("questionnaire") == value
+        return resource.get("questionnaire") in value.split(",")
     return True
 
 

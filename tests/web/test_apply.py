@@ -1,6 +1,7 @@
 """`$apply` over HTTP: what a plan proposes is what `$assess` says of the same response, and nothing more."""
 
 import json
+from base64 import b64decode
 from copy import deepcopy
 from shutil import copytree
 
@@ -11,10 +12,13 @@ from examples import IN_CI
 from worked_cases import FOLDERS
 
 from service import app
+from service.apply import Applier
 from service.assess import Assessor
+from service.errors import NotScorable
 from service.fhir.json import BodyLimits
 from service.fhir.resource_models import faults_in
 from service.fhir.structure import check_made
+from service.sandbox import Sandbox, SandboxLimits
 from service.settings import Settings
 
 FHIR = {"Content-Type": "application/fhir+json"}
@@ -150,6 +154,35 @@ def test_while_something_is_open_the_requests_are_drafts_and_say_at_least(client
     assert "description" not in action
 
 
+def test_words_for_the_person_are_those_of_the_result_and_belong_to_group_and_response(client, root):
+    sample = json.loads((root / "samples" / "plain-eyelid.json").read_text())
+    sample |= {"id": "r1", "encounter": {"reference": "Encounter/e1"}}
+    bundle = asked(client, parameters(sample))
+    group, words = resources(bundle)
+    assert words["resourceType"] == "CommunicationRequest"
+    assert words["basedOn"] == [{"reference": bundle["entry"][0]["fullUrl"]}]
+    assert group["action"][0]["resource"] == {"reference": bundle["entry"][1]["fullUrl"]}
+    assert words["about"][0]["reference"] == "QuestionnaireResponse/r1"
+    documents = [
+        one for one in resources(assessed(client, sample)) if one["resourceType"] == "DocumentReference"
+    ]
+    told = b64decode(documents[0]["content"][0]["attachment"]["data"]).decode()
+    assert words["payload"] == [{"contentString": words["payload"][0]["contentString"]}]
+    assert f"\n\n{words['payload'][0]['contentString']}\n" in told
+    assert "priority" not in group
+
+
+def test_the_group_is_as_urgent_as_its_step_and_of_the_same_encounter(client, root):
+    sample = json.loads((root / "samples" / "progressive-weakness.json").read_text())
+    sample["encounter"] = {"reference": "Encounter/e1"}
+    group, request = resources(asked(client, parameters(sample)))
+    assert (group["priority"], group["intent"]) == (request["priority"], "proposal")
+    for resource in (group, request):
+        assert resource["encounter"] == {"reference": "Encounter/e1"}
+        assert resource["subject"] == sample["subject"]
+        assert resource["authoredOn"] == sample["authored"]
+
+
 def test_the_bundle_names_the_definitions_that_are_written_for_others(client, root):
     from service.clinical_reasoning.definitions import resources_of
 
@@ -235,10 +268,12 @@ def test_the_plan_of_one_guidance_is_not_applied_to_a_response_to_another(places
         {"reference": "https://example.org/fhir/Patient/example"},
         {"identifier": {"value": "1"}},
         {"display": "Somebody"},
+        0,
     ],
 )
 def test_a_response_about_somebody_else_than_the_subject_is_refused(client, partial, subject):
-    body = parameters(partial | {"subject": subject}, subject={"valueString": "Patient/example"})
+    body = parameters(partial, subject={"valueString": "Patient/example"})
+    body["parameter"][1]["resource"]["entry"][0]["resource"]["subject"] = subject
     place = "Parameters.parameter[1].resource.entry[0].resource.subject"
     assert refused(client, body, status=422) == [("apply-subject", place)]
 
@@ -276,6 +311,7 @@ BUNDLE = {"resourceType": "Bundle", "type": "collection"}
         {"data": {"resource": BUNDLE}},
         {"data": {"resource": BUNDLE | {"entry": [{"resource": {"resourceType": "Patient"}}]}}},
         {"data": {"resource": BUNDLE | {"entry": {"resource": 1}}}},
+        {"data": {"resource": BUNDLE | {"entry": 5}}},
         {"surprise": {"valueString": "x"}},
         {"url": {"valueUri": "https://guidance.example.org/fhir/PlanDefinition/muscle-twitching"}},
     ],
@@ -386,6 +422,48 @@ def test_a_result_that_proposes_is_counted_like_any_other(root):
     assert counted == {
         f'service_results_total{{guidance="{guidance}",step="{step}"}} 1.0' for step in ("review", "prompt")
     }
+
+
+def test_what_stands_in_something_else_than_a_bundle_or_in_two_is_refused(client, partial):
+    body = parameters(partial)
+    body["parameter"][1]["resource"]["resourceType"] = "Basic"
+    assert refused(client, body) == [("parameter", "Parameters.parameter[1]")]
+    twice = parameters(partial)
+    twice["parameter"].append(twice["parameter"][1])
+    assert refused(client, twice) == [("parameter", "Parameters")]
+
+
+@pytest.fixture
+def applier(places, request):
+    """What applies the plans, with a sandbox of these limits, and what shadow mode is given."""
+    served, given = places[0][0], []
+    assessor = Assessor(served, BodyLimits(), shadow=given.append)
+    return Applier(served, assessor, BodyLimits(), Sandbox(SandboxLimits(**request.param))), given
+
+
+@pytest.mark.parametrize("applier", [{}], indirect=True)
+def test_shadow_mode_is_given_the_response_and_the_chart_as_they_were_scored(applier, partial):
+    apply, given = applier
+    del partial["subject"]
+    observation = OBSERVATION | {"subject": {"reference": "Patient/7"}, "valueQuantity": {"value": 1}}
+    patient = {"resourceType": "Patient", "id": "7"}
+    body = parameters(partial, patient, observation, subject={"valueString": "Patient/7"})
+    applied = apply.apply_body(orjson.dumps(body), TWITCHING, ("en",))
+    (sent,) = given
+    assert orjson.loads(sent.data) == partial | {"subject": {"reference": "Patient/7"}}
+    assert [orjson.loads(one) for one in sent.chart] == [observation]
+    assert (sent.earlier, sent.guidance) == ((), applied.guidance)
+
+
+@pytest.mark.parametrize("applier", [{"result_bytes": 100}], indirect=True)
+def test_a_large_body_is_read_in_a_child(applier, partial):
+    apply, given = applier
+    apply.apply_body(orjson.dumps(parameters(partial)), TWITCHING, ("en",))
+    large = parameters(partial, {"resourceType": "Basic", "code": {"text": "x" * 20_000}})
+    with pytest.raises(NotScorable) as refusal:
+        apply.apply_body(orjson.dumps(large), TWITCHING, ("en",))
+    assert [problem.kind for problem in refusal.value.problems] == ["too-costly"]
+    assert len(given) == 1
 
 
 def test_two_responses_to_the_form_are_refused(client, partial):

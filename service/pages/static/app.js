@@ -15,6 +15,7 @@
   const MOST_PAGES = 20; // of one search
   const MOST_COMPARED = 5; // earlier responses, as many as the form takes
   const COMPARED = ["resourceType", "id", "identifier", "questionnaire", "status", "authored", "item"];
+  const ASKED = "#asked"; // how a short form that was saved names what it contains: what was asked
   const FHIR_JSON = "application/fhir+json";
 
   const place = (id) => document.getElementById(id);
@@ -452,15 +453,32 @@
     return relative(subjectOf(response), ehrOf({ issuer })).split("/_history/")[0] === `Patient/${patient}`;
   }
 
-  /** Returns earlier responses of this person to this form, the newest first. */
+  /** Returns the contained Questionnaire that a response of a short form names. */
+  function askedIn(response) {
+    return (response.contained || []).find((each) => each.resourceType === "Questionnaire" && `#${each.id}` === response.questionnaire);
+  }
+
+  /** Returns the canonical that a response answers; of a short form, the one that what it contains is derived from. */
+  function canonicalOf(response) {
+    const asked = askedIn(response);
+    return asked ? (asked.derivedFrom || [])[0] : response.questionnaire;
+  }
+
+  /** Returns earlier responses of this person to this form, or to versions that it is compared with, the newest first. */
   async function earlierResponses(form) {
     if (!may("QuestionnaireResponse", "s")) return [];
     const person = encodeURIComponent(kept(SESSION).patient);
-    const query = `QuestionnaireResponse?patient=${person}&questionnaire=${encodeURIComponent(form.canonical)}&_sort=-authored&_count=5`;
-    const found = (await all(query)) || [];
+    const known = [...new Set([form.canonical, ...form.compared])];
+    // Some records find a short form by what it is derived from, others by the name of what it contains.
+    const searches = [[...known, form.canonical.split("|")[0]].join(","), ASKED];
+    const found = new Map();
+    for (const named of searches) {
+      const query = `QuestionnaireResponse?patient=${person}&questionnaire=${encodeURIComponent(named)}&_sort=-authored&_count=5`;
+      for (const response of (await all(query)) || []) found.set(response.id, response);
+    }
     const open = ["in-progress", "completed", "amended"];
-    return found
-      .filter((response) => response.questionnaire === form.canonical && open.includes(response.status))
+    return [...found.values()]
+      .filter((response) => known.includes(canonicalOf(response)) && open.includes(response.status))
       .filter((response) => !subjectOf(response) || isOurs(response))
       .sort((one, other) => String(other.authored).localeCompare(String(one.authored)));
   }
@@ -473,16 +491,17 @@
     show(say("reading"));
     const earlier = await earlierResponses(form);
     if (!earlier.length) return startForm(form, null);
-    const compared = form.compares ? comparable(earlier) : [];
+    const compared = comparable(earlier.filter((response) => form.compared.includes(canonicalOf(response))));
+    const ofForm = earlier.filter((response) => canonicalOf(response) === form.canonical);
     const { box, isChosen } = comparison(compared);
     const start = (response) => attempt(() => startForm(form, response, isChosen() ? compared : []));
-    const choices = earlier.map((response) => {
+    const choices = ofForm.map((response) => {
       const key = response.status === "in-progress" ? "go-on" : "change-earlier";
       return button(key, () => start(response), { day: dayOf(response.authored) });
     });
     return show(
       say("earlier"),
-      element("p", say("earlier-text")),
+      ...(choices.length ? [element("p", say("earlier-text"))] : []),
       ...box,
       ...choices,
       button("start-new", () => start(null)),
@@ -498,6 +517,7 @@
       .slice(0, MOST_COMPARED)
       .map((response) => ({
         ...Object.fromEntries(COMPARED.filter((name) => name in response).map((name) => [name, response[name]])),
+        ...(askedIn(response) ? { contained: [askedIn(response)] } : {}),
         subject,
       }));
   }
