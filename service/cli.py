@@ -37,7 +37,8 @@ from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.bulk.evaluation import evaluate, read_labels
 from service.bulk.scorer import OUTPUTS as LINE_OUTPUTS
-from service.bulk.scorer import Scorer, ScoringOptions
+from service.bulk.scorer import SUMMARY, Scorer, ScoringOptions
+from service.bulk.tables import format_of
 from service.cds_hooks import FileShape
 from service.clinical_reasoning.definitions import write_guidance
 from service.errors import Problem, ServiceError, StartupError
@@ -327,11 +328,14 @@ def score_(
 ) -> int:
     """Score responses by the million: NDJSON in, NDJSON out, by .gz and .zst compressed.
 
-    IN may be - for standard input. The same command goes on where it was stopped.
+    IN may be - for standard input. OUT may be a table: .parquet or .csv. The same command goes on where it
+    was stopped.
     """
-    from service.bulk.score import Job, score  # not loaded for other commands
+    from service.bulk.score import Job, as_table, score  # not loaded for other commands
 
     job = Job(source, target, workers or 0, Path(report) if report else None, restart)
+    if format_of(target):
+        job, output = as_table(job), SUMMARY
     options = ScoringOptions.from_settings(from_environment(os.environ), output, language or OF_RESPONSE)
     ended = score(job, options, sys.stderr)
     if ended.signal:

@@ -166,6 +166,7 @@ def test_errors_import_nothing_of_the_service():
         ("z3", ("service/proofs",)),
         ("oxidd", ("service/authoring",)),
         ("backports", ("service/bulk/ranges.py",)),
+        ("pyarrow", ("service/bulk/",)),
         ("requests", ()),
         ("pickle", ()),
     ],

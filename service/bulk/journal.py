@@ -85,6 +85,11 @@ class State(msgspec.Struct):
     format: int = _FORMAT
 
 
+def journal_of(output: Path) -> Path:
+    """Returns where the journal of an output stands as long as the run is not at its end."""
+    return output.with_name(f"{output.name}.journal")
+
+
 @dataclass(slots=True)
 class Journal:
     """The output of a run while it grows, and what is known of it.
@@ -129,7 +134,7 @@ class Journal:
     @property
     def path(self) -> Path:
         """Where the journal stands."""
-        return self.output.with_name(f"{self.output.name}.journal")
+        return journal_of(self.output)
 
     def _known(self) -> State | None:
         try:

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, TextIO
 
-from service.bulk.journal import Journal, basis
+from service.bulk.journal import Journal, basis, journal_of
 from service.bulk.pool import Done, Pool, RangeScorer
 from service.bulk.progress import Progress
 from service.bulk.ranges import RANGE_BYTES, Range, Source, compression, compressor, opened, ranges
 from service.bulk.report import Report, report, svg_of, text_of
 from service.bulk.scorer import Scorer, ScoringOptions
+from service.bulk.tables import check_pyarrow, write_table
 from service.catalogue import Catalogue
 from service.errors import StartupError
 
@@ -37,6 +38,7 @@ class Job(NamedTuple):
         restart: begin anew, whatever is there.
         range_bytes: as `ranges` takes its size.
         save_s: seconds after which what is done is made sure.
+        table: where a table of the results is to stand, in place of them.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Job(NamedTuple):
     restart: bool = False
     range_bytes: int = RANGE_BYTES
     save_s: float = 1.0
+    table: Path | None = None
 
 
 class Ended(NamedTuple):
@@ -109,8 +112,32 @@ def _scored(job: Job, scoring: RangeScorer, files: _Open) -> Ended:
         files.notes.write(text_of(found))
         if job.folder is not None:
             _write_report(job.folder, found)
+        if job.table is not None:
+            _write_table(job.output, job.table, scoring.scorer.served)
         journal.forget()
+        if job.table is not None:
+            job.output.unlink()
     return Ended(found, journal.state.lines, stopped)
+
+
+def as_table(job: Job) -> Job:
+    """Returns the job whose output is a table: the results are written beside it first.
+
+    Raises:
+        StartupError: there is such a table already, or pyarrow is not installed.
+    """
+    table = job.output
+    lines = table.with_name(f"{table.name}.ndjson")
+    is_begun = journal_of(lines).exists()
+    if table.exists() and not (job.restart or is_begun):
+        raise StartupError([f"{table}: it is there already; --restart puts another in its place"])
+    check_pyarrow(table)
+    return job._replace(output=lines, table=table)
+
+
+def _write_table(results: Path, table: Path, served: Catalogue) -> None:
+    with results.open("rb") as lines:
+        write_table(lines, table, served)
 
 
 def _write_report(folder: Path, found: Report) -> None:
