@@ -246,7 +246,9 @@ class Scorer:
             return self.refused(number, *refused.problems)
         except Exception as fault:  # noqa: BLE001 - the last resort: no record may stop the others
             _log(fault, number)
-            return self.refused(number, Problem("internal", "The service failed on this record."))
+            return self.refused(
+                number, Problem("internal", "The service failed on this record.", severity="fatal")
+            )
 
     def too_long(self, number: int) -> ScoredLine:
         """Returns what comes out for a line that is longer than the options allow, and so was not read."""
