@@ -54,7 +54,6 @@ class Done(NamedTuple):
         digest: of what stood in the input.
         output: the lines, as they are to be written.
         counts: how often each was counted.
-        facts: of each line, where they are wanted.
     """
 
     ordinal: int
@@ -62,7 +61,6 @@ class Done(NamedTuple):
     digest: bytes
     output: bytes
     counts: tuple[tuple[Counted, int], ...]
-    facts: tuple[Facts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,10 @@ class RangeScorer:
     Args:
         scorer: of their lines.
         compress: what makes a part of the output file of lines.
-        keeps_facts: whether the facts of lines are wanted.
     """
 
     scorer: Scorer
     compress: Callable[[bytes], bytes] = bytes
-    keeps_facts: bool = False
 
     def done(self, task: Task, begin: Callable[[int], None] = lambda _: None) -> Done:
         """Returns what comes of a range.
@@ -95,7 +91,6 @@ class RangeScorer:
             task.range.digested(),
             self.compress(written) if written else b"",
             tuple(counts.items()),
-            tuple(line.facts for line in scored) if self.keeps_facts else (),
         )
 
     def _scored(self, task: Task, begin: Callable[[int], None]) -> Iterator[ScoredLine]:

@@ -80,15 +80,24 @@ def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | 
         OSError: a file cannot be read or written.
     """
     compress = compressor(str(job.output))
-    with opened(job.source) as source:
+    if job.output.exists() and Path(job.source).exists() and job.output.samefile(job.source):
+        raise StartupError([f"{job.output}: expected another file than the input"])
+    with _signals() as caught, opened(job.source) as source:
         journal = Journal.opened(
             job.output, basis(options, compression(str(job.output)), source.size), restart=job.restart
         )
         try:
             scorer = Scorer(options, served)
-            return _scored(job, RangeScorer(scorer, compress), _Open(source, journal, notes))
+            return _scored(job, RangeScorer(scorer, compress), _Open(source, journal, notes, caught))
         finally:
             journal.close()
+
+
+@dataclass(slots=True)
+class _Caught:
+    """The signal that asks a run to stop; 0 for none."""
+
+    number: int = 0
 
 
 class _Open(NamedTuple):
@@ -97,14 +106,15 @@ class _Open(NamedTuple):
     source: Source
     journal: Journal
     notes: TextIO
+    caught: _Caught
 
 
 def _scored(job: Job, scoring: RangeScorer, files: _Open) -> Ended:
     journal, stopped = files.journal, 0
     if not journal.state.is_whole:
-        with _signals() as caught, Pool(scoring, job.workers or len(os.sched_getaffinity(0))) as pool:
-            _Run(job, files, pool, caught).run()
-            stopped = caught.number
+        with Pool(scoring, job.workers or len(os.sched_getaffinity(0))) as pool:
+            _Run(job, files, pool).run()
+        stopped = files.caught.number
     if not stopped:
         journal.complete(scoring.compress(b""))
     found = report(journal.counts, scoring.scorer.served)
@@ -146,13 +156,6 @@ def _write_report(folder: Path, found: Report) -> None:
     (folder / "report.svg").write_text(svg_of(found), "utf-8")
 
 
-@dataclass(slots=True)
-class _Caught:
-    """The signal that asks a run to stop; 0 for none."""
-
-    number: int = 0
-
-
 @contextmanager
 def _signals() -> Iterator[_Caught]:
     """Notes signals that ask a process to end, in place of ending it."""
@@ -172,12 +175,17 @@ def _signals() -> Iterator[_Caught]:
 class _Run:
     """One run: hands ranges out, and writes what comes back in the order of the input."""
 
-    def __init__(self, job: Job, files: _Open, pool: Pool, caught: _Caught) -> None:
-        self._journal, self._source, self._pool, self._caught = files.journal, files.source, pool, caught
+    def __init__(self, job: Job, files: _Open, pool: Pool) -> None:
+        self._journal, self._source, self._caught, self._pool = (
+            files.journal,
+            files.source,
+            files.caught,
+            pool,
+        )
         self._notes, self._save_s = files.notes, job.save_s
         self._ranges = ranges(files.source.read, pool.scoring.scorer.options.most_bytes, job.range_bytes)
         self._waiting: dict[int, Done] = {}
-        self._given = self._lines = 0
+        self._next_given = self._lines = 0
         self._has_more = True
 
     def run(self) -> None:
@@ -202,13 +210,14 @@ class _Run:
         """Reads what was done before, and sees that it is what it was."""
         digest, state = "", self._journal.state
         for _ in range(state.ranges):
+            if self._caught.number:
+                return
             found = self._next()
             if found is None:
                 raise StartupError(
                     [f"{self._journal.path}: the input has become shorter; --restart begins anew"]
                 )
             digest = self._journal.check(found, digest)
-        self._given = state.ranges
 
     def _next(self) -> Range | None:
         found = next(self._ranges, None)
@@ -218,11 +227,11 @@ class _Run:
     def _hand_out(self) -> None:
         """Gives every process that is free a range, as long as not too many wait for one that is not done."""
         most = self._journal.state.ranges + _AHEAD * self._pool.size
-        while self._has_more and self._given < most and self._pool.is_free:
+        while self._has_more and self._next_given < most and self._pool.is_free:
             found = self._next()
             if found is not None:
                 self._pool.give(found)
-                self._given += 1
+                self._next_given = found.ordinal + 1
 
     def _take(self, done: Done) -> None:
         """Keeps what is done until it is its turn, and writes what may be written."""

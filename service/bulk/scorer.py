@@ -7,6 +7,7 @@ scored as `assess` scores it, by the same two paths, and large bodies are read i
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -41,7 +42,8 @@ SMALL_LINE_BYTES: Final = 64 * 1024
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
-_TRIES: Final = 3
+_PAUSES_S: Final = (0.1, 1.0, 5.0, 20.0)
+"""So long a record waits again and again for a machine that has no memory for a child at the moment."""
 _LOG: Final = logging.getLogger("service.bulk")
 
 
@@ -278,10 +280,10 @@ class Scorer:
             at=at,
             small=SMALL_LINE_BYTES,
         )
-        for _ in range(_TRIES - 1):
-            # A child is given up where the machine has no memory for it at the moment.
+        for pause_s in _PAUSES_S:
             with suppress(Unavailable):
                 return do()
+            time.sleep(pause_s)
         return do()
 
     def _in_full(self, data: bytes, number: int, apart: bool) -> ScoredLine:  # noqa: FBT001 - as the sandbox hands it over

@@ -1,6 +1,7 @@
 """A file in, a file out: in order, nothing lost, and the same bytes however often it was stopped."""
 
 import gzip
+import io
 import os
 import random
 import resource
@@ -143,15 +144,17 @@ def iter_reader(data):
     return read
 
 
+@pytest.mark.parametrize("range_bytes", [4096, 1 << 20])
 def test_a_line_over_the_limit_is_refused_and_the_others_are_scored(
-    records, options, expected, run, tmp_path
+    range_bytes, records, options, expected, run, tmp_path
 ):
     long = b"[" * (options.most_bytes + 1)
-    data = b"\n".join((records[0], long, b" " * (options.most_bytes + 1), records[1], long * 3))
+    wide = records[1] + b" " * options.most_bytes  # the record itself would not be too long
+    data = b"\n".join((records[0], long, wide, b" " * (options.most_bytes + 1), records[1], long * 3))
     (tmp_path / "in.ndjson").write_bytes(data)
-    ended, _ = run(tmp_path / "in.ndjson")
+    ended, _ = run(tmp_path / "in.ndjson", range_bytes=range_bytes)
     assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
-    assert dict(ended.report.problems) == {"body-size": 2}
+    assert dict(ended.report.problems) == {"body-size": 3}
 
 
 @pytest.mark.parametrize("name", ["empty.ndjson", "empty.ndjson.gz"])
@@ -159,7 +162,8 @@ def test_an_empty_input_gives_an_output_without_lines(name, run, tmp_path):
     (tmp_path / "in.ndjson").write_bytes(b"\n\n")
     ended, told = run(tmp_path / "in.ndjson", name)
     written = (tmp_path / name).read_bytes()
-    assert (gzip.decompress(written) if name.endswith(".gz") else written) == b""
+    assert written[:2] == (b"\x1f\x8b" if name.endswith(".gz") else b"")  # no bytes at all are no gzip file
+    assert plain(tmp_path / name) == b""
     assert ended.report.records == 0
     assert "0 records" in told
 
@@ -184,7 +188,7 @@ def plain(path):
 
 @pytest.mark.parametrize(
     ("source", "output"),
-    [("in.ndjson", "out.ndjson"), ("in.ndjson.gz", "out.ndjson.zst"), ("in.ndjson.zst", "out.NDJSON.GZ")],
+    [("in.ndjson", "out.ndjson"), ("in.ndjson.gz", "out.NDJSON.GZ"), ("in.ndjson.zst", "out.ndjson.zst")],
 )
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     source, output, records, expected, run, in_a_process, tmp_path
@@ -259,6 +263,29 @@ def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with(
     assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
 
 
+def test_only_so_much_is_held_while_the_first_range_is_not_done(run, tmp_path, monkeypatch):
+    given = []
+
+    class Slow(Pool):
+        def give(self, found):
+            given.append(found.ordinal)
+            if given[-1] == 7:  # two processes, four ranges for each: no more may follow
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        @property
+        def is_free(self):
+            return True
+
+        @property
+        def is_busy(self):
+            return True
+
+    monkeypatch.setattr("service.bulk.score.Pool", Slow)
+    (tmp_path / "in.ndjson").write_bytes(b"{}\n" * 20_000)
+    run(tmp_path / "in.ndjson")
+    assert given == list(range(8))
+
+
 # What a run that was begun cannot be gone on with.
 
 
@@ -321,6 +348,27 @@ def test_what_rests_on_something_else_is_not_gone_on_with(
     assert (tmp_path / "out.ndjson").read_bytes() == expected((tmp_path / "in.ndjson").read_bytes())
 
 
+def test_standard_input_is_gone_on_with_where_it_is_the_same(
+    records, expected, run, in_a_process, tmp_path, monkeypatch
+):
+    data, journal = input_of(records, 100), tmp_path / "out.ndjson.journal"
+
+    def piped(sent):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sent)))
+
+    piped(data)
+    process = in_a_process("-", workers=1)
+    until(lambda: journal.exists() and orjson.loads(journal.read_bytes())["lines"])
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    piped(b"")
+    with pytest.raises(StartupError, match="the input has become shorter"):
+        run("-")
+    piped(data)
+    run("-")
+    assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
+
+
 def test_an_output_that_is_there_is_kept(records, run, tmp_path):
     (tmp_path / "in.ndjson").write_bytes(records[0])
     (tmp_path / "out.ndjson").write_bytes(b"kept")
@@ -329,6 +377,14 @@ def test_an_output_that_is_there_is_kept(records, run, tmp_path):
     assert (tmp_path / "out.ndjson").read_bytes() == b"kept"
     run(tmp_path / "in.ndjson", restart=True)
     assert (tmp_path / "out.ndjson").read_bytes().startswith(b'{"resourceType":"RiskAssessment"')
+
+
+def test_the_input_is_never_the_output(records, run, tmp_path):
+    (tmp_path / "out.ndjson").write_bytes(records[0])
+    (tmp_path / "in.ndjson").symlink_to(tmp_path / "out.ndjson")
+    with pytest.raises(StartupError, match="expected another file than the input"):
+        run(tmp_path / "in.ndjson", restart=True)
+    assert (tmp_path / "out.ndjson").read_bytes() == records[0]
 
 
 def test_two_runs_do_not_write_to_one_output(records, run, in_a_process, tmp_path):
@@ -443,13 +499,13 @@ def test_what_a_process_does_is_the_same_here(records, scorer, expected):
     data = input_of(records, 5) + b"\n"
     (found,) = ranges(iter_reader(data), 100_000, 1 << 20)
     begun = []
-    scoring = RangeScorer(scorer, keeps_facts=True)
-    done = scoring.done(Task(found, deadly=(2,)), begun.append)
+    done = RangeScorer(scorer).done(Task(found, deadly=(2,)), begun.append)
     assert begun == [1, 2, 3, 6, 7, 8]
     assert done.output.splitlines()[0] == expected(data).splitlines()[0]
-    assert [facts.line for facts in done.facts] == begun
-    assert done.facts[1].problems == ("too-costly",)
-    assert dict(done.counts)["line", REFUSED] == sum(facts.outcome == REFUSED for facts in done.facts)
+    refused = [result for result in map(orjson.loads, done.output.splitlines()) if "issue" in result]
+    assert refused[0]["issue"][0]["details"]["coding"][0]["code"] == "too-costly"
+    assert dict(done.counts)["line", REFUSED] == len(refused)
+    assert dict(done.counts)["problem", "too-costly"] == 1
 
 
 # The command.
@@ -526,6 +582,8 @@ def peak_of(run, tmp_path, size):
     with source.open("wb") as file:
         for number in range(size // 10_000):
             file.write(b"x" * 9_999 + (b"\n" if number % 50 > 15 else b""))  # some are over the limit
+        for _ in range(size // 2_000_000):
+            file.write(b"y" * 1_000_000)  # one is half of the file
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:

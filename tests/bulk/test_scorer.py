@@ -1,5 +1,6 @@
 """One line in, one line out: a result as `assess` gives it, or an OperationOutcome that names the line."""
 
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +167,23 @@ def test_a_failure_of_the_program_is_one_line_too(scorer, monkeypatch, caplog):
     assert outcome(scorer.line(PLAIN, 5))["issue"][0]["code"] == "exception"
     assert "canary" not in caplog.text
     assert "line 5: ZeroDivisionError in fails" in caplog.text
+
+
+def test_a_machine_that_is_short_of_memory_is_waited_for(scorer, monkeypatch):
+    pauses, forks = [], os.fork
+    monkeypatch.setattr("service.bulk.scorer.time.sleep", pauses.append)
+    plain = scorer.line(PLAIN, 4)
+
+    def fails():
+        if len(pauses) < 2:
+            raise BlockingIOError
+        return forks()
+
+    monkeypatch.setattr("service.sandbox.posix.fork", fails)
+    large = PLAIN[:-1] + b" " * SMALL_LINE_BYTES + b"}"
+    monkeypatch.setattr(scorer._assessor, "accepted", lambda *_: None)
+    assert scorer.line(large, 4) == plain
+    assert pauses == [0.1, 1.0]
 
 
 def test_options_hold_no_secret_and_can_go_to_another_process():
