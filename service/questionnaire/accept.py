@@ -30,9 +30,11 @@ from service.datatypes.ucum import comparable, converted
 from service.fhir import extensions as ext
 from service.fhir.extensions import text
 from service.fhir.json import Json
-from service.questionnaire.answer_checks import limit_faults, plain_number
+from service.fhir.references import contained_types
+from service.questionnaire.answer_checks import AnswerContext, answer_problems, limit_faults, plain_number
 from service.questionnaire.enable_when import EnableWhenTable
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item, Options
+from service.questionnaire.pairing import Container, Occurrence, read_answers
 from service.questionnaire.values import ELEMENTS, LARGEST_INTEGER, READERS, NotWellFormed
 
 AnswerReader = Callable[[Any], Answer | None]
@@ -73,6 +75,7 @@ class AcceptItem:
         translations: the text in other languages.
         group: its items can be walked.
         needs_check: an answer of this item needs the full check.
+        by_itself: the item, where that can check its answers without any others; else None.
         coded: for a choice with codings, by code; else None.
         element: attribute that carries the answer; `read` types it, or returns None. `read_parsed` does so
             with a value of which nothing is proved.
@@ -88,6 +91,7 @@ class AcceptItem:
     translations: frozenset[str]
     group: bool
     needs_check: bool
+    by_itself: Item | None
     coded: Mapping[str, CodedAnswer] | None
     element: str
     low: int
@@ -135,7 +139,7 @@ def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool, authored
 
 def accept_parsed(table: AcceptTable, response: Json, *, complete: bool) -> Answers | None:
     """Returns the same for a parsed response of any shape."""
-    walk = _ParsedWalk(table)
+    walk = _ParsedWalk(table, response)
     return _answers(table, walk, complete, "") if walk.items(response.get("item"), -1) else None
 
 
@@ -267,9 +271,14 @@ class _ParsedWalk(_Walk):
     """The same walk through parsed JSON of which nothing is proved.
 
     What no rule of the full check reads is passed over: ids, definitions and extensions of items and answers.
+    Answers of any further type are read and tried by the code of the full check, one question at a time.
     """
 
-    __slots__ = ()
+    __slots__ = ("response",)
+
+    def __init__(self, table: AcceptTable, response: Json) -> None:
+        super().__init__(table)
+        self.response = response
 
     def items(self, items: Any, parent: int) -> bool:
         """Walks siblings, as `_Walk.items` does."""
@@ -293,22 +302,44 @@ class _ParsedWalk(_Walk):
 
     def parsed_answers(self, known: AcceptItem, answers: Any) -> bool:
         """Reads the answers of one question, as `_Walk.answers` does."""
-        if known.needs_check or not isinstance(answers, list) or not known.low <= len(answers) <= known.high:
+        if not isinstance(answers, list) or not known.low <= len(answers) <= known.high:
             return False
-        found: list[Answer] = []
-        for answer in answers:
-            value = _only_value(answer, known.element)
-            read = None if value is None else known.read_parsed(value)
-            if read is None or (read in found and known.coded is not None):
-                return False
-            found.append(read)
-        given = tuple(found)
+        if known.needs_check:
+            given = () if known.by_itself is None else self.checked(known.by_itself, answers)
+        else:
+            given = self.read(known, answers)
         if not given or not self.together(known, given):
             return False
         self.given[known.link] = given
         self.answered.append(known.bit)
         nested = [answer["item"] for answer in answers if "item" in answer]
         return not nested or (len(answers) == 1 and self.items(nested[0], known.order))
+
+    def read(self, known: AcceptItem, answers: list[Any]) -> tuple[Answer, ...]:
+        """Returns answers of a common type; nothing where one is not plainly fine."""
+        found: list[Answer] = []
+        for answer in answers:
+            value = _only_value(answer, known.element)
+            read = None if value is None else known.read_parsed(value)
+            if read is None or (read in found and known.coded is not None):
+                return ()
+            found.append(read)
+        return tuple(found)
+
+    def checked(self, item: Item, answers: list[Any]) -> tuple[Answer, ...]:
+        """Returns answers of any type; nothing where the full check has anything to say of them."""
+        said: list[str] = []
+
+        def report(kind: str, path: str, words: str, about: str = "") -> None:  # noqa: ARG001 - as `Report` has them
+            said.append(kind)
+
+        found = list(read_answers(item, "", answers, report))
+        given = tuple(read.answer for read in found if read.has_value and read.answer is not None)
+        if said or len(given) < len(answers):
+            return ()
+        occurrence = Occurrence(item, Container(""), "", 0, None, response_answers=found)
+        context = AnswerContext(contained_types(self.response))
+        return () if any(True for _ in answer_problems(occurrence, context)) else given
 
     def together(self, known: AcceptItem, given: tuple[Answer, ...]) -> bool:
         """Notes what conditions make of the answers; False where one of several options excludes the rest."""
@@ -367,6 +398,7 @@ def _accept_item(item: Item, items: Mapping[str, Item], coded: _CodedAnswersOfIt
         translations=item.translations,
         group=item.type == GROUP and item.min_occurs <= 1,
         needs_check=_needs_check(item),
+        by_itself=item if _is_checked_by_itself(item) else None,
         coded=coded.of(item),
         element=ELEMENTS.get(item.type, ("",))[0],
         low=item.min_occurs,
@@ -377,9 +409,18 @@ def _accept_item(item: Item, items: Mapping[str, Item], coded: _CodedAnswersOfIt
     )
 
 
+def _is_checked_by_itself(item: Item) -> bool:
+    """Whether nothing but the answers of a question decides about them, and no pattern that may take long."""
+    return item.answerable and not item.limits.pattern and not _is_bound(item)
+
+
+def _is_bound(item: Item) -> bool:
+    return item.min_occurs > 1 or item.max_occurs == 0 or bool(item.read_only and item.initial)
+
+
 def _needs_check(item: Item) -> bool:
     options = item.options
-    if item.min_occurs > 1 or item.max_occurs == 0 or (item.read_only and item.initial):
+    if _is_bound(item):
         return True
     if item.type in _PLAIN_TYPES:
         return options is not None or bool(item.limits.pattern)

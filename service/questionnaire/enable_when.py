@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter, ge, gt, le, lt
 
 from service.datatypes.answers import Answer
@@ -160,7 +160,8 @@ class EnableWhenTable:
     """All conditions of a Questionnaire, in bits.
 
     Args:
-        conditional: items with conditions, each after what it depends on.
+        conditional: items with conditions, each after what it depends on; those that stand below the same one
+            and have the same conditions as one, unless some condition holds when there is no answer.
         by_question: by linkId of the question that conditions read.
         unanswered: conditions that hold when there is no answer. undecided: those that can never be decided.
         links: linkIds of all items, by order.
@@ -199,10 +200,10 @@ class EnableWhenTable:
         disabled = closed = 0
         links: list[frozenset[str]] = []
         for entry in self.conditional:
-            if closed & entry.item:
+            if not entry.item & ~closed:
                 continue
             holds_now = true & entry.conditions if entry.any else not entry.conditions & ~true
-            if holds_now and not disabled & entry.item:
+            if holds_now and not (self.unanswered and disabled & entry.item):
                 if self.unanswered and not _is_certain(entry, yes):
                     no &= ~entry.reading_unanswered
                     yes &= ~(entry.reading | entry.reading_unanswered)
@@ -240,17 +241,46 @@ def compile_enable_when(items: Mapping[str, Item], ordered: Iterable[Item]) -> E
     unanswered = sum(bit for condition, bit in bits.items() if holds_unanswered(condition))
     undecided = sum(bit for condition, bit in bits.items() if not is_decidable(condition, items))
     links = tuple("" if item.type == DISPLAY else link for link, item in items.items())
+    conditional = [
+        (_nearest_above(item, items), _conditional_item(item, links, bits, question_orders, unanswered))
+        for item in ordered
+        if item.enable_when
+    ]
     return EnableWhenTable(
-        conditional=tuple(
-            _conditional_item(item, links, bits, question_orders, unanswered)
-            for item in ordered
-            if item.enable_when
-        ),
+        conditional=tuple(entry for _, entry in conditional) if unanswered else _together(conditional),
         by_question=_read_questions(items, bits),
         unanswered=unanswered,
         undecided=undecided,
         links=tuple(items),
     )
+
+
+def _nearest_above(item: Item, items: Mapping[str, Item]) -> str | None:
+    """Returns the nearest item with conditions that an item stands in."""
+    above = item.parent
+    while above is not None and not items[above].enable_when:
+        above = items[above].parent
+    return above
+
+
+def _together(conditional: Iterable[tuple[str | None, ConditionalItem]]) -> tuple[ConditionalItem, ...]:
+    """Returns items that stand below the same one, and have the same conditions, as one item.
+
+    It stands where the first of them stood. Whatever changes their conditions, or holds them, comes before
+    that; what is in them, or reads it, comes after them: in between nothing has to do with them.
+    """
+    found: dict[tuple[str | None, int, bool], ConditionalItem] = {}
+    for above, entry in conditional:
+        same = found.setdefault((above, entry.conditions, entry.any), entry)
+        if same is not entry:
+            found[above, entry.conditions, entry.any] = replace(
+                same,
+                item=same.item | entry.item,
+                subtree=same.subtree | entry.subtree,
+                reading=same.reading | entry.reading,
+                links=same.links | entry.links,
+            )
+    return tuple(found.values())
 
 
 def _question_order(condition: EnableWhen, items: Mapping[str, Item]) -> int:

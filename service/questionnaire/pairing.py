@@ -212,7 +212,7 @@ class _Pairing:
 
     def _read_question(self, occurrence: Occurrence, source: Json) -> None:
         item = occurrence.item
-        for found in _read_answers(item, occurrence.path, source.get("answer"), self._report):
+        for found in read_answers(item, occurrence.path, source.get("answer"), self._report):
             if found.has_value:
                 occurrence.response_answers.append(found)
                 _set_in_use(occurrence)
@@ -305,13 +305,15 @@ _ELEMENT_NAMES: Mapping[str, str] = {
 }
 
 
-class _Report(Protocol):
+class Report(Protocol):
     """Takes kind, FHIRPath and words of a problem, and the text of the question that it is about."""
 
-    def __call__(self, kind: str, path: str, words: str, about: str = "") -> None: ...
+    def __call__(self, kind: str, path: str, words: str, about: str = "") -> None:
+        """Takes one problem."""
+        ...
 
 
-def _read_answers(item: Item, path: str, raw: object, report: _Report) -> Iterator[ResponseAnswer]:
+def read_answers(item: Item, path: str, raw: object, report: Report) -> Iterator[ResponseAnswer]:
     """Yields every answer of one response item, in order."""
     if raw is not None and not isinstance(raw, list):
         report("malformed", path, f"{item.label}: expected answer to be an array.")
@@ -323,7 +325,7 @@ def _read_answers(item: Item, path: str, raw: object, report: _Report) -> Iterat
             report("malformed", here, f"{item.label}: expected an answer to be an object.")
 
 
-def _read_answer(item: Item, path: str, source: Json, report: _Report) -> ResponseAnswer:
+def _read_answer(item: Item, path: str, source: Json, report: Report) -> ResponseAnswer:
     elements = [key for key in source if key.startswith("value")]
     nested = source.get("item")
     if len(elements) > 1:
@@ -355,7 +357,7 @@ def _is_absent(element: object) -> bool:
     return any(True for _ in ext.extensions(element, ext.DATA_ABSENT_REASON))
 
 
-def _is_of_type(item: Item, path: str, element: str, report: _Report) -> bool:
+def _is_of_type(item: Item, path: str, element: str, report: Report) -> bool:
     expected = value_elements(item)
     if element in expected:
         return True
@@ -364,7 +366,7 @@ def _is_of_type(item: Item, path: str, element: str, report: _Report) -> bool:
     return False
 
 
-def _answer(item: Item, path: str, element: str, source: Json, report: _Report) -> Answer | None:
+def _answer(item: Item, path: str, element: str, source: Json, report: Report) -> Answer | None:
     """Returns the answer typed; None where it is a fault.
 
     Source:
@@ -388,7 +390,7 @@ def _says_why_missing(source: Json, element: str, value: object) -> bool:
     return (value is None or len(source) > 1) and _is_absent(source.get(f"_{element}"))
 
 
-def _missing(item: Item, path: str, value: object, report: _Report) -> Answer | None:
+def _missing(item: Item, path: str, value: object, report: Report) -> Answer | None:
     """Returns an answer that says why its value is missing."""
     stated = value.keys() & _VALUES if isinstance(value, dict) else value is not None
     if stated:
@@ -400,7 +402,7 @@ def _missing(item: Item, path: str, value: object, report: _Report) -> Answer | 
     return UNREAD
 
 
-def _named(item: Item, path: str, answer: Uncoded, report: _Report) -> Answer:
+def _named(item: Item, path: str, answer: Uncoded, report: Report) -> Answer:
     """Returns what a Coding without a code stands for: an option, a text of one's own, or nothing."""
     if item.options is not None and answer in item.options.choices:
         return answer

@@ -135,6 +135,28 @@ def test_a_repeating_group_closes_a_question_only_if_it_is_closed_in_every_occur
     assert ("a" in known.check(sent).answers.closed) is (t == "y")
 
 
+@pytest.mark.parametrize(
+    "said", [{"t": "y"}, {"t": "y", "u": "y"}, {"t": "x", "u": "y"}, {"u": "x"}, {"t": "y", "u": "x"}]
+)
+@pytest.mark.parametrize("is_group_first", [False, True])
+def test_items_with_the_same_conditions_are_closed_each_with_what_holds_it(
+    said: dict[str, str],
+    is_group_first: bool,
+) -> None:
+    same = ["t", "=", "x"]
+    group = {"id": "g", "when": ["u", "=", "x"], "items": [choice("inside", same), choice("further", same)]}
+    beside = [group, choice("outside", same)]
+    items = [choice("t"), choice("u"), *(beside if is_group_first else beside[::-1])]
+    reading = [choice("reads-inside", ["inside", "=", "x"]), choice("reads-outside", ["outside", "=", "x"])]
+    known = compiled(form(*items, *reading))
+    enabled, closed = known.enabled(typed(said))
+    checked = known.check(copied(response(known.resource, said)))
+    assert closed == checked.answers.closed
+    assert ("inside" in enabled) is ("further" in enabled) is (said == {"t": "x", "u": "x"})
+    assert ("reads-inside" in closed) is ("y" in said.values())
+    assert ("reads-outside" in closed) is (said.get("t") == "y")
+
+
 # Random forms against a plain evaluation, and against every completion of the open questions.
 
 _NAMES = [f"q{n}" for n in range(5)]
