@@ -315,16 +315,18 @@ def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...
 @click.option("--language", metavar="TAG", help="Of the results; without it, as each response says.")
 @click.option("--report", metavar="FOLDER", help="Where the report is written too, as text and as SVG.")
 @click.option("--restart", is_flag=True, help="Begin anew, in place of what is there.")
+@click.option("--spark", metavar="MASTER", help="On this Spark cluster; OUT is then a folder.")
 @click.argument("source", metavar="IN")
-@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT")
 def score_(
     source: str,
-    target: Path,
+    target: str,
     workers: int | None,
     output: str,
     language: str | None,
     report: str | None,
     restart: bool,  # noqa: FBT001 - click hands over by name
+    spark: str | None,
 ) -> int:
     """Score responses by the million: NDJSON in, NDJSON out, by .gz and .zst compressed.
 
@@ -333,15 +335,29 @@ def score_(
     """
     from service.bulk.score import Job, as_table, score  # not loaded for other commands
 
-    job = Job(source, target, workers or 0, Path(report) if report else None, restart)
-    if format_of(target):
-        job, output = as_table(job), SUMMARY
-    options = ScoringOptions.from_settings(from_environment(os.environ), output, language or OF_RESPONSE)
+    settings = from_environment(os.environ)
+    options = ScoringOptions.from_settings(settings, output, language or OF_RESPONSE)
+    if spark is not None:
+        return _on_spark((spark, source, target, restart), options)
+    if Path(target).is_dir():
+        return _could_not_run(["OUT: expected a file, and there is a folder of this name"])
+    job = Job(source, Path(target), workers or 0, Path(report) if report else None, restart)
+    if format_of(job.output):
+        job, options = as_table(job), options._replace(output=SUMMARY)
     ended = score(job, options, sys.stderr)
     if ended.signal:
         print(f"Stopped at line {ended.lines:,}; the same command goes on from there.", file=sys.stderr)
         return 128 + ended.signal
     return REFUSED if ended.report.refused else DONE
+
+
+def _on_spark(job: tuple[str, str, str, bool], options: ScoringOptions) -> int:
+    from service.bulk.report import text_of  # not loaded for other commands
+    from service.bulk.spark import SparkJob, score_on_spark
+
+    found = score_on_spark(SparkJob(*job), options)
+    sys.stderr.write(text_of(found))
+    return REFUSED if found.refused else DONE
 
 
 @program.command("shadow")

@@ -167,6 +167,7 @@ def test_errors_import_nothing_of_the_service():
         ("oxidd", ("service/authoring",)),
         ("backports", ("service/bulk/ranges.py",)),
         ("pyarrow", ("service/bulk/",)),
+        ("pyspark", ("service/bulk/spark.py",)),
         ("requests", ()),
         ("pickle", ()),
     ],
@@ -224,7 +225,9 @@ def test_a_small_module_serves_more_than_one_reader():
     assert [module for module in slivers if module not in ALONE] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-docs.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-spark.txt"]
+)
 def test_a_lock_file_has_exact_versions_with_hashes_and_names_no_index(name):
     text = (ROOT / name).read_text()
     assert "://" not in text

@@ -1,0 +1,168 @@
+"""The same scorer on Spark: the bytes of one machine, from text and Parquet, nothing lost with an executor.
+
+Spark has an environment of its own (scripts/install --spark). SPARK_RESPONSES says how many responses are
+scored, and that an executor is to be killed on the way: that takes long, so it is a target of the night.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.authoring.generator import Wanted, generated
+from service.bulk.pool import RangeScorer, Task
+from service.bulk.ranges import Range
+from service.bulk.scorer import Facts, Scorer, ScoringOptions
+from service.bulk.spark import ship
+from service.settings import ROOT, Settings
+
+PYTHON = ROOT / ".venv-spark/bin/python"
+MANY = int(os.environ.get("SPARK_RESPONSES", "0"))
+SECOND = ROOT / "tests/second_pair"
+SETTINGS = Settings(questionnaires_dir=SECOND / "questionnaires", mappings_dir=SECOND / "mappings")
+
+needs_spark = pytest.mark.skipif(
+    not PYTHON.exists() or shutil.which("java") is None,
+    reason="Spark is not on this machine (scripts/install --spark, and Java 17 or later)",
+)
+
+
+@cache
+def scorer() -> Scorer:
+    return Scorer(ScoringOptions.from_settings(SETTINGS))
+
+
+def of_one_machine(data: bytes) -> tuple[bytes, tuple[Facts, ...]]:
+    """Returns what one process makes of a file."""
+    done = RangeScorer(scorer(), keeps_facts=True).done(Task(Range(0, 1, data.count(b"\n") + 1, data)))
+    return done.output, done.facts
+
+
+def lines_in(folder: Path) -> bytes:
+    """Returns the files that Spark has written, one after the other by their names."""
+    assert (folder / "_SUCCESS").exists()
+    return b"".join(part.read_bytes() for part in sorted(folder.glob("part-*")))
+
+
+@pytest.fixture
+def on_spark(tmp_path: Path) -> Callable[..., Any]:
+    """Runs something on Spark, in small tasks; returns what it printed."""
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        confs = {"spark.default.parallelism": 6, "spark.sql.files.maxPartitionBytes": 400_000}
+        given = " ".join(f"--conf {name}={value}" for name, value in confs.items())
+        environment = {
+            **os.environ,
+            "SERVICE_QUESTIONNAIRES_DIR": str(SECOND / "questionnaires"),
+            "SERVICE_MAPPINGS_DIR": str(SECOND / "mappings"),
+            "PYTHONPATH": str(ROOT),
+            "PYSPARK_SUBMIT_ARGS": f"{given} --conf spark.ui.enabled=false pyspark-shell",
+        }
+        return subprocess.run(
+            [PYTHON, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.mark.slow
+@needs_spark
+def test_spark_writes_the_bytes_of_one_machine(tmp_path: Path, on_spark: Callable[..., Any]) -> None:
+    """Among the responses are blank lines, bytes that are no text, and other resources."""
+    made = list(generated(scorer().served, Wanted(MANY or 2_000)))
+    odd = [b"", b"caf\xe9", b'{"resourceType":"Patient"}', b" \t\r", b"{\xff}", made[0] + b"\r"]
+    data = b"\xef\xbb\xbf" + b"\n".join([*made[:700], *odd, *made[700:], b""])
+    source = tmp_path / "in.ndjson"
+    source.write_bytes(data)
+    done = on_spark(str(ROOT / "tests/support/spark_runs.py"), "local[2]", str(source), "out")
+    assert done.returncode == 0, done.stderr[-4000:]
+    expected, facts = of_one_machine(data)
+    out = tmp_path / "out"
+    assert json.loads(done.stdout) == {"records": len(made) + 4, "refused": 3, "killed": 0}
+    assert lines_in(out / "lines") == expected
+    assert len(list((out / "lines").glob("part-*"))) > 1
+    assert lines_in(out / "again") == expected
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    rows = parquet.read_table(out / "table.parquet").to_pylist()
+    assert [(row["line"], row["outcome"]) for row in rows] == [(one.line, one.outcome) for one in facts]
+    assert [row["step"] for row in rows] == [one.step or None for one in facts]
+
+
+@pytest.mark.slow
+@needs_spark
+@pytest.mark.skipif(not MANY, reason="an executor is killed at night: set SPARK_RESPONSES=100000")
+def test_nothing_is_lost_with_an_executor(tmp_path: Path, on_spark: Callable[..., Any]) -> None:
+    data = b"\n".join(generated(scorer().served, Wanted(MANY)))
+    source = tmp_path / "in.ndjson"
+    source.write_bytes(data)
+    script = str(ROOT / "tests/support/spark_runs.py")
+    done = on_spark(script, "local-cluster[2,1,1024]", str(source), "out", "--kill")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert json.loads(done.stdout) == {"records": MANY, "refused": 0, "killed": 1}
+    assert lines_in(tmp_path / "out/lines") == of_one_machine(data)[0]
+
+
+class _Context:
+    """Takes the archives that a job adds."""
+
+    def __init__(self) -> None:
+        self.archives: list[str] = []
+
+    def addArchive(self, path: str) -> None:  # noqa: N802 - Spark's
+        self.archives.append(path)
+
+
+class _Session:
+    def __init__(self) -> None:
+        self.sparkContext = _Context()
+
+
+def test_what_travels_scores_as_what_stays(tmp_path: Path) -> None:
+    """The archive alone is enough, and it is named for what is in it."""
+    session = _Session()
+    shipped = ship(session, scorer().options)
+    (added,) = session.sparkContext.archives
+    path, _, name = added.partition("#")
+    assert name == shipped.archive
+    assert ship(_Session(), scorer().options).archive == name
+    shutil.unpack_archive(path, tmp_path / name)
+    line = next(generated(scorer().served, Wanted(1)))
+    (tmp_path / "line.json").write_bytes(line)
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from service.bulk import spark;"
+        "assert spark.__file__.startswith(sys.argv[1]), spark.__file__;"
+        "scorer = spark._scorer(sys.argv[1], spark.ScoringOptions(*eval(sys.argv[2])));"
+        "sys.stdout.buffer.write(scorer.line(Path('line.json').read_bytes(), 1).output)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / name), repr(tuple(shipped.options))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout == scorer().line(line, 1).output
+    assert str(ROOT).encode() not in repr(shipped).encode()
+
+
+def test_another_guidance_is_another_archive(tmp_path: Path) -> None:
+    shutil.copytree(SECOND, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "mappings/workday-strain/guidance.yaml"
+    path.write_text(f"# changed\n{path.read_text()}")
+    changed = scorer().options._replace(mappings_dir=str(tmp_path / "mappings"))
+    archives = {ship(_Session(), options).archive for options in (scorer().options, changed)}
+    assert len(archives) == 2
+
+
+@pytest.mark.slow
+@needs_spark
+def test_a_folder_that_is_there_is_kept(tmp_path: Path, on_spark: Callable[..., Any]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in.ndjson").write_bytes(b"{}")
+    done = on_spark("-m", "service", "score", "--spark", "local[1]", "in.ndjson", "out")
+    assert done.returncode == 2
+    assert "out: it is there already; --restart puts another in its place" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
