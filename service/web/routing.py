@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.exceptions import MethodNotAllowed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 View = Callable[[Request], Reply]
 
+_NO_ARGS: Final[Mapping[str, str]] = MappingProxyType({})
 _LISTED: Final = "The CapabilityStatement lists what is served."
 
 
@@ -103,6 +105,13 @@ class Router:
         rules = [Rule(path, endpoint=path, methods=[*methods]) for path, methods in self.paths.items()]
         self.url_map = Map(rules, converters={"id": FhirId}, merge_slashes=False)
         self._matcher = self.url_map.bind("", url_scheme="http")
+        # Most requests are for a path without variables, and Werkzeug would find the same route for it.
+        self._fixed = {
+            (path, method): route
+            for path, methods in self.paths.items()
+            if "<" not in path
+            for method, route in methods.items()
+        }
         self._types = frozenset(
             route.resource for methods in self.paths.values() for route in methods.values() if route.resource
         )
@@ -128,6 +137,9 @@ class Router:
     def find(self, environ: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
         """Returns the route of a request, and the variable parts of its path; raises NotFound, NotAllowed."""
         path, method = _path(environ), environ["REQUEST_METHOD"]
+        route = self._fixed.get((path, method))
+        if route is not None:
+            return route, _NO_ARGS
         try:
             template, args = self._matcher.match(path, method)
         except MethodNotAllowed as error:

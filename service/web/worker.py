@@ -27,9 +27,11 @@ import sys
 from contextlib import suppress
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import SHUT_RD
+from ssl import SSLSocket
 from typing import Any, Final
 
-from gevent import Timeout, monkey, sleep, spawn_later
+from gevent import Timeout, get_hub, monkey, sleep, spawn_later
+from gevent.socket import wait
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -43,6 +45,7 @@ _LOG = logging.getLogger("service.worker")
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LAST_WAIT_S = 1
 _A_MOMENT_S = 0.02
+_READ, _WRITE = 1, 2  # of libev
 
 RESERVE: Final = 16
 """Places for connections beyond those for requests. A connection that is opened while all places are taken by
@@ -79,6 +82,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self._used = False
         self._open = self._running = 0  # connections, and requests on them
         self._idle: dict[Any, None] = {}  # those on which nothing runs, the longest first
+        self._turns: dict[Any, tuple[Any, Any]] = {}  # what tells of each that something can be done on it
         self._places = self.worker_connections
         self.worker_connections += RESERVE
         _allow_files(self.worker_connections + _OTHER_FILES)
@@ -112,11 +116,15 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self._open += 1
         self._make_room()
         self._idle[client] = None
+        self._turns[client] = turns = _turns_on(client)
         try:
             super().handle(listener, client, addr)
         finally:
             self._open -= 1
             self._idle.pop(client, None)
+            del self._turns[client]
+            for watcher in turns:
+                watcher.close()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serves one request; a sender or reader slower than the deadline loses its connection.
@@ -144,6 +152,20 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
             deadline.close()
         self._idle[sock] = None
         self._make_room()
+        self._wait_for_turn(req, sock)
+
+    def _wait_for_turn(self, req: Any, sock: Any) -> None:
+        """Lets all others have their turn whose requests are there, before this connection has its next one.
+
+        A client that is quick has sent its next request before the last one is done with. gunicorn would read
+        it at once, as long as there is one, and the other connections would wait for the end of that. Where
+        some of it has been read already, nothing more may come: then it waits until it can be written to.
+        """
+        readable, writable = self._turns[sock]
+        with self.timeout_ctx():
+            wait(readable if _has_read_all(req, sock) else writable)
+            return
+        raise StopIteration
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         """Answers what gunicorn could not read, what has no place, or the application's own breakdown."""
@@ -176,6 +198,18 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         while self._open:
             sleep(_A_MOMENT_S)
         sys.exit(0)
+
+
+def _turns_on(client: Any) -> tuple[Any, Any]:
+    """Returns what wakes a greenlet once a connection can be read from, and once it can be written to."""
+    loop, file = get_hub().loop, client.fileno()
+    return loop.io(file, _READ), loop.io(file, _WRITE)
+
+
+def _has_read_all(req: Any, sock: Any) -> bool:
+    """Returns whether a request is all that was read from a connection, as far as can be told."""
+    left = getattr(getattr(req.body, "reader", None), "length", None)  # of a body whose length was told
+    return left == 0 and not req.unreader.buf.getvalue() and not isinstance(sock, SSLSocket)
 
 
 def _allow_files(number: int) -> None:

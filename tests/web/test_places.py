@@ -3,9 +3,11 @@
 A place is taken by who has a request running. The connections of those who wait make room for others.
 """
 
+import os
 import signal
 from contextlib import ExitStack
 
+import orjson
 import pytest
 from gunicorn_server import answer_from, get, post, serving, until
 
@@ -115,3 +117,63 @@ def test_a_server_whose_places_are_all_taken_still_stops_when_it_is_told_to():
         until(lambda: refused(server))
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("length", [8192, 9000], ids=["whole", "with a part of the next"])
+def test_who_sends_one_request_after_the_other_leaves_their_turn_to_others(length):
+    """The worker is held while requests arrive, so that all of them are there when it goes on.
+
+    What is read at once is a whole request, or is part of the next one, too.
+    """
+    plain = post(b"{}".ljust(4000), "X-Padding: ")
+    request = plain.replace(b"X-Padding: ", b"X-Padding: ".ljust(length - len(plain) + 11, b"x"))
+    with serving(WORKERS="1", **PATIENT) as server, ExitStack() as stack:
+        first, quick, last = (stack.enter_context(server.connect()) for _ in range(3))
+        for connection in (first, quick, last):
+            connection.sendall(get("/readyz"))
+            answer_from(connection)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            first.sendall(get("/healthz"))
+            quick.sendall(request * 4)
+            last.sendall(get("/healthz"))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        for _ in range(4):
+            assert answer_from(quick).status == 200
+        for connection in (first, last):
+            assert answer_from(connection).status == 200
+        until(lambda: len(requested(server)) == 6)
+    routes = requested(server)
+    assert sorted(routes[:3]) == ["/fhir/QuestionnaireResponse/$assess", "/healthz", "/healthz"]
+
+
+def requested(server):
+    """Returns the routes that were asked for, in the order of their answers; the first requests left out."""
+    lines = [orjson.loads(line) for line in [*server.log]]
+    return [line["route"] for line in lines if line["event"] == "request" and line["route"] != "/readyz"]
+
+
+def test_a_request_right_behind_another_one_is_answered():
+    """It has been read with the one before, and nothing more arrives."""
+    with serving(WORKERS="1", **PATIENT) as server, server.connect() as connection:
+        connection.sendall(post(b"{}") * 3 + get("/healthz"))
+        for _ in range(3):
+            assert answer_from(connection).status == 200
+        assert answer_from(connection).status == 200
+
+
+def test_a_request_right_behind_a_body_in_chunks_is_answered():
+    chunked = post(b"2\r\n{}\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
+    with serving(WORKERS="1", **PATIENT) as server, server.connect() as connection:
+        connection.sendall(chunked + get("/healthz") + chunked)
+        for _ in range(3):
+            assert answer_from(connection).status == 200
+
+
+def test_a_connection_on_which_nothing_comes_any_more_is_closed():
+    with serving(WORKERS="1", KEEPALIVE_S="1") as server, server.connect() as connection:
+        connection.sendall(get("/healthz"))
+        assert answer_from(connection).status == 200
+        assert connection.recv(1) == b""

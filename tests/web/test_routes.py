@@ -241,3 +241,15 @@ def test_a_search_over_everything_is_refused_and_not_left_out(client, is_outcome
     answer = client.get("/fhir?_lastUpdated=gt2020")
     assert answer.status_code == 400
     is_outcome(answer)
+
+
+def test_a_path_without_variables_is_found_as_werkzeug_finds_it(service):
+    """It is looked up first; a path with variables must not have been meant."""
+    router = service.fhir.router
+    for path, methods in router.paths.items():
+        if "<" in path:
+            continue
+        for method in methods:
+            environ = {"PATH_INFO": path, "REQUEST_METHOD": method}
+            assert router.url_map.bind("").match(path, method) == (path, {})
+            assert router.find(environ) == (methods[method], {})
