@@ -55,6 +55,7 @@ from service.storage.model import (
     StoreFault,
     StoreFull,
     StoreUnavailable,
+    TooManyRecords,
     UnknownRecord,
     VersionConflict,
     Writing,
@@ -537,14 +538,21 @@ def _error(fault: StoreFault) -> ServiceError:
         case StoreBusy():
             text = "The store is busy: nothing was stored. The same request may succeed in a moment."
             return Unavailable(Problem("store-busy", text), retry_after_s=fault.retry_after_s)
-        case MultipleMatches():
-            text = "Expected: a condition that at most one resource meets. Several do; nothing was stored."
-            return PreconditionFailed(Problem("multiple-matches", text))
+        case MultipleMatches() | TooManyRecords():
+            return PreconditionFailed(_too_wide(fault))
         case UnknownRecord():
             return NotFound(UNKNOWN_ID)
         case VersionConflict():
             return PreconditionFailed(OTHER_VERSION)
     raise fault
+
+
+def _too_wide(fault: MultipleMatches | TooManyRecords) -> Problem:
+    if isinstance(fault, MultipleMatches):
+        text = "Expected: a condition that at most one resource meets. Several do; nothing was stored."
+        return Problem("multiple-matches", text)
+    text = "Expected: a condition that narrows the search, such as identifier; nothing was stored. More than"
+    return Problem("too-costly", f"{text} {fault.most:,} records would have to be looked at for this one.")
 
 
 # Which stored responses came before another one of the same subject.

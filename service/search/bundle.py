@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
+from service.errors import Malformed, Problem
 from service.search.elements import Shape
 from service.search.entries import Target, target_of, values_at
 from service.search.parameters import parameters_of
 from service.search.query import Include, Query, cursor_of
-from service.storage.model import Criterion, IdIs, Page, Reading, Record, ReferenceTo, Search
+from service.storage.model import (
+    Criterion,
+    IdIs,
+    Page,
+    Reading,
+    Record,
+    ReferenceTo,
+    Search,
+    TooManyRecords,
+)
 
 # What comes along with the matches of a search: what they refer to, and what refers to them.
 
@@ -107,11 +118,15 @@ def searchset(query: Query, reading: Reading) -> bytes:
         reading: where to look.
 
     Raises:
+        Malformed: more records would have to be looked at for it than may be.
         StoreFault: the store cannot be read.
 
     Source: FHIR R4 search.html 3.1.1.6, http.html#paging
     """
-    page = reading.search(query.search)
+    try:
+        page = reading.search(replace(query.search, bounded=True))
+    except TooManyRecords as fault:
+        raise _too_costly(query, fault) from fault
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         bundle["total"] = page.total
@@ -123,6 +138,37 @@ def searchset(query: Query, reading: Reading) -> bytes:
         entries += [_entry(query, record, beside, "include") for record in found]
         entries += () if is_whole else (_CUT,)
     return orjson.dumps(bundle | {"entry": entries} if entries else bundle)
+
+
+def _too_costly(query: Query, fault: TooManyRecords) -> Malformed:
+    """Returns the refusal, which names the parameter, and what to send instead."""
+    names = {"sort": "_sort", "total": _counting(query), "match": _criteria(query)}
+    done, instead = _COSTLY[fault.purpose]
+    most = f"more than {fault.most:,} records would have to be {done}"
+    narrower = f"or a parameter beside it that narrows the search, such as {_narrowing(query.kind)}"
+    text = f"Parameter {names[fault.purpose]}: {most}. Expected: {instead}, {narrower}."
+    return Malformed(Problem("too-costly", text))
+
+
+_COSTLY: Final[Mapping[str, tuple[str, str]]] = {
+    "sort": ("put in this order", "_lastUpdated, _id or a date alone"),
+    "total": ("counted", "another page length and no exact total"),
+    "match": ("looked at for one match", "a time as _lastUpdated"),
+}
+_COUNTING: Final = (("_summary", "count"), ("_total", "accurate"))
+
+
+def _counting(query: Query) -> str:
+    return next((name for name, value in query.used if (name, value) in _COUNTING), "_count")
+
+
+def _criteria(query: Query) -> str:
+    known = parameters_of(query.kind)
+    return ", ".join(dict.fromkeys(name for name, _ in query.used if name.partition(":")[0] in known))
+
+
+def _narrowing(kind: str) -> str:
+    return next(name for name in ("patient", "url") if name in parameters_of(kind))
 
 
 def _links(query: Query, page: Page) -> list[dict[str, str]]:

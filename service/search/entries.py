@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from service.fhir.dates import time_range
 from service.fhir.primitives import ID
 from service.search.parameters import SearchParameter, parameters_of
-from service.storage.entries import Date, Entry, Number, Reference, String, Token, Uri
+from service.storage.entries import Absent, Date, Entry, Number, Reference, String, Token, Uri
 
 # Texts of searches: what a backslash escapes, and what counts as the same letters.
 
@@ -165,6 +165,8 @@ def entries_of(resource: Mapping[str, Any], base: str) -> tuple[Entry, ...]:
         if head in resource:
             for value in values_at(resource, path):
                 found += read(parameter, value, context)
+    dated = {entry.parameter for entry in found if isinstance(entry, Date)}
+    found += [Absent(name) for name in _dates_of(resource["resourceType"]) if name not in dated]
     return (*found, *person_entries(resource, base))
 
 
@@ -217,6 +219,13 @@ def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], _Read, SearchParamete
     return tuple(
         (path[0].removesuffix("*"), path, _reader_of(parameter), parameter) for path, parameter in paths
     )
+
+
+@cache
+def _dates_of(kind: str) -> tuple[str, ...]:
+    """Returns the names of the parameters that are dates in the resource itself."""
+    dates = (parameter for parameter in parameters_of(kind).values() if parameter.type == "date")
+    return tuple(parameter.name for parameter in dates if parameter.paths)
 
 
 def _reader_of(parameter: SearchParameter) -> _Read:

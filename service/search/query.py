@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl
 
 from service.errors import Malformed, Problem
@@ -135,8 +135,14 @@ def _understood(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
     faults += _nobody_named(kind, pairs)
     if faults:
         raise Malformed(*faults)
+    criteria = tuple(criterion for _, criterion in found)
     search = Search(
-        kind, tuple(criterion for _, criterion in found), results.sort, results.count, total=results.total
+        kind,
+        criteria,
+        results.sort or _order_of(criteria),
+        results.count,
+        total=results.total,
+        exact=results.exact,
     )
     used = tuple(pair for pair, _ in found)
     bound = (*used, *(pair for pair in results.used if pair[0] == "_sort"))
@@ -150,6 +156,14 @@ def _understood(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
         shape=results.shape,
         includes=results.includes,
     )
+
+
+def _order_of(criteria: Sequence[AnyCriterion]) -> tuple[Sort, ...]:
+    """Returns the order where none is asked for: what changed in some time comes in the order of its changes.
+
+    Who asks for that asks page by page for what is new, and by id nobody knows where it begins.
+    """
+    return (Sort("updated"),) if any(isinstance(found, UpdatedIs) for found in criteria) else ()
 
 
 def _layout(pairs: Pairs) -> Iterator[tuple[str, str]]:
@@ -338,7 +352,7 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 _SUMMARIES: Final[Mapping[str, Summary]] = {"true": "true", "text": "text", "data": "data", "false": ""}
 _TOTALS: Final = {"none": False, "estimate": True, "accurate": True}
 _RECORD: Final[Mapping[str, Sort]] = {"_id": Sort("id"), "_lastUpdated": Sort("updated")}
-_RANGES: Final = frozenset(("date", "number"))
+_ENTRY: Final[Mapping[str, Literal["range", "date"]]] = {"date": "date", "number": "range"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +390,7 @@ class _Results:
         total_only = ("_summary", "count") in self.used
         self.count = 0 if total_only else count
         self.total = total or total_only or count == 0
+        self.exact = self.count == 0 or ("_total", "accurate") in self.used
         self.cursor = self._last("_cursor")
 
     def _sort(self) -> tuple[Sort, ...]:
@@ -443,8 +458,7 @@ class _Results:
         name, descending = text.removeprefix("-"), text.startswith("-")
         if name in _RECORD:
             return Sort(_RECORD[name].by, descending=descending)
-        by_range = parameters_of(self._kind)[name].type in _RANGES
-        return Sort("range" if by_range else "text", name, descending)
+        return Sort(_ENTRY.get(parameters_of(self._kind)[name].type, "text"), name, descending)
 
     def _last(self, name: str) -> str:
         return self._texts[name][-1] if self._texts[name] else ""

@@ -10,6 +10,9 @@ DECIMALS = 9  # places of a number that searches tell apart
 LOWEST, HIGHEST = -(2**63) + 1, 2**63 - 1
 
 
+NO_DATE = ":none"
+"""What stands behind the name of a parameter where a record has no date of it."""
+
 Text = tuple[str, str, str]
 """What a record is found by: parameter, system and value."""
 Range = tuple[str, int, int]
@@ -101,6 +104,16 @@ class Date(Entry, frozen=True, gc=False):
         """Returns the range, in which nothing is open."""
         low, high = self.low, self.high
         return ((self.parameter, LOWEST if low is None else low, HIGHEST if high is None else high),)
+
+
+class Absent(Entry, frozen=True, gc=False):
+    """That the record has no Date of this parameter: records in the order of a date end with those."""
+
+    parameter: str
+
+    def ranges(self) -> tuple[Range, ...]:
+        """Returns a range that no date is compared with."""
+        return ((self.parameter + NO_DATE, 0, 0),)
 
 
 class Number(Entry, frozen=True, gc=False):

@@ -58,6 +58,19 @@ class AppendOnly(StoreFault):
     """Records of this type are never changed."""
 
 
+class TooManyRecords(StoreFault):
+    """More records would have to be looked at for this than a bounded search may.
+
+    Args:
+        purpose: what for.
+        most: how many it may look at.
+    """
+
+    def __init__(self, purpose: Literal["sort", "total", "match", "condition"], most: int) -> None:
+        super().__init__(f"More than {most} records would have to be looked at.")
+        self.purpose, self.most = purpose, most
+
+
 class UnknownRecord(StoreFault):
     """There is no record to update."""
 
@@ -67,6 +80,11 @@ class BadPosition(StoreFault):
 
 
 # What a search asks for: criteria that must all hold, each with values of which one must.
+
+LOOKED_AT: Final = 3_000
+"""Records that a bounded search looks at for one page, and for a total that may be left out."""
+MOST_LOOKED_AT: Final = 10_000
+"""Records that it looks at for an order that no index has, and for a total that must not be left out."""
 
 Position = tuple[int | str, ...]
 Comparison = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
@@ -186,14 +204,20 @@ class Sort:
     """One key of an order. Records without an entry of the parameter come last.
 
     Args:
-        by: `id` or `updated` of the record, `text` or `range` of an index entry.
-        parameter: name of the search parameter, for `text` and `range`.
+        by: `id` or `updated` of the record, `text`, `range` or `date` of an index entry. Of what is a `date`
+            every record of the type has one Date, or is Absent: an index has this order.
+        parameter: name of the search parameter, for `text`, `range` and `date`.
         descending: largest first; of a range the end that comes first in this order counts.
     """
 
-    by: Literal["id", "updated", "text", "range"]
+    by: Literal["id", "updated", "text", "range", "date"]
     parameter: str = ""
     descending: bool = False
+
+
+def is_by_date(sort: Sequence[Sort]) -> bool:
+    """Returns whether the order is that of a date alone."""
+    return [key.by for key in sort] == ["date"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +227,16 @@ class Search:
     Args:
         type: type of the records.
         criteria: all must hold.
-        sort: first key first; the id always decides last.
+        sort: first key first; the id decides last. By a date alone it is the order in which records were
+            stored, which is turned round with the date.
         limit: longest page; 0 asks for the total alone.
         after: `next` of the page before.
         total: whether to count all matches: it costs time where they are many.
+        bounded: whether a page may end before it is full, with a place where the next one goes on, and the
+            total be left out, where else more records than LOOKED_AT would be looked at; TooManyRecords is
+            raised where more than MOST_LOOKED_AT would have to be looked at for one match, or to be put in an
+            order that no index has.
+        exact: of a bounded search that the total must not be left out: TooManyRecords is raised instead.
     """
 
     type: str
@@ -215,6 +245,8 @@ class Search:
     limit: int = 50
     after: Position | None = None
     total: bool = False
+    bounded: bool = False
+    exact: bool = False
 
 
 # Records as callers hand them in and get them back: bytes under a type, an id and a version.
@@ -335,8 +367,8 @@ class Page:
     """Some matches of a search, in its order.
 
     Args:
-        records: at most as many as the search's limit.
-        total: matches on all pages; None where the search did not ask for it.
+        records: at most as many as the search's limit, and none only where there is no next page.
+        total: matches on all pages; None where the search did not ask for it, or it is left out.
         next: where the next page starts; None after the last one.
     """
 
@@ -570,10 +602,22 @@ def _fits(values: Any, search: Search) -> bool:
     if not isinstance(values, list):
         return False
     kinds = [kind for key in search.sort for kind in _KINDS[key.by]]
-    return [type(value) for value in values] == [*kinds, str]
+    return [type(value) for value in values] == [*kinds, int if is_by_date(search.sort) else str]
 
 
-_KINDS = {"id": (str,), "updated": (int,), "text": (int, str), "range": (int, int)}
+_KINDS = {"id": (str,), "updated": (int,), "text": (int, str), "range": (int, int), "date": (int, int)}
+
+
+def in_short(search: Search) -> Search:
+    """Returns the search that tells whether there is no match, one or several, while others may wait."""
+    return replace(search, limit=2, after=None, total=False, bounded=True)
+
+
+def one_or_two(page: Page) -> Sequence[Record]:
+    """Returns the matches of such a search; raises TooManyRecords where it was not decided."""
+    if len(page.records) < 2 and page.next is not None:
+        raise TooManyRecords("condition", LOOKED_AT)
+    return page.records
 
 
 def claim_one(transaction: Writing, search: Search) -> Record | None:
@@ -581,11 +625,12 @@ def claim_one(transaction: Writing, search: Search) -> Record | None:
 
     Raises:
         MultipleMatches: the search finds several.
+        TooManyRecords: it would take too long to know, while others may have to wait.
         ValueError: the search has no criteria, so anything would count as a match.
     """
     if not search.criteria:
         raise ValueError("Expected a search with criteria.")
-    found = transaction.claim(replace(search, limit=2, after=None, total=False)).records
+    found = one_or_two(transaction.claim(in_short(search)))
     if len(found) > 1:
         raise MultipleMatches("More than one record meets the condition.")
     return found[0] if found else None

@@ -35,7 +35,7 @@ from service.storage.database import Database, translated
 
 # A test compares these tables with what `migrations/` creates.
 
-REVISION = "0005"  # of the schema that this program reads and writes
+REVISION = "0006"  # of the schema that this program reads and writes
 
 METADATA = MetaData()
 # One order of texts in every database: that of their UTF-8 bytes.
@@ -84,7 +84,24 @@ def _entry_table(name: str, **columns: TypeEngine[Any]) -> Table:
 
 # The type comes last: erasure looks for a person whatever the type.
 TEXT_ENTRY = _entry_table("text_entry", parameter=_TEXT, value=_TEXT, system=_TEXT, type=_TEXT)
-RANGE_ENTRY = _entry_table("range_entry", type=_TEXT, parameter=_TEXT, low=BigInteger(), high=BigInteger())
+
+# Ranges of one parameter stand in the order of their beginning, and once more in that of their end, equal
+# ones in that in which they were stored: a sort by a date needs no sorting. They name the tenant, or one who
+# has few records would have to walk past those of all others.
+RANGE_ENTRY = Table(
+    "range_entry",
+    METADATA,
+    Column("type", _TEXT),
+    Column("tenant", _TEXT),
+    Column("parameter", _TEXT),
+    Column("low", BigInteger()),
+    Column("record", _KEY, ForeignKey("record.key", ondelete="CASCADE")),
+    Column("high", BigInteger()),
+    PrimaryKeyConstraint("type", "tenant", "parameter", "low", "record", "high"),
+    Index("range_entry_high", "type", "tenant", "parameter", "high", "record"),
+    Index("range_entry_record", "record", "parameter"),
+    sqlite_with_rowid=False,
+)
 
 # The chain of each tenant; see chain.py. Entries are only ever added, but for the oldest ones, which expire:
 # what can be erased of an entry stands in a table of its own, beside the names by which it is found then.

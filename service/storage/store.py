@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -33,6 +33,8 @@ from service.storage import chain, sql
 from service.storage.database import Database, fault, translated
 from service.storage.model import (
     ALWAYS,
+    LOOKED_AT,
+    MOST_LOOKED_AT,
     AlreadyExists,
     AnyCriterion,
     AnyReference,
@@ -46,13 +48,17 @@ from service.storage.model import (
     Name,
     Page,
     Period,
+    Position,
     Record,
     ReferenceTo,
     Search,
+    Sort,
     StoredLink,
     StoreFault,
+    TooManyRecords,
     UnknownRecord,
     VersionConflict,
+    is_by_date,
 )
 from service.storage.rows import Values, insert_keyed, insert_rows
 from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY, USED
@@ -144,13 +150,79 @@ class View:
     def search(self, search: Search) -> Page:
         """Returns one page of what the search finds."""
         start = self._start(search)
+        if search.bounded and start is None and not sql.is_by_ids(search):
+            return self._bounded(search)
         total = self._run(sql.total(search, self._tenant, start)).scalar_one() if search.total else None
+        return self._page(search, start, total)
+
+    def _page(
+        self, search: Search, start: sql.Start | None, total: int | None, last: Position | None = None
+    ) -> Page:
+        """Returns the page, which ends at the latest at `last`, where the next one then goes on."""
         if search.limit == 0:
             return Page((), total)
-        rows = self._run(sql.page(search, self._tenant, start)).all()
-        found = rows[: search.limit]
-        more = sql.position(found[-1]) if len(rows) > search.limit else None
-        return Page(tuple(_record(row) for row in found), total, more)
+        rows = self._run(sql.page(search, self._tenant, start, last)).all()
+        return _page_of(rows, search.limit, total, last)
+
+    def _bounded(self, search: Search) -> Page:
+        """Returns the page of a search that finds too many by each of its criteria to start with one."""
+        total = self._bounded_total(search) if search.total else None
+        if search.limit == 0:
+            return Page((), total)
+        if sql.is_walked(search):
+            page = self._walked(search, total, LOOKED_AT)
+            if page.records or page.next is None:
+                return page
+        return self._page_of_many(search, total)
+
+    def _page_of_many(self, search: Search, total: int | None) -> Page:
+        """Returns the page where more records must be looked at: an empty one before others means nothing."""
+        start = self._start_below(search, MOST_LOOKED_AT)
+        if start is not None:
+            return self._page(search, start, total)
+        if not sql.is_walked(search):
+            if self._has_more(search, MOST_LOOKED_AT):
+                raise TooManyRecords("sort", MOST_LOOKED_AT)
+            return self._page(search, None, total)
+        page = self._walked(search, total, MOST_LOOKED_AT)
+        if page.next is not None and not page.records:
+            raise TooManyRecords("match", MOST_LOOKED_AT)
+        return page
+
+    def _walked(self, search: Search, total: int | None, number: int) -> Page:
+        """Returns the page of a search in an order that an index has; it looks at so many records at most."""
+        if not is_by_date(search.sort):
+            # Without criteria the first records are those of the page.
+            return self._page(search, None, total, self._place(search, number) if search.criteria else None)
+        rows: list[Row[Any]] = []
+        last: Position | None = None
+        for absent in (False, True):
+            if last is None and len(rows) <= search.limit and not _is_past(search, absent=absent):
+                last = self._place(search, number, absent=absent) if search.criteria else None
+                rows += self._run(sql.page_by_date(search, self._tenant, absent=absent, last=last)).all()
+        return _page_of(rows, search.limit, total, last)
+
+    def _bounded_total(self, search: Search) -> int | None:
+        most = MOST_LOOKED_AT if search.exact else LOOKED_AT
+        if not self._has_more(search, most):
+            return int(self._run(sql.total(search, self._tenant, None)).scalar_one())
+        if search.exact:
+            raise TooManyRecords("total", most)
+        return None
+
+    def _has_more(self, search: Search, most: int) -> bool:
+        """Returns whether there are more records than so many that a search would have to look at."""
+        by_moment = replace(search, sort=(Sort("updated"),), after=None)
+        return self._place(by_moment, most) is not None
+
+    def _place(self, search: Search, number: int, *, absent: bool | None = None) -> Position | None:
+        """Returns the place of the last of so many records; None where there are no more behind it."""
+        if absent is None:
+            query = sql.place_ahead(search, self._tenant, number)
+        else:
+            query = sql.place_ahead_by_date(search, self._tenant, absent=absent, number=number)
+        rows = self._run(query).all()
+        return tuple(rows[0]) if len(rows) > 1 else None
 
     def head(self) -> Head | None:
         """Returns where the tenant's chain ends; None where there is none yet."""
@@ -165,13 +237,19 @@ class View:
     def flush(self) -> None:
         """Does nothing: a view writes nothing that a search would miss."""
 
-    def _start(self, search: Search) -> Criterion | None:
+    def _start(self, search: Search) -> sql.Start | None:
         """Returns the criterion with the fewest entries, as far as that is worth to know."""
         candidates = sql.starts(search)
-        if candidates and (not self._database.probes or sql.points_at_few(candidates[0])):
-            return candidates[0]
-        for candidate in candidates:
-            if self._run(sql.size(search.type, candidate, _MANY)).scalar_one() < _MANY:
+        if candidates and not search.bounded:
+            first = candidates[0]
+            if not self._database.probes or (isinstance(first, Criterion) and sql.points_at_few(first)):
+                return first
+        return self._start_below(search, _MANY)
+
+    def _start_below(self, search: Search, most: int) -> sql.Start | None:
+        """Returns the first criterion that fewer records than so many may meet."""
+        for candidate in sql.starts(search):
+            if self._run(sql.size(search, self._tenant, candidate, most)).scalar_one() < most:
                 return candidate
         return None
 
@@ -182,6 +260,17 @@ class View:
     def _run(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         with translated():
             return self._connection.execute(statement, values)
+
+
+def _page_of(rows: Sequence[Row[Any]], limit: int, total: int | None, last: Position | None) -> Page:
+    found = rows[:limit]
+    more = sql.position(found[-1]) if len(rows) > limit else last
+    return Page(tuple(_record(row) for row in found), total, more)
+
+
+def _is_past(search: Search, *, absent: bool) -> bool:
+    """Returns whether the page starts behind the records with a date, or behind those without."""
+    return search.after is not None and int(search.after[0]) > absent
 
 
 def _all_hold(criteria: Sequence[AnyCriterion], of_type: str) -> list[Condition]:
@@ -311,7 +400,8 @@ class Transaction(View):
         self._texts += [
             (parameter, bounded(value), bounded(system), of_type, key) for parameter, system, value in named
         ]
-        self._ranges += [(of_type, parameter, low, high, key) for parameter, low, high in covered]
+        of = (of_type, self._tenant)
+        self._ranges += [(*of, parameter, low, key, high) for parameter, low, high in covered]
 
 
 def _stored(draft: Draft, version: int) -> Record:

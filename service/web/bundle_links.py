@@ -31,6 +31,7 @@ from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import is_narrative
 from service.records import KINDS
 from service.search import condition_from
+from service.storage.model import in_short, one_or_two
 from service.web.bundle_entries import Entry
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class LinkReplacement:
             search = condition_from(kind, query, base=self._base)
         except Malformed:
             return None
-        return self._reading.search(search).records
+        return one_or_two(self._reading.search(in_short(search)))
 
 
 def _unresolved(entry: Entry, link: Link, found: Sequence[Record] | None) -> Problem:

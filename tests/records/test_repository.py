@@ -9,6 +9,7 @@ from service.errors import Malformed, NotFound, NotScorable, PreconditionFailed,
 from service.records import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, Unit
 from service.records.repository import ordered_id
 from service.search import PERSON, condition_from
+from service.storage import store as view_module
 from service.storage.model import (
     AppendOnly,
     ReferenceTo,
@@ -233,6 +234,18 @@ def test_cr09_several_matches_are_refused(repository, store, body):
         repository.create(identified, condition())
     assert [each.kind for each in refused.value.problems] == ["multiple-matches"]
     assert stored(store)[RESPONSE] == 2
+
+
+def test_a_condition_that_would_take_too_long_to_decide_is_refused(repository, store, body, monkeypatch):
+    for name, value in {"_MANY": 1, "LOOKED_AT": 1, "MOST_LOOKED_AT": 2}.items():
+        monkeypatch.setattr(view_module, name, value)
+    for _ in range(3):
+        repository.create(body())
+    wide = condition_from(RESPONSE, "status:not=completed", base="https://fhir.example.org/r4")
+    with pytest.raises(PreconditionFailed) as refused:
+        repository.create(body(), wide)
+    assert [each.kind for each in refused.value.problems] == ["too-costly"]
+    assert stored(store)[RESPONSE] == 3
 
 
 def test_reads_of_what_is_not_there_are_not_found(repository, body):

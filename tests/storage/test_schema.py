@@ -26,6 +26,7 @@ from service.storage.model import (
     ReferenceTo,
     ReferenceToUrl,
     Search,
+    Sort,
     StoreBusy,
     StoreUnavailable,
 )
@@ -321,3 +322,62 @@ def test_entries_of_before_go_with_their_record_and_ids_are_free_in_another_tena
         assert connection.execute(text("SELECT tenant, id FROM record")).all() == [("north", "r1")]
         assert connection.execute(text("SELECT count(*) FROM text_entry")).scalar_one() == 0
     engine.dispose()
+
+
+def with_schema(revision, url):
+    """Gives an empty database the schema that it had then."""
+    engine = create_engine(driver_url(url))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return engine
+
+
+def test_dates_keep_their_records_get_their_tenant_and_who_has_none_stands_at_the_end(empty_url, open_one):
+    if empty_url.startswith("sqlite"):
+        Path(empty_url.removeprefix("sqlite:///")).touch()
+    engine = with_schema("0005", empty_url)
+    of = {
+        "type": "QuestionnaireResponse",
+        "version": 1,
+        "updated": 7,
+        "deleted": 0,
+        "current": 1,
+        "body": b"{}",
+    }
+    keys = {"a": ("", 5), "b": ("", None), "c": ("north", 4), "d": ("", 3)}
+    with engine.begin() as connection:
+        for key, (of_id, (tenant, date)) in enumerate(keys.items(), start=1):
+            row = {**of, "key": key, "id": of_id, "tenant": tenant}
+            connection.execute(
+                text(f"INSERT INTO record ({', '.join(row)}) VALUES (:{', :'.join(row)})"), row
+            )
+            entry = {"type": of["type"], "parameter": "authored", "low": date, "high": date, "record": key}
+            if date is not None:
+                names = ", ".join(entry)
+                values = ", ".join(f":{name}" for name in entry)
+                connection.execute(text(f"INSERT INTO range_entry ({names}) VALUES ({values})"), entry)
+    assert migrate(empty_url) == ("0005", REVISION)
+    with engine.connect() as connection:
+        columns = "type, tenant, parameter, low, record, high"
+        rows = connection.execute(text(f"SELECT {columns} FROM range_entry ORDER BY record")).all()
+    assert [tuple(row[1:]) for row in rows] == [
+        ("", "authored", 5, 1, 5),
+        ("", "authored:none", 0, 2, 0),
+        ("north", "authored", 4, 3, 4),
+        ("", "authored", 3, 4, 3),
+    ]
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    engine.dispose()
+    search = Search("QuestionnaireResponse", sort=(Sort("date", "authored"),), bounded=True)
+    store = open_one(empty_url)
+    with store.reading() as view:
+        assert [record.id for record in view.search(search).records] == ["d", "a", "b"]
+    with store.erasing() as transaction:
+        transaction.erase([("QuestionnaireResponse", "a")])
+    with store.reading() as view:
+        assert [record.id for record in view.search(search).records] == ["d", "b"]

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from reference_search import ReferenceSearch
 
 from service.search.entries import folded
+from service.storage import store as view_module
 from service.storage.database import StoreLimits
-from service.storage.entries import Date, Number, Reference, String, Token, Uri
+from service.storage.entries import Absent, Date, Number, Reference, String, Token, Uri
 from service.storage.model import (
     Criterion,
     Draft,
@@ -101,6 +103,28 @@ searches = st.builds(
 contents = st.dictionaries(ids, st.tuples(moments, st.lists(entries, max_size=4)), max_size=6)
 
 
+# A record has one date of this parameter, or says that it has none: an index has the order of that date.
+dated_contents = st.dictionaries(
+    ids,
+    st.tuples(
+        moments,
+        st.lists(entries, max_size=4),
+        st.builds(lambda ends: Date("d", *ends), dates) | st.just(Absent("d")),
+    ).map(lambda given: (given[0], [*given[1], given[2]])),
+    max_size=6,
+)
+bounded_searches = st.builds(
+    replace,
+    searches,
+    sort=st.lists(orders, max_size=3).map(tuple)
+    | st.booleans().map(lambda descending: (Sort("date", "d", descending),)),
+    criteria=st.lists(
+        criteria | st.builds(Criterion, st.just("d"), st.lists(stretches, min_size=1, max_size=2).map(tuple)),
+        max_size=2,
+    ).map(tuple),
+)
+
+
 @pytest.fixture(scope="module")
 def on_postgresql(postgresql_migrated):
     """Returns a context of a store on PostgreSQL that holds these records alone."""
@@ -150,6 +174,40 @@ def test_rd18_a_store_has_the_pages_of_the_reference(stored, content, asked):
                 page = view.search(following)
                 assert page == reference.search(following)
                 following = None if page.next is None else replace(search, after=again(page.next, search))
+
+
+def pages(view, search):
+    following = search
+    while following is not None:
+        page = view.search(following)
+        yield page
+        following = None if page.next is None else replace(search, after=again(page.next, search))
+
+
+@examples(150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    content=dated_contents,
+    asked=st.lists(bounded_searches, min_size=5, max_size=12),
+    looked_at=st.integers(1, 7),
+    many=st.integers(0, 3),
+)
+def test_bounded_pages_together_have_what_the_reference_finds(stored, content, asked, looked_at, many):
+    drafts = drafts_of(content)
+    reference = ReferenceSearch(drafts)
+    numbers = {"LOOKED_AT": looked_at, "_MANY": many}
+    with patch.multiple(view_module, **numbers), stored(drafts) as store, store.reading() as view:
+        for search in asked:
+            whole = reference.search(replace(search, limit=100, total=True))
+            found = list(pages(view, replace(search, bounded=True)))
+            assert all(len(page.records) <= search.limit for page in found)
+            assert all(page.records or page.next is None for page in found)
+            assert {page.total for page in found} <= {None, *([whole.total] if search.total else [])}
+            if search.limit:
+                assert [record for page in found for record in page.records] == list(whole.records)
+                unbounded = pages(view, search)
+                assert [record for page in unbounded for record in page.records] == list(whole.records)
+            exact = view.search(replace(search, bounded=True, exact=True, total=True))
+            assert exact.total == whole.total
 
 
 EDGES = {

@@ -25,6 +25,7 @@ from service.storage.model import (
     UpdatedIs,
     UriIs,
     Value,
+    is_by_date,
 )
 from service.storage.sql import bounded, prefix
 
@@ -34,8 +35,9 @@ Place = tuple[Position, Record]
 
 @dataclass(frozen=True)
 class Indexed:
-    """A record, its (system, value) pairs by parameter, and its (low, high) ranges by parameter."""
+    """A record and its number in the order of storing; its (system, value) and (low, high) by parameter."""
 
+    number: int
     record: Record
     texts: Mapping[str, Sequence[tuple[str, str]]]
     ranges: Mapping[str, Sequence[tuple[int, int]]]
@@ -45,7 +47,7 @@ class ReferenceSearch:
     """Searches drafts, each in its first version."""
 
     def __init__(self, drafts: Iterable[Draft]) -> None:
-        self._records = [indexed(draft) for draft in drafts]
+        self._records = [indexed(*each) for each in enumerate(drafts)]
 
     def search(self, search: Search) -> Page:
         found = self._found(search)
@@ -71,7 +73,7 @@ def _part_of_place(part: int) -> Callable[[Place], Any]:
     return lambda place: place[0][part]
 
 
-def indexed(draft: Draft) -> Indexed:
+def indexed(number: int, draft: Draft) -> Indexed:
     by_text: dict[str, list[tuple[str, str]]] = {}
     by_range: dict[str, list[tuple[int, int]]] = {}
     for entry in draft.entries:
@@ -80,7 +82,7 @@ def indexed(draft: Draft) -> Indexed:
         for parameter, low, high in entry.ranges():
             by_range.setdefault(parameter, []).append((low, high))
     record = Record(draft.type, draft.id, 1, draft.updated, deleted=False, body=draft.body)
-    return Indexed(record, by_text, by_range)
+    return Indexed(number, record, by_text, by_range)
 
 
 def holds(criterion: AnyCriterion, of: Indexed) -> bool:
@@ -100,7 +102,8 @@ def holds(criterion: AnyCriterion, of: Indexed) -> bool:
 
 def place_of(of: Indexed, sort: Sequence[Sort]) -> Position:
     """Returns where the record stands in the order."""
-    return (*(part for key in sort for part in _parts(of, key)), of.record.id)
+    last = of.number if is_by_date(sort) else of.record.id
+    return (*(part for key in sort for part in _parts(of, key)), last)
 
 
 def directions(sort: Sequence[Sort]) -> list[bool]:
@@ -108,7 +111,7 @@ def directions(sort: Sequence[Sort]) -> list[bool]:
     found: list[bool] = []
     for key in sort:
         found += [key.descending] if key.by in ("id", "updated") else [False, key.descending]
-    return [*found, False]
+    return [*found, is_by_date(sort) and sort[0].descending]
 
 
 def is_beyond(place: Position, after: Position, descending: Sequence[bool]) -> bool:
