@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -635,8 +636,8 @@ class SqlStore:
     def close(self) -> None:
         """Closes the connections of this process."""
         with self._lock:
-            if self._engines is not None and self._engines.process == os.getpid():
-                self._engines.engine.dispose()
+            if self._engines is not None:
+                _close(self._engines)
             self._engines = None
 
     def _connected(self) -> _Engines:
@@ -656,6 +657,7 @@ class SqlStore:
         engine = self._database.engine()
         made = _Engines(os.getpid(), engine, self._database.reader(engine), self._database.writer(engine))
         self._engines = made
+        weakref.finalize(self, _close, made).atexit = False
         return made
 
     @contextmanager
@@ -668,6 +670,12 @@ class SqlStore:
         writer = self._connected().writer
         with translated(), self._database.turn(), _transaction(writer) as connection:
             yield connection
+
+
+def _close(engines: _Engines) -> None:
+    """Closes what a store has left open that nobody has any more; of another process it is left alone."""
+    if engines.process == os.getpid():
+        engines.engine.dispose()
 
 
 @contextmanager

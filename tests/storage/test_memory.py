@@ -1,6 +1,8 @@
 """A store in memory: filled when it is made, read by every process on its own, changed by none."""
 
+import gc
 import os
+import sqlite3
 
 import pytest
 
@@ -47,6 +49,18 @@ def test_it_is_there_again_after_it_was_closed(store):
     assert ids(store) == ["a", "b"]
     store.close()
     assert ids(store) == ["a", "b"]
+
+
+def test_what_nobody_has_any_more_is_closed():
+    """Python 3.13 warns of connections that are left to the garbage collection."""
+    made = store_in_memory(DRAFTS)
+    with made._connected().engine.connect() as connection:
+        driver = connection.connection.driver_connection
+    driver.execute("SELECT 1").close()
+    del made
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        driver.execute("SELECT 1")
 
 
 def test_a_forked_process_opens_a_copy_of_its_own(store):
