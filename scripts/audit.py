@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-spark.txt")
+LOCKS = tuple(f"requirements{kind}.txt" for kind in ("", "-dev", "-docs", "-spark", "-release"))
 KNOWN_BAD = ("jinja2", "2.10")  # CVE-2019-10906
 TIMEOUT_S = 30
 FOUND, UNKNOWN_HERE = 1, 3

@@ -48,7 +48,7 @@ from service.fhir.outcome import operation_outcome
 from service.languages import known_language
 from service.questionnaire import CompiledQuestionnaire
 from service.results import Numbers
-from service.settings import ROOT, Settings, from_environment
+from service.settings import HOME, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
@@ -97,7 +97,7 @@ def serve_(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
     """Serve over HTTP until stopped."""
     serve.prepare(reloads=reloads)
     command = [sys.executable, "-m", "service", "serve"]  # which imports nothing of what other commands need
-    os.chdir(ROOT)
+    os.chdir(HOME)
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell; signals and exit code are gunicorn's
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from service.settings import PREFIX, ROOT, Settings, from_environment
+from service.settings import HOME, PREFIX, ROOT, Settings, from_environment
 
 
 def serve() -> NoReturn:
@@ -24,7 +24,7 @@ def serve() -> NoReturn:
     gunicorn = find_spec("gunicorn.__main__")
     # What `python -m gunicorn` would see: gunicorn starts itself anew by it (USR2).
     sys.argv = [str(gunicorn and gunicorn.origin), "--config", str(ROOT / "gunicorn.conf.py")]
-    os.chdir(ROOT)
+    os.chdir(HOME)
     from gunicorn.app.wsgiapp import run  # a fault of the settings need not wait for it
 
     run(prog="gunicorn")

@@ -16,7 +16,12 @@ from marshmallow.validate import OneOf, Range
 from service.errors import SettingsError
 
 PREFIX = "SERVICE_"
-ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+_IN_WHEEL = _PACKAGE / "program"  # setup.py puts it there
+ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
+"""Folder of what the program comes with: questionnaires, mappings, the configuration of gunicorn."""
+HOME = Path.cwd() if ROOT == _IN_WHEEL else ROOT
+"""Folder in which relative paths of the store begin: nothing is stored among installed packages."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
@@ -202,9 +207,12 @@ class Settings:
 
     @property
     def store(self) -> str:
-        """The store's URL; a relative path begins at the program's folder, wherever it was started."""
+        """The store's URL; a relative path begins at the program's folder, wherever it was started.
+
+        Of an installed wheel it begins where the program was started.
+        """
         path = self.store_url.removeprefix(_FILE)
-        return self.store_url if path == self.store_url else f"{_FILE}{ROOT / path}"
+        return self.store_url if path == self.store_url else f"{_FILE}{HOME / path}"
 
     @property
     def origins(self) -> frozenset[str]:

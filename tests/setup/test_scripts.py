@@ -16,6 +16,7 @@ SCRIPTS = (
     "scripts/demo",
     "scripts/bench",
     "scripts/compare",
+    "scripts/release",
     ".ci/run",
 )
 
