@@ -1,5 +1,6 @@
-"""A bare Debian 12, made once per run: a newcomer's machine, and the base of the image.
+"""A bare Debian, made once per run: a newcomer's machine, and the base of the image.
 
+It is Debian 12, or the release that the variable DEBIAN names (`DEBIAN=trixie`).
 All that is mounted is mounted in a namespace of its own, which ends with the command that needed it.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 from patience import LONG_PATIENCE_S
 
-RELEASE = "bookworm"
+RELEASE = os.environ.get("DEBIAN", "bookworm")
 TOOLS = ("debootstrap", "buildah")
 APART = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -39,12 +40,12 @@ class Newcomer:
 
     root: Path
 
-    def run(self, script: str) -> str:
+    def run(self, script: str, patience_s: float = LONG_PATIENCE_S) -> str:
         """Runs the script in the clone and returns what it printed; fails where the script fails."""
         command = [*APART, "sh", "-ec", self._ENTER, "sh", self.root, script]
         environment = {"PATH": "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin", "HOME": "/root", **proxies()}
         done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=LONG_PATIENCE_S
+            command, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=patience_s
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
@@ -124,6 +125,9 @@ def pip_conf(workshop: Path) -> Path:
 def newcomer(bare: Bare, pip_conf: Path, root: Path) -> Newcomer:
     for name in LENT:
         lend(Path("/", name), bare.root / name)
+    for sources in (bare.root / "etc/apt").rglob("*"):
+        if sources.suffix in (".list", ".sources"):
+            sources.write_text(sources.read_text().replace(own_release(), RELEASE))
     shutil.copy(pip_conf, bare.root / "etc/pip.conf")
     clone = ["git", "clone", "--quiet", "--no-hardlinks", root, bare.root / "project"]
     subprocess.run(clone, check=True)
@@ -153,6 +157,11 @@ def mirror() -> str:
     """Returns the address from which this machine has its own Debian packages."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0]
+
+
+def own_release() -> str:
+    """Returns the name of this machine's Debian."""
+    return re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)[1]
 
 
 def pip_settings() -> str:
