@@ -1,6 +1,5 @@
 """One real server for the clients of all tests here, bodies to send it, and what was on the wire."""
 
-import hashlib
 import itertools
 import json
 import shutil
@@ -14,14 +13,13 @@ from typing import Any
 import pytest
 import requests
 from gunicorn_server import serving
+from hapi_programs import hapi_command, missing_for_hapi
 from patience import LONG_PATIENCE_S
 from validator_fixtures import INSTALL, refuse
 
 ORIGIN = "https://app.example.org"
 SYSTEM = "https://guidance.example.org/fhir/identifier/questionnaire-response"
 NPM = Path(__file__).resolve().parent / "npm"
-HAPI = Path(__file__).resolve().parent / "hapi"
-BUILD = ["mvn", "-q", "-B", "--strict-checksums", "compiler:compile", "dependency:copy-dependencies"]
 Body = dict[str, Any]
 
 
@@ -149,19 +147,9 @@ def npm(service: Service, client_steps: Callable[..., dict[str, Step]]) -> Calla
 @pytest.fixture(scope="session")
 def hapi() -> Callable[..., list[Body]]:
     """Runs a class of hapi/ and returns the lines of JSON that it prints; builds what has changed first."""
-    for program in ("mvn", "javac", "java"):
-        if shutil.which(program) is None:
-            debian = "apt-get install maven default-jdk-headless"
-            pytest.skip(f"{program} IS NOT HERE: NOTHING IS TRIED WITH HAPI (Debian: {debian})")
-    classes, stamp = HAPI / "target/classes", HAPI / "target/sources.sha256"
-    sources = [HAPI / "pom.xml", *sorted((HAPI / "src").rglob("*.java"))]
-    state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != state:
-        subprocess.run(BUILD, cwd=HAPI, check=True)
-        stamp.write_text(state)
-    offline = HAPI / "target/no-hosts"  # no name of a host is known: nothing is fetched while judging
-    offline.touch()
-    command = ["java", f"-Djdk.net.hosts.file={offline}", "-cp", f"{classes}:{HAPI}/target/dependency/*"]
+    if missing := missing_for_hapi():
+        pytest.skip(missing)
+    command = hapi_command()
 
     def run(main: str, *arguments: str, bodies: Any = None) -> list[Body]:
         asked = [*command, f"clients.{main}", *arguments]

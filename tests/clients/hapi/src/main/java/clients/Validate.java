@@ -45,7 +45,7 @@ public final class Validate {
     System.out.println(JSON.writeValueAsString(Map.of("judged", files.size())));
   }
 
-  private static FhirValidator validator(Path definitions) throws IOException {
+  static FhirValidator validator(Path definitions) throws IOException {
     Published own = new Published(CONTEXT);
     for (Path file : files(definitions)) {
       own.addResource(CONTEXT.newJsonParser().parseResource(Files.readString(file)));
@@ -86,7 +86,7 @@ public final class Validate {
     }
   }
 
-  private static List<Path> files(Path folder) throws IOException {
+  static List<Path> files(Path folder) throws IOException {
     try (Stream<Path> found = Files.list(folder)) {
       return found.filter(file -> file.toString().endsWith(".json")).sorted().toList();
     }
