@@ -1,7 +1,8 @@
 """Processes that score ranges, each a fork of this one; one that is killed is replaced, its range done again.
 
 Each process says in memory that it shares with this one which line it is about to score. So a line whose
-process ends twice is known, and is answered with an OperationOutcome the third time.
+process ends twice is known. The third time it is scored in a child with limits, whose end ends nothing else:
+a line that was there by chance gets its result, any other one an OperationOutcome.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from service.bulk.scorer import REFUSED, Facts, ScoredLine, Scorer
 from service.errors import Problem, StartupError
 
 DEADLY: Final = 2
-"""So often a line may be the last that its process has begun."""
+"""So often a line may be the last that its process has begun; as often again in a child, too."""
 
 _MOST_BARREN: Final = 5
 """So many processes may end one after the other without anything done and before any line."""
@@ -40,10 +41,15 @@ kind, of lines that are refused."""
 
 
 class Task(NamedTuple):
-    """A range to be scored, and the lines of it that no process survives."""
+    """A range to be scored.
+
+    Args:
+        alone: lines of it that are scored in a child. given_up: lines that are not scored any more.
+    """
 
     range: Range
-    deadly: tuple[int, ...] = ()
+    alone: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
 
 
 class Done(NamedTuple):
@@ -80,7 +86,7 @@ class RangeScorer:
 
         Args:
             task: the range.
-            begin: told the number of each line before it is scored.
+            begin: told the number of each line before it is scored, and 0 behind the last one.
         """
         scored = list(self._scored(task, begin))
         written = b"".join(b"%b\n" % line.output for line in scored)
@@ -103,12 +109,15 @@ class RangeScorer:
             if is_blank(raw):
                 continue
             begin(number)
-            if number in task.deadly:
-                yield self.scorer.refused(number, _deadly())
+            if number in task.given_up:
+                yield self.scorer.refused(number, _given_up())
             elif len(raw) > most_bytes:
                 yield self.scorer.too_long(number)
+            elif number in task.alone:
+                yield self.scorer.alone(raw, number)
             else:
                 yield self.scorer.line(raw, number)
+        begin(0)
 
 
 def counts_of(facts: Facts) -> Iterator[Counted]:
@@ -120,8 +129,8 @@ def counts_of(facts: Facts) -> Iterator[Counted]:
         yield "step", facts.guidance, facts.step, facts.outcome
 
 
-def _deadly() -> Problem:
-    text = f"Its process ended {DEADLY} times while this record was scored; it may need too much memory."
+def _given_up() -> Problem:
+    text = f"Its process ended {2 * DEADLY} times while this record was scored; it may need too much memory."
     return Problem("too-costly", text)
 
 
@@ -218,9 +227,12 @@ class Pool:
         self.replaced += 1
         task, (line,) = worker.task, _LINE.unpack(worker.line[:])
         if task is not None:
-            self._ends[line] += line > 0
-            deadly = line > 0 and self._ends[line] >= DEADLY
-            self._again.appendleft(task._replace(deadly=(*task.deadly, line)) if deadly else task)
+            self._ends[line] += 1
+            if line and self._ends[line] >= 2 * DEADLY:
+                task = task._replace(given_up=(*task.given_up, line))
+            elif line and self._ends[line] >= DEADLY:
+                task = task._replace(alone=(*task.alone, line))
+            self._again.appendleft(task)
         self._barren += line == 0
         if self._barren >= _MOST_BARREN:
             raise StartupError(["The processes that score end as soon as they begin."])

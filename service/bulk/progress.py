@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TextIO
 
 _WINDOW_S: Final = 30.0
@@ -53,10 +54,7 @@ class Progress:
         """Writes what it came to in all."""
         took = max(self._clock() - self._began, 1e-9)
         text = f"{lines:,} lines in {duration(took)}, {_rate(lines / took)}"
-        if self._is_terminal:
-            self._out.write("\r\x1b[K")
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        self._put(f"\r\x1b[K{text}\n" if self._is_terminal else f"{text}\n")
 
     def _said(self, position: int, lines: int) -> str:
         (then, before, lines_before), (now, _, _) = self._seen[0], self._seen[-1]
@@ -75,10 +73,14 @@ class Progress:
     def _write(self, text: str) -> None:
         if self._is_terminal:
             width = shutil.get_terminal_size().columns
-            self._out.write(f"\r{text[: width - 1]}\x1b[K")
+            self._put(f"\r{text[: width - 1]}\x1b[K")
         else:
-            self._out.write(f"{text}\n")
-        self._out.flush()
+            self._put(f"{text}\n")
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError):  # that nobody reads it any more stops nothing
+            self._out.write(text)
+            self._out.flush()
 
 
 def _rate(per_second: float) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -119,7 +119,8 @@ def _scored(job: Job, scoring: RangeScorer, files: _Open) -> Ended:
         journal.complete(scoring.compress(b""))
     found = report(journal.counts, scoring.scorer.served)
     if not stopped:
-        files.notes.write(text_of(found))
+        with suppress(OSError):  # that nobody reads it stops nothing
+            files.notes.write(text_of(found))
         if job.folder is not None:
             _write_report(job.folder, found)
         if job.table is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -39,6 +39,9 @@ OUTPUTS: Final = (RISK, SUMMARY, BUNDLE)
 
 SMALL_LINE_BYTES: Final = 64 * 1024
 """A line up to this size is read where it arrives: a child for each costs more than most lines do."""
+
+_NOTHING: Final = -1
+"""No line is as small as this."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
@@ -238,12 +241,16 @@ class Scorer:
             The result of a response that can be scored; of any other bytes an OperationOutcome with the
             number of the line, in `id` (`line-17`) and at the beginning of each `diagnostics`.
         """
+        return self._answered(raw, number, self._here)
+
+    def alone(self, raw: bytes, number: int) -> ScoredLine:
+        """Does the same in a child with limits, whose end ends nothing else."""
+        return self._answered(raw, number, partial(self._apart, small=_NOTHING))
+
+    def _answered(self, raw: bytes, number: int, score: Callable[[bytes, int], ScoredLine]) -> ScoredLine:
         data = (raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw).strip(_SPACE)
         try:
-            response = self._assessor.accepted(data, self._languages)
-            if response is not None:
-                return self._written(response, number)
-            return self._apart(data, number)
+            return score(data, number)
         except ServiceError as refused:
             return self.refused(number, *refused.problems)
         except Exception as fault:  # noqa: BLE001 - the last resort: no record may stop the others
@@ -265,8 +272,12 @@ class Scorer:
         named = {"resourceType": "OperationOutcome", "id": f"line-{number}", **outcome}
         return ScoredLine(orjson.dumps(named), Facts(number, REFUSED, _kinds(problems)))
 
-    def _apart(self, data: bytes, number: int) -> ScoredLine:
-        """Reads, checks and scores a body in full: in a child where it is large."""
+    def _here(self, data: bytes, number: int) -> ScoredLine:
+        response = self._assessor.accepted(data, self._languages)
+        return self._apart(data, number) if response is None else self._written(response, number)
+
+    def _apart(self, data: bytes, number: int, small: int = SMALL_LINE_BYTES) -> ScoredLine:
+        """Reads, checks and scores a body in full: in a child where it is larger than `small`."""
         work = partial(self._in_full, data, number)
         expected = "Expected a response that takes at most {allowed} to check and score."
         at = "QuestionnaireResponse"
@@ -278,7 +289,7 @@ class Scorer:
             ScoredLine,
             expected=expected,
             at=at,
-            small=SMALL_LINE_BYTES,
+            small=small,
         )
         for pause_s in _PAUSES_S:
             with suppress(Unavailable):

@@ -431,6 +431,17 @@ def test_an_input_that_is_no_compressed_file_or_cut_is_told(name, records, run, 
             run(tmp_path / name, restart=True)
 
 
+@pytest.mark.parametrize(("source", "output"), [("in.ndjson", "out.ndjson.zst"), ("in.zst", "out.ndjson")])
+def test_without_its_package_zstandard_is_refused_before_anything_is_done(
+    source, output, run, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "backports", None)
+    (tmp_path / source).write_bytes(b"{}")
+    with pytest.raises(StartupError, match=r"expected the Python package backports\.zstd"):
+        run(tmp_path / source, output)
+    assert [path.name for path in tmp_path.iterdir()] == [source]
+
+
 # Processes that end.
 
 
@@ -440,6 +451,10 @@ class _Ending:
     def __init__(self, scorer, folder, deadly, times):
         self._scorer, self._folder, self._deadly, self._times = scorer, folder, deadly, times
         self.options, self.too_long, self.refused = scorer.options, scorer.too_long, scorer.refused
+
+    def alone(self, raw, number):
+        assert number in self._deadly
+        return self.line(raw, number)
 
     def line(self, raw, number):
         if number in self._deadly:
@@ -469,14 +484,33 @@ def test_a_range_whose_process_was_killed_is_done_again(records, scorer, expecte
         assert pool.replaced == 3
 
 
-def test_a_record_whose_process_ends_twice_is_answered_and_the_others_are_scored(
+def test_a_record_whose_process_ended_twice_by_chance_is_scored_all_the_same(
+    records, scorer, expected, tmp_path
+):
+    data = input_of(records, 20)
+    found = list(ranges(iter_reader(data), 100_000, 8192))
+    ending = _Ending(scorer, tmp_path, {9}, times=2)
+    ending.alone = scorer.alone
+    with Pool(RangeScorer(ending), 2) as pool:
+        assert through(pool, found) == expected(data)
+        assert pool.replaced == 2
+
+
+def test_a_record_that_ends_its_child_too_is_answered(records, scorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(scorer._assessor, "scored", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    document = orjson.loads(scorer.alone(records[0], 9).output)
+    assert document["id"] == "line-9"
+    assert document["issue"][0]["details"]["coding"][0]["code"] == "too-costly"
+
+
+def test_a_record_whose_process_always_ends_is_answered_and_the_others_are_scored(
     records, scorer, expected, tmp_path
 ):
     data = input_of(records, 40)
     found = list(ranges(iter_reader(data), 100_000, 8192))
     with Pool(RangeScorer(_Ending(scorer, tmp_path, {9}, times=100)), 2) as pool:
         results = through(pool, found).splitlines()
-        assert pool.replaced == 2
+        assert pool.replaced == 4
     wanted = expected(data).splitlines()
     place = 9 - 1 - 2  # two lines before it are blank
     document = orjson.loads(results[place])
@@ -499,8 +533,8 @@ def test_what_a_process_does_is_the_same_here(records, scorer, expected):
     data = input_of(records, 5) + b"\n"
     (found,) = ranges(iter_reader(data), 100_000, 1 << 20)
     begun = []
-    done = RangeScorer(scorer).done(Task(found, deadly=(2,)), begun.append)
-    assert begun == [1, 2, 3, 6, 7, 8]
+    done = RangeScorer(scorer).done(Task(found, alone=(3,), given_up=(2,)), begun.append)
+    assert begun == [1, 2, 3, 6, 7, 8, 0]
     assert done.output.splitlines()[0] == expected(data).splitlines()[0]
     refused = [result for result in map(orjson.loads, done.output.splitlines()) if "issue" in result]
     assert refused[0]["issue"][0]["details"]["coding"][0]["code"] == "too-costly"

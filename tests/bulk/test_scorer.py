@@ -20,6 +20,7 @@ from service.bulk.scorer import (
     Scorer,
     ScoringOptions,
 )
+from service.errors import Problem, Unavailable
 from service.results import digits
 from service.settings import Settings
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(
     path for path in (ROOT / "samples").glob("*.json") if not path.name.endswith(".expected.json")
 )
+BUSY = Problem("sandbox-busy", "Expected more memory.")
 PLAIN = orjson.dumps(orjson.loads((ROOT / "samples/plain-eyelid.json").read_bytes()))
 
 
@@ -184,6 +186,21 @@ def test_a_machine_that_is_short_of_memory_is_waited_for(scorer, monkeypatch):
     monkeypatch.setattr(scorer._assessor, "accepted", lambda *_: None)
     assert scorer.line(large, 4) == plain
     assert pauses == [0.1, 1.0]
+
+
+def test_where_there_never_is_memory_the_record_is_refused(scorer, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("service.bulk.scorer.time.sleep", pauses.append)
+    monkeypatch.setattr(scorer._sandbox, "call", lambda *_: (_ for _ in ()).throw(Unavailable(BUSY)))
+    assert scorer.alone(PLAIN, 4) == scorer.refused(4, BUSY)
+    assert pauses == [0.1, 1.0, 5.0, 20.0]
+
+
+def test_a_date_behind_the_calendar_is_not_told(scorer):
+    raw = (ROOT / "samples/progressive-weakness.json").read_bytes()
+    stated = orjson.loads(raw)["authored"]
+    facts = scorer.line(raw.replace(stated.encode(), b"9999-12-31T10:00:00Z"), 1).facts
+    assert (facts.due_days, facts.due_date) == (14, "")
 
 
 def test_options_hold_no_secret_and_can_go_to_another_process():

@@ -44,6 +44,14 @@ def test_a_pipe_gets_no_line_before_it_is_time():
     assert out.getvalue() == ""
 
 
+def test_a_run_goes_on_where_nobody_reads_what_it_tells():
+    class Closed(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    told(Closed(), 1000, [(100, 500)])
+
+
 def test_a_terminal_shows_a_bar_in_one_line():
     shown = told(Terminal(), 1000, [(500, 500)])
     assert re.match(r"\r\[#{12}\.{12}\]  50% 500 lines, 50 lines/s, 10 s left\x1b\[K", shown)
