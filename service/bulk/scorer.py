@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ import orjson
 from service import catalogue
 from service.assess import OF_RESPONSE, Assessor, Scored
 from service.catalogue import Catalogue
-from service.datatypes.days import day_of
+from service.datatypes.days import day_after, day_of
 from service.errors import Problem, ServiceError, Unavailable
 from service.fhir.json import BodyLimits, Json
 from service.fhir.outcome import operation_outcome
@@ -372,9 +371,8 @@ def _referred(reference: Json | None) -> str:
 
 def _date(due: Due | None, authored: str) -> str:
     day = day_of(authored)
-    with suppress(OverflowError):  # behind the end of the calendar there is no date
-        return "" if due is None or day is None else (day + timedelta(due.days)).isoformat()
-    return ""
+    latest = None if due is None or day is None else day_after(day, due.days)
+    return "" if latest is None else latest.isoformat()
 
 
 def _levels(result: Result) -> Iterator[LevelFact]:

@@ -183,7 +183,7 @@ class Cards:
     def _may_rest(self, response: Json, days: int) -> bool:
         """Says whether the day on which to look again lies ahead; not where nobody knows when that is."""
         day, today = day_of(str(response.get("authored", ""))), self._today()
-        return day is not None and day <= today + _OTHER_ZONES and today < day + timedelta(days)
+        return day is not None and day <= today + _OTHER_ZONES and today - day < timedelta(days)
 
 
 @dataclass(frozen=True, slots=True)

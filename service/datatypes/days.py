@@ -33,6 +33,12 @@ def day_before(day: str, days: int) -> str:
     return (date.fromisoformat(day) - timedelta(days)).isoformat()
 
 
+def day_after(day: date, days: int) -> date | None:
+    """Returns the day so many days after another; None where that lies behind the end of the calendar."""
+    left = date.max - day
+    return day + timedelta(days) if days <= left.days else None
+
+
 def days_before(text: str, day: date | None) -> Days:
     """Returns how many days before `day` a date or dateTime is; no date is known to lie further ahead."""
     if day is None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -24,6 +23,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 
 from service.datatypes.answers import Coding
+from service.datatypes.days import day_after
 from service.fhir.dates import is_instant
 from service.fhir.json import Json, MutableJson
 from service.fhir.response_context import ResponseContext
@@ -382,11 +382,12 @@ def _points(value: Decimal, unit: str) -> Json:
 
 
 def _period(authored: str | None, days: int) -> Json | None:
-    """Returns the days from the response to a latest date; None where the response has no day."""
+    """Returns the days from the response to a latest date; None where there is no such day."""
     began = day_of(authored)
-    if began is None:
+    end = None if began is None else day_after(began, days)
+    if began is None or end is None:
         return None
-    return {"start": began.isoformat(), "end": (began + timedelta(days)).isoformat()}
+    return {"start": began.isoformat(), "end": end.isoformat()}
 
 
 def _collection(risk: bytes, name: UUID, made: Mapping[str, MutableJson]) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from html import escape
 from typing import Final
 
 from service.datatypes.answers import Quantity
+from service.datatypes.days import day_after
 from service.errors import Problem
 from service.guidance.model import Level, Tier
 from service.guidance.result import Interval, Total
@@ -119,11 +120,11 @@ class Phrases:
         return self._day.format(day=int(day), month=named, year=year)
 
     def day_after(self, authored: str | None, days: int) -> str:
-        """Returns the date so many days after a response was written; empty where that is not known."""
+        """Returns the date so many days after a response was written; empty where there is none."""
         began = day_of(authored)
-        if began is None:
+        day = None if began is None else day_after(began, days)
+        if day is None:
             return ""
-        day = began + timedelta(days)
         return self._day.format(day=day.day, month=self._months[day.month - 1], year=f"{day.year:04}")
 
     def span(self, days: int) -> str:

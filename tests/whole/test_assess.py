@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.assess import Assessor
+from service.assess import OUTPUTS, Assessor
 from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
 from service.fhir.json import BodyLimits
@@ -556,3 +556,17 @@ def test_k16_a_contained_subject_stays_in_the_result_byte_for_byte_the_same(
     assert (risk["subject"], risk["encounter"]) == ({"reference": "#subject"}, {"reference": "#encounter"})
     assert risk["contained"][1:] == [patient | {"id": "subject"}, visit | {"id": "encounter"}]
     assert union([risk]) == [[]]
+
+
+@pytest.mark.parametrize("authored", ["0001-01-01T00:00:00Z", "9999-12-31T10:00:00Z", "9999-12-31"])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_response_of_the_first_or_the_last_day_has_a_result(
+    authored: str, output: str, assessor: Assessor, sample: Sample
+):
+    response = sample("progressive-weakness") | {"authored": authored}
+    shown = assessor.shown(orjson.dumps(response), output)
+    if output == "clinician":
+        is_last = authored.startswith("9")  # a date after it has no day, so that it is told as a span
+        assert ("within 2 weeks" in shown) is is_last
+        assert ("by 15 January 0001" in shown) is not is_last
+    assert assessor.outlined(orjson.dumps(response)).code == "prompt"
