@@ -321,10 +321,11 @@ class _ParsedWalk(_Walk):
         for answer in answers:
             value = _only_value(answer, known.element)
             read = None if value is None else known.read_parsed(value)
-            if read is None or (read in found and known.coded is not None):
+            if read is None:
                 return ()
             found.append(read)
-        return tuple(found)
+        is_twice = known.coded is not None and len(set(found)) < len(found)
+        return () if is_twice else tuple(found)
 
     def checked(self, item: Item, answers: list[Any]) -> tuple[Answer, ...]:
         """Returns answers of any type; nothing where the full check has anything to say of them."""
