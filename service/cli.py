@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -452,6 +453,38 @@ def erase(
     """Delete everything that refers to a person, for good. PERSON is Patient/123, or an absolute URL."""
     named = retention.Named(persons, identifiers)
     return retention.erase(_console(), named, responses, tenant=tenant, yes=yes)
+
+
+@program.command("rescore")
+@click.option("--tenant", metavar="NAME", help="Whose responses, where there are several tenants.")
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes; else one a core.")
+@click.option(
+    "--output", type=click.Choice(LINE_OUTPUTS), default="risk", show_default=True, help="What a line holds."
+)
+@click.option("--language", metavar="TAG", help="Of the results; without it, as each response says.")
+@click.option("--restart", is_flag=True, help="Begin anew, in place of what is there.")
+@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+def rescore_(
+    target: Path,
+    tenant: str | None,
+    workers: int | None,
+    output: str,
+    language: str | None,
+    restart: bool,  # noqa: FBT001 - click hands over by name
+) -> int:
+    """Score all stored responses again, by the guidance of the settings, into the file OUT.
+
+    Nothing that is stored changes. The same command goes on where it was stopped.
+    """
+    console = _console()
+    options = ScoringOptions.from_settings(console.settings, output, language or OF_RESPONSE)
+    try:
+        return retention.rescore(
+            console, target, options, tenant=tenant, workers=workers or 0, restart=restart
+        )
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from there.", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 @program.command()

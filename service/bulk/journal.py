@@ -73,6 +73,7 @@ class State(msgspec.Struct):
         counts: what was counted.
         is_whole: nothing is left to be done but to give the output its name.
         format: of this file.
+        after: id of the last stored response that is done, where they are read from a store.
     """
 
     basis: Basis
@@ -83,6 +84,7 @@ class State(msgspec.Struct):
     counts: list[tuple[Counted, int]] = []
     is_whole: bool = False
     format: int = _FORMAT
+    after: str = ""
 
 
 def journal_of(output: Path) -> Path:
@@ -190,14 +192,20 @@ class Journal:
             )
         return chained
 
-    def add(self, done: Done) -> None:
-        """Adds the next range to the output; it is sure once the journal is saved."""
+    def add(self, done: Done, after: str = "") -> None:
+        """Adds the next range to the output; it is sure once the journal is saved.
+
+        Args:
+            done: what came of it.
+            after: as the state has it.
+        """
         left = memoryview(done.output)
         while left:
             left = left[os.write(self._part, left) :]
         state = self.state
         state.ranges += 1
         state.lines += done.lines
+        state.after = after
         state.output_bytes += len(done.output)
         state.digest = _chained(state.digest, done.digest)
         self.counts.update(dict(done.counts))

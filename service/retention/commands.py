@@ -18,6 +18,8 @@ from typing import BinaryIO, Final, TextIO
 import orjson
 
 from service.audit import export_link
+from service.bulk.scorer import ScoringOptions
+from service.bulk.stored import StoredJob, score_stored
 from service.cds_hooks import CARD, acceptance
 from service.errors import StartupError
 from service.fhir.primitives import ID
@@ -165,6 +167,33 @@ def expire(console: Console) -> int:
         if any(periods):
             _scrub(store)
     return DONE
+
+
+def rescore(
+    console: Console,
+    output: Path,
+    options: ScoringOptions,
+    *,
+    tenant: str | None = None,
+    workers: int = 0,
+    restart: bool = False,
+) -> int:
+    """Scores all stored responses again, by the guidance of the settings, into a file; the store stays.
+
+    Args:
+        console: where.
+        output: the file.
+        options: of the scoring.
+        tenant: whose responses; may be None where there is only the tenant without a name.
+        workers, restart: as a StoredJob has them.
+
+    Raises:
+        StartupError: it is not clear whose data is meant, or as `score_stored` and `translated` do.
+    """
+    with opened(console.settings) as store:
+        job = StoredJob(_tenant(store, tenant), output, workers, restart)
+        found = score_stored(store, job, options, console.notes)
+    return REFUSED if found.refused else DONE
 
 
 def feedback(console: Console, tenant: str | None = None, *, as_json: bool = False) -> int:

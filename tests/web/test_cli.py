@@ -157,7 +157,7 @@ def test_serve_tells_what_is_wrong_as_every_command_does(capsys, monkeypatch, na
 
 COMMANDS = (
     "assess, audit, check, definitions, diff, dossier, erase, evaluate, expire, export, feedback, "
-    "generate, migrate, new, schemas, score, serve, shadow, translations, validate"
+    "generate, migrate, new, rescore, schemas, score, serve, shadow, translations, validate"
 )
 
 
