@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from service import cli
 from service.authoring.generator import Wanted, generated
 from service.bulk.pool import RangeScorer, Task
 from service.bulk.ranges import Range
@@ -166,3 +167,20 @@ def test_a_folder_that_is_there_is_kept(tmp_path: Path, on_spark: Callable[..., 
     assert done.returncode == 2
     assert "out: it is there already; --restart puts another in its place" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_spark_it_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("QUESTIONNAIRES", "MAPPINGS"):
+        monkeypatch.setenv(f"SERVICE_{name}_DIR", str(SECOND / name.lower()))
+    monkeypatch.setenv("PYSPARK_PYTHON", "python3")
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    assert cli.main(["score", "--spark", "local[1]", "in.ndjson", "out"]) == 2
+    assert "expected the Python packages of Spark beside this one" in capsys.readouterr().err
+
+
+def test_without_spark_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["score", "in.ndjson", str(tmp_path)]) == 2
+    assert "OUT: expected a file" in capsys.readouterr().err
