@@ -53,7 +53,7 @@ def main() -> None:
     body = orjson.dumps(orjson.loads(asked.sample.read_bytes()))
     with serving(SERVICE) as ours, serving(BARE) as bare:
         for server in (ours, bare):
-            burst(server, body, 1)
+            burst(server, body, asked.seconds)
         bursts = [
             (burst(ours, body, asked.seconds), burst(bare, body, asked.seconds)) for _ in range(asked.rounds)
         ]

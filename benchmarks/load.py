@@ -43,11 +43,12 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "built-in client (install wrk for truer figures)"
 
 
-def load(port: int, body: bytes, seconds: int) -> Measured:
-    return _by_wrk(port, body, seconds) if shutil.which("wrk") else _by_loop(port, body, seconds)
+def load(port: int, body: bytes, seconds: int, path: str = PATH) -> Measured:
+    by = _by_wrk if shutil.which("wrk") else _by_loop
+    return by(port, body, seconds, path)
 
 
-def _by_wrk(port: int, body: bytes, seconds: int) -> Measured:
+def _by_wrk(port: int, body: bytes, seconds: int, path: str) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         sent = Path(folder) / "body"
         sent.write_bytes(body)
@@ -58,9 +59,10 @@ def _by_wrk(port: int, body: bytes, seconds: int) -> Measured:
             "-t1",
             f"-c{CONNECTIONS}",
             f"-d{seconds}s",
+            "--timeout=60s",
             "-s",
             str(script),
-            f"http://127.0.0.1:{port}{PATH}",
+            f"http://127.0.0.1:{port}{path}",
         ]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     requests, duration, p50, p99, errors = map(int, re.search(r"MEASURED (.*)", out)[1].split())
@@ -68,8 +70,8 @@ def _by_wrk(port: int, body: bytes, seconds: int) -> Measured:
     return Measured(requests / duration * 1e6, p50 / 1000, p99 / 1000)
 
 
-def _by_loop(port: int, body: bytes, seconds: int) -> Measured:
-    return send(port, repeat(request_of("POST", PATH, body)), seconds)
+def _by_loop(port: int, body: bytes, seconds: int, path: str) -> Measured:
+    return send(port, repeat(request_of("POST", path, body)), seconds)
 
 
 def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
@@ -80,7 +82,7 @@ def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> byt
 
 
 def send(port: int, requests: Iterator[bytes], seconds: int) -> Measured:
-    """Sends one request after the other by the built-in client; every answer must be 200."""
+    """Sends one request after the other by the built-in client; every answer must be 200 or 201."""
     selector = selectors.DefaultSelector()
     for _ in range(CONNECTIONS):
         connection = socket.create_connection(("127.0.0.1", port))
@@ -100,7 +102,7 @@ def _answers(selector: selectors.BaseSelector, requests: Iterator[bytes], end: f
             key.data[1] += key.fileobj.recv(1 << 20)
             if not _is_whole(key.data[1]):
                 continue
-            assert key.data[1].startswith(b"HTTP/1.1 200")
+            assert key.data[1].startswith((b"HTTP/1.1 200", b"HTTP/1.1 201"))
             taken.append(perf_counter() - key.data[0])
             key.data[:] = [perf_counter(), b""]
             key.fileobj.sendall(next(requests))
