@@ -15,7 +15,7 @@ import orjson
 from service.assess import Judged
 from service.errors import Problem
 from service.fhir.dates import instant
-from service.records.meta import members, stamped
+from service.records.meta import Members, members, stamped_members
 from service.records.provenance import Step, audit_event, provenance
 from service.results import withdrawn
 from service.search import elements_of, entries_of, person_entries, subject_entries
@@ -70,8 +70,9 @@ def drafts_of(content: Content, base: str, *, before: Record | None, risk_before
     """
     recorded = instant(content.updated)
     version, risk_version = _next(before), _next(risk_before)
-    body = stamped(content.data, content.of_id, version, recorded)
-    resource = _searched(RESPONSE, body)
+    given = members(content.data)
+    body = stamped_members(given, content.of_id, version, recorded)
+    resource = _searched(RESPONSE, given, content.of_id)
     risk = _risk(content, risk_before)
     step = Step(
         response=_versioned(RESPONSE, content.of_id, version),
@@ -101,8 +102,10 @@ class _Version(NamedTuple):
     persons: tuple[Entry, ...]
 
     def of_risk(self, risk: bytes, of_id: str, version: int) -> Draft:
-        body = stamped(risk, of_id, version, self.recorded)
-        return self.draft(_searched(RISK, body), body)
+        given = members(risk)
+        return self.draft(
+            _searched(RISK, given, of_id), stamped_members(given, of_id, version, self.recorded)
+        )
 
     def of_trail(self, document: Mapping[str, Any], of_id: str, subject: Sequence[Entry] = ()) -> Draft:
         own = {"id": of_id, "meta": {"versionId": "1", "lastUpdated": self.recorded}}
@@ -114,10 +117,13 @@ class _Version(NamedTuple):
         return Draft(resource["resourceType"], resource["id"], self.updated, body, entries)
 
 
-def _searched(kind: str, body: bytes) -> dict[str, Any]:
-    """Returns of a resource the members that it is found by; the rest, most of it, is not decoded."""
+def _searched(kind: str, given: Members, of_id: str) -> dict[str, Any]:
+    """Returns the members that a resource with this id is found by; the rest, most of it, is not decoded.
+
+    Of its version and time, which are put into it when it is stored, nobody finds it.
+    """
     wanted = elements_of(kind)
-    return {name: msgspec.json.decode(raw) for name, raw in members(body).items() if name in wanted}
+    return {name: msgspec.json.decode(raw) for name, raw in given.items() if name in wanted} | {"id": of_id}
 
 
 def _risk(content: Content, before: Record | None) -> bytes | None:

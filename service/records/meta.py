@@ -71,7 +71,11 @@ def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:
     Source:
         R4 http.html#create: a server ignores these three elements of a body and puts its own.
     """
-    given = members(body)
+    return stamped_members(members(body), of_id, version, updated)
+
+
+def stamped_members(given: Members, of_id: str, version: int, updated: str) -> bytes:
+    """Returns what `stamped` returns, of the members of a resource."""
     kept = b"".join(b",%b:%b" % (orjson.dumps(name), raw) for name, raw in given.items() if name not in _OURS)
     meta = members(given["meta"]) if "meta" in given else {}
     own = b'"versionId":"%d","lastUpdated":"%b"' % (version, updated.encode())
