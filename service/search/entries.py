@@ -90,8 +90,8 @@ def target_of(text: str, base: str) -> Target:
 
 def reference_entries(
     parameter: str, reference: Mapping[str, Any], contained: Contained, base: str, only: str = ""
-) -> Iterator[Reference]:
-    """Yields the index entries of one Reference.
+) -> list[Reference]:
+    """Returns the index entries of one Reference.
 
     Args:
         parameter: name of the search parameter.
@@ -102,15 +102,21 @@ def reference_entries(
     """
     text = reference.get("reference", "")
     inside = contained.get(text[1:], {}) if text.startswith("#") else {}
-    named = target_of(text, base) if text and not text.startswith("#") else Target("", "", "")
+    named = target_of(text, base) if text and not text.startswith("#") else _NOBODY
     if only and only != _type_of(reference, inside, named):
-        return
+        return []
+    found = []
     if named.id or named.url:
-        yield Reference(parameter, named.type if named.id else "", named.id, named.url)
-    for identifier in _identifiers(reference, inside):
-        value, system = identifier.get("value"), identifier.get("system", "")
-        if isinstance(value, str) and isinstance(system, str):
-            yield Reference(parameter, identifier=(system, value))
+        found.append(Reference(parameter, named.type if named.id else "", named.id, named.url))
+    if inside or "identifier" in reference:
+        for identifier in _identifiers(reference, inside):
+            value, system = identifier.get("value"), identifier.get("system", "")
+            if isinstance(value, str) and isinstance(system, str):
+                found.append(Reference(parameter, identifier=(system, value)))
+    return found
+
+
+_NOBODY: Final = Target("", "", "")
 
 
 def contained_in(resource: Mapping[str, Any]) -> Contained:
@@ -189,7 +195,8 @@ def subject_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, 
 def values_at(resource: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
     """Returns the values of an element, of every repetition on the way to it."""
     if len(path) == 1 and path[0] in resource:
-        return list(_members(resource[path[0]]))
+        value = resource[path[0]]
+        return [member for member in value if member is not None] if isinstance(value, list) else [value]
     found: list[Any] = [resource]
     for step in path:
         name = step.removesuffix("*")
