@@ -12,6 +12,7 @@ from service.audit.events import (
     link_of,
     names_of,
     records_expiry_link,
+    results_export_link,
 )
 from service.audit.feed import line_of
 from service.audit.trail import Trail
@@ -38,5 +39,6 @@ __all__ = [
     "patient_of",
     "patients_in",
     "records_expiry_link",
+    "results_export_link",
     "verify",
 ]

@@ -260,3 +260,8 @@ def export_link(person: Sequence[AnyReference], at: int) -> Link:
     part = {ENTITY: _sealed({"references": names})}
     body = {"event": EXPORT, "at": at, "sender": "operator"}
     return Link(_body(body, part), part, [(ENTITY, name) for name in names])
+
+
+def results_export_link(at: int) -> Link:
+    """Returns the entry of an export of the results of all stored responses; it names nobody."""
+    return Link(_body({"event": EXPORT, "at": at, "sender": "operator", "resource": "RiskAssessment"}, {}))

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, TextIO
 
 import orjson
 
-from service.audit import export_link
+from service.audit import export_link, results_export_link
 from service.bulk.scorer import ScoringOptions
 from service.bulk.stored import StoredJob, score_stored
 from service.cds_hooks import CARD, acceptance
@@ -192,6 +192,8 @@ def rescore(
     """
     with opened(console.settings) as store:
         job = StoredJob(_tenant(store, tenant), output, workers, restart)
+        with store.writing(job.tenant) as transaction:  # before anything leaves
+            transaction.chain(results_export_link(console.now), console.now)
         found = score_stored(store, job, options, console.notes)
     return REFUSED if found.refused else DONE
 

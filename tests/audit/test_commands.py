@@ -267,3 +267,14 @@ def test_an_export_is_recorded_and_names_whose_data_left(store, monkeypatch, cap
     what = [entity["what"] for entity in line["entity"] if "what" in entity]
     assert {"reference": "Patient/canary"} in what
     assert {"identifier": {"system": "urn:mrn", "value": "7"}} in what
+
+
+def test_results_that_leave_are_an_export_that_names_nobody(store, command, tmp_path):
+    with store.writing() as transaction:
+        transaction.create(Draft("QuestionnaireResponse", "canary", 1000, b"{}"))
+    assert cli.main(["rescore", str(tmp_path / "out.ndjson"), "--workers", "1"]) == 1
+    (line,) = command()[1]
+    AuditEvent.model_validate_json(json.dumps(line))
+    assert line["type"]["code"] == "110106"
+    assert line["entity"][-1]["detail"] == [{"type": "resource", "valueString": "RiskAssessment"}]
+    assert "canary" not in json.dumps(line)
