@@ -18,8 +18,6 @@ import pytest
 
 from service import cli
 from service.authoring.generator import Wanted, generated
-from service.bulk.pool import RangeScorer, Task
-from service.bulk.ranges import Range
 from service.bulk.scorer import Facts, Scorer, ScoringOptions
 from service.bulk.spark import ship
 from service.settings import ROOT, Settings
@@ -42,8 +40,9 @@ def scorer() -> Scorer:
 
 def of_one_machine(data: bytes) -> tuple[bytes, tuple[Facts, ...]]:
     """Returns what one process makes of a file."""
-    done = RangeScorer(scorer(), keeps_facts=True).done(Task(Range(0, 1, data.count(b"\n") + 1, data)))
-    return done.output, done.facts
+    numbered = enumerate(data.split(b"\n"), 1)
+    scored = [scorer().line(raw, number) for number, raw in numbered if raw.strip(b" \t\r\n")]
+    return b"".join(line.output + b"\n" for line in scored), tuple(line.facts for line in scored)
 
 
 def lines_in(folder: Path) -> bytes:
