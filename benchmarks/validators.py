@@ -1,6 +1,6 @@
 """How many responses are validated in a second: here, by HAPI, by Medplum and by fhir.resources.
 
-    python -m benchmarks.validators [--rounds 5]
+    python -m benchmarks.validators [--rounds 5] [--only HAPI]
 
 The same 100 responses, those of the first worked cases of the largest guidance, from bytes to a verdict. Each
 program is warm and bound to one core; they take turns. What counts is the processor time of the process: what
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from itertools import islice
@@ -53,6 +53,7 @@ def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=OTHERS, action="append", help="leave the other programs out")
     parser.add_argument("--serve", choices=(OURS, SCORED, "fhir.resources"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.serve:
@@ -61,7 +62,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         places = written(Path(folder))
         programs = {
-            name: stack.enter_context(running(command)) for name, command in commands(places["definitions"])
+            name: stack.enter_context(running(command))
+            for name, command in commands(places["definitions"], asked.only or OTHERS)
         }
         for name, program in programs.items():
             warm(name, program, places["responses"])
@@ -89,18 +91,21 @@ def report(rounds: list[dict[str, float]]) -> None:
 Program = Callable[[int, Path], Json]
 
 
-def commands(definitions: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields the command of each program that can run here; says which cannot."""
+def commands(definitions: Path, others: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yields the command of this service and of each other program that can run here; says which cannot."""
     for name in (OURS, SCORED, "fhir.resources"):
-        yield name, [sys.executable, "-m", "benchmarks.validators", "--serve", name]
-    if (ROOT / "tests/validators/node_modules/.package-lock.json").is_file() and shutil.which("node"):
-        yield "Medplum", ["node", str(ROOT / "benchmarks/medplum.mjs")]
-    else:
-        print("left out: Medplum (needs Node, and `npm ci --ignore-scripts` in tests/validators)")
-    if missing := missing_for_hapi():
-        print(f"left out: HAPI ({missing})")
-    else:
-        yield "HAPI", [*hapi_command(), "clients.Rounds", str(definitions)]
+        if name not in OTHERS or name in others:
+            yield name, [sys.executable, "-m", "benchmarks.validators", "--serve", name]
+    if "Medplum" in others:
+        if (ROOT / "tests/validators/node_modules/.package-lock.json").is_file() and shutil.which("node"):
+            yield "Medplum", ["node", str(ROOT / "benchmarks/medplum.mjs")]
+        else:
+            print("left out: Medplum (needs Node, and `npm ci --ignore-scripts` in tests/validators)")
+    if "HAPI" in others:
+        if missing := missing_for_hapi():
+            print(f"left out: HAPI ({missing})")
+        else:
+            yield "HAPI", [*hapi_command(), "clients.Rounds", str(definitions)]
 
 
 @contextmanager

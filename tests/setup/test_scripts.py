@@ -126,6 +126,7 @@ def test_the_demo_refuses_what_it_does_not_know_before_it_installs_anything(root
     [
         (["path", "--rounds", "1"], r"whole path / orjson .* \d+\.\d\d"),
         (["http", "--rounds", "1", "--seconds", "1"], r"requests per second, .* \d+\.\d\d"),
+        (["validators", "--rounds", "1", "--only", "fhir.resources"], r"fhir\.resources .* this +\d+\.\d"),
         (["cds_hooks", "--calls", "2"], r"p95, cards / bare Flask .* \d+\.\d"),
     ],
 )
