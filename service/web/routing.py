@@ -106,12 +106,7 @@ class Router:
         self.url_map = Map(rules, converters={"id": FhirId}, merge_slashes=False)
         self._matcher = self.url_map.bind("", url_scheme="http")
         # Most requests are for a path without variables, and Werkzeug would find the same route for it.
-        self._fixed = {
-            (path, method): route
-            for path, methods in self.paths.items()
-            if "<" not in path
-            for method, route in methods.items()
-        }
+        self._fixed = {path: methods for path, methods in self.paths.items() if "<" not in path}
         self._types = frozenset(
             route.resource for methods in self.paths.values() for route in methods.values() if route.resource
         )
@@ -137,7 +132,7 @@ class Router:
     def find(self, environ: Mapping[str, Any]) -> tuple[Route, Mapping[str, str]]:
         """Returns the route of a request, and the variable parts of its path; raises NotFound, NotAllowed."""
         path, method = _path(environ), environ["REQUEST_METHOD"]
-        route = self._fixed.get((path, method))
+        route = self._fixed.get(path, {}).get(method)
         if route is not None:
             return route, _NO_ARGS
         try:
