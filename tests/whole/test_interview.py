@@ -1,14 +1,20 @@
 """The short interview over the guidance that is served: the result of the full form, with fewer questions."""
 
 from functools import partial
+from random import Random
 
 import pytest
 from examples import IN_CI
 from interviews import interviewed, random_patients
+from patients_by_chance import by_chance
 
 from service.catalogue import Pair
 from service.check import floor_of_case
 from service.datatypes.answers import AnswersByLink
+from service.guidance.bits import UNKNOWN, certain, union
+from service.guidance.reasons import Undecided, _doubtful, _unsure
+from service.guidance.state import State, state_of
+from service.guidance.tables import Compiled
 
 EVERY = 6 if IN_CI else 18
 """Of the worked cases, every so many."""
@@ -58,3 +64,39 @@ def test_at_an_emergency_nothing_more_is_asked(pair: Pair) -> None:
     for case in emergencies[::12]:
         found = interviewed(pair, case)
         assert set(found.asked) <= safety | {"completed-by"}
+
+
+def found_plainly(compiled: Compiled, state: State, node: int) -> int:
+    """The open questions in the undecided parts of a node, by a walk that remembers and skips nothing."""
+    fitting, doubted, worst = state.worlds
+    is_overlay = compiled.worse.overlay >> 2 * node & 1
+    doubts, worse = _doubtful(compiled, state)
+    open_ = state.open | _unsure(compiled, state)
+    mask = 0
+    for bits, doubtful in ((fitting, ()), (doubted, doubts) if is_overlay else (worst, worse)):
+        reached: set[int] = set()
+        waiting = [node]
+        while waiting:
+            one = waiting.pop()
+            if bits >> 2 * one & 3 == UNKNOWN and one not in reached:
+                reached.add(one)
+                support = compiled.support.of_node[one]
+                waiting += [*support.deep, *(place // 2 for place, _ in support.atoms)]
+        mask |= union(compiled.support.reads[one] for one in reached) & open_
+        mask |= union(questions for sets, questions in doubtful if sets & certain(reached))
+    return mask
+
+
+@pytest.mark.parametrize("open_", [0.2, 0.5, 0.8])
+def test_undecided_rules_have_the_open_questions_that_a_plain_walk_finds(pair: Pair, open_: float) -> None:
+    compiled, chance = pair.guidance.compiled, Random(f"{open_}")
+    by_doubts = 0
+    for _ in range(20):
+        state = state_of(compiled, by_chance(pair, chance, open_=open_))
+        undecided = Undecided(compiled, state)
+        rules = [table.node for table in compiled.block.rules]
+        assert [undecided.of([node]) for node in rules] == [
+            found_plainly(compiled, state, node) for node in rules
+        ]
+        by_doubts += bool(state.possible)
+    assert by_doubts
