@@ -20,7 +20,7 @@ from service.authoring.translations import outdated_lines
 from service.authoring.warnings import faults_of, language_gaps, undecided, unscored, warnings_of
 from service.cds_hooks import trigger_faults, trigger_warnings
 from service.checked import CheckedGuidance, CheckRecord, Kept, can_prove
-from service.datatypes.answers import Coding
+from service.datatypes.answers import AnswersByLink, Coding
 from service.datatypes.days import day_before
 from service.errors import GuidanceError
 from service.fhir.definitions import Canonicals, own_definitions
@@ -28,8 +28,9 @@ from service.fhir.json import read_published
 from service.guidance import Guidance
 from service.guidance.cases import Case
 from service.guidance.conditions import Answered, AskedWhen, Condition, Group, Is, Measured
-from service.guidance.floor import Floor, floor_of
+from service.guidance.floor import Floor, Interviewed, floor_of
 from service.guidance.model import Written
+from service.guidance.result import Result
 from service.questionnaire import CompiledQuestionnaire
 from service.questionnaire.items import EnableWhen, Item
 from service.settings import Settings
@@ -207,7 +208,8 @@ def floor_lines(pair: catalogue.Pair) -> Iterator[str]:
             yield (
                 f"{case.name}: {len(found.asked)} questions asked, "
                 f"{len(found.changing)} can each alone change the step, its date or a level, "
-                f"{pages(pair.compiled, found.asked)} pages"
+                f"{pages(pair.compiled, found.asked)} pages; "
+                f"no interview can do with fewer than {least_of_case(case, pair, found)}"
             )
 
 
@@ -218,11 +220,31 @@ def floor_of_case(case: Case, pair: catalogue.Pair) -> Floor:
         pair.guidance,
         case.answers,
         asked=enabled,
-        result_of=lambda answers: catalogue.outcome_of(
-            replace(case, answers=answers), pair.guidance, pair.compiled
-        ),
+        result_of=partial(_result_of, case, pair),
         date_before=partial(day_before, case.authored),
     )
+
+
+def least_of_case(case: Case, pair: catalogue.Pair, floor: Floor) -> int:
+    """Returns how many questions every interview must ask the person of a case, whatever its order."""
+    person = Interviewed(
+        pair.guidance,
+        case.answers,
+        enabled=lambda answers: pair.compiled.enabled(answers)[0],
+        goes_on=partial(_goes_on, case, pair),
+        result_of=partial(_result_of, case, pair),
+        date_before=partial(day_before, case.authored),
+    )
+    return len(person.groups(floor))
+
+
+def _goes_on(case: Case, pair: catalogue.Pair, answers: AnswersByLink) -> bool:
+    told = catalogue.answers_of_case(replace(case, answers=answers), pair.guidance, pair.compiled)
+    return bool(pair.guidance.questions_ahead(told).now)
+
+
+def _result_of(case: Case, pair: catalogue.Pair, answers: AnswersByLink) -> Result:
+    return catalogue.outcome_of(replace(case, answers=answers), pair.guidance, pair.compiled)
 
 
 def pages(compiled: CompiledQuestionnaire, asked: Collection[str]) -> int:

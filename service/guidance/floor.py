@@ -6,6 +6,9 @@ Whoever leaves such a question out can get another result, so that a form can be
 Every option is tried alone, and all options of a list together; a number on both sides of every parameter
 that it is compared with, and on it; a date as many days before the response as the parameters count, and a
 day more and less. An answer that opens further questions changes the result where those could change it.
+
+An interview may stop sooner than the form ends, but not sooner than these questions are asked; and of several
+that change the result only together, it has to ask one. That bounds every interview (`Interviewed.groups`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise, product
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
 from service.datatypes.form import Question
@@ -59,6 +62,91 @@ def floor_of(
         )
     ]
     return Floor(tuple(question.link_id for question in met), tuple(changing))
+
+
+_MOST_TRIED = 20_000
+"""So many ways of answering several questions are tried; where none has another result, none is claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interviewed:
+    """A person whom an interview asks, and what others would answer whom it could take for the same.
+
+    Args:
+        guidance: what decides.
+        given: what the person answers in full, by linkId.
+        enabled: returns the questions that answers leave enabled.
+        goes_on: whether the short interview asks a person of these answers anything more.
+        result_of, date_before: as `floor_of` takes them.
+    """
+
+    guidance: Guidance
+    given: AnswersByLink
+    enabled: Callable[[AnswersByLink], Collection[str]]
+    goes_on: Callable[[AnswersByLink], bool]
+    result_of: Callable[[AnswersByLink], Result]
+    date_before: Callable[[int], str]
+
+    def groups(self, floor: Floor) -> tuple[tuple[str, ...], ...]:
+        """Returns groups of questions of each of which every interview with this person must ask one.
+
+        Whoever answers the questions of one group otherwise, and all others alike, has another result. To an
+        interview that asks none of the group both are the same, so it is wrong about one of them. No two
+        groups share a question: an interview that is right about everybody asks this person at least as many
+        questions as there are groups, whatever its order.
+
+        Args:
+            floor: of the same person.
+
+        Returns:
+            The groups, those of one question of the floor first.
+        """
+        found: list[tuple[str, ...]] = [(link,) for link in floor.changing if self._has_another((link,))]
+        pool = [link for link in floor.asked if (link,) not in found]
+        while self.goes_on(self._without(pool)):
+            group = self._smallest(pool)
+            found += [group] if self._has_another(group) else []
+            pool = [link for link in pool if link not in group]
+        return tuple(found)
+
+    def _smallest(self, links: Collection[str]) -> tuple[str, ...]:
+        """Returns those of the questions that keep the interview going, none of which can be answered too."""
+        kept = tuple(links)
+        for link in links:
+            fewer = tuple(other for other in kept if other != link)
+            kept = fewer if self.goes_on(self._without(fewer)) else kept
+        return kept
+
+    def _has_another(self, links: Collection[str]) -> bool:
+        """Whether other answers to these questions lead to another result.
+
+        They have to leave enabled whatever could be asked without them.
+        """
+        before, reachable = _told(self.result_of(self.given)), set(self.enabled(self._without(links)))
+        return any(
+            _told(self.result_of(other)) != before and reachable <= set(self.enabled(other))
+            for other in islice(self._others(links), _MOST_TRIED)
+        )
+
+    def _others(self, links: Collection[str]) -> Iterator[AnswersByLink]:
+        """Yields other answers to these questions, alone and with an answer to a question that they open."""
+        known = {*self.enabled(self.given), *links}
+        for way in product(*(tuple(self._answers(link)) for link in links)):
+            other = {**self.given, **dict(zip(links, way, strict=True))}
+            yield other
+            for opened in set(self.enabled(other)) & self.guidance.form.questions.keys() - known:
+                yield from ({**other, opened: answers} for answers in self._answers(opened))
+
+    def _answers(self, link: str) -> Iterator[tuple[Answer, ...]]:
+        return other_answers(self.guidance.form.questions[link], self.guidance, self.date_before)
+
+    def _without(self, links: Collection[str]) -> AnswersByLink:
+        return {link: answers for link, answers in self.given.items() if link not in links}
+
+
+def _told(result: Result) -> tuple[object, ...]:
+    """Returns what an interview ends with: at a safety step that step alone."""
+    return (result.tier,) if result.tiers[result.tier.at_least].overlay else _verdict(result)
 
 
 def _verdict(result: Result) -> tuple[object, ...]:

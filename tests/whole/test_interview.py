@@ -1,6 +1,7 @@
 """The short interview over the guidance that is served: the result of the full form, with fewer questions."""
 
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -8,8 +9,8 @@ from examples import IN_CI
 from interviews import interviewed, random_patients
 from patients_by_chance import by_chance
 
-from service.catalogue import Pair
-from service.check import floor_of_case
+from service.catalogue import Pair, read
+from service.check import floor_of_case, least_of_case
 from service.datatypes.answers import AnswersByLink
 from service.guidance.bits import UNKNOWN, certain, union
 from service.guidance.reasons import Undecided, _doubtful, _unsure
@@ -32,17 +33,32 @@ def test_random_patients_have_the_result_of_the_full_form(pair: Pair, start: int
     assert [patient.name for patient in patients if not interviewed(pair, patient).agrees] == []
 
 
-def test_whoever_may_look_after_themselves_is_asked_hardly_more_than_can_matter(pair: Pair) -> None:
-    """An answer that opens another question does not change the result alone; so one or two may be more."""
+def test_whoever_may_look_after_themselves_is_asked_as_few_questions_as_any_interview_can_do_with(
+    pair: Pair,
+) -> None:
+    """One more than the floor: two answers that change the result together, or one that opens another."""
     cases = [case for case in pair.guidance.cases if case.floor]
     for case in cases:
         found = interviewed(pair, case)
         floor = floor_of_case(case, pair)
         assert set(floor.changing) <= set(found.asked)
-        assert len(found.asked) - len(floor.changing) <= MOST_BEYOND, case.name
+        assert len(found.asked) == least_of_case(case, pair, floor) == len(floor.changing) + 1, case.name
 
 
-MOST_BEYOND = 1
+def test_no_worked_patient_is_asked_fewer_questions_than_every_interview_has_to_ask(pair: Pair) -> None:
+    for case in pair.guidance.cases[:: 2 * EVERY]:
+        least = least_of_case(case, pair, floor_of_case(case, pair))
+        assert 0 < least <= len(interviewed(pair, case).asked), case.name
+
+
+def test_groups_of_questions_do_not_overlap(root: Path) -> None:
+    """Nobody with a score of two steps can be told by fewer than one of each two questions that are left."""
+    folder = root / "tests" / "instruments"
+    served = read(folder / "questionnaires", folder / "mappings")
+    (wells,) = (pair for pair in served.pairs.values() if pair.slug == "wells-dvt")
+    case = wells.guidance.cases[0]
+    asked = interviewed(wells, case).asked
+    assert (least_of_case(case, wells, floor_of_case(case, wells)), len(asked)) == (4, 8)
 
 
 def test_nothing_is_asked_but_what_was_said_to_be_ahead(pair: Pair) -> None:
