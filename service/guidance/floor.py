@@ -103,14 +103,16 @@ class Interviewed:
         """
         found: list[tuple[str, ...]] = [(link,) for link in floor.changing if self._has_another((link,))]
         pool = [link for link in floor.asked if (link,) not in found]
-        while self.goes_on(self._without(pool)):
-            group = self._smallest(pool)
+        while self.goes_on(self._without(pool)) and (group := self._smallest(pool)):
             found += [group] if self._has_another(group) else []
             pool = [link for link in pool if link not in group]
         return tuple(found)
 
     def _smallest(self, links: Collection[str]) -> tuple[str, ...]:
-        """Returns those of the questions that keep the interview going, none of which can be answered too."""
+        """Returns those of the questions that keep the interview going, none of which can be answered too.
+
+        There are none where it goes on with all of them answered, as where others were left open.
+        """
         kept = tuple(links)
         for link in links:
             fewer = tuple(other for other in kept if other != link)

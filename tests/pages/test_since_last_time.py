@@ -109,6 +109,15 @@ def test_a_response_is_not_compared_with_itself(form: FormDriver, files: dict[st
     assert "another version of the response itself" in page.text
 
 
+def test_a_response_that_has_no_name_but_its_id_is_not_compared_with_itself(
+    form: FormDriver, files: dict[str, bytes]
+) -> None:
+    itself = orjson.dumps(without_name(files[NOW]) | {"id": "r1"})
+    page = sent_beside(form, itself, itself)
+    assert form.answered.status_code == 422
+    assert "another version of the response itself" in page.text
+
+
 def test_without_an_earlier_response_the_result_is_as_before(
     form: FormDriver, files: dict[str, bytes]
 ) -> None:
@@ -310,6 +319,18 @@ def test_answers_to_another_version_are_compared_in_what_both_ask_alike(
     form.open("?language=en")
     now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
     page = sent_beside(form, now, chart_of(older_answers()))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE in page.text
+
+
+def test_a_finished_short_form_of_another_version_demands_nothing_that_it_did_not_ask(
+    of_two_versions: Any, files: dict[str, bytes]
+) -> None:
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    short = short_form_of(older_answers(status="completed"), "weakness")
+    page = sent_beside(form, now, chart_of(short))
     assert EN.say("form.compare.done", date="1 October 2026") in page.text
     assert SINCE in page.text
 

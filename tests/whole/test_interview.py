@@ -1,5 +1,6 @@
 """The short interview over the guidance that is served: the result of the full form, with fewer questions."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -49,6 +50,13 @@ def test_no_worked_patient_is_asked_fewer_questions_than_every_interview_has_to_
     for case in pair.guidance.cases[:: 2 * EVERY]:
         least = least_of_case(case, pair, floor_of_case(case, pair))
         assert 0 < least <= len(interviewed(pair, case).asked), case.name
+
+
+def test_of_somebody_who_leaves_questions_open_nothing_more_is_claimed(pair: Pair) -> None:
+    case = next(case for case in pair.guidance.cases if case.floor)
+    open_ = replace(case, answers={"completed-by": case.answers["completed-by"]})
+    floor = floor_of_case(open_, pair)
+    assert least_of_case(open_, pair, floor) <= len(floor.changing)
 
 
 def test_groups_of_questions_do_not_overlap(root: Path) -> None:
