@@ -61,7 +61,7 @@ def test_a_store_without_tables_is_left_for_migrate(run, command, tmp_path):
 
 
 def test_a_relative_path_begins_at_the_program_wherever_a_command_is_run(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("service.settings.ROOT", tmp_path)
+    monkeypatch.setattr("service.settings.HOME", tmp_path)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert run("sqlite:///data/service.db", "migrate")[0] == 0
