@@ -21,7 +21,12 @@ import orjson
 
 from service.assess import Assessor, Languages, Scored, SentBody, check_response
 from service.catalogue import Catalogue, Pair
-from service.clinical_reasoning.definitions import activity_canonical, plan_canonical, plan_of
+from service.clinical_reasoning.definitions import (
+    activity_canonical,
+    can_be_written,
+    plan_canonical,
+    plan_of,
+)
 from service.errors import Malformed, NotFound, NotScorable, Problem
 from service.fhir.extensions import text
 from service.fhir.json import BodyLimits, Json, read
@@ -111,6 +116,7 @@ class Applier:
         self._assessor = assessor
         self._limits = limits
         self._sandbox = sandbox
+        self._readable: frozenset[str] | None = None
 
     def apply_body(self, data: bytes, plan: str, languages: Languages) -> Applied:
         """Returns a Bundle with a RequestGroup, and what the step of the response proposes.
@@ -129,13 +135,39 @@ class Applier:
             Unavailable: there is too much to check at the moment.
         """
         expected = "Expected a response that takes at most {allowed} to check and score."
-        work = partial(self._applied, data, plan, languages)
+        work = partial(self._applied, data, plan, languages, self._can_be_read())
         applied = in_time(self._sandbox, len(data), work, Applied, expected=expected, at="Parameters")
         scored = SentBody(applied.response, chart=applied.chart, guidance=applied.guidance)
         self._assessor.note(applied.guidance, applied.step, scored)
         return applied
 
-    def _applied(self, data: bytes, plan: str, languages: Languages, apart: bool) -> Applied:  # noqa: FBT001 - as the sandbox hands it over
+    def _can_be_read(self) -> frozenset[str]:
+        """Returns the ids of the plans that are read at /fhir: all but those whose CQL cannot be written.
+
+        That takes a good part of a second, so it is found out in a child, once.
+        """
+        if self._readable is None:
+            plans = self._plans.items()
+            self._readable = frozenset(slug for slug, pair in plans if self._is_written(pair))
+        return self._readable
+
+    def _is_written(self, pair: Pair) -> bool:
+        def found(_apart: bool) -> bool:  # noqa: FBT001 - as the sandbox hands it over
+            return can_be_written(pair.guidance, pair.compiled)
+
+        try:
+            return in_time(self._sandbox, 0, found, bool, expected="", small=-1)
+        except NotScorable:
+            return False
+
+    def _applied(
+        self,
+        data: bytes,
+        plan: str,
+        languages: Languages,
+        readable: frozenset[str],
+        apart: bool,  # noqa: FBT001 - as the sandbox hands it over
+    ) -> Applied:
         given = parameters_in_body(read(data, self._limits))
         beside = [sent for sent in given if sent.name not in _APART]
         values = values_of(beside, _OF_ONE if plan else _OF_TYPE, _NOT_TAKEN)
@@ -148,7 +180,7 @@ class Applier:
         if scored.pair.compiled.canonical != pair.compiled.canonical:
             text_ = f"Expected a response to {pair.compiled.canonical}, the questionnaire of the plan."
             raise NotScorable(Problem("canonical-mismatch", text_, f"{sent.response.at}.questionnaire"))
-        body, step = _bundle(scored)
+        body, step = _bundle(scored, are_named=pair.slug in readable)
         response = _ENCODER.encode(sent.response.resource)
         chart = tuple(_ENCODER.encode(one.resource) for one in sent.data)
         return Applied(body, scored.guidance, scored.language, step, sent.subject, response, chart)
@@ -225,13 +257,13 @@ def _check_server_data(values: Values) -> None:
         raise NotScorable(Problem("parameter-unsupported", words, "Parameters"))
 
 
-def _bundle(scored: Scored) -> tuple[bytes, str]:
+def _bundle(scored: Scored, *, are_named: bool) -> tuple[bytes, str]:
     """Returns the Bundle, and the code of the step that the result reaches at least."""
     assessment, pair = scored.assessment(), scored.pair
     tier = assessment.result.tiers[assessment.result.tier.at_least]
     activity = activity_canonical(pair.guidance, pair.compiled, tier)
     plan = plan_canonical(pair.guidance, pair.compiled)
-    return pair.renderer.proposed(assessment, plan, activity), tier.code
+    return pair.renderer.proposed(assessment, plan, activity, are_named=are_named), tier.code
 
 
 def _sent(values: Values, data: list[SentParameter], pair: Pair) -> _Sent:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import orjson
 
 from service.clinical_reasoning.cql import libraries_of
-from service.clinical_reasoning.cql_answers import CqlLibrary, library_name, quoted
+from service.clinical_reasoning.cql_answers import CannotBeWritten, CqlLibrary, library_name, quoted
 from service.clinical_reasoning.cql_nodes import ANSWERS
 from service.fhir.json import Json
 from service.guidance import Guidance
@@ -68,6 +68,14 @@ def names_of(guidance: Guidance) -> Iterator[tuple[str, str]]:
     yield "PlanDefinition", written.identity.slug
     yield from (("ActivityDefinition", _activity_name(written, tier)) for tier in _asking(written))
     yield from (("Library", library_name(guidance) + ending) for ending in ("", ANSWERS))
+
+
+def can_be_written(guidance: Guidance, form: CompiledQuestionnaire) -> bool:
+    """Returns whether `resources_of` returns anything; that takes nearly as long as to write it."""
+    try:
+        return bool(libraries_of(guidance, form))
+    except CannotBeWritten:
+        return False
 
 
 def plan_of(guidance: Guidance, form: CompiledQuestionnaire) -> Json:

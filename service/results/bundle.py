@@ -168,25 +168,29 @@ class ResultBundle:
         return f"{headings[0]}\n\n{patient}\n{headings[1]}\n\n{clinician}"
 
     def proposed(
-        self, risk: bytes, assessment: Assessment, notes: Sequence[object], plan: str, activity: str
+        self,
+        risk: bytes,
+        assessment: Assessment,
+        notes: Sequence[object],
+        plan: str,
+        activity: str,
+        *,
+        are_named: bool,
     ) -> bytes:
-        """Returns a Bundle with a RequestGroup and what the step proposes.
-
-        Where the result is not assessable, the RequestGroup stands alone and has no action.
+        """Returns a Bundle with a RequestGroup, alone where it is not assessable, and what the step proposes.
 
         Args:
-            risk: the RiskAssessment of the same response.
-            assessment: what it was made from.
-            notes: Annotations on it.
+            risk, assessment, notes: the RiskAssessment, what it was made from, and Annotations on it.
             plan: canonical `url|version` of the PlanDefinition.
             activity: that of the ActivityDefinition of the step; empty where the step asks for nothing.
+            are_named: whether others can read these two; else nothing is said to be an instance of them.
         """
         about = _about(assessment.context, self._phrases)
         name = result_name(assessment.context) or uuid5(NAMESPACE_URL, risk.decode())
         tier = assessment.result.tiers[assessment.result.tier.at_least]
         status = "active" if is_final(assessment) else "draft"
         asked = self._asked(assessment)
-        group = self._group(assessment, about, plan, status, asked["priority"])
+        group = self._group(assessment, about, [plan] if are_named else None, status, asked["priority"])
         group["note"] = [*notes]
         made = {_PLAN: group}
         if activity and is_assessable(assessment.result.tier):
@@ -194,7 +198,9 @@ class ResultBundle:
             group["action"] = [self._action(tier, assessment, uuid5(name, purpose))]
             made[purpose] = (
                 about.request(
-                    status, self._referred(assessment), {"instantiatesCanonical": [activity], **asked}
+                    status,
+                    self._referred(assessment),
+                    {"instantiatesCanonical": [activity] if are_named else None, **asked},
                 )
                 if tier.referral
                 else self._words(assessment, about, status, asked, uuid5(name, _PLAN))
@@ -293,11 +299,16 @@ class ResultBundle:
     # What a plan proposes.
 
     def _group(
-        self, assessment: Assessment, about: _About, plan: str, status: str, priority: str | None
+        self,
+        assessment: Assessment,
+        about: _About,
+        plans: list[str] | None,
+        status: str,
+        priority: str | None,
     ) -> MutableJson:
         words = f"{self._phrases['results.step-of-care']}: {self._summary.step(assessment)}"
         members = {
-            "instantiatesCanonical": [plan],
+            "instantiatesCanonical": plans,
             "status": status,
             "intent": "proposal",
             "priority": priority,

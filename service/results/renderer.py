@@ -76,14 +76,15 @@ class Renderer:
         }
         return orjson.dumps({name: value for name, value in document.items() if value is not None})
 
-    def proposed(self, assessment: Assessment, plan: str, activity: str) -> bytes:
+    def proposed(self, assessment: Assessment, plan: str, activity: str, *, are_named: bool) -> bytes:
         """Returns a Bundle with the RequestGroup of a plan and what it proposes.
 
         Args:
-            assessment, plan, activity: as `ResultBundle.proposed` takes them.
+            assessment, plan, activity, are_named: as `ResultBundle.proposed` takes them.
         """
         notes = self._remarks.notes(assessment)
-        return self._bundle.proposed(self.risk(assessment), assessment, notes, plan, activity)
+        risk = self.risk(assessment)
+        return self._bundle.proposed(risk, assessment, notes, plan, activity, are_named=are_named)
 
     def withdrawn_bundle(self, risk: bytes) -> bytes:
         """Returns the Bundle of a RiskAssessment that is withdrawn."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from shutil import copytree
 from typing import Any
 
 import orjson
 import pytest
+from case_responses import response_of
 from form_driver import FormDriver
 
 from service import app
+from service.datatypes.answers import Coding
+from service.earlier import asked_alike
 from service.languages import words_in
 from service.pages import scoring
+from service.pages.forms import FormSettings, forms_of
+from service.results import Numbers
 from service.settings import Settings
 
 SLUG = "muscle-twitching"
@@ -24,6 +30,8 @@ SINCE = EN["patient.since"].removesuffix(":")
 WORSE = EN["clinician.since"]
 """How the narrative of a RiskAssessment begins its line about it."""
 MARY, OTHER = {"reference": "Patient/mary"}, {"reference": "Patient/other"}
+CODES = "https://guidance.example.org/fhir/CodeSystem/muscle-twitching-answers"
+GENDERS = "http://hl7.org/fhir/administrative-gender"
 OCTOBER = datetime.fromisoformat("2026-10-01T12:00:00+00:00")
 
 
@@ -176,6 +184,22 @@ def test_a_response_of_the_chart_is_compared_with_one_of_the_same_person_only(
     if is_compared:
         assert WORSE in risk_of(form)
         assert orjson.loads(form.post("response.json").data)["subject"] == MARY
+
+
+@pytest.mark.parametrize(("strength", "is_worse"), [("normal", True), ("not-tested", False)])
+def test_what_nobody_examined_before_is_not_worse(
+    form: FormDriver, served: Any, strength: str, *, is_worse: bool
+) -> None:
+    """A normal examination denied what is weak now; one that did not test it denied nothing."""
+    pair = next(pair for pair in served.pairs.values() if pair.slug == SLUG and pair.is_active)
+    case = next(case for case in pair.guidance.cases if case.name == "no-weakness-but-weak-on-examination")
+    before = {**case.answers, "exam-strength": (Coding(CODES, strength),)}
+    earlier = response_of(pair, replace(case, answers=before)) | {"authored": "2026-10-01"}
+    now = response_of(pair, case)
+    page = sent_beside(form, orjson.dumps(now), orjson.dumps(earlier))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    says = f"{WORSE}:</b> {EN.say('clinician.compared', dates='1 October 2026')}" not in risk_of(form)
+    assert says is is_worse
 
 
 def chart_of(*responses: dict[str, Any]) -> bytes:
@@ -333,6 +357,79 @@ def test_a_finished_short_form_of_another_version_demands_nothing_that_it_did_no
     page = sent_beside(form, now, chart_of(short))
     assert EN.say("form.compare.done", date="1 October 2026") in page.text
     assert SINCE in page.text
+
+
+def chosen(group: str, link: str, code: str, system: str = CODES) -> dict[str, Any]:
+    """One answer of a group, as older_answers takes it."""
+    item = {"linkId": link, "answer": [{"valueCoding": {"system": system, "code": code}}]}
+    return {"linkId": group, "item": [item]}
+
+
+@pytest.mark.parametrize(
+    ("link", "code", "is_worse"), [("weakness", "LA32-8", True), ("other-nerve-signs", "none", False)]
+)
+def test_what_another_version_asked_otherwise_was_not_denied(
+    of_two_versions: Any, files: dict[str, bytes], link: str, code: str, *, is_worse: bool
+) -> None:
+    """Numbness has other words now: who had none of the signs in the words of before has not denied it."""
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.loads(files[NOW]) | {"subject": MARY}
+    for group in now["item"]:
+        for item in group["item"]:
+            if item["linkId"] == "other-nerve-signs":
+                item["answer"] = [{"valueCoding": {"system": CODES, "code": "numbness"}}]
+    system = "http://loinc.org" if link == "weakness" else CODES
+    earlier = older_answers(item=[chosen("red-flags", link, code, system)])
+    page = sent_beside(form, orjson.dumps(now), chart_of(earlier))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert (SINCE in page.text) is is_worse
+
+
+def test_what_only_another_version_asks_is_left_out(of_two_versions: Any, files: dict[str, bytes]) -> None:
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    opens, gone = chosen("pattern", "area", "elsewhere"), chosen("risk-factors", "sex", "male", GENDERS)
+    earlier = older_answers(item=[*older_answers()["item"], opens, gone])
+    page = sent_beside(form, now, chart_of(earlier))
+    assert EN.say("form.compare.done", date="1 October 2026") in page.text
+    assert SINCE in page.text
+
+
+def test_an_answer_that_only_another_version_offers_is_none_to_this_one(served: Any) -> None:
+    own = next(pair for pair in served.pairs.values() if pair.slug == SLUG and pair.is_active).compiled
+    link, offered = "rest-when", own.form.questions["rest-when"].options[0].coding
+    gone = Coding(CODES, "jerk-falling-asleep")
+    for answers, expected in (((offered,), {link: (offered,)}), ((gone,), {}), ((offered, gone), {})):
+        assert asked_alike({link: answers}, frozenset((link,)), own) == expected
+
+
+def test_a_short_form_of_another_version_that_asked_in_other_words_is_not_compared(
+    of_two_versions: Any, files: dict[str, bytes]
+) -> None:
+    form = FormDriver(of_two_versions, f"/questionnaires/{SLUG}")
+    form.open("?language=en")
+    now = orjson.dumps(orjson.loads(files[NOW]) | {"subject": MARY})
+    asked = {"item": [{"linkId": "weakness", "text": "Are you well?", "type": "choice"}]}
+    sent_beside(form, now, chart_of(short_form_of(older_answers(), "weakness", **asked)))
+    assert form.answered.status_code == 422
+
+
+def test_which_versions_are_compared(served: Any) -> None:
+    """Those of the same form that ask alike what is compared, and no other form of the same words."""
+    pair = next(pair for pair in served.pairs.values() if pair.slug == SLUG and pair.is_active)
+    own, items = pair.compiled, pair.compiled.items
+    others = (
+        replace(own, canonical=f"{FORM_URL}|0.8.0"),
+        replace(own, canonical=f"{FORM_URL}|0.9.0").with_items({"notes": items["notes"]}),
+        replace(own, canonical=f"{FORM_URL}-too|0.8.0"),
+    )
+    known = {**served.questionnaires, **{other.canonical: other for other in others}}
+    settings = FormSettings(lambda: OCTOBER, Numbers())
+    forms = forms_of(replace(served, questionnaires=known), settings)
+    (form,) = (form for form in forms if form.slug == SLUG)
+    assert [*form.versions] == [f"{FORM_URL}|0.8.0"]
 
 
 @pytest.mark.parametrize(

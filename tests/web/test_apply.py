@@ -14,6 +14,8 @@ from worked_cases import FOLDERS
 from service import app
 from service.apply import Applier
 from service.assess import Assessor
+from service.clinical_reasoning import definitions
+from service.clinical_reasoning.cql_answers import CannotBeWritten
 from service.errors import NotScorable
 from service.fhir.json import BodyLimits
 from service.fhir.resource_models import faults_in
@@ -184,11 +186,10 @@ def test_the_group_is_as_urgent_as_its_step_and_of_the_same_encounter(client, ro
 
 
 def test_the_bundle_names_the_definitions_that_are_written_for_others(client, root):
-    from service.clinical_reasoning.definitions import resources_of
-
     served = app.catalogue_from(Settings())
     (pair,) = served.pairs.values()
-    there = {f"{one['url']}|{one['version']}" for one in resources_of(pair.guidance, pair.compiled)}
+    written = definitions.resources_of(pair.guidance, pair.compiled)
+    there = {f"{one['url']}|{one['version']}" for one in written}
     sample = json.loads((root / "samples" / "progressive-weakness.json").read_text())
     for resource in resources(asked(client, parameters(sample))):
         assert set(resource["instantiatesCanonical"]) <= there
@@ -408,6 +409,24 @@ def test_what_the_requests_are_instances_of_can_be_read(client, root):
         assert found["total"] == 1, canonical
         kinds.add(kind)
     assert kinds == {"PlanDefinition", "ActivityDefinition"}
+
+
+def test_definitions_that_nobody_can_read_are_not_named(root, monkeypatch):
+    """Where the CQL of a guidance cannot be written, it has none at /fhir; what is proposed is the same."""
+    sample = json.loads((root / "samples" / "progressive-weakness.json").read_text())
+
+    def refuse(*_):
+        raise CannotBeWritten(["a score"])
+
+    given = Settings()
+    named = resources(asked(app.create_app(given).test_client(), parameters(sample)))
+    monkeypatch.setattr(definitions, "libraries_of", refuse)
+    client = app.create_app(given).test_client()
+    assert client.get("/fhir/PlanDefinition").get_json()["total"] == 0
+    unnamed = resources(asked(client, parameters(sample)))
+    assert [one["resourceType"] for one in unnamed] == ["RequestGroup", "ServiceRequest"]
+    assert all(one.pop("instantiatesCanonical") for one in named)
+    assert unnamed == named
 
 
 def test_a_result_that_proposes_is_counted_like_any_other(root):
