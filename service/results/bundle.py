@@ -177,10 +177,14 @@ class ResultBundle:
         *,
         are_named: bool,
     ) -> bytes:
-        """Returns a Bundle with a RequestGroup, alone where it is not assessable, and what the step proposes.
+        """Returns a Bundle with a RequestGroup and what the step proposes.
+
+        Where the result is not assessable, the RequestGroup stands alone and has no action.
 
         Args:
-            risk, assessment, notes: the RiskAssessment, what it was made from, and Annotations on it.
+            risk: the RiskAssessment of the same response.
+            assessment: what it was made from.
+            notes: Annotations on it.
             plan: canonical `url|version` of the PlanDefinition.
             activity: that of the ActivityDefinition of the step; empty where the step asks for nothing.
             are_named: whether others can read these two; else nothing is said to be an instance of them.
