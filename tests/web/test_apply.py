@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from copy import deepcopy
+from dataclasses import replace
 from shutil import copytree
 
 import orjson
@@ -146,6 +147,27 @@ def test_where_the_result_is_not_assessable_nothing_is_proposed_at_all(client, p
     assert group["status"] == "draft"
     assert "action" not in group
     assert any("Not assessable" in note["text"] for note in group["note"])
+
+
+def test_a_lowest_step_that_asks_for_something_is_not_proposed_either(client, partial, monkeypatch):
+    """As of a guidance that has a rule for its lowest step: not assessable is not the lowest step."""
+    canonical = "https://guidance.example.org/fhir/ActivityDefinition/lowest|1"
+    monkeypatch.setattr("service.apply.activity_canonical", lambda *_: canonical)
+    del partial["item"]
+    (group,) = resources(asked(client, parameters(partial)))
+    assert "action" not in group
+
+
+def test_the_date_of_a_reason_for_a_lower_step_is_not_that_of_the_action(places, root):
+    served, _ = places[0]
+    sample = (root / "samples" / "progressive-weakness.json").read_bytes()
+    scored = Assessor(served, BodyLimits()).scored(sample)
+    assessment = scored.assessment()
+    undated = assessment._replace(result=replace(assessment.result, step_due=None))
+    found = scored.pair.renderer.proposed(undated, "plan", "activity", are_named=True)
+    (action,) = resources(orjson.loads(found))[0]["action"]
+    assert undated.result.due is not None
+    assert "timingDuration" not in action
 
 
 def test_while_something_is_open_the_requests_are_drafts_and_say_at_least(client, partial):
@@ -356,7 +378,7 @@ def test_the_plan_that_is_read_here_may_be_sent_with_the_response(client, partia
             assert asked(client, named, "") == by_id
 
 
-@pytest.mark.parametrize("name", ["action", "title", "library", "status", "extension"])
+@pytest.mark.parametrize("name", ["action", "title", "library", "status", "language", "extension"])
 def test_a_plan_that_says_something_else_is_not_taken_for_ours(client, partial, plan, name):
     changed = {member: value for member, value in plan.items() if member != name}
     if name not in plan:
