@@ -1,5 +1,6 @@
 """Starts a real gunicorn on loopback and speaks raw bytes with it."""
 
+import io
 import os
 import re
 import signal
@@ -82,8 +83,11 @@ class Answer:
 
 
 def answer_from(connection: socket.socket, *, bodiless: bool = False) -> Answer:
-    """Reads one answer; its length is the announced one. Raises EOFError where none comes."""
-    with connection.makefile("rb") as stream:
+    """Reads one answer; its length is the announced one. Raises EOFError where none comes.
+
+    Nothing behind it is read: that is of the next answer.
+    """
+    with connection.makefile("rb", buffering=0) as stream:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             line = stream.readline()
@@ -91,7 +95,15 @@ def answer_from(connection: socket.socket, *, bodiless: bool = False) -> Answer:
                 raise EOFError
             head += line
         found = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
-        return Answer(head.rstrip(), b"" if bodiless or not found else stream.read(int(found[1])))
+        return Answer(head.rstrip(), b"" if bodiless or not found else _exactly(stream, int(found[1])))
+
+
+def _exactly(stream: io.RawIOBase, length: int) -> bytes:
+    """Reads so many bytes; fewer where no more come."""
+    found = b""
+    while len(found) < length and (more := stream.read(length - len(found))):
+        found += more
+    return found
 
 
 def post(body: bytes, *headers: str, path: str = "/fhir/QuestionnaireResponse/$assess") -> bytes:
