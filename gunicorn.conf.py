@@ -87,7 +87,11 @@ def when_ready(server: Any) -> None:
 
 
 def on_reload(server: Any) -> None:
-    """Has the workers that start now serve the files as they are now, where that was wanted (HUP)."""
+    """Has the workers that start now serve the files as they are now, where that was wanted (HUP).
+
+    This file has been read again by then, and so has what it says of garbage collection.
+    """
+    gc.enable()
     if _settings.reload:
         from service.app import reloaded  # only then: whoever stops a server that starts need not wait for it
 

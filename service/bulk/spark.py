@@ -10,6 +10,7 @@ Source: Spark 4, `DataFrame.mapInArrow`, `SparkContext.addArchive`, file sources
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, Final, NamedTuple
 
@@ -163,7 +165,9 @@ def ship(session: Any, options: ScoringOptions) -> Shipped:
         digest.update(f"{path} {len(content)}\n".encode())
         digest.update(content)
     archive = f"questionnaire-guidance-{digest.hexdigest()[:16]}"
-    packed = Path(mkdtemp(prefix="questionnaire-guidance-")) / f"{archive}.zip"
+    shipped_from = mkdtemp(prefix="questionnaire-guidance-")
+    atexit.register(rmtree, shipped_from, ignore_errors=True)  # executors may ask for it until then
+    packed = Path(shipped_from) / f"{archive}.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         for path, content in sorted(files.items()):
             file.writestr(path, content)

@@ -200,6 +200,8 @@ def write_table(lines: Iterable[bytes], out: Path, served: Catalogue) -> int:
     named = columns(served)
     schema = schema_of(named, pa)
     part = out.with_name(f"{out.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(0o600)  # for its owner alone, as the lines that it is made of
     facts, rows = map(facts_in, lines), 0
     with _writing(part, format_of(out), schema) as write:
         while some := tuple(islice(facts, _ROWS)):

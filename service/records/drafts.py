@@ -20,10 +20,7 @@ from service.records.provenance import Step, audit_event, provenance
 from service.results import withdrawn
 from service.search import elements_of, entries_of, person_entries, subject_entries
 from service.storage.entries import Entry
-from service.storage.model import (
-    Draft,
-    Record,
-)
+from service.storage.model import Draft, Record
 
 RESPONSE: Final = "QuestionnaireResponse"
 RISK: Final = "RiskAssessment"

@@ -116,14 +116,13 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self._open += 1
         self._make_room()
         self._idle[client] = None
-        self._turns[client] = turns = _turns_on(client)
         try:
+            self._turns[client] = _turns_on(client)
             super().handle(listener, client, addr)
         finally:
             self._open -= 1
             self._idle.pop(client, None)
-            del self._turns[client]
-            for watcher in turns:
+            for watcher in self._turns.pop(client, ()):
                 watcher.close()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:

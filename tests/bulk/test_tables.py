@@ -125,6 +125,13 @@ def test_rows_are_written_a_few_at_a_time_and_the_name_is_given_at_the_end(
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+@pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
+def test_a_table_is_for_its_owner_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.part").touch(0o644)
+    write_table([line.output for line in scored()], tmp_path / name, scorer().served)
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
 def test_no_row_is_a_table_with_its_columns(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     for name in ("none.parquet", "none.csv"):

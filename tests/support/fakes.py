@@ -1,8 +1,9 @@
 """The application on a fake assessor and fake published resources: what HTTP does, nothing clinical."""
 
+import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,13 @@ def composed(assessor: Any = None, resources: Any = None, **deployment: Any) -> 
 def application(origins: Sequence[str] = ()) -> Application:
     """For gunicorn: the real server and worker around the fake."""
     return composed(origins=frozenset(origins))
+
+
+def collecting(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Says which process this is, and whether it collects what can be thrown away."""
+    body = orjson.dumps([os.getpid(), gc.isenabled()])
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def told_to_stop_while_it_loads() -> Application:

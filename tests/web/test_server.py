@@ -3,12 +3,13 @@
 Checks SH02, SH04 to SH07 and CO05.
 """
 
+import signal
 from contextlib import ExitStack
 
 import fakes
 import orjson
 import pytest
-from gunicorn_server import answer_from, get, post, serving, started
+from gunicorn_server import answer_from, get, post, serving, started, until
 from patience import PATIENCE_S
 
 EVIL = "evil.example"
@@ -244,6 +245,15 @@ def test_a_server_that_only_this_machine_reaches_says_nothing_of_it():
     with serving(APP_ON_FAKES, WORKERS="1", OPEN="true") as server:
         assert server.ask(get("/healthz")).status == 200
     assert "access control" not in "".join(server.log)
+
+
+def test_workers_collect_garbage_from_the_start_and_after_the_settings_were_read_again():
+    with serving("fakes:collecting", WORKERS="1") as server:
+        first, collects = server.ask(get("/")).document
+        assert collects
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: first not in {server.ask(get("/")).document[0] for _ in range(3)})
+        assert server.ask(get("/")).document[1]
 
 
 def test_guidance_that_cannot_be_read_stops_the_start(tmp_path):
