@@ -36,7 +36,7 @@ from service.fhir.json import BodyLimits
 from service.settings import ROOT, Settings
 from service.validate import Validator
 from tests.support.case_responses import questions_of, response_of
-from tests.support.hapi_programs import hapi_command, missing_for_hapi
+from tests.support.java_programs import hapi_command, missing_for_hapi
 
 RESPONSES = 100
 OURS, SCORED = "this service, $validate", "this service, $assess"

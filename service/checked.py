@@ -71,14 +71,14 @@ class Kept:
         self._reads = reads
         self._basis = "" if folder is None else _basis(settings)
         self._files: Callable[[], Iterable[Path]] = tuple
-        self._found = _digest((), "")
+        self._found = digest_of(())
 
     # For `check`.
 
     def watch(self, files: Callable[[], Iterable[Path]]) -> None:
         """Keeps nothing from now on once these files are not what they are now: a check takes its time."""
         self._files = files
-        self._found = _digest(_named(files()), "")
+        self._found = digest_of(_named(files()))
 
     def report(self, files: Iterable[Path]) -> str:
         """Returns the report on these files as they stand; empty where none is kept."""
@@ -118,7 +118,7 @@ class Kept:
     def _place(self, files: Iterable[tuple[str, Path]], told: str, ending: str) -> Path | None:
         if self._folder is None:
             return None
-        return self._folder / f"{_digest(files, self._basis + told)}.{ending}"
+        return self._folder / f"{digest_of(files, self._basis + told)}.{ending}"
 
     def _read(self, place: Path | None) -> str:
         """Returns what was kept, if all of it is there: a machine may have stopped while it was written."""
@@ -133,7 +133,7 @@ class Kept:
         if place is None:
             return
         with suppress(OSError):
-            if _digest(_named(self._files()), "") != self._found:
+            if digest_of(_named(self._files())) != self._found:
                 return
             place.parent.mkdir(parents=True, exist_ok=True)
             part = place.with_suffix(f".{os.getpid()}.part")
@@ -151,28 +151,34 @@ def _named(files: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _served(questionnaires: Path, mappings: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """Yields every file that is read of both folders, with a name that does not say where the folders are."""
-    for path in questionnaires.rglob("*.json"):
-        yield f"questionnaires/{path.relative_to(questionnaires)}", path
+    """Yields every file that is read of both folders."""
+    yield from files_in("questionnaires", questionnaires, "*.json")
     for folder in mappings:
-        for path in folder.rglob("*.yaml"):
-            yield f"mappings/{folder.name}/{path.relative_to(folder)}", path
+        yield from files_in(f"mappings/{folder.name}", folder, "*.yaml")
 
 
 def _basis(settings: Settings) -> str:
     """Returns a digest of all that anything kept rests on beside its files."""
     terminology = settings.terminology_dir
-    files = [(f"service/{path.relative_to(_PROGRAM)}", path) for path in _PROGRAM.rglob("*")]
-    if terminology is not None:
-        found = terminology.rglob("*.json")
-        files += [(f"terminology/{path.relative_to(terminology)}", path) for path in found]
-    sources = ((name, path) for name, path in files if "__pycache__" not in path.parts and path.is_file())
+    files = () if terminology is None else files_in("terminology", terminology, "*.json")
+    return digest_of(files, f"{settings.canonical_base}\n{program_digest()}")
+
+
+def program_digest() -> str:
+    """Returns a digest of what runs: the files of this package, the packages beside it, and Python."""
+    files = ((name, path) for name, path in files_in("service", _PROGRAM) if "__pycache__" not in path.parts)
     packages = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
-    around = (settings.canonical_base, sys.version, *sorted(path.name for path in packages))
-    return _digest(sources, "\n".join(around))
+    return digest_of(files, "\n".join((sys.version, *sorted(path.name for path in packages))))
 
 
-def _digest(files: Iterable[tuple[str, Path]], told: str) -> str:
+def files_in(name: str, folder: Path, pattern: str = "*") -> Iterator[tuple[str, Path]]:
+    """Yields the files below a folder, with a name that does not say where the folder is."""
+    for path in folder.rglob(pattern):
+        if path.is_file():
+            yield f"{name}/{path.relative_to(folder)}", path
+
+
+def digest_of(files: Iterable[tuple[str, Path]], told: str = "") -> str:
     """Returns SHA-256 in hex over names and contents of files, and over a text."""
     found = sha256(told.encode())
     for name, path in sorted(files):

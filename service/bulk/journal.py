@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -22,9 +21,9 @@ import msgspec
 from service.bulk.pool import Counted, Done
 from service.bulk.ranges import Range
 from service.bulk.scorer import ScoringOptions
+from service.checked import digest_of, files_in, program_digest
 from service.errors import StartupError
 
-_PROGRAM: Final = Path(__file__).parent.parent
 _FORMAT: Final = 1
 
 
@@ -33,7 +32,7 @@ class Basis(msgspec.Struct, frozen=True):
 
     Args:
         guidance: digest of questionnaires, mappings and terminology.
-        program: digest of the program.
+        program: digest of the program, its packages and Python.
         options: of the scoring, with the name of the output's compression.
         input_bytes: size of the input; None where it has none.
     """
@@ -46,20 +45,11 @@ class Basis(msgspec.Struct, frozen=True):
 
 def basis(options: ScoringOptions, compression: str, input_bytes: int | None) -> Basis:
     """Returns what the output rests on as the files stand now."""
-    folders = (options.questionnaires_dir, options.mappings_dir, options.terminology_dir)
-    files = [path for folder in folders if folder for path in Path(folder).rglob("*") if path.is_file()]
-    program = [path for path in _PROGRAM.rglob("*") if path.suffix in (".py", ".yaml", ".json", ".so")]
+    folders = ("questionnaires_dir", "mappings_dir", "terminology_dir")
+    named = ((name, getattr(options, name)) for name in folders)
+    files = (found for name, folder in named if folder for found in files_in(name, Path(folder)))
     said = options._replace(questionnaires_dir="", mappings_dir="", terminology_dir="")
-    return Basis(_digest(files), _digest(program), repr((*said, compression)), input_bytes)
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = sha256()
-    for path in sorted(files):
-        content = path.read_bytes()
-        digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
+    return Basis(digest_of(files), program_digest(), repr((*said, compression)), input_bytes)
 
 
 class State(msgspec.Struct):
@@ -151,7 +141,7 @@ class Journal:
             f"{self.path}: {what} since the run began; --restart begins anew"
             for what, is_other in (
                 ("the guidance has changed", known.basis.guidance != now.guidance),
-                ("the program has changed", known.basis.program != now.program),
+                ("the program, a package or Python has changed", known.basis.program != now.program),
                 ("the options or settings have changed", known.basis.options != now.options),
                 ("the input has another size", known.basis.input_bytes != now.input_bytes),
                 ("its form has changed", known.format != _FORMAT),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from gunicorn_server import serving
-from hapi_programs import hapi_command, missing_for_hapi
+from java_programs import hapi_command, missing_for_hapi
 from patience import LONG_PATIENCE_S
 from validator_fixtures import INSTALL, refuse
 

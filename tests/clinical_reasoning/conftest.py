@@ -1,6 +1,5 @@
 """The translator of the CQL framework and npm's CQL engine, as others would use them."""
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from java_programs import class_path, missing_for_java
 from patience import LONG_PATIENCE_S
 from validator_fixtures import INSTALL, refuse
 
 HERE = Path(__file__).resolve().parent
-BUILD = ["mvn", "-q", "-B", "--strict-checksums", "compiler:compile", "dependency:copy-dependencies"]
 AT_ONCE = 500
 """Responses that one process is asked about, so that it ends in time however many are tried."""
 Json = dict[str, Any]
@@ -22,17 +21,9 @@ Json = dict[str, Any]
 @pytest.fixture(scope="session")
 def translate() -> Callable[[Iterable[tuple[Path, str, str]]], list[str]]:
     """Translates libraries (folder, name, version) to ELM beside them; returns what the translator says."""
-    for program in ("mvn", "javac", "java"):
-        if shutil.which(program) is None:
-            debian = "apt-get install maven default-jdk-headless"
-            pytest.skip(f"{program} IS NOT HERE: NO CQL IS TRANSLATED (Debian: {debian})")
-    classes, stamp = HERE / "target/classes", HERE / "target/sources.sha256"
-    sources = [HERE / "pom.xml", *sorted((HERE / "src").rglob("*.java"))]
-    state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != state:
-        subprocess.run(BUILD, cwd=HERE, check=True)
-        stamp.write_text(state)
-    command = ["java", "-cp", f"{classes}:{HERE}/target/dependency/*", "clients.Translate"]
+    if missing := missing_for_java("NO CQL IS TRANSLATED"):
+        pytest.skip(missing)
+    command = ["java", "-cp", class_path(HERE), "clients.Translate"]
 
     def run(libraries: Iterable[tuple[Path, str, str]]) -> list[str]:
         arguments = [str(part) for library in libraries for part in library]
