@@ -187,9 +187,7 @@ class OfGuidance:
             "labelled": self._by_outcome(),
             "unlabelled": {outcome: self.unlabelled[outcome] for outcome in _OUTCOMES},
             "confusion": self.confusion(),
-            "open": [
-                dict(zip(("label", "at_least", "at_most", "count"), one, strict=True)) for one in self.open()
-            ],
+            "open": [dict(zip(_OF_OPEN, one, strict=True)) for one in self.open()],
             "or_worse": {
                 self.steps[rank]: {basis: _plain(self.or_worse(rank, basis)) for basis in BASES}
                 for rank in ranks
