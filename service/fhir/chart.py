@@ -148,6 +148,7 @@ class _Measurement(NamedTuple):
     Args:
         element: has the code and the value.
         when, key: order several of the same code, whatever their order was.
+        last: the last moment that its date can mean; `when` is the first.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
         left_out: why none of its values is used, one of LEFT_OUT; empty where they may be.
@@ -161,6 +162,7 @@ class _Measurement(NamedTuple):
     date: str
     source: Json
     left_out: str = ""
+    last: int = _LONG_AGO
 
 
 class _Reading(NamedTuple):
@@ -296,7 +298,7 @@ class _Chosen(NamedTuple):
 
     Args:
         readings: those that count, newest first.
-        is_outdated: there is a newer one that cannot be used, or a dated and an undated one.
+        is_outdated: another one may be newer that cannot be used, or that is worse.
         left_out: those that cannot be used.
         repeats: a question that takes several answers may have more than the chart says.
     """
@@ -349,10 +351,11 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
 
 
 def _leaves_doubt(reading: _Reading, moment: int) -> bool:
-    """Whether a value that cannot be used, or one without a date, may be newer and say something else."""
+    """Whether a value that cannot be used, or a worse one, may be newer: it has a vaguer date, or none."""
+    may_be_newer = reading.when < moment <= reading.measurement.last
     if reading.answer is None:
-        return reading.when > moment
-    return reading.raises and reading.when == _LONG_AGO < moment
+        return reading.when > moment or may_be_newer
+    return reading.raises and may_be_newer
 
 
 def _printed(link_id: str, reading: _Reading) -> ChartValue:
@@ -432,14 +435,16 @@ def _unread(observation: ResourceAt) -> _Measurement:
 
 def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
     date = effective(observation)
+    when, last = _moments(observation, date)
     whole = _Measurement(
         at,
         observation,
         observation["status"],
-        _moment(date),
+        when,
         (str(observation.get("issued", "")), str(observation.get("id", at))),
         date,
         _source(observation),
+        last=last,
     )
     yield whole
     for index, component in enumerate(mappings(observation.get("component"))):
@@ -476,10 +481,17 @@ def effective(observation: Json) -> str:
     return next((text for text in stated if text is not None), "")
 
 
-def _moment(date: str) -> int:
-    """Returns the first microsecond that a date can mean; without one, long ago."""
+def _moments(observation: Json, date: str) -> tuple[int, int]:
+    """Returns the first and the last microsecond that a date can mean; without one, long ago and any time.
+
+    Source: R4 datatypes.html#Period: a period without an end goes on.
+    """
     known = time_range(date)
-    return known[0] if known is not None else _LONG_AGO
+    if known is None:
+        return _LONG_AGO, _NOBODY_KNOWS_WHEN
+    period = observation.get("effectivePeriod", {})
+    goes_on = "start" in period and "end" not in period
+    return known[0], _NOBODY_KNOWS_WHEN if goes_on else known[1]
 
 
 # What a measurement says to a question, by the type of the question.

@@ -485,6 +485,7 @@ def amount(value: Any, comparator: str = "", unit: str = "mmol/L") -> Quantity:
 
 
 OLDER, NEWER = "2026-01-05", "2026-02-01"
+EVE, MORNING = "2026-01-04", f"{OLDER}T08:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -511,6 +512,15 @@ OLDER, NEWER = "2026-01-05", "2026-02-01"
         ([salt(3, comparator=">"), salt(2, NEWER, comparator=">")], (amount(2, ">"),), (NEWER,)),
         ([salt(3, comparator=">"), salt(2, NEWER, unit="kg")], (amount(3, ">"), UNREAD), (OLDER, UNREAD)),
         ([salt(4), salt(3, None)], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(5, None, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        # A vaguer date may mean a later moment: what is worse, or cannot be read, is not older for certain.
+        ([salt(4, MORNING), salt(3)], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4, MORNING), salt(3, "2026-01")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4, MORNING), salt(5, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, None, effectivePeriod={"start": EVE})], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, None, effectivePeriod={"start": EVE, "end": EVE})], (amount(4),), (OLDER,)),
+        ([salt(3, MORNING), salt(4)], (amount(3),), (OLDER,)),
+        ([salt(4, MORNING), salt(3, EVE)], (amount(4),), (OLDER,)),
         ([salt(3), salt(4, None)], (amount(3),), (OLDER,)),
         ([salt(4, "2026")], (amount(4),), ("2026",)),
         ([salt(4, f"{OLDER}T23:30:00-05:00")], (amount(4),), (OLDER,)),
