@@ -69,19 +69,22 @@ class _Plain:
         return not _is_range(answer)
 
     def raises(self, link_id: str, answer: Answer) -> bool:
-        """Whether an answer raises the result: here it makes no difference."""
-        return False
+        """Whether an answer that is no range raises the result: it may be newer than its date says."""
+        reader = self._reader
+        return reader is not None and self.decides(link_id, answer) and reader.raises(link_id, answer)
 
 
 class _PassedOver(NamedTuple):
     """An Observation that is not read for a question.
 
     Args:
-        when: when it was measured. leaves_doubt: it may say something else than an older one.
+        when, last: the first and the last moment at which it may have been measured.
+        leaves_doubt: it may say something else than an older one.
     """
 
     reason: Reason
     when: int
+    last: int
     leaves_doubt: bool
 
 
@@ -188,7 +191,7 @@ def _sort(
             found.usable[days][observation.at] = observation
             continue
         leaves_doubt = is_sound and resource["status"] not in USABLE
-        passed_over = _PassedOver(reason, _moment(date), leaves_doubt)
+        passed_over = _PassedOver(reason, *_moments(date), leaves_doubt)
         found.passed_over.setdefault(link, []).append(passed_over)
 
 
@@ -239,7 +242,10 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
     plain = tuple(answer for answer in answers if not isinstance(answer, Unread) and not _is_range(answer))
     date = next((value.date for value in printed if not value.left_out), "")
     newest = _moment(date)
-    is_passed = any(found.leaves_doubt and found.when > newest for found in passed_over)
+    is_passed = any(
+        found.leaves_doubt and (found.when > newest or found.when < newest <= found.last)
+        for found in passed_over
+    )
     left_out = (Reason(value.left_out, LEFT_OUT[value.left_out]) for value in printed if value.left_out)
     ranges = (RANGE for answer in answers if _is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
@@ -251,8 +257,11 @@ def _is_range(answer: Answer) -> bool:
 
 
 def _moment(date: str) -> int:
-    known = time_range(date)
-    return known[0] if known is not None else 0
+    return _moments(date)[0]
+
+
+def _moments(date: str) -> tuple[int, int]:
+    return time_range(date) or (0, 0)
 
 
 def _fill(

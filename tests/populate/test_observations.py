@@ -151,6 +151,8 @@ def test_a_value_that_may_still_change_is_left_out_and_an_older_one_with_it(stat
     assert number(answer) is None
     assert "a newer value cannot be used, and an older one may no longer hold." in left_out(answer)
     assert number(filled(newer, observation(effectiveDateTime="2026-11-21"))) == 4.1
+    vaguer = observation(6.8, status=status, effectiveDateTime="2026-11")
+    assert number(filled(vaguer, older | {"effectiveDateTime": "2026-11-01T07:00:00Z"})) is None
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])

@@ -173,6 +173,12 @@ def test_an_older_value_that_raises_the_result_is_filled_in_although_a_newer_one
     assert "labs-available" not in answers(normal)
 
 
+def test_a_worse_value_whose_date_is_vaguer_may_be_the_newest(populate: Callable[..., Json]) -> None:
+    normal = lab("2823-3", 4, "mmol/L", "2026-11-19T08:00:00Z") | {"id": "timed"}
+    asked = [populate(normal, lab("2823-3", value, "mmol/L", "2026-11-19")) for value in (Decimal("6.8"), 5)]
+    assert [answers(each).get("lab-potassium", {}).get("value") for each in asked] == [None, 4]
+
+
 @pytest.mark.parametrize(
     ("code", "value", "unit", "link", "expected"),
     [
