@@ -37,6 +37,7 @@ from service.authoring.generator import generated
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.bulk.evaluation import evaluate, read_labels
+from service.bulk.ranges import opened
 from service.bulk.scorer import OUTPUTS as LINE_OUTPUTS
 from service.bulk.scorer import SUMMARY, Scorer, ScoringOptions
 from service.bulk.tables import format_of
@@ -178,13 +179,13 @@ def generate_(count: int, out: str, seed: int, questionnaire: str, partial: floa
 def evaluate_(file: str, labels: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
     """Compare what responses come to with what somebody said: sensitivity and over-triage of each step.
 
-    FILE: a response a line, or an object of response and label; - for standard input.
+    FILE: a response a line, or an object of response and label; by .gz and .zst compressed; - for standard
+    input.
     """
     known = {} if labels is None else read_labels(Path(labels))
     scorer = Scorer(ScoringOptions.from_settings(from_environment(os.environ)))
-    with ExitStack() as open_:
-        lines = sys.stdin.buffer if file == "-" else open_.enter_context(Path(file).open("rb"))
-        found = evaluate(lines, scorer, known)
+    with opened(file) as source:
+        found = evaluate(source.read, scorer, known)
     if as_json:
         _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
     else:

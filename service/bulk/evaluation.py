@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
@@ -22,7 +22,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, Scorer
+from service.bulk.ranges import RANGE_BYTES, ranges
+from service.bulk.scorer import BYTE_ORDER_MARK, FINAL, PRELIMINARY, REFUSED, Scorer
 from service.catalogue import Pair
 from service.errors import NotScorable, StartupError
 
@@ -36,6 +37,9 @@ BASES: Final[Mapping[str, frozenset[str]]] = {
 CONFIDENCE: Final = 0.95
 
 _MOST_FAULTS: Final = 10
+
+_BESIDE_BYTES: Final = RANGE_BYTES
+"""So much may stand in a line beside a response as large as the settings allow."""
 
 
 class Rate(NamedTuple):
@@ -334,22 +338,31 @@ def read_labels(path: Path) -> dict[str, str]:
     return labels
 
 
-def evaluate(lines: Iterable[bytes], scorer: Scorer, labels: Mapping[str, str] | None = None) -> Evaluation:
+def evaluate(
+    read: Callable[[int], bytes], scorer: Scorer, labels: Mapping[str, str] | None = None
+) -> Evaluation:
     """Scores responses and counts what they came to against their labels.
 
     Args:
-        lines: each a response, or an object of `response` and `label`; blank ones are passed over.
+        read: as `ranges` takes it; each line is a response, or an object of `response` and `label`.
         labels: by id of the response, for those whose line has none.
 
     Raises:
-        StartupError: a label that is no step of the guidance, or one response with two labels.
+        StartupError: a label that is no step of the guidance, one response with two labels, or a line that is
+            too long to be held, so that nobody can say whether it has a label.
     """
     counting = _Counting(scorer, labels or {})
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            counting.take(line, number)
+    most_bytes = scorer.options.most_bytes + _BESIDE_BYTES
+    for number, line in (record for found in ranges(read, most_bytes) for record in found.records()):
+        if line is None or len(line) > most_bytes:
+            beside = "SERVICE_MAX_BODY_BYTES and a mebibyte"
+            counting.faults.append(f"line {number}: expected at most {most_bytes} bytes ({beside})")
+        else:
+            counting.take(line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line, number)
+        if len(counting.faults) >= _MOST_FAULTS:
+            break
     if counting.faults:
-        raise StartupError(counting.faults[:_MOST_FAULTS])
+        raise StartupError(counting.faults)
     found = dict(sorted(counting.guidances.items()))
     return Evaluation(found, counting.unknown, len(counting.labels.keys() - counting.used))
 

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
-from service.bulk.ranges import Range, is_blank
+from service.bulk.ranges import Range
 from service.bulk.scorer import REFUSED, Facts, ScoredLine, Scorer
 from service.errors import Problem, StartupError
 
@@ -100,19 +100,14 @@ class RangeScorer:
         )
 
     def _scored(self, task: Task, begin: Callable[[int], None]) -> Iterator[ScoredLine]:
-        found, most_bytes = task.range, self.scorer.options.most_bytes
-        if found.digest:
-            if not found.is_blank:
-                yield self.scorer.too_long(found.first_line)
-            return
-        for number, raw in enumerate(found.data.split(b"\n"), found.first_line):
-            if is_blank(raw):
+        most_bytes = self.scorer.options.most_bytes
+        for number, raw in task.range.records():
+            if raw is None or len(raw) > most_bytes:
+                yield self.scorer.too_long(number)
                 continue
             begin(number)
             if number in task.given_up:
                 yield self.scorer.refused(number, _given_up())
-            elif len(raw) > most_bytes:
-                yield self.scorer.too_long(number)
             elif number in task.alone:
                 yield self.scorer.alone(raw, number)
             else:

@@ -48,6 +48,14 @@ class Range(NamedTuple):
         """Returns SHA-256 of what stands in the input."""
         return self.digest or sha256(self.data).digest()
 
+    def records(self) -> Iterator[tuple[int, bytes | None]]:
+        """Yields the number and the bytes of each line that is not blank; None for one that is not held."""
+        if not self.digest:
+            numbered = enumerate(self.data.split(b"\n"), self.first_line)
+            yield from ((number, raw) for number, raw in numbered if not is_blank(raw))
+        elif not self.is_blank:
+            yield self.first_line, None
+
 
 def ranges(read: Callable[[int], bytes], most_bytes: int, size: int = RANGE_BYTES) -> Iterator[Range]:
     """Yields the ranges of an input.

@@ -42,7 +42,7 @@ SMALL_LINE_BYTES: Final = 64 * 1024
 _NOTHING: Final = -1
 """No line is as small as this."""
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
 _PAUSES_S: Final = (0.1, 1.0, 5.0, 20.0)
 """So long a record waits again and again for a machine that has no memory for a child at the moment."""
@@ -247,7 +247,7 @@ class Scorer:
         return self._answered(raw, number, partial(self._apart, small=_NOTHING))
 
     def _answered(self, raw: bytes, number: int, score: Callable[[bytes, int], ScoredLine]) -> ScoredLine:
-        data = (raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw).strip(_SPACE)
+        data = (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).strip(_SPACE)
         try:
             return score(data, number)
         except ServiceError as refused:

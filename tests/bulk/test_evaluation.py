@@ -1,6 +1,10 @@
 """Results against labels: each rate, its interval, and that nobody is left out."""
 
+import gzip
+import io
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from service.bulk.evaluation import (
     read_labels,
     wilson,
 )
+from service.bulk.ranges import RANGE_BYTES
 from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, Scorer, ScoringOptions
 from service.errors import StartupError
 from service.settings import ROOT, Settings
@@ -46,6 +51,10 @@ def steps() -> list[str]:
 
 def labelled(response: bytes, label: object) -> bytes:
     return b'{"label":%b,"response":%b}' % (orjson.dumps(label), response)
+
+
+def evaluated(lines: Iterable[bytes], labels: Mapping[str, str] | None = None) -> Evaluation:
+    return evaluate(io.BytesIO(b"\n".join(lines)).read, scorer(), labels)
 
 
 def only(found: Evaluation) -> OfGuidance:
@@ -150,7 +159,7 @@ def test_worked_cases_with_the_steps_that_they_expect_are_all_right() -> None:
     (pair,) = scorer().served.pairs.values()
     settled = [case for case in pair.guidance.cases if case.expect.tier and len(set(case.expect.tier)) == 1]
     lines = [labelled(responses()[case.name], case.expect.tier[0]) for case in settled if case.expect.tier]
-    found = only(evaluate(lines, scorer()))
+    found = only(evaluated(lines))
     assert found.placed.total() == len(lines) > 3
     assert found.against_label(None, "labelled")["same"].at_most == len(lines)
     assert found.against_label(None, "final")["under-triage"].at_most == 0
@@ -160,8 +169,8 @@ def test_labels_of_a_table_count_as_those_beside_the_responses(tmp_path: Path) -
     names = list(responses())
     path = tmp_path / "labels.csv"
     path.write_text("\ufefflabel,id,why\n" + "".join(f"{steps()[-1]},{name},x\n" for name in names))
-    by_table = evaluate(responses().values(), scorer(), read_labels(path))
-    beside = evaluate([labelled(each, steps()[-1]) for each in responses().values()], scorer())
+    by_table = evaluated(responses().values(), read_labels(path))
+    beside = evaluated(labelled(each, steps()[-1]) for each in responses().values())
     assert by_table.plain() == beside.plain()
     assert only(by_table).placed.total() == len(names)
 
@@ -170,9 +179,8 @@ def test_nobody_is_left_out() -> None:
     whole = next(iter(responses().values()))
     wrong = whole.replace(b'"status":"', b'"status":"un')
     unknown = whole.replace(b"workday-strain|2.1.0", b"canary|1")
-    found = evaluate(
-        [whole, labelled(wrong, steps()[0]), wrong, unknown, labelled(unknown, "urgent"), b"{", b"\n"],
-        scorer(),
+    found = evaluated(
+        [whole, labelled(wrong, steps()[0]), wrong, unknown, labelled(unknown, "urgent"), b"{", b"", b""],
         {"nobody": "x"},
     )
     one = only(found)
@@ -192,7 +200,7 @@ def test_nobody_is_left_out() -> None:
 def test_a_label_that_is_no_step_is_a_fault_that_repeats_nothing(label: object) -> None:
     whole = next(iter(responses().values()))
     with pytest.raises(StartupError) as caught:
-        evaluate([whole, labelled(whole, label)], scorer())
+        evaluated([whole, labelled(whole, label)])
     assert caught.value.faults == [f"line 2: label: expected one of {', '.join(steps())}"]
 
 
@@ -200,9 +208,64 @@ def test_a_response_with_two_labels_is_a_fault() -> None:
     name, whole = next(iter(responses().items()))
     twice = [labelled(whole, steps()[0]), whole]
     with pytest.raises(StartupError, match="line 1: label: expected one label"):
-        evaluate(twice[:1], scorer(), {name: steps()[0]})
+        evaluated(twice[:1], {name: steps()[0]})
     with pytest.raises(StartupError, match="line 2: label: expected one label"):
-        evaluate([whole, whole], scorer(), {name: steps()[0]})
+        evaluated([whole, whole], {name: steps()[0]})
+
+
+def test_the_first_line_may_begin_with_a_byte_order_mark() -> None:
+    whole = next(iter(responses().values()))
+    lines = [b"\xef\xbb\xbf" + labelled(whole, steps()[0]), labelled(whole, steps()[0])]
+    assert only(evaluated(lines)).placed.total() == 2
+
+
+def test_a_response_over_the_limit_is_refused_and_its_label_counts() -> None:
+    whole = next(iter(responses().values()))
+    large = whole[:-1] + b" " * scorer().options.most_bytes + b"}"
+    one = only(evaluated([labelled(whole, steps()[1]), labelled(large, steps()[1])]))
+    assert sorted(placed.outcome for placed in one.placed.elements()) == [FINAL, REFUSED]
+
+
+def test_a_line_that_is_too_long_to_be_held_is_a_fault_since_its_label_is_not_known() -> None:
+    most = scorer().options.most_bytes + RANGE_BYTES
+    whole = next(iter(responses().values()))
+    lines = [whole, b" " * (2 * most), b"[" * (most + 1), b"", whole, b"[" * (2 * most)]
+    with pytest.raises(StartupError) as caught:
+        evaluated(lines)
+    told = f"expected at most {most} bytes (SERVICE_MAX_BODY_BYTES and a mebibyte)"
+    assert caught.value.faults == [f"line 3: {told}", f"line 6: {told}"]
+
+
+def test_so_many_faults_are_told_and_no_more_is_read() -> None:
+    whole = next(iter(responses().values()))
+    left = [labelled(whole, "canary") + b"\n"] * 1000
+
+    def read(_: int) -> bytes:
+        return left.pop() if left else b""
+
+    with pytest.raises(StartupError) as caught:
+        evaluate(read, scorer())
+    assert [fault.split(":")[0] for fault in caught.value.faults] == [f"line {n}" for n in range(1, 11)]
+    assert len(left) == 990
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    """Lines that are refused before anything of them is read: what is held is what reading holds."""
+    line, most = b"[" + b" " * 30_000 + b"\n", []
+    for mebibytes in (4, 16):
+        left = mebibytes << 20
+
+        def read(size: int) -> bytes:
+            nonlocal left
+            size = min(size, left)
+            left -= size
+            return (line * (size // len(line) + 1))[:size]
+
+        tracemalloc.start()
+        evaluate(read, scorer())
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[1] < most[0] + (1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +294,7 @@ def test_the_command_prints_text_or_json(
     lines = [labelled(each, steps()[-1]) for each in responses().values()]
     path.write_bytes(b"\n".join(lines))
     assert cli.main(["evaluate", str(path)]) == 0
-    expected = evaluate(lines, scorer())
+    expected = evaluated(lines)
     assert capfd.readouterr().out == "\n".join(expected.lines()) + "\n"
     assert cli.main(["evaluate", str(path), "--json"]) == 0
     assert orjson.loads(capfd.readouterr().out) == orjson.loads(orjson.dumps(expected.plain()))
@@ -240,3 +303,33 @@ def test_the_command_prints_text_or_json(
     path.write_bytes(labelled(next(iter(responses().values())), "canary"))
     assert cli.main(["evaluate", str(path)]) == 2
     assert "canary" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["in.ndjson.gz", "in.NDJSON.ZST"])
+def test_the_command_reads_compressed_files_and_tells_their_faults(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if name.endswith(".gz"):
+        compress, kind = gzip.compress, "gzip"
+    else:
+        zstd = pytest.importorskip("backports.zstd", reason="backports.zstd is not installed")
+        compress, kind = zstd.compress, "Zstandard"
+    for folder in ("QUESTIONNAIRES", "MAPPINGS"):
+        monkeypatch.setenv(f"SERVICE_{folder}_DIR", str(SECOND / folder.lower()))
+    lines = [labelled(each, steps()[-1]) for each in responses().values()]
+    plain, path = tmp_path / "in.ndjson", tmp_path / name
+    plain.write_bytes(b"\n".join(lines))
+    first = b"\n".join(lines[:2]) + b"\n"
+    members = compress(first), compress(b"\n".join(lines[2:]))
+    path.write_bytes(b"".join(members))
+    told = []
+    for file in (plain, path):
+        assert cli.main(["evaluate", str(file), "--json"]) == 0
+        told.append(capfd.readouterr().out)
+    assert told[0] == told[1]
+    path.write_bytes(b"".join(members)[:-5])
+    assert cli.main(["evaluate", str(path)]) == 2
+    assert capfd.readouterr().err == f"error: {path}: expected {kind} data that are whole\n"
+    path.write_bytes(compress(lines[0] + b"\n" + labelled(next(iter(responses().values())), "canary")))
+    assert cli.main(["evaluate", str(path)]) == 2
+    assert capfd.readouterr().err == f"error: line 2: label: expected one of {', '.join(steps())}\n"
