@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 _DATE = r"(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>0[1-9]|[12][0-9]|3[01])"
@@ -112,6 +113,7 @@ _DIGITS: Final = 6
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
+@lru_cache(maxsize=256)  # what is stored with a response has its dates, and one moment of its own
 def time_range(text: str) -> tuple[int, int] | None:
     """Returns the first and the last microsecond since 1970 UTC that a date or dateTime can mean.
 
@@ -127,10 +129,13 @@ def time_range(text: str) -> tuple[int, int] | None:
     if match["hour"] is None:
         first, last = _days(match)
         return first * _DAY * _MICROSECONDS, (last + 1) * _DAY * _MICROSECONDS - 1
-    digits = (match["fraction"] or "")[:_DIGITS]
+    low = _seconds(match) * _MICROSECONDS
+    second, fraction = match.group("second", "fraction")
+    if fraction is None:
+        return low, low + (_MICROSECONDS if second else _MINUTE * _MICROSECONDS) - 1
+    digits = fraction[:_DIGITS]
     unit = 10 ** (_DIGITS - len(digits))
-    low = _seconds(match) * _MICROSECONDS + int(digits or 0) * unit
-    return low, low + (unit if match["second"] else _MINUTE * _MICROSECONDS) - 1
+    return low + int(digits) * unit, low + int(digits) * unit + unit - 1
 
 
 def _days(match: re.Match[str]) -> tuple[int, int]:

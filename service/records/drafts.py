@@ -33,14 +33,14 @@ class Content(NamedTuple):
 
     Args:
         of_id: the id that it is stored under.
-        data: its bytes, known to be strict JSON.
+        given: its members, known to be strict JSON.
         judged: its result.
         updated: microseconds since 1970 UTC.
         notices: what its sender should know of how it is stored.
     """
 
     of_id: str
-    data: bytes
+    given: Members
     judged: Judged
     updated: int
     notices: tuple[Problem, ...] = ()
@@ -67,9 +67,8 @@ def drafts_of(content: Content, base: str, *, before: Record | None, risk_before
     """
     recorded = instant(content.updated)
     version, risk_version = _next(before), _next(risk_before)
-    given = members(content.data)
-    body = stamped_members(given, content.of_id, version, recorded)
-    resource = _searched(RESPONSE, given, content.of_id)
+    body = stamped_members(content.given, content.of_id, version, recorded)
+    resource = _searched(RESPONSE, content.given)
     risk = _risk(content, risk_before)
     step = Step(
         response=_versioned(RESPONSE, content.of_id, version),
@@ -81,7 +80,7 @@ def drafts_of(content: Content, base: str, *, before: Record | None, risk_before
     new = _Version(content.updated, recorded, base, person_entries(resource, base))
     trail_id = f"{content.of_id}.{version}"
     return Drafts(
-        new.draft(resource, body),
+        new.draft(resource, content.of_id, body),
         None if risk is None else new.of_risk(risk, content.of_id, risk_version),
         (
             new.of_trail(provenance(step, resource), trail_id, subject_entries(resource, base)),
@@ -100,27 +99,32 @@ class _Version(NamedTuple):
 
     def of_risk(self, risk: bytes, of_id: str, version: int) -> Draft:
         given = members(risk)
-        return self.draft(
-            _searched(RISK, given, of_id), stamped_members(given, of_id, version, self.recorded)
-        )
+        body = stamped_members(given, of_id, version, self.recorded)
+        return self.draft(_searched(RISK, given), of_id, body)
 
     def of_trail(self, document: Mapping[str, Any], of_id: str, subject: Sequence[Entry] = ()) -> Draft:
         own = {"id": of_id, "meta": {"versionId": "1", "lastUpdated": self.recorded}}
         whole = {"resourceType": document["resourceType"], **own, **document}
-        return self.draft(whole, orjson.dumps(whole), subject)
+        # Of its id and its meta, in which there is nothing else, nobody finds it.
+        return self.draft(document, of_id, orjson.dumps(whole), subject)
 
-    def draft(self, resource: Mapping[str, Any], body: bytes, more: Sequence[Entry] = ()) -> Draft:
+    def draft(
+        self, resource: Mapping[str, Any], of_id: str, body: bytes, more: Sequence[Entry] = ()
+    ) -> Draft:
         entries = (*entries_of(resource, self.base), *self.persons, *more)
-        return Draft(resource["resourceType"], resource["id"], self.updated, body, entries)
+        return Draft(resource["resourceType"], of_id, self.updated, body, entries)
 
 
-def _searched(kind: str, given: Members, of_id: str) -> dict[str, Any]:
-    """Returns the members that a resource with this id is found by; the rest, most of it, is not decoded.
+def _searched(kind: str, given: Members) -> dict[str, Any]:
+    """Returns the members that a resource is found by; the rest, most of it, is not decoded.
 
-    Of its version and time, which are put into it when it is stored, nobody finds it.
+    Of its id, version and time, which are put into it when it is stored, nobody finds it.
     """
     wanted = elements_of(kind)
-    return {name: msgspec.json.decode(raw) for name, raw in given.items() if name in wanted} | {"id": of_id}
+    return {name: _decoded(raw) for name, raw in given.items() if name in wanted}
+
+
+_decoded = msgspec.json.Decoder().decode
 
 
 def _risk(content: Content, before: Record | None) -> bytes | None:

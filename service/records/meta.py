@@ -5,6 +5,8 @@ Only a narrative may lose something: what would act on those who read it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -29,25 +31,25 @@ def members(body: bytes | msgspec.Raw) -> Members:
     return _read(body)
 
 
-def presentable(body: bytes) -> bytes:
-    """Returns a resource whose narratives, its own and those contained, may be shown to its readers.
+def presentable(given: Members) -> Members:
+    """Returns the members of a resource, with narratives, its own and those contained, that may be shown.
 
     Args:
-        body: strict JSON of one resource in which every narrative is one of R4.
+        given: those of one resource in which every narrative is one of R4.
+
+    Returns:
+        The same object where nothing had to change.
     """
-    if b"<div" not in body and b"\\u" not in body:
-        return body
-    given = members(body)
-    changed = {name: _with_presentable(given[name]) for name in _WITH_NARRATIVES & given.keys()}
-    if all(raw is given[name] for name, raw in changed.items()):
-        return body
-    written = (b"%b:%b" % (orjson.dumps(name), changed.get(name, raw)) for name, raw in given.items())
-    return b"{%b}" % b",".join(written)
+    changed = {name: _with_presentable(given[name]) for name in _WITH_NARRATIVES if name in given}
+    return given if all(raw is given[name] for name, raw in changed.items()) else {**given, **changed}
 
 
-def _with_presentable(raw: msgspec.Raw) -> bytes | msgspec.Raw:
+def _with_presentable(raw: msgspec.Raw) -> msgspec.Raw:
     """Returns the value of a member as it came, or written anew where a narrative in it had to change."""
-    whole = read(b'{"member":%b}' % bytes(raw), BodyLimits(len(bytes(raw)) + 16, _ANY_DEPTH))
+    written = bytes(raw)
+    if b"<div" not in written and b"\\u" not in written:
+        return raw
+    whole = read(b'{"member":%b}' % written, BodyLimits(len(written) + 16, _ANY_DEPTH))
     pending: list[Any] = [whole]
     is_changed = False
     for value in pending:  # grows while it is read
@@ -56,7 +58,7 @@ def _with_presentable(raw: msgspec.Raw) -> bytes | msgspec.Raw:
             value["div"], is_changed = shown, True
         inside = value.values() if isinstance(value, dict) else value
         pending += [member for member in inside if isinstance(member, dict | list)]
-    return _write(whole["member"]) if is_changed else raw
+    return msgspec.Raw(_write(whole["member"])) if is_changed else raw
 
 
 def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:
@@ -76,11 +78,21 @@ def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:
 
 def stamped_members(given: Members, of_id: str, version: int, updated: str) -> bytes:
     """Returns what `stamped` returns, of the members of a resource."""
-    kept = b"".join(b",%b:%b" % (orjson.dumps(name), raw) for name, raw in given.items() if name not in _OURS)
-    meta = members(given["meta"]) if "meta" in given else {}
-    own = b'"versionId":"%d","lastUpdated":"%b"' % (version, updated.encode())
-    theirs = b"".join(
-        b",%b:%b" % (orjson.dumps(name), raw) for name, raw in meta.items() if name not in _OUR_META
-    )
-    kind = bytes(given["resourceType"])
-    return b'{"resourceType":%b,"id":"%b","meta":{%b%b}%b}' % (kind, of_id.encode(), own, theirs, kept)
+    own = b'","meta":{"versionId":"%d","lastUpdated":"%b"' % (version, updated.encode())
+    pieces: list[Any] = [b'{"resourceType":', given["resourceType"], b',"id":"', of_id.encode(), own]
+    if "meta" in given:
+        pieces += _others(members(given["meta"]), _OUR_META)
+    return b"".join((*pieces, b"}", *_others(given, _OURS), b"}"))
+
+
+def _others(given: Members, ours: frozenset[str]) -> Iterator[bytes | msgspec.Raw]:
+    """Yields the members that are not ours, each behind a comma."""
+    for name, raw in given.items():
+        if name not in ours:
+            yield _begun(name)
+            yield raw
+
+
+@lru_cache(maxsize=256)  # resources of a few types, whose members have the same names again and again
+def _begun(name: str) -> bytes:
+    return b",%b:" % orjson.dumps(name)

@@ -468,8 +468,9 @@ class Repository:
         return found
 
     def _content(self, of_id: str, data: bytes, judged: Judged) -> Content:
-        shown = presentable(data)
-        notices = () if shown is data else (NARRATIVE_CHANGED,)
+        given = members(data)
+        shown = presentable(given)
+        notices = () if shown is given else (NARRATIVE_CHANGED,)
         return Content(of_id, shown, judged, self._clock(), notices)
 
     def _store_version(self, transaction: Writing, content: Content, current: Record | None) -> Stored:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from service.fhir.dates import time_range
@@ -74,6 +74,7 @@ class Target(NamedTuple):
     version: str = ""
 
 
+@lru_cache(maxsize=256)  # the records of one version name the same person and each other again and again
 def target_of(text: str, base: str) -> Target:
     """Returns what a literal reference names.
 
@@ -101,13 +102,18 @@ def reference_entries(
         only: leave out what is not known to be of this type; empty for none.
     """
     text = reference.get("reference", "")
-    inside = contained.get(text[1:], {}) if text.startswith("#") else {}
-    named = target_of(text, base) if text and not text.startswith("#") else _NOBODY
-    if only and only != _type_of(reference, inside, named):
+    if not text and "identifier" not in reference:
+        return []
+    is_inside = text.startswith("#")
+    inside = contained.get(text[1:], {}) if is_inside else {}
+    named = target_of(text, base) if text and not is_inside else _NOBODY
+    if only and only != named.type and only != _type_of(reference, inside, named):
         return []
     found = []
-    if named.id or named.url:
-        found.append(Reference(parameter, named.type if named.id else "", named.id, named.url))
+    if named.id:
+        found.append(Reference(parameter, named.type, named.id))
+    elif named.url:
+        found.append(Reference(parameter, "", "", named.url))
     if inside or "identifier" in reference:
         for identifier in _identifiers(reference, inside):
             value, system = identifier.get("value"), identifier.get("system", "")
@@ -167,12 +173,15 @@ def entries_of(resource: Mapping[str, Any], base: str) -> tuple[Entry, ...]:
     """
     context = _Context(base, contained_in(resource), resource.get("version", ""))
     found: list[Entry] = []
-    for head, path, read, parameter in _paths(resource["resourceType"]):
+    for head, path, readers in _paths(resource["resourceType"]):
         if head in resource:
             for value in values_at(resource, path):
-                found += read(parameter, value, context)
-    dated = {entry.parameter for entry in found if isinstance(entry, Date)}
-    found += [Absent(name) for name in _dates_of(resource["resourceType"]) if name not in dated]
+                for read, parameter in readers:
+                    found += read(parameter, value, context)
+    dates = _dates_of(resource["resourceType"])
+    if dates:
+        dated = {entry.parameter for entry in found if isinstance(entry, Date)}
+        found += [Absent(name) for name in dates if name not in dated]
     return (*found, *person_entries(resource, base))
 
 
@@ -194,20 +203,24 @@ def subject_entries(resource: Mapping[str, Any], base: str) -> tuple[Reference, 
 
 def values_at(resource: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
     """Returns the values of an element, of every repetition on the way to it."""
-    if len(path) == 1 and path[0] in resource:
-        value = resource[path[0]]
-        return [member for member in value if member is not None] if isinstance(value, list) else [value]
     found: list[Any] = [resource]
-    for step in path:
-        name = step.removesuffix("*")
-        found = [member for holder in found if name in holder for member in _members(holder[name])]
-        if name != step:
-            found = [nested for member in found for nested in _nested(member, name)]
+    for name, is_nested in _steps(path):
+        reached: list[Any] = []
+        for holder in found:
+            if name in holder:
+                reached += _members(holder[name])
+        found = [nested for member in reached for nested in _nested(member, name)] if is_nested else reached
     return found
 
 
 def _members(value: Any) -> Sequence[Any]:
     return [member for member in value if member is not None] if isinstance(value, list) else (value,)
+
+
+@cache
+def _steps(path: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """Returns each element on a path, and whether it is meant at any depth."""
+    return tuple((step.removesuffix("*"), step.endswith("*")) for step in path)
 
 
 def _nested(value: Mapping[str, Any], name: str) -> Iterator[Any]:
@@ -220,12 +233,13 @@ _Read = Callable[[SearchParameter, Any, "_Context"], Iterable[Entry]]
 
 
 @cache
-def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], _Read, SearchParameter], ...]:
-    """Returns for each path its first element, the path itself, what reads it, and the parameter."""
-    paths = ((path, parameter) for parameter in parameters_of(kind).values() for path in parameter.paths)
-    return tuple(
-        (path[0].removesuffix("*"), path, _reader_of(parameter), parameter) for path, parameter in paths
-    )
+def _paths(kind: str) -> tuple[tuple[str, tuple[str, ...], tuple[tuple[_Read, SearchParameter], ...]], ...]:
+    """Returns each path with its first element and what reads it: an element is looked up once."""
+    readers: dict[tuple[str, ...], list[tuple[_Read, SearchParameter]]] = {}
+    for parameter in parameters_of(kind).values():
+        for path in parameter.paths:
+            readers.setdefault(path, []).append((_reader_of(parameter), parameter))
+    return tuple((path[0].removesuffix("*"), path, tuple(those)) for path, those in readers.items())
 
 
 @cache
