@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import io
 import logging
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import IN_CI, examples
 from hypothesis import is_hypothesis_test, settings
 
 from service import app, catalogue
@@ -24,7 +26,7 @@ pytest_plugins = ["validator_fixtures", "store_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.register_profile("repeatable", examples(100), deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
 
@@ -46,12 +48,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)
-    if os.environ.get("CI") == "true":
+    if IN_CI:
         return
     skip = pytest.mark.skip(reason="slow: set CI=true to run it")
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps Python from going through 200,000 objects of the collected tests again and again.
+
+    What tests make is still looked through, and what they forget to close is still a warning.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -80,19 +79,22 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+@cache
+def nodes_of(path: Path, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> list[ast.AST]:
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, kind)]
+
+
+@cache
+def imports(path: Path) -> list[str]:
+    plain = [alias.name for node in nodes_of(path, ast.Import) for alias in node.names]
+    return plain + [node.module for node in nodes_of(path, ast.ImportFrom) if node.module]
 
 
 def read_modules(path: Path, modules: dict[str, Path]) -> set[str]:
     """Returns the modules of the service that a module imports, in either form of `from ... import`."""
     found = set()
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom) and node.module:
+    for node in nodes_of(path, ast.ImportFrom):
+        if node.module:
             names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             found |= names & modules.keys()
     return found
@@ -104,10 +106,6 @@ def importers(package: str) -> set[str]:
         for path in MODULES
         if any(module == package or module.startswith(package + ".") for module in imports(path))
     }
-
-
-def definitions(path: Path, kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
-    return (node for node in ast.walk(tree_of(path)) if isinstance(node, kind))
 
 
 def length_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -186,20 +184,20 @@ def test_modules_and_functions_stay_short():
     long += [
         f"{name_of(path)}: {node.name}"
         for path in MODULES
-        for node in definitions(path, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in nodes_of(path, (ast.FunctionDef, ast.AsyncFunctionDef))
         if length_without_docstring(node) > LONGEST_FUNCTION
     ]
     assert long == []
 
 
 def test_nine_functions_in_ten_have_under_twenty_lines():
-    functions = [node for path in MODULES for node in definitions(path, ast.FunctionDef)]
+    functions = [node for path in MODULES for node in nodes_of(path, ast.FunctionDef)]
     long = [node for node in functions if length_without_docstring(node) >= 20]
     assert len(long) <= len(functions) / 10
 
 
 def test_a_class_has_a_name_that_says_what_it_is():
-    classes = [(name_of(path), node.name) for path in MODULES for node in definitions(path, ast.ClassDef)]
+    classes = [(name_of(path), node.name) for path in MODULES for node in nodes_of(path, ast.ClassDef)]
     assert [(path, name) for path, name in classes if VAGUE.search(name)] == []
 
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fhir_client import BASE
+from patience import PATIENCE_S
 from running_service import running as running_service
 
 from service.outbound import Outbound, OutboundFault, TooLong, TooSlow, Unreadable
@@ -199,7 +200,7 @@ def test_a_server_that_begins_tls_byte_by_byte_gets_no_more_time():
     """In a worker: gevent waits for each byte anew, where the standard library has an end for all of it."""
     with running(of=Hesitation) as server:
         program = [sys.executable, "-c", ASKS_IN_A_WORKER, f"https://127.0.0.1:{server.server_address[1]}"]
-        told = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
+        told = subprocess.run(program, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert told.stdout == "TooSlow\n"
 
 
@@ -267,6 +268,7 @@ ehrs:
 """
 
 
+@pytest.mark.slow
 def test_au07_a_worker_fetches_keys_by_tls(certificate, monkeypatch, tmp_path):
     """A worker has gevent replace `ssl` after the service was read, which plain http does not show."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

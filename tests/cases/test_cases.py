@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from gunicorn_server import serving
+from patience import PATIENCE_S
 
 from service import cli
 
@@ -71,7 +72,9 @@ def _validated(folder: Path, output: Callable[[], Any]) -> Said:
 
 
 def _run(script: Path, base: str) -> Said:
-    done = subprocess.run(["bash", script, base], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        ["bash", script, base], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     stated = re.search(r"^exit (\d+)$", done.stdout, re.MULTILINE)
     return Said(int(stated[1]) if stated else done.returncode, done.stdout, done.stderr)
 

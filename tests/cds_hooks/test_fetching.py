@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 from gunicorn_server import get, post, serving
+from patience import PATIENCE_S
 
 from service import app
 from service.auth.ehrs import Ehr
@@ -51,7 +52,7 @@ class Chart(BaseHTTPRequestHandler):
         kind = self.path.removeprefix("/fhir/").partition("?")[0].partition("/")[0]
         found = self.server.pages.get(self.path, self.server.pages.get(kind, searchset()))
         if found == "slow":
-            self.server.ended.wait(30)
+            self.server.ended.wait(PATIENCE_S)
             found = searchset()
         found = found() if callable(found) else found
         status, body = found if isinstance(found, tuple) else (200, found)

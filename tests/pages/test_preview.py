@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from examples import IN_CI
 from form_driver import ParsedPage
 
 from service import app, catalogue
@@ -91,28 +92,21 @@ def expected(pair, case):
 
 def some_cases(pair) -> list[Case]:
     """Returns a few worked cases, among them those with a chart and with earlier answers."""
-    cases = pair.guidance.cases
+    cases, few = pair.guidance.cases, 3 if IN_CI else 1
     return [
-        *cases[:5],
-        *[case for case in cases if case.chart][:3],
-        *[case for case in cases if case.earlier][:3],
+        *cases[: few + 2],
+        *[case for case in cases if case.chart][:few],
+        *[case for case in cases if case.earlier][:few],
     ]
 
 
 @pytest.mark.parametrize("slug", ["phq-9", "workday-strain", "muscle-twitching"])
-def test_a_worked_case_has_the_result_that_it_must_have(author, pairs, slug):
+def test_a_worked_case_has_the_result_that_it_must_have_and_comes_back_the_same(author, pairs, slug):
     pair = pairs[slug]
     for case in some_cases(pair):
         page = shown(author, slug, case=case.name)
         assert steps(page) == expected(pair, case), case.name
         assert f'<option value="{case.name}" selected>' in page
-
-
-@pytest.mark.parametrize("slug", ["phq-9", "workday-strain", "muscle-twitching"])
-def test_what_stands_on_the_page_comes_back_the_same(author, pairs, slug):
-    pair = pairs[slug]
-    for case in some_cases(pair):
-        page = shown(author, slug, case=case.name)
         assert steps(sent(author, slug, page)) == expected(pair, case), case.name
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import orjson
 import pytest
+from examples import IN_CI
 from form_driver import FormDriver
 from interviews import verdict
 from typed_cases import can_be_typed, pair_of
@@ -16,7 +17,7 @@ from service import app
 from service.catalogue import Pair, outcome_of
 from service.guidance.cases import Case
 
-PART = 1 if os.environ.get("FORM_CASES") == "all" else 24
+PART = 1 if os.environ.get("FORM_CASES") == "all" else 24 if IN_CI else 72
 SHORT = "?length=short"
 MOST_PAGES = 60
 YES = "LA33-6"

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from populate_requests import (
     NOW,
@@ -84,7 +85,7 @@ values = st.recursive(
 objects = st.dictionaries(names, values, min_size=1, max_size=6)
 
 
-few = settings(max_examples=40)
+few = examples(40)
 
 
 def judged(body: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import dated_headache
 import headache
 import pytest
+from patience import PATIENCE_S
 
 from service import check
 from service.guidance import load
@@ -213,7 +214,7 @@ def test_proofs_are_skipped_in_one_line_where_the_solver_is_missing(monkeypatch:
 
 def test_the_program_starts_where_the_solver_is_missing() -> None:
     program = "import sys; sys.modules['z3'] = None; import service.cli"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=PATIENCE_S)
 
 
 def test_when_questions_are_asked_is_read_off_the_questionnaire():

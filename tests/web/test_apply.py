@@ -26,7 +26,7 @@ from service.settings import Settings
 
 FHIR = {"Content-Type": "application/fhir+json"}
 TWITCHING = "muscle-twitching"
-EACH = 1 if IN_CI else 8
+EACH = 1 if IN_CI else 24
 """One in so many worked patients is tried."""
 REQUESTS = {"ServiceRequest", "CommunicationRequest"}
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import orjson
 import pytest
 from gunicorn_server import answer_from, get, post, serving, until
+from patience import PATIENCE_S
 
 from service.web.worker import RESERVE
 
@@ -116,7 +117,7 @@ def test_a_server_whose_places_are_all_taken_still_stops_when_it_is_told_to():
             stack.enter_context(server.connect()).sendall(sent)
         until(lambda: refused(server))
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(60) == 0
+        assert server.process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("length", [8192, 9000], ids=["whole", "with a part of the next"])

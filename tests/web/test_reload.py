@@ -177,6 +177,7 @@ def watcher_of(server):
     return Path("/proc") / watcher
 
 
+@pytest.mark.slow
 def test_the_server_serves_what_is_changed_and_names_what_is_faulty(folders, guidance):
     """Each worker may still answer for a moment: what counts is that the new one does in the end."""
     with serving(APP, RELOAD="true", WORKERS="2") as server, server.connect() as half:

@@ -199,6 +199,7 @@ def collector():
         thread.join()
 
 
+@pytest.mark.slow
 def test_workers_send_their_spans_to_the_collector_that_the_environment_names(collector, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")

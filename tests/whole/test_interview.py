@@ -18,7 +18,7 @@ from service.guidance.reasons import Undecided, _doubtful, _unsure
 from service.guidance.state import State, state_of
 from service.guidance.tables import Compiled
 
-EVERY = 6 if IN_CI else 18
+EVERY = 6 if IN_CI else 36
 """Of the worked cases, every so many."""
 
 
@@ -115,7 +115,7 @@ def found_plainly(compiled: Compiled, state: State, node: int) -> int:
 def test_undecided_rules_have_the_open_questions_that_a_plain_walk_finds(pair: Pair, open_: float) -> None:
     compiled, chance = pair.guidance.compiled, Random(f"{open_}")
     by_doubts = 0
-    for _ in range(20):
+    for _ in range(20 if IN_CI else 7):
         state = state_of(compiled, by_chance(pair, chance, open_=open_))
         undecided = Undecided(compiled, state)
         rules = [table.node for table in compiled.block.rules]

@@ -14,7 +14,9 @@ from service import app, catalogue, check
 from service.assess import Assessor
 from service.fhir.json import BodyLimits
 from service.results import FULL
-from service.settings import Settings
+from service.settings import ROOT, Settings
+
+SECOND = ROOT / "tests/second_pair"
 
 ITEMS = ("tense", "rushed", "sleep-work", "short-temper", "no-break", "concentration", "drained")
 CANONICAL = "https://guidance.example.org/fhir/Questionnaire/workday-strain|2.1.0"
@@ -47,8 +49,15 @@ def assessor(settings: Settings) -> Callable[[], Assessor]:
     return lambda: Assessor(catalogue.read(settings.questionnaires_dir, settings.mappings_dir), BodyLimits())
 
 
-@pytest.fixture
-def client(settings: Settings) -> FlaskClient:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
+    """The service on the second pair as it is."""
+    store = tmp_path_factory.mktemp("second") / "store.db"
+    settings = Settings(
+        questionnaires_dir=SECOND / "questionnaires",
+        mappings_dir=SECOND / "mappings",
+        store_url=f"sqlite:///{store}",
+    )
     return app.create_app(settings).test_client()
 
 
@@ -194,13 +203,14 @@ def test_a_stored_result_keeps_its_language(client: FlaskClient) -> None:
 
 
 def test_a_stored_result_keeps_its_language_though_its_response_has_another_by_now(
-    client: FlaskClient, folder: Path, settings: Settings
+    folder: Path, settings: Settings
 ) -> None:
     """It was made before there were words of that language."""
     messages = folder / "mappings" / "workday-strain" / "messages"
     messages.rename(folder / "later")
     created = ask(app.create_app(settings).test_client(), RESPONSES, response(language="de"))
     (folder / "later").rename(messages)
+    client = app.create_app(settings).test_client()
     found = client.get(f"/fhir/RiskAssessment/{created.json['id']}?_detail=full")
     assert (found.status_code, found.json["language"]) == (200, "en")
 
@@ -274,7 +284,7 @@ def test_check_lists_what_a_language_lacks_and_what_is_gone(folder: Path, settin
 
 
 def test_a_language_without_words_of_the_service_is_not_spoken_but_listed(
-    folder: Path, settings: Settings, client: FlaskClient
+    folder: Path, settings: Settings
 ) -> None:
     messages = folder / "mappings" / "workday-strain" / "messages"
     shutil.copy(messages / "de.yaml", messages / "gsw.yaml")
