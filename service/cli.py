@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         return _could_not_run([f"{place}{error.strerror}"])
 
 
-@click.group(no_args_is_help=False)
+@click.group(no_args_is_help=False, context_settings={"max_content_width": 110})
 def program() -> None:
     """Scores FHIR questionnaire responses."""
 
@@ -107,9 +107,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @program.command("check")
-@click.option("--all", "every", is_flag=True, help="Check what has not changed too.")
+@click.option("--all", "every", is_flag=True, help="Also check what has not changed since it passed.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where it is kept what was found sound."
+    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where to remember what passed."
 )
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
 def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:  # noqa: FBT001 - click's
@@ -136,7 +136,10 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("slug", metavar="SLUG", callback=_new_slug)
 @click.option("--from", "source", required=True, metavar="FILE", help="A Questionnaire in JSON.")
 @click.option(
-    "--bands", metavar="N,N", callback=_numbers, help="Totals at which each band but the first begins."
+    "--bands",
+    metavar="N,N",
+    callback=_numbers,
+    help="Totals at which the second and each further band begin, such as 5,10,15.",
 )
 def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
     """Draft the mapping folder SLUG from a Questionnaire. SLUG is in small letters, digits and hyphens."""
@@ -148,15 +151,24 @@ def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
 
 @program.command("generate")
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, metavar="NUMBER", help="Same seed, same responses."
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    metavar="NUMBER",
+    help="The same seed writes the same responses.",
 )
-@click.option("--questionnaire", metavar="SLUG", default="", help="Only to this one, by its mapping folder.")
+@click.option(
+    "--questionnaire",
+    metavar="SLUG",
+    default="",
+    help="The form, by the name of its mapping folder; otherwise all.",
+)
 @click.option(
     "--partial",
     type=click.FloatRange(0, 1),
     default=0.2,
     metavar="SHARE",
-    help="How many of them are in progress, from 0 to 1.",
+    help="Share of unfinished responses, from 0 to 1.",
 )
 @click.argument("count", type=click.IntRange(1), metavar="COUNT")
 @click.argument("out", metavar="OUT")
@@ -173,7 +185,11 @@ def generate_(count: int, out: str, seed: int, questionnaire: str, partial: floa
 
 
 @program.command("evaluate")
-@click.option("--labels", metavar="CSV", help="Labels by id of the response: a header with id and label.")
+@click.option(
+    "--labels",
+    metavar="CSV",
+    help="Labels in a table: columns id (of the response) and label (code of a step).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", metavar="FILE")
 def evaluate_(file: str, labels: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
@@ -206,7 +222,11 @@ def schemas_(folder: Path) -> int:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", help="What to print.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
 @click.option(
-    "--examples", type=click.IntRange(0, 100), default=10, metavar="NUMBER", help="Patients of each change."
+    "--examples",
+    type=click.IntRange(0, 100),
+    default=10,
+    metavar="NUMBER",
+    help="How many patients to show for each change.",
 )
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
@@ -258,7 +278,7 @@ def dossier_(slug: str, old: Path | None) -> int:
 
 
 @program.command("translations")
-@click.option("--accept", is_flag=True, help="Record that they say what the English texts say now.")
+@click.option("--accept", is_flag=True, help="Record that the translations fit the English texts again.")
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
 def translations_(folders: tuple[Path, ...], accept: bool) -> int:  # noqa: FBT001 - click's
     """Show translations whose English text has changed since. FOLDER: only the guidance in it."""
@@ -289,9 +309,14 @@ def validate(questionnaire: str | None, terminology: str | None, files: tuple[st
 @click.option(
     "--output", type=click.Choice(OUTPUTS), default="risk", show_default=True, help="What is printed."
 )
-@click.option("--language", metavar="TAG", help="Of the result; without it, as the response says.")
 @click.option(
-    "--earlier", multiple=True, metavar="FILE", help="An earlier response of the same person, or a Bundle."
+    "--language", metavar="TAG", help="Language of the result, such as de; otherwise that of the response."
+)
+@click.option(
+    "--earlier",
+    multiple=True,
+    metavar="FILE",
+    help="An earlier response of the same person, or a Bundle of them; may be repeated.",
 )
 @click.argument("file")
 def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...]) -> int:
@@ -310,14 +335,22 @@ def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...
 
 
 @program.command("score")
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes; else one a core.")
 @click.option(
-    "--output", type=click.Choice(LINE_OUTPUTS), default="risk", show_default=True, help="What a line holds."
+    "--workers", type=click.IntRange(1, 1024), metavar="N", help="How many processes; otherwise one per core."
 )
-@click.option("--language", metavar="TAG", help="Of the results; without it, as each response says.")
-@click.option("--report", metavar="FOLDER", help="Where the report is written too, as text and as SVG.")
-@click.option("--restart", is_flag=True, help="Begin anew, in place of what is there.")
-@click.option("--spark", metavar="MASTER", help="On this Spark cluster; OUT is then a folder.")
+@click.option(
+    "--output",
+    type=click.Choice(LINE_OUTPUTS),
+    default="risk",
+    show_default=True,
+    help="What each line holds.",
+)
+@click.option(
+    "--language", metavar="TAG", help="Language of the results, such as de; otherwise that of each response."
+)
+@click.option("--report", metavar="FOLDER", help="Also write the report there, as text and as a picture.")
+@click.option("--restart", is_flag=True, help="Start from the beginning and replace OUT.")
+@click.option("--spark", metavar="MASTER", help="Score on this Spark cluster; OUT is then a folder.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 def score_(
@@ -330,10 +363,10 @@ def score_(
     restart: bool,  # noqa: FBT001 - click hands over by name
     spark: str | None,
 ) -> int:
-    """Score responses by the million: NDJSON in, NDJSON out, by .gz and .zst compressed.
+    """Score a file of responses: NDJSON in, NDJSON out; a name ending in .gz or .zst is compressed.
 
-    IN may be - for standard input. OUT may be a table: .parquet or .csv. The same command goes on where it
-    was stopped.
+    IN may be - for standard input. If OUT ends in .parquet or .csv, it is a table. After a stop, the same
+    command goes on where it was.
     """
     from service.bulk.score import Job, as_table, score  # not loaded for other commands
 
@@ -418,7 +451,11 @@ def _of_responses(settings: Settings, file: str) -> shadow.Tally:
 def of_a_person(command: Any) -> Any:
     """Adds to a command how a person is named: references and identifiers, and whose data it is."""
     identifier = click.option(
-        "--identifier", "identifiers", multiple=True, metavar="SYSTEM|VALUE", help="The same person."
+        "--identifier",
+        "identifiers",
+        multiple=True,
+        metavar="SYSTEM|VALUE",
+        help="An identifier of the person; may be repeated.",
     )
     tenant = click.option("--tenant", metavar="NAME", help="Whose data, where there are several tenants.")
     return tenant(identifier(click.argument("persons", nargs=-1, metavar="[PERSON]...")(command)))
@@ -432,7 +469,7 @@ def migrate() -> int:
 
 @program.command()
 @of_a_person
-@click.option("--output", metavar="FILE", help="A new file, for its owner alone.")
+@click.option("--output", metavar="FILE", help="Write into this new file, which only its owner can read.")
 def export(
     persons: tuple[str, ...], identifiers: tuple[str, ...], tenant: str | None, output: str | None
 ) -> int:
@@ -442,7 +479,13 @@ def export(
 
 @program.command()
 @of_a_person
-@click.option("--response", "responses", multiple=True, metavar="ID", help="A response with its result.")
+@click.option(
+    "--response",
+    "responses",
+    multiple=True,
+    metavar="ID",
+    help="A response, by its id, with its result; may be repeated.",
+)
 @click.option("--yes", is_flag=True, help="Delete; without it, only count.")
 def erase(
     persons: tuple[str, ...],
@@ -458,12 +501,20 @@ def erase(
 
 @program.command("rescore")
 @click.option("--tenant", metavar="NAME", help="Whose responses, where there are several tenants.")
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes; else one a core.")
 @click.option(
-    "--output", type=click.Choice(LINE_OUTPUTS), default="risk", show_default=True, help="What a line holds."
+    "--workers", type=click.IntRange(1, 1024), metavar="N", help="How many processes; otherwise one per core."
 )
-@click.option("--language", metavar="TAG", help="Of the results; without it, as each response says.")
-@click.option("--restart", is_flag=True, help="Begin anew, in place of what is there.")
+@click.option(
+    "--output",
+    type=click.Choice(LINE_OUTPUTS),
+    default="risk",
+    show_default=True,
+    help="What each line holds.",
+)
+@click.option(
+    "--language", metavar="TAG", help="Language of the results, such as de; otherwise that of each response."
+)
+@click.option("--restart", is_flag=True, help="Start from the beginning and replace OUT.")
 @click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 def rescore_(
     target: Path,
@@ -497,8 +548,10 @@ def expire() -> int:
 @program.command()
 @click.option("--verify", "verifies", is_flag=True, help="Print whether the trail is whole, and its end.")
 @click.option("--anchors", metavar="FILE", help="With --verify: what it printed before, kept elsewhere.")
-@click.option("--since", metavar="INSTANT", help="Leave out what was written before.")
-@click.option("--tenant", metavar="NAME", help="Of this tenant only.")
+@click.option(
+    "--since", metavar="INSTANT", help="Only entries from this time on, such as 2026-11-30T08:00:00Z."
+)
+@click.option("--tenant", metavar="NAME", help="Only this tenant.")
 def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | None) -> int:  # noqa: FBT001 - click's
     """Print the audit trail as AuditEvents, one a line; or say whether it is whole."""
     if verifies:
@@ -507,7 +560,7 @@ def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | 
 
 
 @program.command("feedback")
-@click.option("--tenant", metavar="NAME", help="Of one tenant only.")
+@click.option("--tenant", metavar="NAME", help="Only this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def feedback_(tenant: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
     """Show how often the cards of CDS Hooks were accepted, by guidance and card, and why they were not."""

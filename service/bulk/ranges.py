@@ -22,7 +22,7 @@ RANGE_BYTES: Final = 1 << 20
 STANDARD_INPUT: Final = "-"
 GZIP, ZSTANDARD = ".gz", ".zst"
 _SPACE: Final = b" \t\r\n"
-_NEEDS_ZSTD: Final = "expected the Python package backports.zstd beside this one (pip install '.[bulk]')"
+_NEEDS_ZSTD: Final = "Zstandard needs the Python package backports.zstd: .venv/bin/pip install '.[bulk]'"
 
 
 class Range(NamedTuple):

@@ -40,7 +40,7 @@ _ROWS: Final = 500
 _ROWS_OF_TASK: Final = 5_000
 _SPACE: Final = b" \t\r\n"
 _DDL: Final = {TEXT: "string", WHOLE: "bigint", NUMBER: "double", DATE: "date", TRUTH: "boolean"}
-_NEEDS_SPARK: Final = "expected the Python packages of Spark beside this one (pip install '.[spark]')"
+_NEEDS_SPARK: Final = "this needs Spark: scripts/install --spark, or pip install '.[spark]'"
 
 
 class Shipped(NamedTuple):

@@ -32,7 +32,7 @@ BETWEEN: Final = "|"
 TEXT, WHOLE, NUMBER, DATE, TRUTH = "text", "whole number", "number", "date", "true or false"
 
 _ROWS: Final = 16_384
-_NEEDS_PYARROW: Final = "expected the Python package pyarrow beside this one (pip install '.[bulk]')"
+_NEEDS_PYARROW: Final = "a table needs the Python package pyarrow: .venv/bin/pip install '.[bulk]'"
 
 
 class Column(NamedTuple):

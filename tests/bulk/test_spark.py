@@ -177,7 +177,7 @@ def test_without_spark_it_is_told_how_to_get_it(
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     assert cli.main(["score", "--spark", "local[1]", "in.ndjson", "out"]) == 2
-    assert "expected the Python packages of Spark beside this one" in capsys.readouterr().err
+    assert "this needs Spark: scripts/install --spark" in capsys.readouterr().err
 
 
 def test_without_spark_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
