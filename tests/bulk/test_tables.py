@@ -247,8 +247,7 @@ def test_without_pyarrow_nothing_is_begun(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert cli.main(["score", str(source), str(source.with_name("scored.parquet"))]) == 2
     assert (
-        "a table needs the Python package pyarrow: .venv/bin/pip install '.[bulk]'"
-        in capsys.readouterr().err
+        "a table needs the Python package pyarrow: .venv/bin/pip install '.[bulk]'" in capsys.readouterr().err
     )
     assert [path.name for path in source.parent.iterdir()] == ["in.ndjson"]
 
