@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def test_px04_a_file_that_is_away_is_said_to_be_and_comes_back_without_a_restart
 def test_px04_a_locked_file_is_waited_for_and_then_said_to_be_busy(restarted):
     ehr = restarted.ehr
     at = f"{TYPE}/{ehr.create(strain())['id']}"
-    with sqlite3.connect(restarted.url.removeprefix("sqlite:///"), isolation_level=None) as other:
+    with closing(sqlite3.connect(restarted.url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         refused_for_now(ehr.post(TYPE, strain(), origin=ORIGIN))
         assert ehr.get(at).status == 200
