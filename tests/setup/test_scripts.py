@@ -148,3 +148,10 @@ def test_an_environment_behind_a_link_is_not_emptied(root, tmp_path, slash):
     assert done.returncode == 1
     assert "is a link to another folder" in done.stderr
     assert sorted(each.name for each in theirs.iterdir()) == ["made-from", "pyvenv.cfg"]
+
+
+def test_what_is_installed_from_npm_overrides_nothing_with_another_package(root):
+    """The npm of Debian 12 and 13 (9.2) refuses such a lock file; a newer one, as here, says nothing."""
+    found = [path for path in (root / "tests").rglob("package.json") if "node_modules" not in path.parts]
+    with_aliases = [path.parent.name for path in found if "npm:" in path.read_text()]
+    assert with_aliases == ["renderers"]
