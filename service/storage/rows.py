@@ -1,4 +1,4 @@
-"""Inserts rows by statements that are written once, and go to the driver as they are.
+"""Reads and inserts rows by statements that go to the driver as they are; those that insert are written once.
 
 SQLAlchemy would take longer for them than the database does: it goes through the parameters of each row for
 defaults and conversions, of which these tables have none, and sets up each execution. So what comes out of
@@ -10,12 +10,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Table
 
 Values = tuple[Any, ...]
 """A value for every column of a table, in their order."""
+
+
+class Sql(NamedTuple):
+    """A statement, or a piece of one: a question mark stands for each of the values."""
+
+    text: str
+    values: Values = ()
+
+
+def fetched(connection: Connection, statement: Sql) -> Sequence[Any]:
+    """Returns all rows that a statement reads.
+
+    Raises:
+        Exception: of the driver.
+    """
+    cursor = connection.connection.cursor()
+    text = statement.text if connection.dialect.name == "sqlite" else _for_psycopg(statement.text)
+    cursor.execute(text, statement.values)
+    return cursor.fetchall()
+
+
+@lru_cache(maxsize=512)  # searches of one shape have one text
+def _for_psycopg(text: str) -> str:
+    return text.replace("%", "%%").replace("?", "%s")
+
 
 _AT_ONCE = 16  # rows of one statement with values; a driver keeps a statement for each number of rows
 

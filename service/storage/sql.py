@@ -1,22 +1,24 @@
 """A Search as one SELECT: its criteria as conditions, where it starts, its order, and where it goes on.
 
-What a criterion means is written here once; tests compare it with a reference in plain Python.
+What a criterion means is written here once; tests compare it with a reference in plain Python. Statements are
+put together as text: SQLAlchemy takes longer to build one out of objects than a database does to answer it.
+Nothing that a caller says stands in the text; every value is bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, not_, or_, select, true
-
 from service.storage.entries import HIGHEST, LOWEST, NO_DATE
 from service.storage.model import (
+    ALWAYS,
     AnyCriterion,
     Criterion,
     IdIs,
     Missing,
+    Period,
     Position,
     RangeIs,
     ReferenceTo,
@@ -31,7 +33,7 @@ from service.storage.model import (
     Value,
     is_by_date,
 )
-from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY
+from service.storage.rows import Sql
 
 # Texts cut to what every database can keep in an index, so that equal texts stay equal.
 
@@ -73,49 +75,108 @@ def _is_well_formed(text: str) -> bool:
     return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
-# Criteria as SQL conditions on the entry tables and on the record.
+# Pieces of statements.
 
-Condition = ColumnElement[bool]
+NOTHING = Sql("")
+
+
+def joined(separator: str, pieces: Iterable[Sql]) -> Sql:
+    """Returns the pieces one after the other."""
+    texts: list[str] = []
+    values: list[Any] = []
+    for text, bound in pieces:
+        texts.append(text)
+        values += bound
+    return Sql(separator.join(texts), tuple(values))
+
+
+def filled(template: str, *pieces: Sql) -> Sql:
+    """Returns a text in which the pieces stand, in their order, where it has braces."""
+    values = [value for piece in pieces for value in piece.values]
+    return Sql(template.format(*(piece.text for piece in pieces)), tuple(values))
+
+
+def all_of(conditions: Iterable[Sql]) -> Sql:
+    """Returns the condition that all of these hold; there may be none."""
+    found = joined(" AND ", conditions)
+    return found if found.text else Sql("1 = 1")
+
+
+def any_of(conditions: Iterable[Sql]) -> Sql:
+    """Returns the condition that one of these holds, in parentheses; there may be none."""
+    found = [*conditions]
+    return filled("({})", joined(" OR ", found)) if found else Sql("1 = 0")
+
+
+def among(column: str, values: Sequence[Any]) -> Sql:
+    """Returns the condition that a column has one of the values."""
+    return Sql(f"{column} IN ({', '.join('?' * len(values))})", tuple(values)) if values else Sql("1 = 0")
+
+
+def selected(columns: Sql, tables: str, conditions: Iterable[Sql], end: Sql = NOTHING) -> Sql:
+    """Returns a query."""
+    return filled("SELECT {} FROM {} WHERE {}{}", columns, Sql(tables), all_of(conditions), end)
+
+
+def _not(condition: Sql) -> Sql:
+    return filled("NOT ({})", condition)
+
+
+# Criteria as conditions on the entry tables and on the record.
+
 _SUFFIX = {ReferenceToUrl: ":url", ReferenceToIdentifier: ":identifier"}  # as `texts` names them
 
 
-def holds(criterion: AnyCriterion, of_type: str) -> Condition:
-    """Returns the condition that the row of RECORD meets the criterion."""
+def holds(criterion: AnyCriterion, of_type: str) -> Sql:
+    """Returns the condition that the row of `record` meets the criterion."""
     match criterion:
         case IdIs(ids):
-            return RECORD.c.id.in_([bounded(of_id) for of_id in ids])
+            return among("record.id", [bounded(of_id) for of_id in ids])
         case UpdatedIs(relations):
             # Not the column itself, so that no index is entered by it here: see _updated_within.
-            updated = RECORD.c.updated + literal_column("0")
-            return or_(*(_stands(updated, updated, relation) for relation in relations))
+            updated = "(record.updated + 0)"
+            return any_of(_stands(updated, updated, relation) for relation in relations)
         case Missing(parameter, missing):
-            return not_(_has_any(parameter)) if missing else _has_any(parameter)
+            return _not(_has_any(parameter)) if missing else _has_any(parameter)
         case Criterion(negated=negated):  # pragma: no branch - there is no other kind
-            found = _of_this_record(entries(criterion, of_type))
-            return not_(found) if negated else found
+            found = filled("EXISTS ({})", _entries(criterion, of_type, Sql("{0}.record = record.key")))
+            return _not(found) if negated else found
 
 
-def entries(criterion: Criterion, of_type: str) -> Select[Any]:
-    """Returns a query of the record keys of every entry that meets the criterion, old versions included."""
-    table = RANGE_ENTRY if isinstance(criterion.any_of[0], RangeIs) else TEXT_ENTRY
-    return select(table.c.record).where(table.c.type == of_type, or_(*_alternatives(criterion)))
+def _table_of(criterion: Criterion) -> str:
+    return "range_entry" if isinstance(criterion.any_of[0], RangeIs) else "text_entry"
 
 
-def _entered(criterion: Criterion, of_type: str, tenant: str) -> Select[Any]:
-    """Returns a query as `entries` does, of ranges without OR: an index by one of their ends is entered.
+def _entries(criterion: Criterion, of_type: str, *conditions: Sql) -> Sql:
+    """Returns a query of the record keys of every entry that meets the criterion, old versions included.
+
+    Args:
+        criterion: what the entries have to meet.
+        of_type: the type of their records.
+        conditions: more that have to hold, in which {0} stands for the table.
+    """
+    table = _table_of(criterion)
+    more = (Sql(text.format(table), values) for text, values in conditions)
+    these = (Sql(f"{table}.type = ?", (of_type,)), any_of(_alternatives(criterion)), *more)
+    return selected(Sql(f"{table}.record"), table, these)
+
+
+def _entered(criterion: Criterion, of_type: str, tenant: str) -> Sql:
+    """Returns a query as `_entries` does, of ranges without OR: an index by one of their ends is entered.
 
     Where it returns some that do not meet the criterion, `holds` has to tell.
     """
     if not isinstance(criterion.any_of[0], RangeIs):
-        return entries(criterion, of_type)
+        return _entries(criterion, of_type)
     ends = [_ends(value) for value in criterion.any_of if isinstance(value, RangeIs)]
-    columns = (RANGE_ENTRY.c.low, [low for low, _ in ends]), (RANGE_ENTRY.c.high, [high for _, high in ends])
-    within = [
+    columns = ("range_entry.low", [low for low, _ in ends]), ("range_entry.high", [high for _, high in ends])
+    within = (
         _within(column, min(least for least, _ in pairs), max(most for _, most in pairs))
         for column, pairs in columns
-    ]
-    these = (RANGE_ENTRY.c.type == of_type, RANGE_ENTRY.c.tenant == tenant)
-    return select(RANGE_ENTRY.c.record).where(*these, RANGE_ENTRY.c.parameter == criterion.parameter, *within)
+    )
+    parts = "range_entry.type = ? AND range_entry.tenant = ? AND range_entry.parameter = ?"
+    these = Sql(parts, (of_type, tenant, criterion.parameter))
+    return selected(Sql("range_entry.record"), "range_entry", (these, *within))
 
 
 def _is_entered(value: Value) -> bool:
@@ -129,15 +190,16 @@ def _is_entered(value: Value) -> bool:
             return True
 
 
-def matches(parameter: str, value: Value) -> Condition:
+def matches(parameter: str, value: Value) -> Sql:
     """Returns the condition that a row of the entry table of the value's kind meets it."""
-    name = parameter + _SUFFIX.get(type(value), "")
+    name = (parameter + _SUFFIX.get(type(value), ""),)
     if isinstance(value, RangeIs):
-        return and_(RANGE_ENTRY.c.parameter == name, _stands(RANGE_ENTRY.c.low, RANGE_ENTRY.c.high, value))
-    return and_(TEXT_ENTRY.c.parameter == name, _reads(value))
+        stands = _stands("range_entry.low", "range_entry.high", value)
+        return filled("({} AND {})", Sql("range_entry.parameter = ?", name), stands)
+    return filled("({} AND {})", Sql("text_entry.parameter = ?", name), _reads(value))
 
 
-def _alternatives(criterion: Criterion) -> Iterator[Condition]:
+def _alternatives(criterion: Criterion) -> Iterator[Sql]:
     """Yields the conditions of which a row must meet one; codes and references are looked up as lists.
 
     A statement with a hundred ORs takes longer to write than to run, and SQLite refuses several hundred.
@@ -150,22 +212,27 @@ def _alternatives(criterion: Criterion) -> Iterator[Condition]:
             case _:
                 yield matches(criterion.parameter, value)
     for (name, system), codes in lists.items():
-        conditions = [TEXT_ENTRY.c.parameter == name, TEXT_ENTRY.c.value.in_(codes)]
-        yield and_(*conditions, *([] if system is None else [TEXT_ENTRY.c.system == bounded(system)]))
+        found = filled(
+            "({} AND {})", Sql("text_entry.parameter = ?", (name,)), among("text_entry.value", codes)
+        )
+        if system is not None:
+            found = filled("({} AND {})", found, Sql("text_entry.system = ?", (bounded(system),)))
+        yield found
 
 
-def _of_this_record(query: Select[Any]) -> Condition:
-    return query.where(query.selected_columns.record == RECORD.c.key).correlate(RECORD).exists()
-
-
-def _has_any(parameter: str) -> Condition:
+def _has_any(parameter: str) -> Sql:
     names = (parameter, *(parameter + suffix for suffix in _SUFFIX.values()))
-    tables = (TEXT_ENTRY, RANGE_ENTRY)
-    queries = (select(table.c.record).where(table.c.parameter.in_(names)) for table in tables)
-    return or_(*(_of_this_record(query) for query in queries))
+    return any_of(
+        filled(
+            "EXISTS ({})",
+            selected(Sql(f"{table}.record"), table, (among(f"{table}.parameter", names), of_this)),
+        )
+        for table in ("text_entry", "range_entry")
+        for of_this in (Sql(f"{table}.record = record.key"),)
+    )
 
 
-def _reads(value: Value) -> Condition:
+def _reads(value: Value) -> Sql:
     match value:
         case TokenIs(code, system) | ReferenceTo(code, system) | ReferenceToIdentifier(code, system):
             return _pair(code, system)
@@ -177,39 +244,43 @@ def _reads(value: Value) -> Condition:
             raise TypeError(f"{type(value).__name__} is not looked up among texts")
 
 
-def _pair(value: str | None, system: str | None) -> Condition:
-    columns = ((TEXT_ENTRY.c.value, value), (TEXT_ENTRY.c.system, system))
-    return and_(true(), *(column == bounded(text) for column, text in columns if text is not None))
+def _pair(value: str | None, system: str | None) -> Sql:
+    columns = (("text_entry.value = ?", value), ("text_entry.system = ?", system))
+    return all_of(Sql(column, (bounded(text),)) for column, text in columns if text is not None)
 
 
-def _text(text: str, match: str) -> Condition:
-    value = TEXT_ENTRY.c.value
+def _text(text: str, match: str) -> Sql:
     if match == "exact":
-        return value == bounded(text)
+        return Sql("text_entry.value = ?", (bounded(text),))
+    low = prefix(text)
     if match == "contains":
-        return value.contains(prefix(text), autoescape=True)
-    low, high = prefix(text), after(prefix(text))
-    return value >= low if high is None else and_(value >= low, value < high)
+        plain = low.replace("/", "//").replace("%", "/%").replace("_", "/_")
+        return Sql("text_entry.value LIKE ? ESCAPE '/'", (f"%{plain}%",))
+    high = after(low)
+    if high is None:
+        return Sql("text_entry.value >= ?", (low,))
+    return Sql("text_entry.value >= ? AND text_entry.value < ?", (low, high))
 
 
-def _stands(low: ColumnElement[int], high: ColumnElement[int], to: RangeIs) -> Condition:
+def _stands(low: str, high: str, to: RangeIs) -> Sql:
     """Returns the condition that a range is in the relation that is asked for; ge and le hold if contained.
 
     Source: FHIR R4 search.html 3.1.1.4.5.
     """
     # That the low end is not above `to.high` follows from containment; it bounds the walk of the index.
     start, end = (max(LOWEST, min(HIGHEST, end)) for end in (to.low, to.high))
-    contained = and_(low >= start, low <= end, high <= end)
-    conditions: dict[str, Condition] = {
+    contained = Sql(f"({low} >= ? AND {low} <= ? AND {high} <= ?)", (start, end, end))
+    more, less = Sql(f"{high} > ?", (end,)), Sql(f"{low} < ?", (start,))
+    conditions = {
         "eq": contained,
-        "ne": not_(contained),
-        "gt": high > end,
-        "lt": low < start,
-        "ge": or_(high > end, contained),
-        "le": or_(low < start, contained),
-        "sa": low > end,
-        "eb": high < start,
-        "ap": and_(low <= end, high >= start),
+        "ne": _not(contained),
+        "gt": more,
+        "lt": less,
+        "ge": any_of((more, contained)),
+        "le": any_of((less, contained)),
+        "sa": Sql(f"{low} > ?", (end,)),
+        "eb": Sql(f"{high} < ?", (start,)),
+        "ap": Sql(f"({low} <= ? AND {high} >= ?)", (end, start)),
     }
     return conditions[to.comparison]
 
@@ -227,25 +298,22 @@ def _ends(to: RangeIs) -> _Ends:
     return (least_low, most_low), (least_high, most_high)
 
 
-def _within(column: ColumnElement[int], low: int, high: int) -> Condition:
+def _within(column: str, low: int, high: int) -> Sql:
     """Returns the condition that a number is in a range; an end that is open is not said."""
-    ends = ((low, LOWEST, column >= low), (high, HIGHEST, column <= high))
-    return and_(true(), *(condition for end, is_open, condition in ends if end != is_open))
+    ends = ((low, LOWEST, f"{column} >= ?"), (high, HIGHEST, f"{column} <= ?"))
+    return all_of(Sql(condition, (end,)) for end, is_open, condition in ends if end != is_open)
 
 
 # What a search reads, in which order, and where it goes on.
 
-VERSION_COLUMNS = tuple(RECORD.c[name] for name in ("type", "id", "version", "updated", "deleted", "body"))
-# A bound value would hide from SQLite that the partial index fits.
-_ONE: ColumnElement[int] = literal_column("1")
-# The records once more, where those that a search starts with are looked up in a query of their own.
-_STARTED = RECORD.alias("started")
+VERSION = Sql("record.type, record.id, record.version, record.updated, record.deleted, record.body")
+VERSION_COLUMNS = VERSION.text.count(",") + 1
 Start = Criterion | UpdatedIs
 # An expression that is never null, and whether the largest comes first.
-_Ordered = tuple[ColumnElement[Any], bool]
+_Ordered = tuple[Sql, bool]
 
 
-def page(search: Search, tenant: str, start: Start | None, last: Position | None = None) -> Select[Any]:
+def page(search: Search, tenant: str, start: Start | None, last: Position | None = None) -> Sql:
     """Returns the query of one row more than the page holds; the columns of the position come last.
 
     Args:
@@ -255,19 +323,21 @@ def page(search: Search, tenant: str, start: Start | None, last: Position | None
         last: the place behind which nothing is looked at.
     """
     order = _order(search.sort)
-    query = _matching(search, tenant, start, *VERSION_COLUMNS, *(expression for expression, _ in order))
+    these = [*_matching(search, tenant, start)]
     if start is None and not _is_by_id(search):
-        query = query.where(*_updated_within(search, RECORD))
+        these += _updated_within(search, "record")
     if search.after is not None:
-        query = query.where(_beyond(order, search.after))
+        these.append(_beyond(order, search.after))
     if last is not None:
-        query = query.where(_up_to(order, last))
-    return query.order_by(*_keys(order)).limit(search.limit + 1)
+        these.append(_up_to(order, last))
+    columns = joined(", ", (VERSION, *(expression for expression, _ in order)))
+    return selected(columns, "record", these, _end(order, search.limit + 1))
 
 
-def total(search: Search, tenant: str, start: Start | None) -> Select[Any]:
+def total(search: Search, tenant: str, start: Start | None) -> Sql:
     """Returns the query of the number of matches on all pages."""
-    return _matching(search, tenant, start, func.count()).where(*_updated_within(search, RECORD))
+    these = (*_matching(search, tenant, start), *_updated_within(search, "record"))
+    return selected(Sql("count(*)"), "record", these)
 
 
 _WALKED = ((), (("id", False),), (("id", True),), (("updated", False),), (("updated", True),))
@@ -278,7 +348,7 @@ def is_walked(search: Search) -> bool:
     return is_by_date(search.sort) or tuple((key.by, key.descending) for key in search.sort) in _WALKED
 
 
-def place_ahead(search: Search, tenant: str, number: int) -> Select[Any]:
+def place_ahead(search: Search, tenant: str, number: int) -> Sql:
     """Returns the query of two places: of the last of so many records behind the page's start, and the next.
 
     By id, older versions count as well: the index has them side by side, and nothing else is read.
@@ -289,21 +359,19 @@ def place_ahead(search: Search, tenant: str, number: int) -> Select[Any]:
         number: how many.
     """
     order = _order(search.sort)
-    query = select(*(expression for expression, _ in order))
-    query = query.where(RECORD.c.type == search.type, RECORD.c.tenant == tenant)
+    these = [Sql("record.type = ? AND record.tenant = ?", (search.type, tenant))]
     if not _is_by_id(search):
-        query = query.where(RECORD.c.current == _ONE, *_updated_within(search, RECORD))
+        these += [Sql("record.current = 1"), *_updated_within(search, "record")]
     if search.after is not None:
-        query = query.where(_beyond(order, search.after))
-    return query.order_by(*_keys(order)).offset(number - 1).limit(2)
+        these.append(_beyond(order, search.after))
+    columns = joined(", ", (expression for expression, _ in order))
+    return selected(columns, "record", these, _end(order, 2, number - 1))
 
 
 # A walk in the order of a date: first through the dates, then through the records that have none.
 
-_DATED = RANGE_ENTRY.alias("dated")
 
-
-def page_by_date(search: Search, tenant: str, *, absent: bool, last: Position | None) -> Select[Any]:
+def page_by_date(search: Search, tenant: str, *, absent: bool, last: Position | None) -> Sql:
     """Returns the query that `page` returns, of the records with a date or of those without.
 
     Args:
@@ -313,37 +381,40 @@ def page_by_date(search: Search, tenant: str, *, absent: bool, last: Position | 
         last: the place, among these, behind which nothing is looked at.
     """
     # That type and tenant are those of the record as well need not be said: the entry is to be found first.
-    query = _current(search, None, *VERSION_COLUMNS, *_place_by_date(search, absent=absent))
-    query = query.where(RECORD.c.key == _DATED.c.record, *_dates(search, tenant, absent=absent))
+    order = _date_order(search)
+    dates = _dates(search, tenant, absent=absent)
+    these = [*_current(search, None), Sql("record.key = dated.record"), *dates]
     if last is not None:
-        query = query.where(_up_to(_date_order(search), last[1:]))
-    return query.order_by(*_keys(_date_order(search))).limit(search.limit + 1)
+        these.append(_up_to(order, last[1:]))
+    columns = joined(", ", (VERSION, _place_by_date(search, absent=absent)))
+    return selected(columns, "record, range_entry AS dated", these, _end(order, search.limit + 1))
 
 
-def place_ahead_by_date(search: Search, tenant: str, *, absent: bool, number: int) -> Select[Any]:
+def place_ahead_by_date(search: Search, tenant: str, *, absent: bool, number: int) -> Sql:
     """Returns the query that `place_ahead` returns, among the records with a date or those without."""
-    query = select(*_place_by_date(search, absent=absent)).where(*_dates(search, tenant, absent=absent))
-    return query.order_by(*_keys(_date_order(search))).offset(number - 1).limit(2)
+    these = _dates(search, tenant, absent=absent)
+    columns, end = _place_by_date(search, absent=absent), _end(_date_order(search), 2, number - 1)
+    return selected(columns, "range_entry AS dated", these, end)
 
 
-def _place_by_date(search: Search, *, absent: bool) -> list[ColumnElement[Any]]:
-    return [literal_column("1" if absent else "0"), _date(search), _DATED.c.record]
+def _place_by_date(search: Search, *, absent: bool) -> Sql:
+    return Sql(f"{absent:d}, {_date(search)}, dated.record")
 
 
-def _date(search: Search) -> ColumnElement[Any]:
-    return _DATED.c.high if search.sort[0].descending else _DATED.c.low
+def _date(search: Search) -> str:
+    return "dated.high" if search.sort[0].descending else "dated.low"
 
 
 def _date_order(search: Search) -> list[_Ordered]:
     down = search.sort[0].descending
-    return [(_date(search), down), (_DATED.c.record, down)]
+    return [(Sql(_date(search)), down), (Sql("dated.record"), down)]
 
 
-def _dates(search: Search, tenant: str, *, absent: bool) -> Iterator[Condition]:
+def _dates(search: Search, tenant: str, *, absent: bool) -> Iterator[Sql]:
     """Yields what enters the index where the page starts, and leaves it where no date can meet the search."""
     key = search.sort[0]
-    yield and_(_DATED.c.type == search.type, _DATED.c.tenant == tenant)
-    yield _DATED.c.parameter == key.parameter + (NO_DATE if absent else "")
+    yield Sql("dated.type = ? AND dated.tenant = ?", (search.type, tenant))
+    yield Sql("dated.parameter = ?", (key.parameter + (NO_DATE if absent else ""),))
     if search.after is not None and search.after[0] == absent:
         yield _beyond(_date_order(search), search.after[1:])
     for criterion in search.criteria:
@@ -351,11 +422,11 @@ def _dates(search: Search, tenant: str, *, absent: bool) -> Iterator[Condition]:
             yield from _ends_within(criterion, key)
 
 
-def _ends_within(criterion: Criterion, key: Sort) -> Iterator[Condition]:
+def _ends_within(criterion: Criterion, key: Sort) -> Iterator[Sql]:
     values = [value for value in criterion.any_of if isinstance(value, RangeIs)]
     if values and not criterion.negated:
         ends = [_ends(value)[key.descending] for value in values]
-        column = _DATED.c.high if key.descending else _DATED.c.low
+        column = "dated.high" if key.descending else "dated.low"
         yield _within(column, min(least for least, _ in ends), max(most for _, most in ends))
 
 
@@ -385,27 +456,31 @@ def is_by_ids(search: Search) -> bool:
     return any(isinstance(criterion, IdIs) for criterion in search.criteria)
 
 
-def size(search: Search, tenant: str, start: Start, most: int) -> Select[Any]:
+def size(search: Search, tenant: str, start: Start, most: int) -> Sql:
     """Returns the query of the number of records that may meet the criterion; it stops counting at `most`."""
-    return select(func.count()).select_from(_keys_of(start, search, tenant).limit(most).subquery())
+    keys = _keys_of(start, search, tenant)
+    return filled("SELECT count(*) FROM ({}{}) AS found", keys, Sql(" LIMIT ?", (most,)))
 
 
-def position(row: Row[Any]) -> Position:
+def position(row: Sequence[Any]) -> Position:
     """Returns where a row of `page` stands in its order."""
-    return tuple(row[len(VERSION_COLUMNS) :])
+    return tuple(row[VERSION_COLUMNS:])
 
 
-def _matching(search: Search, tenant: str, start: Start | None, *columns: Any) -> Select[Any]:
-    current = _current(search, start, *columns).where(RECORD.c.tenant == tenant)
+def _matching(search: Search, tenant: str, start: Start | None) -> Iterator[Sql]:
+    yield from _current(search, start)
+    yield Sql("record.tenant = ?", (tenant,))
     if start is None:
-        return current.where(RECORD.c.type == search.type)
-    return current.where(RECORD.c.key.in_(_keys_of(start, search, tenant)))
+        yield Sql("record.type = ?", (search.type,))
+    else:
+        yield filled("record.key IN ({})", _keys_of(start, search, tenant))
 
 
-def _current(search: Search, start: Start | None, *columns: Any) -> Select[Any]:
+def _current(search: Search, start: Start | None) -> Iterator[Sql]:
     left = (criterion for criterion in search.criteria if not _is_said(start, criterion))
-    others = (holds(criterion, search.type) for criterion in left)
-    return select(*columns).where(*others, RECORD.c.current == _ONE, RECORD.c.deleted == 0)
+    yield from (holds(criterion, search.type) for criterion in left)
+    # A bound value would hide from SQLite that the partial index fits.
+    yield Sql("record.current = 1 AND record.deleted = 0")
 
 
 def _is_said(start: Start | None, criterion: AnyCriterion) -> bool:
@@ -413,16 +488,17 @@ def _is_said(start: Start | None, criterion: AnyCriterion) -> bool:
     return criterion is start and isinstance(start, Criterion) and not isinstance(start.any_of[0], RangeIs)
 
 
-def _keys_of(start: Start, search: Search, tenant: str) -> Select[Any]:
+def _keys_of(start: Start, search: Search, tenant: str) -> Sql:
     """Returns a query of keys, in which all are that meet the criterion; old versions and others are too."""
     if isinstance(start, Criterion):
         return _entered(start, search.type, tenant)
-    found = _STARTED
-    of_type = (found.c.type == search.type, found.c.tenant == tenant, found.c.current == _ONE)
-    return select(found.c.key).where(*of_type, *_updated_within(search, found))
+    # The records once more, where those that a search starts with are looked up in a query of their own.
+    of_type = "started.type = ? AND started.tenant = ? AND started.current = 1"
+    these = (Sql(of_type, (search.type, tenant)), *_updated_within(search, "started"))
+    return selected(Sql("started.key"), "record AS started", these)
 
 
-def _updated_within(search: Search, record: Any) -> Iterator[Condition]:
+def _updated_within(search: Search, record: str) -> Iterator[Sql]:
     """Yields what bounds the moment of the last change, without OR: an index by it is entered there.
 
     A walk by id must not be given it: the database might take that index, and sort all that it finds.
@@ -432,46 +508,89 @@ def _updated_within(search: Search, record: Any) -> Iterator[Condition]:
             ends = [_ends(relation) for relation in criterion.any_of]
             low = min(max(low, high) for (low, _), (high, _) in ends)
             high = max(min(low, high) for (_, low), (_, high) in ends)
-            yield _within(record.c.updated, low, high)
+            yield _within(f"{record}.updated", low, high)
 
 
 def _order(sort: Sequence[Sort]) -> list[_Ordered]:
     keys = [expression for key in sort for expression in _expressions(key)]
-    return [*keys, (RECORD.c.key, sort[0].descending) if is_by_date(sort) else (RECORD.c.id, False)]
+    last = (Sql("record.key"), sort[0].descending) if is_by_date(sort) else (Sql("record.id"), False)
+    return [*keys, last]
 
 
 def _expressions(key: Sort) -> list[_Ordered]:
     if key.by in ("id", "updated"):
-        return [(RECORD.c[key.by], key.descending)]
+        return [(Sql(f"record.{key.by}"), key.descending)]
     value = _first_value(key)
-    nothing: int | str = "" if key.by == "text" else 0
-    return [(case((value.is_(None), 1), else_=0), False), (func.coalesce(value, nothing), key.descending)]
+    nothing = "''" if key.by == "text" else "0"
+    return [
+        (filled("CASE WHEN {} IS NULL THEN 1 ELSE 0 END", value), False),
+        (filled(f"coalesce({{}}, {nothing})", value), key.descending),
+    ]
 
 
-def _first_value(key: Sort) -> ColumnElement[Any]:
-    table = TEXT_ENTRY if key.by == "text" else RANGE_ENTRY
-    column = table.c.value if key.by == "text" else table.c.high if key.descending else table.c.low
-    first = func.max(column) if key.descending else func.min(column)
-    chosen = select(first).where(table.c.record == RECORD.c.key, table.c.parameter == key.parameter)
-    return chosen.correlate(RECORD).scalar_subquery()
+def _first_value(key: Sort) -> Sql:
+    table = "text_entry" if key.by == "text" else "range_entry"
+    column = "value" if key.by == "text" else "high" if key.descending else "low"
+    first = Sql(f"{'max' if key.descending else 'min'}({table}.{column})")
+    these = (Sql(f"{table}.record = record.key"), Sql(f"{table}.parameter = ?", (key.parameter,)))
+    return filled("({})", selected(first, table, these))
 
 
-def _keys(order: Sequence[_Ordered]) -> Iterator[ColumnElement[Any]]:
-    return (expression.desc() if down else expression.asc() for expression, down in order)
+def _end(order: Sequence[_Ordered], limit: int, offset: int = 0) -> Sql:
+    """Returns what a query ends with: its order, and how many rows it returns."""
+    keys = joined(", ", (filled("{} DESC" if down else "{}", expression) for expression, down in order))
+    rows = Sql(" LIMIT ? OFFSET ?", (limit, offset)) if offset else Sql(" LIMIT ?", (limit,))
+    return filled(" ORDER BY {}{}", keys, rows)
 
 
-def _up_to(order: Sequence[_Ordered], place: Position) -> Condition:
+def _up_to(order: Sequence[_Ordered], place: Position) -> Sql:
     """Returns the condition that a row does not come after the place."""
     (expression, down), value = order[0], place[0]
-    return and_(expression >= value if down else expression <= value, not_(_beyond(order, place)))
+    not_after = filled("{} >= {}" if down else "{} <= {}", expression, Sql("?", (value,)))
+    return filled("({} AND {})", not_after, _not(_beyond(order, place)))
 
 
-def _beyond(order: Sequence[_Ordered], place: Position) -> Condition:
+def _beyond(order: Sequence[_Ordered], place: Position) -> Sql:
     """Returns the condition that a row comes after the place, key by key."""
-    (expression, down), value = order[0], place[0]
-    past = expression < value if down else expression > value
+    (expression, down), value = order[0], Sql("?", (place[0],))
+    past = filled("{} < {}" if down else "{} > {}", expression, value)
     if len(order) == 1:
         return past
     # Said once more without OR, so that an index in this order is entered at the place.
-    not_before = expression <= value if down else expression >= value
-    return and_(not_before, or_(past, _beyond(order[1:], place[1:])))
+    not_before = filled("{} <= {}" if down else "{} >= {}", expression, value)
+    return filled("({} AND {})", not_before, any_of((past, _beyond(order[1:], place[1:]))))
+
+
+# The versions of one record.
+
+_THIS = "record.tenant = ? AND record.type = ? AND record.id = ?"
+_HIGHEST_VERSION = 2**31 - 1
+_WAS_FOLLOWED = (
+    "EXISTS (SELECT 1 FROM record AS following WHERE following.tenant = record.tenant"
+    " AND following.type = record.type AND following.id = record.id"
+    " AND following.version = record.version + 1 AND following.updated <= ?)"
+)
+
+
+def this(tenant: str, name: tuple[str, str]) -> Sql:
+    """Returns the condition that a row is a version of the record with this type and id."""
+    return Sql(_THIS, (tenant, name[0], bounded(name[1])))
+
+
+def within(period: Period) -> Sql:
+    """Returns the condition that a version was the current one in some moment of the period."""
+    if period == ALWAYS:
+        return Sql("1 = 1")
+    text = f"record.updated >= ? AND record.updated <= ? AND NOT {_WAS_FOLLOWED}"
+    return Sql(text, (period.since, period.high, period.low))
+
+
+def versions(conditions: Iterable[Sql], limit: int) -> Sql:
+    """Returns the query of versions that meet the conditions, newest first."""
+    end = Sql(" ORDER BY record.version DESC LIMIT ?", (limit,))
+    return selected(VERSION, "record", conditions, end)
+
+
+def count_of_versions(conditions: Iterable[Sql]) -> Sql:
+    """Returns the query of their number."""
+    return selected(Sql("count(*)"), "record", conditions)

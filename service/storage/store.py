@@ -7,24 +7,20 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     Engine,
     Executable,
-    Row,
-    Select,
     and_,
     bindparam,
     delete,
-    false,
     func,
     insert,
-    not_,
-    or_,
     select,
     update,
 )
@@ -61,36 +57,12 @@ from service.storage.model import (
     VersionConflict,
     is_by_date,
 )
-from service.storage.rows import Values, insert_keyed, insert_rows
+from service.storage.rows import Sql, Values, fetched, insert_keyed, insert_rows
 from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY, USED
-from service.storage.sql import Condition, after, bounded, matches
+from service.storage.sql import after, any_of, bounded, filled, matches, selected
 
 # Reads and searches on one connection.
 
-_THIS = (
-    RECORD.c.tenant == bindparam("tenant"),
-    RECORD.c.type == bindparam("type"),
-    RECORD.c.id == bindparam("id"),
-)
-_VERSIONS = select(*sql.VERSION_COLUMNS).where(*_THIS).order_by(RECORD.c.version.desc())
-_CURRENT = _VERSIONS.limit(1)
-_THAT_VERSION = _VERSIONS.where(RECORD.c.version == bindparam("version"))
-_COUNT = select(func.count()).select_from(RECORD).where(*_THIS)
-_FOLLOWING = RECORD.alias("following")
-_WAS_FOLLOWED = (
-    select(_FOLLOWING.c.key)
-    .where(
-        _FOLLOWING.c.tenant == RECORD.c.tenant,
-        _FOLLOWING.c.type == RECORD.c.type,
-        _FOLLOWING.c.id == RECORD.c.id,
-        _FOLLOWING.c.version == RECORD.c.version + 1,
-        _FOLLOWING.c.updated <= bindparam("low"),
-    )
-    .exists()
-)
-_IN_PERIOD = and_(
-    RECORD.c.updated >= bindparam("since"), RECORD.c.updated <= bindparam("high"), not_(_WAS_FOLLOWED)
-)
 _HIGHEST_VERSION = 2**31 - 1
 _MANY = 1000  # entries from which a criterion is no good place to start
 
@@ -105,7 +77,7 @@ class View:
 
     def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version, a tombstone too."""
-        return self._one(_CURRENT, type=type, id=bounded(id))
+        return self._version([sql.this(self._tenant, (type, id))])
 
     def read_version(
         self,
@@ -119,8 +91,8 @@ class View:
             return None
         if criteria:
             self.flush()
-        query = _THAT_VERSION.where(*_all_hold(criteria, type))
-        return self._one(query, type=type, id=bounded(id), version=version)
+        that = (sql.this(self._tenant, (type, id)), Sql("record.version = ?", (version,)))
+        return self._version([*that, *_all_hold(criteria, type)])
 
     def history(
         self,
@@ -133,18 +105,13 @@ class View:
         criteria: Sequence[AnyCriterion] = (),
     ) -> History:
         """Returns versions of the period below `before` that meet the criteria, newest first."""
-        key: dict[str, Any] = {"tenant": self._tenant, "type": type, "id": bounded(id)}
         if criteria:
             self.flush()
-        conditions = _all_hold(criteria, type)
-        versions, count = _VERSIONS.where(*conditions), _COUNT.where(*conditions)
-        if period != ALWAYS:
-            key |= asdict(period)
-            versions, count = versions.where(_IN_PERIOD), count.where(_IN_PERIOD)
-        total = self._run(count, key).scalar_one()
+        these = [sql.this(self._tenant, (type, id)), *_all_hold(criteria, type), sql.within(period)]
+        total = self._number(sql.count_of_versions(these))
         if before is not None:
-            versions = versions.where(RECORD.c.version < before)
-        rows = self._run(versions.limit(limit + 1), key).all()
+            these.append(Sql("record.version < ?", (before,)))
+        rows = self._rows(sql.versions(these, limit + 1))
         records = tuple(_record(row) for row in rows[:limit])
         return History(records, total, records[-1].version if len(rows) > limit else None)
 
@@ -153,7 +120,7 @@ class View:
         start = self._start(search)
         if search.bounded and start is None and not sql.is_by_ids(search):
             return self._bounded(search)
-        total = self._run(sql.total(search, self._tenant, start)).scalar_one() if search.total else None
+        total = self._number(sql.total(search, self._tenant, start)) if search.total else None
         return self._page(search, start, total)
 
     def _page(
@@ -162,7 +129,7 @@ class View:
         """Returns the page, which ends at the latest at `last`, where the next one then goes on."""
         if search.limit == 0:
             return Page((), total)
-        rows = self._run(sql.page(search, self._tenant, start, last)).all()
+        rows = self._rows(sql.page(search, self._tenant, start, last))
         return _page_of(rows, search.limit, total, last)
 
     def _bounded(self, search: Search) -> Page:
@@ -195,18 +162,18 @@ class View:
         if not is_by_date(search.sort):
             # Without criteria the first records are those of the page.
             return self._page(search, None, total, self._place(search, number) if search.criteria else None)
-        rows: list[Row[Any]] = []
+        rows: list[Any] = []
         last: Position | None = None
         for absent in (False, True):
             if last is None and len(rows) <= search.limit and not _is_past(search, absent=absent):
                 last = self._place(search, number, absent=absent) if search.criteria else None
-                rows += self._run(sql.page_by_date(search, self._tenant, absent=absent, last=last)).all()
+                rows += self._rows(sql.page_by_date(search, self._tenant, absent=absent, last=last))
         return _page_of(rows, search.limit, total, last)
 
     def _bounded_total(self, search: Search) -> int | None:
         most = MOST_LOOKED_AT if search.exact else LOOKED_AT
         if not self._has_more(search, most):
-            return int(self._run(sql.total(search, self._tenant, None)).scalar_one())
+            return self._number(sql.total(search, self._tenant, None))
         if search.exact:
             raise TooManyRecords("total", most)
         return None
@@ -222,7 +189,7 @@ class View:
             query = sql.place_ahead(search, self._tenant, number)
         else:
             query = sql.place_ahead_by_date(search, self._tenant, absent=absent, number=number)
-        rows = self._run(query).all()
+        rows = self._rows(query)
         return tuple(rows[0]) if len(rows) > 1 else None
 
     def head(self) -> Head | None:
@@ -250,20 +217,28 @@ class View:
     def _start_below(self, search: Search, most: int) -> sql.Start | None:
         """Returns the first criterion that fewer records than so many may meet."""
         for candidate in sql.starts(search):
-            if self._run(sql.size(search, self._tenant, candidate, most)).scalar_one() < most:
+            if self._number(sql.size(search, self._tenant, candidate, most)) < most:
                 return candidate
         return None
 
-    def _one(self, query: Select[Any], **key: Any) -> Record | None:
-        row = self._run(query, {"tenant": self._tenant, **key}).one_or_none()
-        return None if row is None else _record(row)
+    def _version(self, conditions: Sequence[Sql]) -> Record | None:
+        """Returns the newest version that meets the conditions."""
+        rows = self._rows(sql.versions(conditions, 1))
+        return _record(rows[0]) if rows else None
+
+    def _number(self, query: Sql) -> int:
+        return int(self._rows(query)[0][0])
+
+    def _rows(self, query: Sql) -> Sequence[Any]:
+        with translated():
+            return fetched(self._connection, query)
 
     def _run(self, statement: Executable, values: Any = None) -> CursorResult[Any]:
         with translated():
             return self._connection.execute(statement, values)
 
 
-def _page_of(rows: Sequence[Row[Any]], limit: int, total: int | None, last: Position | None) -> Page:
+def _page_of(rows: Sequence[Any], limit: int, total: int | None, last: Position | None) -> Page:
     found = rows[:limit]
     more = sql.position(found[-1]) if len(rows) > limit else last
     return Page(tuple(_record(row) for row in found), total, more)
@@ -274,12 +249,12 @@ def _is_past(search: Search, *, absent: bool) -> bool:
     return search.after is not None and int(search.after[0]) > absent
 
 
-def _all_hold(criteria: Sequence[AnyCriterion], of_type: str) -> list[Condition]:
+def _all_hold(criteria: Sequence[AnyCriterion], of_type: str) -> list[Sql]:
     return [sql.holds(criterion, of_type) for criterion in criteria]
 
 
-def _record(row: Row[Any]) -> Record:
-    of_type, of_id, version, updated, deleted, body = row[: len(sql.VERSION_COLUMNS)]
+def _record(row: Sequence[Any]) -> Record:
+    of_type, of_id, version, updated, deleted, body = row[: sql.VERSION_COLUMNS]
     return Record(of_type, of_id, version, updated, bool(deleted), bytes(body))
 
 
@@ -295,7 +270,8 @@ _RETIRE = (
     .where(*_OF_RECORD, RECORD.c.version == bindparam("expected"), RECORD.c.current == 1)
     .values(current=0)
 )
-_LATEST = select(*sql.VERSION_COLUMNS).where(*_OF_RECORD).order_by(RECORD.c.version.desc()).limit(1)
+_VERSION = (RECORD.c.type, RECORD.c.id, RECORD.c.version, RECORD.c.updated, RECORD.c.deleted, RECORD.c.body)
+_LATEST = select(*_VERSION).where(*_OF_RECORD).order_by(RECORD.c.version.desc()).limit(1)
 _LOCK = _LATEST.with_for_update()
 _LONGEST_NAME = 64
 
@@ -334,11 +310,15 @@ class Transaction(View):
     def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
         """Returns the current version; until this transaction ends no other one changes it."""
         key = self._key(type, id)
-        locked, latest = None, self._one(_LOCK, **key)
+        locked, latest = None, self._locked(key)
         while latest is not None and latest != locked:
             # PostgreSQL waits for the lock of a row, and then returns it though a later version is there.
-            locked, latest = latest, self._one(_LOCK, **key)
+            locked, latest = latest, self._locked(key)
         return latest
+
+    def _locked(self, key: Mapping[str, Any]) -> Record | None:
+        row = self._run(_LOCK, key).one_or_none()
+        return None if row is None else _record(row)
 
     def claim(self, search: Search) -> Page:
         """Returns what the search finds; until this transaction ends no other one may claim the type."""
@@ -434,9 +414,11 @@ def names_of_person(
     connection: Connection, tenant: str, parameters: Sequence[str], person: Sequence[AnyReference]
 ) -> Sequence[Name]:
     """Returns each record of which one version refers to the person, and the person's own, in order."""
-    these = (RECORD.c.tenant == tenant, _refers(parameters, person))
-    query = select(*_NAME).where(*these).distinct().order_by(*_NAME)
-    return _pairs(connection.execute(query))
+    these = (Sql("record.tenant = ?", (tenant,)), _refers(parameters, person))
+    order = Sql(" ORDER BY record.type, record.id")
+    return _pairs(
+        fetched(connection, selected(Sql("DISTINCT record.type, record.id"), "record", these, order))
+    )
 
 
 def lines_of(connection: Connection, tenant: str, name: Name) -> list[bytes]:
@@ -492,7 +474,7 @@ class Erasure(Transaction):
         with translated():
             return chain.cut(self._connection, self._tenant, before)
 
-    def _batches(self, names: Collection[Name]) -> Iterator[tuple[str, Condition]]:
+    def _batches(self, names: Collection[Name]) -> Iterator[tuple[str, ColumnElement[bool]]]:
         """Yields conditions that hold for some of the records of one type, and that type."""
         for of_type in sorted({of_type for of_type, _ in names}):
             ids = sorted({of_id for other, of_id in names if other == of_type})
@@ -505,14 +487,12 @@ def _pairs(rows: Iterable[Sequence[Any]]) -> Sequence[Name]:
     return [(row[0], row[1]) for row in rows]
 
 
-def _refers(parameters: Sequence[str], person: Sequence[AnyReference]) -> Condition:
-    refers = or_(
-        false(), *(matches(parameter, reference) for parameter in parameters for reference in person)
-    )
-    keys = select(TEXT_ENTRY.c.record).where(refers)
+def _refers(parameters: Sequence[str], person: Sequence[AnyReference]) -> Sql:
+    refers = any_of(matches(parameter, reference) for parameter in parameters for reference in person)
+    keys = selected(Sql("text_entry.record"), "text_entry", (refers,))
     names = [name for name in person if isinstance(name, ReferenceTo) and name.type is not None]
-    itself = (and_(RECORD.c.type == name.type, RECORD.c.id == name.id) for name in names)
-    return or_(RECORD.c.key.in_(keys), *itself)
+    itself = (Sql("(record.type = ? AND record.id = ?)", (name.type, name.id)) for name in names)
+    return any_of((filled("record.key IN ({})", keys), *itself))
 
 
 def _added(counts: Iterator[tuple[str, int]]) -> Mapping[str, int]:
