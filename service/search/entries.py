@@ -257,9 +257,14 @@ def _tokens(parameter: SearchParameter, value: Any, _context: _Context) -> Itera
     name = parameter.name
     if isinstance(value, str):
         return (Token(name, value, parameter.system),)
-    # Of a Coding the code counts, of an Identifier the value.
-    codes = [(coded.get("code") or coded.get("value"), coded) for coded in value.get("coding", (value,))]
-    return [Token(name, code, coded.get("system", "")) for code, coded in codes if code is not None]
+    found = []
+    for coded in value.get("coding", (value,)):
+        code = coded.get("code") or coded.get(
+            "value"
+        )  # of a Coding the code counts, of an Identifier the value
+        if code is not None:
+            found.append(Token(name, code, coded.get("system", "")))
+    return found
 
 
 def _references(parameter: SearchParameter, value: Any, context: _Context) -> Iterable[Entry]:

@@ -7,12 +7,16 @@ from may import it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, func, select
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.storage.database import StoreLimits
 from service.storage.schema import METADATA, RECORD
@@ -21,6 +25,7 @@ from service.storage.schema import METADATA, RECORD
 # alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.
 _PREPARE = "prepare_threshold"
 _OFTEN = 5  # runs of a statement after which psycopg prepares it
+_IDLE_S = 5.0  # after which a connection is asked whether it still works, which takes a round trip
 
 
 class PostgreSql:
@@ -40,13 +45,14 @@ class PostgreSql:
         engine = create_engine(
             self._url,
             hide_parameters=True,
-            pool_pre_ping=True,
             pool_size=self._limits.connections,
             max_overflow=0,
             pool_timeout=self._limits.connect_s,
             connect_args=self._connect_args(),
         )
         event.listen(engine, "begin", _prepare_as_asked)
+        event.listen(engine, "checkin", _note_end)
+        event.listen(engine, "checkout", partial(_check, engine.dialect))
         return engine
 
     def reader(self, engine: Engine) -> Engine:
@@ -102,6 +108,29 @@ class PostgreSql:
 
 def _prepare_as_asked(connection: Connection) -> None:
     _driver(connection).prepare_threshold = connection.get_execution_options().get(_PREPARE, _OFTEN)
+
+
+def _note_end(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info["used"] = time.monotonic()
+
+
+def _check(dialect: Dialect, connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Has the pool connect anew where the server has closed the connection meanwhile.
+
+    What a server that stops has sent is here already, its end last: to see that, nothing is sent. Of a server
+    that went without a word, only a question tells; one is asked where the last answer is some time ago.
+
+    Source: https://www.postgresql.org/docs/current/libpq-async.html (PQconsumeInput)
+    """
+    used = entry.info.get("used")
+    try:
+        # The first reads what the server said last, the second that there is no more to come.
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
+        if used is not None and time.monotonic() - used > _IDLE_S:
+            dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None
 
 
 def _driver(connection: Connection) -> Any:

@@ -120,8 +120,14 @@ class View:
         start = self._start(search)
         if search.bounded and start is None and not sql.is_by_ids(search):
             return self._bounded(search)
-        total = self._number(sql.total(search, self._tenant, start)) if search.total else None
-        return self._page(search, start, total)
+        page = self._page(search, start, None)
+        return replace(page, total=self._total(search, start, page)) if search.total else page
+
+    def _total(self, search: Search, start: sql.Start | None, page: Page) -> int:
+        """Returns the number of matches on all pages; where there is one page alone, it has been counted."""
+        if search.limit and search.after is None and page.next is None:
+            return len(page.records)
+        return self._number(sql.total(search, self._tenant, start))
 
     def _page(
         self, search: Search, start: sql.Start | None, total: int | None, last: Position | None = None

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, ProgrammingError
 
+from service.storage import postgresql
 from service.storage.database import StoreLimits, translated
 from service.storage.entries import Token
 from service.storage.model import (
@@ -198,6 +200,34 @@ def end_all_connections(url):
 
 class Stopped(BaseException):
     """What gevent throws into a greenlet that has no time left."""
+
+
+@pytest.mark.parametrize("idle_s", [60, 0], ids=["used a moment ago", "idle for long"])
+def test_connections_that_the_server_has_closed_are_made_anew_and_nobody_notices(
+    postgresql_url, open_one, monkeypatch, idle_s
+):
+    monkeypatch.setattr(postgresql, "_IDLE_S", idle_s)
+    store = open_one(postgresql_url)
+    create(store)
+    end_all_connections(postgresql_url)
+    assert reads(store)
+    end_all_connections(postgresql_url)
+    create(store, "b")
+    assert reads(store, "b")
+
+
+@pytest.mark.parametrize(("idle_s", "asked"), [(60, 0), (-1, 2)])
+def test_only_a_server_that_has_not_answered_for_some_time_is_asked_whether_it_is_there(
+    postgresql_url, open_one, monkeypatch, idle_s, asked
+):
+    monkeypatch.setattr(postgresql, "_IDLE_S", idle_s)
+    asks = []
+    monkeypatch.setattr(PGDialect_psycopg, "do_ping", lambda _dialect, connection: asks.append(connection))
+    store = open_one(postgresql_url)
+    create(store)
+    assert reads(store)
+    assert reads(store)
+    assert len(asks) == asked
 
 
 def test_a_transaction_that_is_stopped_from_outside_is_undone_and_its_connection_closed(url, open_one):
