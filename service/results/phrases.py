@@ -149,11 +149,17 @@ class Phrases:
 
     # Steps, levels and scores.
 
-    def step(self, tiers: tuple[Tier, ...], tier: Interval) -> str:
-        """Returns the step of care in one line: settled, at least, or not assessable yet."""
+    def step(self, tiers: tuple[Tier, ...], tier: Interval, until: str = "") -> str:
+        """Returns the step of care in one line: settled, at least, or not assessable yet.
+
+        Args:
+            until: until when and for whom; it belongs to the step that is known, and stands beside that one.
+        """
         least, most = tiers[tier.at_least].display, tiers[tier.at_most].display
         if tier.settled:
-            return least
+            return f"{least}: {until}" if until else least
+        if until:
+            least = f"{least} ({until})"
         key = "results.at-least-step" if is_assessable(tier) else "results.not-assessable-step"
         return self.say(key, least=least, most=most)
 

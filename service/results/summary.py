@@ -110,15 +110,15 @@ class Summary:
     def step(self, assessment: Assessment) -> str:
         """Returns the step, its dates and whom they are for."""
         result = assessment.result
-        heading = self._phrases.step(result.tiers, result.tier)
         known, authored = result.tiers[result.tier.at_least], assessment.context.authored
         dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
         if dates:
             own = [self._phrases.say("clinician.own-date", when=when) for when in dates[1:]]
-            return f"{heading}: {'; '.join((dates[0], *own))}"
+            return self._phrases.step(result.tiers, result.tier, "; ".join((dates[0], *own)))
         if result.recheck is not None:
-            return f"{heading}: {self._phrases.look_again(result.recheck, authored)}"
-        return f"{heading}. {known.target}"
+            again = self._phrases.look_again(result.recheck, authored)
+            return self._phrases.step(result.tiers, result.tier, again)
+        return f"{self._phrases.step(result.tiers, result.tier)}. {known.target}"
 
     def _date(self, due: Due, authored: str | None, *, is_now: bool) -> str:
         """Returns until when and whom a reason is for; a step that is for now says so itself."""

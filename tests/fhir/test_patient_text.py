@@ -282,8 +282,8 @@ def test_what_the_answers_look_like_is_the_settled_pattern_that_they_fit_best(te
 
 
 def test_when_to_look_again_is_a_day_where_the_day_is_known(text, make_result):
-    assert "\n\nNow. Look again on 23 January 2026.\n" in text(make_result(recheck=18))
-    assert "\n\nNow. Look again in 2 weeks.\n" in text(make_result(recheck=14), authored=None)
+    assert "\n\nNow. Check again on 23 January 2026.\n" in text(make_result(recheck=18))
+    assert "\n\nNow. Check again in 2 weeks.\n" in text(make_result(recheck=14), authored=None)
 
 
 def test_nothing_meant_for_clinicians_is_in_it(text, make_result, unsettled, troubled):

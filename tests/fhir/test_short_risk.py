@@ -241,7 +241,11 @@ def test_both_dates_are_told_where_the_step_has_a_later_one(
     assert step("2026-01", due=early, step_due=early) == "Now: within 7 days, Usual doctor"
     assert step(None, due=dated(rule, 0), step_due=dated(rule, 0)) == "Now: today"
     assert step(None, due=early, step_due=None) == "Now: within 7 days, Usual doctor"
-    assert step("2026-01-05", recheck=14) == "Now: look again on 19 January 2026"
+    assert step("2026-01-05", tier=Interval(2, 3), due=early, step_due=late) == (
+        "At least: Soon (by 12 January 2026, Usual doctor; the step itself by 16 February 2026); "
+        "open questions could raise it to: Now"
+    )
+    assert step("2026-01-05", recheck=14) == "Now: check again on 19 January 2026"
     tiers = (*guidance.written.tiers[:3], replace(guidance.written.tiers[3], overlay=True))
     now = dated(rule, 0, "own")
     assert step(None, tiers=tiers, due=now, step_due=now) == "Now: Usual doctor"

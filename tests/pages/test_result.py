@@ -108,6 +108,12 @@ def test_the_kind_of_page_tells_scripts_that_the_form_has_stopped(pair: Pair, st
     assert (attributes["data-page"], attributes["data-kind"]) == ("result", kind)
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_a_doctor_is_told_that_a_form_that_stopped_leaves_the_rest_unknown(told: Pair, step: str) -> None:
+    words = told.renderer.patient.phrases["form.result.stops"]
+    assert (words in page_of(scored_case(told, STEPS[step]))) is (step in OVERLAYS)
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_at_a_safety_step_nothing_invites_to_go_on(told: Pair, overlay: str) -> None:
     reader = Reader(page_of(scored_case(told, STEPS[overlay])))
