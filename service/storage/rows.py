@@ -39,7 +39,7 @@ def fetched(connection: Connection, statement: Sql) -> Sequence[Any]:
 
 @lru_cache(maxsize=512)  # searches of one shape have one text
 def _for_psycopg(text: str) -> str:
-    return text.replace("%", "%%").replace("?", "%s")
+    return text.replace("?", "%s")
 
 
 _AT_ONCE = 16  # rows of one statement with values; a driver keeps a statement for each number of rows
