@@ -74,6 +74,7 @@ def found(looking):
         ("title:missing=true", "c d"),
         ("description=UBER", "c"),
         ("publisher:contains=%25_", "d"),
+        ("publisher:contains=c_inic", ""),
         ("publisher:contains=%25x", ""),
         ("date=2026-01-01", "a"),
         ("version=10", "b"),
