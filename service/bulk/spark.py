@@ -26,7 +26,19 @@ from typing import Any, Final, NamedTuple
 from service.bulk.pool import Counted
 from service.bulk.report import Report, report
 from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, ScoredLine, Scorer, ScoringOptions
-from service.bulk.tables import CSV, DATE, NUMBER, PARQUET, TEXT, TRUTH, WHOLE, batch_of, columns, format_of
+from service.bulk.tables import (
+    CSV,
+    DATE,
+    FORMULA,
+    NUMBER,
+    PARQUET,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    batch_of,
+    columns,
+    format_of,
+)
 from service.bulk.tables import schema_of as arrow_schema
 from service.catalogue import Catalogue
 from service.errors import StartupError
@@ -40,6 +52,13 @@ _ROWS: Final = 500
 _ROWS_OF_TASK: Final = 5_000
 _SPACE: Final = b" \t\r\n"
 _DDL: Final = {TEXT: "string", WHOLE: "bigint", NUMBER: "double", DATE: "date", TRUTH: "boolean"}
+_CSV: Final = {
+    "header": "true",
+    "escape": '"',
+    "ignoreLeadingWhiteSpace": "false",
+    "ignoreTrailingWhiteSpace": "false",
+}
+"""RFC 4180, 2.7: a quote in a field is doubled. Spark alone would put a backslash, and drop white space."""
 _NEEDS_SPARK: Final = "this needs Spark: scripts/install --spark, or pip install '.[spark]'"
 
 
@@ -111,12 +130,14 @@ def write_scored(scored: Any, output: str, served: Catalogue, *, restart: bool =
     observed = scored.observe(counts, *(_how_often(one, f"n{place}") for place, one in counted.items()))
     kind = format_of(Path(output))
     chosen = observed.drop(RESULT) if kind else observed.select(RESULT)
+    if kind == CSV:
+        chosen = chosen.select([_no_formula(*column) for column in chosen.dtypes])
     written = chosen.write.mode("overwrite" if restart else "error")
     try:
         if kind == PARQUET:
             written.parquet(output)
         elif kind == CSV:
-            written.option("header", "true").csv(output)
+            written.options(**_CSV).csv(output)
         else:
             written.option("lineSep", "\n").text(output)
     except AnalysisException as fault:
@@ -124,6 +145,14 @@ def write_scored(scored: Any, output: str, served: Catalogue, *, restart: bool =
             raise
         raise StartupError([f"{output}: it is there already; --restart puts another in its place"]) from None
     return report({one: int(counts.get[f"n{place}"]) for place, one in counted.items()}, served)
+
+
+def _no_formula(name: str, type_: str) -> Any:
+    """Returns the column of a table as a CSV file holds it: text is no formula to a spreadsheet."""
+    from pyspark.sql import functions as f
+
+    column = f.col(name)
+    return f.regexp_replace(column, FORMULA, "'").alias(name) if type_ == _DDL[TEXT] else column
 
 
 def _counted(served: Catalogue) -> Iterator[Counted]:

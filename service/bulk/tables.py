@@ -3,11 +3,12 @@
 The rows are made of the facts that `score --output summary` writes, so that a run that was stopped goes on
 before any table is begun. Every column says in the metadata of its field what it holds.
 
-Source: Apache Arrow columnar format (schema, field metadata); RFC 4180 for CSV.
+Source: Apache Arrow columnar format (schema, field metadata); RFC 4180 for CSV; OWASP, "CSV Injection".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -29,9 +30,15 @@ FORMATS: Final = (PARQUET, CSV)
 BETWEEN: Final = "|"
 """Stands between the parts of a list; one that belongs to a part has a backslash before it."""
 
+FORMULA: Final = r"(?<![^;\t\r\n])(?=['=+\-@\t\r\n\x00\uFF1D\uFF0B\uFF0D\uFF20])"
+"""Where text of a CSV file gets an apostrophe, as Python and Java read it: before what is the beginning of a
+formula to a spreadsheet, at the beginning of the text and behind what may be the end of a cell; and before an
+apostrophe there, so that those that were put can be told from those that were not."""
+
 TEXT, WHOLE, NUMBER, DATE, TRUTH = "text", "whole number", "number", "date", "true or false"
 
 _ROWS: Final = 16_384
+_FORMULA: Final = re.compile(FORMULA)
 _NEEDS_PYARROW: Final = "a table needs the Python package pyarrow: .venv/bin/pip install '.[bulk]'"
 
 
@@ -151,6 +158,18 @@ def _of_score(name: str, part: str, type_: str, about: str) -> Column:
 # Files.
 
 
+def as_written(named: Sequence[Column], format_: str) -> tuple[Column, ...]:
+    """Returns the columns as files of a format hold them: in CSV no text is a formula to a spreadsheet."""
+    if format_ != CSV:
+        return tuple(named)
+    return tuple(one._replace(of=partial(_no_formula, one.of)) if one.type == TEXT else one for one in named)
+
+
+def _no_formula(of: Callable[[Facts], object], facts: Facts) -> object:
+    value = of(facts)
+    return _FORMULA.sub("'", value) if isinstance(value, str) else value
+
+
 def format_of(path: Path) -> str:
     """Returns in which of the FORMATS a file of this name is written; empty for none of them."""
     return path.suffix.lower() if path.suffix.lower() in FORMATS else ""
@@ -197,7 +216,7 @@ def write_table(lines: Iterable[bytes], out: Path, served: Catalogue) -> int:
         OSError: the file cannot be written.
     """
     pa = check_pyarrow(out)
-    named = columns(served)
+    named = as_written(columns(served), format_of(out))
     schema = schema_of(named, pa)
     part = out.with_name(f"{out.name}.part")
     part.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Spark has an environment of its own (scripts/install --spark). SPARK_RESPONSES s
 scored, and that an executor is to be killed on the way: that takes long, so it is a target of the night.
 """
 
+import csv
 import json
 import os
 import shutil
@@ -14,12 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from service import cli
 from service.authoring.generator import Wanted, generated
 from service.bulk.scorer import Facts, Scorer, ScoringOptions
 from service.bulk.spark import ship
+from service.bulk.tables import write_table
 from service.settings import ROOT, Settings
 
 PYTHON = ROOT / ".venv-spark/bin/python"
@@ -34,8 +37,8 @@ needs_spark = pytest.mark.skipif(
 
 
 @cache
-def scorer() -> Scorer:
-    return Scorer(ScoringOptions.from_settings(SETTINGS))
+def scorer(output: str = "risk") -> Scorer:
+    return Scorer(ScoringOptions.from_settings(SETTINGS, output))
 
 
 def of_one_machine(data: bytes) -> tuple[bytes, tuple[Facts, ...]]:
@@ -43,6 +46,11 @@ def of_one_machine(data: bytes) -> tuple[bytes, tuple[Facts, ...]]:
     numbered = enumerate(data.split(b"\n"), 1)
     scored = [scorer().line(raw, number) for number, raw in numbered if raw.strip(b" \t\r\n")]
     return b"".join(line.output + b"\n" for line in scored), tuple(line.facts for line in scored)
+
+
+def plain(row: dict[str, str]) -> dict[str, str]:
+    """Returns a row of CSV without its line, and numbers without a fraction of zero, which Spark writes."""
+    return {name: value.removesuffix(".0") for name, value in row.items() if name != "line"}
 
 
 def lines_in(folder: Path) -> bytes:
@@ -77,6 +85,11 @@ def on_spark(tmp_path: Path) -> Callable[..., Any]:
 def test_spark_writes_the_bytes_of_one_machine(tmp_path: Path, on_spark: Callable[..., Any]) -> None:
     """Among the responses are blank lines, bytes that are no text, and other resources."""
     made = list(generated(scorer().served, Wanted(MANY or 2_000)))
+    texts = ("=1+1|v", '=A("b",1)|v', '| -1 ";=1 ', "|a\r@b\n+c", "'|v", "|\t=1")
+    named = (dict(zip(("system", "value"), text.split("|"), strict=True)) for text in texts)
+    stated = ({name: value for name, value in one.items() if value} | {"use": "usual"} for one in named)
+    formulas = [orjson.dumps(orjson.loads(made[0]) | {"identifier": one}) for one in stated]
+    made[100:100] = formulas
     odd = [b"", b"caf\xe9", b'{"resourceType":"Patient"}', b" \t\r", b"{\xff}", made[0] + b"\r"]
     data = b"\xef\xbb\xbf" + b"\n".join([*made[:700], *odd, *made[700:], b""])
     source = tmp_path / "in.ndjson"
@@ -93,6 +106,18 @@ def test_spark_writes_the_bytes_of_one_machine(tmp_path: Path, on_spark: Callabl
     rows = parquet.read_table(out / "table.parquet").to_pylist()
     assert [(row["line"], row["outcome"]) for row in rows] == [(one.line, one.outcome) for one in facts]
     assert [row["step"] for row in rows] == [one.step or None for one in facts]
+    assert [row["identifier"] for row in rows[100:106]] == list(texts)
+    write_table(
+        [scorer("summary").line(one, 1).output for one in formulas], tmp_path / "out.csv", scorer().served
+    )
+    with (tmp_path / "out.csv").open(newline="") as file:
+        here = [plain(row) for row in csv.DictReader(file)]
+    there = []
+    for part in sorted((out / "table.csv").glob("part-*")):
+        with part.open(newline="") as file:
+            there += csv.DictReader(file)
+    assert [int(row["line"]) for row in there] == [one.line for one in facts]
+    assert [plain(row) for row in there[100:106]] == here
 
 
 @pytest.mark.slow

@@ -8,13 +8,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from service import cli
 from service.authoring.generator import Wanted, generated
 from service.bulk import tables
 from service.bulk.scorer import Facts, LevelFact, ScoredLine, ScoreFact, Scorer, ScoringOptions
-from service.bulk.tables import BETWEEN, FIXED, OF_LEVEL, OF_SCORE, columns, facts_in, write_table
+from service.bulk.tables import (
+    BETWEEN,
+    FIXED,
+    FORMULA,
+    OF_LEVEL,
+    OF_SCORE,
+    columns,
+    facts_in,
+    write_table,
+)
 from service.errors import StartupError
 from service.settings import ROOT, Settings
 
@@ -107,6 +119,74 @@ def test_csv_says_what_parquet_says(tmp_path: Path) -> None:
                 assert float(told[name]) == value
             else:
                 assert told[name] == ("" if value is None else str(value))
+
+
+FORMULAS = (
+    "=1+1",
+    "+1",
+    "-1+A1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\0=1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff201",
+)
+
+
+def hostile(text: str) -> bytes:
+    """Returns a line whose texts from the response are this one."""
+    plain = facts_in(scored()[0].output)
+    facts = plain._replace(response=text, identifier=text, subject=text, ignored=(text,))
+    return orjson.dumps(facts.plain())
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_csv_is_a_formula_to_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    """OWASP, "CSV Injection". A spreadsheet whose lists are separated by semicolons cuts cells there too."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    behind = [f"Patient/1{end}{text};" for end in (";", "\t", "\r", "\n", ';";')]
+    write_table(map(hostile, (text, *behind)), tmp_path / "out.csv", scorer().served)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        first, *others = csv.DictReader(file)
+    for name in ("response", "identifier", "subject", "ignored"):
+        assert first[name] == "'" + text.replace("\n=", "\n'=").replace("\r=", "\r'=").replace("\t=", "\t'=")
+        for row in others[:-1]:
+            assert re.split("[;\t\r\n]", row[name], maxsplit=1)[1].startswith("'")
+
+
+def test_numbers_dates_and_truth_stay_what_they_are_in_csv(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    plain = facts_in(scored()[0].output)
+    below = plain.scores[0]._replace(at_least="-3", at_most="-1.5", value="")
+    facts = plain._replace(due_date="2026-11-28", scores=(below,), date_settled=False)
+    write_table([orjson.dumps(facts.plain())], tmp_path / "out.csv", scorer().served)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    name = f"score_{below.name.replace('-', '_')}"
+    assert (row[f"{name}_at_least"], row[f"{name}_at_most"], row[f"{name}_value"]) == ("-3", "-1.5", "")
+    assert (row["due_date"], row["date_settled"], row["line"]) == ("2026-11-28", "false", "1")
+
+
+def test_parquet_holds_every_text_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    write_table(map(hostile, FORMULAS), tmp_path / "out.parquet", scorer().served)
+    assert tuple(row["subject"] for row in rows(tmp_path / "out.parquet")) == FORMULAS
+
+
+@given(st.text(alphabet="ab'=+-@;\t\r\n\0\uff1d", max_size=12))
+@example("'=")
+@example("''a")
+@example("\t\t=")
+def test_an_apostrophe_that_was_put_can_be_taken_off_again(text: str) -> None:
+    """docs/tables.md says how."""
+    written = re.sub(FORMULA, "'", text)
+    starts = "['=+@\t\r\n\0\uff1d\uff0b\uff0d\uff20-]"
+    assert re.sub(rf"(?<![^;\t\r\n])'(?={starts})", "", written) == text
+    assert not re.search(r"(^|[;\t\r\n])[=+@\0\uff1d-]", written)
 
 
 def test_rows_are_written_a_few_at_a_time_and_the_name_is_given_at_the_end(

@@ -2,8 +2,9 @@
 
     spark_runs.py MASTER IN OUT [--kill]
 
-OUT is a folder: it gets `lines`, `table.parquet`, and `again`, which is made from Parquet. With --kill there
-are only the lines, and an executor is killed once a first part of them is done. Prints what came out as JSON.
+OUT is a folder: it gets `lines`, `table.parquet`, `table.csv`, and `again`, which is made from Parquet. With
+--kill there are only the lines, and an executor is killed once a first part of them is done. Prints what came
+out as JSON.
 """
 
 import json
@@ -40,9 +41,10 @@ def main() -> None:
 
 
 def in_parquet(session: Any, responses: Any, out: Path, options: ScoringOptions) -> None:
-    """Writes a table, and the lines of the same responses read from Parquet."""
+    """Writes tables, and the lines of the same responses read from Parquet."""
     served = options.read_catalogue()
-    write_scored(score_frame(responses, options, served), f"{out}/table.parquet", served)
+    for name in ("table.parquet", "table.csv"):
+        write_scored(score_frame(responses, options, served), f"{out}/{name}", served)
     responses.select("response").write.parquet(f"{out}/responses.parquet")
     again = read_responses(session, f"{out}/responses.parquet")
     write_scored(score_frame(again, options, served), f"{out}/again", served)
