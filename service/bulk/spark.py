@@ -188,7 +188,8 @@ def ship(session: Any, options: ScoringOptions) -> Shipped:
         "terminology_dir": options.terminology_dir,
     }
     for name, folder in folders.items():
-        files |= {f"{name}/{path}": content for path, content in _files_in(Path(folder)) if folder}
+        if folder:
+            files |= {f"{name}/{path}": content for path, content in _files_in(Path(folder))}
     digest = sha256()
     for path, content in sorted(files.items()):
         digest.update(f"{path} {len(content)}\n".encode())

@@ -173,6 +173,19 @@ def test_what_travels_scores_as_what_stays(tmp_path: Path) -> None:
     assert str(ROOT).encode() not in repr(shipped).encode()
 
 
+def test_nothing_travels_but_the_package_and_the_folders_of_the_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Path] = []
+    bytes_of = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), bytes_of(path))[1])
+    assert scorer().options.terminology_dir == ""
+    ship(_Session(), scorer().options)
+    folders = (ROOT / "service", SECOND / "questionnaires", SECOND / "mappings")
+    assert len(read) > 100
+    assert [path for path in read if not any(path.is_relative_to(folder) for folder in folders)] == []
+
+
 def test_another_guidance_is_another_archive(tmp_path: Path) -> None:
     shutil.copytree(SECOND, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "mappings/workday-strain/guidance.yaml"
