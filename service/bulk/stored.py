@@ -37,6 +37,7 @@ class StoredJob(NamedTuple):
         tenant: whose responses. output: where the results are to stand; `.gz` and `.zst` are compressed.
         workers: processes that score; 0 for one on each core that this process may use.
         restart: begin anew, whatever is there. batch: as BATCH.
+        place: which store it is; a run is not gone on with in another one.
     """
 
     tenant: str
@@ -44,6 +45,7 @@ class StoredJob(NamedTuple):
     workers: int = 0
     restart: bool = False
     batch: int = BATCH
+    place: str = ""
 
 
 def score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: TextIO) -> Report:
@@ -60,7 +62,7 @@ def score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: T
         OSError: the output cannot be written.
     """
     compress = compressor(str(job.output))
-    of_whom = f"{compression(str(job.output))} stored, of the tenant {job.tenant!r}"
+    of_whom = f"{compression(str(job.output))} stored in {job.place}, of the tenant {job.tenant!r}"
     journal = Journal.opened(job.output, basis(options, of_whom, None), restart=job.restart)
     try:
         scorer = Scorer(options)

@@ -191,7 +191,8 @@ def rescore(
         StartupError: it is not clear whose data is meant, or as `score_stored` and `translated` do.
     """
     with opened(console.settings) as store:
-        job = StoredJob(_tenant(store, tenant), output, workers, restart)
+        place = opening.place_of(console.settings.store)
+        job = StoredJob(_tenant(store, tenant), output, workers, restart, place=place)
         with store.writing(job.tenant) as transaction:  # before anything leaves
             transaction.chain(results_export_link(console.now), console.now)
         found = score_stored(store, job, options, console.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -113,6 +114,13 @@ def check(url: str, limits: StoreLimits | None = None) -> None:
     database = _database(url, limits)
     if database is not None:
         schema.check(database)
+
+
+def place_of(url: str) -> str:
+    """Returns which store a URL leads to, as a digest; the same for another user, password or option."""
+    parts = make_url(url)
+    named = (parts.get_backend_name(), parts.host, parts.port, parts.database)
+    return sha256(repr(named).encode()).hexdigest()
 
 
 def _database(url: str, limits: StoreLimits | None) -> Database | None:

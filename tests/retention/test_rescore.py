@@ -16,6 +16,7 @@ from service.bulk.stored import RESPONSE, StoredJob, score_stored
 from service.errors import StartupError
 from service.settings import ROOT, Settings
 from service.storage.model import Draft, Store
+from service.storage.opening import place_of
 
 SECOND = ROOT / "tests/second_pair"
 SETTINGS = Settings(questionnaires_dir=SECOND / "questionnaires", mappings_dir=SECOND / "mappings")
@@ -154,8 +155,45 @@ def test_a_run_of_another_tenant_or_guidance_does_not_go_on(
             score_stored(kept, job(out), OPTIONS, io.StringIO())
     with pytest.raises(StartupError, match="the options or settings have changed"):
         score_stored(kept, job(out, tenant="north"), OPTIONS, io.StringIO())
+    with pytest.raises(StartupError, match="the options or settings have changed"):
+        score_stored(kept, job(out, place="another store"), OPTIONS, io.StringIO())
     with pytest.raises(StartupError, match="the guidance has changed"):
         score_stored(kept, job(out), OPTIONS._replace(mappings_dir=str(tmp_path)), io.StringIO())
+
+
+def test_a_run_does_not_go_on_in_another_store(
+    url: str, kept: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The people of two stores would stand in one file, and those with low ids of the second in none."""
+    put(kept, responses(4))
+    for name in ("QUESTIONNAIRES", "MAPPINGS"):
+        monkeypatch.setenv(f"SERVICE_{name}_DIR", str(SECOND / name.lower()))
+    out, other = tmp_path / "out.ndjson", f"sqlite:///{tmp_path / 'other.db'}"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "_read", stop)
+        patch.setenv("SERVICE_STORE_URL", url)
+        assert cli.main(["rescore", str(out)]) == 130
+    monkeypatch.setenv("SERVICE_STORE_URL", other)
+    assert cli.main(["migrate"]) == 0
+    assert cli.main(["rescore", str(out)]) == 2
+    assert "the options or settings have changed" in capsys.readouterr().err
+    monkeypatch.setenv("SERVICE_STORE_URL", url)
+    assert cli.main(["rescore", str(out), "--workers", "1"]) == 1
+    assert len(out.read_bytes().splitlines()) == 4
+
+
+def test_another_password_is_the_same_store() -> None:
+    places = {place_of(f"postgresql://{user}@db/guidance{option}") for user, option in USERS}
+    assert len(places) == 1
+    assert place_of("postgresql://u:p@db/other") not in places
+    assert place_of("postgresql://u:p@other/guidance") not in places
+
+
+USERS = (("u:p", ""), ("v:q", "?sslmode=require"))
 
 
 def test_a_tenant_has_its_own_responses_alone(kept: Store, tmp_path: Path) -> None:
