@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from examples import IN_CI, examples
 from hypothesis import is_hypothesis_test, settings
 
 from service import app, catalogue
+from service.bulk import pool
 from service.pages.fields import Control, Fields
 from service.questionnaire.compiled import Item
 from service.sandbox import SandboxLimits
@@ -111,6 +113,8 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     patch.setattr(Fields, "_control", made_once)
     patch.setattr(catalogue, "read", read_once)
+    # A run of `score` is a process of its own. Here each would go through all that tests made, and thaw it.
+    patch.setattr(pool, "gc", SimpleNamespace(collect=int, freeze=int, unfreeze=int))
     # A machine that runs all tests at once is busier than one that would rather answer 503 after 20 s.
     patch.setattr(app, "SandboxLimits", partial(SandboxLimits, wall_s=180.0, wait_s=60.0))
     config.add_cleanup(patch.undo)

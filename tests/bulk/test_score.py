@@ -189,7 +189,11 @@ def plain(path):
 
 @pytest.mark.parametrize(
     ("source", "output"),
-    [("in.ndjson", "out.ndjson"), ("in.ndjson.gz", "out.NDJSON.GZ"), ("in.ndjson.zst", "out.ndjson.zst")],
+    [
+        ("in.ndjson", "out.ndjson"),
+        pytest.param("in.ndjson.gz", "out.NDJSON.GZ", marks=pytest.mark.slow),
+        pytest.param("in.ndjson.zst", "out.ndjson.zst", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     source, output, records, expected, run, in_a_process, tmp_path

@@ -21,7 +21,7 @@ from service.pages.form_store import FormStore
 from service.records import APPEND_ONLY, KINDS, RESPONSE, Reach, Repository
 from service.settings import Settings
 from service.storage.model import AlreadyExists, StoreUnavailable
-from service.storage.opening import migrate, open_store
+from service.storage.opening import open_store
 
 BASE = "https://fhir.example.org/r4"
 FORM, OTHER = "1b3f0f9c-6a0e-4d58-9f6e-2f1a3c5b7d91", "7e0a4f55-0c1b-4f3f-8a8e-5a9f2f6f1c02"
@@ -36,15 +36,13 @@ def assessor(root: Path) -> Assessor:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
+def file(sqlite_url: str) -> Path:
+    return Path(sqlite_url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture
-def store(file: Path) -> Iterator[Any]:
-    url = f"sqlite:///{file}"
-    migrate(url)
-    opened = open_store(url, append_only=APPEND_ONLY)
+def store(sqlite_url: str) -> Iterator[Any]:
+    opened = open_store(sqlite_url, append_only=APPEND_ONLY)
     yield opened
     opened.close()
 

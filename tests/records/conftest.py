@@ -11,7 +11,7 @@ from service import catalogue
 from service.assess import Assessor
 from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
-from service.storage.opening import migrate, open_store
+from service.storage.opening import open_store
 
 BASE = "https://fhir.example.org/r4"
 START = 1_795_000_000_000_000
@@ -24,10 +24,8 @@ def assessor(root) -> Assessor:
 
 
 @pytest.fixture
-def store(tmp_path) -> Iterator[Any]:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    migrate(url)
-    opened = open_store(url, append_only=APPEND_ONLY)
+def store(sqlite_url) -> Iterator[Any]:
+    opened = open_store(sqlite_url, append_only=APPEND_ONLY)
     yield opened
     opened.close()
 

@@ -357,6 +357,7 @@ def test_a_draft_of_the_same_questionnaire_comes_next_and_what_is_retired_does_n
 # What an operator reads.
 
 
+@pytest.mark.slow
 def test_the_counts_are_those_of_all_workers_and_a_command_prints_them(
     following, tmp_path, capsys, monkeypatch
 ):
