@@ -442,7 +442,7 @@ def test_without_its_package_zstandard_is_refused_before_anything_is_done(
 ):
     monkeypatch.setitem(sys.modules, "backports", None)
     (tmp_path / source).write_bytes(b"{}")
-    with pytest.raises(StartupError, match=r"expected the Python package backports\.zstd"):
+    with pytest.raises(StartupError, match=r"needs the Python package backports\.zstd"):
         run(tmp_path / source, output)
     assert [path.name for path in tmp_path.iterdir()] == [source]
 
