@@ -31,7 +31,13 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import text
 from service.fhir.json import Json
 from service.fhir.references import contained_types
-from service.questionnaire.answer_checks import AnswerContext, answer_problems, limit_faults, plain_number
+from service.questionnaire.answer_checks import (
+    AnswerContext,
+    answer_problems,
+    limit_faults,
+    names_another_unit,
+    plain_number,
+)
 from service.questionnaire.enable_when import EnableWhenTable
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item, Options
 from service.questionnaire.pairing import Container, Occurrence, read_answers
@@ -554,12 +560,16 @@ def _quantity_reader(item: Item) -> AnswerReader:
     bounds = _bounds_by_unit(item.limits)
     if bounds is None:
         return _full_reader(item)
-    systems = {unit.code: unit.system for unit in item.limits.units}
+    limits, names = item.limits, item.limits.unit_names
+    systems = {unit.code: unit.system for unit in limits.units}
 
     def read(value: Any) -> Answer | None:
         amount, code = value.value, value.code
         found = bounds.get(code)
         if found is None or amount is UNSET or value.system != systems[code] or not amount.is_finite():
+            return None
+        unit = value.unit
+        if unit is not UNSET and code not in names.get(unit, ()) and names_another_unit(limits, code, unit):
             return None
         low, high = found
         if (low is not None and amount < low) or (high is not None and amount > high):

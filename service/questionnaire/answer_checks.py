@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
+from typing import Final
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.ucum import SYSTEM as UCUM
@@ -226,6 +227,8 @@ def _url_faults(answer: Answer) -> Iterator[Fault]:
 
 
 NO_UNIT = ("", "")
+_LONGEST_PLURAL: Final = 2
+_SHORTEST_STEM: Final = 3
 
 
 def _unit_of(quantity: Json) -> tuple[str, str]:
@@ -333,6 +336,8 @@ def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fau
 def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Fault]:
     """Yields a unit that the question does not permit; others than those listed only as unitOpen says."""
     limits = item.limits
+    if name and names_another_unit(limits, code, name):
+        yield "display-of-another", "the name of the unit that the code says, and not that of another"
     if limits.open_units or not (limits.units or limits.unit_value_set):
         return
     found = unit_membership(limits, Coding(system, code)) if code else Membership(is_member=False)
@@ -349,6 +354,22 @@ def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Faul
     elif limits.unit_system and system != limits.unit_system:
         system_named = limits.unit_system if item.is_quoted else "the same code system"
         yield "unit-option", f"{expected}, or another of {system_named}"
+
+
+def names_another_unit(limits: AnswerLimits, code: str, name: str) -> bool:
+    """Whether the text of a unit names another unit of the question than its code, in any language.
+
+    Nobody knows which of the two was meant. A plural is the name with one or two letters at its end. A code
+    that is none of the question's is refused for that alone.
+    """
+    if not any(unit.code == code for unit in limits.units):
+        return False
+    shown, named = folded(name), frozenset[str]()
+    for letters in range(_LONGEST_PLURAL + 1):
+        stem = shown[: len(shown) - letters]
+        if not letters or len(stem) >= _SHORTEST_STEM:
+            named |= limits.unit_names.get(stem, frozenset())
+    return bool(named) and code not in named
 
 
 def _unlisted_unit_faults(item: Item, found: Membership, expected: str) -> Iterator[Fault]:

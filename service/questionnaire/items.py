@@ -10,7 +10,7 @@ SDC extensions named in `fhir/extensions.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
@@ -144,6 +144,7 @@ class AnswerLimits:
         unit_open: which others, as the extension unitOpen says: optionsOrType, optionsOrString or nothing.
         unit_system: the code system that others are of, where they are coded; empty for any.
         unit_value_set: canonical of the unitValueSet, which `value_sets` can be asked about, or empty.
+        unit_names: codes of the units that have a name, as it is written and folded; the code is one too.
         max_size: as the form states it; whether it means bytes or megabytes, it does not say.
         reference_types: types of resources that a reference may lead to.
     """
@@ -161,6 +162,7 @@ class AnswerLimits:
     unit_open: str = ""
     unit_system: str = ""
     unit_value_set: str = ""
+    unit_names: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
     value_sets: ValueSets = field(default_factory=ValueSets, repr=False, compare=False)
     mime_types: tuple[str, ...] = ()
     max_size: Decimal | None = None
@@ -456,6 +458,7 @@ def _limits(source: Json, lists: _Lists) -> AnswerLimits:
         unit_open=text(ext.value(source, ext.UNIT_OPEN)),
         unit_system=text(ext.value(source, ext.UNIT_SUPPLEMENTAL_SYSTEM)).partition("|")[0],
         unit_value_set=text(ext.value(source, ext.UNIT_VALUE_SET)),
+        unit_names=_unit_names(source, units, lists.value_sets),
         value_sets=lists.value_sets,
         mime_types=_texts(source, ext.MIME_TYPE),
         max_size=_number(ext.value(source, ext.MAX_SIZE)),
@@ -502,6 +505,19 @@ def _units(source: Json, lists: _Lists) -> tuple[tuple[Coding, ...], bool]:
     if listed or source.get("type") != "quantity":
         return tuple(dict.fromkeys(listed)), False
     return tuple(_unit_codings(source, ext.UNIT)), True
+
+
+def _unit_names(source: Json, units: Iterable[Coding], value_sets: ValueSets) -> Mapping[str, frozenset[str]]:
+    """Returns the codes of the units by each name that they have in any language, and by their code."""
+    found: dict[str, set[str]] = {}
+    named = [(unit.code, name) for unit in units for name in (unit.code, *value_sets.names(unit))]
+    for coding in mappings([*ext.values(source, ext.UNIT_OPTION)]):
+        shown = (text(coding.get("display")), *_translations(coding, "display"))
+        named += ((text(coding.get("code")), name) for name in shown if name)
+    for code, name in named:
+        for spelling in (name, folded(name)):
+            found.setdefault(spelling, set()).add(code)
+    return {name: frozenset(codes) for name, codes in found.items()}
 
 
 def _unit_codings(source: Json, url: str) -> Iterator[Coding]:
