@@ -25,6 +25,8 @@ from service.checked import digest_of, files_in, program_digest
 from service.errors import StartupError
 
 _FORMAT: Final = 1
+_FOR_ITS_OWNER: Final = 0o600
+_OWN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -82,6 +84,13 @@ def journal_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.journal")
 
 
+def files_beside(output: Path) -> tuple[Path, ...]:
+    """Returns where else a run writes as long as it is not at its end."""
+    return tuple(
+        output.with_name(f"{output.name}{ending}") for ending in (".part", ".journal", ".journal.new")
+    )
+
+
 @dataclass(slots=True)
 class Journal:
     """The output of a run while it grows, and what is known of it.
@@ -115,6 +124,8 @@ class Journal:
             raise StartupError([f"{output}: it is there already; --restart puts another in its place"])
         if known is not None:
             found._take(known, now)
+        if found.state.is_whole and not (output.exists() or found._part_path.exists()):
+            raise StartupError([f"{output}: it is gone; --restart begins anew"])
         if not found.state.is_whole:
             found._open(is_known=known is not None or restart)
         return found
@@ -154,12 +165,15 @@ class Journal:
         self.counts = Counter(dict(known.counts))
 
     def _open(self, *, is_known: bool) -> None:
-        self._part = os.open(self._part_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._part = os.open(self._part_path, os.O_RDWR | os.O_CREAT | _OWN, _FOR_ITS_OWNER)
+        os.fchmod(self._part, _FOR_ITS_OWNER)  # it may have stood there before
         try:
             # A lock of this process alone: one of the open file would live on in processes that it forked.
             fcntl.lockf(self._part, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StartupError([f"{self._part_path}: another run writes to it"]) from None
+        if not self._is_named():
+            raise StartupError([f"{self._part_path}: another run has just ended; the same command goes on"])
         size = os.fstat(self._part).st_size
         if size and not is_known:
             raise StartupError([f"{self._part_path}: nothing says what it is; --restart begins anew"])
@@ -168,6 +182,12 @@ class Journal:
         os.ftruncate(self._part, self.state.output_bytes)
         os.lseek(self._part, 0, os.SEEK_END)
         self._write_journal()
+
+    def _is_named(self) -> bool:
+        """Whether the output that is open still has the name by which it was opened."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._part), self._part_path.stat())
+        return False
 
     def check(self, found: Range, digest: str) -> str:
         """Returns the digest of the ranges so far with one that is done already.
@@ -208,7 +228,8 @@ class Journal:
     def _write_journal(self) -> None:
         self.state.counts = list(self.counts.items())
         new = self.path.with_name(f"{self.path.name}.new")
-        with new.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _OWN
+        with os.fdopen(os.open(new, flags, _FOR_ITS_OWNER), "wb") as file:
             file.write(msgspec.json.encode(self.state))
             file.flush()
             os.fsync(file.fileno())

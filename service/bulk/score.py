@@ -12,19 +12,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, TextIO
 
-from service.bulk.journal import Journal, basis, journal_of
+from service.bulk.journal import Journal, basis, files_beside, journal_of
 from service.bulk.pool import Done, Pool, RangeScorer
 from service.bulk.progress import Progress
 from service.bulk.ranges import RANGE_BYTES, Range, Source, compression, compressor, opened, ranges
 from service.bulk.report import Report, report, svg_of, text_of
 from service.bulk.scorer import Scorer, ScoringOptions
-from service.bulk.tables import check_pyarrow, write_table
+from service.bulk.tables import check_pyarrow, part_of, write_table
 from service.catalogue import Catalogue
 from service.errors import StartupError
 
 _AHEAD: Final = 4
 """Ranges for each process that may be done or in work behind one that is not done yet."""
 _WAIT_S: Final = 0.1
+_TEXT: Final = "report.txt"
+_PICTURE: Final = "report.svg"
 
 
 class Job(NamedTuple):
@@ -80,8 +82,7 @@ def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | 
         OSError: a file cannot be read or written.
     """
     compress = compressor(str(job.output))
-    if job.output.exists() and Path(job.source).exists() and job.output.samefile(job.source):
-        raise StartupError([f"{job.output}: expected another file than the input"])
+    _check_source(job)
     with _signals() as caught, opened(job.source) as source:
         journal = Journal.opened(
             job.output, basis(options, compression(str(job.output)), source.size), restart=job.restart
@@ -91,6 +92,18 @@ def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | 
             return _scored(job, RangeScorer(scorer, compress), _Open(source, journal, notes, caught))
         finally:
             journal.close()
+
+
+def _check_source(job: Job) -> None:
+    """Raises StartupError where a run would write over its input."""
+    written = [job.output, *files_beside(job.output)]
+    if job.table is not None:
+        written += (job.table, part_of(job.table))
+    if job.folder is not None:
+        written += (job.folder / name for name in (_TEXT, _PICTURE))
+    for path in written:
+        if path.exists() and Path(job.source).exists() and path.samefile(job.source):
+            raise StartupError([f"{path}: expected another file than the input"])
 
 
 @dataclass(slots=True)
@@ -153,8 +166,8 @@ def _write_table(results: Path, table: Path, served: Catalogue) -> None:
 
 def _write_report(folder: Path, found: Report) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.txt").write_text(text_of(found), "utf-8")
-    (folder / "report.svg").write_text(svg_of(found), "utf-8")
+    (folder / _TEXT).write_text(text_of(found), "utf-8")
+    (folder / _PICTURE).write_text(svg_of(found), "utf-8")
 
 
 @contextmanager

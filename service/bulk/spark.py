@@ -89,9 +89,12 @@ def score_on_spark(job: SparkJob, options: ScoringOptions) -> Report:
     """Scores responses on a cluster, and returns what came out.
 
     Raises:
-        StartupError: Spark is not installed, or something stands where the output is to stand; GuidanceError
-            as a Scorer does.
+        StartupError: Spark is not installed, or something stands where the output is to stand, the input for
+            instance, which Spark would delete before it is read; GuidanceError as a Scorer does.
     """
+    source, output = (f"{path.rstrip('/')}/" for path in (job.source, job.output))
+    if source.startswith(output):
+        raise StartupError([f"{job.output}: expected another folder than that of the input"])
     served = options.read_catalogue()
     with open_session(job.master) as session:
         scored = score_frame(read_responses(session, job.source), options, served)

@@ -218,7 +218,7 @@ def write_table(lines: Iterable[bytes], out: Path, served: Catalogue) -> int:
     pa = check_pyarrow(out)
     named = as_written(columns(served), format_of(out))
     schema = schema_of(named, pa)
-    part = out.with_name(f"{out.name}.part")
+    part = part_of(out)
     part.unlink(missing_ok=True)
     part.touch(0o600)  # for its owner alone, as the lines that it is made of
     facts, rows = map(facts_in, lines), 0
@@ -228,6 +228,11 @@ def write_table(lines: Iterable[bytes], out: Path, served: Catalogue) -> int:
             rows += len(some)
     part.replace(out)
     return rows
+
+
+def part_of(out: Path) -> Path:
+    """Returns where a table stands until it is whole."""
+    return out.with_name(f"{out.name}.part")
 
 
 def check_pyarrow(out: Path) -> Any:

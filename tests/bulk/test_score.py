@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from service import cli
+from service.bulk import journal as journal_module
 from service.bulk.pool import Pool, RangeScorer, Task
 from service.bulk.ranges import ranges
 from service.bulk.scorer import PRELIMINARY, REFUSED
@@ -392,6 +393,65 @@ def test_the_input_is_never_the_output(records, run, tmp_path):
     assert (tmp_path / "out.ndjson").read_bytes() == records[0]
 
 
+@pytest.mark.parametrize(
+    ("source", "job"),
+    [
+        ("out.ndjson.part", {}),
+        ("out.ndjson.journal", {}),
+        ("out.ndjson.journal.new", {}),
+        ("out.csv", {"table": "out.csv"}),
+        ("out.csv.part", {"table": "out.csv"}),
+        ("report.txt", {"folder": "."}),
+        ("report.svg", {"folder": "."}),
+    ],
+)
+def test_nothing_that_is_written_beside_the_output_is_the_input(source, job, records, run, tmp_path):
+    (tmp_path / source).write_bytes(records[0])
+    beside = {name: tmp_path / path for name, path in job.items()}
+    with pytest.raises(StartupError, match="expected another file than the input"):
+        run(tmp_path / source, restart=True, **beside)
+    assert (tmp_path / source).read_bytes() == records[0]
+
+
+def test_what_is_written_is_for_its_owner_alone_whatever_stood_there(records, run, tmp_path, monkeypatch):
+    from service.bulk.journal import Journal
+
+    (tmp_path / "in.ndjson").write_bytes(records[0])
+    (tmp_path / "out.ndjson.part").touch(0o666)
+    monkeypatch.setattr(Journal, "forget", lambda _: None)
+    run(tmp_path / "in.ndjson", restart=True)
+    written = [tmp_path / "out.ndjson", tmp_path / "out.ndjson.journal"]
+    assert [path.stat().st_mode & 0o777 for path in written] == [0o600, 0o600]
+
+
+def test_no_link_leads_what_is_written_elsewhere(records, run, tmp_path):
+    (tmp_path / "in.ndjson").write_bytes(records[0])
+    (tmp_path / "other").write_bytes(b"kept")
+    for name in ("out.ndjson.part", "out.ndjson.journal.new"):
+        (tmp_path / name).symlink_to(tmp_path / "other")
+        with pytest.raises(OSError, match="symbolic link"):
+            run(tmp_path / "in.ndjson", restart=True)
+        (tmp_path / name).unlink()
+    assert (tmp_path / "other").read_bytes() == b"kept"
+
+
+def test_an_output_that_took_its_name_while_another_run_began_is_not_cut(records, run, tmp_path, monkeypatch):
+    """The lock of the first run ends with it: then the file that was opened is its whole output."""
+    (tmp_path / "in.ndjson").write_bytes(records[0])
+    lock = journal_module.fcntl.lockf
+
+    def locked(file, how):
+        (tmp_path / "out.ndjson.part").replace(tmp_path / "out.ndjson")
+        os.write(file, b"whole")
+        lock(file, how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_module.fcntl, "lockf", locked)
+        with pytest.raises(StartupError, match="another run has just ended"):
+            run(tmp_path / "in.ndjson")
+    assert (tmp_path / "out.ndjson").read_bytes() == b"whole"
+
+
 def test_two_runs_do_not_write_to_one_output(records, run, in_a_process, tmp_path):
     (tmp_path / "in.ndjson").write_bytes(input_of(records, 400))
     process = in_a_process(tmp_path / "in.ndjson", workers=1)
@@ -420,6 +480,10 @@ def test_a_run_that_was_killed_at_its_very_end_only_gives_the_output_its_name(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "in.ndjson")
     assert (tmp_path / "out.ndjson.journal").exists()
+    (tmp_path / "out.ndjson").rename(tmp_path / "kept")
+    with pytest.raises(StartupError, match="it is gone"):
+        run(tmp_path / "in.ndjson")
+    (tmp_path / "kept").rename(tmp_path / "out.ndjson")
     ended, told = run(tmp_path / "in.ndjson")
     assert ended.report.records == 21
     assert "21 records" in told

@@ -221,3 +221,10 @@ def test_without_spark_it_is_told_how_to_get_it(
 def test_without_spark_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["score", "in.ndjson", str(tmp_path)]) == 2
     assert "OUT: expected a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["out", "out/", "out/part-*.txt"])
+def test_a_folder_that_is_read_is_not_replaced(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Spark would delete what stands there before it reads any of it."""
+    assert cli.main(["score", "--spark", "local[1]", "--restart", source, "out"]) == 2
+    assert "out: expected another folder than that of the input" in capsys.readouterr().err
