@@ -276,8 +276,9 @@ class _Walk:
 class _ParsedWalk(_Walk):
     """The same walk through parsed JSON of which nothing is proved.
 
-    What no rule of the full check reads is passed over: ids, definitions and extensions of items and answers.
-    Answers of any further type are read and tried by the code of the full check, one question at a time.
+    What no rule of the full check reads is passed over: ids, definitions, and extensions of items and answers
+    that give no reason why an answer is missing. Answers of any further type are read and tried by the code
+    of the full check, one question at a time.
     """
 
     __slots__ = ("response",)
@@ -296,7 +297,7 @@ class _ParsedWalk(_Walk):
         """Walks one item. False: needs the full check."""
         link = source.get("linkId")
         known = self.by_link.get(link) if isinstance(link, str) else None
-        if known is None or known.parent != parent or known.order <= self.last:
+        if known is None or known.parent != parent or known.order <= self.last or _says_why_absent(source):
             return False
         stated = source.get("text", known.text)
         if stated != known.text and not (isinstance(stated, str) and stated in known.translations):
@@ -362,12 +363,12 @@ class _ParsedWalk(_Walk):
 
 def _only_value(answer: Any, element: str) -> Any:
     """Returns the value of an answer that has this element, no other, and no reason why it is missing."""
-    if not isinstance(answer, dict):
+    if not isinstance(answer, dict) or _says_why_absent(answer):
         return None
     if len(answer) > 1 and [name for name in answer if name.startswith(("value", "_value"))] != [element]:
         return None
     value = answer.get(element)
-    if isinstance(value, dict) and ("_value" in value or _says_why_absent(value)):
+    if isinstance(value, dict) and ("_value" in value or "_comparator" in value or _says_why_absent(value)):
         return None
     return value
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from service.datatypes.answers import UNREAD, Answer, Uncoded
 from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
+from service.fhir.extensions import mappings
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
@@ -247,6 +248,9 @@ class _Pairing:
         if "item" in source and item.answerable:
             words = f"{item.label}: expected its items inside an answer, not beside it."
             self._report("item-nesting", path, words)
+        if _is_absent(source) and any(map(_has_value, mappings(source.get("answer")))):
+            words = f"{item.label}: expected an answer, or the reason why it is missing, not both."
+            self._report("answer-absent-value", path, words)
 
     def _check_text(self, item: Item, path: str, sent: str) -> None:
         """Finds a text that is not the item's in any language: another question may have been answered.
@@ -357,6 +361,11 @@ def _is_absent(element: object) -> bool:
     return any(True for _ in ext.extensions(element, ext.DATA_ABSENT_REASON))
 
 
+def _has_value(answer: Json) -> bool:
+    """Returns whether an answer has a value that says no reason why it is missing."""
+    return any(key.startswith("value") and not _is_absent(value) for key, value in answer.items())
+
+
 def _is_of_type(item: Item, path: str, element: str, report: Report) -> bool:
     expected = value_elements(item)
     if element in expected:
@@ -384,10 +393,14 @@ def _answer(item: Item, path: str, element: str, source: Json, report: Report) -
 
 
 def _says_why_missing(source: Json, element: str, value: object) -> bool:
-    """Returns whether it is said in a value, in the number of a quantity, or beside them."""
-    if isinstance(value, dict) and (_is_absent(value) or _is_absent(value.get("_value"))):
+    """Returns whether it is said in a value, of the number or comparator of a quantity, or beside them."""
+    if isinstance(value, dict) and any(
+        map(_is_absent, (value, value.get("_value"), value.get("_comparator")))
+    ):
         return True
-    return (value is None or len(source) > 1) and _is_absent(source.get(f"_{element}"))
+    return (value is None or len(source) > 1) and (
+        _is_absent(source.get(f"_{element}")) or _is_absent(source)
+    )
 
 
 def _missing(item: Item, path: str, value: object, report: Report) -> Answer | None:

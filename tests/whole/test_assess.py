@@ -386,6 +386,30 @@ def test_what_is_unusual_at_the_head_of_a_response_does_not_send_its_items_to_th
     assert assessor.assess_body(escaped) == assessor.assess_body(orjson.dumps(document))
 
 
+REASON = {
+    "extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "not-asked"}
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("link_id", "place"), [("weakness", "item"), ("weakness", "answer"), ("duration", "comparator")]
+)
+def test_an_answer_beside_a_reason_why_it_is_missing_is_refused_wherever_the_reason_stands(
+    sample: Sample, assessor: Assessor, link_id: str, place: str
+) -> None:
+    """Section 8 of the clinical decisions: nobody knows whether such a "no" was said."""
+    document = sample("plain-eyelid")
+    question = item(document["item"], link_id)
+    (answer,) = question["answer"]
+    if place == "comparator":
+        answer["valueQuantity"]["_comparator"] = REASON
+    else:
+        (question if place == "item" else answer).update(REASON)
+    assert [kind for kind, _ in problems(assessor, document)] == ["answer-absent-value"]
+
+
 def test_nobody_is_invented_where_the_response_names_nobody(sample: Sample, assessed: Assessed) -> None:
     response = sample("plain-eyelid")
     response.pop("subject")
