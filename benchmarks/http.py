@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ import orjson
 from benchmarks.load import CONNECTIONS, generator, load
 from service.settings import ROOT
 
+OURS, PLAIN = ("-c", "gunicorn.conf.py"), ("-c", os.devnull, "-k", "gevent")  # options of gunicorn
 SERVICE, BARE = "service.app:from_environment()", "benchmarks.bare:app"
 
 
@@ -78,11 +79,17 @@ def middle(bursts: list[tuple[dict[str, float], dict[str, float]]], name: str) -
 
 
 @contextmanager
-def serving(app: str, store: str = "none", log: IO[bytes] | None = None, **settings: str) -> Iterator[Server]:
-    """Runs an application under the project's gunicorn configuration, its log in a file."""
+def serving(
+    app: str,
+    store: str = "none",
+    log: IO[bytes] | None = None,
+    options: Sequence[str] = OURS,
+    **settings: str,
+) -> Iterator[Server]:
+    """Runs an application under the project's gunicorn configuration, or other options; its log in a file."""
     given = {f"SERVICE_{name}": text for name, text in settings.items()}
     port, environment = free_port(), os.environ | {"SERVICE_STORE_URL": store} | given
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", f"127.0.0.1:{port}", app]
+    command = [sys.executable, "-m", "gunicorn", *options, "-b", f"127.0.0.1:{port}", app]
     with (
         tempfile.TemporaryFile() as own,
         subprocess.Popen(command, cwd=ROOT, stderr=log or own, env=environment) as process,

@@ -4,7 +4,8 @@
 
 `python -m service serve` and a gunicorn of the same kind of worker are started in turns, each until it has
 answered a request, and stopped. Both on the clock and by the processor time of all their processes, which
-other work on the machine changes less. Nothing is proved before: a start never repeats that.
+other work on the machine changes less. Nothing is proved before: a start never repeats that. The other
+gunicorn reads no configuration: it would find the one in this folder, and import half of the service by it.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def bare_start() -> Start:
         sys.executable,
         "-m",
         "gunicorn",
+        "-c",
+        os.devnull,
         "-k",
         "gevent",
         "-b",
@@ -98,8 +101,10 @@ def until_ready(
     command: Sequence[str], port: int, request: tuple[str, str], settings: dict[str, str]
 ) -> Start:
     """Starts a server, and stops it once it has answered 200."""
+    # As after an installation: what was compiled once is not compiled again.
+    inherited = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ | settings) as process:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=inherited | settings) as process:
         try:
             while not answers(port, request):
                 if process.poll() is not None:
