@@ -334,22 +334,33 @@ def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...
     return DONE
 
 
+def of_lines(command: Any) -> Any:
+    """Adds to a command how a population is scored, a response a line."""
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="How many processes; otherwise one per core.",
+    )
+    output = click.option(
+        "--output",
+        type=click.Choice(LINE_OUTPUTS),
+        default="risk",
+        show_default=True,
+        help="What each line holds.",
+    )
+    language = click.option(
+        "--language",
+        metavar="TAG",
+        help="Language of the results, such as de; otherwise that of each response.",
+    )
+    restart = click.option("--restart", is_flag=True, help="Start from the beginning and replace OUT.")
+    return workers(output(language(restart(command))))
+
+
 @program.command("score")
-@click.option(
-    "--workers", type=click.IntRange(1, 1024), metavar="N", help="How many processes; otherwise one per core."
-)
-@click.option(
-    "--output",
-    type=click.Choice(LINE_OUTPUTS),
-    default="risk",
-    show_default=True,
-    help="What each line holds.",
-)
-@click.option(
-    "--language", metavar="TAG", help="Language of the results, such as de; otherwise that of each response."
-)
+@of_lines
 @click.option("--report", metavar="FOLDER", help="Also write the report there, as text and as a picture.")
-@click.option("--restart", is_flag=True, help="Start from the beginning and replace OUT.")
 @click.option("--spark", metavar="MASTER", help="Score on this Spark cluster; OUT is then a folder.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
@@ -501,20 +512,7 @@ def erase(
 
 @program.command("rescore")
 @click.option("--tenant", metavar="NAME", help="Whose responses, where there are several tenants.")
-@click.option(
-    "--workers", type=click.IntRange(1, 1024), metavar="N", help="How many processes; otherwise one per core."
-)
-@click.option(
-    "--output",
-    type=click.Choice(LINE_OUTPUTS),
-    default="risk",
-    show_default=True,
-    help="What each line holds.",
-)
-@click.option(
-    "--language", metavar="TAG", help="Language of the results, such as de; otherwise that of each response."
-)
-@click.option("--restart", is_flag=True, help="Start from the beginning and replace OUT.")
+@of_lines
 @click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 def rescore_(
     target: Path,
