@@ -40,6 +40,7 @@ from service.questionnaire.population import RANGE, Origin, Population, Reason, 
 from service.questionnaire.values import ELEMENTS
 
 _OF_DATE: Final = ("date", "dateTime")
+_ANY_TIME: Final = 1 << 63
 _NEWER: Final = Reason("newer", "a newer value cannot be used, and an older one may no longer hold")
 _SEVERAL: Final = Reason("several", "there are several values of one moment")
 _NOT_R4: Final = Reason("unreadable", "it is no Observation of R4")
@@ -190,7 +191,7 @@ def _sort(
         if reason is None:
             found.usable[days][observation.at] = observation
             continue
-        leaves_doubt = is_sound and resource["status"] not in USABLE
+        leaves_doubt = is_sound and (reason is _NO_DATE or resource["status"] not in USABLE)
         passed_over = _PassedOver(reason, *_moments(date), leaves_doubt)
         found.passed_over.setdefault(link, []).append(passed_over)
 
@@ -261,7 +262,8 @@ def _moment(date: str) -> int:
 
 
 def _moments(date: str) -> tuple[int, int]:
-    return time_range(date) or (0, 0)
+    """Returns the first and the last microsecond that a date can mean; without one, long ago and any time."""
+    return time_range(date) or (0, _ANY_TIME)
 
 
 def _fill(

@@ -155,6 +155,17 @@ def test_a_value_that_may_still_change_is_left_out_and_an_older_one_with_it(stat
     assert number(filled(vaguer, older | {"effectiveDateTime": "2026-11-01T07:00:00Z"})) is None
 
 
+@pytest.mark.parametrize("status", ["final", "preliminary"])
+def test_where_a_value_without_a_date_may_be_the_newest_a_dated_one_is_left_out_too(status: str) -> None:
+    undated = observation(6.8, status=status, effectiveDateTime=None)
+    answer = filled(undated, observation(4.1))
+    assert number(answer) is None
+    assert left_out(answer) == [
+        "a newer value cannot be used, and an older one may no longer hold.",
+        "the value has no date.",
+    ]
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_a_value_that_never_was_says_nothing(status: str) -> None:
     void = observation(6.8, id="void", status=status)
