@@ -23,6 +23,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = {"true": True, "false": False, "null": None, "": None}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
+_BEGINS_NUMBER = frozenset("-0123456789")
 _DEEPEST = 64
 
 BESIDE_GUIDANCE = frozenset({"cds.yaml"})
@@ -133,13 +134,13 @@ class _Document:
 
     def _node(self) -> yaml.Event:
         event = next(self._events)
-        line = _line(event)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _Refused(line, "expected no anchor (&) and no alias (*)")
-        if getattr(event, "tag", None) is not None:
-            raise _Refused(line, "expected no tag (!)")
-        if isinstance(event, yaml.NodeEvent) and self._depth > _DEEPEST:
-            raise _Refused(line, f"expected at most {_DEEPEST} levels")
+        if isinstance(event, yaml.NodeEvent):
+            if event.anchor is not None:  # an alias names one, too
+                raise _Refused(_line(event), "expected no anchor (&) and no alias (*)")
+            if getattr(event, "tag", None) is not None:
+                raise _Refused(_line(event), "expected no tag (!)")
+            if self._depth > _DEEPEST:
+                raise _Refused(_line(event), f"expected at most {_DEEPEST} levels")
         return event
 
     def _value(self, event: yaml.Event) -> Any:
@@ -159,12 +160,11 @@ class _Document:
     def _mapping(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
         while not isinstance(event := self._node(), yaml.MappingEndEvent):
-            line = _line(event)
             key = self._value(event)
             if not isinstance(key, str):
-                raise _Refused(line, "expected text as a key; put it in quotes")
+                raise _Refused(_line(event), "expected text as a key; put it in quotes")
             if key in values:
-                raise _Refused(line, f"expected each key once; {key} stands here again")
+                raise _Refused(_line(event), f"expected each key once; {key} stands here again")
             values[key] = self._value(self._node())
         return values
 
@@ -177,6 +177,8 @@ def _scalar(event: yaml.ScalarEvent) -> object:
     text = str(event.value)
     if not event.implicit[0]:  # it stands in quotes
         return text
+    if text[:1] not in _BEGINS_NUMBER:
+        return _WORDS.get(text, text)
     if _INTEGER.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -21,6 +22,7 @@ def serve() -> NoReturn:
     checked = checked_dir(prepare())
     if checked is not None:
         os.environ[f"{PREFIX}CHECKED_DIR"] = str(checked)
+    gc.disable()  # nearly all that is imported stays; gunicorn.conf.py collects before the first worker
     gunicorn = find_spec("gunicorn.__main__")
     # What `python -m gunicorn` would see: gunicorn starts itself anew by it (USR2).
     sys.argv = [str(gunicorn and gunicorn.origin), "--config", str(ROOT / "gunicorn.conf.py")]

@@ -64,8 +64,8 @@ RECORD = Table(
         "tenant",
         "updated",
         "id",
+        # In PostgreSQL too, as the migrations have it: to say so here would load its dialect beside SQLite's.
         sqlite_where=_CURRENT,
-        postgresql_where=_CURRENT,
     ),
 )
 

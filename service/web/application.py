@@ -33,7 +33,15 @@ from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
 from service.web.reply import STATUS_LINES, Header, Reply, indented
 from service.web.request import Request
-from service.web.routing import FhirId, Route, Router, by_path, method_refused, path_refused
+from service.web.routing import (
+    FhirId,
+    MatchingRule,
+    Route,
+    Router,
+    by_path,
+    method_refused,
+    path_refused,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -59,6 +67,8 @@ class Application(Flask):
 
     Once `stopping` is set, it says that it is not ready, and goes on answering.
     """
+
+    url_rule_class = MatchingRule
 
     def __init__(self, routes: Iterable[Route], deployment: Deployment) -> None:
         super().__init__(__name__, static_folder=None)

@@ -63,6 +63,17 @@ class FhirId(BaseConverter):
     regex = ID
 
 
+class MatchingRule(Rule):
+    """A rule that only matches paths: no address is built of it, and preparing that takes longest."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: FBT001, FBT002 - Werkzeug's
+        return _builds_nothing
+
+
+def _builds_nothing(*_args: object, **_values: object) -> tuple[str, str]:
+    raise NotImplementedError("addresses are written, not built of rules")
+
+
 def by_path(routes: Iterable[Route]) -> dict[str, dict[str, Route]]:
     """Returns the routes by path and method, with HEAD and OPTIONS.
 
@@ -102,7 +113,9 @@ class Router:
     def __init__(self, routes: Iterable[Route], gate: Gatekeeper | None = None) -> None:
         self.paths = by_path(routes)
         self._gate = gate
-        rules = [Rule(path, endpoint=path, methods=[*methods]) for path, methods in self.paths.items()]
+        rules = [
+            MatchingRule(path, endpoint=path, methods=[*methods]) for path, methods in self.paths.items()
+        ]
         self.url_map = Map(rules, converters={"id": FhirId}, merge_slashes=False)
         self._matcher = self.url_map.bind("", url_scheme="http")
         # Most requests are for a path without variables, and Werkzeug would find the same route for it.

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -60,6 +62,16 @@ def test_migrations_create_the_tables_that_the_program_uses(empty_url):
             assert sum("WITHOUT ROWID" in sql for sql in tables) == len(names) - 1
             assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     engine.dispose()
+
+
+def test_a_start_on_sqlite_loads_nothing_of_postgresql(tmp_path):
+    """What its dialect takes to load is a thirtieth of a start. The schema is made before."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    migrate(url)
+    made = f"from service.storage.opening import migrate, open_store; migrate({url!r}); open_store({url!r})"
+    program = f"import sys, service.app; {made}; print('sqlalchemy.dialects.postgresql' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
 
 
 def test_a_second_migration_changes_nothing(empty_url):
