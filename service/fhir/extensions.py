@@ -14,6 +14,8 @@ _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 
 DATA_ABSENT_REASON = _CORE + "data-absent-reason"
+ABSENT_REASONS = (DATA_ABSENT_REASON, _CORE + "iso21090-nullFlavor")
+"""By these an element says why its value is missing; the second comes with what was a CDA document."""
 ITEM_WEIGHT = _CORE + "itemWeight"
 ORDINAL_VALUE = _CORE + "ordinalValue"
 OLD_ORDINAL_VALUES = (
@@ -121,6 +123,20 @@ def translations(element: Json, name: str) -> Iterator[Json]:
         content = value(extension, "content")
         if isinstance(content, str) and content:
             yield {"language": text(value(extension, "lang")), "value": content}
+
+
+def says_why_absent(element: object) -> bool:
+    """Returns whether an element, or what stands beside a primitive one, says why its value is missing."""
+    if not isinstance(element, Mapping) or "extension" not in element:
+        return False
+    return any(found.get("url") in ABSENT_REASONS for found in mappings(element["extension"]))
+
+
+def said_absent(element: Json) -> Iterator[str]:
+    """Yields the names of the primitives that an object says are missing, and why, stated or not."""
+    for name, beside in element.items():
+        if name.startswith("_") and says_why_absent(beside):
+            yield name[1:]
 
 
 def computed(element: object) -> Json | None:

@@ -267,6 +267,13 @@ def _resource(resource: Json) -> Faults:
     return (Fault("implicit-rules", "no implicit rules, since none are understood", "implicitRules"),)
 
 
+def _with_status(resource: Json) -> Faults:
+    """What is not known to be final or withdrawn is not read: a status decides what all the rest means."""
+    is_lacking = "_status" in resource and "status" not in resource
+    lacking = Fault("missing", "a status with a value, since it decides what the rest means", "status")
+    return (*_resource(resource), *([lacking] if is_lacking else ()))
+
+
 def _ratio(ratio: Json) -> Faults:
     together = ("numerator" in ratio) == ("denominator" in ratio)
     filled = "numerator" in ratio or "extension" in ratio
@@ -305,12 +312,12 @@ _MEASUREMENT = _rule(
 INVARIANTS: Final[Mapping[str, Callable[[Json], Faults]]] = MappingProxyType(
     {
         "Bundle": _resource,
-        "QuestionnaireResponse": _resource,
+        "QuestionnaireResponse": _with_status,
         "QuestionnaireResponse.item": _rule(
             lambda item: "answer" not in item or "item" not in item,
             "either answers or nested items, not both (qrs-1)",
         ),
-        "Observation": lambda observation: _resource(observation) + _MEASUREMENT(observation),
+        "Observation": lambda observation: _with_status(observation) + _MEASUREMENT(observation),
         "Observation.component": _MEASUREMENT,
         "Observation.referenceRange": _rule(
             lambda interval: interval.keys() & {"low", "high", "text"}, "low, high or text (obs-3)"

@@ -40,7 +40,7 @@ from service.questionnaire.answer_checks import (
 )
 from service.questionnaire.enable_when import EnableWhenTable
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item, Options
-from service.questionnaire.pairing import Container, Occurrence, read_answers
+from service.questionnaire.pairing import Container, Occurrence, absent_at_head, read_answers
 from service.questionnaire.values import ELEMENTS, LARGEST_INTEGER, READERS, NotWellFormed
 
 AnswerReader = Callable[[Any], Answer | None]
@@ -145,6 +145,8 @@ def accept(table: AcceptTable, items: Sequence[Any], *, complete: bool, authored
 
 def accept_parsed(table: AcceptTable, response: Json, *, complete: bool) -> Answers | None:
     """Returns the same for a parsed response of any shape."""
+    if any(True for _ in absent_at_head(response)):
+        return None
     walk = _ParsedWalk(table, response)
     return _answers(table, walk, complete, "") if walk.items(response.get("item"), -1) else None
 
@@ -297,7 +299,9 @@ class _ParsedWalk(_Walk):
         """Walks one item. False: needs the full check."""
         link = source.get("linkId")
         known = self.by_link.get(link) if isinstance(link, str) else None
-        if known is None or known.parent != parent or known.order <= self.last or _says_why_absent(source):
+        if known is None or known.parent != parent or known.order <= self.last:
+            return False
+        if _says_what_is_absent(source):
             return False
         stated = source.get("text", known.text)
         if stated != known.text and not (isinstance(stated, str) and stated in known.translations):
@@ -363,18 +367,17 @@ class _ParsedWalk(_Walk):
 
 def _only_value(answer: Any, element: str) -> Any:
     """Returns the value of an answer that has this element, no other, and no reason why it is missing."""
-    if not isinstance(answer, dict) or _says_why_absent(answer):
+    if not isinstance(answer, dict) or ext.says_why_absent(answer):
         return None
     if len(answer) > 1 and [name for name in answer if name.startswith(("value", "_value"))] != [element]:
         return None
     value = answer.get(element)
-    if isinstance(value, dict) and ("_value" in value or "_comparator" in value or _says_why_absent(value)):
-        return None
-    return value
+    return None if isinstance(value, dict) and _says_what_is_absent(value) else value
 
 
-def _says_why_absent(value: Json) -> bool:
-    return "extension" in value and any(True for _ in ext.extensions(value, ext.DATA_ABSENT_REASON))
+def _says_what_is_absent(element: Json) -> bool:
+    """Whether an object says why it, or one of its primitives, is missing: the full check is told of both."""
+    return ext.says_why_absent(element) or any(True for _ in ext.said_absent(element))
 
 
 # What the walk must know of each item.

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 from service.datatypes.answers import UNREAD, Answer, Uncoded
 from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
-from service.fhir.extensions import mappings
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
@@ -130,6 +129,7 @@ def pair(
     """
     pairing = _Pairing(items, most)
     container = Container("QuestionnaireResponse")
+    pairing.check_head(response)
     pairing.fill(container, top, response.get("item"))
     occurrences = [*chain.from_iterable(pairing.by_link.values())]
     return PairedResponse(container, pairing.by_link, occurrences, pairing.problems.listed())
@@ -145,6 +145,14 @@ class _Pairing:
         self.problems = ProblemList()
         self.spellings: dict[str, frozenset[str]] = {}
         self.count = 0
+        self.values = 0
+        """Answers with a value so far."""
+
+    def check_head(self, response: Json) -> None:
+        """Finds what the head of a response states and says to be missing."""
+        for place in absent_at_head(response):
+            words = "Expected what a response states, or the reason why it is missing, not both."
+            self._report("answer-absent-value", place, words)
 
     def fill(self, container: Container, links: tuple[str, ...], raw: object) -> None:
         """Pairs the items that stand in one container, then adds empty occurrences for the absent ones."""
@@ -201,6 +209,7 @@ class _Pairing:
         occurrence = Occurrence(item, container, path, self.count, source)
         container.by_link.setdefault(item.link_id, []).append(occurrence)
         self.by_link[item.link_id].append(occurrence)
+        values = self.values
         if source is not None:
             self._check_structure(occurrence, source)
         if not item.answerable:
@@ -209,12 +218,16 @@ class _Pairing:
             self._add_unanswered(occurrence)
         else:
             self._read_question(occurrence, source)
+        if source is not None and self.values > values and _is_said_absent(source):
+            words = f"{item.label}: expected an answer, or the reason why it is missing, not both."
+            self._report("answer-absent-value", path, words)
         occurrence.end = self.count + 1
 
     def _read_question(self, occurrence: Occurrence, source: Json) -> None:
         item = occurrence.item
         for found in read_answers(item, occurrence.path, source.get("answer"), self._report):
             if found.has_value:
+                self.values += found.answer is not UNREAD
                 occurrence.response_answers.append(found)
                 _set_in_use(occurrence)
             if found.nested is not None or (found.has_value and item.children):
@@ -248,9 +261,6 @@ class _Pairing:
         if "item" in source and item.answerable:
             words = f"{item.label}: expected its items inside an answer, not beside it."
             self._report("item-nesting", path, words)
-        if _is_absent(source) and any(map(_has_value, mappings(source.get("answer")))):
-            words = f"{item.label}: expected an answer, or the reason why it is missing, not both."
-            self._report("answer-absent-value", path, words)
 
     def _check_text(self, item: Item, path: str, sent: str) -> None:
         """Finds a text that is not the item's in any language: another question may have been answered.
@@ -265,6 +275,34 @@ class _Pairing:
         elif not known:
             words = f"item {item.name}: not decided whether this is its text, because the form has none here."
             self._report("item-text-undecided", path, words)
+
+
+_STATED_AT_HEAD: Mapping[str, tuple[str, ...]] = {
+    "questionnaire": (),
+    "status": (),
+    "authored": (),
+    "subject": ("reference", "identifier"),
+}
+"""What a result rests on beside the answers; of what is no primitive, the elements that say it."""
+
+
+def absent_at_head(response: Json) -> Iterator[str]:
+    """Yields the FHIRPath of what a response states and says to be missing, its items aside."""
+    for name, parts in _STATED_AT_HEAD.items():
+        stated = response.get(name)
+        if isinstance(stated, dict):
+            is_absent = _is_said_absent(stated) and not stated.keys().isdisjoint(parts)
+        else:
+            is_absent = stated is not None and ext.says_why_absent(response.get(f"_{name}"))
+        if is_absent:
+            yield f"QuestionnaireResponse.{name}"
+    if ext.says_why_absent(response) and "item" in response:
+        yield "QuestionnaireResponse"
+
+
+def _is_said_absent(element: Json) -> bool:
+    """Returns whether an element says why it is missing, or why something is that it states."""
+    return ext.says_why_absent(element) or any(name in element for name in ext.said_absent(element))
 
 
 def _expected_text(item: Item) -> str:
@@ -292,6 +330,9 @@ def _expected_once(item: Item) -> str:
 
 _VALUES = frozenset({"code", "value", "reference", "identifier", "data", "url"})
 """Elements that hold what an answer says, where it is no primitive."""
+
+_NEEDED = _VALUES | {"system", "comparator"}
+"""Elements without which nobody knows what these say, where it is said that they are missing."""
 
 _ELEMENT_NAMES: Mapping[str, str] = {
     "valueBoolean": "true or false",
@@ -340,6 +381,8 @@ def _read_answer(item: Item, path: str, source: Json, report: Report) -> Respons
     if not element:
         if nested is None and not any(key.startswith("_value") for key in source):
             report("answer-empty", path, f"{item.label}: expected a value in the answer.")
+        if nested is not None and ext.says_why_absent(source):
+            report("answer-absent-value", path, f"{item.label}: expected no items in a missing answer.")
         return ResponseAnswer(path, has_value=False, nested=nested)
     value = source.get(element)
     answer = (
@@ -351,19 +394,7 @@ def _read_answer(item: Item, path: str, source: Json, report: Report) -> Respons
 def _element_without_value(source: Json) -> str:
     """Returns the element of a primitive for which there is only a reason why its value is missing."""
     names = (key[1:] for key in source if key.startswith("_value"))
-    return next((name for name in names if _is_absent(source.get(f"_{name}"))), "")
-
-
-def _is_absent(element: object) -> bool:
-    """Returns whether an element, or the sibling of a primitive, says why its value is missing."""
-    if not isinstance(element, dict) or "extension" not in element:
-        return False
-    return any(True for _ in ext.extensions(element, ext.DATA_ABSENT_REASON))
-
-
-def _has_value(answer: Json) -> bool:
-    """Returns whether an answer has a value that says no reason why it is missing."""
-    return any(key.startswith("value") and not _is_absent(value) for key, value in answer.items())
+    return next((name for name in names if ext.says_why_absent(source.get(f"_{name}"))), "")
 
 
 def _is_of_type(item: Item, path: str, element: str, report: Report) -> bool:
@@ -393,13 +424,13 @@ def _answer(item: Item, path: str, element: str, source: Json, report: Report) -
 
 
 def _says_why_missing(source: Json, element: str, value: object) -> bool:
-    """Returns whether it is said in a value, of the number or comparator of a quantity, or beside them."""
-    if isinstance(value, dict) and any(
-        map(_is_absent, (value, value.get("_value"), value.get("_comparator")))
+    """Returns whether it is said in a value, of a part that it needs or states, or beside them."""
+    if isinstance(value, dict) and (
+        ext.says_why_absent(value) or any(name in value or name in _NEEDED for name in ext.said_absent(value))
     ):
         return True
     return (value is None or len(source) > 1) and (
-        _is_absent(source.get(f"_{element}")) or _is_absent(source)
+        ext.says_why_absent(source.get(f"_{element}")) or ext.says_why_absent(source)
     )
 
 

@@ -329,6 +329,8 @@ BESIDE_A_VALUE: tuple[dict[str, Any], ...] = (
 IN_A_VALUE: tuple[dict[str, Any], ...] = (
     {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]},
     {"_value": {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}},
+    {"_code": {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}},
+    {"_display": {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}},
     {"display": 3},
     {"display": "Crimson"},
     {"display": "Red "},

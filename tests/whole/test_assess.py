@@ -393,21 +393,58 @@ REASON = {
 }
 
 
-@pytest.mark.parametrize(
-    ("link_id", "place"), [("weakness", "item"), ("weakness", "answer"), ("duration", "comparator")]
-)
-def test_an_answer_beside_a_reason_why_it_is_missing_is_refused_wherever_the_reason_stands(
-    sample: Sample, assessor: Assessor, link_id: str, place: str
+STATED_AND_MISSING: dict[str, Callable[[Json], Json]] = {
+    "an item": lambda document: item(document["item"], "weakness"),
+    "its linkId": lambda document: beside(item(document["item"], "weakness"), "linkId"),
+    "a group": lambda document: item(document["item"], "strength"),
+    "an answer": lambda document: answer_in(document, "weakness"),
+    "a coding": lambda document: answer_in(document, "weakness")["valueCoding"],
+    "its code": lambda document: beside(answer_in(document, "weakness")["valueCoding"], "code"),
+    "its system": lambda document: beside(answer_in(document, "weakness")["valueCoding"], "system"),
+    "its display": lambda document: beside(answer_in(document, "weakness")["valueCoding"], "display"),
+    "the value of a quantity": lambda document: beside(
+        answer_in(document, "duration")["valueQuantity"], "value"
+    ),
+    "its unit": lambda document: beside(answer_in(document, "duration")["valueQuantity"], "unit"),
+    "its unit's code": lambda document: beside(answer_in(document, "duration")["valueQuantity"], "code"),
+    "a comparator": lambda document: beside(answer_in(document, "duration")["valueQuantity"], "comparator"),
+    "the response": lambda document: document,
+    "its questionnaire": lambda document: beside(document, "questionnaire"),
+    "its status": lambda document: beside(document, "status"),
+    "its date": lambda document: beside(document, "authored"),
+    "its subject": lambda document: document["subject"],
+    "the reference of its subject": lambda document: beside(document["subject"], "reference"),
+}
+
+
+def answer_in(document: Json, link_id: str) -> Json:
+    (answer,) = item(document["item"], link_id)["answer"]
+    return answer
+
+
+def beside(element: Json, name: str) -> Json:
+    return element.setdefault(f"_{name}", {})
+
+
+@pytest.mark.parametrize("url", ["data-absent-reason", "iso21090-nullFlavor"])
+@pytest.mark.parametrize("place", STATED_AND_MISSING)
+def test_what_is_stated_beside_a_reason_why_it_is_missing_is_refused_wherever_that_stands(
+    served: Catalogue, sample: Sample, assessor: Assessor, place: str, url: str
 ) -> None:
     """Section 8 of the clinical decisions: nobody knows whether such a "no" was said."""
     document = sample("plain-eyelid")
-    question = item(document["item"], link_id)
-    (answer,) = question["answer"]
-    if place == "comparator":
-        answer["valueQuantity"]["_comparator"] = REASON
-    else:
-        (question if place == "item" else answer).update(REASON)
+    reason = {"url": f"http://hl7.org/fhir/StructureDefinition/{url}", "valueCode": "unknown"}
+    STATED_AND_MISSING[place](document)["extension"] = [reason]
+    form = served.pairs[document["questionnaire"]].compiled
+    assert form.accept_parsed(document, "completed") is None
     assert [kind for kind, _ in problems(assessor, document)] == ["answer-absent-value"]
+
+
+def test_a_status_that_only_says_why_it_is_missing_is_refused(sample: Sample, assessor: Assessor) -> None:
+    document = sample("plain-eyelid")
+    beside(document, "status")["extension"] = REASON["extension"]
+    del document["status"]
+    assert problems(assessor, document) == [("missing", "QuestionnaireResponse.status")]
 
 
 def test_nobody_is_invented_where_the_response_names_nobody(sample: Sample, assessed: Assessed) -> None:
