@@ -21,6 +21,7 @@ from service.errors import Malformed, Problem
 from service.fhir.dates import compare, is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
+from service.questionnaire import canonical_named
 
 _WITHDRAWN: Final = frozenset({"entered-in-error", "stopped"})
 _NOT_THERE: Final = frozenset({"entered-in-error", "refuted"})
@@ -74,11 +75,11 @@ def before(responses: Iterable[Json], form: str, newest: Sequence[Json]) -> tupl
 
 
 def _counting(responses: Iterable[Json], form: str) -> list[Json]:
+    """Returns the responses to a form, short ones too, that are not withdrawn."""
     return [
         found
         for found in responses
-        if str(found.get("questionnaire", "")).partition("|")[0] == form
-        and found.get("status") not in _WITHDRAWN
+        if canonical_named(found).partition("|")[0] == form and found.get("status") not in _WITHDRAWN
     ]
 
 

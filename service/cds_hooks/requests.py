@@ -12,7 +12,7 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -175,7 +175,7 @@ class _Prefetch:
         self._sent = {
             key: prefetch[key]
             for key in self._templates
-            if key in prefetch and not _is_outcome(prefetch[key])
+            if key in prefetch and not _is_outcome(prefetch[key]) and not _is_withheld(key, prefetch[key])
         }
 
     def needed(self, may_ask: Callable[[str], bool]) -> Needed | None:
@@ -200,13 +200,28 @@ class _Prefetch:
         if strangers:
             raise Malformed(*strangers)
         for key, pages in fetched.pages.items():
-            read = [self._read(key, page, limits) for page in pages]
-            if key in found or read[0] is not None:
-                found[key] = (*found.get(key, ()), *(one for page in read for one in page or ()))
+            read = self._searched(key, pages, limits)
+            if key in found or read is not None:
+                found[key] = (*found.get(key, ()), *(read or ()))
         missing = [key for key in self._templates if key not in found]
         if missing:
             raise PreconditionFailed(*(_absent(key) for key in missing))
         return _brought(found, self._service, self._patient, self._server)
+
+    def _searched(self, key: str, pages: Iterable[bytes], limits: BodyLimits) -> tuple[Json, ...] | None:
+        """Returns the resources on the pages of the server; None where they are no answer to what was asked.
+
+        A page behind the first that cannot be read is left.
+        """
+        found: list[Json] = []
+        is_withheld = False
+        for number, page in enumerate(pages):
+            read = self._read(key, page, limits)
+            if read is None and number == 0:
+                return None
+            found += read or ()
+            is_withheld = read == () and _is_withheld(key, object_in(page, limits))
+        return None if is_withheld and not found else tuple(found)
 
     def _read(self, key: str, page: bytes, limits: BodyLimits) -> tuple[Json, ...] | None:
         """Returns the resources of a page of the server; None where it is not what was asked for."""
@@ -328,6 +343,21 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 
 def _is_outcome(value: object) -> bool:
     return isinstance(value, Mapping) and value.get("resourceType") == "OperationOutcome"
+
+
+def _is_withheld(key: str, value: object) -> bool:
+    """Says whether a search for responses shows none of those that it says are there, or has failed.
+
+    That there is none is another answer: no card follows. Of other keys nothing follows from what is absent.
+    """
+    if key != RESPONSES or not isinstance(value, Mapping) or value.get("resourceType") != "Bundle":
+        return False
+    listed = [entry.get("resource") for entry in mappings(value.get("entry"))]
+    if not all(map(_is_outcome, listed)):
+        return False
+    issues = (issue for outcome in mappings(listed) for issue in mappings(outcome.get("issue")))
+    has_failed = any(issue.get("severity") in ("error", "fatal") for issue in issues)
+    return has_failed or value.get("total", 0) != 0 or bool(next_link(value))
 
 
 def _resources(key: str, value: Any) -> Iterator[Json]:

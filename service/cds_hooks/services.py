@@ -20,6 +20,7 @@ from service.catalogue import Catalogue, Pair
 from service.cds_hooks.triggers import Triggers
 from service.datatypes.answers import Coding
 from service.fhir.json import Json
+from service.questionnaire import ASKED_ID
 from service.questionnaire.chart_queries import observed_codes
 
 PATIENT_VIEW: Final = "patient-view"
@@ -119,10 +120,11 @@ class CdsService:
             ),
             OBSERVATIONS: (self.triggers.observations, "_sort=-date&_count=50"),
         }
-        form = quote(self.form_url, safe=":/")
+        # Some servers find a short form by what it is derived from, others by the name of what it contains.
+        form = f"{quote(self.form_url, safe=':/')},{quote(f'#{ASKED_ID}')}"
         found = {
             PATIENT: "Patient/{{context.patientId}}",
-            RESPONSES: f"{TYPE_OF[RESPONSES]}?{_OF_PATIENT}&questionnaire={form}&_sort=-authored&_count=10",
+            RESPONSES: f"{TYPE_OF[RESPONSES]}?{_OF_PATIENT}&questionnaire={form}&_sort=-authored&_count=20",
         }
         for key, (codes, layout) in searches.items():
             tokens = ",".join(map(_token, codes))

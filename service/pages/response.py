@@ -28,7 +28,7 @@ from service.pages.fields import Fields
 from service.pages.plan import Plan, fitting, in_order
 from service.pages.reading import Control
 from service.pages.state import AMENDED, COMPLETED, FormState
-from service.questionnaire import DISPLAY, CompiledQuestionnaire, Item, asking
+from service.questionnaire import ASKED_ID, DISPLAY, CompiledQuestionnaire, Item, asking
 
 KEPT: Final = (
     "id", "contained", "identifier", "basedOn", "partOf", "subject", "encounter", "author", "source",
@@ -282,8 +282,8 @@ def as_sent(state: FormState, plan: Plan) -> FormState:
 
 def _ids() -> Iterator[str]:
     """Yields the ids that the contained Questionnaire may have, the plainest first."""
-    yield "asked"
-    yield from (f"asked-{number}" for number in count(2))
+    yield ASKED_ID
+    yield from (f"{ASKED_ID}-{number}" for number in count(2))
 
 
 def is_by_clinician(response: Json) -> bool:

@@ -1,6 +1,6 @@
 """Questionnaires, compiled once: enableWhen and validation. Knows neither HTTP nor the guidance's rules."""
 
-from service.questionnaire.adaptive import AskedForm, asked_form, asking, canonical_named
+from service.questionnaire.adaptive import ASKED_ID, AskedForm, asked_form, asking, canonical_named
 from service.questionnaire.check import Checked
 from service.questionnaire.compiled import (
     CompiledQuestionnaire,
@@ -26,6 +26,7 @@ from service.questionnaire.translations import (
 from service.questionnaire.validation import subject_problems, validate
 
 __all__ = [
+    "ASKED_ID",
     "COMPLETE_STATUSES",
     "DISPLAY",
     "GROUP",

@@ -24,6 +24,9 @@ from service.questionnaire.problems import problem
 from service.questionnaire.spelling import folded, spelled
 from service.questionnaire.values import answer_in
 
+ASKED_ID: Final = "asked"
+"""Id that the Questionnaire of what was asked has in the responses that are written here."""
+
 
 @dataclass(frozen=True, slots=True)
 class AskedForm:
@@ -157,7 +160,7 @@ _COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyr
 
 
 def asking(
-    response: Json, compiled: CompiledQuestionnaire, asked: Collection[str], id_: str = "asked"
+    response: Json, compiled: CompiledQuestionnaire, asked: Collection[str], id_: str = ASKED_ID
 ) -> MutableJson:
     """Returns a response as an adaptive form leaves it: it contains the Questionnaire of what was asked.
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from service.guidance import Guidance
 from service.guidance.model import Advice
+from service.guidance.reasons import DATE, TIER
 from service.guidance.result import Fired, Result, Risk
 from service.results.phrases import Phrases, is_assessable
 from service.results.values import AnswerTexts, first_sentences
@@ -21,6 +22,7 @@ MOST_WORDS: Final = 200
 MOST_REASONS: Final = 4
 MOST_THINGS: Final = 3
 MOST_ASKED: Final = 5
+_MORE_URGENT: Final = frozenset({TIER, DATE})
 LONGEST_IN_SHORT: Final = 300
 """Characters of the text in `mitigation`."""
 
@@ -225,9 +227,9 @@ class _Told:
 
     def more(self) -> list[Section]:
         """Returns what was not told before."""
-        unsettled = not self._result.tier.settled
+        is_settled = self._result.date_settled
         sections = (
-            self._section("still-open", tuple(self._asked if unsettled else ())),
+            self._section("still-open", () if is_settled else tuple(self._asked)),
             self._section("more-reasons", tuple(self._reasons)),
             self._section("since", tuple(self._since)),
             self._section("check", tuple(self._clashes)),
@@ -295,14 +297,15 @@ def _likest_first(result: Result) -> list[Risk]:
 
 
 def _is_open(result: Result) -> bool:
-    """Returns whether there is a step already that questions without an answer could make more urgent.
+    """Returns whether there is a step already that open questions could make more urgent, or due earlier.
 
     What stays open because of an answer of not sure is named among the reasons, and at a safety step
     nobody is asked to go on.
     """
-    if result.tier.settled or not is_assessable(result.tier) or result.tiers[result.tier.at_least].overlay:
+    is_overlay = result.tiers[result.tier.at_least].overlay
+    if result.date_settled or is_overlay or not is_assessable(result.tier):
         return False
-    return any("tier" in question.moves and not question.unsure for question in result.open)
+    return any(not _MORE_URGENT.isdisjoint(one.moves) and not one.unsure for one in result.open)
 
 
 def _emergency_line(advice: Sequence[Advice], known: Sequence[Advice]) -> Advice | None:

@@ -181,6 +181,23 @@ def test_latest_response_that_is_not_withdrawn_counts(cards):
     assert card["indicator"] == "warning"
 
 
+def test_a_short_form_counts_as_the_full_one_does(cards):
+    """What was asked is contained: its canonical stands there, and `questionnaire` says `#asked` alone."""
+    calm = sample("plain-eyelid") | {"authored": "2026-11-19T08:00:00Z"}
+    full = sample("progressive-weakness") | {"authored": "2026-11-20T08:00:00Z"}
+    asked = {"resourceType": "Questionnaire", "id": "asked", "status": "active"}
+    short = full | {
+        "questionnaire": "#asked",
+        "contained": [asked | {"derivedFrom": [full["questionnaire"]]}],
+    }
+    (of_full,) = cards(call_of(responses=searchset(full, calm)))
+    (of_short,) = cards(call_of(responses=searchset(short, calm)))
+    said = ("summary", "detail", "indicator")
+    assert [of_short[name] for name in said] == [of_full[name] for name in said]
+    other = short | {"contained": [asked | {"derivedFrom": ["https://other.example.org/Questionnaire/x|1"]}]}
+    assert cards(call_of(responses=searchset(other, calm))) == []
+
+
 def test_earlier_responses_tell_what_got_worse_in_one_line(cards):
     before = sample("plain-eyelid") | {"authored": "2026-09-20T10:00:00Z", "id": "before"}
     before["identifier"] = before["identifier"] | {"value": "before"}
@@ -433,6 +450,23 @@ def test_prefetch_that_is_missing_or_failed_is_412_ch06(at, key, value):
     answer = at().post(START, json=changed(f"prefetch.{key}", value))
     assert answer.status_code == 412
     assert answer.json["issue"][0]["expression"] == [f"prefetch.{key}"]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"total": 3},
+        {"link": [{"relation": "next", "url": "https://ehr.example.org/fhir?page=2"}]},
+        searchset({"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}),
+    ],
+)
+def test_a_search_that_shows_none_of_the_responses_that_there_are_is_412_ch06(at, found):
+    """No card follows where there is no response: that none is shown says something else."""
+    answer = at().post(START, json=changed("prefetch.responses", searchset() | {"entry": []} | found))
+    assert answer.status_code == 412
+    assert answer.json["issue"][0]["expression"] == ["prefetch.responses"]
+    nothing = searchset() | {"total": 0}
+    assert at().post(START, json=changed("prefetch.responses", nothing)).status_code == 200
 
 
 STRANGER = {"subject": {"reference": "Patient/canary"}}

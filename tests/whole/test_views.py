@@ -1,0 +1,64 @@
+"""The views of one answer say the same: its dates, and what could make it more urgent, in each language."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from golden_patients import assessed
+
+from service.assess import Assessor
+from service.authoring.generator import Wanted, generated
+from service.catalogue import Pair, read
+from service.fhir.json import BodyLimits
+from service.results import BUNDLE, FULL, RISK, Assessment
+from service.results.wording import dates
+
+OPEN_DATE = "Some questions are still open, and their answers could make it more urgent."
+
+
+def left_out(pair: Pair, assessment: Assessment) -> Iterator[str]:
+    """Yields the views that leave out a date, or a question that could change step or date."""
+    renderer, result = pair.renderer, assessment.result
+    if result.tiers[result.tier.at_least].overlay:  # it is for now, and nobody is asked to go on
+        return
+    risk, full = (orjson.loads(renderer.document(assessment, detail)) for detail in (RISK, FULL))
+    texts = {
+        "text": renderer.patient.text(assessment),
+        "clinician": renderer.summary.text(assessment),
+        "mitigation": risk["mitigation"],
+        "narrative": risk["text"]["div"],
+        "full": full["mitigation"],
+        "bundle": renderer.document(assessment, BUNDLE).decode(),
+    }
+    for due in dates(result):
+        day = renderer.patient.phrases.by_when(due.days, assessment.context.authored)
+        yield from (f"{view}: {day}" for view, text in texts.items() if day not in text)
+    for question in result.open:
+        if {"tier", "date"} & {*question.moves} and not question.unsure:
+            text = renderer.patient.question(question.link_id)
+            yield from (f"{view}: {text}" for view in ("text", "full") if text not in texts[view])
+
+
+@pytest.mark.parametrize("folder", [".", "tests/second_pair"])
+def test_no_view_leaves_out_a_date_or_what_could_change_it(root: Path, folder: str) -> None:
+    served = read(root / folder / "questionnaires", root / folder / "mappings")
+    assessor = Assessor(served, BodyLimits())
+    for body in generated(served, Wanted(20, seed=5, partial=0.5)):
+        for language in ("en", "de"):
+            scored = assessor.scored(body, (language,))
+            assert list(left_out(scored.pair, scored.assessment())) == [], body
+
+
+def test_a_date_that_open_questions_could_bring_forward_is_told_as_one(pair: Pair) -> None:
+    """The step is settled; a change of medicine would bring its own, earlier date."""
+    found = assessed(pair, "growing-weakness-with-wasting-makes-the-als-pattern-high")
+    given = {link: answers for link, answers in found.answers.given.items() if link != "medicine-change"}
+    answers = pair.compiled.answers_of(given, authored=found.context.authored)
+    result = pair.guidance.evaluate(answers)
+    assert result.tier.settled
+    assert not result.date_settled
+    open_ = Assessment(result, answers, found.context)
+    assert OPEN_DATE in pair.renderer.patient.in_short(open_)
+    assert pair.renderer.patient.question("medicine-change") in pair.renderer.patient.text(open_)
+    assert OPEN_DATE not in pair.renderer.patient.in_short(found)
