@@ -573,7 +573,8 @@ def _quantity_reader(item: Item) -> AnswerReader:
         if found is None or amount is UNSET or value.system != systems[code] or not amount.is_finite():
             return None
         unit = value.unit
-        if unit is not UNSET and code not in names.get(unit, ()) and names_another_unit(limits, code, unit):
+        is_plain = unit is UNSET or code in names.get(unit, ())
+        if not is_plain and names_another_unit(limits, code, value.system, unit):
             return None
         low, high = found
         if (low is not None and amount < low) or (high is not None and amount > high):

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.datatypes.spelling import folded, spelled
 from service.errors import NotScorable, Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -21,7 +22,6 @@ from service.fhir.json import Json, MutableJson
 from service.questionnaire.compiled import CompiledQuestionnaire
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
-from service.questionnaire.spelling import folded, spelled
 from service.questionnaire.values import answer_in
 
 ASKED_ID: Final = "asked"

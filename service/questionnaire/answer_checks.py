@@ -20,10 +20,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
-from typing import Final
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
+from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM as UCUM
+from service.datatypes.unit_names import codes_by, names_another
 from service.errors import Lookup, Problem
 from service.fhir.dates import is_date_time, is_time
 from service.fhir.extensions import text
@@ -34,7 +35,6 @@ from service.questionnaire.items import AnswerLimits, Item, Options
 from service.questionnaire.pairing import Occurrence, ResponseAnswer
 from service.questionnaire.pattern import PatternBudget, PatternInvalid, PatternTooSlow
 from service.questionnaire.problems import problem
-from service.questionnaire.spelling import folded
 from service.questionnaire.values import possible_signs
 from service.terminology.membership import Membership
 
@@ -227,8 +227,6 @@ def _url_faults(answer: Answer) -> Iterator[Fault]:
 
 
 NO_UNIT = ("", "")
-_LONGEST_PLURAL: Final = 2
-_SHORTEST_STEM: Final = 3
 
 
 def _unit_of(quantity: Json) -> tuple[str, str]:
@@ -336,7 +334,7 @@ def _decimal_places_faults(limits: AnswerLimits, value: Decimal) -> Iterator[Fau
 def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Fault]:
     """Yields a unit that the question does not permit; others than those listed only as unitOpen says."""
     limits = item.limits
-    if name and names_another_unit(limits, code, name):
+    if names_another_unit(limits, code, system, name):
         yield "display-of-another", "the name of the unit that the code says, and not that of another"
     if limits.open_units or not (limits.units or limits.unit_value_set):
         return
@@ -356,20 +354,16 @@ def _unit_faults(item: Item, code: str, system: str, name: str) -> Iterator[Faul
         yield "unit-option", f"{expected}, or another of {system_named}"
 
 
-def names_another_unit(limits: AnswerLimits, code: str, name: str) -> bool:
-    """Whether the text of a unit names another unit of the question than its code, in any language.
+def names_another_unit(limits: AnswerLimits, code: str, system: str, name: str) -> bool:
+    """Whether the text of a unit names another unit than its code: of the question, or that UCUM has.
 
-    Nobody knows which of the two was meant. A plural is the name with one or two letters at its end. A code
-    that is none of the question's is refused for that alone.
+    Nobody knows which of the two was meant. A code that is none of the question's is refused for that alone.
     """
-    if not any(unit.code == code for unit in limits.units):
+    is_taken = limits.open_units or limits.unit_open or any(unit.code == code for unit in limits.units)
+    if not code or not name or not is_taken:
         return False
-    shown, named = folded(name), frozenset[str]()
-    for letters in range(_LONGEST_PLURAL + 1):
-        stem = shown[: len(shown) - letters]
-        if not letters or len(stem) >= _SHORTEST_STEM:
-            named |= limits.unit_names.get(stem, frozenset())
-    return bool(named) and code not in named
+    named = codes_by(limits.unit_names, name)
+    return code not in named if named else system in ("", UCUM) and names_another(code, name)
 
 
 def _unlisted_unit_faults(item: Item, found: Membership, expected: str) -> Iterator[Fault]:

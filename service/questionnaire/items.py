@@ -17,11 +17,12 @@ from functools import cached_property
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.datatypes.form import Option
+from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM as UCUM
+from service.datatypes.unit_names import names_of
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
-from service.questionnaire.spelling import folded
 from service.questionnaire.values import ELEMENTS, answer_in
 from service.terminology.code_systems import weight
 from service.terminology.membership import Member, Membership
@@ -509,15 +510,11 @@ def _units(source: Json, lists: _Lists) -> tuple[tuple[Coding, ...], bool]:
 
 def _unit_names(source: Json, units: Iterable[Coding], value_sets: ValueSets) -> Mapping[str, frozenset[str]]:
     """Returns the codes of the units by each name that they have in any language, and by their code."""
-    found: dict[str, set[str]] = {}
     named = [(unit.code, name) for unit in units for name in (unit.code, *value_sets.names(unit))]
     for coding in mappings([*ext.values(source, ext.UNIT_OPTION)]):
         shown = (text(coding.get("display")), *_translations(coding, "display"))
         named += ((text(coding.get("code")), name) for name in shown if name)
-    for code, name in named:
-        for spelling in (name, folded(name)):
-            found.setdefault(spelling, set()).add(code)
-    return {name: frozenset(codes) for name, codes in found.items()}
+    return names_of(named)
 
 
 def _unit_codings(source: Json, url: str) -> Iterator[Coding]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
+from service.datatypes.spelling import folded
 from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -31,7 +32,6 @@ from service.questionnaire.fhirpath import parse_expression
 from service.questionnaire.fhirpath_syntax import NotParsed
 from service.questionnaire.items import DISPLAY, GROUP, MAX_DEPTH, OPERATORS, TYPES, Item, items_of
 from service.questionnaire.pattern import PatternInvalid, compile_pattern
-from service.questionnaire.spelling import folded
 from service.questionnaire.values import ELEMENTS, answer_in, compare_answers
 from service.terminology.code_systems import weights_disagree
 from service.terminology.value_sets import ValueSets

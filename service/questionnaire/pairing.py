@@ -16,12 +16,12 @@ from itertools import chain
 from typing import Any, Protocol
 
 from service.datatypes.answers import UNREAD, Answer, Uncoded
+from service.datatypes.spelling import spelled
 from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.questionnaire.items import DISPLAY, GROUP, Item
 from service.questionnaire.problems import problem
-from service.questionnaire.spelling import spelled
 from service.questionnaire.values import ELEMENTS, READERS, NotWellFormed
 
 MAX_OCCURRENCES = 200_000

@@ -23,6 +23,7 @@ from service.datatypes.ucum import (
     convertible,
     unit,
 )
+from service.datatypes.unit_names import names_another, units_named
 from service.questionnaire.values import _in_unit, possible_signs
 
 
@@ -187,3 +188,73 @@ def test_a_text_that_is_too_long_for_a_unit_is_not_kept():
     assert [possible_signs(answer, limit) for answer in long] == [(), (), ()]
     assert possible_signs(long[0], long[0]) == (0,)
     assert (_meaning.cache_info().currsize, _in_unit.cache_info().currsize) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("d", "weeks"),
+        ("d", "Wochen"),
+        ("d", "WOCHE(N)"),
+        ("d", "semaines"),
+        ("d", "週間"),
+        ("d", "wk"),
+        ("d", "Mon."),
+        ("d", "mo"),
+        ("d", "J"),
+        ("d", "J."),
+        ("d", "a"),
+        ("wk", "d"),
+        ("kg", "lbs"),
+        ("Cel", "°F"),
+        ("mmol/L", "mg/dL"),
+        ("mmol/L", "µmol/l"),
+        ("mmol/L", "mEq/L"),
+        ("ng/mL", "ng/dL"),
+        ("/wk", "1/d"),
+    ],
+)
+def test_a_text_that_names_another_unit_contradicts_a_code(code, name):
+    assert names_another(code, name)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("d", "days"),
+        ("d", "Tag(e)"),
+        ("d", "Tagen"),
+        ("d", "sunrise"),
+        ("d", "24 h"),
+        ("d", ""),
+        ("mo", "m"),
+        ("a", "J."),
+        ("d", "j"),
+        ("mmol/L", "MMOL/L"),
+        ("mmol/L", "mM"),
+        ("mmol/L", "mmol"),
+        ("ng/mL", "µg/L"),
+        ("U/L", "IU/L"),
+        ("10*9/L", "K/uL"),
+        ("10*9/L", "G/l"),
+        ("10*9/L", "10^9/L"),
+        ("Cel", "°C"),
+        ("/min", "bpm"),
+        ("{score}", "points"),
+        ("furlong", "weeks"),
+    ],
+)
+def test_a_text_that_names_the_unit_of_its_code_or_nothing_known_does_not(code, name):
+    assert not names_another(code, name)
+
+
+def test_a_unit_is_the_same_where_the_guidance_says_that_the_amounts_are():
+    monovalent, divalent = (Conversion("meq/L", "mmol/L", factor) for factor in (Fraction(1), Fraction(1, 2)))
+    assert not names_another("mmol/L", "mEq/L", [monovalent])
+    assert names_another("mmol/L", "mEq/L", [divalent])
+
+
+def test_every_name_in_the_table_is_that_of_a_unit_that_is_understood():
+    names = ("Woche", "mmol", "mM", "IE", "K", "°F", "Pfund")
+    assert all(unit(code) or code in OFFSET for name in names for code in units_named(name))
+    assert units_named("J") == {"a"}

@@ -440,6 +440,25 @@ def test_what_is_stated_beside_a_reason_why_it_is_missing_is_refused_wherever_th
     assert [kind for kind, _ in problems(assessor, document)] == ["answer-absent-value"]
 
 
+@pytest.mark.parametrize(
+    "unit", ["weeks", "Wochen", "Woche(n)", "semaines", "wk", "Mon.", "hours", "J", "d", "Tage", "x"]
+)
+def test_ten_days_that_are_called_weeks_in_any_language_are_not_scored(
+    served: Catalogue, sample: Sample, assessor: Assessor, unit: str
+) -> None:
+    document = sample("plain-eyelid")
+    quantity = {"value": 10, "unit": unit, "system": "http://unitsofmeasure.org", "code": "d"}
+    answer_in(document, "duration")["valueQuantity"] = quantity
+    form, typed = served.pairs[document["questionnaire"]].compiled, assessor.accepted(orjson.dumps(document))
+    parsed = form.accept_parsed(document, "completed")
+    if unit in ("d", "Tage", "x"):
+        assert typed is not None
+        assert parsed is not None
+    else:
+        assert (typed, parsed) == (None, None)
+        assert [kind for kind, _ in problems(assessor, document)] == ["display-of-another"]
+
+
 def test_a_status_that_only_says_why_it_is_missing_is_refused(sample: Sample, assessor: Assessor) -> None:
     document = sample("plain-eyelid")
     beside(document, "status")["extension"] = REASON["extension"]
