@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import orjson
 
 from service.assess import Assessor, Languages, Scored, SentBody, check_response
@@ -29,7 +28,7 @@ from service.clinical_reasoning.definitions import (
 )
 from service.errors import Malformed, NotFound, NotScorable, Problem
 from service.fhir.extensions import text
-from service.fhir.json import BodyLimits, Json, read
+from service.fhir.json import BodyLimits, Json, encoded, read
 from service.fhir.parameters import (
     AssessInput,
     Input,
@@ -41,7 +40,7 @@ from service.fhir.parameters import (
 )
 from service.fhir.references import target_type
 from service.questionnaire import canonical_named
-from service.sandbox import Sandbox, in_time
+from service.sandbox import Sandbox, in_child, in_time
 
 SUBJECT: Final = "subject"
 DATA: Final = "data"
@@ -67,7 +66,6 @@ _NOT_TAKEN: Final = frozenset(
 _SUBJECTS: Final = ("Patient", "Group")
 _RESPONSE: Final = "QuestionnaireResponse"
 _NOT_COMPARED: Final = frozenset(("id", "meta", "text"))
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class Applied(NamedTuple):
@@ -152,21 +150,14 @@ class Applier:
         return self._readable
 
     def _is_written(self, pair: Pair) -> bool:
-        def found(_apart: bool) -> bool:  # noqa: FBT001 - as the sandbox hands it over
-            return can_be_written(pair.guidance, pair.compiled)
-
         try:
-            return in_time(self._sandbox, 0, found, bool, expected="", small=-1)
+            work = partial(can_be_written, pair.guidance, pair.compiled)
+            return in_child(self._sandbox, work, bool, expected="")
         except NotScorable:
             return False
 
     def _applied(
-        self,
-        data: bytes,
-        plan: str,
-        languages: Languages,
-        readable: frozenset[str],
-        apart: bool,  # noqa: FBT001 - as the sandbox hands it over
+        self, data: bytes, plan: str, languages: Languages, readable: frozenset[str], *, apart: bool
     ) -> Applied:
         given = parameters_in_body(read(data, self._limits))
         beside = [sent for sent in given if sent.name not in _APART]
@@ -181,8 +172,8 @@ class Applier:
             text_ = f"Expected a response to {pair.compiled.canonical}, the questionnaire of the plan."
             raise NotScorable(Problem("canonical-mismatch", text_, f"{sent.response.at}.questionnaire"))
         body, step = _bundle(scored, are_named=pair.slug in readable)
-        response = _ENCODER.encode(sent.response.resource)
-        chart = tuple(_ENCODER.encode(one.resource) for one in sent.data)
+        response = encoded(sent.response.resource)
+        chart = tuple(encoded(one.resource) for one in sent.data)
         return Applied(body, scored.guidance, scored.language, step, sent.subject, response, chart)
 
     def _asked_for(self, plan: str, held: list[SentParameter], values: Values) -> Pair:

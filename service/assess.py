@@ -48,7 +48,7 @@ from service.results import (
     indented,
     language_in,
 )
-from service.sandbox import SMALL_BYTES, Sandbox, in_time
+from service.sandbox import Sandbox, Work, in_child, in_time
 
 OUTPUTS = (*DETAILS, "explain", "text", "clinician")
 
@@ -57,6 +57,8 @@ _ASSESSED = frozenset({"Patient", "Group"})
 _NO_CHART = ChartValues()
 _SMALL_CHART_BYTES: Final = 32 * 1024
 """Observations up to this size are read where they arrive: what they cost grows with their number alone."""
+
+_EXPECTED: Final = "Expected a response that takes at most {allowed} to check and score."
 
 _Made = TypeVar("_Made")
 
@@ -299,12 +301,7 @@ class Assessor:
             self._shadow(response)
 
     def _assessed(
-        self,
-        data: bytes,
-        detail: str,
-        languages: Languages,
-        earlier: Earlier,
-        apart: bool,  # noqa: FBT001 - as the sandbox hands it over
+        self, data: bytes, detail: str, languages: Languages, earlier: Earlier, *, apart: bool
     ) -> Assessed:
         sent = self.sent(data, earlier)
         check_detail(sent.detail)
@@ -322,12 +319,12 @@ class Assessor:
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does.
         """
-        work = partial(self._explained, data, languages)
-        return self._in_time(len(data), work, Assessed, small=0)
 
-    def _explained(self, data: bytes, languages: Languages, apart: bool) -> Assessed:  # noqa: FBT001 - as the sandbox hands it over
-        scored = self.scored(data, languages, apart=apart)
-        return Assessed(scored.explanation(), scored.guidance, scored.language)
+        def explained() -> Assessed:
+            scored = self.scored(data, languages)
+            return Assessed(scored.explanation(), scored.guidance, scored.language)
+
+        return in_child(self._sandbox, explained, Assessed, expected=_EXPECTED, at="QuestionnaireResponse")
 
     def judge(
         self,
@@ -364,14 +361,7 @@ class Assessor:
             self.note(judged.guidance, judged.step, response)
         return judged
 
-    def _judged(
-        self,
-        data: bytes,
-        of_id: str,
-        detail: str,
-        languages: Languages,
-        apart: bool,  # noqa: FBT001 - as above
-    ) -> Judged:
+    def _judged(self, data: bytes, of_id: str, detail: str, languages: Languages, *, apart: bool) -> Judged:
         response = self._response(data)
         if response["status"] in _WITHDRAWN:
             return self._unscored(response, apart=apart)
@@ -415,7 +405,8 @@ class Assessor:
         languages: Languages,
         chart: tuple[bytes, ...],
         earlier: Earlier,
-        apart: bool,  # noqa: FBT001 - as above
+        *,
+        apart: bool,
     ) -> Outlined:
         return _outline(self.scored_of(self.sent(data, earlier, chart), languages, apart=apart))
 
@@ -430,14 +421,9 @@ class Assessor:
         renderer = next(found, None)
         return None if renderer is None else renderer.withdrawn_bundle(risk)
 
-    def _in_time(
-        self, size: int, work: Callable[[bool], _Made], kind: type[_Made], small: int = SMALL_BYTES
-    ) -> _Made:
+    def _in_time(self, size: int, work: Work[_Made], kind: type[_Made]) -> _Made:
         """Returns what the work makes of a body; raises NotScorable where that takes too much."""
-        expected = "Expected a response that takes at most {allowed} to check and score."
-        return in_time(
-            self._sandbox, size, work, kind, expected=expected, at="QuestionnaireResponse", small=small
-        )
+        return in_time(self._sandbox, size, work, kind, expected=_EXPECTED, at="QuestionnaireResponse")
 
     def shown(
         self, data: bytes, output: str, languages: Languages = _AS_STATED, earlier: Earlier = ()

@@ -95,7 +95,7 @@ def program() -> None:
     is_flag=True,
     help="For authors: serve changed files at once, and preview each form.",
 )
-def serve_(reloads: bool) -> NoReturn:  # noqa: FBT001 - click's
+def serve_(reloads: bool) -> NoReturn:
     """Serve over HTTP until stopped."""
     serve.prepare(reloads=reloads)
     command = [sys.executable, "-m", "service", "serve"]  # which imports nothing of what other commands need
@@ -112,7 +112,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Where to remember what passed."
 )
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
-def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:  # noqa: FBT001 - click's
+def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:
     """Check questionnaires and mappings, and run their worked cases. FOLDER: only the guidance in it."""
     settings = from_environment(os.environ)
     return check.run(settings, sys.stdout, check.Wanted(folders, cache or serve.checked_dir(settings), every))
@@ -192,7 +192,7 @@ def generate_(count: int, out: str, seed: int, questionnaire: str, partial: floa
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", metavar="FILE")
-def evaluate_(file: str, labels: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+def evaluate_(file: str, labels: str | None, as_json: bool) -> int:
     """Compare what responses come to with what somebody said: sensitivity and over-triage of each step.
 
     FILE: a response a line, or an object of response and label; by .gz and .zst compressed; - for standard
@@ -230,7 +230,7 @@ def schemas_(folder: Path) -> int:
 )
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
-def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> int:  # noqa: FBT001 - click's
+def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> int:
     """Compare two versions of a guidance: what was changed, and for whom something else comes out.
 
     Exits with 0 where nothing differs, and with 1 where something does.
@@ -280,7 +280,7 @@ def dossier_(slug: str, old: Path | None) -> int:
 @program.command("translations")
 @click.option("--accept", is_flag=True, help="Record that the translations fit the English texts again.")
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
-def translations_(folders: tuple[Path, ...], accept: bool) -> int:  # noqa: FBT001 - click's
+def translations_(folders: tuple[Path, ...], accept: bool) -> int:
     """Show translations whose English text has changed since. FOLDER: only the guidance in it."""
     settings = from_environment(os.environ)
     for folder in folders or (settings.mappings_dir,):
@@ -371,7 +371,7 @@ def score_(
     output: str,
     language: str | None,
     report: str | None,
-    restart: bool,  # noqa: FBT001 - click hands over by name
+    restart: bool,
     spark: str | None,
 ) -> int:
     """Score a file of responses: NDJSON in, NDJSON out; a name ending in .gz or .zst is compressed.
@@ -409,7 +409,7 @@ def _on_spark(job: tuple[str, str, str, bool], options: ScoringOptions) -> int:
 @program.command("shadow")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", required=False)
-def shadow_(file: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+def shadow_(file: str | None, as_json: bool) -> int:
     """Show what the next guidance makes of responses: those that the running service has scored.
 
     FILE: of the responses in this file instead, one a line in JSON; - for standard input.
@@ -503,7 +503,7 @@ def erase(
     identifiers: tuple[str, ...],
     tenant: str | None,
     responses: tuple[str, ...],
-    yes: bool,  # noqa: FBT001 - click hands over by name
+    yes: bool,
 ) -> int:
     """Delete everything that refers to a person, for good. PERSON is Patient/123, or an absolute URL."""
     named = retention.Named(persons, identifiers)
@@ -520,7 +520,7 @@ def rescore_(
     workers: int | None,
     output: str,
     language: str | None,
-    restart: bool,  # noqa: FBT001 - click hands over by name
+    restart: bool,
 ) -> int:
     """Score all stored responses again, by the guidance of the settings, into the file OUT.
 
@@ -550,7 +550,7 @@ def expire() -> int:
     "--since", metavar="INSTANT", help="Only entries from this time on, such as 2026-11-30T08:00:00Z."
 )
 @click.option("--tenant", metavar="NAME", help="Only this tenant.")
-def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | None) -> int:  # noqa: FBT001 - click's
+def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | None) -> int:
     """Print the audit trail as AuditEvents, one a line; or say whether it is whole."""
     if verifies:
         return retention.verify_trail(_console(), tenant, anchors)
@@ -560,7 +560,7 @@ def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | 
 @program.command("feedback")
 @click.option("--tenant", metavar="NAME", help="Only this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def feedback_(tenant: str | None, as_json: bool) -> int:  # noqa: FBT001 - click hands over by name
+def feedback_(tenant: str | None, as_json: bool) -> int:
     """Show how often the cards of CDS Hooks were accepted, by guidance and card, and why they were not."""
     return retention.feedback(_console(), tenant, as_json=as_json)
 

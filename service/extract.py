@@ -21,7 +21,7 @@ from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.dates import is_instant
 from service.fhir.extensions import mappings, text
-from service.fhir.json import BodyLimits, Json, MutableJson, decoded, read
+from service.fhir.json import BodyLimits, Json, MutableJson, decoded, encoded, read
 from service.fhir.outcome import operation_outcome
 from service.fhir.parameters import SentParameter, parameters_in_body
 from service.fhir.references import contained_types, target_type
@@ -109,7 +109,7 @@ class Extractor:
         work = partial(self._extracted, data, stored)
         return in_time(self._sandbox, len(data) + len(stored), work, bytes, expected=expected, at=_AT)
 
-    def _extracted(self, data: bytes, stored: bytes, apart: bool) -> bytes:  # noqa: FBT001 - as the sandbox hands it over
+    def _extracted(self, data: bytes, stored: bytes, *, apart: bool) -> bytes:
         sent = self._sent(data, stored)
         structure = check_response(sent.response, sent.at)
         if any(found.severity == "error" for found in structure):
@@ -187,7 +187,7 @@ class Extractor:
             issues = operation_outcome(listed, self._catalogue.canonicals)
             parameters.append({"name": "issues", "resource": issues})
         document = {"resourceType": "Parameters", "parameter": parameters}
-        return msgspec.json.Encoder(decimal_format="number").encode(document)
+        return encoded(document)
 
 
 def _parameters(body: Json, names: tuple[str, ...]) -> dict[str, SentParameter]:

@@ -15,12 +15,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir import extensions as ext
+from service.fhir.json import encoded
 from service.fhir.parameters import DETAIL
 from service.questionnaire import CompiledQuestionnaire, Item, asking
 from service.sandbox import Sandbox, in_time
@@ -58,7 +57,7 @@ class Interviewer:
         expected = "Expected a response that takes at most {allowed} to check."
         return in_time(self._sandbox, len(data), partial(self._next, data), bytes, expected=expected, at=_AT)
 
-    def _next(self, data: bytes, apart: bool) -> bytes:  # noqa: FBT001 - as the sandbox hands it over
+    def _next(self, data: bytes, *, apart: bool) -> bytes:
         sent = self._assessor.sent(data)
         if sent.detail:
             raise Malformed(Problem("parameter", f"Parameter {DETAIL}: not taken here.", "Parameters"))
@@ -76,7 +75,7 @@ class Interviewer:
         shown = {*asked, *following, *scored.answers.given, *scored.answers.ignored}
         status = "in-progress" if following else "completed"
         response = {**asking(answered.response, compiled, shown, form.id), "status": status}
-        return msgspec.json.Encoder(decimal_format="number").encode(response)
+        return encoded(response)
 
 
 def _following(scored: Scored, asked: Collection[str]) -> tuple[str, ...]:

@@ -15,14 +15,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
-import msgspec
-
 from service.catalogue import Catalogue
 from service.errors import NotFound, NotScorable, Problem
 from service.fhir.chart import is_another
 from service.fhir.definitions import ANSWER_ORIGIN, Canonicals
 from service.fhir.extensions import mappings, text
-from service.fhir.json import BodyLimits, Json, MutableJson, read
+from service.fhir.json import BodyLimits, Json, MutableJson, encoded, read
 from service.fhir.outcome import operation_outcome, severity
 from service.fhir.parameters import ResourceAt
 from service.fhir.populate_parameters import (
@@ -126,12 +124,7 @@ class Populator:
         return in_time(self._sandbox, len(data), work, Populated, expected=expected, at="Parameters")
 
     def _populated(
-        self,
-        data: bytes,
-        now: str,
-        form: str,
-        languages: tuple[str, ...],
-        apart: bool,  # noqa: FBT001 - as the sandbox hands it over
+        self, data: bytes, now: str, form: str, languages: tuple[str, ...], *, apart: bool
     ) -> Populated:
         sent = populate_input(read(data, self._limits), names_form=not form)
         compiled = self._form(sent, form)
@@ -237,7 +230,7 @@ def _answer(population: Population, canonicals: Canonicals) -> bytes:
         )
         parameters.append({"name": "issues", "resource": issues})
     document = {"resourceType": "Parameters", "parameter": parameters}
-    return msgspec.json.Encoder(decimal_format="number").encode(document)
+    return encoded(document)
 
 
 def _said(problem: Problem, words: Words) -> str:

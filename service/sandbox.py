@@ -31,13 +31,26 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import msgspec
 
 from service.errors import NotScorable, Problem, ServiceError, Unavailable
 
 Result = TypeVar("Result")
+Returned_co = TypeVar("Returned_co", covariant=True)
+
+
+class Work(Protocol[Returned_co]):
+    """Work that a child can do.
+
+    Args:
+        apart: it is done in a child. Where it is not and turns out to be too much, it raises TooMuchHere.
+    """
+
+    def __call__(self, *, apart: bool) -> Returned_co:
+        """Does the work."""
+
 
 PLACES: Final = 4
 """Children at a time, of all processes together."""
@@ -146,20 +159,20 @@ class Sandbox:
         raise RuntimeError("the work failed; the log of the child says where")
 
     def small_or_apart(
-        self, size: int, work: Callable[[bool], Result], kind: type[Result], small: int = SMALL_BYTES
+        self, size: int, work: Work[Result], kind: type[Result], small: int = SMALL_BYTES
     ) -> Result:
-        """Returns what the work returns: done here where it is small, else in a child; raises as `call` does.
+        """Does the work here where its body is small, else in a child; returns and raises as `call` does.
 
         Args:
             size: bytes of the body that the work is about.
-            work: takes whether it is done in a child; raises TooMuchHere where it is not and should be.
+            work: see `Work`.
             kind: what it returns.
-            small: up to which size it is done here.
+            small: the largest size that is done here.
         """
         if size <= small:
             with suppress(TooMuchHere):
-                return work(False)  # noqa: FBT003 - where it is done, as `work` takes it
-        return self.call(partial(work, True), kind)  # noqa: FBT003 - the same
+                return work(apart=False)
+        return self.call(partial(work, apart=True), kind)
 
     def run(self, work: Callable[[], bytes]) -> bytes:
         """Returns the bytes that the work returns, done in a child; raises as `call` does."""
@@ -195,28 +208,44 @@ class Sandbox:
 def in_time(
     sandbox: Sandbox | None,
     size: int,
-    work: Callable[[bool], Result],
+    work: Work[Result],
     kind: type[Result],
     *,
     expected: str,
     at: str = "",
     small: int = SMALL_BYTES,
 ) -> Result:
-    """Returns what the work returns, as `small_or_apart` has it; where nobody waits, it is done here.
+    """Does work for which a request waits, as `Sandbox.small_or_apart` does; too much of it is refused.
 
     Args:
-        sandbox: None where nobody waits.
+        sandbox: None on the command line and in bulk, where nobody waits: the work is done here.
         size, work, kind, small: as `small_or_apart` takes them.
-        expected: what was expected instead of so much; `{allowed}` stands for what it may take.
-        at: where in the body.
+        expected: the text of the refusal; `{allowed}` stands for what one piece of work may take.
+        at: place in the body.
 
     Raises:
         NotScorable: the work takes more than it may. Others as `Sandbox.call` does.
     """
     if sandbox is None:
-        return work(True)  # noqa: FBT003 - where it is done, as `work` takes it
-    try:
+        return work(apart=True)
+    with _refusing(sandbox, expected, at):
         return sandbox.small_or_apart(size, work, kind, small)
+
+
+def in_child(
+    sandbox: Sandbox | None, work: Callable[[], Result], kind: type[Result], *, expected: str, at: str = ""
+) -> Result:
+    """Does work that may take long whatever its size, always in a child; else as `in_time` does."""
+    if sandbox is None:
+        return work()
+    with _refusing(sandbox, expected, at):
+        return sandbox.call(work, kind)
+
+
+@contextmanager
+def _refusing(sandbox: Sandbox, expected: str, at: str) -> Iterator[None]:
+    try:
+        yield
     except LimitExceeded as fault:
         raise NotScorable(Problem("too-costly", expected.format(allowed=sandbox.allowed), at)) from fault
 

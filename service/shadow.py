@@ -421,7 +421,7 @@ class Shadow:
             reason = COSTLY if is_costly else UNREADABLE
         return (_unscored(response, reason),)
 
-    def _read_again(self, response: SentBody, apart: bool) -> Counts:  # noqa: FBT001 - as the sandbox hands it over
+    def _read_again(self, response: SentBody, *, apart: bool) -> Counts:
         sent = self._assessor.sent(response.data, response.earlier, response.chart)
         scored = self._assessor.scored_of(sent, apart=apart)
         return Counts(tuple(self._compared(scored, sent, apart=apart)))

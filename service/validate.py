@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -19,7 +19,7 @@ from service.questionnaire import (
     load_engine,
     validate,
 )
-from service.sandbox import LimitExceeded, Sandbox
+from service.sandbox import LimitExceeded, Sandbox, Work
 from service.settings import Settings
 from service.terminology import TerminologyServer
 
@@ -93,11 +93,7 @@ class Validator:
         return self.settled(self._in_time(data, partial(self._validated, data, profile, mode)))
 
     def _validated(
-        self,
-        data: bytes,
-        profile: str | None,
-        mode: str | None,
-        apart: bool,  # noqa: FBT001
+        self, data: bytes, profile: str | None, mode: str | None, *, apart: bool
     ) -> tuple[Problem, ...]:
         body, of_forms = read_response(data, self._limits)
         parameters = [("profile", profile), ("mode", mode)]
@@ -127,16 +123,16 @@ class Validator:
             raise NotScorable(*problems)
         return problems
 
-    def _processed(self, data: bytes, slug: str | None, apart: bool) -> tuple[Problem, ...]:  # noqa: FBT001
+    def _processed(self, data: bytes, slug: str | None, *, apart: bool) -> tuple[Problem, ...]:
         body, of_forms = read_response(data, self._limits)
         if body.get("resourceType") == "Parameters":
             body = _resource_in(body, "in")
         return (*of_forms, *self._misaddressed(body, slug), *self.problems(body, apart=apart))
 
-    def _in_time(self, data: bytes, check: Callable[[bool], tuple[Problem, ...]]) -> tuple[Problem, ...]:
+    def _in_time(self, data: bytes, check: Work[tuple[Problem, ...]]) -> tuple[Problem, ...]:
         """Returns the problems that a check finds, or the one that it takes too much."""
         if self._sandbox is None:
-            return check(True)  # noqa: FBT003 - where it is done, as the sandbox hands it over
+            return check(apart=True)
         try:
             return self._sandbox.small_or_apart(len(data), check, tuple[Problem, ...])
         except LimitExceeded:

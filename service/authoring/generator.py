@@ -15,9 +15,7 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from random import Random
-from typing import Any, Final, NamedTuple, TypeVar
-
-import msgspec
+from typing import Final, NamedTuple, TypeVar
 
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
@@ -26,7 +24,7 @@ from service.datatypes.days import day_before
 from service.datatypes.form import Question
 from service.errors import GuidanceError
 from service.fhir.extensions import mappings
-from service.fhir.json import BodyLimits, MutableJson, decoded
+from service.fhir.json import BodyLimits, MutableJson, decoded, encoded
 from service.guidance.cases import Case
 from service.guidance.floor import other_answers
 from service.guidance.options import CHOICES, DATES, NUMBERS, PLAIN
@@ -56,8 +54,6 @@ _NOT_ANSWERED: Final = frozenset({"reference", "attachment"})
 
 Given = tuple[Answer, ...]
 _Any = TypeVar("_Any")
-
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def generated(served: Catalogue, wanted: Wanted) -> Iterator[bytes]:
@@ -126,11 +122,6 @@ class _Check:
             return True
         problems = self._validator.problems(decoded(line))
         return not any(problem.severity in ("error", "fatal") for problem in problems)
-
-
-def encoded(response: Mapping[str, Any]) -> bytes:
-    """Returns a response as JSON in one line; decimals keep their digits."""
-    return _ENCODER.encode(response)
 
 
 def _chosen(chance: Random, values: Sequence[_Any]) -> _Any:

@@ -296,7 +296,7 @@ class Scorer:
             time.sleep(pause_s)
         return do()
 
-    def _in_full(self, data: bytes, number: int, apart: bool) -> ScoredLine:  # noqa: FBT001 - as the sandbox hands it over
+    def _in_full(self, data: bytes, number: int, *, apart: bool) -> ScoredLine:
         return self._written(self._assessor.scored(data, self._languages, apart=apart), number)
 
     def _written(self, response: Scored, number: int) -> ScoredLine:

@@ -10,7 +10,7 @@ Source:
 
 from service.cds_hooks.cards import Cards, Links, ShownCard
 from service.cds_hooks.feedback import Feedback, feedback_in
-from service.cds_hooks.requests import Brought, Call, Fetched, Needed, Reading, brought_by, written
+from service.cds_hooks.requests import Brought, Call, Fetched, Needed, Reading, brought_by
 from service.cds_hooks.services import CdsService, discovery, services_of
 from service.cds_hooks.shown import CARD, ShownCards, cards_of
 from service.cds_hooks.triggers import (
@@ -48,5 +48,4 @@ __all__ = [
     "services_of",
     "trigger_faults",
     "trigger_warnings",
-    "written",
 ]

@@ -31,11 +31,10 @@ from service.cds_hooks.services import (
 )
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
 from service.fhir.extensions import mappings
-from service.fhir.json import BodyLimits, Json, read_with_faults
+from service.fhir.json import BodyLimits, Json, encoded, read_with_faults
 from service.fhir.primitives import ID
 from service.settings import is_loopback
 
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _IN_ORDER: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 """Writes what is the same in the same bytes, whatever order its members came in."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -244,10 +243,10 @@ def _brought(
         server=server,
         responses=tuple(map(_IN_ORDER.encode, responses)),
         reasons=tuple(sorted(reasons_in(found, service.triggers))),
-        chart=tuple(map(written, found.get(LABORATORY, ()))),
+        chart=tuple(map(encoded, found.get(LABORATORY, ()))),
         recorded=tuple(dict.fromkeys(recorded_in(found, service, server))),
         is_alive=not any(map(has_died, found[PATIENT])),
-        earlier=tuple(map(written, earlier)),
+        earlier=tuple(map(encoded, earlier)),
     )
 
 
@@ -406,8 +405,3 @@ def _strangers(found: Mapping[str, tuple[Json, ...]], patient: str, server: str)
             if plain not in own:
                 at = f"prefetch.{key}[{number}].subject"
                 yield fault_at(at, "the patient of context.patientId")
-
-
-def written(document: Any) -> bytes:
-    """Returns a document as JSON; every number keeps its digits."""
-    return _ENCODER.encode(document)

@@ -13,9 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-
-from service.fhir.json import Json, MutableJson, read_published
+from service.fhir.json import Json, MutableJson, encoded, read_published
 
 Value = TypeVar("Value")
 
@@ -94,7 +92,7 @@ class Artifact:
 
 def artifact(resource: Json) -> Artifact:
     """Returns a resource as it is served; its version id is a digest of its content."""
-    version_id = sha256(_json(resource)).hexdigest()[:32]
+    version_id = sha256(encoded(resource)).hexdigest()[:32]
     served = _with_meta(resource, version_id)
     return Artifact(
         type=resource["resourceType"],
@@ -102,7 +100,7 @@ def artifact(resource: Json) -> Artifact:
         url=resource.get("url", ""),
         version=resource.get("version", ""),
         resource=served,
-        body=_json(served),
+        body=encoded(served),
         etag=f'W/"{version_id}"',
     )
 
@@ -119,11 +117,6 @@ def _with_meta(resource: Json, version_id: str) -> MutableJson:
         "meta": meta,
         **{name: value for name, value in resource.items() if name not in (*first, "meta")},
     }
-
-
-def _json(resource: Json) -> bytes:
-    """Returns JSON in which numbers keep their digits."""
-    return msgspec.json.Encoder(decimal_format="number").encode(resource)
 
 
 def own_definitions(canonicals: Canonicals = AS_WRITTEN) -> Iterator[Artifact]:

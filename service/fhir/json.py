@@ -17,6 +17,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from service.errors import Malformed, Problem, ProblemList, ServiceError, TooLarge
 
 Json = Mapping[str, Any]
@@ -35,6 +37,7 @@ _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _ONE_SHAPE = bytes.maketrans(b"[]", b"{}")
 _OPENING = ord("{")
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _WIDE_EXPONENT = re.compile(r"[eE][+-]?[0-9]{3}")
 
 
@@ -113,6 +116,11 @@ def without_faults(value: Any) -> Any:
 
 def _is_nothing(value: object) -> bool:
     return value is None or isinstance(value, Refused) or value in ("", [], {})
+
+
+def encoded(value: Any) -> bytes:
+    """Returns JSON in which decimals keep their digits: `1.50` stays `1.50`."""
+    return _ENCODER.encode(value)
 
 
 def decoded(data: bytes) -> MutableJson:

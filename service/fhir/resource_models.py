@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from service.fhir.json import Json
+from service.fhir.json import Json, encoded
 
 
 def faults_in(resource: Json) -> tuple[str, ...]:
@@ -26,7 +25,7 @@ def faults_in(resource: Json) -> tuple[str, ...]:
         model = get_fhir_model_class(named)
     except ValueError:
         return (f"resourceType: expected a resource of R4, not {named}",)
-    body = msgspec.json.Encoder(decimal_format="number").encode(readable(resource))
+    body = encoded(readable(resource))
     try:
         model.model_validate_json(body)
     except ValidationError as refused:

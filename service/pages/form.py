@@ -22,7 +22,7 @@ from service.assess import Assessor
 from service.datatypes.answers import AnswersByLink
 from service.errors import NotScorable, ServiceError, Unavailable
 from service.fhir.dates import date_time
-from service.fhir.json import Json
+from service.fhir.json import Json, encoded
 from service.languages import ENGLISH, chosen, languages, words_in
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
 from service.pages.fields import RESPONDENTS, Fields
@@ -31,7 +31,7 @@ from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
-from service.pages.response import encoded, is_by_clinician
+from service.pages.response import is_by_clinician
 from service.pages.scoring import EARLIER, ERRORS, AnswersOfForms, faults_of
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed

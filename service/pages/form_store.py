@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.errors import Unavailable
 from service.fhir.dates import instant
-from service.pages.response import encoded
+from service.fhir.json import encoded
 from service.records import RESPONSE, Reach, Unit, service_errors, stamped
 from service.records.meta import members
 from service.retention.erasure import EventStamp, erase, of_response

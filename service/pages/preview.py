@@ -38,7 +38,7 @@ from service.pages.templates import render
 from service.questionnaire import not_shown
 from service.reloading import Edition
 from service.results import EarlierResponse
-from service.sandbox import in_time
+from service.sandbox import in_child
 from service.web import descriptions as does
 from service.web.access import Access, Operator
 from service.web.deployment import Deployment
@@ -321,13 +321,8 @@ class Previews:
     def _why(self, scored: Scored) -> Mapping[str, list[Parts]]:
         """Returns what `$explain` says, worked out apart, as that is."""
         expected = "Expected a response that takes at most {allowed} to explain."
-        said = in_time(
-            self._deployment.sandbox,
-            0,
-            lambda _apart: scored.explanation().decode(),
-            str,
-            expected=expected,
-            small=0,
+        said = in_child(
+            self._deployment.sandbox, lambda: scored.explanation().decode(), str, expected=expected
         )
         return parts_of(orjson.loads(said)["parameter"])
 

@@ -15,8 +15,6 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
-import msgspec
-
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
@@ -46,13 +44,7 @@ _ELEMENTS: Final[Mapping[str, str]] = {
 }
 _CLINICIANS: Final = frozenset({"Practitioner", "PractitionerRole"})
 _RESPONDENTS: Final[Mapping[str, str]] = {"self": "Patient", "other": "RelatedPerson"}
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _STEP: Final = re.compile(r"\.(item|answer)\[([0-9]+)\]")
-
-
-def encoded(response: Json) -> bytes:
-    """Returns a resource as JSON; decimals keep their digits."""
-    return _ENCODER.encode(response)
 
 
 class Responses:

@@ -20,18 +20,18 @@ from service.errors import Malformed, NotScorable, Problem, TooLarge
 from service.fhir.dates import compare, date_time, time_range
 from service.fhir.definitions import ANSWER_ORIGIN
 from service.fhir.extensions import mappings
-from service.fhir.json import Json, read
+from service.fhir.json import Json, encoded, read
 from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
 from service.guidance import Ahead
 from service.pages.forms import Form, FormSettings, Version, Visit
 from service.pages.plan import NOTHING_AHEAD, Walk
-from service.pages.response import as_asked, as_sent, encoded, link_at, readable, resumed
+from service.pages.response import as_asked, as_sent, link_at, readable, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
 from service.questionnaire import CompiledQuestionnaire, asked_form, canonical_named
 from service.results import EarlierResponse, Why
-from service.sandbox import TooMuchHere, in_time
+from service.sandbox import in_child, in_time
 from service.web.deployment import Deployment
 
 MOST_RESUMED_BYTES: Final = 64 * 1024
@@ -149,7 +149,7 @@ class AnswersOfForms:
         """
         form = visit.form
 
-        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+        def sealed(*, apart: bool) -> str:
             sent = read(data, self._deployment.body)
             is_bundle = sent.get("resourceType") == "Bundle"
             known = (
@@ -276,15 +276,13 @@ class AnswersOfForms:
         """
         response = self.told(visit)
 
-        def written(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            if not apart:
-                raise TooMuchHere
+        def written() -> str:
             scored = self.scored_for(visit, response)
             return write(scored, Why(scored.minimal_reasons(), *scored.changes()))
 
         expected = "Expected answers that take at most {allowed} to explain."
         try:
-            return in_time(self._deployment.sandbox, 0, written, str, expected=expected)
+            return in_child(self._deployment.sandbox, written, str, expected=expected)
         except NotScorable:
             return write(self.scored_for(visit, response), Why())
 
@@ -298,14 +296,12 @@ class AnswersOfForms:
         if not form.plan.compiled.calculates:
             return visit
 
-        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
-            if not apart:
-                raise TooMuchHere
+        def sealed() -> str:
             state = with_calculated(visit.state, form.plan.compiled, self._written_for(visit))
             return self._seal.sealed(state, form.writer)
 
         expected = "Expected answers from which the form can calculate in {allowed}."
-        signed = in_time(self._deployment.sandbox, 0, sealed, str, expected=expected)
+        signed = in_child(self._deployment.sandbox, sealed, str, expected=expected)
         return visit.with_state(self._seal.opened(signed, form.writer))
 
     def taken(self, data: bytes, visit: Visit) -> FormState:
@@ -317,7 +313,7 @@ class AnswersOfForms:
         """
         form = visit.form
 
-        def sealed(apart: bool) -> str:  # noqa: FBT001 - as the sandbox hands it over
+        def sealed(*, apart: bool) -> str:
             response, asked = self._read(data, form)
             self._assessor.scored(data, (visit.state.language,), apart=apart)
             fresh = form.fresh(visit.state.language, visit.state.parent, is_short=visit.state.is_short)

@@ -212,7 +212,7 @@ class Limited:
     reach_of: ReachOf
     base: str
 
-    def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+    def read(self, type: str, id: str) -> Record | None:
         """Returns the current version; of a limited type no tombstone."""
         criteria = self._criteria(type)
         if not criteria:
@@ -223,11 +223,7 @@ class Limited:
         return found[0] if found else None
 
     def read_version(
-        self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
-        criteria: Sequence[AnyCriterion] = (),
+        self, type: str, id: str, version: int, criteria: Sequence[AnyCriterion] = ()
     ) -> Record | None:
         """Returns that version, if it meets the criteria."""
         own = self._criteria(type)
@@ -237,8 +233,8 @@ class Limited:
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
+        type: str,
+        id: str,
         *,
         limit: int,
         before: int | None = None,

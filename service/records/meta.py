@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from service.fhir import xhtml
-from service.fhir.json import BodyLimits, read
+from service.fhir.json import BodyLimits, encoded, read
 
 Members = dict[str, msgspec.Raw]
 """The members of a JSON object, each value in the bytes in which it was written."""
@@ -22,7 +22,6 @@ _OURS = frozenset(("resourceType", "id", "_id", "meta"))
 _OUR_META = frozenset(("versionId", "_versionId", "lastUpdated", "_lastUpdated"))
 _WITH_NARRATIVES = frozenset(("text", "contained"))
 _ANY_DEPTH = 1 << 30
-_write = msgspec.json.Encoder(decimal_format="number").encode
 _read = msgspec.json.Decoder(Members).decode
 
 
@@ -58,7 +57,7 @@ def _with_presentable(raw: msgspec.Raw) -> msgspec.Raw:
             value["div"], is_changed = shown, True
         inside = value.values() if isinstance(value, dict) else value
         pending += [member for member in inside if isinstance(member, dict | list)]
-    return msgspec.Raw(_write(whole["member"])) if is_changed else raw
+    return msgspec.Raw(encoded(whole["member"])) if is_changed else raw
 
 
 def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:

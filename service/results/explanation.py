@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding, Quantity, Uncoded, Unread
-from service.fhir.json import Json
+from service.fhir.json import Json, encoded
 from service.guidance import Guidance
 from service.guidance.arguments import Minimal
 from service.guidance.changes import NOT_SEARCHED, Changes, Counterfactual
@@ -65,9 +65,7 @@ class _Words:
 
 def explained(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> str:
     """Returns an indented JSON text: the guidance, the answers as read, and every part of the result."""
-    encoder = msgspec.json.Encoder(decimal_format="number")
-    encoded = encoder.encode(view(guidance, result, answers, why))
-    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+    return msgspec.json.format(encoded(view(guidance, result, answers, why)), indent=2).decode() + "\n"
 
 
 def view(guidance: Guidance, result: Result, answers: Answers, why: Why = _NOTHING) -> Json:
@@ -214,7 +212,6 @@ Parts = Iterable[Json]
 
 def explanation(guidance: Guidance, result: Result, why: Why) -> bytes:
     """Returns Parameters: every finding, rule and statement, what forces the result, and what changes it."""
-    encoder = msgspec.json.Encoder(decimal_format="number")
     ladder = [tier.code for tier in result.tiers]
     identity = guidance.written.identity
     words = _Words(guidance, result)
@@ -234,7 +231,7 @@ def explanation(guidance: Guidance, result: Result, why: Why) -> bytes:
         ),
         *(_entry("open-question", _open(question)) for question in result.open),
     ]
-    return encoder.encode({"resourceType": "Parameters", "parameter": parameters})
+    return encoded({"resourceType": "Parameters", "parameter": parameters})
 
 
 def _entry(name: str, parts: Parts) -> Json:

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from service.fhir.json import encoded
+
 # The elements of each type of resource that is searched: mandatory, in the summary, and the others.
 #
 # Only the elements of the resource itself: what is inside them is kept or left out with them.
@@ -134,7 +136,6 @@ SUBSETTED: Final = {
 }
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Shape:
         if self.is_whole:
             return body
         resource = _DECODER.decode(body)
-        return _ENCODER.encode(_tagged(_with_contained(self._kept(resource), resource)))
+        return encoded(_tagged(_with_contained(self._kept(resource), resource)))
 
     def _kept(self, resource: Mapping[str, Any]) -> dict[str, Any]:
         kind = resource["resourceType"]

@@ -415,22 +415,18 @@ class History:
 class Reading(Protocol):
     """A view of the store at one moment. Every method may raise StoreBusy and StoreUnavailable."""
 
-    def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+    def read(self, type: str, id: str) -> Record | None:
         """Returns the current version, a tombstone too."""
 
     def read_version(
-        self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
-        criteria: Sequence[AnyCriterion] = (),
+        self, type: str, id: str, version: int, criteria: Sequence[AnyCriterion] = ()
     ) -> Record | None:
         """Returns that version, if it meets the criteria."""
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
+        type: str,
+        id: str,
         *,
         limit: int,
         before: int | None = None,
@@ -468,7 +464,7 @@ class Writing(Reading, Protocol):
         Raises UnknownRecord, VersionConflict, AppendOnly, StoreFull.
         """
 
-    def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002
+    def read_to_update(self, type: str, id: str) -> Record | None:
         """Returns the current version; until this transaction ends no other one changes it."""
 
     def claim(self, search: Search) -> Page:
@@ -492,10 +488,10 @@ class Erasing(Writing, Protocol):
     def named(self, parameters: Sequence[str], person: Sequence[AnyReference]) -> Sequence[Name]:
         """Returns the records of which one version refers to the person, and the person's own record."""
 
-    def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
+    def beginning(self, type: str, prefix: str) -> Sequence[Name]:
         """Returns the records of the type whose id begins so."""
 
-    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
+    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:
         """Returns records of the type that were last changed before the moment, oldest first."""
 
     def count(self, names: Collection[Name]) -> Mapping[str, int]:
@@ -549,7 +545,7 @@ class Store(Protocol):
         Raises StoreBusy, StoreUnavailable, StoreFull.
         """
 
-    def tenants(self, type: str) -> Sequence[str]:  # noqa: A002
+    def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""
 
     def heads(self) -> Sequence[Head]:

@@ -75,16 +75,12 @@ class View:
         self._database = database
         self._tenant = tenant
 
-    def read(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+    def read(self, type: str, id: str) -> Record | None:
         """Returns the current version, a tombstone too."""
         return self._version([sql.this(self._tenant, (type, id))])
 
     def read_version(
-        self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
-        version: int,
-        criteria: Sequence[AnyCriterion] = (),
+        self, type: str, id: str, version: int, criteria: Sequence[AnyCriterion] = ()
     ) -> Record | None:
         """Returns that version, if it meets the criteria."""
         if not 0 < version <= _HIGHEST_VERSION:
@@ -96,8 +92,8 @@ class View:
 
     def history(
         self,
-        type: str,  # noqa: A002
-        id: str,  # noqa: A002
+        type: str,
+        id: str,
         *,
         limit: int,
         before: int | None = None,
@@ -313,7 +309,7 @@ class Transaction(View):
             raise self._no_such_version(draft)
         return self._insert([draft], version + 1, fault(VersionConflict))[0]
 
-    def read_to_update(self, type: str, id: str) -> Record | None:  # noqa: A002 - the words of the record
+    def read_to_update(self, type: str, id: str) -> Record | None:
         """Returns the current version; until this transaction ends no other one changes it."""
         key = self._key(type, id)
         locked, latest = None, self._locked(key)
@@ -444,13 +440,13 @@ class Erasure(Transaction):
         with translated():
             return names_of_person(self._connection, self._tenant, parameters, person)
 
-    def beginning(self, type: str, prefix: str) -> Sequence[Name]:  # noqa: A002 - the words of the record
+    def beginning(self, type: str, prefix: str) -> Sequence[Name]:
         """Returns the records of the type whose id begins so, in order."""
         of_type = (RECORD.c.tenant == self._tenant, RECORD.c.type == type)
         these = (RECORD.c.id >= prefix, RECORD.c.id < (after(prefix) or ""))
         return _pairs(self._run(select(*_NAME).where(*of_type, *these).distinct().order_by(*_NAME)))
 
-    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:  # noqa: A002
+    def unchanged(self, type: str, *, since: int, limit: int) -> Sequence[Name]:
         """Returns records of the type that were last changed before the moment, oldest first."""
         of_type = (RECORD.c.tenant == self._tenant, RECORD.c.type == type)
         old = (RECORD.c.current == 1, RECORD.c.updated < since)
@@ -576,7 +572,7 @@ class SqlStore:
             return False
         return True
 
-    def tenants(self, type: str) -> Sequence[str]:  # noqa: A002 - the words of the record
+    def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""
         found: list[str] = []
         with self._read() as connection:

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-import msgspec
-
 from service.datatypes.answers import Coding
 from service.errors import NotScorable, Problem
 from service.fhir.extensions import text
-from service.fhir.json import Json, MutableJson
+from service.fhir.json import Json, MutableJson, encoded
 from service.terminology.code_systems import Ancestor
 from service.terminology.membership import Member
 from service.terminology.value_sets import Resource, ValueSets
@@ -99,7 +97,7 @@ def expand(value_sets: ValueSets, value_set: Resource, parameters: ExpansionPara
         "contains": contains,
     }
     filled = {name: value for name, value in expansion.items() if value not in (None, [])}
-    return _encoded({**_own_elements(value_set, parameters), "expansion": filled})
+    return encoded({**_own_elements(value_set, parameters), "expansion": filled})
 
 
 def _members(value_sets: ValueSets, value_set: Resource) -> list[Member]:
@@ -151,10 +149,6 @@ def _own_elements(value_set: Resource, parameters: ExpansionParameters) -> Mutab
     left_out = _LEFT_OUT if parameters.include_definition else (*_LEFT_OUT, *_DEFINITION)
     elements = {name: value for name, value in value_set.items() if name not in left_out}
     return {"resourceType": "ValueSet", "status": "unknown"} | elements
-
-
-def _encoded(value: object) -> bytes:
-    return msgspec.json.Encoder(decimal_format="number").encode(value)
 
 
 # The codes of the expansion: which are selected, how each is written, and one below the other.
@@ -306,4 +300,4 @@ def _identifier(value_set: Resource, codes: Sequence[_Code], stated: Sequence[Js
     parameters = [parameter for parameter in stated if parameter["name"] not in _PAGING]
     elements = [code.element for code in codes]
     content = [value_set.get("url"), value_set.get("version"), parameters, elements]
-    return uuid5(NAMESPACE_URL, _encoded(content).decode()).urn
+    return uuid5(NAMESPACE_URL, encoded(content).decode()).urn

@@ -22,10 +22,8 @@ from dataclasses import dataclass, replace
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
-from service.fhir.json import Place, expression, relative_path
+from service.fhir.json import Place, encoded, expression, relative_path
 from service.fhir.primitives import ID
 from service.fhir.shapes import Element, Shape, shapes
 from service.fhir.xhtml import is_narrative
@@ -214,7 +212,7 @@ class LinkReplacement:
                 link.holder[link.key], changed = new, True
         if not changed:
             return entry.body
-        return msgspec.json.Encoder(decimal_format="number").encode(entry.resource)
+        return encoded(entry.resource)
 
     def refuse(self) -> None:
         """Raises Malformed or PreconditionFailed where a link could not be replaced."""

@@ -273,7 +273,7 @@ def _all_structure(entry: Entry, entries: Sequence[Entry], sandbox: Sandbox | No
 def _structure_of(entries: Sequence[Entry], sandbox: Sandbox | None) -> tuple[Problem, ...]:
     """Returns the faults of structure of these entries, as far as they are found in time."""
 
-    def check(_apart: bool) -> tuple[Problem, ...]:  # noqa: FBT001 - as the sandbox hands it over
+    def check(**_: bool) -> tuple[Problem, ...]:
         return tuple(
             fault
             for entry in entries
@@ -281,7 +281,7 @@ def _structure_of(entries: Sequence[Entry], sandbox: Sandbox | None) -> tuple[Pr
         )
 
     if sandbox is None:
-        return check(True)  # noqa: FBT003 - the same
+        return check()
     with suppress(LimitExceeded, Unavailable):
         return sandbox.small_or_apart(sum(len(entry.body) for entry in entries), check, tuple[Problem, ...])
     return ()

@@ -21,9 +21,9 @@ from service.cds_hooks import (
     brought_by,
     discovery,
     feedback_in,
-    written,
 )
 from service.errors import NotFound, Problem
+from service.fhir.json import encoded
 from service.records.repository import service_errors
 from service.sandbox import in_time
 from service.web import descriptions as does
@@ -73,7 +73,7 @@ class CdsHooks:
         self.shown = shown
         self._limits = deployment.body
         self._sandbox = deployment.sandbox
-        self._discovery = written(discovery(listed))
+        self._discovery = encoded(discovery(listed))
 
     def discover(self, _request: Request) -> Reply:
         """Returns the services."""
@@ -93,7 +93,7 @@ class CdsHooks:
         request.check_body_type()
         call = Call(service, self._brought(request, service), request.reach.tenant)
         answer = self._cards.answer(call, request.languages())
-        return Reply(200, written(answer), (("Content-Type", JSON), NO_STORE, ("Vary", "Accept-Language")))
+        return Reply(200, encoded(answer), (("Content-Type", JSON), NO_STORE, ("Vary", "Accept-Language")))
 
     def feedback(self, request: Request) -> Reply:
         """Takes what became of cards; the same again changes nothing.
@@ -138,7 +138,7 @@ class CdsHooks:
         )
         expected = "Expected a call that takes at most {allowed} to read."
 
-        def read(_apart: bool) -> Reading:  # noqa: FBT001 - as the sandbox hands it over
+        def read(**_: bool) -> Reading:
             return brought_by(data, service, self._limits, may_ask, fetched)
 
         return in_time(self._sandbox, size, read, Reading, expected=expected, small=SMALL_CALL_BYTES)

@@ -15,7 +15,7 @@ from service.clinical_reasoning.definitions import DEFINITIONS, resources_of
 from service.errors import NotFound, Problem
 from service.fhir.definitions import Artifact, artifact
 from service.fhir.json import read_published
-from service.sandbox import in_time
+from service.sandbox import in_child
 from service.search import PublishedResources, query_from, shape_from
 from service.web.conditional import conditional
 from service.web.reply import NO_VERSION, REVALIDATE, VARY, Reply, Version
@@ -139,12 +139,11 @@ class Definitions:
         yield from (one for one in self._catalogue.artifacts.values() if one.type in DEFINITIONS)
         expected = "Expected a guidance whose CQL takes at most {allowed} to write."
         for pair in self._catalogue.guidances:
-            work, places = partial(_made, pair), self._deployment.sandbox
-            found = in_time(places, 0, work, _Made, expected=expected, small=-1)
+            found = in_child(self._deployment.sandbox, partial(_made, pair), _Made, expected=expected)
             yield from (artifact(read_published(body)) for body in found.bodies)
 
 
-def _made(pair: Pair, _apart: bool) -> _Made:  # noqa: FBT001 - as the sandbox hands it over
+def _made(pair: Pair) -> _Made:
     try:
         return _Made(tuple(map(orjson.dumps, resources_of(pair.guidance, pair.compiled))))
     except CannotBeWritten:

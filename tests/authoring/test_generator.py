@@ -17,10 +17,10 @@ from form_with_totals import folders_with_totals
 
 from service import catalogue, cli
 from service.assess import Assessor
-from service.authoring.generator import CaseResponses, Patients, Wanted, encoded, generated
+from service.authoring.generator import CaseResponses, Patients, Wanted, generated
 from service.catalogue import Catalogue, Pair
 from service.errors import GuidanceError
-from service.fhir.json import BodyLimits, decoded
+from service.fhir.json import BodyLimits, decoded, encoded
 from service.settings import ROOT
 from service.validate import Validator
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from service import cli
-from service.authoring.generator import CaseResponses, encoded
+from service.authoring.generator import CaseResponses
 from service.bulk.evaluation import (
     Evaluation,
     OfGuidance,
@@ -25,6 +25,7 @@ from service.bulk.evaluation import (
 from service.bulk.ranges import RANGE_BYTES
 from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, Scorer, ScoringOptions
 from service.errors import StartupError
+from service.fhir.json import encoded
 from service.settings import ROOT, Settings
 
 SECOND = ROOT / "tests/second_pair"

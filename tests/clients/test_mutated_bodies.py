@@ -113,7 +113,7 @@ def test_mutated_bodies_are_answered(client, requests):
 @pytest.mark.no_cover
 def test_ten_thousand_mutated_bodies_are_answered_and_leave_no_memory_behind(client, requests, monkeypatch):
     """RB11; all in this process, as whatever a child leaves behind is gone with it."""
-    monkeypatch.setattr(Sandbox, "small_or_apart", lambda _self, _size, work, *_: work(True))
+    monkeypatch.setattr(Sandbox, "small_or_apart", lambda _self, _size, work, *_: work(apart=True))
     monkeypatch.setattr(Sandbox, "run", lambda _self, work: work())
     random = Random(2)
     send_mutated(client, requests, random, 2_000)

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from service.authoring.generator import CaseResponses, encoded
+from service.authoring.generator import CaseResponses
 from service.catalogue import Pair
+from service.fhir.json import encoded
 from service.guidance.cases import Case
 
 Json = dict[str, Any]
