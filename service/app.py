@@ -1,4 +1,8 @@
-"""Composes the parts: settings in, Flask application out."""
+"""Composes the parts: settings in, Flask application out.
+
+Read from the top: the two ways in (gunicorn, and an author's changed files), `create_app`, then each part
+in the order in which it is built.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,10 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from service import catalogue
@@ -19,7 +22,6 @@ from service.assess import Assessor
 from service.audit import Trail
 from service.auth.ehrs import (
     Ehr,
-    Tokens,
     apps,
     asked_origins,
     controls_access,
@@ -77,41 +79,106 @@ _MEBIBYTE = 1024 * 1024
 _KEY_BYTES = 32
 _LOG = logging.getLogger("service.start")
 
-Clock = Callable[[], datetime]
+
+def from_environment() -> Application:
+    """Returns the application for gunicorn; ends the process with status 1 where it must not start."""
+    try:
+        settings = settings_from(os.environ)
+        settings.check_address(controlled=names_access(settings.ehrs_file))
+        return _application_of(settings)
+    except StartupError as error:
+        sys.exit("\n".join(f"error: {fault}" for fault in error.faults))
+
+
+def reloaded(before: Application) -> Application:
+    """Returns the application of the files as an author has changed them; if they are faulty, the one before.
+
+    Standard error and the preview pages say which of the two it is, and what is wrong.
+    """
+    settings = settings_from(os.environ)
+    files = fingerprint(folders_of(settings))
+    try:
+        after = _application_of(settings)
+    except StartupError as error:
+        faults = tuple(error.faults)
+    except OSError as error:  # a file has gone since its folder was listed
+        faults = (f"{error.filename}: {error.strerror}",)
+    else:
+        sys.stderr.write("reload: the changed files are served\n")
+        return after
+    lines = (*(f"error: {fault}" for fault in faults), "reload: what was served before is still served")
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    if before.edition is not None:
+        before.edition.files, before.edition.faults = files, faults
+    return before
+
+
+def _application_of(settings: Settings) -> Application:
+    """Returns the application; for authors, it remembers which files it has read."""
+    files = fingerprint(folders_of(settings)) if settings.reload else ""
+    application = create_app(_with_lasting_keys(settings))
+    if application.edition is not None:
+        application.edition.files = files
+    return application
+
+
+def _with_lasting_keys(settings: Settings) -> Settings:
+    """Returns the settings with keys that outlast a reload, so that forms which are open can go on."""
+    if not settings.reload or settings.signing_keys:
+        return settings
+    os.environ[f"{PREFIX}FORM_KEYS"] = key = secrets.token_urlsafe(_KEY_BYTES)
+    return replace(settings, form_keys=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the parts of one application are built from.
+
+    Args:
+        ehrs: those registered.
+        store: None where nothing is stored.
+        deployment: what all views share.
+        now: the clock of pages and cards.
+    """
+
+    settings: Settings
+    served: Catalogue
+    ehrs: tuple[Ehr, ...]
+    store: Store | None
+    deployment: Deployment
+    now: Callable[[], datetime]
+
+    @property
+    def language(self) -> str:
+        """The language where nobody asks for another."""
+        return known_language(self.settings.language)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, now: Clock = _now) -> Application:
-    """Returns the application that serves what the settings name, by the time that `now` tells.
+def create_app(settings: Settings, now: Callable[[], datetime] = _now) -> Application:
+    """Returns the application that these settings describe.
 
-    The schema of the store is created or brought up to date; connections open later, in each worker.
+    The schema of the store is created or brought up to date. Connections are opened later, by each worker.
 
     Raises:
         GuidanceError: a questionnaire or mapping file is wrong, or fails its own worked cases.
-        SettingsError, StartupError: the store cannot be used.
+        SettingsError, StartupError: the settings contradict each other, or the store cannot be used.
     """
     served = catalogue_from(settings)
     ehrs = ehrs_of(settings, served)
     store = store_from(settings)
-    gate = limited(settings, gate_from(settings, ehrs, store))
-    deployment = deployment_from(settings, served, gate, tokens_of(ehrs))
-    deployment = replace(deployment, audit=audit_from(settings, ehrs, store))
-    deployment = replace(deployment, shadow=shadow_from(settings, served, deployment))
+    deployment = deployment_of(settings, served, ehrs, store)
+    setup = Setup(settings, served, ehrs, store, deployment, now)
+    assessor, repository = assessor_of(setup), None
+    if store is not None:
+        is_audited = deployment.audit is not None
+        repository = Repository(store, assessor, settings.public_base, audited=is_audited)
     limits, sandbox = deployment.body, deployment.sandbox
-    language = known_language(settings.language)
-    assessor = assessor_of(settings, served, deployment)
-    base, audited = settings.public_base, deployment.audit is not None
-    repository = None if store is None else Repository(store, assessor, base, audited=audited)
-    kept = form_store_from(settings, store, repository, ehrs)
-    populator = Populator(served, limits, sandbox, language=language)
-    pages = pages_of(settings, ehrs, served, assessor, populator, deployment, now, kept)
-    links = Links(deployment.base, f"{deployment.server}{LAUNCH_PATH}", pages.launched)
-    shown = shown_cards_from(settings, ehrs, store)
-    cards = Cards(assessor, links, lambda: now().date(), None if shown is None else shown.shows)
-    cds = cds_routes_of(settings.mappings_dir, served, deployment, cards, ChartServers(ehrs), shown)
+    populator = Populator(served, limits, sandbox, language=setup.language)
+    pages = pages_of(setup, assessor, populator, repository)
     parts = Parts(
         artifacts=tuple(served.artifacts.values()),
         assessor=assessor,
@@ -122,14 +189,20 @@ def create_app(settings: Settings, now: Clock = _now) -> Application:
         applier=Applier(served, assessor, limits, sandbox),
         catalogue=served,
         repository=repository,
-        pages=(*pages.routes, *cds),
+        pages=(*pages.routes, *cds_routes_of(setup, assessor, pages.launched)),
         forms=pages.forms,
     )
     return Application(all_routes(parts, deployment), deployment)
 
 
+# The guidance, and where results are stored.
+
+
 def catalogue_from(settings: Settings) -> Catalogue:
-    """Returns what is served; raises GuidanceError. Who writes guidance looks at its worked cases, too."""
+    """Returns the questionnaires and guidance that are served; raises GuidanceError.
+
+    Worked cases that `check` has run are not run again, unless an author is at work.
+    """
     return catalogue.read_checked(
         Kept(None if settings.reload else settings.checked_dir, settings),
         settings.questionnaires_dir,
@@ -137,51 +210,82 @@ def catalogue_from(settings: Settings) -> Catalogue:
         canonical_base=settings.canonical_base,
         terminology=settings.terminology_dir,
         require_review=settings.require_review,
-        numbers=Numbers(settings.emergency_number, settings.crisis_line),
+        numbers=_numbers(settings),
     )
 
 
-def shadow_from(settings: Settings, served: Catalogue, deployment: Deployment) -> Shadow | None:
-    """Returns what scores every response by the next guidance too; None where there is none.
+def _numbers(settings: Settings) -> Numbers:
+    return Numbers(settings.emergency_number, settings.crisis_line)
 
-    Its costly work has a place of its own, so that it takes none of those that requests need.
+
+def store_from(settings: Settings) -> Store | None:
+    """Returns the store, with its schema up to date; None if nothing is to be stored.
 
     Raises:
-        GuidanceError: as `next_edition` does.
-        SettingsError: nothing is counted.
+        SettingsError: the URL is not understood, or the database cannot be reached or changed.
+        StartupError: its schema is newer than this program, or was not brought up to date to the end.
     """
-    following = next_edition(settings)
-    if following is None:
-        return None
-    if deployment.metrics is None:
-        text = "expected SERVICE_METRICS=true, as what the next guidance makes of responses is counted there."
-        raise SettingsError([f"SERVICE_NEXT_MAPPINGS_DIR: {text}"])
-    memory = SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES)
-    places = Sandbox(memory, places=1)
-    shadow = Shadow(served, following, deployment.body, deployment.metrics.count_shadow, places)
-    if not shadow.compared:
-        note = "The next edition says the same as the one in use, or is of other questionnaires."
-        _LOG.warning({"event": "shadow", "note": note})
-    return shadow
+    wait = settings.store_timeout_s
+    limits = StoreLimits(connect_s=wait, lock_s=wait, connections=settings.store_connections)
+    try:
+        migrate_before_fork(settings.store, limits)
+    except StoreFault as fault:
+        text = "SERVICE_STORE_URL: the database cannot be reached, or its schema cannot be changed."
+        raise SettingsError([text]) from fault
+    return open_store(settings.store, limits, append_only=APPEND_ONLY)
 
 
-def assessor_of(settings: Settings, served: Catalogue, deployment: Deployment) -> Assessor:
-    """Returns what scores responses."""
+def assessor_of(setup: Setup) -> Assessor:
+    """Returns the part that scores responses."""
+    deployment = setup.deployment
     return Assessor(
-        served,
+        setup.served,
         deployment.body,
         deployment.sandbox,
-        language=known_language(settings.language),
+        language=setup.language,
         made=None if deployment.metrics is None else deployment.metrics.count_result,
         shadow=None if deployment.shadow is None else deployment.shadow.offer,
     )
+
+
+# What all views share. Packages that only an option needs are imported once it is on.
+
+
+def deployment_of(
+    settings: Settings, served: Catalogue, ehrs: tuple[Ehr, ...], store: Store | None
+) -> Deployment:
+    """Returns the limits, and the access control, audit, metrics and tracing that the settings ask for.
+
+    Raises:
+        SettingsError: one of them lacks what it needs, such as a store.
+        GuidanceError: the next guidance is faulty.
+    """
+    deployment = Deployment(
+        base=settings.public_base,
+        canonicals=served.canonicals,
+        origins=settings.origins,
+        body=BodyLimits(settings.max_body_bytes, settings.max_depth),
+        bundle_entries=settings.max_bundle_entries,
+        sandbox=Sandbox(_sandbox_limits(settings)),
+        gate=_with_rate_limit(settings, gate_from(settings, ehrs, store)),
+        tokens=tokens_of(ehrs),
+        metrics=metrics_from(settings),
+        tracing=tracing_from(settings),
+        audit=audit_from(settings, ehrs, store),
+        edition=Edition("") if settings.reload else None,
+    )
+    return replace(deployment, shadow=shadow_from(settings, served, deployment))
+
+
+def _sandbox_limits(settings: Settings) -> SandboxLimits:
+    return SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES)
 
 
 def ehrs_of(settings: Settings, served: Catalogue) -> tuple[Ehr, ...]:
     """Returns the EHRs that are registered.
 
     Raises:
-        SettingsError: their file is wrong; or EHRs are to launch the forms, and these are not served.
+        SettingsError: their file is wrong, or they are to launch forms that are not served.
     """
     if settings.ehrs_file is None:
         return ()
@@ -195,21 +299,13 @@ def ehrs_of(settings: Settings, served: Catalogue) -> tuple[Ehr, ...]:
     return ehrs
 
 
-def serves_forms(settings: Settings, ehrs: Iterable[Ehr]) -> bool:
-    """Says whether anybody may fill in the forms: where access is controlled, only if a setting says so."""
-    if settings.public_form is None:
-        return not controls_access(ehrs)
-    return settings.public_form
-
-
-def gate_from(settings: Settings, ehrs: Iterable[Ehr], store: Store | None) -> Gate | None:
-    """Returns what holds requests to their access rules; None, and nothing is loaded, where none are.
+def gate_from(settings: Settings, ehrs: tuple[Ehr, ...], store: Store | None) -> Gate | None:
+    """Returns the check of access tokens and signed calls; None where access is not controlled.
 
     Raises:
-        SettingsError: CDS clients are named, and there is no store to remember what was used once.
+        SettingsError: CDS clients are registered, and there is no store that remembers their signed calls.
     """
-    registered = tuple(ehrs)
-    if not controls_access(registered):
+    if not controls_access(ehrs):
         return None
     from service.auth.clients import ClientChecks
     from service.auth.keys import KeySets
@@ -217,35 +313,21 @@ def gate_from(settings: Settings, ehrs: Iterable[Ehr], store: Store | None) -> G
     from service.outbound import Outbound
     from service.web.gate import Gate
 
-    outbound = Outbound(asked_origins(registered))
+    outbound = Outbound(asked_origins(ehrs))
     keys = KeySets(outbound)
-    tokens = TokenChecks(registered, keys, outbound)
-    if not names_clients(registered):
+    tokens = TokenChecks(ehrs, keys, outbound)
+    if not names_clients(ehrs):
         return Gate(tokens, settings.public_definitions)
     if store is None:
         text = "expected a store, as what CDS clients sign is taken once, and that has to be remembered."
         raise SettingsError([f"SERVICE_STORE_URL: {text}"])
     server = Deployment(base=settings.public_base).server
-    clients = ClientChecks(registered, keys, store)
+    clients = ClientChecks(ehrs, keys, store)
     return Gate(tokens, settings.public_definitions, clients, server)
 
 
-def audit_from(settings: Settings, ehrs: Iterable[Ehr], store: Store | None) -> Audit | None:
-    """Returns what records who does what with whose data; None where that is not recorded.
-
-    Raises:
-        SettingsError: it is to be recorded, and there is no store.
-    """
-    wanted = settings.audit
-    if wanted and store is None:
-        raise SettingsError(["SERVICE_AUDIT: expected a store, but SERVICE_STORE_URL is none."])
-    if store is None or wanted is False or (wanted is None and not controls_access(ehrs)):
-        return None
-    return Audit(Trail(store), settings.public_base, Proxies(settings.proxies).address)
-
-
-def limited(settings: Settings, gate: Gate | None) -> Gatekeeper | None:
-    """Returns the gate with a limit of how many requests a client may send; as it is, where there is none."""
+def _with_rate_limit(settings: Settings, gate: Gate | None) -> Gatekeeper | None:
+    """Returns a gate that also limits the requests of each client, if there is a limit."""
     per_minute = settings.requests_per_minute
     if per_minute is None:
         per_minute = 0 if gate is None else CONTROLLED_RATE
@@ -257,80 +339,8 @@ def limited(settings: Settings, gate: Gate | None) -> Gatekeeper | None:
     return LimitedGate(gate, limits, Operator(settings.metrics_token))
 
 
-def deployment_from(
-    settings: Settings, served: Catalogue, gate: Gatekeeper | None = None, tokens: Tokens | None = None
-) -> Deployment:
-    """Returns what all views share."""
-    return Deployment(
-        base=settings.public_base,
-        canonicals=served.canonicals,
-        origins=settings.origins,
-        body=BodyLimits(settings.max_body_bytes, settings.max_depth),
-        bundle_entries=settings.max_bundle_entries,
-        sandbox=Sandbox(SandboxLimits(memory_bytes=settings.sandbox_memory_mib * _MEBIBYTE // PLACES)),
-        metrics=metrics_from(settings),
-        gate=gate,
-        tokens=tokens,
-        tracing=tracing_from(settings),
-        edition=Edition("") if settings.reload else None,
-    )
-
-
-class Pages(NamedTuple):
-    """The pages for people.
-
-    Args:
-        routes: theirs.
-        forms: title and path of each form.
-        launched: names of the mapping folders whose forms EHRs launch.
-    """
-
-    routes: tuple[Route, ...] = ()
-    forms: tuple[tuple[str, str], ...] = ()
-    launched: frozenset[str] = frozenset()
-
-
-def pages_of(
-    settings: Settings,
-    ehrs: Sequence[Ehr],
-    served: Catalogue,
-    assessor: Assessor,
-    populator: Populator,
-    deployment: Deployment,
-    now: Clock,
-    store: FormStore | None = None,
-) -> Pages:
-    """Returns the pages; none where they are off."""
-    if not serves_forms(settings, ehrs):
-        return Pages()
-    numbers = Numbers(settings.emergency_number, settings.crisis_line)
-    how = FormSettings(
-        now=now,
-        numbers=numbers,
-        framing_origins=settings.framing_origins,
-        language=known_language(settings.language),
-        store=store,
-        privacy_notice_url=settings.privacy_notice_url,
-        is_short=settings.form_short,
-    )
-    forms = forms_of(served, how)
-    seal = seal_from(settings.signing_keys, settings.form_max_age_h, now)
-    statics = StaticFiles()
-    routes = page_routes(forms, assessor, seal, statics, deployment, how, slugs_not_shown(served))
-    if deployment.edition is not None:
-        previews = Previews(served, seal, statics, deployment, deployment.edition, how)
-        routes += preview_routes(previews)
-        deployment.edition.previews = tuple(f"{deployment.server}{path}" for path in previews.paths)
-    launching = apps(ehrs)
-    if launching:
-        populate = Populations(populator, deployment).populate
-        routes += app_routes(SmartApp(launching, forms, statics.urls, deployment, how), populate)
-    launched = frozenset(slug for ehr in launching for slug in ehr.forms)
-    return Pages(routes, tuple((form.title, form.path) for form in forms), launched)
-
-
 def metrics_from(settings: Settings) -> Metrics | None:
-    """Returns what counts the answers; None, and nothing is loaded for it, where that is off."""
+    """Returns the counters of requests and results; None if they are off."""
     if not settings.metrics:
         return None
     from service.web.metrics import Metrics
@@ -339,7 +349,7 @@ def metrics_from(settings: Settings) -> Metrics | None:
 
 
 def tracing_from(settings: Settings) -> Tracing | None:
-    """Returns what makes spans of the requests; None, and nothing is loaded for it, where that is off.
+    """Returns the part that makes a span of each request; None if it is off.
 
     Raises:
         SettingsError: it is on, and OpenTelemetry is not installed.
@@ -356,54 +366,119 @@ def tracing_from(settings: Settings) -> Tracing | None:
     return Tracing()
 
 
-def cds_routes_of(
-    mappings: Path,
-    served: Catalogue,
-    deployment: Deployment,
-    cards: Cards,
-    servers: ChartServers,
-    shown: ShownCards | None,
-) -> tuple[Route, ...]:
-    """Returns the routes of CDS Hooks.
+def audit_from(settings: Settings, ehrs: Iterable[Ehr], store: Store | None) -> Audit | None:
+    """Returns the part that records who does what with whose data.
+
+    Unless a setting says otherwise, it is on where access is controlled and there is a store.
 
     Raises:
-        GuidanceError: a `cds.yaml` is wrong.
+        SettingsError: the setting asks for it, and there is no store.
     """
-    services = services_of(served, all_triggers(mappings, served))
-    return cds_routes(CdsHooks(services, cards, deployment, servers, shown))
-
-
-def shown_cards_from(settings: Settings, ehrs: Iterable[Ehr], store: Store | None) -> ShownCards | None:
-    """Returns what is known of cards that were shown; None where nothing is kept.
-
-    Without a key of the settings it has one of this start: workers, which are forked later, have the same.
-    """
-    if store is None:
+    wanted = settings.audit
+    if wanted and store is None:
+        raise SettingsError(["SERVICE_AUDIT: expected a store, but SERVICE_STORE_URL is none."])
+    if store is None or wanted is False or (wanted is None and not controls_access(ehrs)):
         return None
-    if not settings.feedback_key and names_clients(ehrs):
-        note = "SERVICE_FEEDBACK_KEY is not set: which cards were overridden does not outlast this process."
-        _LOG.warning({"event": "feedback-key", "note": note})
-    key = settings.feedback_key or secrets.token_urlsafe(_KEY_BYTES)
-    return ShownCards(store, key.encode(), microseconds)
+    return Audit(Trail(store), settings.public_base, Proxies(settings.proxies).address)
 
 
-def form_store_from(
-    settings: Settings, store: Store | None, repository: Repository | None, ehrs: Sequence[Ehr] = ()
-) -> FormStore | None:
-    """Returns where forms are stored that people agree to have stored; None where none is.
+def shadow_from(settings: Settings, served: Catalogue, deployment: Deployment) -> Shadow | None:
+    """Returns the part that scores every response by the next guidance too; None if there is none.
+
+    It has a sandbox of its own, so that it takes no place from requests.
 
     Raises:
-        SettingsError: they are to be stored, and there is no store, or it is not clear whose data they are.
+        GuidanceError: as `next_edition` does.
+        SettingsError: metrics are off, and they alone show what the next guidance says.
     """
+    following = next_edition(settings)
+    if following is None:
+        return None
+    if deployment.metrics is None:
+        text = "expected SERVICE_METRICS=true, as what the next guidance makes of responses is counted there."
+        raise SettingsError([f"SERVICE_NEXT_MAPPINGS_DIR: {text}"])
+    sandbox = Sandbox(_sandbox_limits(settings), places=1)
+    shadow = Shadow(served, following, deployment.body, deployment.metrics.count_shadow, sandbox)
+    if not shadow.compared:
+        note = "The next edition says the same as the one in use, or is of other questionnaires."
+        _LOG.warning({"event": "shadow", "note": note})
+    return shadow
+
+
+# The pages for people.
+
+
+class Pages(NamedTuple):
+    """The pages for people.
+
+    Args:
+        forms: title and path of each form.
+        launched: mapping folders whose forms EHRs launch.
+    """
+
+    routes: tuple[Route, ...] = ()
+    forms: tuple[tuple[str, str], ...] = ()
+    launched: frozenset[str] = frozenset()
+
+
+def pages_of(setup: Setup, assessor: Assessor, populator: Populator, repository: Repository | None) -> Pages:
+    """Returns the forms, the previews for authors and the SMART app; none of them where forms are off.
+
+    Raises:
+        SettingsError: as `form_store_from` does.
+    """
+    settings, deployment, served = setup.settings, setup.deployment, setup.served
+    store = form_store_from(setup, repository)
+    if not serves_forms(settings, setup.ehrs):
+        return Pages()
+    how = FormSettings(
+        now=setup.now,
+        numbers=_numbers(settings),
+        framing_origins=settings.framing_origins,
+        language=setup.language,
+        store=store,
+        privacy_notice_url=settings.privacy_notice_url,
+        is_short=settings.form_short,
+    )
+    forms = forms_of(served, how)
+    seal = seal_from(settings.signing_keys, settings.form_max_age_h, setup.now)
+    statics = StaticFiles()
+    routes = page_routes(forms, assessor, seal, statics, deployment, how, slugs_not_shown(served))
+    if deployment.edition is not None:
+        previews = Previews(served, seal, statics, deployment, deployment.edition, how)
+        routes += preview_routes(previews)
+        deployment.edition.previews = tuple(f"{deployment.server}{path}" for path in previews.paths)
+    launching = apps(setup.ehrs)
+    if launching:
+        populate = Populations(populator, deployment).populate
+        routes += app_routes(SmartApp(launching, forms, statics.urls, deployment, how), populate)
+    launched = frozenset(slug for ehr in launching for slug in ehr.forms)
+    return Pages(routes, tuple((form.title, form.path) for form in forms), launched)
+
+
+def serves_forms(settings: Settings, ehrs: Iterable[Ehr]) -> bool:
+    """Says whether anybody may fill in the forms; without a setting, only where access is not controlled."""
+    if settings.public_form is None:
+        return not controls_access(ehrs)
+    return settings.public_form
+
+
+def form_store_from(setup: Setup, repository: Repository | None) -> FormStore | None:
+    """Returns where forms are stored if people agree to it; None if forms are not stored.
+
+    Raises:
+        SettingsError: they are to be stored, and there is no store, or their tenant is not clear.
+    """
+    settings = setup.settings
     if not settings.form_stores:
         return None
-    tenant = _form_tenant(settings.form_tenant, ehrs)
-    if store is None or repository is None:
+    tenant = _form_tenant(settings.form_tenant, setup.ehrs)
+    if setup.store is None or repository is None:
         raise SettingsError(["SERVICE_FORM_STORES: expected a store, but SERVICE_STORE_URL is none."])
-    return FormStore(repository, store, settings.public_base, microseconds, tenant=tenant)
+    return FormStore(repository, setup.store, settings.public_base, microseconds, tenant=tenant)
 
 
-def _form_tenant(named: str, ehrs: Sequence[Ehr]) -> str:
+def _form_tenant(named: str, ehrs: Iterable[Ehr]) -> str:
     known = tenants(ehrs)
     if known and named not in known:
         text = f"expected the tenant whose data stored forms are, one of: {', '.join(known)}."
@@ -413,71 +488,37 @@ def _form_tenant(named: str, ehrs: Sequence[Ehr]) -> str:
     return named
 
 
-def store_from(settings: Settings) -> Store | None:
-    """Returns the store that the settings name, its schema up to date; None where nothing is kept.
+# CDS Hooks.
+
+
+def cds_routes_of(setup: Setup, assessor: Assessor, launched: frozenset[str]) -> tuple[Route, ...]:
+    """Returns the routes of CDS Hooks.
+
+    Args:
+        setup, assessor: what they stand on.
+        launched: mapping folders whose forms EHRs launch: cards link to them.
 
     Raises:
-        SettingsError: the URL is not understood, or the database cannot be reached or changed.
-        StartupError: its schema is newer than this program, or was not brought up to date to the end.
+        GuidanceError: a `cds.yaml` is wrong.
     """
-    wait = settings.store_timeout_s
-    limits = StoreLimits(connect_s=wait, lock_s=wait, connections=settings.store_connections)
-    try:
-        migrate_before_fork(settings.store, limits)
-    except StoreFault as fault:
-        text = "SERVICE_STORE_URL: the database cannot be reached, or its schema cannot be changed."
-        raise SettingsError([text]) from fault
-    return open_store(settings.store, limits, append_only=APPEND_ONLY)
+    deployment, served = setup.deployment, setup.served
+    shown = shown_cards_from(setup)
+    links = Links(deployment.base, f"{deployment.server}{LAUNCH_PATH}", launched)
+    cards = Cards(assessor, links, lambda: setup.now().date(), None if shown is None else shown.shows)
+    services = services_of(served, all_triggers(setup.settings.mappings_dir, served))
+    return cds_routes(CdsHooks(services, cards, deployment, ChartServers(setup.ehrs), shown))
 
 
-def from_environment() -> Application:
-    """Returns the application for gunicorn; ends the process with status 1 where it must not start."""
-    try:
-        settings = settings_from(os.environ)
-        settings.check_address(controlled=names_access(settings.ehrs_file))
-        return _served_by(settings)
-    except StartupError as error:
-        sys.exit("\n".join(f"error: {fault}" for fault in error.faults))
+def shown_cards_from(setup: Setup) -> ShownCards | None:
+    """Returns the record of which cards were shown and overridden; None where nothing is stored.
 
-
-# For authors.
-
-
-def reloaded(before: Application) -> Application:
-    """Returns the application of the files as they are now; where they are faulty, the one before.
-
-    Standard error says which it is and what is wrong, and so do the preview pages.
+    Without a key in the settings, a start makes one, which the workers share as they are forked later.
     """
-    settings = settings_from(os.environ)
-    files = fingerprint(folders_of(settings))
-    try:
-        after = _served_by(settings)
-    except StartupError as error:
-        faults = tuple(error.faults)
-    except OSError as error:  # a file has gone since its folder was listed
-        faults = (f"{error.filename}: {error.strerror}",)
-    else:
-        sys.stderr.write("reload: the changed files are served\n")
-        return after
-    lines = (*(f"error: {fault}" for fault in faults), "reload: what was served before is still served")
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    if before.edition is not None:
-        before.edition.files, before.edition.faults = files, faults
-    return before
-
-
-def _served_by(settings: Settings) -> Application:
-    """Returns the application; where changed files are served at once, it knows which it has read."""
-    files = fingerprint(folders_of(settings)) if settings.reload else ""
-    application = create_app(_with_lasting_keys(settings))
-    if application.edition is not None:
-        application.edition.files = files
-    return application
-
-
-def _with_lasting_keys(settings: Settings) -> Settings:
-    """Returns the settings with keys that this process keeps when its files change: open forms go on."""
-    if not settings.reload or settings.signing_keys:
-        return settings
-    os.environ[f"{PREFIX}FORM_KEYS"] = key = secrets.token_urlsafe(_KEY_BYTES)
-    return replace(settings, form_keys=key)
+    if setup.store is None:
+        return None
+    given = setup.settings.feedback_key
+    if not given and names_clients(setup.ehrs):
+        note = "SERVICE_FEEDBACK_KEY is not set: which cards were overridden does not outlast this process."
+        _LOG.warning({"event": "feedback-key", "note": note})
+    key = given or secrets.token_urlsafe(_KEY_BYTES)
+    return ShownCards(setup.store, key.encode(), microseconds)
