@@ -243,7 +243,7 @@ def assessor_of(setup: Setup) -> Assessor:
         deployment.body,
         deployment.sandbox,
         language=setup.language,
-        made=None if deployment.metrics is None else deployment.metrics.count_result,
+        count_result=None if deployment.metrics is None else deployment.metrics.count_result,
         shadow=None if deployment.shadow is None else deployment.shadow.offer,
     )
 

@@ -136,7 +136,7 @@ class Applier:
         work = partial(self._applied, data, plan, languages, self._can_be_read())
         applied = in_time(self._sandbox, len(data), work, Applied, expected=expected, at="Parameters")
         scored = SentBody(applied.response, chart=applied.chart, guidance=applied.guidance)
-        self._assessor.note(applied.guidance, applied.step, scored)
+        self._assessor.given_or_stored(applied.guidance, applied.step, scored)
         return applied
 
     def _can_be_read(self) -> frozenset[str]:

@@ -1,10 +1,9 @@
 """The product on one screen: read, check, evaluate, write.
 
-Two paths, one meaning. The *accept path* proves that a common body is plainly valid and
-reads it typed; whatever it cannot prove takes the *full path*, which finds the words for every
-fault. Tests hold the two together: what the accept path takes, the full path takes too, and both
-give the same bytes. A large body that the accept path does not take is read, checked and scored in a
-child, so that nobody waits for it but its sender.
+There are two paths with one meaning. The *accept path* reads a common body as typed values and proves that
+it is valid. Whatever it cannot prove takes the *full path*, which finds and explains every fault. Tests hold
+the two together: what the accept path takes, the full path takes too, with the same bytes as result. On the
+full path a large body is read, checked and scored in a child process, so that only its sender waits for it.
 """
 
 from __future__ import annotations
@@ -56,14 +55,14 @@ _WITHDRAWN = {"entered-in-error": "entered-in-error", "stopped": "cancelled"}
 _ASSESSED = frozenset({"Patient", "Group"})
 _NO_CHART = ChartValues()
 _SMALL_CHART_BYTES: Final = 32 * 1024
-"""Observations up to this size are read where they arrive: what they cost grows with their number alone."""
+"""Observations up to this size need no child: their cost grows with their number alone."""
 
 _EXPECTED: Final = "Expected a response that takes at most {allowed} to check and score."
 
 _Made = TypeVar("_Made")
 
 Languages = tuple[str, ...]
-"""Language ranges, the dearest first; OF_RESPONSE stands for the language that the response states."""
+"""Language ranges, the preferred one first; OF_RESPONSE stands for the language that the response states."""
 
 OF_RESPONSE: Final = ""
 _AS_STATED: Final = (OF_RESPONSE,)
@@ -74,11 +73,11 @@ Earlier = tuple[bytes, ...]
 
 
 class SentBody(NamedTuple):
-    """A body that was scored, as `Assessor` took it, and what made a result of it.
+    """A body that was scored, to be scored again by the next guidance.
 
     Args:
         data, earlier, chart: as `Assessor.sent` takes them.
-        guidance: `url|version` of the guidance; empty where it is not told.
+        guidance: `url|version` of the guidance that scored it; empty if not known.
     """
 
     data: bytes
@@ -88,12 +87,18 @@ class SentBody(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of all of it."""
+        """Its size in bytes, with all that came beside it."""
         return len(self.data) + sum(map(len, self.earlier)) + sum(map(len, self.chart or ()))
 
 
 class Assessed(NamedTuple):
-    """The result in bytes, `url|version` of the guidance that made it, its language, and the step."""
+    """A result.
+
+    Args:
+        body: its bytes.
+        guidance: `url|version` of the guidance that made it.
+        step: code of the step that it reaches at least.
+    """
 
     body: bytes
     guidance: str
@@ -102,12 +107,12 @@ class Assessed(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What is to be stored beside a response.
+    """The result that is stored beside a response.
 
     Args:
-        risk: the RiskAssessment, without an id of its own; None where the response is not scored.
-        guidance: `url|version` of the guidance that made it; empty where there is none.
-        withdraws: observation-status that an earlier result takes; empty where it does not end.
+        risk: the RiskAssessment, without an id; None if the response must not be scored.
+        guidance: `url|version` of the guidance that made it; empty if there is none.
+        withdraws: the observation-status that an earlier result gets; empty if it stays as it is.
         step: code of the step that the result reaches at least.
     """
 
@@ -118,19 +123,19 @@ class Judged(NamedTuple):
 
 
 class Outlined(NamedTuple):
-    """What a card says of a result, and the Bundle of its resources.
+    """A result as a card shows it.
 
     Args:
-        rank: place of the step among all, the least urgent first.
-        code: that of the step.
-        step: name of the step of care with its dates.
+        rank: place of the step among all steps, the least urgent first.
+        code: code of the step.
+        step: name of the step with its dates.
         text: the result for the clinician, as plain lines.
-        bundle: the result with everything that follows from it.
+        bundle: the Bundle with the result and all that follows from it.
         is_overlay: the step is a safety step above the others.
         has_referral: the step asks for a referral.
-        recheck_days: when to look again, in days after the response; -1 where the step does not say.
-        is_final: the response is finished, and nothing that is open could change the step.
-        chart: what the chart said to it, used or left out, a line for each value.
+        recheck_days: when to look again, in days after the response; -1 if the step does not say.
+        is_final: the response is finished, and no open question could change the step.
+        chart: one line for each chart value, used or left out.
         changes: what got worse since earlier responses: each question, and when it was answered before.
     """
 
@@ -152,10 +157,10 @@ class Scored:
     """A scored response before it is written.
 
     Args:
-        context: what the result repeats of the response.
-        chart: chart values used, and where they came from.
-        problems: warnings; a response with errors is never scored.
-        earlier: responses of the same person that it is compared with, the newest first.
+        context: the parts of the response that the result repeats.
+        chart: the chart values used, and where they came from.
+        problems: warnings only, as a response with errors is never scored.
+        earlier: the responses of the same person that it is compared with, the newest first.
     """
 
     pair: Pair
@@ -176,16 +181,16 @@ class Scored:
         return self.pair.guidance.language
 
     def assessment(self) -> Assessment:
-        """Returns what the guidance makes of the answers, with what the outputs repeat of the response."""
+        """Evaluates the guidance; returns the result with all that the outputs need beside it."""
         result = self.pair.guidance.evaluate(self.answers)
         return Assessment(result, self.answers, self.context, self.chart, self.problems, self.earlier)
 
     def minimal_reasons(self) -> tuple[Minimal, ...]:
-        """Returns the smallest sets of answers that alone force the step, and each level that is listed."""
+        """Returns the smallest sets of answers that alone force the step, or a level that is listed."""
         return self.pair.guidance.minimal_reasons(self.answers, enabled=self.pair.compiled.enabling())
 
     def changes(self) -> tuple[Changes, Changes]:
-        """Returns the smallest changes of answers that lead to a lower step, and to a higher one."""
+        """Returns the smallest changes of answers that lower the step, and those that raise it."""
         authored, compiled = self.answers.authored[:10], self.pair.compiled
         has_day = len(authored) == len("YYYY-MM-DD")
         before = partial(day_before, authored) if has_day else None
@@ -194,38 +199,30 @@ class Scored:
         return lowering(*search), raising(*search)
 
     def why(self) -> Why:
-        """Returns the minimal reasons, what leads to another step, and what decides each finding."""
+        """Returns the minimal reasons, the changes to another step, and what decides each finding."""
         by = self.pair.guidance.decided_by(self.answers, enabled=self.pair.compiled.enabling())
         return Why(self.minimal_reasons(), *self.changes(), by)
 
     def explanation(self) -> bytes:
-        """Returns Parameters with all that argues for the result."""
+        """Returns the Parameters of `$explain`."""
         result = self.pair.guidance.evaluate(self.answers)
         return explanation(self.pair.guidance, result, self.why())
 
     def document(self, detail: str = RISK) -> bytes:
         """Returns the result in one of the DETAILS."""
-        return self.told(detail)[0]
-
-    def told(self, detail: str) -> tuple[bytes, str]:
-        """Returns the result in one of the DETAILS, and the code of the step that it reaches at least."""
-        assessment = self.assessment()
-        result = assessment.result
-        return self.pair.renderer.document(assessment, detail), result.tiers[result.tier.at_least].code
+        return self.assessed(detail).body
 
     def assessed(self, detail: str) -> Assessed:
-        """Returns the result in one of the DETAILS, with what is said beside it."""
-        body, step = self.told(detail)
-        return Assessed(body, self.guidance, self.language, step)
+        """Returns the result in one of the DETAILS, with its guidance, language and step."""
+        assessment = self.assessment()
+        result = assessment.result
+        body = self.pair.renderer.document(assessment, detail)
+        return Assessed(body, self.guidance, self.language, result.tiers[result.tier.at_least].code)
 
     def judged(self, of_id: str, detail: str) -> Judged:
-        """Returns what is stored of it under this id."""
-        risk, step = self.kept_under(of_id).told(detail)
-        return Judged(risk, self.guidance, step=step)
-
-    def kept_under(self, of_id: str) -> Scored:
-        """Returns the same for a response that is stored under this id."""
-        return replace(self, context=replace(self.context, id=of_id))
+        """Returns the result for a response that is stored under this id."""
+        assessed = replace(self, context=replace(self.context, id=of_id)).assessed(detail)
+        return Judged(assessed.body, assessed.guidance, step=assessed.step)
 
 
 class Assessor:
@@ -234,10 +231,11 @@ class Assessor:
     Args:
         catalogue: what is served.
         limits: of a body.
-        sandbox: where what is large is done; None where nobody waits.
-        language: of a result where neither the response nor who asks names one that there is.
-        made: told `url|version` of the guidance and code of the step of every result that is given or stored.
-        shadow: given every response of which a result is given, stored, or shown on a card.
+        sandbox: the children that do large work; None where nobody waits for it.
+        language: of a result, if neither the response nor the caller names a language that is served.
+        count_result: called with the guidance (`url|version`) and step (code) of every result that is
+            returned or stored.
+        shadow: called with every response whose result is returned, stored, or shown on a card.
     """
 
     def __init__(
@@ -247,10 +245,10 @@ class Assessor:
         sandbox: Sandbox | None = None,
         *,
         language: str = ENGLISH,
-        made: Callable[[str, str], None] | None = None,
+        count_result: Callable[[str, str], None] | None = None,
         shadow: Callable[[Scored | SentBody], None] | None = None,
     ) -> None:
-        self._made = made
+        self._count_result = count_result
         self._shadow = shadow
         self._catalogue = catalogue
         self._limits = limits
@@ -265,14 +263,14 @@ class Assessor:
 
         Args:
             data: the body.
-            detail: one of the DETAILS; empty for what the body asks for, else the RiskAssessment.
-            languages: in which the result is wanted.
-            earlier: responses of the same person, beside those that Parameters hold.
+            detail: one of the DETAILS; if empty, the one that the body asks for, else the RiskAssessment.
+            languages: those wanted for the result.
+            earlier: responses of the same person, in addition to those in the Parameters.
 
         Raises:
-            Malformed: not such a resource; every structural fault.
+            Malformed: neither of the two, or not valid R4; with every fault of structure.
             TooLarge: over a limit.
-            NotScorable: its questionnaire, status or answers do not allow a score; every fault.
+            NotScorable: its questionnaire, status or answers do not allow a score; with every fault.
             Unavailable: there is too much to check at the moment.
         """
         check_detail(detail)
@@ -283,19 +281,19 @@ class Assessor:
             work = partial(self._assessed, data, detail, languages, earlier)
             assessed = self._in_time(len(data) + sum(map(len, earlier)), work, Assessed)
         response = scored or SentBody(data, earlier, guidance=assessed.guidance)
-        self.note(assessed.guidance, assessed.step, response)
+        self.given_or_stored(assessed.guidance, assessed.step, response)
         return assessed
 
-    def note(self, guidance: str, step: str, response: Scored | SentBody) -> None:
-        """Counts a result that is given or stored, and has its response scored by the next guidance too."""
-        if self._made is not None:
-            self._made(guidance, step)
-        self.given(response)
+    def given_or_stored(self, guidance: str, step: str, response: Scored | SentBody) -> None:
+        """Counts a result that is returned or stored, and offers its response to shadow mode."""
+        if self._count_result is not None:
+            self._count_result(guidance, step)
+        self.offer_to_shadow(response)
 
-    def given(self, response: Scored | SentBody) -> None:
-        """Has a response scored by the next guidance too, where there is one; never waits, never fails.
+    def offer_to_shadow(self, response: Scored | SentBody) -> None:
+        """Has a response scored by the next guidance too, if there is one; never waits, never fails.
 
-        Who has scored a response by `scored` or `accepted` says so once a result of it is given.
+        Callers of `scored` and `accepted` call this themselves, once they show a result.
         """
         if self._shadow is not None:
             self._shadow(response)
@@ -311,7 +309,7 @@ class Assessor:
     def explain_body(self, data: bytes, languages: Languages = _AS_STATED) -> Assessed:
         """Returns Parameters that say why a response has its result, and what would change it.
 
-        That takes as long as many results do, and so is done apart.
+        That takes as long as many results do, so it is always done in a child.
 
         Args:
             data, languages: as `assess_body` takes them.
@@ -335,21 +333,20 @@ class Assessor:
         *,
         again: bool = False,
     ) -> Judged:
-        """Returns what is to be stored beside a QuestionnaireResponse that is kept under this id.
+        """Returns the result to store beside a QuestionnaireResponse that is stored under this id.
 
-        A response that was stopped is checked like one in progress, one entered in error only as R4:
-        neither is scored, and an earlier result of it ends.
+        A response that was stopped or entered in error is not scored, and an earlier result of it is
+        withdrawn. If stopped, it is checked like one in progress; if entered in error, its structure only.
 
         Args:
             data: the body.
-            of_id: the id.
-            detail: one of the DETAILS; what is stored is the RiskAssessment, the others are made of it again.
+            of_id: id of the response.
+            detail: one of the DETAILS; only the RiskAssessment is stored, the others are made when asked for.
             languages: as `assess_body` takes them.
-            again: the response was judged before, and its result is made anew.
+            again: it was judged before, so its result is not counted.
 
         Raises:
-            Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Parameters are Malformed
-                here.
+            Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does; Malformed for Parameters.
         """
         scored = self.accepted(data, languages)
         if scored is not None:
@@ -358,7 +355,7 @@ class Assessor:
             judged = self._in_time(len(data), partial(self._judged, data, of_id, detail, languages), Judged)
         if judged.risk is not None and not again:
             response = scored or SentBody(data, guidance=judged.guidance)
-            self.note(judged.guidance, judged.step, response)
+            self.given_or_stored(judged.guidance, judged.step, response)
         return judged
 
     def _judged(self, data: bytes, of_id: str, detail: str, languages: Languages, *, apart: bool) -> Judged:
@@ -375,15 +372,16 @@ class Assessor:
         chart: tuple[bytes, ...] = (),
         earlier: Earlier = (),
     ) -> Outlined:
-        """Returns what a card says of the result of a QuestionnaireResponse.
+        """Returns the result of a QuestionnaireResponse as a card shows it.
+
+        Nobody chose the chart values and earlier responses for this response, so those that cannot be read
+        are left out and named.
 
         Args:
             data: the body.
             languages: as `assess_body` takes them.
-            chart: Observations about the same person. Nobody chose them for this response: one that cannot
-                be read, or was measured later, is left out and named.
-            earlier: further responses about the same subject, named as in the body; one that cannot be read
-                is left out too.
+            chart: Observations about the same person; those measured later are left out too.
+            earlier: further responses about the same subject, named as in the body.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: as `assess_body` does.
@@ -396,7 +394,7 @@ class Assessor:
             outlined = self._in_time(len(data) + apart, work, Outlined)
         else:
             outlined = _outline(scored)
-        self.given(scored or SentBody(data, earlier, chart))
+        self.offer_to_shadow(scored or SentBody(data, earlier, chart))
         return outlined
 
     def _outlined(
@@ -411,7 +409,7 @@ class Assessor:
         return _outline(self.scored_of(self.sent(data, earlier, chart), languages, apart=apart))
 
     def withdrawn_bundle(self, risk: bytes) -> bytes | None:
-        """Returns the Bundle of a RiskAssessment that is withdrawn; None if nothing serves its guidance."""
+        """Returns the Bundle of a withdrawn RiskAssessment; None if its guidance is not served any more."""
         named, language = guidance_in(risk), language_in(risk)
         found = (
             pair.told_in((language,), ENGLISH).renderer
@@ -422,13 +420,13 @@ class Assessor:
         return None if renderer is None else renderer.withdrawn_bundle(risk)
 
     def _in_time(self, size: int, work: Work[_Made], kind: type[_Made]) -> _Made:
-        """Returns what the work makes of a body; raises NotScorable where that takes too much."""
+        """Returns what the work makes of a body; raises NotScorable if it takes too much."""
         return in_time(self._sandbox, size, work, kind, expected=_EXPECTED, at="QuestionnaireResponse")
 
     def shown(
         self, data: bytes, output: str, languages: Languages = _AS_STATED, earlier: Earlier = ()
     ) -> str:
-        """Returns one of the OUTPUTS as text: a result in one of the DETAILS, every reason, or plain words.
+        """Returns one of the OUTPUTS as text: a document, all reasons, or plain words.
 
         Raises:
             Malformed, TooLarge, NotScorable: as `assess_body` does.
@@ -444,7 +442,7 @@ class Assessor:
         return indented(pair.renderer.document(assessment, output))
 
     def accepted(self, data: bytes, languages: Languages = _AS_STATED) -> Scored | None:
-        """Returns a response that is plainly valid and can be scored; None says nothing about the rest."""
+        """Takes the accept path: returns the response scored, or None if the full path has to look at it."""
         response = self._decode(data) if len(data) <= self._limits.body_bytes else None
         if response is None or response.status in _WITHDRAWN or response.questionnaire is UNSET:
             return None
@@ -462,28 +460,26 @@ class Assessor:
         return Scored(told, context_from_accepted(response), answers, _NO_CHART, ())
 
     def _told_in(self, pair: Pair, stated: str, languages: Languages) -> Pair:
-        """Returns the pair in the language that is wanted most; `stated` is that of the response."""
+        """Returns the pair in the language that is preferred; `stated` is that of the response."""
         wanted = (language or stated for language in languages)
         return pair.told_in(filter(None, wanted), self._language)
 
     def scored(self, data: bytes, languages: Languages = _AS_STATED, *, apart: bool = True) -> Scored:
-        """Reads and checks a body in full; raises as `assess_body` does.
+        """Takes the full path: reads, checks and scores a body; raises as `assess_body` does.
 
         Args:
-            data: the body.
-            languages: as `assess_body` takes them.
-            apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
+            data, languages: as `assess_body` takes them.
+            apart: nobody waits for this process; otherwise TooMuchHere may be raised.
         """
         return self.scored_of(self.sent(data), languages, apart=apart)
 
     def sent(self, data: bytes, earlier: Earlier = (), chart: tuple[bytes, ...] | None = None) -> AssessInput:
-        """Returns what a body holds; raises Malformed, TooLarge and NotScorable as `assess_body` does.
+        """Reads a body; raises Malformed, TooLarge and NotScorable as `assess_body` does.
 
         Args:
             data: the body.
-            earlier: as `assess_body` takes them.
-            chart: as `outlined` takes them, in place of those that the body holds; None where there are none.
-                With them, nobody chose the earlier responses either.
+            earlier: as `assess_body` takes them; if there is a `chart`, as `outlined` does.
+            chart: as `outlined` takes them, in place of those in the body; None to keep those.
         """
         sent = assess_input(read(data, self._limits))
         if chart is not None:
@@ -499,7 +495,7 @@ class Assessor:
     def scored_of(
         self, sent: AssessInput, languages: Languages = _AS_STATED, *, apart: bool = True
     ) -> Scored:
-        """Checks what a body holds in full; takes and raises what `scored` does."""
+        """Checks and scores a body that was read; takes and raises what `scored` does."""
         answered = self._catalogue.answered(sent.response, sent.at)
         response = answered.response
         pair = self._told_in(answered.pair, str(response.get("language", "")), languages)
@@ -527,7 +523,7 @@ class Assessor:
         return Scored(pair, context, answers, chart, problems, earlier.found)
 
     def _response(self, data: bytes) -> Json:
-        """Returns a body that is a QuestionnaireResponse of R4, whatever it answers."""
+        """Reads a QuestionnaireResponse and checks its structure, but not its answers."""
         response = read(data, self._limits)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
@@ -565,14 +561,14 @@ def _outline(scored: Scored) -> Outlined:
 
 
 def check_response(sent: AssessInput) -> None:
-    """Raises Malformed where a response is none of R4, NotScorable where it must not be scored as it is."""
+    """Raises Malformed if a response is not valid R4, NotScorable if status or tags forbid to score it."""
     _refuse_errors(Malformed, check_structure(sent.response, sent.at))
     _refuse_subset(sent.response)
     _refuse_status(sent.response)
 
 
 def check_detail(detail: str) -> None:
-    """Raises Malformed where a result is asked for in a detail that there is not; empty is not stated."""
+    """Raises Malformed if a detail is asked for that does not exist; empty means that none is asked for."""
     if detail and detail not in DETAILS:
         expected = f"Parameter {DETAIL}: expected one of {', '.join(DETAILS)}."
         raise Malformed(Problem("parameter", expected))
@@ -589,7 +585,7 @@ def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Pr
 
 
 def _refuse_subset(response: Json) -> None:
-    """Refuses a part of a response (`_summary`, `_elements`): what it leaves out may have been answered.
+    """Refuses a part of a response (`_summary`, `_elements`): what is left out may have been answered.
 
     Source: R4 search.html#elements; the tag SUBSETTED is there so that nobody takes a part for the whole.
     """
@@ -600,7 +596,7 @@ def _refuse_subset(response: Json) -> None:
 
 
 def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
-    """Yields that the form is about somebody else, or that a RiskAssessment cannot be about the subject.
+    """Yields a fault if the form is about somebody else, or a RiskAssessment cannot be about the subject.
 
     Source: R4 RiskAssessment.subject, Reference(Patient | Group).
     """
@@ -613,7 +609,7 @@ def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator
 
 
 def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
-    """Yields the dates, of questions for one that the guidance reads, more than a day after `authored`."""
+    """Yields a fault for each date, among the answers to these questions, more than a day after `authored`."""
     authored = str(response.get("authored", ""))
     waiting = deque([("QuestionnaireResponse", response)] if _is_answered(response, questions) else [])
     while waiting:
@@ -629,7 +625,7 @@ def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
 
 
 def _is_answered(holder: Json, questions: frozenset[str]) -> bool:
-    """Whether an item of one of these questions stands in a response, wherever that is."""
+    """Says whether a response has an item of one of these questions at any depth."""
     waiting = [holder] if questions else []
     for inside in waiting:  # grows while it is read
         if inside.get("linkId") in questions:

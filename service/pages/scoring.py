@@ -112,7 +112,7 @@ class AnswersOfForms:
 
     def given(self, scored: Scored) -> None:
         """Has a response whose result is shown for the first time scored by the next guidance too."""
-        self._assessor.given(scored)
+        self._assessor.offer_to_shadow(scored)
 
     def scored_for(self, visit: Visit, response: Json) -> Scored:
         """Returns the response of a person scored, beside earlier ones where those are compared.

@@ -330,7 +330,7 @@ def test_what_takes_too_much_is_told_as_not_known(finished: Any, monkeypatch: py
     def costly(*_: object, **__: object) -> None:
         raise NotScorable(Problem("too-costly", "Expected less."))
 
-    monkeypatch.setattr(scoring, "in_time", costly)
+    monkeypatch.setattr(scoring, "in_child", costly)
     page = form.press("why")
     assert (form.answered.status_code, page.main["data-kind"]) == (200, "why")
     assert EN["form.why.too-many"] in page.text
