@@ -609,7 +609,7 @@ def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator
 
 
 def _late_dates(response: Json, questions: frozenset[str]) -> Iterator[Problem]:
-    """Yields a fault for each date, among the answers to these questions, more than a day after `authored`."""
+    """Yields a fault for each date more than a day after `authored`, among the answers to these questions."""
     authored = str(response.get("authored", ""))
     waiting = deque([("QuestionnaireResponse", response)] if _is_answered(response, questions) else [])
     while waiting:
