@@ -85,22 +85,20 @@ class Assessments:
             Malformed, TooLarge, NotScorable: what was sent cannot be scored.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type = request.answer_type()
-        body, detail = request.body(self._most_bytes), request.option(DETAIL) or ""
+        content_type, body = request.operation(self._most_bytes)
         if request.option(EARLIER_OF_STORE) is not None:
             raise Malformed(_NOT_STORED)
-        assessed = self._assess(body, detail, request.languages())
+        assessed = self._assess(body, request.option(DETAIL) or "", request.languages())
         check_subjects(body, request.reach, self._base)
         return _told(assessed, content_type)
 
     def assess_stored(self, request: Request) -> Reply:
-        """Returns the same for a stored response, compared with earlier ones where `_earlier=stored` asks it.
+        """Returns the same for a stored response; `_earlier=stored` compares it with earlier ones.
 
-        Those are looked for among what the request may touch, and the audit trail names each that was read.
+        Only responses within the reach of the request are compared. The audit trail names each of them.
 
         Raises:
-            Malformed: a parameter has another value than those that are declared.
+            Malformed: `_earlier` or `_detail` has an unknown value.
             NotScorable: the response must not be scored, or its guidance is not served any more.
             NotFound: there is no such response within reach.
         """
@@ -113,9 +111,8 @@ class Assessments:
         most = 0 if wanted is None else MOST_EARLIER
         records = self._repository.read_with_earlier(request.args["id"], most, reach=request.reach)
         response, *earlier = (record.body for record in records)
-        if request.asked is not None:
-            entries = b",".join(b'{"resource":%b}' % record.body for record in records)
-            request.asked.whole.append(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
+        entries = b",".join(b'{"resource":%b}' % record.body for record in records)
+        request.record_read(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
         assessed = self._assess(response, detail, request.languages(), tuple(earlier))
         return _told(assessed, content_type)
 
@@ -126,35 +123,30 @@ class Assessments:
             Malformed, TooLarge, NotScorable, Unavailable: what was sent cannot be explained.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        content_type, body = request.operation(self._most_bytes)
         found = self._assessor.explain_body(body, request.languages())
         check_subjects(body, request.reach, self._base)
         return _told(found, content_type)
 
     def explain_stored(self, request: Request) -> Reply:
-        """Returns the same for a stored result; the body of a POST, Parameters, has nothing to say.
+        """Returns the same for a stored result; a POST may bring Parameters, which must be empty.
 
         Raises:
             NotFound: there is no such result within reach, or it cannot be made again.
             Malformed, Unavailable: as `explain`.
         """
-        content_type = request.answer_type()
-        if request.environ["REQUEST_METHOD"] == "POST":
-            body = request.body(self._most_bytes)
-            if body:
-                request.check_body_type()
-                values_of(parameters_in_body(read(body, self._limits)), (), frozenset())
+        content_type, body = request.answer_type(), request.optional_body(self._most_bytes)
+        if body:
+            values_of(parameters_in_body(read(body, self._limits)), (), frozenset())
         if self._repository is None:
             raise NotFound(_UNKNOWN_ID)
         record, found = self._repository.read_explained(request.args["id"], request.unit, reach=request.reach)
-        if request.asked is not None:
-            request.asked.whole.append(record.body)
+        request.record_read(record.body)
         return _told(found, content_type)
 
 
 def _told(assessed: Assessed | Applied, content_type: str) -> Reply:
-    """Returns what a guidance says of a response, with its language and its name beside it."""
+    """Returns a result, or what follows from it; headers name its language and its guidance."""
     headers = (
         ("Content-Type", content_type),
         ("Content-Language", assessed.language),
@@ -232,10 +224,8 @@ class Populations:
             Malformed, TooLarge, NotFound, NotScorable, Unavailable: no response can be made.
             Forbidden: it would be about another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type = request.answer_type()
-        body, form = request.body(self._most_bytes), request.args.get("id", "")
-        populated = self._populate(body, _now(), form, request.languages())
+        content_type, body = request.operation(self._most_bytes)
+        populated = self._populate(body, _now(), request.args.get("id", ""), request.languages())
         check_subjects(populated.body, request.reach, self._base)
         language = ("Content-Language", populated.language)
         return Reply(
@@ -258,8 +248,7 @@ class Interviews:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be asked.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        content_type, body = request.operation(self._most_bytes)
         found = self._next(body)
         check_subjects(body, request.reach, self._base)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
@@ -280,8 +269,7 @@ class Applications:
             NotFound, Malformed, TooLarge, NotScorable, Unavailable: nothing can be proposed.
             Forbidden: it would be for another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        content_type, body = request.operation(self._most_bytes)
         found = self._apply(body, request.args.get("id", ""), request.languages())
         about = {"resourceType": RESPONSE, "subject": {"reference": found.subject}}
         check_subjects(orjson.dumps(about), request.reach, self._base)
@@ -312,8 +300,7 @@ class Extractions:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        request.check_body_type()
-        content_type, body = request.answer_type(), request.body(self._most_bytes)
+        content_type, body = request.operation(self._most_bytes)
         found = self._extract(body)
         check_subjects(body, request.reach, self._base)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
@@ -325,16 +312,11 @@ class Extractions:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
             NotFound: there is no such response within reach.
         """
-        content_type, body = request.answer_type(), b""
-        if request.environ["REQUEST_METHOD"] == "POST":
-            body = request.body(self._most_bytes)
-            if body:
-                request.check_body_type()
+        content_type, body = request.answer_type(), request.optional_body(self._most_bytes)
         if self._repository is None:
             raise NotFound(_UNKNOWN_ID)
         record = self._repository.read(RESPONSE, request.args["id"], request.unit, reach=request.reach)
-        if request.asked is not None:
-            request.asked.whole.append(record.body)
+        request.record_read(record.body)
         found = self._extract(body, record.body)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 

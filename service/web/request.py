@@ -103,6 +103,23 @@ class Request:
             self.asked.bodies.append(data)
         return data
 
+    def optional_body(self, limit: int) -> bytes:
+        """Returns the body of a POST, which has to be JSON unless it is empty; raises as `body` does."""
+        data = self.body(limit) if self.environ["REQUEST_METHOD"] == "POST" else b""
+        if data:
+            self.check_body_type()
+        return data
+
+    def operation(self, limit: int) -> tuple[str, bytes]:
+        """Returns the media type of the answer and the body of an operation; raises as these two do."""
+        self.check_body_type()
+        return self.answer_type(), self.body(limit)
+
+    def record_read(self, body: bytes) -> None:
+        """Tells the audit trail what was read, if the answer holds only a part of it or is made of it."""
+        if self.asked is not None:
+            self.asked.whole.append(body)
+
     def answer_type(self) -> str:
         """Returns the media type of the answer; raises NotAcceptable."""
         return answer_type(self.environ.get("HTTP_ACCEPT"), self.option("_format"))

@@ -31,19 +31,14 @@ from service.search import (
     shape_from,
 )
 from service.storage.entries import HIGHEST, LOWEST
-from service.storage.model import (
-    Period,
-)
+from service.storage.model import Period
 from service.web.conditional import VERSION_ID, conditional, expected_versions, validators_of
 from service.web.reply import NO_STORE, VARY, Header, Reply, Version, json_reply
 from service.web.request import is_strict, search_parameters, wanted_return
 
 if TYPE_CHECKING:
     from service.records import Reach, Repository
-    from service.storage.model import (
-        History,
-        Record,
-    )
+    from service.storage.model import History, Record
     from service.web.deployment import Deployment
     from service.web.request import Query, Request
 
@@ -74,7 +69,7 @@ class StoredType:
         self._most_bytes = deployment.body.body_bytes
 
     def read(self, request: Request) -> Reply:
-        """Returns the current version, a result in the detail that is wanted; raises NotFound, Malformed."""
+        """Returns the current version, of a result in the wanted detail; raises NotFound, Malformed."""
         query, detail = request.query(), request.option(DETAIL) if self.kind == RISK else None
         pairs = query if detail is None else tuple(pair for pair in query if pair[0] != DETAIL)
         shape = shape_from(self.kind, pairs, strict=is_strict(request), base=self._base)
@@ -84,8 +79,8 @@ class StoredType:
         else:
             record = self._repository.read(self.kind, of_id, request.unit, reach=request.reach)
             body = record.body
-        if request.asked is not None and not shape.is_whole:
-            request.asked.whole.append(body)
+        if not shape.is_whole:
+            request.record_read(body)
         return self._read(request, record, body if detail == BUNDLE else shape.applied(body))
 
     def read_version(self, request: Request) -> Reply:
@@ -107,14 +102,14 @@ class StoredType:
         with self._repository.reading(request.unit, reach=request.reach, reach_of=reach_of) as view:
             body = searchset(query, view)
             if request.asked is not None and not query.shape.is_whole:
-                request.asked.whole.append(searchset(replace(query, shape=Shape()), view))
+                request.record_read(searchset(replace(query, shape=Shape()), view))
         return Reply(200, body, (("Content-Type", content_type), NO_STORE, VARY))
 
     def history(self, request: Request) -> Reply:
         """Returns a Bundle of the versions of one resource, newest first; raises NotFound, Malformed.
 
-        `_count` sets the length of a page, `_since` leaves out what is older, `_at` what was never current
-        in that time, and `_before` continues a page. Other parameters are ignored, as R4 allows, unless
+        `_count` sets the length of a page, and `_before` continues one. `_since` leaves out older versions,
+        `_at` those that were never current in that time. Other parameters are ignored, as R4 allows, unless
         strict handling is preferred.
 
         Source:
@@ -172,7 +167,7 @@ class StoredType:
         return self._stored_reply(request, stored, content_type)
 
     def _reach_of(self, request: Request) -> Callable[[str], Reach | None]:
-        """Returns what a search may find of each type: what comes along is both searched and read."""
+        """Returns the reach of a search in each type; included resources have to be read and searched."""
 
         def reach_of(kind: str) -> Reach | None:
             return request.reach if kind == self.kind else request.principal.may_reach(kind, "rs")
@@ -218,7 +213,7 @@ def _headers(stored: Stored, version: Version) -> Iterator[Header]:
 
 
 def _check_update(request: Request) -> None:
-    """Refuses conditions of an update that are not heeded: what is asked for must not be left out."""
+    """Refuses the conditions that an update does not support; ignoring them would be wrong."""
     if any(name not in LAYOUT for name, _ in request.query()):
         raise Malformed(Problem("query", "An update takes no search parameters. Expected: PUT [type]/[id]."))
     if request.header("IF_NONE_MATCH") is not None or request.header("IF_UNMODIFIED_SINCE") is not None:
@@ -266,7 +261,7 @@ def _wanted_page(request: Request) -> _WantedPage:
 
 
 def _refuse_unknown(query: Query, known: Sequence[str]) -> None:
-    """Raises Malformed for each parameter that a history does not know, `_format` and `_pretty` aside."""
+    """Raises Malformed for each unknown parameter of a history, other than `_format` and `_pretty`."""
     unknown = dict.fromkeys(name for name, _ in query if name not in known)
     expected = f"Expected one of {', '.join(known)}."
     problems = [
