@@ -236,13 +236,13 @@ def _compared(plan: Json) -> dict[str, Any]:
 
 
 def _as_json(plan: Json) -> Json:
-    """Returns a plan as it is read out of JSON."""
+    """Returns a plan read back from its JSON."""
     read_again: Json = orjson.loads(orjson.dumps(plan))
     return read_again
 
 
 def _check_server_data(values: Values) -> None:
-    """Raises NotScorable where data of this server are to count: what is sent does, and nothing else."""
+    """Raises NotScorable if data of this server are asked for: only what is sent counts."""
     if True in values.get(SERVER_DATA, ()):
         words = f"Parameter {SERVER_DATA}: expected false; what counts stands in {DATA}."
         raise NotScorable(Problem("parameter-unsupported", words, "Parameters"))
@@ -277,7 +277,7 @@ def _sent(values: Values, data: list[SentParameter], pair: Pair) -> _Sent:
 
 
 def _resources(data: list[SentParameter]) -> Iterator[ResourceAt]:
-    """Yields what stands in the Bundle of `data`; raises Malformed where it is none."""
+    """Yields the resources in the Bundle of `data`; raises Malformed if it is not a Bundle."""
     if len(data) != 1:
         words = f"Parameter {DATA}: expected exactly one, a Bundle with a {_RESPONSE}."
         raise Malformed(Problem("parameter", words, "Parameters"))

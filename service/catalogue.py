@@ -163,7 +163,7 @@ class Catalogue:
         return pair
 
     def answered(self, response: Json, at: str = "QuestionnaireResponse") -> Answered:
-        """Returns what scores a response, and the response as one to the Questionnaire that is served.
+        """Returns the pair that scores a response, and the response as one to the served Questionnaire.
 
         Args:
             response: in which no problem of structure was found.
@@ -185,7 +185,7 @@ class Catalogue:
 
 
 def with_draft(served: Catalogue, pair: Pair) -> Catalogue:
-    """Returns what is served with one guidance in use alone, draft or not, for its author to look at."""
+    """Returns a catalogue with one guidance only, draft or not, for the preview of its author."""
     return replace(served, pairs={pair.compiled.canonical: replace(pair, is_previewed=True)})
 
 
@@ -304,7 +304,7 @@ class Published:
 def read_questionnaires(
     folder: Path, canonicals: Canonicals, terminology: Path | None = None, *, is_sound: bool = False
 ) -> Published:
-    """Returns what a folder of Questionnaires, CodeSystems and ValueSets publishes.
+    """Reads a folder of Questionnaires, CodeSystems and ValueSets.
 
     Args:
         is_sound: the lint is known to find no error in any of them.
@@ -534,7 +534,7 @@ def _unpublished(canonical: str, compiled: Mapping[str, CompiledQuestionnaire]) 
 
 
 def failures(case: Case, guidance: Guidance, form: CompiledQuestionnaire) -> tuple[str, ...]:
-    """Returns what a worked case expects and does not get, in words."""
+    """Returns a line for each expectation of a worked case that is not met."""
     return case.faults(outcome_of(case, guidance, form))
 
 
@@ -552,7 +552,7 @@ def answers_of_case(case: Case, guidance: Guidance, form: CompiledQuestionnaire)
 
 
 def known_earlier(answers: Answers, guidance: Guidance, form: CompiledQuestionnaire) -> Answers:
-    """Returns an earlier response as it is compared: open where it says that nothing was found out."""
+    """Returns an earlier response for comparison: a question is open if nothing was found out."""
     return form.reopened(answers, guidance.not_known(answers.given))
 
 

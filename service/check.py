@@ -113,7 +113,7 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
 
 
 def _record_of(pairs: Iterable[catalogue.Pair]) -> CheckRecord:
-    """Returns what the start may rely on, once all of this was found sound."""
+    """Returns the record that lets a start skip these checks."""
     guidances = ((pair.slug, pair.guidance.written.identity.hash, len(pair.guidance.cases)) for pair in pairs)
     return CheckRecord(tuple(CheckedGuidance(*found, is_proved=can_prove()) for found in guidances))
 
@@ -170,7 +170,7 @@ def _report(pair: catalogue.Pair, folder: Path, out: TextIO, canonicals: Canonic
 
 
 def type_faults(folder: Path) -> Iterator[str]:
-    """Yields what the models of fhir.resources refuse in published resources: `file: element: what is wrong`.
+    """Yields what the models of fhir.resources refuse: `file: element: what is wrong`.
 
     A file that is no resource in JSON is left to the catalogue, which says so.
     """

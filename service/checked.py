@@ -91,7 +91,7 @@ class Kept:
     # For the start.
 
     def record(self, questionnaires: Path, mappings: Iterable[Path]) -> CheckRecord | None:
-        """Returns what was found of all that is served from these folders; None where that is not known.
+        """Returns the record of these folders; None if there is none, or it does not match them.
 
         Args:
             questionnaires: folder of published resources.
@@ -121,7 +121,7 @@ class Kept:
         return self._folder / f"{digest_of(files, self._basis + told)}.{ending}"
 
     def _read(self, place: Path | None) -> str:
-        """Returns what was kept, if all of it is there: a machine may have stopped while it was written."""
+        """Returns the content if it is whole: the machine may have stopped while it was written."""
         if place is not None:
             with suppress(OSError, UnicodeDecodeError):
                 content, _, total = place.read_text("utf-8").rpartition("\n")

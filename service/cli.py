@@ -424,7 +424,7 @@ def shadow_(file: str | None, as_json: bool) -> int:
 
 
 def _of_running(settings: Settings) -> shadow.Tally:
-    """Returns what the service has counted that runs on this machine under these settings."""
+    """Returns the counts of the service that runs on this machine with these settings."""
     from service.web.metrics import shadow_counts  # not loaded for other commands
 
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
@@ -445,7 +445,7 @@ def _of_running(settings: Settings) -> shadow.Tally:
 
 
 def _of_responses(settings: Settings, file: str) -> shadow.Tally:
-    """Returns what both guidances make of the responses in a file."""
+    """Scores the responses in a file by both guidances and returns the counts."""
     following = shadow.next_edition(settings)
     if following is None:
         raise StartupError(["SERVICE_NEXT_MAPPINGS_DIR: expected the folder of the next mappings"])

@@ -152,7 +152,7 @@ class Extractor:
         return entries, made.observations
 
     def _sent(self, data: bytes, stored: bytes) -> _Sent:
-        """Returns what is to be worked on; raises Malformed and TooLarge."""
+        """Reads the body and its parameters; raises Malformed and TooLarge."""
         body = read(data, self._limits) if data or not stored else None
         if stored:
             parameters = {} if body is None else _parameters(body, (FORM,))
@@ -230,7 +230,7 @@ def _check_canonical(named: str, form: Json) -> None:
 
 
 def _name(response: Json, context: ResponseContext) -> UUID:
-    """Returns what all of a response is named after: what its results are, else all that it says."""
+    """Returns the UUID that the extracted resources are named after: of the results, else of the response."""
     return result_name(context) or uuid5(
         NAMESPACE_URL, msgspec.json.encode(response, order="sorted").decode()
     )

@@ -234,7 +234,7 @@ def _answer(population: Population, canonicals: Canonicals) -> bytes:
 
 
 def _said(problem: Problem, words: Words) -> str:
-    """Returns what a person who fills in the form is told of something that was not filled in."""
+    """Returns the notes for the person who fills in the form about questions that were not filled in."""
     if not problem.reason:
         return words[f"not-filled.{problem.kind}"]
     whys = (f"{section}.{problem.reason}" for section in ("not-filled.why", "left-out"))

@@ -48,7 +48,7 @@ def folders_of(settings: Settings) -> tuple[Path, ...]:
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
-    """Returns what is another text as soon as a file of the folders is another one; empty where one is gone.
+    """Returns a text that changes with any file of the folders; empty if a file is just gone.
 
     Files whose names begin with a dot are an editor's own.
     """

@@ -139,7 +139,7 @@ class Sandbox:
         return f"{self.limits.cpu_s} s and {self.limits.memory_bytes >> 20} MiB"
 
     def call(self, work: Callable[[], Result], kind: type[Result]) -> Result:
-        """Returns what the work returns, and raises the ServiceError that it raises.
+        """Does the work in a child: returns its result, or raises its ServiceError.
 
         Args:
             work: sees this process as it is, and cannot change it.
@@ -307,7 +307,7 @@ def _fork(work: Callable[[], bytes], limits: SandboxLimits, place: int) -> tuple
 
 
 def _received(pipe: int, seconds: float, max_bytes: int) -> bytes | None:
-    """Returns what comes before the pipe is closed, or None where that takes too long.
+    """Returns all bytes until the pipe is closed; None if that takes too long.
 
     Of more than `max_bytes` it returns a part, without the mark that ends a result.
     """

@@ -60,7 +60,7 @@ def _controls_access(ehrs_file: Path | None) -> bool:
 
 
 def checked_dir(settings: Settings) -> Path | None:
-    """Returns the folder where `check` keeps what it found sound: that of the settings, else the user's."""
+    """Returns the folder where `check` keeps its records: that of the settings, else the user's cache."""
     if settings.checked_dir is not None:
         return settings.checked_dir.absolute()
     with suppress(RuntimeError):

@@ -132,7 +132,7 @@ def next_edition(settings: Settings) -> Catalogue | None:
 
 
 def followings(current: Catalogue, following: Catalogue) -> dict[str, Following | None]:
-    """Returns what comes after each guidance in use, by the canonical of its questionnaire.
+    """Returns the next guidance for each one in use, by the canonical of its questionnaire.
 
     That is the newest guidance of the same version of the questionnaire, if it says something else; else the
     newest of a version that is not served now. A draft counts, a guidance that is retired does not. None: the
@@ -173,7 +173,7 @@ def _following(current: Pair, pair: Pair) -> Following:
 
 
 def differences(following: Following, now: Result, then: Result) -> Iterator[Count]:
-    """Yields what is counted of a response: the steps of both results, and what else differs."""
+    """Yields the counts of a response: the steps of both results, and what else differs."""
     names = following.names
     dates = [_day(result) for result in (now, then)]
     levels, rules = tuple(_levels(now, then)), tuple(_rules(now, then))
@@ -379,7 +379,7 @@ class Shadow:
         self.score(self._assessor.accepted(data) or SentBody(data))
 
     def _waiting(self) -> _Waiting:
-        """Returns what waits in this process; the first response starts what works through it."""
+        """Returns the queue of this process; the first response starts the thread that works through it."""
         state = self._state
         if state is not None and state.process == os.getpid():
             return state
@@ -472,7 +472,7 @@ Tally = Mapping[Count, int]
 
 
 def plain(tally: Tally) -> dict[str, list[dict[str, str | int]]]:
-    """Returns what was counted as plain values, for JSON: by name of COUNTS a list of labels and number."""
+    """Returns the counts as plain values, for JSON: by name of COUNTS a list of labels and number."""
     found: dict[str, list[dict[str, str | int]]] = {name: [] for name in COUNTS}
     for (name, values), number in sorted(tally.items()):
         found[name].append({**dict(zip(COUNTS[name][1], values, strict=True)), "count": number})
@@ -480,7 +480,7 @@ def plain(tally: Tally) -> dict[str, list[dict[str, str | int]]]:
 
 
 def lines_of(tally: Tally) -> Iterator[str]:
-    """Yields what was counted for a reader: for each two guidances how often they differ, and in what."""
+    """Yields the counts as lines: for each two guidances how often they differ, and in what."""
     pairs = dict.fromkeys(values[:2] for name, values in sorted(tally) if name == "results")
     for place, names in enumerate(pairs):
         yield from [""] * (place > 0)

@@ -76,7 +76,7 @@ class Validator:
     def validated(
         self, data: bytes, profile: str | None = None, mode: str | None = None
     ) -> tuple[Problem, ...]:
-        """Returns the problems of what `$validate` was sent.
+        """Does the work of `$validate`: returns the problems of a body.
 
         Args:
             data: a QuestionnaireResponse, or Parameters with `resource` and, if wanted, `mode`, `profile`.
@@ -104,7 +104,7 @@ class Validator:
         return (*of_forms, *self.problems(body, apart=apart))
 
     def processed(self, data: bytes, slug: str | None = None) -> tuple[Problem, ...]:
-        """Returns the problems of what `$process-response` was sent, a response to `slug` where it is given.
+        """Does the work of `$process-response`: returns the problems of a response, to `slug` if it is given.
 
         Args:
             data: a QuestionnaireResponse, or Parameters with the parameter `in`.

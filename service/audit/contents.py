@@ -61,7 +61,7 @@ _decode_call: Final = msgspec.json.Decoder(_Call).decode
 
 
 def contents_of(body: bytes, base: str) -> tuple[Content, ...]:
-    """Returns what an answer holds, once for each patient.
+    """Returns the contents of an answer, grouped by patient.
 
     Args:
         body: JSON; of a Bundle, what its entries hold counts.
@@ -98,7 +98,7 @@ def _called_for(body: bytes) -> Iterator[str]:
 
 
 def _read(body: bytes) -> _Resource:
-    """Returns what can be read of a body; nothing of what is not JSON, or of other types than FHIR has."""
+    """Reads as much of a body as is JSON with the types of FHIR."""
     try:
         return _decode(body)
     except (msgspec.MsgspecError, RecursionError):
@@ -124,7 +124,7 @@ def named(of_type: str, of_id: str, version: str = "") -> str:
 
 
 def patient_of(reference: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """Returns what of a reference names the patient, but for the display: that is a person's name."""
+    """Returns the patient's reference without the display, which is a person's name."""
     return dict(_members(reference, base))
 
 

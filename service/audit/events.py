@@ -255,7 +255,7 @@ def records_expiry_link(counts: Mapping[str, int], at: int) -> Link:
 
 
 def export_link(person: Sequence[AnyReference], at: int) -> Link:
-    """Returns the entry of an export of what is known of a person."""
+    """Returns the entry that says that a person's data were exported."""
     names = sorted(names_of(person, ()))
     part = {ENTITY: _sealed({"references": names})}
     body = {"event": EXPORT, "at": at, "sender": "operator"}

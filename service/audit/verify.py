@@ -75,7 +75,7 @@ class Verdict:
 
 
 def verify(view: ReadingAll, head: Head, anchors: Sequence[Anchor] = ()) -> Verdict:
-    """Returns what was found of a tenant's chain.
+    """Checks the chain of a tenant and returns the findings.
 
     Args:
         view: of one moment, of the tenant.
@@ -141,7 +141,7 @@ class _Walk:
             self._bases.add(tuple(body["base"]))
 
     def end(self) -> None:
-        """Compares the end of the chain, and what was erased, with what is said of them."""
+        """Compares the end of the chain and the erasures with what the head and the anchors say."""
         verdict, head = self._verdict, self._verdict.head
         if (self._seq, self._hash) != (head.seq, head.hash):
             verdict.add("head", self._seq)

@@ -90,7 +90,7 @@ class ClientChecks:
         return Principal(CLIENT_KIND, tenant=ehr.tenant, client_id=client.issuer, issuer=ehr.issuer)
 
     def _checked(self, token: str, endpoint_url: str) -> tuple[Ehr, CdsClient, Claims]:
-        """Returns what is known of who signed, and the claims; raises Refused, Unavailable."""
+        """Returns the client that signed, and the claims; raises Refused, Unavailable."""
         parts = token.split(".")
         if len(token) > LONGEST_TOKEN or len(parts) != 3:
             raise Refused
@@ -150,7 +150,7 @@ class ClientChecks:
 
 
 def _is_for(claims: Claims, endpoint_url: str) -> bool:
-    """Says whether a JWT names this endpoint and nothing else: another one could pass it on."""
+    """Says whether a JWT names only this endpoint; otherwise another one could pass it on."""
     return claims.get("aud") in (endpoint_url, [endpoint_url])
 
 

@@ -455,7 +455,7 @@ def _unknown_forms(listed: Sequence[Mapping[str, Any]], forms: Sequence[str]) ->
 
 
 def _at_odds(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yields what two entries say against each other: a token must lead to one of them."""
+    """Yields the contradictions between entries: a token must lead to exactly one of them."""
     yield from _repeated_clients(listed)
     issuers: list[str] = []
     asks = False

@@ -139,7 +139,7 @@ class KeySets:
         return source in self._sets and self._sets[source].misled
 
     def _seek(self, source: str | Path, kept: _KeySet) -> None:
-        """Fetches a set that lacks a key, once in a while; where that fails, the set stays as it is."""
+        """Fetches a set again that lacks a key, but not too often; if that fails, the set stays as it is."""
         seen = kept.sought
         try:
             self._renew(source, kept, lambda: kept.sought == seen)

@@ -44,7 +44,7 @@ class Principal:
     patients: tuple[str, ...] = ()
 
     def may_reach(self, kind: str, letters: str) -> Reach | None:
-        """Returns what of a type of resource it may touch; None for nothing.
+        """Returns which resources of a type it may touch; None for none.
 
         Args:
             kind: type of resource.
@@ -60,7 +60,7 @@ class Principal:
         return None
 
     def reach(self, resource: str, letters: str) -> Reach:
-        """Returns what of a type of resource it may touch.
+        """Returns which resources of a type it may touch.
 
         Args:
             resource: type of resource; empty for what belongs to none, which is nothing that is stored.

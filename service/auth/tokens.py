@@ -128,7 +128,7 @@ class TokenChecks:
         return principal if self._clock() < until else None
 
     def _registered(self, claims: Claims) -> tuple[Ehr, Tokens]:
-        """Returns the entry whose issuer a token names; raises Refused where there is none."""
+        """Returns the entry whose issuer a token names; raises Refused if none has it."""
         issuer = claims.get("iss")
         found = self._of_issuer.get(issuer) if isinstance(issuer, str) else None
         if found is None:

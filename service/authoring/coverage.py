@@ -223,11 +223,11 @@ def possible_totals(score: Score, pair: Pair) -> frozenset[Decimal] | None:
 
 
 class _TooMany(Exception):
-    """There are more totals than are told apart."""
+    """There are too many different totals to list."""
 
 
 def _points(question: Question, weights: Weights) -> Iterator[set[Decimal]]:
-    """Yields what a question can add; one that takes several answers, what each of them can."""
+    """Yields the points that a question can add; if it takes several answers, those of each."""
     nothing = {Decimal(0)}
     if weights.line is not None:
         low, high, factor, offset = weights.line

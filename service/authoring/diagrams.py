@@ -101,7 +101,7 @@ class GuidanceDiagrams:
         return found
 
     def dates(self) -> dict[int | None, Diagram]:
-        """Returns by days from the response where that is the latest date; None where there is none."""
+        """Returns when each number of days is the latest date; under None, when there is no date."""
         written = self.guidance.written
         names: dict[int, list[str]] = {}
         for rule in written.rules:
@@ -160,7 +160,7 @@ class GuidanceDiagrams:
         return self.compiled.dates.in_days(Answers({link_id: (answer,)}, authored=AUTHORED)).given[link_id]
 
     def _derived(self, name: str, table: AnswerTable) -> Given:
-        """Returns what a derived quantity is, for every combination of answers that it follows from."""
+        """Returns a derived quantity for every combination of the answers that it is derived from."""
         version = self.version
         given: list[tuple[AnswersByLink, Diagram]] = [({}, self.space.true)]
         sources = sources_of(name, self.guidance.written)
@@ -199,7 +199,7 @@ class GuidanceDiagrams:
     # Scores: by both ends of the sum, where it has them.
 
     def _sum(self, table: ScoreTable) -> Sums:
-        """Returns what the questions of a score add; conditions add theirs later."""
+        """Returns the sum of the questions of a score; the points of conditions are added later."""
         found: Sums = {(_ZERO, _ZERO): self.space.true}
         for weights in table.weights:
             found = self._plus(found, self._points(weights))
@@ -214,7 +214,7 @@ class GuidanceDiagrams:
         return {ends: where for ends, where in joined.items() if where != self.space.false}
 
     def _points(self, weights: Weights) -> Sums:
-        """Returns what one question adds: unknown while it is open, and of an answer without points."""
+        """Returns the points of one question: unknown while it is open, and for an answer without points."""
         version, link_id = self.version, weights.link_id
         answered, closed = version.answered(link_id), version.closed(link_id)
         unknown = ~(answered | closed)

@@ -46,7 +46,7 @@ _SHORT = 40
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key that two versions have otherwise: a path, and both values; empty where there is none."""
+    """One key that differs between two versions: its path and both values, empty if there is none."""
 
     key: str
     old: str
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One kind of entry: what was added or removed, by name with a word about it, and what changed."""
+    """One kind of entry: which were added or removed, each with a word about it, and which changed."""
 
     what: str
     added: Mapping[str, str]
@@ -148,7 +148,7 @@ class Compared:
 
 
 def compared(old: Sequence[Edition], new: Sequence[Edition], *, examples: int | None = None) -> Compared:
-    """Returns what differs between two folders: versions of one guidance, or the only ones on both sides.
+    """Compares each guidance of two folders with its other version; the only ones whatever their names.
 
     `examples`: as `diff` takes it.
     """
@@ -164,7 +164,7 @@ def compared(old: Sequence[Edition], new: Sequence[Edition], *, examples: int | 
 
 
 def diff(old: Edition, new: Edition, *, examples: int | None = None) -> Diff:
-    """Returns what differs between two versions of a guidance.
+    """Returns the differences between two versions of a guidance.
 
     `examples`: so many example patients of every change of answer patterns; None: those are not counted.
     """
@@ -218,7 +218,7 @@ def _sections(old: Edition, new: Edition) -> Iterator[Section]:
 
 
 def _scalars(guidance: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns what guidance.yaml says of itself, its lists and names left aside."""
+    """Returns the single values of guidance.yaml, without its lists and names."""
     apart = {*_IN_GUIDANCE, *_BY_NAME}
     return {key: value for key, value in guidance.items() if key not in apart}
 

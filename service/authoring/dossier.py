@@ -187,7 +187,7 @@ def _rules(edition: Edition, statements: Mapping[str, Mapping[str, Any]], words:
 
 
 def _changed_reasons(edition: Edition, words: InWords) -> Iterator[str]:
-    """Yields what takes a reason away or sends a step to somebody else, and what is worked out."""
+    """Yields the rules that remove a reason or redirect a step, and the derived quantities."""
     guidance = edition.guidance
     exceptions, redirects = listed(guidance.get("exceptions")), listed(guidance.get("redirects"))
     yield from ["<h2>What takes a reason away, or sends a step to somebody else</h2>"] * bool(

@@ -109,7 +109,7 @@ def _compiled(file: Path, data: bytes, settings: Settings) -> tuple[CompiledQues
 
 
 def _published(settings: Settings) -> tuple[list[Json], ValueSets]:
-    """Returns what is published beside the new Questionnaire, which may be nothing yet."""
+    """Returns the resources published so far, which may be none."""
     if not any(settings.questionnaires_dir.rglob("*.json")):
         at_hand = settings.terminology_dir
         return [], value_sets_from(() if at_hand is None else resources_in(at_hand))
@@ -142,7 +142,7 @@ def _is_published(file: Path, resource: Json, published: Iterable[Json]) -> bool
 
 
 def drafted(wanted: Wanted, compiled: CompiledQuestionnaire) -> dict[str, Document]:
-    """Returns what the mapping files say, by file stem.
+    """Returns the contents of the mapping files by file stem.
 
     Raises:
         GuidanceError: there is nothing to score, or an edge lies outside the range of the sum.

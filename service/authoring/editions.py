@@ -100,7 +100,7 @@ class Folders:
 
 
 def folders_in(path: Path, settings: Settings) -> Folders:
-    """Returns what a folder holds; where no questionnaires stand beside it, they are those of the settings.
+    """Reads a folder; if it has no questionnaires beside it, those of the settings are taken.
 
     Raises:
         GuidanceError: there is no guidance in it.
@@ -172,7 +172,7 @@ class Outcome:
 
 
 def outcome_in(pair: Pair, case: Case) -> Outcome:
-    """Returns what a worked case comes to."""
+    """Returns the result of a worked case."""
     result = outcome_of(case, pair.guidance, pair.compiled)
     return Outcome(_values(result), result.tier, result.due.days if result.due is not None else None)
 

@@ -210,7 +210,7 @@ class Patients:
         return tuple(day_before(authored, one.days) if isinstance(one, _Ago) else one for one in found)
 
     def _worked(self, link: str) -> Iterator[tuple[Answer | _Ago, ...]]:
-        """Yields what the worked cases answer to a question, as often as they do; whole dates as days ago."""
+        """Yields each answer of the worked cases to a question, repeated ones too; full dates as days ago."""
         is_date = self.pair.compiled.form.questions[link].type in DATES
         for case in self._cases:
             given = case.answers.get(link, ())
@@ -280,7 +280,7 @@ class CaseResponses:
     def of(
         self, case: Case, *, name: str = "", minute: int = 12 * 60, closed_too: bool = False
     ) -> MutableJson:
-        """Returns what the person of a case answers, as a form would send it, nested as in the form.
+        """Returns the response of the person of a case, as a form would send it.
 
         Args:
             name: id of the response, and of the person; without it the response has none.

@@ -74,7 +74,7 @@ class InWords:
         return f"\u201c{found}\u201d" if found else link_id
 
     def option(self, link_id: str, value: object) -> str:
-        """Returns what is answered: the display of an option, or the value itself."""
+        """Returns an answer in words: the display of an option, or the value itself."""
         if isinstance(value, list):
             return ", ".join(self.option(link_id, one) for one in value)
         if value is None:

@@ -83,7 +83,7 @@ _NUMBER: Said = {"type": "number"}
 
 
 def _of_field(field: Any) -> Said:
-    """Returns what a field takes; that of the nearest class that is known."""
+    """Returns the schema of a field, by the nearest of its classes that is known."""
     for kind in type(field).__mro__:
         if kind in _FIELDS:
             return _FIELDS[kind](field)

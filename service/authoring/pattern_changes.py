@@ -177,7 +177,7 @@ class _Comparison:
         )
 
     def _tables(self) -> Iterator[tuple[str, Mapping[str, Diagram], Mapping[str, Diagram]]]:
-        """Yields what can change, with where it comes to what in the old and in the new version."""
+        """Yields each thing that can change, with its diagrams in the old and in the new version."""
         old, new = self.diagrams
         yield STEP, old.steps(), new.steps()
         dates = [{_day(days): where for days, where in found.dates().items()} for found in self.diagrams]
@@ -320,7 +320,7 @@ def _number(value: int | Decimal) -> str:
 
 
 def _unmatched(space: Space) -> Iterator[str]:
-    """Yields what only one version has, and what is counted otherwise than it is asked."""
+    """Yields the questions and options of one version only, and what is not counted as it is asked."""
     names = ("old", "new")
     for name, version, other in zip(names, space.versions, space.versions[::-1], strict=True):
         links = [link for link in space.questions if link in version.items and link not in other.items]

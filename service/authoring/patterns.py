@@ -206,7 +206,7 @@ class _Classes:
         return [_bounds(item, unit) for item in items if item is not None]
 
     def _widest(self, link_id: str, unit: str) -> Bounds:
-        """Returns what one version at least permits; no date lies ahead."""
+        """Returns the range that at least one version permits; no date lies in the future."""
         if self._is_date(link_id):
             return Bounds(least=Fraction(0))
         least, most = zip(*self._bounds_of(link_id, unit), strict=True)
@@ -446,7 +446,7 @@ class Space:
 
 
 class Version:
-    """One version as it sees a pattern: what it asks, what it is given, and what stays hidden.
+    """One version, applied to patterns: the questions it asks, the answers it is given, those it hides.
 
     Items are asked and closed as `enable_when.py` says; an enableWhenExpression counts as true.
     """
@@ -481,7 +481,7 @@ class Version:
         return self.space.any([*self.given(link_id).values()])
 
     def answers(self, pattern: AnswersByLink) -> AnswersByLink:
-        """Returns what this version takes of a pattern, as far as it asks for it."""
+        """Returns the answers of a pattern that this version asks for."""
         found = {}
         for link_id, values in pattern.items():
             if not (len(values) > 1 and self._takes_one_of_several(link_id)):

@@ -77,7 +77,7 @@ def outdated(pair: Pair, folder: Path, language: str) -> Iterator[tuple[Translat
 
 
 def outdated_lines(pair: Pair, folder: Path) -> Iterator[str]:
-    """Yields in words, with file and key, what is outdated in any language, and what cannot be read."""
+    """Yields a line, with file and key, for each text that is outdated in a language or cannot be read."""
     for language in languages_of(pair):
         file = _file(folder, language)
         if not file.is_file():

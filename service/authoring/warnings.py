@@ -25,7 +25,7 @@ from service.questionnaire import languages_in, missing_texts, not_shown
 
 
 def faults_of(pair: Pair) -> Iterator[str]:
-    """Yields what a guidance may not lack: worked cases, each with something that it expects."""
+    """Yields a fault if a guidance lacks worked cases, or one of them expects nothing."""
     written = pair.guidance.written
     if not written.cases and written.identity.status == "active":
         yield fault_line("cases.yaml", (), "expected a worked case: nothing tries this active guidance")
@@ -35,7 +35,7 @@ def faults_of(pair: Pair) -> Iterator[str]:
 
 
 def warnings_of(pair: Pair) -> Iterator[str]:
-    """Yields what the author of a guidance should know, a line each: file, key, what was expected."""
+    """Yields warnings for the author of a guidance, a line each: file, key, what was expected."""
     yield from _standing(pair)
     yield from _of_questionnaire(pair)
     for score in pair.guidance.written.scores:

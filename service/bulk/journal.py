@@ -30,7 +30,7 @@ _OWN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Basis(msgspec.Struct, frozen=True):
-    """What the bytes of an output depend on beside the records themselves.
+    """Everything that the bytes of an output depend on, apart from the records.
 
     Args:
         guidance: digest of questionnaires, mappings and terminology.
@@ -46,7 +46,7 @@ class Basis(msgspec.Struct, frozen=True):
 
 
 def basis(options: ScoringOptions, compression: str, input_bytes: int | None) -> Basis:
-    """Returns what the output rests on as the files stand now."""
+    """Returns the basis of an output by the present contents of the files."""
     folders = ("questionnaires_dir", "mappings_dir", "terminology_dir")
     named = ((name, getattr(options, name)) for name in folders)
     files = (found for name, folder in named if folder for found in files_in(name, Path(folder)))
@@ -80,12 +80,12 @@ class State(msgspec.Struct):
 
 
 def journal_of(output: Path) -> Path:
-    """Returns where the journal of an output stands as long as the run is not at its end."""
+    """Returns the path of the journal that an output has until its run is complete."""
     return output.with_name(f"{output.name}.journal")
 
 
 def files_beside(output: Path) -> tuple[Path, ...]:
-    """Returns where else a run writes as long as it is not at its end."""
+    """Returns the other paths that a run writes to until it is complete."""
     return tuple(
         output.with_name(f"{output.name}{ending}") for ending in (".part", ".journal", ".journal.new")
     )
@@ -93,7 +93,7 @@ def files_beside(output: Path) -> tuple[Path, ...]:
 
 @dataclass(slots=True)
 class Journal:
-    """The output of a run while it grows, and what is known of it.
+    """The output of a run while it grows, and the record of how far it is.
 
     Args:
         output: where the whole is to stand.
@@ -184,7 +184,7 @@ class Journal:
         self._write_journal()
 
     def _is_named(self) -> bool:
-        """Whether the output that is open still has the name by which it was opened."""
+        """Says whether the open output still has the name by which it was opened."""
         with suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(self._part), self._part_path.stat())
         return False

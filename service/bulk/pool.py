@@ -82,7 +82,7 @@ class RangeScorer:
     compress: Callable[[bytes], bytes] = bytes
 
     def done(self, task: Task, begin: Callable[[int], None] = lambda _: None) -> Done:
-        """Returns what comes of a range.
+        """Scores a range of lines.
 
         Args:
             task: the range.
@@ -116,7 +116,7 @@ class RangeScorer:
 
 
 def counts_of(facts: Facts) -> Iterator[Counted]:
-    """Yields what is counted of a line."""
+    """Yields the counts of a line."""
     yield "line", facts.outcome
     if facts.outcome == REFUSED:
         yield from (("problem", kind) for kind in facts.problems)
@@ -185,7 +185,7 @@ class Pool:
         self._hand_out()
 
     def results(self, wait_s: float) -> Iterator[Done]:
-        """Yields what is done by now, or the first that is done within so many seconds."""
+        """Yields all results that are ready, or waits so many seconds for the first."""
         self._hand_out()
         by_connection = {worker.connection: worker for worker in self._workers}
         for ready in connection.wait(list(by_connection), wait_s):

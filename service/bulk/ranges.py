@@ -45,7 +45,7 @@ class Range(NamedTuple):
     is_blank: bool = False
 
     def digested(self) -> bytes:
-        """Returns SHA-256 of what stands in the input."""
+        """Returns the SHA-256 of the input."""
         return self.digest or sha256(self.data).digest()
 
     def records(self) -> Iterator[tuple[int, bytes | None]]:
@@ -117,7 +117,7 @@ class Source(NamedTuple):
 
 @contextmanager
 def opened(path: str) -> Iterator[Source]:
-    """Opens an input: by its name gzip, Zstandard or as it is; `-` is standard input.
+    """Opens an input, decompressed if its name says gzip or Zstandard; `-` is standard input.
 
     Raises:
         OSError: it cannot be opened. StartupError: it cannot be decompressed.
@@ -181,7 +181,7 @@ def compression(path: str) -> str:
 
 
 def compressor(path: str) -> Callable[[bytes], bytes]:
-    """Returns what makes a whole member (gzip) or frame (Zstandard) of bytes for a file of this name.
+    """Returns a function that compresses bytes to a gzip member or Zstandard frame, by the name of a file.
 
     Members one behind the other are one file (RFC 1952, 2.2; RFC 8878, 3), so each range is compressed for
     itself, in the process that scores it, and a file can be gone on with behind any of them.

@@ -60,7 +60,7 @@ class Report(NamedTuple):
 
 
 def report(counts: Mapping[Counted, int], served: Catalogue) -> Report:
-    """Returns what was counted, with every step that there is."""
+    """Returns the counts, with every step of the guidance even if nobody reached it."""
     final, preliminary, refused = (counts.get(("line", name), 0) for name in (FINAL, PRELIMINARY, REFUSED))
     problems = [(count[1], number) for count, number in counts.items() if count[0] == "problem"]
     scored = {count[1] for count in counts if count[0] == "step"}

@@ -221,7 +221,7 @@ class _Run:
         progress.end(self._lines)
 
     def _pass_over(self) -> None:
-        """Reads what was done before, and sees that it is what it was."""
+        """Reads past the lines that are done, and checks that they have not changed."""
         digest, state = "", self._journal.state
         for _ in range(state.ranges):
             if self._caught.number:
@@ -248,7 +248,7 @@ class _Run:
                 self._next_given = found.ordinal + 1
 
     def _take(self, done: Done) -> None:
-        """Keeps what is done until it is its turn, and writes what may be written."""
+        """Keeps results until it is their turn, and writes those whose turn it is."""
         self._waiting[done.ordinal] = done
         while (following := self._waiting.pop(self._journal.state.ranges, None)) is not None:
             self._journal.add(following)

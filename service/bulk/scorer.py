@@ -119,7 +119,7 @@ class LevelFact(NamedTuple):
 
 
 class ScoreFact(NamedTuple):
-    """A score: what it is at least and at most, the bands of both, and the number that is reported.
+    """A score: its lowest and highest value, the bands of both, and the number that is reported.
 
     Numbers are texts with all their digits; `value` is empty where there is none to report.
     """
@@ -243,7 +243,7 @@ class Scorer:
         return self._answered(raw, number, self._here)
 
     def alone(self, raw: bytes, number: int) -> ScoredLine:
-        """Does the same in a child with limits, whose end ends nothing else."""
+        """Does the same in a child with limits, so that it can be ended alone."""
         return self._answered(raw, number, partial(self._apart, small=_NOTHING))
 
     def _answered(self, raw: bytes, number: int, score: Callable[[bytes, int], ScoredLine]) -> ScoredLine:
@@ -259,12 +259,12 @@ class Scorer:
             )
 
     def too_long(self, number: int) -> ScoredLine:
-        """Returns what comes out for a line that is longer than the options allow, and so was not read."""
+        """Returns the output for a line that was not read, as it is longer than the options allow."""
         text = f"The body is too large. Expected: at most {self.options.most_bytes} bytes."
         return self.refused(number, Problem("body-size", text))
 
     def refused(self, number: int, *problems: Problem) -> ScoredLine:
-        """Returns what comes out for a line that cannot be scored."""
+        """Returns the output for a line that cannot be scored."""
         outcome = operation_outcome(problems, self.served.canonicals)
         for issue in outcome["issue"]:
             issue["diagnostics"] = f"Line {number}: {issue['diagnostics']}"

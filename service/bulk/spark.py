@@ -103,7 +103,7 @@ def score_on_spark(job: SparkJob, options: ScoringOptions) -> Report:
 
 @contextmanager
 def open_session(master: str) -> Iterator[Any]:
-    """Opens a session, whose executors use the Python that this one is where nothing else is said."""
+    """Opens a session; unless configured otherwise, its executors use the same Python."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         from pyspark.sql import SparkSession
@@ -159,7 +159,7 @@ def _no_formula(name: str, type_: str) -> Any:
 
 
 def _counted(served: Catalogue) -> Iterator[Counted]:
-    """Yields what can be counted of lines by what is served."""
+    """Yields every count that lines can have with the guidance that is served."""
     yield from (("line", outcome) for outcome in (FINAL, PRELIMINARY, REFUSED))
     for pair in (*served.pairs.values(), *served.superseded):
         written = pair.guidance.written
@@ -271,7 +271,7 @@ def score_frame(responses: Any, options: ScoringOptions, served: Catalogue | Non
 
 
 def _on_executor(archive: str, options: tuple[Any, ...]) -> Callable[[Iterable[Any]], Iterator[Any]]:
-    """Returns what an executor does with the rows of a task.
+    """Returns the function that an executor applies to the rows of a task.
 
     It is sent as code and knows nothing of this package, which is found in the archive only then.
     """
@@ -295,7 +295,7 @@ def _on_executor(archive: str, options: tuple[Any, ...]) -> Callable[[Iterable[A
 
 
 def scored_batches(batches: Iterable[Any], folder: str, options: tuple[Any, ...]) -> Iterator[Any]:
-    """Yields what comes of Arrow batches of `line` and `response`, in their order.
+    """Yields the results of Arrow batches of `line` and `response`, in their order.
 
     Args:
         folder: where the archive is unpacked. options: as they were shipped.

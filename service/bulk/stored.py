@@ -79,7 +79,7 @@ def score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: T
 
 
 class _Told(NamedTuple):
-    """How the output is written, and who is told how far it is."""
+    """How the output is written, and where progress is shown."""
 
     compress: Callable[[bytes], bytes]
     progress: Progress
@@ -112,7 +112,7 @@ _Numbered = list[tuple[int, Record]]
 def _scored(
     records: tuple[Record, ...], size: int, journal: Journal, pool: Pool
 ) -> Iterator[tuple[Done, _Numbered]]:
-    """Yields what comes of records, in their order, with the records and their numbers."""
+    """Yields the results of records, in their order, with the records and their numbers."""
     first, given = journal.state.lines + 1, journal.state.ranges
     parts: dict[int, _Numbered] = {}
     for place in range(0, len(records), size):

@@ -75,7 +75,7 @@ class Tally:
 
 
 def tallies(store: Store, tenant: str) -> Sequence[Tally]:
-    """Returns what became of the cards of a tenant, by guidance and what they say; raises StoreFault."""
+    """Counts what became of the cards of a tenant, by guidance and what they say; raises StoreFault."""
     found: dict[tuple[str, str], Tally] = {}
     for record in _all(store, tenant):
         kept = kept_in(record.body)

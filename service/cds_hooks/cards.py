@@ -214,7 +214,7 @@ class _Draft:
         return card
 
     def _lines(self, outlined: Outlined) -> list[str]:
-        """Returns the lines of the result, and what the record has that is not counted in it.
+        """Returns the lines of the result, and those about data of the record that it does not count.
 
         At a safety step that is left out: what to do now stands alone.
         """
@@ -262,7 +262,7 @@ class _Draft:
         return {"links": [link | {"appContext": context}]}
 
     def _suggestions(self, uuid: str, outlined: Outlined) -> dict[str, Any]:
-        """Returns what may follow: to record the result, and to draft the referrals of its Bundle with it."""
+        """Returns the suggestions: to record the result, and to draft its referrals with it."""
         resources = [entry["resource"] for entry in decoded(outlined.bundle)["entry"]]
         risks = [_alone(found) for found in resources if found["resourceType"] == "RiskAssessment"]
         orders = [_alone(found) for found in resources if found["resourceType"] == "ServiceRequest"]

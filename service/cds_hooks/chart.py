@@ -84,7 +84,7 @@ def _counting(responses: Iterable[Json], form: str) -> list[Json]:
 
 
 def _newest(dates: Iterable[str]) -> str:
-    """Returns a date than which none is certainly later; empty where there is none."""
+    """Returns the newest of the dates, as far as they can be compared; empty if there are none."""
     newest = ""
     for one in dates:
         if not newest or _is_later(one, newest):
@@ -117,7 +117,7 @@ def reasons_in(found: Mapping[str, tuple[Json, ...]], triggers: Triggers) -> Ite
 def recorded_in(
     found: Mapping[str, tuple[Json, ...]], service: CdsService, server: str = ""
 ) -> Iterator[str]:
-    """Yields what the record says of Conditions and medicines that the form has questions about.
+    """Yields the Conditions and medicines of the record that the form has questions about.
 
     An order of which the record does not show the code is named too: it may be what the form asks about.
 
@@ -177,14 +177,14 @@ def _reference(order: Json) -> Json:
 
 
 def _name_without_code(order: Json, concept: object) -> str:
-    """Returns what an order calls its medicine where no code does: a text, a display, or the reference."""
+    """Returns the name of a medicine that has no code: a text, a display, or the reference."""
     reference = _reference(order)
     named = text(reference.get("display")) or text(reference.get("reference")).removeprefix("#")
     return _name_of(concept, Coding("", named or _MEDICATION))
 
 
 def _name_of(element: object, coding: Coding) -> str:
-    """Returns what a CodeableConcept is called: its text, a display, or the code."""
+    """Returns the name of a CodeableConcept: its text, a display, or the code."""
     concepts = [*mappings(element if isinstance(element, list) else [element])]
     shown = (found.get("display") for concept in concepts for found in mappings(concept.get("coding")))
     names = filter(None, map(text, (*(concept.get("text") for concept in concepts), *shown)))

@@ -52,7 +52,7 @@ class Feedback(NamedTuple):
 
 
 def feedback_in(data: bytes, service: CdsService, limits: BodyLimits) -> tuple[Feedback, ...]:
-    """Returns what a body says of the cards of a service.
+    """Reads the feedback on cards of a service.
 
     Raises:
         Malformed, TooLarge: it is no JSON object, or over a limit; or every fault of what it says.
@@ -67,7 +67,7 @@ def feedback_in(data: bytes, service: CdsService, limits: BodyLimits) -> tuple[F
 
 
 def _faults(item: Any, at: str) -> Iterator[Problem]:
-    """Yields what is wrong with one item."""
+    """Yields the faults of one item."""
     if not isinstance(item, Mapping):
         yield fault_at(at, "an object")
         return
@@ -136,7 +136,7 @@ def _reasons(given: Json, offered: Iterable[OverrideReason]) -> Iterator[str]:
 
 
 def _moment(given: Any) -> str | None:
-    """Returns a moment in UTC, as it is written in one way only; None where it is none."""
+    """Returns a moment in UTC, always written in the same way; None if it is not valid."""
     if not isinstance(given, str) or not _MOMENT.fullmatch(given):
         return None
     try:

@@ -178,7 +178,7 @@ class _Prefetch:
         }
 
     def needed(self, may_ask: Callable[[str], bool]) -> Needed | None:
-        """Returns what the server is to be asked for; None for nothing, or where it may not be asked."""
+        """Returns what to ask the server for; None for nothing, or if it must not be asked."""
         if not self._token or not may_ask(self._server):
             return None
         queries = {key: self._query(key) for key in self._templates if key not in self._sent}
@@ -193,7 +193,7 @@ class _Prefetch:
         return query.replace("|", "%7C")
 
     def brought(self, fetched: Fetched, limits: BodyLimits) -> Brought:
-        """Returns what the call brings, with what was read from its server; raises as `brought_by` does."""
+        """Completes the call with what was read from its server; raises as `brought_by` does."""
         found = {key: tuple(_resources(key, value)) for key, value in self._sent.items()}
         strangers = [*_strangers(found, self._patient, self._server)]
         if strangers:
@@ -223,7 +223,7 @@ class _Prefetch:
         return None if is_withheld and not found else tuple(found)
 
     def _read(self, key: str, page: bytes, limits: BodyLimits) -> tuple[Json, ...] | None:
-        """Returns the resources of a page of the server; None where it is not what was asked for."""
+        """Returns the resources of a page of the server; None if it is not what was asked for."""
         try:
             resources = tuple(_resources(key, object_in(page, limits)))
         except (Malformed, TooLarge):
@@ -251,7 +251,7 @@ def _brought(
 
 
 def next_link(bundle: object) -> str:
-    """Returns the url of the page after a Bundle; empty where there is none."""
+    """Returns the url of the page after a Bundle; empty if it is the last."""
     links = bundle.get("link") if isinstance(bundle, Mapping) else None
     urls = (link.get("url") for link in mappings(links) if link.get("relation") == "next")
     return next((found for found in urls if isinstance(found, str)), "")
@@ -271,7 +271,7 @@ def fault_at(element: str, expected: str) -> Problem:
 
 
 def _request_faults(sent: Json, service: CdsService) -> Iterator[Problem]:
-    """Yields what is wrong with hook, hookInstance, context and prefetch."""
+    """Yields the faults of hook, hookInstance, context and prefetch."""
     if sent.get("hook") != service.hook:
         yield fault_at("hook", f"{service.hook}, the hook of this service")
     if not _matches(_UUID, sent.get("hookInstance")):
@@ -298,7 +298,7 @@ def _context_faults(context: Json, service: CdsService) -> Iterator[Problem]:
 
 
 def _access_faults(sent: Json) -> Iterator[Problem]:
-    """Yields what is wrong with fhirServer and fhirAuthorization; the token is never repeated."""
+    """Yields the faults of fhirServer and fhirAuthorization; the token is never repeated."""
     if "fhirServer" in sent and not _is_server(sent["fhirServer"]):
         yield fault_at("fhirServer", "an https url without user, query and fragment")
     if "fhirAuthorization" not in sent:

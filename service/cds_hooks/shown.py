@@ -66,7 +66,7 @@ _DECODER: Final = msgspec.json.Decoder(Kept)
 
 
 def kept_in(body: bytes) -> Kept:
-    """Returns what a record says of its card."""
+    """Reads the card of a record."""
     return _DECODER.decode(body)
 
 
@@ -156,7 +156,7 @@ def _digest(key: bytes, *parts: str) -> str:
 
 
 def patient_digest(key: bytes, tenant: str, patient: str) -> str:
-    """Returns what the patient with this id is known by here."""
+    """Returns the digest that stands for the patient with this id."""
     return _digest(key, "patient", tenant, patient)
 
 

@@ -77,7 +77,7 @@ class FileShape(Shape):
 
 
 def read_triggers(folder: Path, pair: Pair, canonicals: Canonicals) -> Triggers:
-    """Returns what `cds.yaml` of a mapping folder says; where there is none, what the Questionnaire is about.
+    """Reads `cds.yaml` of a mapping folder; without one, the triggers follow from the Questionnaire.
 
     Raises:
         GuidanceError: `file: key path: what was expected`, a line for each fault.
@@ -119,7 +119,7 @@ def all_triggers(mappings: Path, catalogue: Catalogue) -> dict[str, Triggers]:
 
 
 def trigger_faults(folder: Path, pair: Pair, canonicals: Canonicals, known: ValueSets) -> Iterator[str]:
-    """Yields what is wrong with `cds.yaml` of a mapping folder: `file: key path: what was expected`.
+    """Yields the faults of `cds.yaml` of a mapping folder: `file: key path: what was expected`.
 
     Args:
         folder: of the mapping. pair: its guidance.

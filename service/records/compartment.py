@@ -67,7 +67,7 @@ _SUBJECT_IN: Final = frozenset(("resourceType", "subject", "contained"))
 
 @lru_cache(maxsize=256)  # as many tokens as are likely to be in use at a time
 def criteria_of(kind: str, reach: Reach, base: str) -> tuple[AnyCriterion, ...]:
-    """Returns what every resource of the type must meet.
+    """Returns the criteria that every resource of the type must meet.
 
     Args:
         kind: type of resource.

@@ -76,7 +76,7 @@ def stamped(body: bytes, of_id: str, version: int, updated: str) -> bytes:
 
 
 def stamped_members(given: Members, of_id: str, version: int, updated: str) -> bytes:
-    """Returns what `stamped` returns, of the members of a resource."""
+    """Does the same for a resource whose members were read."""
     own = b'","meta":{"versionId":"%d","lastUpdated":"%b"' % (version, updated.encode())
     pieces: list[Any] = [b'{"resourceType":', given["resourceType"], b',"id":"', of_id.encode(), own]
     if "meta" in given:

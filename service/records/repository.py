@@ -586,7 +586,7 @@ def _form_of(response: bytes) -> str:
 
 
 def _earlier(response: bytes, base: str) -> Query | None:
-    """Returns the search for what was written before about the same subject; None where nothing says who."""
+    """Returns the search for earlier responses about the same subject; None if no subject is stated."""
     known = _named(response)
     reference, identifier = known.subject.get("reference", ""), known.subject.get("identifier", {})
     if reference and not reference.startswith("#"):

@@ -114,7 +114,7 @@ def export(console: Console, named: Named, output: str | None = None, *, tenant:
 
 
 def _recorded(store: Store, person: Person, tenant: str, now: int) -> Iterator[bytes]:
-    """Yields what refers to the person; that it leaves, and whose it is, is recorded before."""
+    """Yields the records that refer to the person; before the first one leaves, the audit trail says so."""
     for number, line in enumerate(store.export([PERSON], person, tenant)):
         if number == 0:
             with store.writing(tenant) as transaction:
@@ -261,7 +261,7 @@ def _tenant(store: Store, given: str | None) -> str:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
-    """Opens the store for one command; raises StartupError where there is none, and as `translated` does."""
+    """Opens the store for one command; raises StartupError if there is none, and as `translated` does."""
     limits = _limits(settings)
     with translated():
         opening.check(settings.store, limits)

@@ -102,7 +102,7 @@ def of_person(person: Sequence[AnyReference]) -> Selector:
 
 
 def of_cards(key: str, tenant: str, names: Sequence[str]) -> Selector:
-    """Selects what is known of cards that were shown about patients.
+    """Selects the records of cards that were shown about patients.
 
     Args:
         key: the secret key of the digests; without one nobody can tell whom cards are about.

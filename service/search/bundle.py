@@ -34,7 +34,7 @@ _Key = tuple[str, str, int]
 
 
 def included(query: Query, matches: Sequence[Record], reading: Reading) -> tuple[list[Record], bool]:
-    """Returns what comes along with a page, and whether that is all of it.
+    """Returns the included records of a page, and whether these are all of them.
 
     Each version comes once, and none that is a match. A reference to a version brings that version,
     any other one the current version.

@@ -156,7 +156,7 @@ class Shape:
         return not self.summary and not self.elements
 
     def applied(self, body: bytes) -> bytes:
-        """Returns what is wanted of a resource; its numbers keep their digits."""
+        """Returns the wanted part of a resource; its numbers keep their digits."""
         if self.is_whole:
             return body
         resource = _DECODER.decode(body)

@@ -76,7 +76,7 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=256)  # the records of one version name the same person and each other again and again
 def target_of(text: str, base: str) -> Target:
-    """Returns what a literal reference names.
+    """Returns the target of a literal reference.
 
     An absolute url below our own base is the relative reference; a version is no part of what is
     named. Any other url only equals itself: two servers may use one id for two people.

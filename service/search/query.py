@@ -125,7 +125,7 @@ def shape_from(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Shape:
 
 
 def _understood(kind: str, pairs: Pairs, *, strict: bool, base: str) -> Query:
-    """Returns the query as far as it is understood; raises Malformed where a part cannot be read."""
+    """Returns the query; unknown parameters are left out, unless strict; raises Malformed."""
     used_pairs = [pair for pair in pairs if pair[1] and pair[0] not in LAYOUT]
     faults: list[Problem] = []
     found = list(_criteria(kind, used_pairs, base, faults))
@@ -167,7 +167,7 @@ def _order_of(criteria: Sequence[AnyCriterion]) -> tuple[Sort, ...]:
 
 
 def _layout(pairs: Pairs) -> Iterator[tuple[str, str]]:
-    """Yields what is said about the form of the answer: the next page is wanted in the same."""
+    """Yields the parameters about the form of the answer, which the next page has to repeat."""
     last = dict(pairs)
     return ((name, last[name]) for name in LAYOUT if last.get(name))
 
@@ -234,7 +234,7 @@ def _is_too_large(sizes: Sequence[tuple[int, str]]) -> bool:
 
 
 def _unknown_parameters(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Problem]:
-    """Yields what is wrong with parameters that are neither criteria nor understood otherwise."""
+    """Yields the unknown parameters as problems."""
     known = (*parameters_of(kind), *NAMES)
     of_persons = "patient" in known
     for name in dict.fromkeys(name for name, _ in pairs):
@@ -247,14 +247,14 @@ def _unknown_parameters(kind: str, pairs: Pairs, *, strict: bool) -> Iterator[Pr
 
 
 def _nobody_named(kind: str, pairs: Pairs) -> Iterator[Problem]:
-    """Yields what names nobody: R4 leaves out what has no value, and everybody would be found."""
+    """Yields criteria without a value: if they were left out, as in R4, everybody would be found."""
     if "patient" in parameters_of(kind):
         for name in dict.fromkeys(name for name, value in pairs if says_nothing(name, value)):
             yield Problem("search-value", f"Parameter {name.partition(':')[0]}: expected a value.")
 
 
 def _nothing_narrows(kind: str, pairs: Pairs) -> Iterator[Problem]:
-    """Yields what is expected of each criterion that was sent, where none of them took effect.
+    """Yields a problem for each criterion that was sent, if none of them took effect.
 
     R4 asks to leave out what is not known and what has no value. Where nothing else is left, a caller who
     asked for one person's responses would get those of everybody.
@@ -281,7 +281,7 @@ _TRUTH = {"true": True, "false": False}
 
 
 def criterion_from(parameter: SearchParameter, modifier: str, text: str, base: str) -> AnyCriterion | None:
-    """Returns what one `name:modifier=value` of a query asks for; None where the value is empty or blank.
+    """Returns the criterion of one `name:modifier=value`; None if the value is empty or blank.
 
     Args:
         parameter: the parameter that the name stands for.

@@ -33,7 +33,7 @@ _floor, _ceiling = partial(whole, otherwise=0, up=False), partial(whole, otherwi
 
 
 def number_range(comparison: Comparison, text: str) -> RangeIs | None:
-    """Returns what the number in a query asks for, or None where the text is no number.
+    """Returns the range that a number in a query stands for; None if the text is not a number.
 
     `eq` and `ne` mean all that rounds to the digits given, `ap` a tenth of the number more or less;
     the other prefixes mean the number itself.
@@ -131,7 +131,7 @@ def _dates(text: str) -> Values | None:
 
 
 def date_range(text: str) -> RangeIs | None:
-    """Returns what the date in a query asks for, or None where the text is no date."""
+    """Returns the range that a date in a query stands for; None if the text is not a date."""
     comparison, rest = _prefixed(text)
     found = time_range(rest)
     if found is None:

@@ -49,7 +49,7 @@ _Value = TypeVar("_Value")
 
 
 def head_of(connection: Connection, tenant: str) -> Head | None:
-    """Returns where the chain of a tenant ends; None where there is none yet."""
+    """Returns the end of the chain of a tenant; None if there is none yet."""
     row = connection.execute(_HEAD.where(_OF_TENANT), {"of_tenant": tenant}).one_or_none()
     return None if row is None else _head(row)
 

@@ -60,7 +60,7 @@ class Reference(Entry, frozen=True, gc=False):
     identifier: tuple[str, str] | None = None
 
     def texts(self) -> tuple[Text, ...]:
-        """Returns what it refers to in each of these ways."""
+        """Returns the text for each of these ways to refer."""
         found: list[Text] = []
         if self.id:
             found.append((self.parameter, self.type, self.id))

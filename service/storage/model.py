@@ -436,14 +436,14 @@ class Reading(Protocol):
         """Returns versions of the period below `before` that meet the criteria, newest first."""
 
     def search(self, search: Search) -> Page:
-        """Returns one page of what the search finds."""
+        """Returns one page of the matches."""
 
 
 class ReadingAll(Reading, Protocol):
-    """A view of what is stored now that also has the tenant's chain; see Head and StoredLink."""
+    """A view of the current records, with the tenant's chain; see Head and StoredLink."""
 
     def head(self) -> Head | None:
-        """Returns where the tenant's chain ends; None where there is none yet."""
+        """Returns the end of the tenant's chain; None if there is none yet."""
 
     def links_after(self, after: int, *, since: int = 0, limit: int) -> Sequence[StoredLink]:
         """Returns entries of the tenant's chain behind number `after`, none from before `since`."""
@@ -468,7 +468,7 @@ class Writing(Reading, Protocol):
         """Returns the current version; until this transaction ends no other one changes it."""
 
     def claim(self, search: Search) -> Page:
-        """Returns what the search finds; until this transaction ends no other one may claim the type.
+        """Returns the matches; until this transaction ends, no other one may claim the type.
 
         Conditional creates start with it, so of several at once only the first finds nothing.
         """

@@ -57,7 +57,7 @@ def bounded(text: str) -> str:
 
 
 def prefix(text: str) -> str:
-    """Returns what every bounded text begins with whose original begins with this text."""
+    """Returns the beginning that all bounded texts share whose originals begin with this text."""
     kept = bounded(text)
     return kept if kept == text or kept.startswith(_MARK) else kept.rpartition(_MARK)[0]
 
@@ -499,7 +499,7 @@ def _keys_of(start: Start, search: Search, tenant: str) -> Sql:
 
 
 def _updated_within(search: Search, record: str) -> Iterator[Sql]:
-    """Yields what bounds the moment of the last change, without OR: an index by it is entered there.
+    """Yields bounds of the last change, without OR, so that an index by it is used.
 
     A walk by id must not be given it: the database might take that index, and sort all that it finds.
     """
@@ -537,7 +537,7 @@ def _first_value(key: Sort) -> Sql:
 
 
 def _end(order: Sequence[_Ordered], limit: int, offset: int = 0) -> Sql:
-    """Returns what a query ends with: its order, and how many rows it returns."""
+    """Returns the end of a query: its order, limit and offset."""
     keys = joined(", ", (filled("{} DESC" if down else "{}", expression) for expression, down in order))
     rows = Sql(" LIMIT ? OFFSET ?", (limit, offset)) if offset else Sql(" LIMIT ?", (limit,))
     return filled(" ORDER BY {}{}", keys, rows)

@@ -195,7 +195,7 @@ class View:
         return tuple(rows[0]) if len(rows) > 1 else None
 
     def head(self) -> Head | None:
-        """Returns where the tenant's chain ends; None where there is none yet."""
+        """Returns the end of the tenant's chain; None if there is none yet."""
         with translated():
             return chain.head_of(self._connection, self._tenant)
 
@@ -208,7 +208,7 @@ class View:
         """Does nothing: a view writes nothing that a search would miss."""
 
     def _start(self, search: Search) -> sql.Start | None:
-        """Returns the criterion with the fewest entries, as far as that is worth to know."""
+        """Returns the criterion with the fewest entries, if it pays to find out."""
         candidates = sql.starts(search)
         if candidates and not search.bounded:
             first = candidates[0]
@@ -323,7 +323,7 @@ class Transaction(View):
         return None if row is None else _record(row)
 
     def claim(self, search: Search) -> Page:
-        """Returns what the search finds; until this transaction ends no other one may claim the type."""
+        """Returns the matches; until this transaction ends, no other one may claim the type."""
         tenant = f"{self._tenant}\n" if self._tenant else ""
         with translated():
             self._database.claim(self._connection, tenant + search.type)
@@ -564,7 +564,7 @@ class SqlStore:
             connection.execute(_ANY)
 
     def use_once(self, name: str, *, until: int, now: int) -> bool:
-        """Returns whether a name is used for the first time; of what is over, some is forgotten."""
+        """Says whether a name is used for the first time; also forgets some names that are over."""
         try:
             with self._write() as connection:
                 use(connection, name, until, now)

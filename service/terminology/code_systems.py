@@ -121,7 +121,7 @@ class CodeSystem:
         return [self.concepts[code] for code in sorted(known, key=self._places.__getitem__)]
 
     def _passing(self, filter_: Filter) -> Passing | None:
-        """Returns what passes a filter, or None where it is not understood."""
+        """Returns the codes that pass a filter; None if it is not supported."""
         name, operator, value = (text(filter_.get(key)) for key in ("property", "op", "value"))
         if name in _CODE:
             return self._of_codes(operator, value)

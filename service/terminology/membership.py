@@ -93,7 +93,7 @@ class Membership:
 
 
 def membership_of(said: Said) -> Membership:
-    """Returns what is said of a code as a verdict."""
+    """Returns the verdict on a code."""
     if isinstance(said, Doubt):
         return Membership(None, said.reason, asks=said.asks, about=said.about)
     return Membership(said is not None, member=said)
@@ -117,7 +117,7 @@ class CodeSet:
     is_plain: bool = False
 
     def of(self, coding: Coding) -> Said:
-        """Returns what is said of a code."""
+        """Returns what the value set says of a code."""
         return self.said[coding] if coding in self.said else self.of_others(coding.system)
 
     def of_others(self, system: str) -> Doubt | None:

@@ -116,7 +116,7 @@ class ValueSets:
         return next((one for one in same if one.coding.code.casefold() == folded), None)
 
     def codes(self, canonical: str) -> CodeSet:
-        """Returns what is known of the codes of a value set."""
+        """Returns the codes of a value set, as far as they are known."""
         resource = self.value_set(canonical)
         if resource is not None:
             return self.codes_of(resource)
@@ -124,7 +124,7 @@ class ValueSets:
         return unknown("a value set is not at hand", *asks, about=canonical)
 
     def codes_of(self, resource: Resource) -> CodeSet:
-        """Returns what is known of the codes of a ValueSet resource."""
+        """Returns the codes of a ValueSet resource, as far as they are known."""
         if id(resource) not in self._code_sets:
             for part in self._with_parts_first(resource):
                 self._code_sets[id(part)] = (part, _Expansion(self).codes_of(part))
@@ -241,7 +241,7 @@ def _version(resource: Resource) -> str:
 
 
 def _age(version: str) -> list[tuple[int, int, str]]:
-    """Returns what orders versions: numbers in them by their value, 9 before 10."""
+    """Returns the sort key of a version: numbers count by their value, 9 before 10."""
     parts = _DIGITS.split(version)
     return [(1, int(part[:18]), "") if part.isdigit() else (0, 0, part) for part in parts if part]
 
@@ -265,7 +265,7 @@ def _imported(include: Resource) -> list[str]:
 
 
 class _Expansion:
-    """Puts one value set together; what it takes in is put together before."""
+    """Puts one value set together, after those that it includes."""
 
     def __init__(self, known: ValueSets) -> None:
         self.known = known

@@ -59,7 +59,7 @@ class Gatekeeper(Protocol):
         """Returns who sends a request to a route; anonymous where nobody has to say."""
 
     def reach(self, route: Route, principal: Principal) -> Reach:
-        """Returns what of the stored data a request to a route may touch."""
+        """Returns which stored data a request to a route may touch."""
 
     def lets_all_in(self, route: Route) -> bool:
         """Says whether a route lets in everybody."""
@@ -182,7 +182,7 @@ def is_preflight(environ: Mapping[str, Any]) -> bool:
 
 
 def preflight(reply: Reply, environ: Mapping[str, Any], methods: str) -> Reply:
-    """Returns what an app may send whose origin is let in.
+    """Returns the answer to a preflight of an app whose origin is let in.
 
     All methods of the service are named, whatever the path answers: an app is to read a 404 or 405 and not
     only "network error". A method that no path answers is not among them.

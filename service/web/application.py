@@ -126,7 +126,7 @@ class Application(Flask):
         return _response(reply)
 
     def _refuse(self, error: HTTPException) -> Response:
-        """Answers what Flask refuses; a browser gets a page where there is none."""
+        """Answers the requests that Flask refuses; for an unknown path a browser gets a page."""
         if isinstance(error, NoRoute):
             if prefers_html(flask.request.headers.get("Accept")):
                 return _response(page_not_found())

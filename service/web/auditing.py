@@ -51,7 +51,7 @@ class Audit:
         return replace(request, asked=self._asked(route, request.principal, request_id, address))
 
     def of_entry(self, route: Route, request: Request, bundle: RecordedRequest) -> Reply:
-        """Returns what the view answers to an entry of a Bundle, and records it, as it does what it raises.
+        """Calls the view for an entry of a Bundle, and records its answer or refusal.
 
         A want of permission is left to `refused_entry`, which hears of those too that reach no view.
         """
@@ -164,7 +164,7 @@ def answered(
     environ: Mapping[str, Any],
     request_id: str,
 ) -> Reply:
-    """Returns the answer once it is recorded what it is, or the refusal where it cannot be; see Audit."""
+    """Records an answer and returns it; returns a refusal if it cannot be recorded; see Audit."""
     if deployment.audit is None:
         return reply
     full = deployment.audit.recorded(reply, request, environ, request_id)

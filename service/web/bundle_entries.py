@@ -92,7 +92,7 @@ class Entry:
 
     @property
     def changes(self) -> str:
-        """The `Type/id` of what it changes; empty where that is nothing, or not known yet."""
+        """The `Type/id` that it changes; empty if there is none, or it is not known yet."""
         return self.path if self.method in _CHANGES and len(self.segments) == 2 else ""
 
     @property

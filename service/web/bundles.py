@@ -207,7 +207,7 @@ class Transaction:
     def _foreseen(
         self, entries: Sequence[Entry], new_ids: Mapping[str, str], response_entries: ResponseEntries
     ) -> dict[str, Foreseen]:
-        """Returns what is made of responses, up to the first that is refused, before others have to wait.
+        """Scores the responses before the store is locked, up to the first that is refused.
 
         A response with a link to another entry, or a conditional reference, is judged when its turn comes:
         what it says is settled only in the transaction.
@@ -366,7 +366,7 @@ class Planner:
         return PlannedWrite(Target(f"{entry.path}/{of_id}", 1), of_id)
 
     def _updated(self, entry: Entry) -> PlannedWrite:
-        """Returns what an update leads to; where there is nothing to update, it fails later."""
+        """Returns the identity after an update; if there is nothing to update, it fails later."""
         kind, of_id = entry.segments
         current = self.writing.read_to_update(kind, of_id)
         return PlannedWrite(Target(entry.changes, 1 if current is None else current.version + 1))
@@ -384,7 +384,7 @@ def _answered(
     *,
     audit: Audit | None = None,
 ) -> Reply:
-    """Returns what the view of an entry answers; raises what the router and the view raise.
+    """Calls the view of an entry; raises what the router and the view raise.
 
     Args:
         router: over the routes that an entry may name.

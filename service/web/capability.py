@@ -91,7 +91,7 @@ def _narrative() -> str:
 def _resource(
     kind: str, routes: Sequence[Route], definitions: Mapping[str, str], deployment: Deployment
 ) -> MutableJson:
-    """Returns what is offered on one type of resource, by its routes."""
+    """Describes one type of resource by its routes."""
     interactions = list(dict.fromkeys(code for route in routes for code in route.interactions))
     operations = dict.fromkeys(route.operation for route in routes if route.operation)
     resource: MutableJson = {"type": kind}
@@ -137,7 +137,7 @@ def _search_param(parameter: SearchParameter, deployment: Deployment) -> dict[st
 
 
 def _modifiers(parameter: SearchParameter) -> str:
-    """Says what may stand behind the colon."""
+    """Lists the modifiers of a search parameter."""
     said = f"Modifiers: {', '.join(parameter.modifiers) or 'none'}."
     takes_types = parameter.type == "reference" and not parameter.canonical
     return f"{said} The type of what is named may stand there too, before its id." if takes_types else said

@@ -118,7 +118,7 @@ class CdsHooks:
         return service
 
     def _brought(self, request: Request, service: CdsService) -> Brought:
-        """Returns what a call brings, with what its FHIR server gives where it does not bring enough."""
+        """Returns the data of a call, completed from its FHIR server if the prefetch is not enough."""
         data = request.body(self._limits.body_bytes)
         may_ask = partial(self._servers.may_ask, caller=request.principal)
         reading = self._reading(data, service, may_ask)
@@ -132,7 +132,7 @@ class CdsHooks:
     def _reading(
         self, data: bytes, service: CdsService, may_ask: Callable[[str], bool], fetched: Fetched | None = None
     ) -> Reading:
-        """Returns what a call says; a large one is read in a child, since others wait meanwhile."""
+        """Reads a call; a large one in a child, so that nobody else waits."""
         size = len(data) + sum(
             len(page) for pages in (fetched or Fetched({})).pages.values() for page in pages
         )

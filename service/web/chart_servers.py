@@ -99,7 +99,7 @@ class ChartServers:
             url = next_page(page, url)
 
     def _page(self, url: str, token: str, seconds: float) -> bytes | None:
-        """Returns what a GET brings; None where it brings nothing in time."""
+        """Returns the body of a GET; None if none comes in time."""
         if seconds <= 0:
             return None
         headers = {"Authorization": f"Bearer {token}", "Accept": _FHIR_JSON}
@@ -111,7 +111,7 @@ class ChartServers:
 
 
 def next_page(page: bytes, at: str) -> str:
-    """Returns the url of the page after this one; empty where there is none.
+    """Returns the url of the next page; empty if this is the last.
 
     Args:
         page: a Bundle.

@@ -70,7 +70,7 @@ class Gate:
         return self.tokens.asks_about(token)
 
     def reach(self, route: Route, principal: Principal) -> Reach:
-        """Returns what of the stored data a request may touch.
+        """Returns which stored data a request may touch.
 
         Args:
             route: that of the request, or of an entry of the Bundle that it brings.

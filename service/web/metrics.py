@@ -132,7 +132,7 @@ class Metrics:
 
 
 def shadow_counts(text: str) -> dict[Count, int]:
-    """Returns what the next guidance was counted to make of responses, out of what `Metrics.read` shows."""
+    """Returns the counts of shadow mode from the text of `Metrics.read`."""
     families = {f"{_SHADOW}{name}": name for name in COUNTS}
     return {
         (name, tuple(sample.labels[label] for label in COUNTS[name][1])): int(sample.value)

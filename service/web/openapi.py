@@ -247,7 +247,7 @@ def _documented(parameter: SearchParameter) -> str:
 def _components(
     shared: MutableJson, routes: Sequence[Route], asking: Mapping[tuple[str, str], str]
 ) -> MutableJson:
-    """Returns what the paths refer to: parts that are written down, and parts that follow from the routes."""
+    """Returns the components: those that are written down, and those that follow from the routes."""
     names = dict.fromkeys(_named(route.description.answer, route) for route in routes)
     refused = {*ALWAYS, UNAVAILABLE, *(_REFUSED_ACCESS if asking else ())}
     for route in routes:

@@ -294,7 +294,7 @@ class Extractions:
         self._repository = repository
 
     def extract(self, request: Request) -> Reply:
-        """Returns what is extracted of the response in the body.
+        """Returns the resources extracted from the response in the body.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
@@ -306,7 +306,7 @@ class Extractions:
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
     def extract_stored(self, request: Request) -> Reply:
-        """Returns what is extracted of a stored response; the body of a POST may bring its Questionnaire.
+        """Returns those extracted from a stored response; a POST may bring its Questionnaire.
 
         Raises:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.

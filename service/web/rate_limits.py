@@ -96,11 +96,11 @@ class LimitedGate:
         return principal
 
     def reach(self, route: Route, principal: Principal) -> Reach:
-        """Returns what the gate behind says, and raises as it does; everything where there is none."""
+        """Asks the gate behind, and raises as it does; without one, everything may be touched."""
         return EVERYTHING if self._gate is None else self._gate.reach(route, principal)
 
     def lets_all_in(self, route: Route) -> bool:
-        """Says what the gate behind says; where there is none, everybody is let in."""
+        """Asks the gate behind; without one, everybody is let in."""
         return self._gate is None or self._gate.lets_all_in(route)
 
     def _is_uncounted(self, route: Route, environ: Mapping[str, Any]) -> bool:
@@ -159,7 +159,7 @@ class RateLimits:
 
 @lru_cache(4096)
 def counted_as(address: str) -> str:
-    """Returns what an address is counted as: whoever has one of IPv6 has all of its network."""
+    """Returns the address that requests are counted under: for IPv6 the whole network of a client."""
     if ":" not in address:
         return address
     return str(IPv6Network((IPv6Address(address), _OWN_NETWORK_BITS), strict=False))
@@ -238,7 +238,7 @@ class SharedMemory(Storage, SlidingWindowCounterSupport):
             self._unlock(group)
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Returns what came in the window before and how long it counts, and the same of this one."""
+        """Returns the requests in the window before and how long they count, and the same for this window."""
         now = self._clock()
         row = self._row(key).at(now, expiry)
         left = row.ends - now
@@ -324,7 +324,7 @@ class SharedMemory(Storage, SlidingWindowCounterSupport):
         _ROW.pack_into(self._rows, place, digest, *row)
 
     def _weight(self, place: int) -> tuple[bool, int]:
-        """Returns what tells which row is the first to make room: one of no more use, then a small one."""
+        """Returns the sort key for rows that make room: first those that are over, then small counts."""
         _, ends, previous, current = _ROW.unpack_from(self._rows, place)
         return ends + _OF_USE_S > self._clock(), previous + current
 

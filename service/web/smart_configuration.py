@@ -86,7 +86,7 @@ def _grants(tokens: Tokens) -> Iterator[str]:
 
 
 def _capabilities(tokens: Tokens) -> Iterator[str]:
-    """Yields what holds of this service, and of the scopes that apps may ask for."""
+    """Yields the SMART capabilities of this service and of the scopes that apps may ask for."""
     contexts, versions = _said(tokens)
     if tokens.authorization_endpoint:
         yield "launch-standalone"

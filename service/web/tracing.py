@@ -36,7 +36,7 @@ _PARENT: Final = "traceparent"
 
 
 class Tracing:
-    """Makes spans of what is answered; none before `begin_worker`.
+    """Makes a span of each request, from `begin_worker` on.
 
     What sends them has a thread of its own, which does not live through a fork.
     """
@@ -86,7 +86,7 @@ class Tracing:
 
 
 def _provider() -> TracerProvider:
-    """Returns what sends spans over OTLP and HTTP from a thread of its own."""
+    """Returns the provider that sends spans over OTLP and HTTP from a thread of its own."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor

@@ -200,7 +200,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
 
 
 def _turns_on(client: Any) -> tuple[Any, Any]:
-    """Returns what wakes a greenlet once a connection can be read from, and once it can be written to."""
+    """Returns the watchers that wake a greenlet once a connection can be read from, or written to."""
     loop, file = get_hub().loop, client.fileno()
     return loop.io(file, _READ), loop.io(file, _WRITE)
 
