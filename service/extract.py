@@ -133,7 +133,7 @@ class Extractor:
     def _resources(
         self, compiled: CompiledQuestionnaire, plan: ResourcePlan, response: Json, name: UUID
     ) -> tuple[list[MutableJson], Mapping[str, MutableJson]]:
-        """Returns entries of what definitions and templates make, and what is said of those of Observations.
+        """Returns the entries made by definitions and templates, and the wishes for those of Observations.
 
         Raises:
             NotScorable: what the form says does not work, or does not make resources of R4.

@@ -351,7 +351,7 @@ class _Taken:
                 yield name, Given(kept, tuple(reference_to(resource) for resource in inside))
 
     def _ours(self, resource: Json) -> Json | None:
-        """Returns a resource, of a Bundle what is about the subject; None where it is about somebody else."""
+        """Returns a resource, or what a Bundle has about the subject; None if it is about somebody else."""
         if resource.get("resourceType") != "Bundle":
             return resource if self._is_ours(resource) else None
         entries = list(mappings(resource.get("entry")))
@@ -399,7 +399,7 @@ def _label(name: str) -> str:
 def _named_by(
     contents: Mapping[str, tuple[Content, ...]], found: Mapping[str, tuple[Json, ...]], name: str
 ) -> Json | None:
-    """Returns a Reference to what was given as a context: the one that was sent, or one that is made."""
+    """Returns a Reference to the context that was given: the one that was sent, or one that is made."""
     if found.get(name):
         return reference_to(found[name][0])
     sent = [content.value for content in contents.get(name, ()) if content.is_reference]

@@ -211,7 +211,7 @@ def convertible(a: str, b: str, conversions: Iterable[Conversion] = ()) -> bool:
 def brought_to(
     value: Decimal | int | Fraction, source: str, target: str, conversions: Iterable[Conversion] = ()
 ) -> Fraction | None:
-    """Returns what `converted` does, else what the first conversion that fits makes of it, either way."""
+    """Converts as `converted` does, else by the first of the guidance's conversions that fits."""
     direct = converted(value, source, target)
     if direct is not None:
         return direct

@@ -254,7 +254,7 @@ class _Collected:
         return is_dated and is_late(measurement.date, self._authored)
 
     def _reading(self, question: Question, measurement: _Measurement) -> _Reading:
-        """Returns what a measurement says to a question, by its value and its status."""
+        """Reads a measurement as the answer to a question, by its value and its status."""
         link, reader = question.link_id, self._reader
         if measurement.left_out:
             return _Reading(measurement, None, left_out=measurement.left_out)
@@ -268,7 +268,7 @@ class _Collected:
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
 
     def values(self) -> ChartValues:
-        """Returns what counts for each question, in form order."""
+        """Returns the values that count for each question, in form order."""
         chosen = [
             _chosen(self._form.questions[link], self._readings[link])
             for link in self._form.questions
@@ -333,7 +333,7 @@ class _Chosen(NamedTuple):
 
 
 def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
-    """Returns what counts of all that was measured for a question."""
+    """Chooses the measurements that count for a question."""
     newest = sorted(readings, key=lambda reading: (reading.when, reading.measurement.key), reverse=True)
     usable = [reading for reading in newest if reading.answer is not None]
     moment = next((reading.when for reading in usable if reading.counts), None)
@@ -424,7 +424,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
 
 
 def _unread(observation: ResourceAt) -> _Measurement:
-    """Returns what is left of an Observation that is none of R4: that there is something with its codes."""
+    """Reads an Observation that is not valid R4: something with its codes was measured."""
     holders = (observation.resource, *mappings(observation.resource.get("component")))
     concepts = mappings([holder.get("code") for holder in holders])
     named = (coding for concept in concepts for coding in mappings(concept.get("coding")))
@@ -502,7 +502,7 @@ _Read = Callable[[Question, Json, Conversions], Answer]
 
 
 def _answer(question: Question, measurement: _Measurement, conversions: Conversions) -> Answer:
-    """Returns what the value of a measurement answers; raises _NotUsable."""
+    """Returns the answer that the value of a measurement gives; raises _NotUsable."""
     element = measurement.element
     if measurement.status not in USABLE and measurement.status != "preliminary":
         raise _NotUsable("status")

@@ -72,7 +72,7 @@ def read(data: bytes, limits: BodyLimits) -> MutableJson:
 
 
 def read_with_faults(data: bytes, limits: BodyLimits) -> tuple[MutableJson, tuple[Problem, ...]]:
-    """Returns what `read` returns and what it would refuse that for, such as something empty.
+    """Reads a body as `read` does, but returns its faults instead of raising them.
 
     Raises:
         TooLarge: the body is over the limit.
@@ -92,7 +92,7 @@ def read_with_faults(data: bytes, limits: BodyLimits) -> tuple[MutableJson, tupl
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """Raises TooLarge where strings are too long and nothing else is wrong, Malformed for any other fault."""
+    """Raises TooLarge if strings are too long and that is the only fault, Malformed for any other."""
     if problems:
         sizes_only = {problem.kind for problem in problems} <= {"string-size", "more-problems"}
         raise (TooLarge if sizes_only else Malformed)(*problems)
@@ -124,7 +124,7 @@ def encoded(value: Any) -> bytes:
 
 
 def decoded(data: bytes) -> MutableJson:
-    """Returns what `read` returns for bytes that it has read before, without checking them again."""
+    """Reads bytes that `read` has checked before, without checking them again."""
     number = _integer if b"-0" in data else int
     found: MutableJson = json.JSONDecoder(parse_int=number, parse_float=Decimal).decode(data.decode("utf-8"))
     return found
@@ -235,7 +235,7 @@ def root_of(resource: Json) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Returns whether a name may be repeated in an answer: it could be an element's name and nothing else."""
+    """Says whether a name may be repeated in an answer: it can only be the name of an element."""
     return _NAME.fullmatch(name.removeprefix("_")) is not None
 
 

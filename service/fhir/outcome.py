@@ -84,7 +84,7 @@ def operation_outcome(
 
 
 def _beyond(listed: Sequence[Problem], left_out: Sequence[Problem]) -> str:
-    """Returns the severity of what is left out where that is worse than all that is listed."""
+    """Returns the worst severity of the problems left out, if it is worse than all that are listed."""
     severities = {problem.severity for problem in listed}, {problem.severity for problem in left_out}
     for level in ("fatal", "error", "warning"):
         if level in severities[0]:

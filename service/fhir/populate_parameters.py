@@ -102,7 +102,7 @@ class PopulateInput:
 
 
 def populate_input(body: Json, *, names_form: bool = True) -> PopulateInput:
-    """Returns what is in a body that `json.read` has read.
+    """Reads the parameters of `$populate`.
 
     Args:
         body: Parameters, or a Questionnaire alone.
@@ -173,7 +173,7 @@ def _parts(entry: Json, at: str) -> list[_Entry]:
 
 
 def _held(entry: Json) -> tuple[str, Any]:
-    """Returns the one element of a parameter that holds what it says, and that; empty where it is not one."""
+    """Returns name and value of the one element that holds a parameter's value; empty if there is not one."""
     elements = [name for name in entry if name not in _BESIDE]
     return (elements[0], entry[elements[0]]) if len(elements) == 1 else ("", None)
 
@@ -313,7 +313,7 @@ def _endpoint(name: str, at: str) -> Problem:
 
 
 def resources_by_reference(sent: PopulateInput) -> dict[str, Json]:
-    """Returns what was sent by `Type/id`, so that references can be followed; of two alike neither."""
+    """Returns the resources by `Type/id`, to follow references; if two have the same, neither."""
     found: dict[str, Json] = {}
     ambiguous: set[str] = set()
     contents = [content for listed in (*sent.contexts.values(), sent.loose) for content in listed]

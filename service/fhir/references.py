@@ -119,7 +119,7 @@ def contained_types(resource: Json) -> dict[str, str]:
 
 
 def reference_fault(reference: Json, contained: Mapping[str, str], targets: frozenset[str]) -> Fault | None:
-    """Returns what is wrong with a Reference, the first fault; a local reference to nothing is none here.
+    """Returns the first fault of a Reference; a local reference that leads nowhere is not one.
 
     Args:
         contained: types of the contained resources by `#id`.
@@ -143,7 +143,7 @@ def reference_fault(reference: Json, contained: Mapping[str, str], targets: froz
 
 
 def _found(literal: str, contained: Mapping[str, str]) -> str | None:
-    """Returns the type that the literal reference names, as `type_in` does, or that of what is contained."""
+    """Returns the type that a literal reference names, or that of the contained resource."""
     if literal.startswith("#"):
         return contained.get(literal, "")
     return type_in(literal) if literal else ""

@@ -120,7 +120,7 @@ def shapes() -> Mapping[str, Shape]:
 
 @cache
 def _lines(file: str) -> Mapping[str, str]:
-    """Returns what a file beside this module says of each type, by its name."""
+    """Reads a file beside this module: its lines by the name of the type."""
     text = Path(__file__).with_name(file).read_text("utf-8")
     entries = re.sub(r"\n +", " ", text).splitlines()
     return {name: body for name, _, body in (entry.partition(" = ") for entry in entries)}

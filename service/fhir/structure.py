@@ -240,7 +240,7 @@ class _Check:
 
 
 def _is_reference(members: Json, name: str) -> bool:
-    """Returns whether a text is the `reference` of what looks like a Reference."""
+    """Says whether a text is the `reference` of an object that looks like a Reference."""
     return name == "reference" and {member.removeprefix("_") for member in members} <= _OF_REFERENCE
 
 
@@ -252,7 +252,7 @@ def _outermost(place: Place) -> Place:
 
 
 def _named_in_narratives(resource: Json) -> frozenset[str]:
-    """Returns what the narratives of a resource, and of those in it, link to or show.
+    """Returns the links and images in the narratives of a resource and of those contained in it.
 
     Source: R4 narrative.html (an image may be a contained resource, `src="#pic"`).
     """

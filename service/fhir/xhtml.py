@@ -38,7 +38,7 @@ NARRATIVE_EXPECTED: Final = "one XHTML div that says something, with elements of
 
 
 def is_narrative(div: str) -> bool:
-    """Returns whether `div` may be shown as it is: no script, no foreign element, not blank."""
+    """Says whether `div` may be shown: no script, no foreign element, not blank."""
     reader = _Reader()
     try:
         reader.read(div)

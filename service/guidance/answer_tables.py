@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
     unread: int = 0
 
     def beside(self, other: Verdict) -> Verdict:
-        """Returns what both answers together say: one that fits decides, whatever the other is."""
+        """Returns the verdict of both answers together: one that fits decides, whatever the other is."""
         present = self.present | other.present
         undecided = (self.undecided | other.undecided) & ~present
         return Verdict(present, undecided, (self.unread | other.unread) & ~(present | undecided))
@@ -107,7 +107,7 @@ class Scale(NamedTuple):
         return bisect_left(self.points, value) + bisect_right(self.points, value)
 
     def over(self, first: int, last: int) -> Verdict:
-        """Returns what is answered by a value that lies in one of these cases, both ends included."""
+        """Returns the verdict on a value that lies in one of these cases, both ends included."""
         reached = self.cases[first : last + 1]
         present = intersection(case.present for case in reached)
         some = union(case.present | case.undecided for case in reached)
@@ -232,7 +232,7 @@ class AnswerTable(dict[Answer, int]):
         return mask
 
     def verdict(self, values: Iterable[Answer]) -> Verdict:
-        """Returns what several answers say to the tests."""
+        """Returns the verdict of several answers on the tests."""
         return reduce(Verdict.beside, map(self._verdict, values))
 
     def mask_of(self, verdict: Verdict) -> int:
@@ -284,7 +284,7 @@ class AnswerTable(dict[Answer, int]):
         return Verdict(self._answered, self._tests & ~self._answered)
 
     def _verdict(self, value: Answer) -> Verdict:
-        """Returns what one answer says to the tests."""
+        """Returns the verdict of one answer on the tests."""
         known = self.verdicts.get(value)
         if known is not None:
             return known
@@ -307,7 +307,7 @@ class AnswerTable(dict[Answer, int]):
 
 
 def _if_sure(verdict: Verdict, *, is_unsure: bool = False) -> Verdict:
-    """Returns what an answer says, had it said nothing about what it leaves undecided."""
+    """Returns the verdict of an answer as if it said nothing about the tests that it leaves undecided."""
     present, undecided, unread = verdict
     kept = 0 if is_unsure else present
     return Verdict(kept, 0, present ^ kept | undecided | unread)

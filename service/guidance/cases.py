@@ -95,7 +95,7 @@ class Case:
     earlier: tuple[tuple[str, AnswersByLink], ...] = ()
 
     def faults(self, result: Result) -> tuple[str, ...]:
-        """Returns what the case expects and the result does not say, a sentence each."""
+        """Returns a sentence for each expectation of the case that the result does not meet."""
         expect = self.expect
         found = *_interval_faults(expect, result), *_date_faults(expect, result)
         return (*found, *_list_faults(expect, result), *_count_faults(expect, result))

@@ -130,7 +130,7 @@ class OutOfBudget(Exception):
 
 
 class _Trial(NamedTuple):
-    """A changed response: what is made of it, what is answered and asked in it, and its step."""
+    """A changed response: its state, its answers, what it asks, and its step."""
 
     state: State
     given: Mapping[str, Values]
@@ -184,7 +184,7 @@ class _Search:
         self.now = now
 
     def smallest(self, search: Callable[[int], Iterator[Chosen]], *, goes_on: bool = False) -> Changes:
-        """Returns what a search finds with as few answers as it can be.
+        """Returns the changes with the fewest answers that a search finds.
 
         Args:
             goes_on: whether more answers are tried after some were found, for changes of which none of those
@@ -229,14 +229,14 @@ class _Search:
         return self.trials[key]
 
     def _said(self, link_id: str, values: Values) -> object:
-        """Returns what counts of an answer: its bits, where nothing else of it does."""
+        """Returns what counts of an answer: only its bits, if nothing else reads it."""
         if link_id in self.behind or self.compiled.scores or not values:
             return values
         bits = self.said(link_id, values)
         return (bits, self._opens(link_id, values)) if link_id in self.opening else bits
 
     def _opens(self, link_id: str, values: Values) -> object:
-        """Returns what opens and hides by some answers to a question, and None for no answer."""
+        """Returns what these answers to a question open and hide; None for no answer."""
         if values and (link_id, values) not in self.opened:
             self.opened[link_id, values] = self.replies.opens(link_id, values)
         return self.opened.get((link_id, values))
@@ -267,7 +267,7 @@ class _Search:
     def _enabled(
         self, given: Mapping[str, Values], new: Mapping[str, Values]
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Returns what is enabled and hidden: the same as before where what changed decides the same."""
+        """Returns what is enabled and hidden: as before, if the change decides no condition differently."""
         key = frozenset(
             (link, self._opens(link, values))
             for link, values in new.items()
@@ -313,7 +313,7 @@ class _Search:
                     yield from self.lower(changes | {change}, left - cost, rank)
 
     def _sides_possible(self, trial: _Trial, rank: int) -> Sequence[tuple[int, int]]:
-        """Returns what is wanted for each possible rule from a rank on: the last answer rules all out."""
+        """Returns the sides wanted for each possible rule from a rank on: the last answer excludes all."""
         rules = (table.node for table in self.compiled.block.tier_rules if table.rank >= rank)
         possible = (self.guidance.argued.sides_of[node] for node in rules if trial.state.bits >> 2 * node & 2)
         return [(both(denied), both(affirmed)) for affirmed, denied in possible]
@@ -457,7 +457,7 @@ class _Search:
     def _lists(
         self, question: Question, listed: _List, before: Values, left: int
     ) -> Iterator[tuple[Values, int]]:
-        """Yields what is ticked after so many clicks at most."""
+        """Yields the lists of options that so many clicks at most can lead to."""
         options, alone = listed
         yield from (((one,), 1) for one in alone if (one,) != before)
         others = [one for one in options if one not in alone]

@@ -261,7 +261,7 @@ def _worse(written: Written) -> Iterator[Fault]:
 def _unit_faults(
     question: Question, parameters: Sequence[Parameter], conversions: Sequence[Conversion]
 ) -> Iterator[str]:
-    """Yields what was expected of the units of one comparison; `parameters` have numbers."""
+    """Yields the faults in the units of one comparison; `parameters` have numbers."""
     units = units_of(question)
     for parameter in parameters:
         if units and not any(convertible(answered, parameter.unit, conversions) for answered in units):
@@ -280,7 +280,7 @@ def _unit_faults(
 
 
 def _condition_faults(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what is wrong with any condition of any file."""
+    """Yields the faults of all conditions in all files."""
     questions = questions_of(written, form)
     for file, place, condition in written.conditions():
         for inner, part in walk(condition, place):
@@ -318,7 +318,7 @@ def _named(condition: Named, written: Written, questions: Mapping[str, Question]
 
 
 def _unsure(condition: Unsure, written: Written) -> Expected:
-    """Yields what was expected of a condition that somebody may be unsure about: it rests on answers only."""
+    """Yields the faults of a condition that somebody may be unsure about: it must rest on answers only."""
     if any(
         isinstance(part, InBand | Scored | Newly | AtTier | AtLevel) for part in _below(condition.of, written)
     ):
@@ -327,7 +327,7 @@ def _unsure(condition: Unsure, written: Written) -> Expected:
 
 
 def _newly(condition: Newly, written: Written) -> Expected:
-    """Yields what was expected of conditions that an earlier response may have denied."""
+    """Yields the faults of conditions that an earlier response may have denied."""
     if len(set(condition.parts)) < len(condition.parts):
         yield (), "expected each condition once"
     for place, part in enumerate(condition.parts):
@@ -438,7 +438,7 @@ def _is_count(parameter: Parameter, parts: int) -> bool:
 
 
 def _rule_faults(written: Written) -> Iterator[Fault]:
-    """Yields what is wrong with tiers, levels and the order of the rules."""
+    """Yields the faults of tiers, levels and the order of the rules."""
     tiers = [tier.code for tier in written.tiers]
     for rule in written.rules:
         if rule.tier and rule.tier not in tiers:

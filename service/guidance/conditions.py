@@ -83,7 +83,7 @@ class Unsure:
 
 @dataclass(frozen=True, slots=True)
 class Newly:
-    """One of these conditions holds, and an earlier response denied it; absent where there is none."""
+    """One of these conditions holds and an earlier response denied it; absent without earlier responses."""
 
     parts: tuple[Condition, ...]
 

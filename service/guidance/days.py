@@ -17,7 +17,7 @@ from service.guidance.options import DAY
 
 @dataclass(frozen=True, slots=True)
 class DerivedQuantity:
-    """A derived quantity as it is worked out.
+    """A derived quantity, ready to be calculated.
 
     Args:
         of: one date, or two quantities of which the second is taken from the first.
@@ -79,7 +79,7 @@ class DatesRead:
         return found
 
     def derive(self, given: AnswersByLink, closed: frozenset[str]) -> tuple[AnswersByLink, frozenset[str]]:
-        """Returns the answers with what follows from them, and what is closed with what is derived.
+        """Returns the answers with the derived ones, and the closed questions with the derived ones.
 
         Args:
             given: answers that count, dates as days. closed: linkIds that are not asked for certain.
@@ -109,7 +109,7 @@ class DatesRead:
 
 
 def _worked_out(derived: DerivedQuantity, parts: list[tuple[Answer, ...]]) -> Iterable[Answer]:
-    """Yields what the quantity is, for every answer to what it is derived from."""
+    """Yields the quantity for each combination of the answers that it is derived from."""
     spans = [
         [_as_days(value, derived.units.get(name, "")) for value in values]
         for name, values in zip(derived.of, parts, strict=True)
@@ -138,7 +138,7 @@ def _as_days(value: Answer, unit: str) -> Days | Unread:
 
 
 def _difference(first: Days | Unread, second: Days | Unread) -> Days | Unread:
-    """Returns what the first can be without the second; an end is open if it is open in either."""
+    """Subtracts the second from the first; an end is open if it is open in either."""
     if isinstance(first, Unread) or isinstance(second, Unread):
         return UNREAD
     low = None if first.low is None or second.high is None else first.low - second.high

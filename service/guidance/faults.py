@@ -15,12 +15,12 @@ Expected = Iterator[tuple[Place, str]]
 
 
 def unknown(name: str, known: Collection[str]) -> str:
-    """Returns what was expected where `name` is not known."""
+    """Says that `name` is not known, and which names are."""
     return f"expected one of: {', '.join(known)}" if known else f"{name} is not known; none is defined"
 
 
 def what_it_is(name: str, written: Written, link_ids: Collection[str]) -> str:
-    """Returns what a name stands for that is no finding, such as `a step (tier)`; empty for nothing."""
+    """Says what a name is if it is not a finding, such as `a step (tier)`; empty if it is unknown."""
     named = {
         "a step (tier) of guidance.yaml": [tier.code for tier in written.tiers],
         "an outcome of guidance.yaml": [outcome.code for outcome in written.outcomes],
@@ -34,12 +34,12 @@ def what_it_is(name: str, written: Written, link_ids: Collection[str]) -> str:
 
 
 def not_in_the_questionnaire(link_id: str) -> str:
-    """Returns what was expected where no question has this linkId."""
+    """Says that no question has this linkId."""
     return f"expected the linkId of a question; {link_id} is not in the questionnaire"
 
 
 def parameter_faults(name: str, edge: str, keys: Place, written: Written) -> Expected:
-    """Yields what is wrong with the use of a parameter where one with this edge belongs."""
+    """Yields the faults of a parameter that is used where one with this edge belongs."""
     parameter = written.parameters.get(name)
     if parameter is None:
         yield (*keys, "parameter"), f"expected a parameter of guidance.yaml; {name} is not one"

@@ -63,7 +63,7 @@ class Shape(Schema):
         return self.makes(**self._members(data))
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Returns the members of what is made, from the values of an entry by field."""
+        """Returns the members of the object that is made, from the values of an entry by field."""
         return data
 
 
@@ -97,7 +97,7 @@ class Strict(fields.Field[T]):
         return True
 
     def _read(self, value: Any) -> Any:
-        """The value as it is kept."""
+        """Returns the value in the form in which it is kept."""
         return value
 
 
@@ -292,7 +292,7 @@ Readers = Mapping[str, Callable[["_Entry"], Condition]]
 
 
 class _Entry(NamedTuple):
-    """A condition as it is written: the mapping, its first word, and what reads conditions inside it."""
+    """A condition in a file: the mapping, its first word, and the reader of conditions inside it."""
 
     value: Mapping[str, Any]
     word: str

@@ -147,7 +147,7 @@ class Interviewed:
 
 
 def _told(result: Result) -> tuple[object, ...]:
-    """Returns what an interview ends with: at a safety step that step alone."""
+    """Returns the end of an interview; at a safety step, only that step."""
     return (result.tier,) if result.tiers[result.tier.at_least].overlay else _verdict(result)
 
 
@@ -198,7 +198,7 @@ def _around(points: tuple[Exact, ...]) -> Iterator[Decimal]:
 
 
 def decimal_of(value: Exact) -> Decimal:
-    """Returns an exact number as it is written, as near as it can be."""
+    """Returns the Decimal nearest to an exact number."""
     return value if isinstance(value, Decimal) else Decimal(value.numerator) / Decimal(value.denominator)
 
 

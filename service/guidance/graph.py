@@ -203,7 +203,7 @@ class _Builder:
 
 
 def _undecided(finding: Finding) -> str:
-    """Returns what an answer that does not decide a test of the finding makes of it."""
+    """Returns the value of the finding if an answer does not decide its test."""
     return PRESENT if finding.unsure_present else UNKNOWN
 
 

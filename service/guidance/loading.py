@@ -140,7 +140,7 @@ class Guidance:
         return bool(table.mask_of(present) & self.compiled.worse.atoms)
 
     def evaluate(self, answers: Answers) -> Result:
-        """Returns what the guidance makes of the answers; the same answers give an equal result."""
+        """Evaluates the guidance; the same answers give an equal result."""
         result = evaluate(self.compiled, answers)
         return result if self.translation is None else self.translation.of(result)
 

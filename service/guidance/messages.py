@@ -74,7 +74,7 @@ class Messages:
 
 
 def messages_from(document: object, language: str) -> Messages:
-    """Returns what a messages file writes.
+    """Reads a messages file.
 
     Args:
         document: its plain value.

@@ -75,7 +75,7 @@ Faults = Iterator[tuple[str, Place, str]]
 
 
 def questions_of(written: Written, form: Form) -> Mapping[str, Question]:
-    """Returns what conditions can read: every question, and every derived quantity as if it were one."""
+    """Returns all questions that conditions can read, derived quantities among them."""
     derived = {
         name: Question(name, name, "quantity", (), len(form.questions) + place, units=(DAY,))
         for place, name in enumerate(written.derived)
@@ -92,7 +92,7 @@ def sources_of(name: str, written: Written) -> tuple[str, ...]:
 
 
 def quantity_faults(written: Written, form: Form, read: Collection[str]) -> Faults:
-    """Yields what is wrong with derived quantities, and with entries of the chart.
+    """Yields the faults of derived quantities, and of entries of the chart.
 
     Args:
         written: what the mapping files say.

@@ -221,7 +221,7 @@ def _given(contributions: Iterable[Contribution], frontier: int) -> int:
 
 
 def _forced(compiled: Compiled, state: State) -> list[Contribution]:
-    """Returns what contradictions that hold have set, with the questions that they read."""
+    """Returns the nodes that contradictions have set, with the questions that they read."""
     judged = Reasons(compiled, _judged(state))
     return [(table.sets, table.reads | judged.of(table.node)) for table in state.holds]
 

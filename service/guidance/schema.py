@@ -606,7 +606,7 @@ def file_shapes() -> dict[str, type[Schema]]:
 
 
 def written_from(documents: Mapping[str, object]) -> Written:
-    """Returns what the documents write; the names in it are not checked yet.
+    """Reads the documents; the names in them are not checked yet.
 
     Args:
         documents: parsed YAML values by file stem (`guidance`, `sources`, `findings` ...).
@@ -638,7 +638,7 @@ def written_from(documents: Mapping[str, object]) -> Written:
 
 
 def fault_line(file: str, place: Place, expected: str) -> str:
-    """Returns one fault as it is reported: `file.yaml: key path: what was expected`."""
+    """Returns the line for one fault: `file.yaml: key path: what was expected`."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
     return f"{file}: {path}: {expected}" if path else f"{file}: {expected}"
 
@@ -691,7 +691,7 @@ def _holds(written: Any, key: Any) -> bool:
 
 
 def step_of(key: Any, inner: Any) -> str | int:
-    """Returns how a place names what stands under a key or an index: by its name, where it has one."""
+    """Returns the part of a place for a key or an index: the entry's name, if it has one."""
     if isinstance(key, int) and isinstance(inner, dict):
         return next((inner[name] for name in _NAMING if isinstance(inner.get(name), str)), key)
     return key if isinstance(key, int) else str(key)

@@ -90,7 +90,7 @@ class ScoreTable:
         )
 
     def _prorated(self, known: Decimal, answered: int, missing: int) -> Decimal:
-        """Returns what the sum would be if the missing questions were like the others on average."""
+        """Returns the sum as if the missing questions had the average of the others."""
         return (known * (answered + missing) / answered).quantize(self.step, ROUND_HALF_UP)
 
     def mask(self, total: Total) -> int:
@@ -112,7 +112,7 @@ class ScoreTable:
 
 
 def points_added(weights: Weights, values: tuple[Answer, ...]) -> Decimal | None:
-    """Returns what a question adds; None where that is not known: it is open, or has no points."""
+    """Returns the points that a question adds; None if it is open, or its answer has no points."""
     if not values:
         return None
     total = ZERO

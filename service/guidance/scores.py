@@ -206,7 +206,7 @@ class Line(NamedTuple):
     offset: Decimal
 
     def points(self, value: Decimal) -> Decimal | None:
-        """Returns what the number adds; None outside the range."""
+        """Returns the points of a number; None outside the range."""
         return self.offset + self.factor * value if self.low <= value <= self.high else None
 
 
@@ -224,14 +224,14 @@ class Weights:
     line: Line | None = None
 
     def points(self, answer: Answer) -> Decimal | None:
-        """Returns what one answer adds; None where it has no points."""
+        """Returns the points of one answer; None if it has none."""
         if self.line is not None and isinstance(answer, int | Decimal):
             return self.line.points(Decimal(answer))
         return self.by_answer.get(answer)
 
 
 def weights_of(addend: Addend, question: Question) -> Weights:
-    """Returns what the answers of a question add to a score; one option at least must have points."""
+    """Returns the points of the answers to a question; at least one option must have points."""
     line = _line(addend)
     known = {} if line is not None else _points_by_answer(question)
     turned = sum((min(known.values()), max(known.values())), ZERO) if addend.reversed and known else None
@@ -395,7 +395,7 @@ def _rule(score: Score, band: ScoreBand, name: str, *, when: InBand | None) -> R
 
 
 def score_faults(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what is wrong with any score, and parameters that are compared with one but carry a unit."""
+    """Yields the faults of all scores, and parameters with a unit that are compared with a score."""
     for score in written.scores:
         faults = [
             *_addend_faults_of(score, written, form),
@@ -550,7 +550,7 @@ def _band_faults(place: Place, bands: list[_Band], span: _Span) -> Iterator[Faul
 
 
 def _range_faults(place: Place, bands: list[_Band], span: _Span) -> Iterator[Fault]:
-    """Yields what is missing of the first and of the last band."""
+    """Yields faults if the first or the last band does not reach the end of the range."""
     if bands[0].low > span.lowest:
         yield _FILE, (*place, 0, "from"), f"gap: expected {span.lowest} or less, the lowest possible sum"
     if bands[-1].high < span.highest:

@@ -41,7 +41,7 @@ class RedirectShape(Shape):
 
 
 def step_faults(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what is wrong with the dates and the addressees of steps and rules."""
+    """Yields the faults of dates and addressees of steps and rules."""
     yield from _date_faults(written, form)
     yield from _overlays(written)
     yield from _addressees(written)
@@ -54,7 +54,7 @@ def step_faults(written: Written, form: Form) -> Iterator[Fault]:
 
 
 def _date_faults(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what is wrong with latest dates and with the time to look again."""
+    """Yields the faults of latest dates and of the time to look again."""
     for tier in written.tiers:
         place = ("tiers", tier.code)
         yield from _within("guidance.yaml", (*place, "within"), tier.within, written)
@@ -121,7 +121,7 @@ def _addressees(written: Written) -> Iterator[Fault]:
 
 
 def _reasons(written: Written, form: Form) -> Iterator[Fault]:
-    """Yields what the words of a rule show and stand beside where that does not exist."""
+    """Yields faults if the words of a rule show or stand beside something that does not exist."""
     reasons = {rule.name for rule in written.rules if rule.tier}
     scores = {score.name for score in written.scores}
     for rule in written.rules:

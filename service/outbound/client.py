@@ -73,13 +73,13 @@ class Outbound:
     def get(
         self, url: str, headers: Mapping[str, str] | None = None, *, timeout_s: float | None = None
     ) -> Answer:
-        """Returns what a GET brings, whatever its status; raises as `request` does."""
+        """Sends a GET and returns the answer, whatever its status; raises as `request` does."""
         return self.request("GET", url, headers or {}, timeout_s=timeout_s)
 
     def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Returns what a POST of a form brings, whatever its status; raises as `request` does."""
+        """Sends a form by POST and returns the answer, whatever its status; raises as `request` does."""
         given = {"Content-Type": _FORM, **(headers or {})}
         return self.request("POST", url, given, urlencode(form).encode())
 
@@ -92,7 +92,7 @@ class Outbound:
         *,
         timeout_s: float | None = None,
     ) -> Answer:
-        """Returns what a request brings, whatever its status.
+        """Sends a request and returns the answer, whatever its status.
 
         Args:
             method: GET or POST.

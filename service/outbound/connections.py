@@ -41,7 +41,7 @@ class Connections:
     def answer(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, seconds: float
     ) -> Answer:
-        """Returns what a request brings, whatever its status.
+        """Sends a request and returns the answer, whatever its status.
 
         Raises:
             OutboundFault: the server cannot be reached.

@@ -189,7 +189,7 @@ class Fields:
         return self._unit_beside(unit) if isinstance(unit, Mapping) else ""
 
     def _unit_beside(self, unit: Json) -> str:
-        """Returns what a plain number is counted in, in words; empty where the language has none."""
+        """Returns the unit of a plain number in words; empty if the language has none."""
         known = self._words.texts.get(f"units.{text(unit.get('code'))}.other")
         own = text(unit.get("display")) if self._language == ENGLISH else ""
         return known or translated(unit, "display", self._language) or own
@@ -204,7 +204,7 @@ class Fields:
     def shown(
         self, page: Page, walk: Walk, posted: Posted | None = None, errors: Mapping[str, str] | None = None
     ) -> tuple[Field, ...]:
-        """Returns the fields of a page, with the answers so far, or with what was typed where that is wrong.
+        """Returns the fields of a page with the answers so far, or with the typed text if it is wrong.
 
         Args:
             page: the page.
@@ -292,7 +292,7 @@ class Fields:
         return orjson.dumps([item.enable_any, undecided]).decode(), False
 
     def _expected(self, condition: EnableWhen) -> str | None:
-        """Returns what a condition expects as a control would send it; None where none could."""
+        """Returns the value that a condition expects, as a control sends it; None if no control can."""
         expected, control = condition.expected, self.controls.get(condition.question)
         if control is None or expected is None:
             return None
@@ -325,7 +325,7 @@ class Fields:
         return Reading(answers, errors)
 
     def missing(self, links: Collection[str], answers: AnswersByLink) -> dict[str, str]:
-        """Returns what to do about questions that must be answered and are not, by linkId."""
+        """Returns the messages for required questions that are not answered, by linkId."""
         return {
             link: self._reader.required(self.controls[link])
             for link in sorted(links, key=lambda link: self._items[link].order)
@@ -402,7 +402,7 @@ def _answer_in(source: Json) -> Answer | None:
 
 
 def _values_of(answers: Collection[Answer]) -> dict[Answer, str]:
-    """Returns what the browser sends for each option: the shortest text that tells it from the others."""
+    """Returns the value of each option in the page: the shortest text that tells it from the others."""
     codes = [answer.code for answer in answers if isinstance(answer, Coding)]
     found: dict[Answer, str] = {}
     for number, answer in enumerate(answers):

@@ -101,12 +101,12 @@ class Plan:
         return [replace(page, told=self._told(page.items)) for page in found]
 
     def _as_part(self, page: Page) -> tuple[str, ...]:
-        """Returns what stands on another page in place of a page: the texts before it, and its group."""
+        """Returns the part of another page that shows a page: the texts before it, and its group."""
         own = (page.name, *self._below(self._items[page.name]))
         return (*(link for link in page.items if link not in own), page.name)
 
     def _split(self, links: Iterable[str], heading: str) -> list[Page]:
-        """Returns the pages of what stands at one level; texts stand before what follows them."""
+        """Returns the pages of the items at one level; texts come before the items that follow them."""
         pages: list[Page] = []
         texts: list[str] = []
         for link in links:

@@ -253,7 +253,7 @@ class Previews:
         return _Asked(Visit(of.form, replace(of.of_case(case, language), authored=case.authored)), case)
 
     def _asked(self, of: _Previewed, posted: Posted, language: str) -> _Asked:
-        """Returns what a page has sent: its answers, those of its result, or another worked case."""
+        """Returns the answers to show: those of the page, those behind its result, or another worked case."""
         action, _, wanted = posted.one("action").partition(":")
         asked_for = (wanted if action == "language" else "", posted.one("language"))
         language = next((tag for tag in asked_for if tag in of.form.spoken), language)
@@ -319,7 +319,7 @@ class Previews:
         return asked.errors, _inside_main(html), self._why(scored)
 
     def _why(self, scored: Scored) -> Mapping[str, list[Parts]]:
-        """Returns what `$explain` says, worked out apart, as that is."""
+        """Returns what `$explain` says; it is worked out in a child, as there."""
         expected = "Expected a response that takes at most {allowed} to explain."
         said = in_child(
             self._deployment.sandbox, lambda: scored.explanation().decode(), str, expected=expected
@@ -375,6 +375,6 @@ def _chart_of(case: Case | None, fields: Fields) -> tuple[str, ...]:
 
 
 def _inside_main(html: str) -> Markup:
-    """Returns what stands inside the main element of a page that our templates have written."""
+    """Returns the inside of the main element of a page that our templates have written."""
     inside = html.partition("<main")[2].partition(">")[2].rpartition("</main>")[0]
     return Markup(inside)  # noqa: S704 - it is escaped where it was written

@@ -157,7 +157,7 @@ class Reader:
         return found
 
     def required(self, control: Control) -> str:
-        """Returns what to do about a question that is not answered."""
+        """Returns the message for a required question that is not answered."""
         kind = control.shown.kind
         key = {"radios": "choose", "select": "choose", "checkboxes": "choose-any"}.get(kind, "enter")
         return self._words.say(f"form.error.{key}", label=control.shown.label)
@@ -174,7 +174,7 @@ class Reader:
         return tuple(self._read[kind](control, line) for line in lines)
 
     def _lines(self, control: Control, typed: str) -> list[str]:
-        """Returns what was typed, line by line where there may be several answers; nothing that is blank."""
+        """Returns the typed text, split into lines if there may be several answers, without blank ones."""
         lines = typed.split("\n") if control.item.repeats else [typed]
         return [line.strip() for line in lines if line.strip()]
 

@@ -113,7 +113,7 @@ class Table(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What the patient is told.
+    """The texts for the patient.
 
     Args:
         heading, head: the step with its date, and what it means.

@@ -142,7 +142,7 @@ class SmartApp:
 
 
 def _ehr(ehr: Ehr) -> Mapping[str, Any]:
-    """Returns what the browser is told of an EHR: nothing of it is secret."""
+    """Returns the settings of an EHR for the browser; none of them is secret."""
     return {
         "issuer": ehr.issuer,
         "name": ehr.name,

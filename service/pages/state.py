@@ -119,7 +119,7 @@ class StateSeal:
 
 
 def seal_from(keys: Sequence[str], max_age_h: int, now: Callable[[], datetime]) -> StateSeal:
-    """Returns what signs the pages; without keys, with one that this start makes for itself.
+    """Returns the seal that signs the pages; without keys it makes one, which lasts until the next start.
 
     It is made before workers fork, so that all of them have the same; other machines have another.
     """

@@ -103,7 +103,7 @@ class Direction(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """A rule that holds: what it says, what it leads to, the answers it rests on, and what it cites."""
+    """A rule that holds: its words, where it leads, the answers it rests on, and the statements it cites."""
 
     says: str
     leads: str
@@ -258,7 +258,7 @@ class _Words:
         return f"{outcome.display}: {self._phrases.lowered(named)}"
 
     def enough(self, found: Minimal) -> Enough:
-        """Returns what alone leads to the step, or to the level of an outcome."""
+        """Returns the answers that alone lead to the step, or to the level of an outcome."""
         outcomes = (outcome for outcome in self._written.outcomes if outcome.code == found.of)
         step = self._written.tiers[found.rank].display if found.of == TIER else ""
         what = step or next(self.level(outcome, found.rank) for outcome in outcomes)

@@ -73,7 +73,7 @@ def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:
 
 
 def rules_of(spaces: Mapping[str, AnswerSpace], guidance: Guidance, asked: AskedWhen) -> Iterator[z3.BoolRef]:
-    """Yields what holds between the variables: one answer each, and when a question is hidden.
+    """Yields the constraints between the variables: one answer each, and when a question is hidden.
 
     While a question is open, those that it decides may be answered: it may have an answer that cannot be
     read, or decides nothing, and then it is undecided whether they are asked.

@@ -31,7 +31,7 @@ Broken = tuple[str, z3.BoolRef]
 
 
 def interview_promises(interview: Interview) -> Iterator[Broken]:
-    """Yields what is promised of the interview."""
+    """Yields the promises about the interview."""
     full = interview.full
     tier = TierEnds(full, full.values), TierEnds(full, interview.known.values)
     date = DateEnds(full, full.values), DateEnds(full, interview.known.values)
@@ -78,7 +78,7 @@ class Interview:
         self.asks = self._asks()
 
     def words(self, model: z3.ModelRef) -> Iterator[str]:
-        """Yields what is answered in a model, and whether the interview had asked it.
+        """Yields the answers in a model, and whether the interview had asked for them.
 
         A question that other answers close is named where the interview does not know that yet.
         """
@@ -95,7 +95,7 @@ class Interview:
                 yield f"{link}: {', '.join(answers)}{' (not asked)' if is_left else ''}"
 
     def _known_of_a_sum(self, full: Sum, known: Sum) -> list[z3.BoolRef]:
-        """Returns what two sums have to do with each other, which the solver would look for too long.
+        """Returns the relation between two sums, which the solver would take too long to find.
 
         What one question adds lies, as it is known, around what it adds in full, and is the same unless an
         answer was left out. Both are proved of each question, and so hold of the sums.

@@ -47,7 +47,7 @@ def number(value: Exact | int) -> z3.RatNumRef:
 
 
 def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> Sum:
-    """Returns what the questions of a score add."""
+    """Returns the sum of the questions of a score."""
     parts, rules = dict[str, Ends](), list[z3.BoolRef]()
     for weights in table.weights:
         added = _added(weights, spaces[weights.link_id])
@@ -71,7 +71,7 @@ def _added(weights: Weights, space: AnswerSpace) -> _Added:
 
 
 def _of_numbers(weights: Weights, space: AnswerSpace) -> _Added:
-    """Returns what answers add that are no coded option: a number has points by its value, all else none."""
+    """Returns the points of answers that are not options: those of a number by its value, else none."""
     coded = [holds.get_id() for holds in space.by_answer.values()]
     others = [answer for answer in space.answers if answer.holds.get_id() not in coded]
     given = z3.Or([answer.holds for answer in others])

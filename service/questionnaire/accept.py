@@ -152,7 +152,7 @@ def accept_parsed(table: AcceptTable, response: Json, *, complete: bool) -> Answ
 
 
 def _answers(table: AcceptTable, walk: _Walk, complete: bool, authored: str) -> Answers | None:  # noqa: FBT001 - as `accept` has it
-    """Returns what a walk has found where the conditions of the form allow it, and nothing is missing."""
+    """Returns the answers of a walk, if the conditions of the form allow them and none is missing."""
     if walk.true & ~walk.known:
         return None
     disabled, closed = table.enable_when.disabled_and_closed(walk.true, walk.known)

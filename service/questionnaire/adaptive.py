@@ -49,7 +49,7 @@ class AskedForm:
         return frozenset(text(item.get("linkId")) for item, _ in self.items()) & compiled.items.keys()
 
     def faults(self, compiled: CompiledQuestionnaire) -> Iterator[Problem]:
-        """Yields where it is not what the served Questionnaire asks; what it does not state is no fault."""
+        """Yields the differences to the served Questionnaire; what it does not state is no fault."""
         for stated, at in self.items():
             item = compiled.items.get(text(stated.get("linkId")))
             if item is None:
@@ -102,7 +102,7 @@ def asked_form(response: Json, at: str) -> AskedForm | None:
 
 
 def canonical_named(response: Json) -> str:
-    """Returns the canonical of what a response answers: of an adaptive form, of the served Questionnaire.
+    """Returns the canonical that a response answers; for an adaptive form, that of the served Questionnaire.
 
     Args:
         response: anything that may be one; empty comes back where it does not say.
@@ -162,7 +162,7 @@ _COPIED: Final = ("language", "title", "_title", "status", "subjectType", "copyr
 def asking(
     response: Json, compiled: CompiledQuestionnaire, asked: Collection[str], id_: str = ASKED_ID
 ) -> MutableJson:
-    """Returns a response as an adaptive form leaves it: it contains the Questionnaire of what was asked.
+    """Returns a response as an adaptive form leaves it, with the Questionnaire of what was asked inside.
 
     Args:
         response: to the served Questionnaire.

@@ -144,7 +144,7 @@ def _permitted_by(item: Item, options: Options) -> str:
 
 
 def _reason(item: Item, found: Membership) -> str:
-    """Returns why membership is not decided, with what is not known named where the form may be quoted."""
+    """Says why membership is not decided; names what is not known, if the form may be quoted."""
     return f"{found.reason}: {found.about}" if found.about and item.is_quoted else found.reason
 
 

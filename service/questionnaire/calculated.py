@@ -32,7 +32,7 @@ _WIDE: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 
 
 def calculated_values(expressions: FormExpressions, response: Json, paired: PairedResponse) -> AnswersByLink:
-    """Returns what a form calculates from a response, by linkId: one value for each item."""
+    """Returns the values that a form calculates from a response, by linkId: one for each item."""
     evaluation = Evaluation(expressions, response, paired)
     found: dict[str, tuple[Answer, ...]] = {}
     for link, expression in expressions.calculated.items():
@@ -99,7 +99,7 @@ def plain_sum(expression: Expression, items: Mapping[str, Item]) -> tuple[Term, 
 
 
 def _texts_added(tree: Any) -> Iterator[str]:
-    """Yields the texts of what a tree adds up, without brackets around all of it."""
+    """Yields the texts of the terms that a tree adds up, without brackets around all of it."""
     children = tree.get("children", ())
     is_sum = tree.get("type") == "AdditiveExpression" and set(tree["terminalNodeText"]) == {"+"}
     through = tree.get("type") in (None, "TermExpression", "ParenthesizedTerm") and len(children) == 1

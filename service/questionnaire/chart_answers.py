@@ -269,7 +269,7 @@ def _moments(date: str) -> tuple[int, int]:
 def _fill(
     population: Population, link: str, values: ChartValues, said: _Said, reader: ChartReader | None
 ) -> None:
-    """Fills in a question with the one value that a chart has for it; says why where there is none."""
+    """Fills in a question with the one value that a chart has for it, or says why there is none."""
     reasons = said.reasons
     if len(said.plain) == 1:
         if not said.has_doubts or (reader is not None and reader.raises(link, said.plain[0])):

@@ -122,7 +122,7 @@ class _ExpressionConditions:
     reasons: dict[int, str]
 
     def holds(self, occurrence: Occurrence) -> bool | None:
-        """Returns what an enableWhenExpression says: empty is False, None is undecided."""
+        """Evaluates an enableWhenExpression: empty is False, None is undecided."""
         if self.evaluation is None:
             return None
         known = self.evaluation.expressions.enable_when
@@ -193,7 +193,7 @@ def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:
 
 
 def _set_can_be_answered(paired: PairedResponse) -> None:
-    """Says of what holds a question that is enabled for sure that it can be answered."""
+    """Marks the containers of questions that are certainly enabled: they can be answered."""
     for occurrence in paired.occurrences:
         inner, owner = occurrence, occurrence.container.owner
         if owner is None or owner.can_be_answered or not occurrence.item.answerable:

@@ -154,7 +154,7 @@ class CompiledQuestionnaire:
         }
 
     def calculated(self, response: Json) -> AnswersByLink:
-        """Returns what the form calculates from a parsed response, by linkId.
+        """Returns the values that the form calculates from a parsed response, by linkId.
 
         Raises:
             TooCostly: the response has too many items.
@@ -189,7 +189,7 @@ class CompiledQuestionnaire:
         return enabled
 
     def opens(self, link_id: str, answers: tuple[Answer, ...]) -> tuple[int, int]:
-        """Returns what conditions make of these answers: two that are equal open and hide the same."""
+        """Returns the effect of these answers on conditions: equal ones open and hide the same."""
         true, known = self._enable_when.evaluate(link_id, answers)
         return true & self._opening, known & self._opening
 
@@ -368,13 +368,13 @@ _DATE_AS_VERSION = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 
 
 def version_order(compiled: CompiledQuestionnaire) -> tuple[object, ...]:
-    """Returns what orders the versions of a Questionnaire."""
+    """Returns the sort key of a Questionnaire's version."""
     resource = compiled.resource
     return order_of_version(text(resource.get("version")), text(resource.get("date")))
 
 
 def order_of_version(version: str, date: str) -> tuple[object, ...]:
-    """Returns what orders versions: by numbers, release after candidate, then by date.
+    """Returns the sort key of a version: by its numbers, a release after its candidates, then by date.
 
     1.10 follows 1.9, 1.0.0 follows 1.0.0-rc.1. A version without numbers comes before all with numbers.
 

@@ -40,7 +40,7 @@ _EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def constraint_problems(evaluation: Evaluation, paired: PairedResponse) -> Iterator[Problem]:
-    """Yields what expressions find wrong, or cannot decide; items that are disabled are not looked at."""
+    """Yields the problems that expressions find or cannot decide; disabled items are not looked at."""
     expressions = evaluation.expressions
     yield from _constraints(evaluation, None, expressions.constraints.get(None, ()))
     for link in {**expressions.constraints, **expressions.calculated, **expressions.initial}:
@@ -87,7 +87,7 @@ _A_RULE = "a rule of the form must hold"
 
 
 def _words(constraint: DeclaredExpression) -> tuple[str, str]:
-    """Returns what the author of a constraint says of it, and its key in brackets."""
+    """Returns the text of a constraint by its author, and its key in brackets."""
     return constraint.human or _A_RULE, f" ({constraint.name})" if constraint.name else ""
 
 
@@ -172,7 +172,7 @@ def _agree(occurrence: Occurrence, expected: Sequence[Answer]) -> bool | None:
 def _without_the_same(
     item: Item, given: Sequence[Answer], expected: Sequence[Answer]
 ) -> tuple[list[Answer], list[Answer]]:
-    """Returns what is left of both without what stands in both: only that is compared pair by pair."""
+    """Returns both without the answers that they share: the rest is compared pair by pair."""
     both = Counter(given) & Counter(expected)
     same = Counter({answer: count for answer, count in both.items() if _is_same(item, answer, answer)})
     return [*(Counter(given) - same).elements()], [*(Counter(expected) - same).elements()]

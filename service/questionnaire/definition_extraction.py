@@ -185,7 +185,7 @@ class DefinitionPlan:
         self._scopes: dict[str | None, dict[str, _Frames]] = {}
 
     def of(self, item: Item | None, source: Json, path: str) -> PlannedDefinitions:
-        """Returns what stands at an item; None: at the root."""
+        """Returns the definitions at an item; None: at the root."""
         outer = {} if item is None else self._scopes[item.parent]
         resources = tuple(self._resources(source, path, outer))
         scopes = {**outer, **{each.canonical: _Frames() for each in resources}}
@@ -219,7 +219,7 @@ class DefinitionPlan:
                 yield PlannedResource(canonical, named, entry_expressions(extension, at, problems))
 
     def _canonical(self, extension: Json, at: str) -> str:
-        """Returns what definition an extension begins a resource of; empty where it begins none."""
+        """Returns the canonical of the definition for which an extension begins a resource; empty if none."""
         url = extension.get("url")
         if url == ext.ITEM_EXTRACTION_CONTEXT:
             code = text(extension.get("valueCode"))

@@ -115,7 +115,7 @@ def evaluation_order(items: Mapping[str, Item]) -> tuple[tuple[Item, ...], tuple
 
 
 def needed_links(item: Item) -> set[str]:
-    """Returns linkIds of what decides whether the item is enabled: its parent and the questions it names."""
+    """Returns the linkIds that decide whether an item is enabled: its parent and the questions it names."""
     needed = {condition.question for condition in item.enable_when}
     if item.parent is not None:
         needed.add(item.parent)

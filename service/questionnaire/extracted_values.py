@@ -128,7 +128,7 @@ def expected_of(elements: Mapping[str, Element]) -> str:
 
 
 def unit_of(unit: object) -> MutableJson:
-    """Returns what a Quantity says of a unit that stands in the form."""
+    """Returns the elements of a Quantity for a unit that the form states."""
     if not isinstance(unit, Mapping):
         return {}
     shown = text(unit.get("display")) or text(unit.get("code"))
@@ -169,7 +169,7 @@ def parsed(text_of: object, path: str, problems: list[Problem]) -> Expression | 
 
 
 def parsed_typed(value: object, path: str, problems: list[Problem]) -> Expression | None:
-    """Returns what an Expression says; None, and a problem, where it is none of FHIRPath."""
+    """Reads an Expression; None, and a problem, if it is not FHIRPath."""
     stated = value if isinstance(value, Mapping) else {}
     if stated.get("language", FHIRPATH) != FHIRPATH:
         problems.append(Problem("extract-unsupported", f"Expected an expression in {FHIRPATH}.", path))
@@ -178,7 +178,7 @@ def parsed_typed(value: object, path: str, problems: list[Problem]) -> Expressio
 
 
 def entry_expressions(extension: Json, path: str, problems: list[Problem]) -> EntryExpressions:
-    """Returns what the parts of an extension say of the entry in which a resource is to stand."""
+    """Reads the parts of an extension about the entry in which a resource is to stand."""
     found: dict[str, Expression] = {}
     for index, part in enumerate(mappings(extension.get("extension"))):
         name, here = text(part.get("url")), f"{path}.extension[{index}]"
@@ -260,7 +260,7 @@ class Results:
         return self._made <= MOST_MADE
 
     def entry(self, expressions: EntryExpressions, view: View) -> MutableJson:
-        """Returns what the form says of an entry: texts by name; what has no result is not there."""
+        """Evaluates the expressions for an entry: texts by name, without those that have no result."""
         found = {}
         for name, expression in expressions.expressions.items():
             values = [each.value for each in self.values(expression, view, expressions.path)]

@@ -87,7 +87,7 @@ class _Scope(NamedTuple):
 
 
 def extraction_plan(compiled: CompiledQuestionnaire) -> ExtractionPlan:
-    """Returns what a form says is to be extracted of the responses to it."""
+    """Reads from a form what is to be extracted of the responses to it."""
     planning = _Planning(compiled)
     planning.run()
     problems = (*_unsupported(compiled.resource, "Questionnaire"), *planning.problems)
@@ -126,7 +126,7 @@ class _Planning:
         self.problems.append(Problem(kind, f"{item.label}: {words}", item.path))
 
     def _said(self, element: Json, path: str) -> str | None:
-        """Returns what the extension of an element says: a relation, _NOTHING, or None where it has none."""
+        """Reads the extension of an element: a relation, _NOTHING, or None if it has none."""
         found = list(ext.extensions(element, ext.OBSERVATION_EXTRACT))
         if not found:
             return None
@@ -142,7 +142,7 @@ class _Planning:
     def _of_item(
         self, item: Item, own: str | None, relation: str | None, categories: tuple[Json, ...]
     ) -> Wanted | None:
-        """Returns what is extracted of an item; a code that says so itself goes before the item."""
+        """Returns the extraction of an item; a code with an extension of its own goes before the item."""
         codes = list(mappings(item.source.get("code")))
         said = [self._said(code, f"{item.path}.code[{n}]") for n, code in enumerate(codes)]
         if item.type == DISPLAY:
@@ -196,7 +196,7 @@ def _no_value(kind: str) -> str:
 
 
 def _unsupported(element: Json, path: str) -> Iterator[Problem]:
-    """Yields what a form, an item or a code asks for by an extension that is not supported."""
+    """Yields a problem for each extension, of a form, an item or a code, that is not supported."""
     for extension in mappings(element.get("extension")):
         if extension.get("url") in ext.EXTRACTION_NOT_SUPPORTED:
             name = text(extension["url"]).rpartition("-")[2]
@@ -247,7 +247,7 @@ class Extracted:
 
 
 def extracted(plan: ExtractionPlan, response: Json) -> list[Extracted]:
-    """Returns what becomes an Observation, in the order of the response.
+    """Returns the Observations to make, in the order of the response.
 
     Args:
         plan: of its form, without problems.

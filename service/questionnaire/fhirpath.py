@@ -183,7 +183,7 @@ def data_of(node: Any) -> Any:
 
 
 class Typed(NamedTuple):
-    """A value and the name of its R4 datatype; empty where nothing tells, as of a text put together."""
+    """A value and the name of its R4 datatype; empty if unknown, as for a text that was put together."""
 
     type: str
     value: Any
@@ -288,7 +288,7 @@ class Remembered(NamedTuple):
 
 
 def _planned(tree: Tree) -> Tree:
-    """Returns the tree as it is evaluated."""
+    """Returns the tree prepared for evaluation."""
     children = tree.get("children")
     if children is None:
         return tree

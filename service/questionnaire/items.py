@@ -394,7 +394,7 @@ class _Lists:
 
 
 def _options(source: Json, lists: _Lists) -> Options | None:
-    """Returns what may be answered, or None where the item does not limit its answers to a list."""
+    """Returns the options, or None if the item does not limit its answers to a list."""
     open_ = source.get("type") == "open-choice"
     if isinstance(source.get("answerOption"), list):
         return _options_listed(source, lists.value_sets, open_=open_)

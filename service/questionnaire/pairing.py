@@ -306,7 +306,7 @@ def _is_said_absent(element: Json) -> bool:
 
 
 def _expected_text(item: Item) -> str:
-    """Returns what the text of an item should be: ours, never the response's own wording."""
+    """Says what the text of an item should be, in our words, never in those of the response."""
     if not item.text or not item.is_quoted:
         return f"item {item.name}: expected the text of the Questionnaire, or none."
     return f"item {item.name}: expected the text {item.label}, or none."

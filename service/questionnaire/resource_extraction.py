@@ -84,7 +84,7 @@ class ResourcePlan:
 
 
 def resource_plan(compiled: CompiledQuestionnaire) -> ResourcePlan:
-    """Returns what a form asks for by definition or template, and of the entries of Observations."""
+    """Reads from a form its definitions and templates, and its wishes for entries of Observations."""
     form = compiled.resource
     definitions, templates = DefinitionPlan(form), TemplatePlan(form)
     problems: list[Problem] = []
@@ -134,7 +134,7 @@ class Made(NamedTuple):
 
 
 def made_resources(plan: ResourcePlan, results: Results, top: Container, allocate: Allocate) -> Made:
-    """Returns what a response makes; `results.problems` says what is wrong.
+    """Makes the resources of a response; `results.problems` says what is wrong.
 
     Args:
         plan: without problems.

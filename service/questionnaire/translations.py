@@ -52,7 +52,7 @@ def _of_language(designations: Iterable[Json], language: str) -> str:
 
 
 def form_in(compiled: CompiledQuestionnaire, language: str, lacking: str) -> Form:
-    """Returns what the guidance must know of a Questionnaire, with its texts in another language.
+    """Returns the form as the guidance sees it, with its texts in another language.
 
     Args:
         compiled: the Questionnaire.

@@ -98,7 +98,7 @@ def _lint_as_warnings(compiled: CompiledQuestionnaire) -> Iterator[Problem]:
 
 
 def _response_problems(response: Json) -> Iterator[Problem]:
-    """Yields what is wrong with the head of a response, whatever Questionnaire it answers."""
+    """Yields the problems of the head of a response, whatever Questionnaire it answers."""
     if response.get("resourceType") != "QuestionnaireResponse":
         words = "Expected resourceType QuestionnaireResponse."
         yield problem("response-type", words, "QuestionnaireResponse")

@@ -186,7 +186,7 @@ def count(store: Store, selectors: Sequence[Selector], tenant: str = "") -> Mapp
 def erase(
     store: Store, selectors: Sequence[Selector], event: EventStamp, tenant: str = "", *, person: Person = ()
 ) -> Mapping[str, int]:
-    """Deletes what is selected, and records how much that was, without a word of whom it was about.
+    """Deletes what is selected, and records how much it was, but not whom it was about.
 
     What the audit trail says of the person and of the records is erased too; that something was done, when
     and through which app stays in it.

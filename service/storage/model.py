@@ -297,7 +297,7 @@ LinkPart = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry that is to be put at the end of a chain.
+    """An entry to append to a chain.
 
     Args:
         body: what stays of it. parts: what can be erased of it, by name.

@@ -71,7 +71,7 @@ RECORD = Table(
 
 
 def _entry_table(name: str, **columns: TypeEngine[Any]) -> Table:
-    """Returns a table whose primary key is the whole entry: SQLite keeps nothing else, in this order."""
+    """Returns a table whose primary key is the whole entry: SQLite stores it in this order, and only once."""
     return Table(
         name,
         METADATA,

@@ -411,7 +411,7 @@ def _date_order(search: Search) -> list[_Ordered]:
 
 
 def _dates(search: Search, tenant: str, *, absent: bool) -> Iterator[Sql]:
-    """Yields what enters the index where the page starts, and leaves it where no date can meet the search."""
+    """Yields bounds so that the index is read from the start of the page to the last date that can match."""
     key = search.sort[0]
     yield Sql("dated.type = ? AND dated.tenant = ?", (search.type, tenant))
     yield Sql("dated.parameter = ?", (key.parameter + (NO_DATE if absent else ""),))

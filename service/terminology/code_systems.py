@@ -98,7 +98,7 @@ class CodeSystem:
         return self._by_folded_code.get(written.casefold(), written)
 
     def names(self, code: str) -> tuple[str, ...]:
-        """Returns the names of a code, its display first; nothing where it is not at hand."""
+        """Returns the names of a code, its display first; none if the code is not known here."""
         found = self.concepts.get(self.code(code))
         return names_in(found.concept) if found is not None else ()
 

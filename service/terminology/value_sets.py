@@ -164,7 +164,7 @@ class ValueSets:
         return self.systems.get(canonical) or _r4_resource_of_type(canonical, "CodeSystem")
 
     def code_system(self, url: str, version: str = "") -> CodeSystem | None:
-        """Returns a code system with its index of concepts, or None where it is not at hand."""
+        """Returns a code system with its index of concepts, or None if it is not known here."""
         resource = self.system(url, version)
         if resource is None:
             return None
@@ -363,7 +363,7 @@ class _Expansion:
 
 
 def _written(filters: Iterable[Filter]) -> object:
-    """Returns what filters say, to tell those that say the same."""
+    """Returns a key that equal filters share."""
     return tuple(tuple(text(filter_.get(key)) for key in ("property", "op", "value")) for filter_ in filters)
 
 

@@ -134,7 +134,7 @@ class Request:
         return self.option("_pretty") == "true"
 
     def option(self, name: str) -> str | None:
-        """Returns a parameter of the query string, the last if it stands twice; None where there is none."""
+        """Returns a parameter of the query string, the last if there are several; None if there is none."""
         if name not in self.environ.get("QUERY_STRING", ""):
             return None
         return dict(self.query()).get(name)
