@@ -8,6 +8,7 @@ import json
 import jwt
 import orjson
 import pytest
+from client_jwts import jwk, part, unsigned
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -43,11 +44,6 @@ P256, P384, OTHER_P384 = (
 PEM = RSA.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
 )
-
-
-def jwk(key, kid):
-    kind = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid}
 
 
 class Clock:
@@ -122,15 +118,6 @@ def claims(**changed):
 
 def token(key=RSA, algorithm="RS384", header=None, **changed):
     return jwt.encode(claims(**changed), key, algorithm, {"kid": "rsa", **(header or {})})
-
-
-def part(value):
-    text = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
-def unsigned(header, payload, signature=b"x"):
-    return f"{part(header)}.{part(payload)}.{part(signature) if signature else ''}"
 
 
 def hs_with_public_key(algorithm):

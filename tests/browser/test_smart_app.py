@@ -6,7 +6,6 @@ to refuse, the app says in plain words; nothing that was answered is lost.
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Frame, Page, Req
 from watched_pages import watched_contexts
 
 from benchmarks import chromium
+from benchmarks.http import free_port
 from service import catalogue
 from service.datatypes.answers import Coding
 from service.settings import Settings
@@ -104,12 +104,6 @@ class World:
     def address(self, launch: str, **more: str) -> str:
         query = "".join(f"&{name}={quote(value)}" for name, value in more.items())
         return f"{self.app}/app/launch?iss={quote(self.ehr.base, safe='')}&launch={launch}{query}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

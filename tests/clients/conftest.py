@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from gunicorn_server import serving
 from java_programs import hapi_command, missing_for_hapi
 from patience import LONG_PATIENCE_S
 from validator_fixtures import INSTALL, refuse
+
+from benchmarks.http import free_port
 
 ORIGIN = "https://app.example.org"
 SYSTEM = "https://guidance.example.org/fhir/identifier/questionnaire-response"
@@ -42,12 +43,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving("service.app:from_environment()", port=port, **settings) as server:
         yield Service(base, folder)
     assert [line for line in server.log if '"failed"' in line or "Traceback" in line] == []
-
-
-def free_port() -> int:
-    """Returns a port that nothing listened on a moment ago: links are built from it before the start."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

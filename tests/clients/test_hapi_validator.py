@@ -12,23 +12,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from fhir_client import PUBLISHED, STORED
 from patience import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
 JSON = {"Content-Type": "application/fhir+json"}
-PUBLISHED = (
-    "Questionnaire",
-    "CodeSystem",
-    "ValueSet",
-    "StructureDefinition",
-    "OperationDefinition",
-    "SearchParameter",
-    "PlanDefinition",
-    "ActivityDefinition",
-    "Library",
-)
-STORED = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
 
 
 class Allowed(NamedTuple):

@@ -1,6 +1,5 @@
 """The whole service, started once for all of these tests on each kind of store."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,6 @@ from guarded_service import Guarded, every_kind_of_issuer, guarded_service
 from running_service import new_database
 from sample_responses import identified, new_value, response
 
-from benchmarks.local_postgresql import NoServer, Server, server
 from service import app as composition
 from service.app import create_app, store_from
 from service.settings import Settings
@@ -137,18 +135,6 @@ def database(
     def made(kind: str) -> str:
         if kind == "sqlite":
             return f"sqlite:///{tmp_path_factory.mktemp('served') / 'service.db'}"
-        return new_database(request.getfixturevalue("postgresql"))
+        return new_database(request.getfixturevalue("postgresql_server"))
 
     return made
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    in_ci = os.environ.get("CI") == "true"
-    try:
-        with server(install=in_ci) as running:
-            yield running
-    except NoServer as missing:
-        if in_ci:
-            pytest.fail(str(missing))
-        pytest.skip(f"NOT TESTED ON POSTGRESQL: {missing}")

@@ -154,14 +154,14 @@ def test_px04_a_locked_file_is_waited_for_and_then_said_to_be_busy(restarted):
 
 
 def test_px04_a_server_that_stopped_is_said_to_be_away_and_comes_back_without_a_restart(
-    database, postgresql, union
+    database, postgresql_server, union
 ):
     with running(database("postgresql"), WORKERS="2", STORE_TIMEOUT_S="1") as (_, ehr):
         at = f"{TYPE}/{ehr.create(strain())['id']}"
-        postgresql.stop()
+        postgresql_server.stop()
         try:
             everything_waits(ehr, at, union)
         finally:
-            postgresql.start()
+            postgresql_server.start()
         recovered(ehr)
         everything_works(ehr, at)

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Collection, Mapping
 from itertools import product
-from typing import Any
 
 import dated_headache
 import headache
@@ -12,6 +11,7 @@ from examples import examples
 from headache import NO, NOT_SURE, YES, local
 from hypothesis import given
 from hypothesis import strategies as st
+from interviews import verdict
 
 from service.datatypes.answers import Answer, AnswersByLink
 from service.guidance import Guidance
@@ -43,13 +43,6 @@ def interview(guidance: Guidance, patient: Patient, known: Collection[str] = ())
         asked.append(following[0])
         if following[0] in patient:
             given = {**given, following[0]: patient[following[0]]}
-
-
-def verdict(result: Result) -> tuple[Any, ...]:
-    """The step, its dates, and the levels where no safety step has settled everything."""
-    is_at_safety = result.tiers[result.tier.at_least].overlay
-    levels = () if is_at_safety else tuple(risk.level for risk in result.risks)
-    return (result.tier, *(due and due.days for due in (result.due, result.step_due)), levels)
 
 
 def differs(guidance: Guidance, patient: Patient, known: Collection[str] = ()) -> bool:

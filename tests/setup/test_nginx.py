@@ -17,6 +17,8 @@ from gunicorn_server import Answer, Served, answer_from, get, post, until
 from patience import PATIENCE_S
 from running_service import running
 
+from benchmarks.http import free_port
+
 PUBLIC = "https://fhir.example.org/guidance/fhir"
 CANARY = "canary-7f3a"
 
@@ -52,11 +54,6 @@ class Proxy:
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
             connection.sendall(raw)
             return answer_from(connection)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def configuration(root: Path, folder: Path, port: int, behind: int) -> str:
