@@ -1,4 +1,4 @@
-"""`PlanDefinition/$apply`: a response of a person in, what the plan proposes for them out; nothing is stored.
+"""`PlanDefinition/$apply`: a person's response in, the proposals of the plan out; nothing is stored.
 
 A PlanDefinition follows from a guidance, and its CQL decides as the guidance does. So it is the guidance
 that decides here: step and date are those of `$assess` for the same response and the same data. Where the

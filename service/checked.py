@@ -1,4 +1,4 @@
-"""What `check` found sound, kept by the content of everything that it rests on.
+"""Remembers what `check` has found sound, until anything that it depends on changes.
 
 There are two kinds. A report counts again for `check` while nothing has changed: a proof takes much longer
 than reading files. A record tells the start that the worked cases of what it serves need not be run again.

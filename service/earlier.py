@@ -1,4 +1,4 @@
-"""Earlier responses of the same person: which of those at hand can be compared, and what they said.
+"""Earlier responses of the same person: which of them can be compared, and their answers.
 
 Any that is provably about the same person, answers the same form and was written before counts. One that
 cannot be compared is left out and named, since it denies nothing; one of somebody else is refused.

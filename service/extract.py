@@ -1,4 +1,4 @@
-"""`$extract`: a finished response in, the resources that its form says its answers are out.
+"""`$extract`: a finished response in, the resources that its form defines for its answers out.
 
 They come as a transaction Bundle, which the caller may send to a server of its choice; nothing is stored
 here. The same response gives the same Bundle. What a form asks for and is not supported, or does not make a

@@ -1,4 +1,4 @@
-"""For authors: what tells a server that its files have changed, and what they are told of the new ones.
+"""Reloads changed files while an author works, and says what is wrong with them.
 
 A process of its own looks at the files of the questionnaires and mappings, some times a second, by name, time
 and size. Once they have changed and come to rest, it sends the signal HUP to the server, which reads them

@@ -1,4 +1,4 @@
-"""The command that serves: gunicorn, with little more imported around it than it takes."""
+"""The command `serve`: runs gunicorn, and imports little else."""
 
 from __future__ import annotations
 

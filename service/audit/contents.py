@@ -1,4 +1,4 @@
-"""What an answer holds: which resources, in which versions, of which patients; none of what they say."""
+"""Which resources an answer holds, in which versions and of which patients, but nothing of what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks a chain from its first entry to its last, and tells what does not fit.
+"""Walks a chain from its first entry to its last, and reports what does not fit.
 
 A chain shows what was changed, left out, put in or moved, and what was cut off at either end, as long as
 whoever did it has not made all of it anew from there. Whoever may write to the whole database can do that:

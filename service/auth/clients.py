@@ -1,4 +1,4 @@
-"""From the JWT of a CDS client to who calls: each is signed anew, is for one endpoint, and is taken once.
+"""Identifies CDS clients by their JWTs: each JWT is for one call of one endpoint, and is taken once.
 
 Nothing in a JWT says where keys come from: `jku` may repeat the registered url, and is never fetched
 otherwise. Nor does the Host header say what the endpoint is called: `aud` is compared with the public

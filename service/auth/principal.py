@@ -1,4 +1,4 @@
-"""Who sends a request, and what of the stored data that lets them touch.
+"""Who sends a request, and which stored data they may touch.
 
 A scope `patient/` reaches one patient, whom the token names; a token with such a scope that names nobody
 reaches nothing by it. Scopes `user/` and `system/` reach all patients of the tenant.

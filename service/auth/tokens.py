@@ -1,4 +1,4 @@
-"""From an access token to who sends it: signed tokens are checked here, others are asked about.
+"""Identifies who sends an access token: signed ones are checked here, others by introspection.
 
 What is not right about a token is never told: every refusal reads the same, but for that of a token which is
 good and bound to a key, whose proof this service does not check. Nothing that stands in a token

@@ -1,4 +1,4 @@
-"""What differs between two versions of a guidance: entries of its files, questions, and who is told what.
+"""The differences between two versions of a guidance: its files, its questions, and the results of its cases.
 
 Entries are compared as the files write them, so that a version which the program no longer loads can
 still be compared. A worked case of either version is a patient for both; so is every answer pattern.

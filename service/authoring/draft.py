@@ -1,4 +1,4 @@
-"""Drafts the mapping files of a new guidance from a Questionnaire: what can be read there, and what cannot.
+"""Drafts the mapping files of a new guidance from a Questionnaire, and marks what an author has to add.
 
 Points of options become a score with bands and worked cases on both sides of each edge; without points
 each question becomes a finding. What only a person can decide begins with TODO: `check` lists every such

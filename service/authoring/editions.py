@@ -1,4 +1,4 @@
-"""One version of a guidance as it stands in folders, wherever they are: its files, and the pair they make.
+"""One version of a guidance, read from any folder: its files, and the pair they make.
 
 A folder is named in one of three ways: that of a guidance (it holds guidance.yaml), one that holds
 several of those, or one that holds `questionnaires/` and `mappings/`.

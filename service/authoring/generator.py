@@ -1,4 +1,4 @@
-"""Responses by chance, near the worked cases of a guidance: for load tests, benchmarks and authors.
+"""Random responses, near the worked cases of a guidance: for load tests, benchmarks and authors.
 
 Each is like the person of a worked case: a share of the answers is changed, mostly to what other worked
 cases answer, and some questions are left open. The same seed gives the same bytes everywhere: chance is the

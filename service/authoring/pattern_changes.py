@@ -1,4 +1,4 @@
-"""How many answer patterns come to another step, date or level in a new version, and the plainest of them.
+"""How many answer patterns get another step, date or level in a new version, with the simplest examples.
 
 Counts are exact: patterns are assignments of decision diagrams (`patterns.py`). They weigh every pattern
 alike, and are no estimate of how many people are concerned.

@@ -1,4 +1,4 @@
-"""From which English text each translation was made, so that a change of the English is not overlooked.
+"""Remembers the English text that each translation was made from, so that a change is noticed.
 
 A file for each language, `messages/sources/<language>.yaml`, has a digest of the English text at every key
 that was translated. It is written by the command `translations`, when somebody says that all texts fit.

@@ -1,4 +1,4 @@
-"""What a guidance lacks although it is right: for its author, in the words of file and key.
+"""Warnings for the author of a guidance that has no fault: what it lacks, by file and key.
 
 A fault is what no guidance may lack before it is used. A warning is what an author may have meant.
 """

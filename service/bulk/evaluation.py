@@ -1,4 +1,4 @@
-"""How well a guidance triages people whose right step somebody has said: sensitivity and over-triage.
+"""How well a guidance triages people whose right step is known: sensitivity and over-triage.
 
 Every labelled response is counted. What is not certain is counted in both directions: a preliminary result
 stands for every step that it can still become, a refused response for every step there is. Each rate is given

@@ -1,4 +1,4 @@
-"""How far a run is, for who waits for it: a bar on a terminal, a line now and then anywhere else."""
+"""Shows how far a run is: a bar on a terminal, a line now and then anywhere else."""
 
 from __future__ import annotations
 

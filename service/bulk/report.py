@@ -1,4 +1,4 @@
-"""What came out of a run: how many records reached each step, and how many did not get so far.
+"""The report of a run: how many records reached each step, and how many could not be scored.
 
 A share is always of all records, so that who was refused or is not finished is never left out of sight. A
 result that can still rise stands beside the others, never among them.

@@ -1,4 +1,4 @@
-"""CDS Hooks: what an EHR is told in its own workflow about a form and the person whose record is open.
+"""CDS Hooks: cards in the workflow of an EHR about a form and the person whose record is open.
 
 An EHR names a hook and sends the part of its chart that a service asked for; the service answers with cards.
 What is not sent may be read from the FHIR server of a registered EHR. Nothing of a chart is kept here: of a

@@ -1,4 +1,4 @@
-"""What of a chart counts: the latest response, reasons for the form, and what else the record has of it.
+"""Reads a chart: the latest response, the reasons for the form, and entries about its questions.
 
 A resource that is over, ruled out, withdrawn or entered in error says nothing.
 

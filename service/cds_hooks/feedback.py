@@ -1,4 +1,4 @@
-"""What an EHR says of the cards that it was shown: which suggestions were taken, and who said no, and why.
+"""The feedback of an EHR on its cards: which were accepted, and which were overridden and why.
 
 Nobody's words are kept: of a reason that stands in `cds.yaml` its coding, of any other one and of a comment
 only that there was one, since both may hold what a chart does.

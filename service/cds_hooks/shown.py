@@ -1,4 +1,4 @@
-"""Which cards were shown, what became of them, and that nobody is shown one again to which somebody said no.
+"""Remembers which cards were shown and what became of them: one that was overridden is not shown again.
 
 A card is known by a keyed digest of its uuid, which is made of the patient and of all that gave a reason for
 it: once something changes it is another card. The patient too is known by a keyed digest only, so that

@@ -1,4 +1,4 @@
-"""Reads `cds.yaml` of a mapping folder: codes that are a reason to fill a form in, and reasons to override.
+"""Reads `cds.yaml` of a mapping folder: codes that are a reason to fill in a form, and override reasons.
 
 The file is no part of the guidance: it changes no result, so neither version nor hash of the guidance depend
 on it. A folder without it has one trigger, the codes of its Questionnaire.

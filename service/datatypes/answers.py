@@ -1,4 +1,4 @@
-"""The answers of one response, by linkId: what the guidance reads and the only thing it reads."""
+"""The answers of one response, by linkId: the only thing that the guidance reads."""
 
 from __future__ import annotations
 

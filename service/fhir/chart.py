@@ -1,4 +1,4 @@
-"""Chart data: Observations as answers, where the person was not asked or did not answer.
+"""Chart data: Observations as answers to questions that the person was not asked or did not answer.
 
 An Observation, or a component of one, answers every question that has its code, where its value fits the
 type of the question. A unit that UCUM does not bring to the question's is brought there by a factor of the

@@ -1,4 +1,4 @@
-"""What `$populate` is sent: which Questionnaire, about whom, and the resources that answers may come from.
+"""The parameters of `$populate`: the Questionnaire, the subject, and resources to take answers from.
 
 The parameters are those of SDC 4.0; their names in SDC 3.0 and before are taken as well. Everything that
 answers come from is in the body: a server that the data could be fetched from is refused, never asked.

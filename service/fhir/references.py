@@ -1,4 +1,4 @@
-"""What a Reference leads to: whether its text is a reference at all, and to which type of resource.
+"""References: whether a text is one, and to which type of resource it leads.
 
 Nothing is looked up: what stands there is judged. Where it does not tell the type, nobody guesses it.
 

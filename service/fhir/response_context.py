@@ -1,4 +1,4 @@
-"""What a result repeats of its response: its id, whom it is about, where and when it was written.
+"""The parts of a response that its result repeats: id, subject, encounter, author and time.
 
 A response comes typed from the accept path or as plain JSON from the full path; both give the same context.
 """

@@ -1,4 +1,4 @@
-"""What would change it: the smallest changes of answers after which the step is lower, or higher.
+"""Counterfactuals: the smallest changes of answers that lead to a lower or to a higher step.
 
 A change is counted in answers: another option of a choice, another value, a date on the other side of a
 number that counts, and each option of a list that is ticked or unticked; an option that excludes the others

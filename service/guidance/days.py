@@ -1,4 +1,4 @@
-"""What a guidance reads of dates: days before the response was written, and what follows from them.
+"""Dates as the guidance reads them: days before the response was written, and quantities derived from them.
 
 A quantity with a comparator is a stretch of days, as a partial date is. Differences are exact.
 """

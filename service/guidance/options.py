@@ -1,4 +1,4 @@
-"""What a question offers to a guidance: its options by word, its units."""
+"""The options of a question by word, and its units, as mapping files name them."""
 
 from __future__ import annotations
 

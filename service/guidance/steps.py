@@ -1,4 +1,4 @@
-"""When and for whom a step and a reason are, as they are written, and what is wrong with them."""
+"""The dates and the addressees of steps and reasons: how they are written, and their faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the questions of a score add, as formulas: every way in which an answer has points.
+"""The sums of scores as formulas: every way in which an answer has points.
 
 Points of conditions are no part of it: those follow from the values of nodes (`encoding.py`).
 """

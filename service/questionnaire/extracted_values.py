@@ -1,4 +1,4 @@
-"""What expressions and answers give to a resource that is extracted, brought to a datatype of R4.
+"""Values for extracted resources, from expressions and answers, as datatypes of R4.
 
 Answers have few datatypes and resources have many, so a value is converted where nothing of it is lost or
 made up: a Coding stands as CodeableConcept, as Coding or by its code, a number as Quantity in the unit of its

@@ -1,4 +1,4 @@
-"""Observations that a form says its answers are: which questions, under which codes, joined in which way.
+"""Observation-based extraction: which answers become Observations, with which codes, joined how.
 
 The plan is read from the form alone; a fault of the form is named whatever was answered. What a form asks
 for beside Observations is named too, and nothing is extracted then: half of what a form asks for would be

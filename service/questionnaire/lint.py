@@ -1,4 +1,4 @@
-"""What is wrong with a Questionnaire itself: every problem, with its place.
+"""Checks a Questionnaire itself: every problem, with its place.
 
 Source: FHIR R4 Questionnaire, invariants que-0 to que-13 (StructureDefinition 4.0.1), enableWhen,
 answerOption; questionnaire-enable-operator; extensions minValue, maxValue, minLength, regex, minOccurs,

@@ -1,4 +1,4 @@
-"""The response laid over the Questionnaire: every item there is, and every item there could be.
+"""Pairs the items of a response with those of its Questionnaire, the missing ones included.
 
 One walk over the parsed response pairs each response item with its Questionnaire item and
 reads the answers. An item that is absent is there as an empty occurrence (unless it is a display

@@ -1,4 +1,4 @@
-"""Resources that a form asks for by definition or template: one walk over a response, in which they are made.
+"""Extraction by definition or template: one walk over a response that makes the resources.
 
 At each place that has an answer, ids are allocated first, then resources begin, then values are put in. A
 question with several answers at which a resource begins makes one of each answer; a group, one of each

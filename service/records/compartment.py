@@ -1,4 +1,4 @@
-"""What a reach leaves of the store: a view in which everything else does not exist.
+"""A view of the store in which everything beyond a reach does not exist.
 
 A resource is in the compartment of its subject, a patient: a response and its result by what they
 say, a Provenance by the subject of its response, an AuditEvent by an entity that is the patient. R4 counts

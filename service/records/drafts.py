@@ -1,4 +1,4 @@
-"""What is to be stored for one version of a response, made of it and of what stood before.
+"""Makes all records to store for one version of a response.
 
 Version n of response X is four records: `QuestionnaireResponse/X`, the next version of
 `RiskAssessment/X` (a result has the id of its response), `Provenance/X.n` and `AuditEvent/X.n`.

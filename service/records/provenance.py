@@ -1,4 +1,4 @@
-"""Provenance and AuditEvent of a stored version: who made what of what, and that it happened.
+"""Provenance and AuditEvent of a stored version.
 
 Source: R4 provenance.html, auditevent.html; codes of the value sets that R4 binds there.
 """

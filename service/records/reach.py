@@ -1,4 +1,4 @@
-"""What of the stored data one request may touch."""
+"""Which stored data one request may touch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator can do with what is stored: migrate, export, erase, expire.
+"""Commands on the store: migrate, export, erase, expire.
 
 Each function is one command: it prints its result, says what else there is to say, and returns the exit code.
 No fault repeats an argument, as it may name a person.

@@ -1,4 +1,4 @@
-"""What an operator can do with the audit trail: see whether it is whole, and give it to other systems.
+"""Commands on the audit trail: check that it is complete, and export it to other systems.
 
 As with the other commands, no fault repeats an argument.
 """

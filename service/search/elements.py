@@ -1,4 +1,4 @@
-"""Which part of a resource is wanted, and that part of it, which is a valid resource itself.
+"""`_summary` and `_elements`: the wanted part of a resource, which is a valid resource itself.
 
 Source: FHIR R4 search.html 3.1.1.5.8 and 3.1.1.5.9
 """

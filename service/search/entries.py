@@ -1,4 +1,4 @@
-"""Index entries: what a resource is found by, read out of it.
+"""Reads the index entries out of a resource.
 
 The same texts are folded, split and resolved in the same way when a query asks for them (values.py).
 """

@@ -1,4 +1,4 @@
-"""What a query asks for: the search of a store, and how much of what it finds comes back.
+"""Reads a query: the search to run, and how much of each match is returned.
 
 Parameters that are not known are left out, as FHIR asks, and stand in no link to the result; a caller
 who prefers strict handling has them refused. Those that were likely meant to name a person are always

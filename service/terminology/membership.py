@@ -1,4 +1,4 @@
-"""What is known of a set of codes: which are inside, which are outside, and which cannot be told.
+"""Membership in a set of codes: which are inside, which are outside, and which are unknown.
 
 A set says something of single codes, and something of all others of a code system, or of all others. What
 it says is one of three: inside (the member), a doubt with its reason, or outside. Sets are put together as

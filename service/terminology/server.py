@@ -1,4 +1,4 @@
-"""A terminology server, asked what could not be told here: `$validate-code`, once the rest is checked.
+"""Asks a terminology server what cannot be decided here: `$validate-code`, once the rest is checked.
 
 Only codes leave the house: the code, its system, and the url of the value set or code system. They go in the
 body of a POST, so that no log on the way has them, to the one server that the operator named: that is the

@@ -1,4 +1,4 @@
-"""What the audit trail says of requests: hands each to the trail once it is known what became of it.
+"""Records each request in the audit trail, once its answer is known.
 
 Recorded is what touches data of patients: reads, searches, operations and calls of CDS Hooks, whatever
 comes of them; and every refusal with 401 or 403, whatever it asked for. What a request has stored is

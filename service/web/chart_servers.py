@@ -1,4 +1,4 @@
-"""Reads from the FHIR server of an EHR what a call does not bring.
+"""Reads from the FHIR server of an EHR what the prefetch of a call lacks.
 
 Only the FHIR bases that the operator registered are spoken with, and each with the token of the call alone.
 A redirect is not followed, a further page only where it stands on the same origin. An EHR waits half a second

@@ -1,4 +1,4 @@
-"""Whether a caller already has the current version of what it reads, and changes the version that it knows.
+"""Conditional requests: If-None-Match and If-Modified-Since for reads, If-Match for updates.
 
 Source:
     RFC 9110, section 13; R4 http.html#cread, http.html#concurrency.

@@ -1,4 +1,4 @@
-"""The front door: where a person or a program that knows only the address goes from here."""
+"""The front page: links for a person or a program that knows only the address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it is ready for requests."""
+"""The probes: is the process alive, and is it ready for requests?"""
 
 from __future__ import annotations
 

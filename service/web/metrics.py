@@ -1,4 +1,4 @@
-"""What a monitoring system may know: how many requests, how long they took, what became of them.
+"""Metrics for a monitoring system: requests, their times, results and refusals.
 
 Loaded only where SERVICE_METRICS is true. Every label comes from the program or from published data (the
 table of routes, kinds of problems, guidance and its steps): nothing that a caller sent is one, so neither

@@ -28,7 +28,6 @@ from service.errors import (
     Unavailable,
     Unsupported,
 )
-from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.web.access import ANY_ORIGIN
 from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
@@ -97,23 +96,15 @@ _ANSWERS: tuple[tuple[type[Exception], int, Problem], ...] = (
 )
 
 
-def raw_response(
-    exc: BaseException,
-    base: str = "",
-    canonicals: Canonicals = AS_WRITTEN,
-    metrics: Metrics | None = None,
-) -> bytes:
+def raw_response(exc: BaseException, deployment: Deployment) -> bytes:
     """Returns a whole HTTP response with an OperationOutcome, after which the connection closes.
 
     Args:
-        exc: what gunicorn, the worker, or the application, raised.
-        base: public FHIR base.
-        canonicals: the canonical urls of what this service defines itself.
-        metrics: counts it; None where nobody asks.
+        exc: raised by gunicorn, the worker or the application.
+        deployment: its base, canonicals and metrics.
     """
     status, problem = _answer(exc)
-    _count(metrics, [problem])
-    deployment = Deployment(base, canonicals)
+    _count(deployment.metrics, [problem])
     body = orjson.dumps(deployment.outcome([problem]))
     headers: tuple[Header, ...] = (
         *((("Retry-After", str(exc.retry_after_s)),) if isinstance(exc, Unavailable) else ()),

@@ -1,6 +1,6 @@
-"""From whom a request comes where proxies stand before the service: whose X-Forwarded-For is believed.
+"""The address of a client behind proxies: whose X-Forwarded-For is believed.
 
-Nobody's is, unless a setting names who may say on whose behalf they ask.
+No proxy's is, unless a setting names it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _MOST_KEPT: Final = 4096
 
 
 class Proxies:
-    """Those who may say on whose behalf they ask.
+    """The proxies whose X-Forwarded-For is believed.
 
     Args:
-        networks: theirs, such as `10.0.0.0/8`; `unix` stands for whoever connects to a Unix socket.
+        networks: theirs, such as `10.0.0.0/8`; `unix` stands for every caller of a Unix socket.
     """
 
     def __init__(self, networks: tuple[str, ...] = ()) -> None:
@@ -29,10 +29,10 @@ class Proxies:
         self._place = lru_cache(_MOST_KEPT)(self._place_of)
 
     def address(self, environ: Mapping[str, Any]) -> str:
-        """Returns the address of who sends a request; empty where a Unix socket has none.
+        """Returns the address of the client; empty if it came by a Unix socket without the header.
 
-        The last address that no proxy of ours has is the one that ours have seen themselves; what stands
-        before it in X-Forwarded-For anybody may have written.
+        It is the last address in X-Forwarded-For that is not a proxy of ours: our proxies have seen that one
+        themselves, but anybody may have written those before it.
         """
         asking = self._place(environ.get("REMOTE_ADDR", ""))
         if not asking.is_proxy or "HTTP_X_FORWARDED_FOR" not in environ:
@@ -59,7 +59,7 @@ class Proxies:
 
 
 class _Place(NamedTuple):
-    """What a request comes from: its address, and whether it is a proxy of ours."""
+    """An address, and whether it is a proxy of ours."""
 
     address: str
     is_proxy: bool

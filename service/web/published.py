@@ -1,4 +1,4 @@
-"""The views on what never changes: published resources, and the documents that describe the service."""
+"""The views on published resources, and on the documents that describe the service: these never change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where apps get the tokens that this service takes: `smart-configuration`, and what metadata says of it.
+"""`smart-configuration`: where apps get access tokens; the same for the CapabilityStatement.
 
 This service issues no tokens. The endpoints are those of the authorisation server that the registry of EHRs
 names, and what is said of them follows from the registry alone: an endpoint to send people to, and the scopes

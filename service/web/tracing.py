@@ -1,4 +1,4 @@
-"""What a tracing system may know: one span per request, sent over OTLP.
+"""Tracing: one span per request, sent over OTLP.
 
 Loaded only where SERVICE_TRACING is true. A span has the template of the route, the method, the status, how
 long it took and the id under which the log knows the request; no path, no query, no header and no error text,

@@ -38,6 +38,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from service.errors import Problem, Unavailable
 from service.fhir.definitions import Canonicals
 from service.settings import from_environment
+from service.web.deployment import Deployment
 from service.web.health import PROBES
 from service.web.problems import raw_response
 
@@ -169,9 +170,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         """Answers what gunicorn could not read, what has no place, or the application's own breakdown."""
         _LOG.warning({"event": "refused", "kind": type(exc).__name__})
-        urls = Canonicals(self._settings.canonical_base)
-        said = raw_response(exc, self._settings.public_base, urls, getattr(self.wsgi, "metrics", None))
-        util.write_nonblock(client, said)
+        canonicals, metrics = Canonicals(self._settings.canonical_base), getattr(self.wsgi, "metrics", None)
+        deployment = Deployment(self._settings.public_base, canonicals, metrics=metrics)
+        util.write_nonblock(client, raw_response(exc, deployment))
 
     def _make_room(self) -> None:
         """Closes the connection on which nothing has run for the longest, if all places are taken.

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from gunicorn.http import errors
 
+from service.web.deployment import Deployment
 from service.web.problems import raw_response
 
 
@@ -25,7 +26,7 @@ def headers_of(response):
     ],
 )
 def test_a_request_that_is_not_http_gets_an_outcome_that_repeats_nothing(fault, status, code):
-    head, _, body = raw_response(fault).partition(b"\r\n\r\n")
+    head, _, body = raw_response(fault, Deployment()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 " + status + b" ")
     assert f"Content-Length: {len(body)}".encode() in head
     assert b"Content-Type: application/fhir+json" in head
@@ -36,7 +37,7 @@ def test_a_request_that_is_not_http_gets_an_outcome_that_repeats_nothing(fault, 
 
 def test_a_page_of_any_origin_may_read_it_because_it_is_a_fixed_text():
     """CO05: whose page it is, is in the part of the request that could not be read."""
-    headers = headers_of(raw_response(errors.LimitRequestHeaders("canary")))
+    headers = headers_of(raw_response(errors.LimitRequestHeaders("canary"), Deployment()))
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in headers
 
@@ -46,7 +47,7 @@ def test_a_page_of_any_origin_may_read_it_because_it_is_a_fixed_text():
 )
 def test_it_says_what_every_answer_says(base, said):
     """SH02."""
-    headers = headers_of(raw_response(RuntimeError(), base))
+    headers = headers_of(raw_response(RuntimeError(), Deployment(base)))
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers.get("Strict-Transport-Security") == said
     assert headers["Cache-Control"] == "no-store"

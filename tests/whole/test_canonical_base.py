@@ -21,6 +21,7 @@ from service.fhir.json import BodyLimits
 from service.records import KINDS
 from service.settings import Settings, from_environment
 from service.validate import Validator
+from service.web.deployment import Deployment
 from service.web.problems import raw_response
 
 Json = dict[str, Any]
@@ -192,7 +193,7 @@ def test_er02_a_breakdown_names_the_own_base_only(monkeypatch: pytest.MonkeyPatc
 
 
 def test_er02_what_could_not_even_be_read_names_the_own_base_only() -> None:
-    answer = raw_response(errors.LimitRequestLine(1, 2), canonicals=Canonicals(OURS))
+    answer = raw_response(errors.LimitRequestLine(1, 2), Deployment(canonicals=Canonicals(OURS)))
     assert f"{OURS}/fhir/CodeSystem/problem-kind".encode() in answer
     assert EXAMPLE not in answer
 
