@@ -1,4 +1,4 @@
-"""The parts of a response that its result repeats: id, subject, encounter, author and time.
+"""The parts of a response that its result repeats, such as its id, its subject and its time.
 
 A response comes typed from the accept path or as plain JSON from the full path; both give the same context.
 """
@@ -23,7 +23,7 @@ CONTAINED: Final = "Named in the response, which contains it"
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext:
-    """What a result repeats of its response, as plain JSON values; None where the response does not state it.
+    """The parts of a response that its result repeats, as plain JSON; None if the response lacks them.
 
     References and identifiers are cut to what can stand in another resource: reference, type,
     identifier (use, system, value) and display, or the reason why there is none. A subject or encounter
