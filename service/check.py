@@ -93,23 +93,31 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     mapped = catalogue.read_mappings(target.mappings, published, canonicals)
     pairs = mapped.pairs
     faults += [*mapped.faults, *(f"{pair.slug}/{fault}" for pair in pairs for fault in faults_of(pair))]
-    systems = published.value_sets.with_resources(found.resource for found in own_definitions(canonicals))
-    for pair in pairs:
-        folder = target.folder_of(pair)
-        of_cards = trigger_faults(folder, pair, canonicals, systems)
-        left = undecided(folder) if pair.guidance.written.identity.status == "active" else ()
-        faults += [f"{pair.slug}/{fault}" for fault in (*of_cards, *left)]
+    faults += _other_faults(target, pairs, published, canonicals)
     if faults:
         return _refused(faults, out)
-    notes = unscored(published, {pair.compiled.canonical for pair in pairs}) if target.whole else ()
     report = StringIO()
     sound = [_of_pair(pair, target, published, kept, canonicals, report) for pair in pairs]
-    report.writelines(f"warning: {note}\n" for note in notes)
+    if target.whole:
+        notes = unscored(published, {pair.compiled.canonical for pair in pairs})
+        report.writelines(f"warning: {note}\n" for note in notes)
     out.write(report.getvalue())
     if all(sound):
         kept.keep(target.files(), report.getvalue())
         kept.keep_record(target.questionnaires, target.mappings, _record_of(pairs))
     return all(sound)
+
+
+def _other_faults(
+    target: Folders, pairs: Iterable[catalogue.Pair], published: catalogue.Published, canonicals: Canonicals
+) -> Iterator[str]:
+    """Yields the faults of each `cds.yaml`, and the texts of active guidance that are still to be written."""
+    systems = published.value_sets.with_resources(found.resource for found in own_definitions(canonicals))
+    for pair in pairs:
+        folder = target.folder_of(pair)
+        of_cards = trigger_faults(folder, pair, canonicals, systems)
+        left = undecided(folder) if pair.guidance.written.identity.status == "active" else ()
+        yield from (f"{pair.slug}/{fault}" for fault in (*of_cards, *left))
 
 
 def _record_of(pairs: Iterable[catalogue.Pair]) -> CheckRecord:

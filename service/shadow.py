@@ -17,10 +17,10 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from service import catalogue
 from service.assess import Assessor, Scored, SentBody
@@ -138,22 +138,29 @@ def followings(current: Catalogue, following: Catalogue) -> dict[str, Following 
     newest of a version that is not served now. A draft counts, a guidance that is retired does not. None: the
     next edition says the same. A questionnaire that it has no guidance for is left out.
     """
-    found = [pair for pair in (*following.pairs.values(), *following.superseded) if _is_candidate(pair)]
     every: dict[str, Following | None] = {}
     for canonical, pair in current.pairs.items():
-        url = canonical.partition("|")[0]
-        of_url = [one for one in found if one.compiled.canonical.partition("|")[0] == url]
-        same = max((one for one in of_url if one.compiled.canonical == canonical), key=_newest, default=None)
-        new = (one for one in of_url if one.compiled.canonical not in current.pairs)
-        if pair.is_scored and of_url:
-            chosen = same if same is not None and _hash(same) != _hash(pair) else None
-            chosen = chosen or max(new, key=_newest, default=None)
+        candidates = _of_same_url(pair, following.guidances)
+        if pair.is_scored and candidates:
+            same = [one for one in candidates if one.compiled.canonical == canonical]
+            new = [one for one in candidates if one.compiled.canonical not in current.pairs]
+            chosen = max(same, key=_newest, default=None)
+            if chosen is None or _hash(chosen) == _hash(pair):
+                chosen = max(new, key=_newest, default=None)
             every[canonical] = None if chosen is None else _following(pair, chosen)
     return every
 
 
-def _is_candidate(pair: Pair) -> bool:
-    return pair.guidance.written.identity.status != "retired"
+def _of_same_url(pair: Pair, guidances: Iterable[Pair]) -> list[Pair]:
+    """Returns the guidances, retired ones left out, for any version of the same questionnaire."""
+    url = _url(pair)
+    return [
+        one for one in guidances if _url(one) == url and one.guidance.written.identity.status != "retired"
+    ]
+
+
+def _url(pair: Pair) -> str:
+    return pair.compiled.canonical.partition("|")[0]
 
 
 def _newest(pair: Pair) -> tuple[object, ...]:
@@ -247,12 +254,6 @@ def _fits(following: Following, link: str, values: Sequence[Answer]) -> bool:
 
 
 # What was scored, scored again.
-
-
-class Counts(NamedTuple):
-    """What is to be counted of one response."""
-
-    counts: tuple[Count, ...]
 
 
 class _Waiting:
@@ -413,7 +414,7 @@ class Shadow:
             return tuple(self._compared(response))
         work = partial(self._read_again, response)
         try:
-            return in_time(self._sandbox, response.size, work, Counts, expected="{allowed}").counts
+            return in_time(self._sandbox, response.size, work, tuple[Count, ...], expected="{allowed}")
         except Unavailable:
             reason = DROPPED
         except ServiceError as refused:
@@ -421,10 +422,10 @@ class Shadow:
             reason = COSTLY if is_costly else UNREADABLE
         return (_unscored(response, reason),)
 
-    def _read_again(self, response: SentBody, *, apart: bool) -> Counts:
+    def _read_again(self, response: SentBody, *, apart: bool) -> tuple[Count, ...]:
         sent = self._assessor.sent(response.data, response.earlier, response.chart)
         scored = self._assessor.scored_of(sent, apart=apart)
-        return Counts(tuple(self._compared(scored, sent, apart=apart)))
+        return tuple(self._compared(scored, sent, apart=apart))
 
     def _compared(
         self, scored: Scored, sent: AssessInput | None = None, *, apart: bool = True

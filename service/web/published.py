@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -100,12 +100,6 @@ class PublishedType:
         return Reply(200, body, (("Content-Type", content_type), REVALIDATE, VARY))
 
 
-class _Made(NamedTuple):
-    """The resources that were made of a guidance, as JSON; none where its CQL cannot be written."""
-
-    bodies: tuple[bytes, ...] = ()
-
-
 class Definitions:
     """The definitions of every guidance, made in a child when somebody first asks for one.
 
@@ -124,7 +118,7 @@ class Definitions:
         self._are_being_made = False
 
     def published(self) -> PublishedResources:
-        """Returns them; raises Unavailable where there is too much to do at the moment, NotScorable."""
+        """Returns all definitions; raises Unavailable if there is too much to do now, NotScorable."""
         while self._published is None and self._are_being_made:
             time.sleep(_POLL_S)
         if self._published is None:
@@ -139,12 +133,14 @@ class Definitions:
         yield from (one for one in self._catalogue.artifacts.values() if one.type in DEFINITIONS)
         expected = "Expected a guidance whose CQL takes at most {allowed} to write."
         for pair in self._catalogue.guidances:
-            found = in_child(self._deployment.sandbox, partial(_made, pair), _Made, expected=expected)
-            yield from (artifact(read_published(body)) for body in found.bodies)
+            work, kind = partial(_definitions_of, pair), tuple[bytes, ...]
+            bodies = in_child(self._deployment.sandbox, work, kind, expected=expected)
+            yield from (artifact(read_published(body)) for body in bodies)
 
 
-def _made(pair: Pair) -> _Made:
+def _definitions_of(pair: Pair) -> tuple[bytes, ...]:
+    """Returns the definitions of a guidance as JSON; none if its CQL cannot be written."""
     try:
-        return _Made(tuple(map(orjson.dumps, resources_of(pair.guidance, pair.compiled))))
+        return tuple(map(orjson.dumps, resources_of(pair.guidance, pair.compiled)))
     except CannotBeWritten:
-        return _Made()
+        return ()
