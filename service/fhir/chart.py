@@ -25,9 +25,11 @@ from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Qua
 from service.datatypes.days import is_late
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
+from service.datatypes.unit_names import names_another
 from service.errors import Problem
+from service.fhir.chart_doubts import has_reason_beside, is_altered, is_called_abnormal, is_test
 from service.fhir.dates import is_date, time_range
-from service.fhir.extensions import mappings, text
+from service.fhir.extensions import mappings, said_absent, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.primitives import INTEGERS
@@ -39,6 +41,8 @@ USABLE: Final = frozenset({"final", "amended", "corrected"})
 """Statuses of an Observation whose value is there to stay."""
 VOID: Final = frozenset({"entered-in-error", "cancelled"})
 """Statuses of an Observation that says nothing."""
+_OF_OTHERS: Final = frozenset({"focus", "test"})
+"""Why a value says nothing about the person, by the name of the reason."""
 _LONG_AGO: Final = -(2**63)
 _NOBODY_KNOWS_WHEN: Final = 2**63
 """Of what cannot be read: it may be the newest."""
@@ -50,11 +54,17 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "no-question": "no question has its code",
     "preliminary": "its status is preliminary, and it would only reassure",
     "status": "its status is not final, amended, corrected or preliminary",
+    "flagged": "it is called abnormal where it comes from, and would only reassure here",
+    "altered": "its labels say that it was changed or is not whole, and it would only reassure",
+    "test": "its labels say that it was made for a test, and those of the response do not",
+    "focus": "it is about somebody or something else than its subject",
     "value-absent": "it only says why its value is missing",
+    "value-and-reason": "it says why something is missing that it states",
     "question": "its question takes no value from the chart",
     "unit-of-several": "its unit cannot be converted to one of the question's",
     "no-quantity": "it has no quantity",
     "unit-not-ucum": "its unit is not coded in UCUM",
+    "unit-named": "its unit is called by the name of another one than its code says",
     "unit-missing": "it has no unit, and its question has",
     "several-units": "its question names several units for a number",
     "unit-unexpected": "it has a unit, and its question names none",
@@ -149,6 +159,7 @@ class _Measurement(NamedTuple):
         element: has the code and the value.
         when, key: order several of the same code, whatever their order was.
         last: the last moment that its date can mean; `when` is the first.
+        is_altered: its labels say that something was left out of it, or changed.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
         left_out: why none of its values is used, one of LEFT_OUT; empty where they may be.
@@ -163,6 +174,7 @@ class _Measurement(NamedTuple):
     source: Json
     left_out: str = ""
     last: int = _LONG_AGO
+    is_altered: bool = False
 
 
 class _Reading(NamedTuple):
@@ -241,7 +253,7 @@ class _Collected:
             reading = self._reading(question, measurement)
             if reading.left_out:
                 reasons[reading.left_out] = None
-            if measurement.status not in VOID:
+            if measurement.status not in VOID and reading.left_out not in _OF_OTHERS:
                 self._readings.setdefault(link, []).append(reading)
         if self._is_late(measurement, asked):
             self.problems.append(_late(measurement.at))
@@ -263,8 +275,9 @@ class _Collected:
         except _NotUsable as fault:
             return _Reading(measurement, None, left_out=str(fault))
         raises = reader.raises(link, answer)
-        if measurement.status not in USABLE and not raises:
-            return _Reading(measurement, None, left_out="preliminary")
+        doubt = "" if raises else _doubt(measurement, reader.conversions(link))
+        if doubt:
+            return _Reading(measurement, None, left_out=doubt)
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
 
     def values(self) -> ChartValues:
@@ -351,10 +364,15 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
 
 
 def _leaves_doubt(reading: _Reading, moment: int) -> bool:
-    """Whether a value that cannot be used, or a worse one, may be newer: it has a vaguer date, or none."""
+    """Whether a value that cannot be used, or a worse one, may be newer: it has a vaguer date, or none.
+
+    Of one moment all values count, so that one of them that cannot be used leaves doubt too; a preliminary
+    one says there what the others say.
+    """
     may_be_newer = reading.when < moment <= reading.measurement.last
     if reading.answer is None:
-        return reading.when > moment or may_be_newer
+        is_of_moment = reading.when == moment and reading.left_out != "preliminary"
+        return reading.when > moment or may_be_newer or is_of_moment
     return reading.raises and may_be_newer
 
 
@@ -420,7 +438,8 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
             text = "subject: expected the subject of the response, named in the same way."
             problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
-        yield from _parts(observation.resource, observation.at)
+        of_test = is_test(observation.resource) and not is_test(sent.response)
+        yield from _parts(observation.resource, observation.at, "test" if of_test else "")
 
 
 def _unread(observation: ResourceAt) -> _Measurement:
@@ -433,7 +452,12 @@ def _unread(observation: ResourceAt) -> _Measurement:
     return _Measurement(observation.at, element, "unknown", _NOBODY_KNOWS_WHEN, ("", ""), "", {}, "not-r4")
 
 
-def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
+def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
+    """Yields an Observation and its components; what is wrong with it as a whole is wrong with them."""
+    if not left_out and "focus" in observation:
+        left_out = "focus"
+    if not left_out and "component" in observation and has_reason_beside(observation):
+        left_out = "value-and-reason"
     date = effective(observation)
     when, last = _moments(observation, date)
     whole = _Measurement(
@@ -444,7 +468,9 @@ def _parts(observation: Json, at: str) -> Iterator[_Measurement]:
         (str(observation.get("issued", "")), str(observation.get("id", at))),
         date,
         _source(observation),
-        last=last,
+        left_out,
+        last,
+        is_altered(observation),
     )
     yield whole
     for index, component in enumerate(mappings(observation.get("component"))):
@@ -470,6 +496,8 @@ def _source(observation: Json) -> Json:
 
 def effective(observation: Json) -> str:
     """Returns when the observation was made, or else issued, as it says; empty where it does not."""
+    if any(name.startswith("effective") for name in said_absent(observation)):
+        return ""
     period = observation.get("effectivePeriod", {})
     stated = (
         observation.get("effectiveDateTime"),
@@ -508,10 +536,26 @@ def _answer(question: Question, measurement: _Measurement, conversions: Conversi
         raise _NotUsable("status")
     if "dataAbsentReason" in element:
         raise _NotUsable("value-absent")
+    if has_reason_beside(element):
+        raise _NotUsable("value-and-reason")
+    quantity = element.get("valueQuantity", {})
+    if quantity.get("system") == SYSTEM and names_another(
+        quantity.get("code", ""), quantity.get("unit", ""), conversions
+    ):
+        raise _NotUsable("unit-named")
     read = _READERS.get(question.type)
     if read is None:
         raise _NotUsable("question")
     return read(question, element, conversions)
+
+
+def _doubt(measurement: _Measurement, conversions: Conversions) -> str:
+    """Returns why a value that does not raise the result may not deny anything; empty where it may."""
+    if measurement.status not in USABLE:
+        return "preliminary"
+    if measurement.is_altered:
+        return "altered"
+    return "flagged" if is_called_abnormal(measurement.element, conversions) else ""
 
 
 def _quantity(question: Question, element: Json, conversions: Conversions) -> Answer:

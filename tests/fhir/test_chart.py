@@ -12,6 +12,7 @@ from service.datatypes.answers import UNREAD, Answer, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
 from service.datatypes.ucum import Conversion
 from service.fhir.chart import ChartValue, ChartValues, chart_values
+from service.fhir.extensions import DATA_ABSENT_REASON
 from service.fhir.parameters import AssessInput, ResourceAt
 
 PATIENT = {"reference": "Patient/p1"}
@@ -499,7 +500,8 @@ EVE, MORNING = "2026-01-04", f"{OLDER}T08:00:00Z"
         ([salt(4, issued=f"{NEWER}T08:00:00Z"), salt(3)], {amount(4), amount(3)}, (OLDER,)),
         ([salt(4), salt(5, NEWER, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(3), salt(5, NEWER, unit="kg")], (amount(3), UNREAD), (OLDER, UNREAD)),
-        ([salt(4), salt(5, unit="kg", id="same")], (amount(4),), (OLDER,)),
+        ([salt(4), salt(5, unit="kg", id="same")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(5, status="preliminary")], (amount(4),), (OLDER,)),
         ([salt(4, NEWER), salt(5, unit="kg")], (amount(4),), (NEWER,)),
         ([salt(4), salt(5, NEWER, status="preliminary")], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4), salt(3, NEWER, status="preliminary")], (amount(3),), (NEWER,)),
@@ -537,6 +539,112 @@ def test_the_newest_usable_value_counts_and_a_newer_one_that_does_not_decide_tak
         assert answers["salt-date"] == dates
         same = set(answers["salt"]) if isinstance(values, set) else answers["salt"]
         assert same == values
+
+
+MISSING = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
+HIGH = {"interpretation": [{"coding": [{"code": "H"}]}]}
+
+
+def of(**quantity: Any) -> dict[str, Any]:
+    return {"valueQuantity": {"value": 4, "system": UCUM, "code": "mmol/L"} | quantity}
+
+
+def range_(low: Any = None, high: Any = None, code: str = "mmol/L", **more: Any) -> dict[str, Any]:
+    ends = {"low": low, "high": high}
+    stated = {
+        name: {"value": end, "system": UCUM, "code": code} if code else {"value": end}
+        for name, end in ends.items()
+        if end is not None
+    }
+    return {"referenceRange": [stated | more]}
+
+
+def labelled(code: str, kind: str = "security") -> dict[str, Any]:
+    return {"meta": {kind: [{"system": "urn:any", "code": code}]}}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (of(unit="mg/dL"), "unit-named"),
+        (of(unit="µmol/l"), "unit-named"),
+        (of(unit="mEq/L"), "unit-named"),
+        (of(extension=MISSING["extension"]), "value-and-reason"),
+        (of(_code=MISSING), "value-and-reason"),
+        (of(_comparator=MISSING), "value-and-reason"),
+        (of(_unit=MISSING, unit="mmol/L"), "value-and-reason"),
+        (MISSING, "value-and-reason"),
+        ({"_status": MISSING}, "value-and-reason"),
+        ({"_effectiveDateTime": MISSING}, "value-and-reason"),
+        ({"code": {"coding": [{"system": LOINC, "code": "salt", "_code": MISSING}]}}, "value-and-reason"),
+        (HIGH, "flagged"),
+        ({"interpretation": [{"text": "Critical High"}]}, "flagged"),
+        ({"interpretation": [{"coding": [{"code": "N"}]}, {"text": "LL"}]}, "flagged"),
+        (range_(3, Decimal("3.9")), "flagged"),
+        (range_(Decimal("4.1")), "flagged"),
+        (range_(high=Decimal("3.9"), code=""), "flagged"),
+        (range_(150, 200, "mg/dL", type={"coding": [{"code": "normal"}]}), "flagged"),
+        (labelled("MASKED"), "altered"),
+        (labelled("SUBSETTED", "tag"), "altered"),
+    ],
+)
+def test_a_value_that_its_own_observation_casts_doubt_on_denies_nothing(more, reason):
+    chart = found(LAB, salt(4) | more, reader=READER)
+    assert (chart.answers, chart.unusable) == ({}, {"salt", "salt-date"})
+    assert [problem.reason for problem in chart.problems if problem.kind == "chart-ignored"] == [reason]
+    older = found(LAB, salt(5, EVE), salt(4) | more, reader=READER)
+    assert older.answers["salt"] == (amount(5), UNREAD)
+
+
+@pytest.mark.parametrize("more", [HIGH, labelled("MASKED"), range_(4, 5)])
+def test_such_a_value_counts_where_it_raises_the_result(more):
+    assert found(LAB, salt(3, **more), reader=READER).answers["salt"] == (amount(3),)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        of(unit="mmol/l"),
+        of(unit="salt units"),
+        of(unit="mmol"),
+        of(_unit=MISSING),
+        {"interpretation": [{"coding": [{"code": "N"}], "text": "normal"}]},
+        range_(3, 5),
+        range_(6, 8, "mg/dL"),
+        range_(30, 50, "kg"),
+        range_(1, 2, type={"coding": [{"code": "treatment"}]}),
+        range_(1, 2, appliesTo=[{"text": "children"}]),
+        {"referenceRange": [*range_(1, 2)["referenceRange"], *range_(3, 5)["referenceRange"]]},
+        {"referenceRange": [{"text": "3.5 to 5"}]},
+        labelled("R"),
+        labelled("HTEST", "tag"),
+    ],
+)
+def test_a_value_that_nothing_speaks_against_counts(more):
+    assert found(LAB, salt(4) | more, reader=READER).answers["salt"] == (amount(4),)
+
+
+@pytest.mark.parametrize(("more", "reason"), [({"focus": [PATIENT]}, "focus"), (labelled("HTEST"), "test")])
+def test_a_value_that_is_not_about_the_person_is_named_and_says_nothing(more, reason):
+    chart = found(LAB, salt(5), salt(3, NEWER, **more), reader=READER)
+    assert chart.answers["salt"] == (amount(5),)
+    assert [problem.reason for problem in chart.problems] == [reason]
+
+
+def test_a_value_that_was_made_for_a_test_counts_in_a_test():
+    sent = posted(salt(4, **labelled("HTEST")))
+    sent.response.update(labelled("HTEST"))
+    assert chart_values(sent, LAB, READER).answers["salt"] == (amount(4),)
+
+
+def test_what_is_said_of_a_panel_holds_for_its_components():
+    chart = found(EVERY_TYPE, panel(part("truth", valueBoolean=True), **MISSING))
+    assert (chart.answers, chart.unusable) == ({}, {"truth"})
+
+
+def test_where_the_date_is_said_to_be_missing_another_one_does_not_take_its_place():
+    chart = found(LAB, salt(3, None, issued=f"{NEWER}T08:00:00Z", _effectiveDateTime=MISSING), reader=READER)
+    assert chart.answers == {"salt": (amount(3),)}
 
 
 def test_a_question_for_a_moment_takes_date_and_time():

@@ -1,0 +1,125 @@
+"""What an Observation says against its own value: where it does, the value must not reassure.
+
+A laboratory that calls a value abnormal, or whose reference range it is outside of, may know more than the
+guidance does. Of a value beside a reason why it is missing nobody knows whether it is one.
+
+Source: R4 Observation (interpretation, referenceRange), code system v3-ObservationInterpretation; extension
+data-absent-reason; R4 security-labels.html (what was masked or left out); resource.html#Meta, tag SUBSETTED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from service.datatypes.spelling import folded
+from service.datatypes.ucum import Conversion, brought_to
+from service.fhir.extensions import mappings, said_absent, says_why_absent, text
+from service.fhir.json import Json
+
+_ABNORMAL: Final = {
+    "A": "abnormal",
+    "AA": "critical abnormal",
+    "H": "high",
+    "HH": "critical high",
+    "HU": "significantly high",
+    "L": "low",
+    "LL": "critical low",
+    "LU": "significantly low",
+    "HX": "above high threshold",
+    "LX": "below low threshold",
+    "<": "off scale low",
+    ">": "off scale high",
+    "POS": "positive",
+    "DET": "detected",
+    "IND": "indeterminate",
+    "E": "equivocal",
+}
+"""Codes of v3-ObservationInterpretation, and of its older forms, with which a value is not normal."""
+
+_ALTERED: Final = frozenset({"SUBSETTED", "REDACTED", "MASKED", "ABSTRED", "AGGRED"})
+"""Codes of v3-ObservationValue that say that something was left out of a resource, or changed in it."""
+
+_TEST: Final = "HTEST"
+"""The code of v3-ActReason for data of tests."""
+
+_NEEDED: Final = frozenset({"value", "comparator", "system", "code"})
+
+
+def is_altered(resource: Json) -> bool:
+    """Returns whether its labels say that something was left out of a resource, or changed in it."""
+    return not _ALTERED.isdisjoint(_labels(resource, "security")) or "SUBSETTED" in _labels(resource, "tag")
+
+
+def is_test(resource: Json) -> bool:
+    """Returns whether its labels say that a resource was made for a test."""
+    return _TEST in _labels(resource, "security")
+
+
+def _labels(resource: Json, name: str) -> frozenset[str]:
+    meta = resource.get("meta")
+    found = mappings(meta.get(name)) if isinstance(meta, Mapping) else ()
+    return frozenset(text(label.get("code")) for label in found)
+
+
+def has_reason_beside(element: Json) -> bool:
+    """Returns whether an Observation or component says why its value, code, status or date is missing."""
+    if says_why_absent(element) or any(name in element for name in said_absent(element)):
+        return True
+    held = (*_values(element), element.get("code"))
+    return any(isinstance(part, Mapping) and _is_doubted(part) for part in held)
+
+
+def _values(element: Json) -> Iterator[Any]:
+    return (member for name, member in element.items() if name.startswith(("value", "effective")))
+
+
+def _is_doubted(part: Json) -> bool:
+    parts = (part, *mappings(part.get("coding")))
+    return any(
+        says_why_absent(one) or any(name in one or name in _NEEDED for name in said_absent(one))
+        for one in parts
+    )
+
+
+def is_called_abnormal(element: Json, conversions: Iterable[Conversion] = ()) -> bool:
+    """Returns whether its interpretation or its reference range says that a value is not normal."""
+    concepts = list(mappings(element.get("interpretation")))
+    codes = {text(coding.get("code")) for concept in concepts for coding in mappings(concept.get("coding"))}
+    words = {folded(text(concept.get("text"))) for concept in concepts}
+    if not codes.isdisjoint(_ABNORMAL):
+        return True
+    if not words.isdisjoint((*_ABNORMAL.values(), *map(folded, _ABNORMAL))):
+        return True
+    quantity = element.get("valueQuantity", {})
+    if "value" not in quantity or "comparator" in quantity:
+        return False
+    of_all = filter(_is_of_all, mappings(element.get("referenceRange")))
+    inside = [_is_inside(quantity, one, tuple(conversions)) for one in of_all]
+    return False in inside and True not in inside
+
+
+def _is_of_all(interval: Json) -> bool:
+    """Whether a reference range is the normal one, for everybody."""
+    kinds = {text(coding.get("code")) for coding in mappings(interval.get("type", {}).get("coding"))}
+    return not interval.keys() & {"appliesTo", "age"} and ("type" not in interval or "normal" in kinds)
+
+
+def _is_inside(quantity: Json, interval: Json, conversions: tuple[Conversion, ...]) -> bool | None:
+    """Returns whether a value is in a range; None where the range cannot be compared with it."""
+    value = Fraction(quantity["value"])
+    low, high = (_end(interval.get(name), quantity, conversions) for name in ("low", "high"))
+    if low is None and high is None:
+        return None
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _end(end: Json | None, quantity: Json, conversions: tuple[Conversion, ...]) -> Fraction | None:
+    """Returns an end of a range in the unit of a value; one without a unit is in that unit."""
+    if end is None or "value" not in end or "comparator" in end:
+        return None
+    own, shown = text(quantity.get("code")), text(quantity.get("unit"))
+    if "code" not in end:
+        return Fraction(end["value"]) if end.get("unit", shown) in (shown, own) else None
+    return brought_to(end["value"], end["code"], own, conversions)
