@@ -142,12 +142,13 @@ class Cards:
         """Returns the card that comes first of all responses that may be the latest.
 
         One that cannot be scored may be the latest as well, and hold anything: its card stands beside a
-        result, but not beside that of a safety step, where no form is offered.
+        result, but not beside that of a safety step, where no form is offered. Nor does a form that somebody
+        has only begun take back a finished result that is more urgent.
         """
         if not call.brought.is_alive:
             return ()
-        responses = [(body, decoded(body)) for body in call.brought.responses]
-        stated = str(responses[0][1].get("language", "")) if responses else ""
+        responses = call.brought.responses
+        stated = str(decoded(responses[0]).get("language", "")) if responses else ""
         ranges = [language or stated for language in wanted] or [stated]
         words = words_in(chosen(filter(None, ranges), languages(), ENGLISH))
         draft = _Draft(call, self._links, words)
@@ -155,23 +156,32 @@ class Cards:
             found = call.brought.reasons
             card = draft.offer("missing", draft.words["cards.reasons"], found) if found else None
             return (_Made(_OFFERED, card, "missing"),)
-        made = [self._of_response(draft, body, response, wanted) for body, response in responses]
+        made = self._of_responses(draft, call.brought.responses, wanted)
+        finished = self._of_responses(draft, call.brought.finished, wanted)
         first = max(made, key=lambda one: one.rank)
+        above = [one for one in finished if one.rank > max(first.rank, _OFFERED)]
+        if above:
+            most = max(above, key=lambda one: one.rank)
+            return (most,) if most.stands_alone else (most, first)
         if first.says == _UNSCORED or first.stands_alone:
             return (first,)
         return first, *[one for one in made if one.says == _UNSCORED][:1]
 
-    def _of_response(self, draft: _Draft, body: bytes, response: Json, wanted: tuple[str, ...]) -> _Made:
+    def _of_responses(self, draft: _Draft, bodies: Sequence[bytes], wanted: tuple[str, ...]) -> list[_Made]:
+        # Each may be the latest: with a new one beside it, a card is another one.
+        reason = sorted(found.decode() for found in bodies)
+        return [self._of_response(draft, body, reason, wanted) for body in bodies]
+
+    def _of_response(self, draft: _Draft, body: bytes, bodies: list[str], wanted: tuple[str, ...]) -> _Made:
         time.sleep(0)  # others have their turn
-        # All of them, as each may be the latest: with a new one beside it, a card is another one.
-        reason = sorted(found.decode() for found in draft.call.brought.responses)
+        response, reason, brought = decoded(body), [*bodies], draft.call.brought
+        earlier = tuple(one for one in brought.earlier if one != body)
         try:
-            brought = draft.call.brought
-            outlined = self._assessor.outlined(body, wanted or ("",), brought.chart, brought.earlier)
+            outlined = self._assessor.outlined(body, wanted or ("",), brought.chart, earlier)
         except (Malformed, NotScorable, TooLarge):
             card = draft.offer(_UNSCORED, draft.words["cards.unscored-detail"], reason)
             return _Made(_OFFERED, card, _UNSCORED)
-        reason += [*outlined.chart, *outlined.changes, *draft.call.brought.recorded, outlined.code]
+        reason += [*outlined.chart, *outlined.changes, *brought.recorded, outlined.code]
         if outlined.recheck_days < 0 or not outlined.is_final:
             card = draft.result(response, outlined, reason)
             return _Made(outlined.rank, card, outlined.code, outlined.is_overlay)

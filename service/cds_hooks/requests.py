@@ -33,6 +33,7 @@ from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, encoded, read_with_faults
 from service.fhir.primitives import ID
+from service.questionnaire import COMPLETE_STATUSES
 from service.settings import is_loopback
 
 _IN_ORDER: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -53,6 +54,7 @@ class Brought(NamedTuple):
         server: the FHIR server of the EHR; empty where it names none.
         responses: those of which one is the latest, as JSON.
         earlier: the responses before, as JSON, where the guidance compares them.
+        finished: where that latest one is not finished, those of which one is the latest that is.
         reasons: type and id of the resources that give a reason for the form, each with the code that does.
         chart: Observations that answer questions of the form, as JSON.
         recorded: what else the record has of what the form asks about, in its own words.
@@ -67,6 +69,7 @@ class Brought(NamedTuple):
     recorded: tuple[str, ...] = ()
     is_alive: bool = True
     earlier: tuple[bytes, ...] = ()
+    finished: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,9 @@ def _brought(
     earlier: tuple[Json, ...] = ()
     if responses and service.pair.guidance.reads_earlier:
         earlier = before(found[RESPONSES], service.form_url, responses)
+    finished: tuple[Json, ...] = ()
+    if not any(map(_is_finished, responses)):
+        finished = latest(filter(_is_finished, found[RESPONSES]), service.form_url)
     return Brought(
         patient=patient,
         server=server,
@@ -246,8 +252,13 @@ def _brought(
         chart=tuple(map(encoded, found.get(LABORATORY, ()))),
         recorded=tuple(dict.fromkeys(recorded_in(found, service, server))),
         is_alive=not any(map(has_died, found[PATIENT])),
-        earlier=tuple(map(encoded, earlier)),
+        earlier=tuple(map(_IN_ORDER.encode, earlier)),
+        finished=tuple(map(_IN_ORDER.encode, finished)),
     )
+
+
+def _is_finished(response: Json) -> bool:
+    return response.get("status") in COMPLETE_STATUSES
 
 
 def next_link(bundle: object) -> str:

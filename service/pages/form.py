@@ -31,7 +31,7 @@ from service.pages.model import CheckPage, Frame, MessagePage, QuestionPage, Row
 from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
-from service.pages.response import is_by_clinician
+from service.pages.response import AS_OF, asked_anew, is_by_clinician
 from service.pages.scoring import EARLIER, ERRORS, AnswersOfForms, faults_of
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
@@ -176,6 +176,7 @@ class FormViews:
         state = opened(posted, self._seal, form.writer)
         if state.language not in form.spoken:
             state = replace(state, language=next(iter(form.spoken)))
+        state = asked_anew(state, self._settings.now())
         page = form.plan.by_name.get(posted.one("page"))
         return Submission(Visit(form, state, posted.has("part")), posted, page, files.get("file", b""))
 
@@ -271,7 +272,7 @@ class FormViews:
         state = replace(
             visit.state, authored="", status=IN_PROGRESS, reviewing=True, head=_amended(visit.state)
         )
-        changed = visit.with_state(state)
+        changed = visit.with_state(asked_anew(state, self._settings.now()))
         walk = self._answers.walk(changed) if state.is_short else changed.walk()
         if state.is_short and page not in walk.pages:  # a page that was not asked, and does not matter
             return self._check(changed)
@@ -296,16 +297,18 @@ class FormViews:
 
     def _send(self, sent: Submission) -> Reply:
         visit, plan = sent.visit, sent.visit.form.plan
-        walk = self._answers.walk(visit) if visit.state.is_short else visit.walk()
-        due = walk.following(None) if visit.state.is_short else None
-        if due is not None:
-            return self._question(visit, walk, due)
+        walk = self._answers.walk(visit)
+        if walk.is_at_end:
+            return self._finish(visit, IN_PROGRESS)
         asked = walk.enabled.intersection(visit.state.seen if visit.state.is_short else plan.page_of)
         missing = visit.spoken.fields.missing(asked, visit.state.answers)
         if missing:
             page = plan.by_name[plan.page_of[next(iter(missing))]]
             here = {link: fault for link, fault in missing.items() if link in page.questions}
             return self._question(visit, walk, page, errors=here)
+        due = walk.following(None)
+        if due is not None:
+            return self._question(visit, walk, due)
         agrees = sent.posted.one("consent") == "yes"
         return self._finish(visit, AMENDED if visit.state.head.get("done") else COMPLETED, agrees=agrees)
 
@@ -316,7 +319,8 @@ class FormViews:
             agrees: the person has agreed just now that it is stored.
         """
         authored = visit.state.authored or date_time(self._settings.now())
-        done = visit.with_state(replace(visit.state, status=status, authored=authored))
+        head = {name: value for name, value in visit.state.head.items() if name != AS_OF}
+        done = visit.with_state(replace(visit.state, status=status, authored=authored, head=head))
         response = self._answers.told(done)
         try:
             scored = self._answers.scored_for(done, response)
@@ -372,7 +376,7 @@ class FormViews:
 
     def _save(self, sent: Submission) -> Reply:
         visit = self._as_typed(sent)
-        body = encoded(self._answers.told(visit))
+        body = encoded(self._answers.saved(visit))
         return self._file(Download(f"{visit.form.slug}.json", FHIR_JSON, body))
 
     def _download(self, sent: Submission) -> Reply:
@@ -384,7 +388,7 @@ class FormViews:
     def _export(self, sent: Submission) -> Reply:
         """Returns a Bundle of the response and all that is made of it."""
         visit = self._as_typed(sent)
-        response = self._answers.told(visit)
+        response = self._answers.saved(visit)
         scored = self._answers.scored_for(visit, response)
         bundle = orjson.loads(scored.document(BUNDLE))
         own = {"fullUrl": f"urn:uuid:{visit.state.form}", "resource": orjson.Fragment(encoded(response))}
@@ -495,6 +499,7 @@ class FormViews:
             intro=is_first and not visit.asks_who,
             compares=visit.form.compares,
             compared=_compared_with(visit),
+            as_of=_as_of(visit),
             to_check=visit.state.reviewing,
             left=0 if is_first else walk.left,
             other_length=_other_length(visit) if is_first else "",
@@ -508,7 +513,9 @@ class FormViews:
         asked = tuple((fields.heading(page), _rows(page, walk, fields)) for page in walk.pages)
         groups = (*_for_whom(checking), *asked)
         consent, notice = self._consent(visit)
-        model = CheckPage(self._frame(checking), groups, problems, consent, notice, _unasked(checking))
+        model = CheckPage(
+            self._frame(checking), groups, problems, consent, notice, _unasked(checking), _as_of(visit)
+        )
         return self._page(render("check.html", visit.state.language, page=model), 422 if problems else 200)
 
     def _consent(self, visit: Visit) -> tuple[str, str]:
@@ -583,6 +590,14 @@ def _compared_with(visit: Visit) -> str:
     """Returns the days of the responses that the answers are compared with; empty where there are none."""
     days = (visit.spoken.fields.day(known["authored"]) for known in visit.state.head.get(EARLIER, ()))
     return ", ".join(dict.fromkeys(days))
+
+
+def _as_of(visit: Visit) -> str:
+    """Returns that answers of another day are asked for again; empty where there are none."""
+    words, dated = visit.spoken.words, visit.state.head.get(AS_OF)
+    if not dated:
+        return "" if dated is None else words["form.resume.undated"]
+    return words["form.resume.dated"].format(date=visit.spoken.fields.day(dated))
 
 
 def _lines_of(fault: ServiceError) -> list[str]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from service.catalogue import Catalogue, Pair
 from service.earlier import comparable
+from service.fhir.dates import date_time
 from service.fhir.extensions import text
 from service.guidance import Ahead
 from service.languages import ENGLISH, words_in
@@ -93,6 +94,7 @@ class Form:
     def __init__(
         self, pair: Pair, settings: FormSettings, versions: Iterable[CompiledQuestionnaire] = ()
     ) -> None:
+        self._now = settings.now
         self.slug = pair.slug
         self.path = f"/questionnaires/{pair.slug}"
         self.asks_respondent = pair.guidance.written.respondent is not None
@@ -120,6 +122,7 @@ class Form:
             parent=parent,
             answers=initial,
             is_short=is_short and self.can_be_short,
+            begun=date_time(self._now()),
         )
         return fitting(state, self.plan.compiled)
 

@@ -136,6 +136,7 @@ class QuestionPage:
         intro: whether this is the first page, which also offers the languages and to go on with a saved file.
         compares: whether answers can be compared with those of an earlier response. compared: the day of the
             one that they are compared with; empty for none.
+        as_of: that answers of another day are asked for again, in words; empty where there are none.
         to_check: whether Continue leads back to the check page (a question was changed from there).
         left: at most how many questions are still asked in a short form; 0 in the full one, and where
             nobody can tell yet.
@@ -154,6 +155,7 @@ class QuestionPage:
     intro: bool = False
     compares: bool = False
     compared: str = ""
+    as_of: str = ""
     to_check: bool = False
     left: int = 0
     other_length: str = ""
@@ -181,6 +183,7 @@ class CheckPage:
         consent: what people agree to where answers can be stored; empty where they are not asked.
         notice: where more about that stands; empty for nowhere.
         unasked: the questions that a short form has not asked.
+        as_of: that answers of another day are asked for again, in words; empty where there are none.
     """
 
     frame: Frame
@@ -189,6 +192,7 @@ class CheckPage:
     consent: str = ""
     notice: str = ""
     unasked: tuple[str, ...] = ()
+    as_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.fhir import extensions as ext
+from service.fhir.dates import date_time, time_range
 from service.fhir.extensions import mappings
 from service.fhir.json import Json, MutableJson
 from service.fhir.references import contained_types, target_type
@@ -32,6 +34,11 @@ KEPT: Final = (
     "id", "contained", "identifier", "basedOn", "partOf", "subject", "encounter", "author", "source",
 )  # fmt: skip
 """Elements of an earlier response that one which goes on with it has again."""
+
+AS_OF: Final = "as-of"
+"""What is kept in the head of a state of when answers were given that are asked for again; empty: unknown."""
+
+_STAYS_TRUE: Final = timedelta(1)
 
 _ELEMENTS: Final[Mapping[str, str]] = {
     "boolean": "valueBoolean",
@@ -205,6 +212,7 @@ def resumed(
             **{name: response[name] for name in KEPT if name in response},
             **({"done": True} if is_done else {}),
         },
+        begun=str(response.get("authored", "")),
         reviewing=is_done,
         is_short=fresh.is_short or asked is not None,
     )
@@ -212,6 +220,23 @@ def resumed(
     if not state.is_short or (is_done and asked is None):
         return _seen_so_far(state, plan)
     return _seen_in_short(state, plan, asked or frozenset())
+
+
+def asked_anew(state: FormState, now: datetime) -> FormState:
+    """Returns a state in which answers that are over a day old, or of an unknown day, are asked for again.
+
+    They stay in their boxes. What they say of time was said of another day: "for 3 days", three weeks ago.
+    """
+    if not state.answers or state.authored or _is_since(now - _STAYS_TRUE, state.begun):
+        return state
+    head = {**state.head, AS_OF: state.begun}
+    return replace(state, seen=frozenset(), trail=(), head=head, begun=date_time(now))
+
+
+def _is_since(moment: datetime, dated: str) -> bool:
+    """Returns whether a FHIR dateTime, precise to the day at least, is not before a moment."""
+    found = time_range(dated) if len(dated) >= len("YYYY-MM-DD") else None
+    return found is not None and found[1] >= moment.timestamp() * 1_000_000
 
 
 def readable(answers: AnswersByLink) -> AnswersByLink:
@@ -232,16 +257,20 @@ def _origins(holder: Json, url: str) -> Iterator[tuple[str, Json]]:
 def _seen_so_far(state: FormState, plan: Plan) -> FormState:
     """Returns a state in which all questions up to the last answered one were asked, but for the required.
 
-    Of a finished response all were.
+    Of a finished response all were. What a record has filled in was not: nobody has confirmed it.
     """
     items = plan.compiled.items
-    last = len(items) if state.reviewing else max((items[link].order for link in state.answers), default=-1)
+    own = state.answers.keys() if state.reviewing else state.answers.keys() - state.sources.keys()
+    last = len(items) if state.reviewing else max((items[link].order for link in own), default=-1)
     enabled, _ = plan.compiled.enabled(state.answers)
     seen = (
         link
         for link in plan.page_of
         if link in enabled
-        and (link in state.answers or (items[link].order < last and not items[link].min_occurs))
+        and (
+            link in own
+            or (items[link].order < last and not state.answers.get(link) and not items[link].min_occurs)
+        )
     )
     links = frozenset(seen)
     return replace(state, seen=links, trail=plan.pages_with(links) if state.is_short else ())
@@ -254,7 +283,7 @@ def _seen_in_short(state: FormState, plan: Plan, asked: Collection[str]) -> Form
     """
     items, (enabled, _) = plan.compiled.items, plan.compiled.enabled(state.answers)
     passed = {link for link in asked if not items[link].min_occurs}
-    seen = enabled & plan.page_of.keys() & (passed | state.answers.keys())
+    seen = enabled & plan.page_of.keys() & ((passed | state.answers.keys()) - state.sources.keys())
     return replace(state, seen=frozenset(seen), trail=plan.pages_with(seen))
 
 

@@ -26,7 +26,7 @@ from service.fhir.structure import check_response
 from service.guidance import Ahead
 from service.pages.forms import Form, FormSettings, Version, Visit
 from service.pages.plan import NOTHING_AHEAD, Walk
-from service.pages.response import as_asked, as_sent, link_at, readable, resumed
+from service.pages.response import AS_OF, as_asked, as_sent, asked_anew, link_at, readable, resumed
 from service.pages.state import IN_PROGRESS, FormState, StateSeal
 from service.pages.totals import with_calculated
 from service.questionnaire import CompiledQuestionnaire, asked_form, canonical_named
@@ -98,6 +98,16 @@ class AnswersOfForms:
             return self.response(visit)
         sent = as_sent(state, plan) if state.status != IN_PROGRESS else state
         return as_asked(self.response(visit.with_state(sent)), sent, plan)
+
+    def saved(self, visit: Visit) -> Json:
+        """Returns the same for a file to go on with: while it is not finished, dated by its oldest answer."""
+        state, told = visit.state, self.told(visit)
+        if state.authored:
+            return told
+        is_confirmed = state.answers.keys() <= state.seen
+        since = state.begun if is_confirmed else state.head.get(AS_OF, state.begun)
+        undated = {name: value for name, value in told.items() if name != "authored"}
+        return {**undated, "authored": since} if since else undated
 
     def _written_for(self, visit: Visit) -> Callable[[FormState], Json]:
         return lambda state: self.response(visit.with_state(state))
@@ -317,7 +327,9 @@ class AnswersOfForms:
             response, asked = self._read(data, form)
             self._assessor.scored(data, (visit.state.language,), apart=apart)
             fresh = form.fresh(visit.state.language, visit.state.parent, is_short=visit.state.is_short)
-            resuming = resumed(response, form.plan, fresh, self._origin, asked)
+            resuming = asked_anew(
+                resumed(response, form.plan, fresh, self._origin, asked), self._settings.now()
+            )
             state = with_calculated(resuming, form.plan.compiled, self._written_for(visit))
             if len(encoded(self.response(visit.with_state(state)))) > MOST_RESUMED_BYTES:
                 raise TooLarge(

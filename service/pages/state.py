@@ -27,7 +27,7 @@ _LOG: Final = logging.getLogger("service.start")
 _KEY_BYTES: Final = 32
 _HOUR_S: Final = 3600
 _SALT: Final = "questionnaire-form"
-_LAYOUT: Final = 3
+_LAYOUT: Final = 4
 """Changes whenever what is written below changes."""
 _FINGERPRINT: Final = 12
 
@@ -54,6 +54,7 @@ class FormState:
         status: of the response; authored: when it was finished, empty until then.
         is_short: only what can still change the result is asked.
         trail: names of the pages that were sent so far, in that order; a short form alone needs them.
+        begun: when the oldest answer was given (FHIR dateTime); empty where nobody knows.
     """
 
     form: str
@@ -71,6 +72,7 @@ class FormState:
     authored: str = ""
     is_short: bool = False
     trail: tuple[str, ...] = ()
+    begun: str = ""
 
 
 class StateRefused(Exception):
@@ -156,6 +158,7 @@ class StateWriter:
             state.status,
             state.authored,
             [self._items[link].order for link in state.trail],
+            state.begun,
         ]
 
     def plain(self, answers: AnswersByLink) -> list[list[Any]]:
@@ -168,7 +171,7 @@ class StateWriter:
     def state(self, parts: Sequence[Any]) -> FormState:
         """Returns the state of plain values that `parts` has made."""
         form, language, parent, answers, offered, sources, head, seen, *rest = parts
-        respondent, flags, status, authored, trail = rest
+        respondent, flags, status, authored, trail, begun = rest
         return FormState(
             form=form,
             language=language,
@@ -185,6 +188,7 @@ class StateWriter:
             authored=authored,
             is_short=bool(flags & 4),
             trail=tuple(self._links[order] for order in trail),
+            begun=begun,
         )
 
     def answers(self, plain: Iterable[Sequence[Any]]) -> AnswersByLink:

@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from watched_pages import NewContext, watched_contexts
 
 from service import catalogue
 from service.datatypes.answers import AnswersByLink
+from service.fhir.dates import date_time
 
 Json = dict[str, Any]
 
@@ -191,6 +193,10 @@ def test_a_page_on_the_list_gets_response_and_result_that_are_those_of_assess(
     wait_for(page, "done")
 
 
+def today() -> str:
+    return date_time(datetime.now(UTC))
+
+
 def test_a_form_works_where_the_browser_gives_a_frame_of_another_site_no_storage(
     page: Page, sites: Sites
 ) -> None:
@@ -215,7 +221,9 @@ def test_an_emergency_is_told_at_once_and_not_put_away(
 
 def test_a_response_that_is_given_is_shown_with_whom_it_is_about(page: Page, sites: Sites) -> None:
     frame = embedded(page, f"{sites.app}/{SMALL}.html")
-    given = strain()
+    page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", strain())
+    assert form_in(frame).kind == "question", "what was answered on another day is asked again"
+    given = strain(authored=today())
     page.evaluate(f"response => {ELEMENT}.displayQuestionnaireResponse(response)", given)
     assert form_in(frame).kind == "check"
     shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
@@ -357,7 +365,7 @@ def test_any_host_of_sdc_smart_web_messaging_can_use_the_form(page: Page, sites:
         "focusChangeNotifications": True,
     }
     assert ask("sdc.configure", {"terminologyServer": "https://tx.example.org"}) == {"status": "success"}
-    given = strain()
+    given = strain(authored=today())
     canonical, _, version = given["questionnaire"].partition("|")
     author = {"reference": "Practitioner/1"}
     assert ask("sdc.configureContext", {"context": {"author": author}}) == {"status": "success"}

@@ -198,6 +198,19 @@ def test_a_short_form_counts_as_the_full_one_does(cards):
     assert cards(call_of(responses=searchset(other, calm))) == []
 
 
+def test_a_form_that_was_only_begun_takes_back_no_finished_result(cards):
+    old = sample("progressive-weakness") | {"authored": "2026-11-01T08:00:00Z"}
+    begun = sample("partial") | {"authored": "2026-11-20T08:00:00Z"}
+    (alone,) = cards(call_of(responses=searchset(old)))
+    assert cards(call_of(responses=searchset(begun, old)))[0] == alone
+    found = cards(call_of(responses=searchset(begun, old)))
+    assert [(card["indicator"], "links" in card) for card in found] == [("warning", False), ("info", True)]
+    calm = sample("plain-eyelid") | {"authored": "2026-11-20T08:00:00Z"}
+    assert cards(call_of(responses=searchset(calm, old))) == [], "what was finished later counts"
+    calm |= {"authored": "2026-11-01T08:00:00Z"}
+    assert [card["uuid"] for card in cards(call_of(responses=searchset(begun, calm)))] == [found[1]["uuid"]]
+
+
 def test_earlier_responses_tell_what_got_worse_in_one_line(cards):
     before = sample("plain-eyelid") | {"authored": "2026-09-20T10:00:00Z", "id": "before"}
     before["identifier"] = before["identifier"] | {"value": "before"}

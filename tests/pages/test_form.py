@@ -247,6 +247,60 @@ def test_a_finished_response_goes_on_at_its_answers_and_keeps_whose_it_is(person
     assert again["item"] == response["item"]
 
 
+AS_OF = "These answers are of 1 November 2026."
+
+
+def test_answers_of_another_day_are_asked_for_again(person, plain, clock):
+    """ "For 3 days" of three weeks ago is not for 3 days; nor is it after the file was saved once more."""
+    driver = person()
+    while driver.page.main["data-kind"] != "check":
+        driver.answer(plain)
+    saved = driver.post("save").data
+    clock.at += timedelta(hours=23)
+    assert AS_OF not in resumed(person(), saved).text
+    clock.at += timedelta(days=20)
+    again = person()
+    resumed(again, saved)
+    exported = orjson.loads(again.post("export").data)["entry"][0]["resource"]
+    for file in (saved, again.post("save").data, orjson.dumps(exported)):
+        other = person()
+        page = resumed(other, file)
+        assert (page.main["data-page"], AS_OF in page.text) == ("start", True)
+        assert "patient" in page.controls["q.completed-by"].chosen
+        assert other.press("send").main["data-kind"] == "question"
+        before = len(other.visited)
+        while other.page.main["data-kind"] != "check":
+            other.press("next")
+        assert {"urgent", "place-time", "concerns"} <= {*other.visited[before:]}
+        assert AS_OF in other.page.text
+        assert orjson.loads(other.post("save").data)["authored"] == "2026-11-22T11:00:00Z"
+        assert AS_OF not in other.press("send").text
+        assert orjson.loads(other.post("response.json").data)["authored"] == "2026-11-22T11:00:00Z"
+
+
+@pytest.mark.parametrize(("authored", "said"), [(None, "of an earlier day"), ("2026-10", "of October 2026")])
+def test_so_are_those_of_a_finished_response_and_of_an_unknown_day(person, some, authored, said):
+    driver = person("workday-strain")
+    driver.finish(some)
+    response = orjson.loads(driver.post("response.json").data) | {"authored": authored}
+    response = {name: value for name, value in response.items() if value is not None}
+    page = person("workday-strain").press("resume", response=orjson.dumps(response).decode())
+    assert (page.main["data-kind"], said in page.text) == ("question", True)
+
+
+def test_a_page_that_was_left_open_for_a_day_asks_again_what_stands_there(settings, some, clock):
+    lasting = app.create_app(replace(settings, form_max_age_h=720), clock).test_client()
+    driver = FormDriver(lasting, "/questionnaires/workday-strain")
+    driver.open()
+    driver.answer(some)
+    driver.finish(some)
+    clock.at += timedelta(days=20)
+    page = driver.press("show")
+    assert page.main["data-kind"] == "result", "what was sent stays what it was"
+    assert AS_OF in driver.press(f"change:{driver.visited[1]}").text
+    assert driver.press("send").main["data-kind"] == "question"
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -354,8 +408,8 @@ def test_where_an_answer_was_filled_in_from_is_shown_until_it_is_changed(person)
     }
     response["item"][0]["item"][1]["answer"][0]["extension"] = [origin]
     other = person()
-    other.press("resume", response=orjson.dumps(response).decode())
-    page = other.press("back")
+    page = other.press("resume", response=orjson.dumps(response).decode())
+    assert page.main["data-page"] == "start", "nobody has confirmed it"
     assert "3 October 2026" in page.text
     kept = orjson.loads(other.post("save").data)["item"][0]["item"][1]["answer"][0]
     assert kept["extension"] == [origin]
