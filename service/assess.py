@@ -23,9 +23,11 @@ from service.earlier import EarlierReader, EarlierResponses
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
+from service.fhir.chart_doubts import is_altered, is_test
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, decoded, read
+from service.fhir.outcome import severity
 from service.fhir.parameters import DETAIL, EARLIER, AssessInput, ResourceAt, assess_input, earlier_responses
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
@@ -504,7 +506,7 @@ class Assessor:
         guidance = pair.guidance
         chart = chart_values(sent, guidance.form, guidance)
         late = tuple(_late_dates(response, guidance.date_questions))
-        faults = (*about, *checked.problems, *late)
+        faults = (*about, *checked.problems, *late, *_of_a_test(response))
         earlier = EarlierResponses()
         if sent.earlier:
             reader = EarlierReader(self._catalogue, answered, apart, sent.leaves_out)
@@ -585,14 +587,22 @@ def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Pr
 
 
 def _refuse_subset(response: Json) -> None:
-    """Refuses a part of a response (`_summary`, `_elements`): what is left out may have been answered.
+    """Refuses a part of a response, or one that was redacted: what is left out may have been answered.
 
-    Source: R4 search.html#elements; the tag SUBSETTED is there so that nobody takes a part for the whole.
+    Of a list, even one that is there, an option that was left out would be read as "no".
+
+    Source: R4 search.html#elements; security-labels.html and v3-ObservationValue (REDACTED, MASKED ...).
     """
-    tags = response.get("meta", {}).get("tag", ())
-    if any(tag.get("code") == "SUBSETTED" for tag in tags):
-        expected = "Expected the whole response; meta.tag says that this is a part of one (SUBSETTED)."
-        raise NotScorable(Problem("subsetted", expected, "QuestionnaireResponse.meta.tag"))
+    if is_altered(response):
+        expected = "Expected the whole response; meta says that parts of it were left out or changed."
+        raise NotScorable(Problem("subsetted", expected, "QuestionnaireResponse.meta"))
+
+
+def _of_a_test(response: Json) -> Iterator[Problem]:
+    if is_test(response):
+        words = "The response is marked as made for a test (HTEST): its result is about nobody."
+        place = "QuestionnaireResponse.meta.security"
+        yield Problem("test-data", words, place, severity("test-data"))
 
 
 def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator[Problem]:

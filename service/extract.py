@@ -25,7 +25,7 @@ from service.fhir.json import BodyLimits, Json, MutableJson, decoded, encoded, r
 from service.fhir.outcome import operation_outcome
 from service.fhir.parameters import SentParameter, parameters_in_body
 from service.fhir.references import contained_types, target_type
-from service.fhir.response_context import ResponseContext, context_from_resource, referred
+from service.fhir.response_context import ResponseContext, context_from_resource, distinct, referred
 from service.fhir.shapes import in_order
 from service.fhir.structure import check_made, check_response, check_structure
 from service.questionnaire import (
@@ -128,7 +128,9 @@ class Extractor:
         name = _name(sent.response, head.context)
         others, said = self._resources(compiled, resources, sent.response, name)
         entries = [*_observations(extracted(plan, sent.response), head, name, said), *others]
-        return self._answer(_bundle(entries), [*structure, *found, *head.problems])
+        labels = head.context.security
+        labelled = [_labelled(entry, labels) for entry in entries] if labels else entries
+        return self._answer(_bundle(labelled), [*structure, *found, *head.problems])
 
     def _resources(
         self, compiled: CompiledQuestionnaire, plan: ResourcePlan, response: Json, name: UUID
@@ -301,6 +303,15 @@ class _Head:
         words = "derivedFrom: left out, since the response has no id and no identifier."
         self.problems.append(Problem("extract-left-out", words, _AT, "warning"))
         return []
+
+
+def _labelled(entry: MutableJson, labels: tuple[Json, ...]) -> MutableJson:
+    """Returns an entry whose resource has these security labels too: it is made of what has them."""
+    resource = entry["resource"]
+    meta = resource.get("meta", {})
+    security = distinct((*meta.get("security", ()), *labels))
+    labelled = {**resource, "meta": {**meta, "security": [*security]}}
+    return {**entry, "resource": in_order(labelled, resource["resourceType"])}
 
 
 def _bundle(entries: list[MutableJson]) -> MutableJson | None:

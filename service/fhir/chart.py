@@ -33,7 +33,7 @@ from service.fhir.extensions import mappings, said_absent, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.primitives import INTEGERS
-from service.fhir.response_context import portable_identifier
+from service.fhir.response_context import distinct, portable_identifier, security_labels
 from service.fhir.shapes import has_value
 from service.fhir.structure import check_structure
 
@@ -123,6 +123,7 @@ class ChartValues:
         unusable: linkIds for which the chart has something that is no usable value: unknown, not absent.
         problems: errors (another patient, not R4), ranges and, as information, what was left out and why.
         printed: the values that count, and those that were left out, by question in form order.
+        labels: security labels of the Observations that count.
     """
 
     answers: AnswersByLink = field(default_factory=dict)
@@ -130,6 +131,7 @@ class ChartValues:
     problems: tuple[Problem, ...] = ()
     unusable: frozenset[str] = frozenset()
     printed: tuple[ChartValue, ...] = ()
+    labels: tuple[Json, ...] = ()
 
     @property
     def basis(self) -> tuple[Json, ...]:
@@ -160,6 +162,7 @@ class _Measurement(NamedTuple):
         when, key: order several of the same code, whatever their order was.
         last: the last moment that its date can mean; `when` is the first.
         is_altered: its labels say that something was left out of it, or changed.
+        labels: its security labels.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
         left_out: why none of its values is used, one of LEFT_OUT; empty where they may be.
@@ -175,6 +178,7 @@ class _Measurement(NamedTuple):
     left_out: str = ""
     last: int = _LONG_AGO
     is_altered: bool = False
+    labels: tuple[Json, ...] = ()
 
 
 class _Reading(NamedTuple):
@@ -303,6 +307,7 @@ class _Collected:
             (*self.problems, *_ranges(reading for choice in used for reading in choice.readings)),
             frozenset(unusable),
             tuple(value for choice in chosen for value in choice.printed()),
+            distinct(label for one in used for read in one.readings for label in read.measurement.labels),
         )
 
 
@@ -471,6 +476,7 @@ def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
         left_out,
         last,
         is_altered(observation),
+        security_labels(observation),
     )
     yield whole
     for index, component in enumerate(mappings(observation.get("component"))):

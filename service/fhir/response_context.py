@@ -5,7 +5,7 @@ A response comes typed from the accept path or as plain JSON from the full path;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from service.fhir.json import Json, MutableJson
 from service.fhir.shapes import Element, Shape, shape_of
 from service.fhir.structure import is_of_type
 
+_LABEL: Final = ("system", "version", "code", "display")
 CONTAINED: Final = "Named in the response, which contains it"
 
 
@@ -28,7 +29,7 @@ class ResponseContext:
     References and identifiers are cut to what can stand in another resource: reference, type,
     identifier (use, system, value) and display, or the reason why there is none. A subject or encounter
     that the response contains stands in `contained`, cut to what says who or what it is, under the name of
-    its element as id.
+    its element as id. The labels of its meta stand in `security`: they hold for what is made of it.
     """
 
     id: str | None
@@ -39,6 +40,7 @@ class ResponseContext:
     encounter: Json | None
     authored: str | None
     contained: tuple[Json, ...] = ()
+    security: tuple[Json, ...] = ()
 
 
 def context_from_accepted(response: AcceptedResponse) -> ResponseContext:
@@ -66,7 +68,24 @@ def context_from_resource(response: Json) -> ResponseContext:
         encounter=encounter.reference,
         authored=response.get("authored"),
         contained=tuple(kept for _, kept in (subject, encounter) if kept is not None),
+        security=security_labels(response),
     )
+
+
+def security_labels(resource: Json) -> tuple[Json, ...]:
+    """Returns the security labels of a resource as another one can have them, each once.
+
+    Source: R4 security-labels.html: what is made of a resource is no less sensitive than that.
+    """
+    meta = resource.get("meta")
+    labels = mappings(meta.get("security")) if isinstance(meta, dict) else ()
+    stated = ({name: label[name] for name in _LABEL if name in label} for label in labels)
+    return distinct(label for label in stated if "code" in label)
+
+
+def distinct(labels: Iterable[Json]) -> tuple[Json, ...]:
+    """Returns labels in order, those with the same system and code once."""
+    return tuple({(label.get("system"), label.get("code")): label for label in labels}.values())
 
 
 def referred(reference: Json | None, response: Json) -> Json | None:

@@ -26,7 +26,6 @@ from service.datatypes.answers import Coding
 from service.datatypes.days import day_after
 from service.fhir.dates import is_instant
 from service.fhir.json import Json, MutableJson
-from service.fhir.response_context import ResponseContext
 from service.guidance import Guidance
 from service.guidance.model import Score, Tier
 from service.guidance.result import Total
@@ -39,6 +38,7 @@ from service.results.risk_assessment import (
     STEP,
     identifier_of,
     is_final,
+    labels_of,
     named_coding,
     response_reference,
     result_name,
@@ -64,11 +64,13 @@ class _About(NamedTuple):
     authored: str | None
     response: Json
     phrases: Phrases
+    labels: Sequence[Json] = ()
 
     def made(self, kind: str, words: str, members: Json) -> MutableJson:
         """Returns a resource of this kind with a narrative; a member that is None is left out."""
         document = {
             "resourceType": kind,
+            "meta": {"security": self.labels} if self.labels else None,
             "language": self.phrases.language,
             "text": wording.narrative(self.phrases.language, words),
             "contained": [*self.contained] or None,
@@ -148,7 +150,7 @@ class ResultBundle:
             risk: the RiskAssessment of the same response.
             assessment: what it was made from.
         """
-        about = _about(assessment.context, self._phrases)
+        about = _about(assessment, self._phrases)
         made = {STEP: self._step(assessment, about)}
         made |= {
             total.score.name: self._score(total, assessment, about) for total in assessment.result.totals
@@ -159,7 +161,7 @@ class ResultBundle:
             "current", self._title, self.printed(assessment), is_final=is_final(assessment)
         )
         name = result_name(assessment.context) or uuid5(NAMESPACE_URL, risk.decode())
-        return _collection(risk, name, made)
+        return _collection(risk, name, made, about.labels)
 
     def printed(self, assessment: Assessment) -> str:
         """Returns the text for the patient, and below it the one for the clinician."""
@@ -189,7 +191,7 @@ class ResultBundle:
             activity: that of the ActivityDefinition of the step; empty where the step asks for nothing.
             are_named: whether others can read these two; else nothing is said to be an instance of them.
         """
-        about = _about(assessment.context, self._phrases)
+        about = _about(assessment, self._phrases)
         name = result_name(assessment.context) or uuid5(NAMESPACE_URL, risk.decode())
         tier = assessment.result.tiers[assessment.result.tier.at_least]
         status = "active" if is_final(assessment) else "draft"
@@ -209,7 +211,7 @@ class ResultBundle:
                 if tier.referral
                 else self._words(assessment, about, status, asked, uuid5(name, _PLAN))
             )
-        return _written(_entries(name, made))
+        return _written(_entries(name, made), about.labels)
 
     def withdrawn(self, risk: bytes) -> bytes:
         """Returns the Bundle of a withdrawn RiskAssessment: whatever was filed of it is withdrawn too."""
@@ -226,7 +228,7 @@ class ResultBundle:
         made[_TEXT] = about.text(_ERROR if is_error else "superseded", self._title, words, is_final=True)
         stated = (entry["value"] for entry in document.get("identifier", ()))
         name = next((UUID(urn) for urn in stated), uuid5(NAMESPACE_URL, risk.decode()))
-        return _collection(risk, name, made)
+        return _collection(risk, name, made, about.labels)
 
     # The Observations.
 
@@ -366,10 +368,11 @@ _PLAN: Final = "plan"
 _WORDS: Final = "words"
 
 
-def _about(context: ResponseContext, phrases: Phrases) -> _About:
+def _about(assessment: Assessment, phrases: Phrases) -> _About:
+    context, labels = assessment.context, labels_of(assessment)
     subject = context.subject or NOBODY
     response = response_reference(context, phrases)
-    return _About(subject, context.encounter, context.contained, context.authored, response, phrases)
+    return _About(subject, context.encounter, context.contained, context.authored, response, phrases, labels)
 
 
 def _withdrawn_from(risk: Json, phrases: Phrases) -> _About:
@@ -382,6 +385,7 @@ def _withdrawn_from(risk: Json, phrases: Phrases) -> _About:
         authored=risk.get("occurrenceDateTime"),
         response=risk["basis"][0],
         phrases=phrases,
+        labels=risk.get("meta", {}).get("security", ()),
     )
 
 
@@ -405,9 +409,9 @@ def _period(authored: str | None, days: int) -> Json | None:
     return {"start": began.isoformat(), "end": end.isoformat()}
 
 
-def _collection(risk: bytes, name: UUID, made: Mapping[str, MutableJson]) -> bytes:
+def _collection(risk: bytes, name: UUID, made: Mapping[str, MutableJson], labels: Sequence[Json]) -> bytes:
     """Returns the Bundle of a RiskAssessment and what was made beside it, by what each is for."""
-    return _written([{"fullUrl": name.urn, "resource": orjson.Fragment(risk)}, *_entries(name, made)])
+    return _written([{"fullUrl": name.urn, "resource": orjson.Fragment(risk)}, *_entries(name, made)], labels)
 
 
 def _entries(name: UUID, made: Mapping[str, MutableJson]) -> list[Json]:
@@ -420,5 +424,7 @@ def _entries(name: UUID, made: Mapping[str, MutableJson]) -> list[Json]:
     return entries
 
 
-def _written(entries: Sequence[Json]) -> bytes:
-    return orjson.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries})
+def _written(entries: Sequence[Json], labels: Sequence[Json]) -> bytes:
+    """Returns the Bundle of entries; their labels are its own too."""
+    labelled = {"meta": {"security": labels}} if labels else {}
+    return orjson.dumps({"resourceType": "Bundle", **labelled, "type": "collection", "entry": entries})

@@ -20,7 +20,7 @@ from service.fhir import definitions
 from service.fhir.definitions import Canonicals
 from service.fhir.extensions import DATA_ABSENT_REASON
 from service.fhir.json import Json, MutableJson
-from service.fhir.response_context import ResponseContext
+from service.fhir.response_context import ResponseContext, distinct
 from service.guidance import Guidance
 from service.guidance.model import Identity, Level, Outcome
 from service.guidance.result import Interval, Risk
@@ -125,6 +125,12 @@ def is_final(assessment: Assessment) -> bool:
     return assessment.result.settled and assessment.context.status in _COMPLETE
 
 
+def labels_of(assessment: Assessment) -> tuple[Json, ...]:
+    """Returns the security labels of all that a result was made from."""
+    earlier = (label for response in assessment.earlier for label in response.context.security)
+    return distinct((*assessment.context.security, *assessment.chart.labels, *earlier))
+
+
 class Head:
     """Writes what every RiskAssessment of one guidance says of itself, its response and its maker."""
 
@@ -139,8 +145,10 @@ class Head:
 
     def begun(self, div: bytes, assessment: Assessment) -> MutableJson:
         """Returns the members up to the narrative and what is contained."""
+        labels = labels_of(assessment)
         return {
             "resourceType": "RiskAssessment",
+            **({"meta": {"security": labels}} if labels else {}),
             "language": self._phrases.language,
             "text": {"status": "generated", "div": orjson.Fragment(div)},
             "contained": [self._device, *assessment.context.contained],

@@ -53,6 +53,12 @@ def test_an_answer_becomes_an_observation_with_what_the_response_says():
     }
 
 
+def test_what_is_made_of_a_response_has_its_security_labels():
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    (found,) = observations(form(WEIGHT), {"weight": Decimal(80)}, meta={"security": [label, label]})
+    assert found["meta"] == {"security": [label]}
+
+
 def test_the_bundle_is_a_transaction_of_creates_and_the_same_for_the_same_response():
     of_form = form(WEIGHT, coded("height", asking(), type="decimal"))
     given = {"weight": Decimal(80), "height": Decimal(180)}

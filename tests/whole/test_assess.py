@@ -14,7 +14,7 @@ from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
 from service.fhir.json import BodyLimits
 from service.fhir.structure import check_response
-from service.results import DETAILS
+from service.results import BUNDLE, DETAILS, FULL
 
 Json = dict[str, Any]
 Sample = Callable[[str], Json]
@@ -457,6 +457,51 @@ def test_ten_days_that_are_called_weeks_in_any_language_are_not_scored(
     else:
         assert (typed, parsed) == (None, None)
         assert [kind for kind, _ in problems(assessor, document)] == ["display-of-another"]
+
+
+LABELS = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+
+
+def labelled(document: Json, *codes: str, kind: str = "security") -> Json:
+    meta = {kind: [{"system": LABELS, "code": code, "display": code, "userSelected": True} for code in codes]}
+    return document | {"meta": meta}
+
+
+@pytest.mark.parametrize("code", ["REDACTED", "MASKED", "SUBSETTED"])
+def test_a_response_of_which_something_was_left_out_is_not_scored(
+    sample: Sample, assessor: Assessor, code: str
+) -> None:
+    """An option that was taken out of a list would be read as "no"."""
+    refused = [("subsetted", "QuestionnaireResponse.meta")]
+    assert problems(assessor, labelled(sample("plain-eyelid"), code)) == refused
+
+
+def test_the_labels_of_a_response_and_of_the_values_that_count_stand_on_all_that_is_made_of_it(
+    sample: Sample, assessor: Assessor
+) -> None:
+    document = sample("parameters-with-chart-data")
+    response, *observations = [parameter["resource"] for parameter in document["parameter"]]
+    response |= labelled({}, "R", "PSY", "R")
+    for place, one in enumerate(observations):
+        one.update(labelled({}, "R", f"V{place}"))
+    bundle = orjson.loads(assessor.assess_body(orjson.dumps(document), BUNDLE).body)
+    risk = bundle["entry"][0]["resource"]
+    labels = risk["meta"]["security"]
+    assert [label["code"] for label in labels][:2] == ["R", "PSY"]
+    assert len(labels) == 2 + len([one for one in risk["basis"] if "Observation" in one["reference"]])
+    assert labels[0] == {"system": LABELS, "code": "R", "display": "R"}
+    assert {orjson.dumps(entry["resource"]["meta"]) for entry in bundle["entry"]} == {
+        orjson.dumps(bundle["meta"])
+    }
+    full = orjson.loads(assessor.assess_body(orjson.dumps(document), FULL).body)
+    assert full["meta"] == risk["meta"]
+
+
+def test_what_was_made_for_a_test_is_called_so_in_its_result(sample: Sample, assessor: Assessor) -> None:
+    body = orjson.dumps(labelled(sample("plain-eyelid"), "HTEST"))
+    risk = orjson.loads(assessor.assess_body(body).body)
+    assert [label["code"] for label in risk["meta"]["security"]] == ["HTEST"]
+    assert any("made for a test" in note["text"] for note in risk["note"])
 
 
 def test_a_status_that_only_says_why_it_is_missing_is_refused(sample: Sample, assessor: Assessor) -> None:
