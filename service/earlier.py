@@ -16,11 +16,11 @@ from service.catalogue import Answered, Catalogue, Pair, known_earlier
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.form import Question
 from service.errors import Malformed, NotScorable, Problem
-from service.fhir.chart import is_another
 from service.fhir.dates import compare, time_range
 from service.fhir.json import Json
 from service.fhir.outcome import severity
 from service.fhir.parameters import EARLIER, ResourceAt
+from service.fhir.references import is_another
 from service.fhir.response_context import (
     context_from_resource,
     portable_identifier,

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 
 from service.catalogue import Catalogue
 from service.errors import NotFound, NotScorable, Problem
-from service.fhir.chart import is_another
 from service.fhir.definitions import ANSWER_ORIGIN, Canonicals
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, MutableJson, encoded, read
@@ -31,7 +30,7 @@ from service.fhir.populate_parameters import (
     subjects_of,
     unpacked,
 )
-from service.fhir.references import target_type
+from service.fhir.references import is_another, target_type
 from service.fhir.response_context import portable_reference
 from service.fhir.structure import is_of_type
 from service.languages import ENGLISH, Words, chosen, languages, words_in

@@ -33,6 +33,7 @@ from service.fhir.extensions import mappings, said_absent, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.primitives import INTEGERS
+from service.fhir.references import is_another
 from service.fhir.response_context import distinct, portable_identifier, security_labels
 from service.fhir.shapes import has_value
 from service.fhir.structure import check_structure
@@ -86,6 +87,9 @@ class ChartReader(Protocol):
 
     def conversions(self, link_id: str) -> tuple[Conversion, ...]:
         """Returns the conversions between units for what a question asks for."""
+
+    def reads(self, link_id: str) -> bool:
+        """Whether anything is asked of a question."""
 
     def decides(self, link_id: str, answer: Answer) -> bool:
         """Whether an answer decides everything that is asked of the question."""
@@ -279,7 +283,7 @@ class _Collected:
         except _NotUsable as fault:
             return _Reading(measurement, None, left_out=str(fault))
         raises = reader.raises(link, answer)
-        doubt = "" if raises else _doubt(measurement, reader.conversions(link))
+        doubt = "" if raises else _doubt(measurement, reader.conversions(link), is_read=reader.reads(link))
         if doubt:
             return _Reading(measurement, None, left_out=doubt)
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
@@ -555,13 +559,13 @@ def _answer(question: Question, measurement: _Measurement, conversions: Conversi
     return read(question, element, conversions)
 
 
-def _doubt(measurement: _Measurement, conversions: Conversions) -> str:
+def _doubt(measurement: _Measurement, conversions: Conversions, *, is_read: bool) -> str:
     """Returns why a value that does not raise the result may not deny anything; empty where it may."""
     if measurement.status not in USABLE:
         return "preliminary"
     if measurement.is_altered:
         return "altered"
-    return "flagged" if is_called_abnormal(measurement.element, conversions) else ""
+    return "flagged" if is_read and is_called_abnormal(measurement.element, conversions) else ""
 
 
 def _quantity(question: Question, element: Json, conversions: Conversions) -> Answer:
@@ -663,35 +667,3 @@ _READERS: Final[Mapping[str, _Read]] = {
     "text": _plain("valueString"),
 }
 """By type of question: reads the answer that an Observation or component is, or raises _NotUsable."""
-
-
-# Whose chart it is.
-
-
-def is_another(subject: Json | None, expected: Json | None) -> bool:
-    """Returns whether both name somebody and they are not provably the same."""
-    if subject is None or expected is None:
-        return False
-    ours, theirs = subject.get("reference"), expected.get("reference")
-    if ours is not None and theirs is not None:
-        return not _is_same(ours, theirs)
-    mine, yours = _identity(subject), _identity(expected)
-    if mine is not None and yours is not None:
-        return mine != yours
-    return bool(
-        {"reference", "identifier"} & subject.keys() and {"reference", "identifier"} & expected.keys()
-    )
-
-
-def _is_same(one: str, other: str) -> bool:
-    """Returns whether references agree, versions aside; a relative one matches the end of an absolute one."""
-    one, other = (reference.partition("/_history/")[0] for reference in (one, other))
-    short, long = sorted((one, other), key=len)
-    return long == short or (":" not in short and not short.startswith("#") and long.endswith(f"/{short}"))
-
-
-def _identity(reference: Json) -> tuple[object, object] | None:
-    identifier = reference.get("identifier")
-    if identifier is None or "value" not in identifier:
-        return None
-    return identifier.get("system"), identifier["value"]

@@ -152,3 +152,35 @@ def _found(literal: str, contained: Mapping[str, str]) -> str | None:
 def _stated(reference: Json) -> str:
     stated = text(reference.get("type")).removeprefix(_DEFINITIONS)
     return "" if stated in _ABSTRACT else stated
+
+
+# Whether two lead to the same.
+
+
+def is_another(subject: Json | None, expected: Json | None) -> bool:
+    """Returns whether both name somebody and they are not provably the same."""
+    if subject is None or expected is None:
+        return False
+    ours, theirs = subject.get("reference"), expected.get("reference")
+    if ours is not None and theirs is not None:
+        return not _is_same(ours, theirs)
+    mine, yours = _identity(subject), _identity(expected)
+    if mine is not None and yours is not None:
+        return mine != yours
+    return bool(
+        {"reference", "identifier"} & subject.keys() and {"reference", "identifier"} & expected.keys()
+    )
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Returns whether references agree, versions aside; a relative one matches the end of an absolute one."""
+    one, other = (reference.partition("/_history/")[0] for reference in (one, other))
+    short, long = sorted((one, other), key=len)
+    return long == short or (":" not in short and not short.startswith("#") and long.endswith(f"/{short}"))
+
+
+def _identity(reference: Json) -> tuple[object, object] | None:
+    identifier = reference.get("identifier")
+    if identifier is None or "value" not in identifier:
+        return None
+    return identifier.get("system"), identifier["value"]

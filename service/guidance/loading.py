@@ -123,6 +123,10 @@ class Guidance:
         """Returns the conversions between units for what a question asks for."""
         return self.written.conversions(link_id)
 
+    def reads(self, link_id: str) -> bool:
+        """Whether the guidance asks anything of a question."""
+        return link_id in self.compiled.answers.by_link
+
     def decides(self, link_id: str, answer: Answer) -> bool:
         """Whether an answer decides everything that the guidance asks of the question."""
         table = self.compiled.answers.by_link.get(link_id)

@@ -28,12 +28,12 @@ from service.fhir.chart import (
     ChartValues,
     chart_values,
     effective,
-    is_another,
 )
 from service.fhir.dates import is_date_time, time_range
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
+from service.fhir.references import is_another
 from service.fhir.structure import check_structure
 from service.questionnaire.chart_queries import linked_items, panel_of
 from service.questionnaire.population import RANGE, Origin, Population, Reason, typed_answer
@@ -64,6 +64,10 @@ class _Plain:
     def conversions(self, link_id: str) -> tuple[Conversion, ...]:
         """Returns the conversions between units for what a question asks for."""
         return () if self._reader is None else self._reader.conversions(link_id)
+
+    def reads(self, link_id: str) -> bool:
+        """Whether anything is asked of a question."""
+        return self._reader is not None and self._reader.reads(link_id)
 
     def decides(self, link_id: str, answer: Answer) -> bool:
         """Whether an answer can stand for the newest value: it is no range."""

@@ -59,6 +59,9 @@ class Reader:
     def conversions(self, _: str) -> tuple[Conversion, ...]:
         return self.factors
 
+    def reads(self, _: str) -> bool:
+        return self.low is not None
+
     def decides(self, _: str, answer: Answer) -> bool:
         if self.low is None or not isinstance(answer, Quantity) or not answer.comparator:
             return True
@@ -635,6 +638,10 @@ def test_a_value_that_was_made_for_a_test_counts_in_a_test():
     sent = posted(salt(4, **labelled("HTEST")))
     sent.response.update(labelled("HTEST"))
     assert chart_values(sent, LAB, READER).answers["salt"] == (amount(4),)
+
+
+def test_a_value_that_is_called_abnormal_fills_in_what_the_guidance_asks_nothing_of():
+    assert found(LAB, salt(4, **HIGH)).answers["salt"] == (amount(4),)
 
 
 def test_what_is_said_of_a_panel_holds_for_its_components():
