@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 
 from service.auth.ehrs import names_access
@@ -55,6 +56,19 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logging._srcfile = None  # noqa: SLF001 - the switch that Python's manual names
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 accesslog = None  # the application logs each request by its route; gunicorn would log paths and queries
+
+
+class _Log(Logger):  # type: ignore[misc] # gunicorn has no type hints
+    """gunicorn's log, without what it makes ready of each request for a line that nobody writes.
+
+    At DEBUG it would also say which byte of somebody's Basic credentials it could not read.
+    """
+
+    def access(self, *_: object) -> None:
+        """Does nothing."""
+
+
+logger_class = _Log
 logconfig_dict = logging_config(_settings.log_level)
 
 # Each worker counts in files of its own, in memory where there is such a folder. A master that reads this

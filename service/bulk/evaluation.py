@@ -321,8 +321,15 @@ def read_labels(path: Path) -> dict[str, str]:
     """Returns the labels of a CSV file by id; its header names the columns `id` and `label`.
 
     Raises:
-        StartupError: another header, an id without a label, or one that has two.
+        StartupError: another header, an id without a label, or one that has two; or it is no table in UTF-8.
     """
+    try:
+        return _labels(path)
+    except (UnicodeDecodeError, csv.Error):
+        raise StartupError([f"{path.name}: expected a CSV file in UTF-8"]) from None
+
+
+def _labels(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         if not {"id", "label"} <= set(rows.fieldnames or ()):

@@ -107,13 +107,14 @@ class Journal:
     _part: int = -1
 
     @classmethod
-    def opened(cls, output: Path, now: Basis, *, restart: bool) -> Journal:
+    def opened(cls, output: Path, now: Basis, *, restart: bool, made: Path | None = None) -> Journal:
         """Opens the output: where a run of the same on the same was stopped, or at the beginning.
 
         Args:
             output: where the whole is to stand.
             now: what it rests on.
             restart: what is there is done without.
+            made: what is made of the output, which goes once this is there; None where it stays.
 
         Raises:
             StartupError: something else stands there; or another run writes to it.
@@ -124,10 +125,12 @@ class Journal:
             raise StartupError([f"{output}: it is there already; --restart puts another in its place"])
         if known is not None:
             found._take(known, now)
-        if found.state.is_whole and not (output.exists() or found._part_path.exists()):
-            raise StartupError([f"{output}: it is gone; --restart begins anew"])
         if not found.state.is_whole:
             found._open(is_known=known is not None or restart)
+        elif output.exists() or found._part_path.exists():
+            found._hold(output if output.exists() else found._part_path)
+        elif made is None or not made.exists():
+            raise StartupError([f"{output}: it is gone; --restart begins anew"])
         return found
 
     @property
@@ -165,15 +168,8 @@ class Journal:
         self.counts = Counter(dict(known.counts))
 
     def _open(self, *, is_known: bool) -> None:
-        self._part = os.open(self._part_path, os.O_RDWR | os.O_CREAT | _OWN, _FOR_ITS_OWNER)
+        self._hold(self._part_path, os.O_CREAT)
         os.fchmod(self._part, _FOR_ITS_OWNER)  # it may have stood there before
-        try:
-            # A lock of this process alone: one of the open file would live on in processes that it forked.
-            fcntl.lockf(self._part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StartupError([f"{self._part_path}: another run writes to it"]) from None
-        if not self._is_named():
-            raise StartupError([f"{self._part_path}: another run has just ended; the same command goes on"])
         size = os.fstat(self._part).st_size
         if size and not is_known:
             raise StartupError([f"{self._part_path}: nothing says what it is; --restart begins anew"])
@@ -183,10 +179,21 @@ class Journal:
         os.lseek(self._part, 0, os.SEEK_END)
         self._write_journal()
 
-    def _is_named(self) -> bool:
+    def _hold(self, path: Path, flags: int = 0) -> None:
+        """Opens the output; until it is closed, other runs keep away from it and from what is made of it."""
+        self._part = os.open(path, os.O_RDWR | flags | _OWN, _FOR_ITS_OWNER)
+        try:
+            # A lock of this process alone: one of the open file would live on in processes that it forked.
+            fcntl.lockf(self._part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartupError([f"{path}: another run writes to it"]) from None
+        if not self._is_named(path):
+            raise StartupError([f"{path}: another run has just ended; the same command goes on"])
+
+    def _is_named(self, path: Path) -> bool:
         """Says whether the open output still has the name by which it was opened."""
         with suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(self._part), self._part_path.stat())
+            return os.path.samestat(os.fstat(self._part), path.stat())
         return False
 
     def check(self, found: Range, digest: str) -> str:
@@ -244,11 +251,10 @@ class Journal:
             self.save()
         with suppress(FileNotFoundError):  # it has its name already
             self._part_path.replace(self.output)
-        self.close()
 
     def forget(self) -> None:
         """Takes the journal away, once nothing is left to be done."""
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Closes the output."""

@@ -128,6 +128,8 @@ def opened(path: str) -> Iterator[Source]:
         return
     with Path(path).open("rb") as file, _decompressing(file, path) as stream:
         size = Path(path).stat().st_size if Path(path).is_file() else None
+        if size == 0 and compression(path) == GZIP:  # which Python reads as a file that has no member
+            raise _not_whole(path)
         position = file.tell if size is not None else lambda: 0
         yield Source(_reading(stream, path), size, position)
 
@@ -168,10 +170,14 @@ def _reading(stream: IO[bytes], path: str) -> Callable[[int], bytes]:
         try:
             return stream.read(size)
         except faults:
-            name = {GZIP: "gzip", ZSTANDARD: "Zstandard"}[kind]
-            raise StartupError([f"{path}: expected {name} data that are whole"]) from None
+            raise _not_whole(path) from None
 
     return read if kind else stream.read
+
+
+def _not_whole(path: str) -> StartupError:
+    name = {GZIP: "gzip", ZSTANDARD: "Zstandard"}[compression(path)]
+    return StartupError([f"{path}: expected {name} data that are whole"])
 
 
 def compression(path: str) -> str:

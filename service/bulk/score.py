@@ -85,7 +85,10 @@ def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | 
     _check_source(job)
     with _signals() as caught, opened(job.source) as source:
         journal = Journal.opened(
-            job.output, basis(options, compression(str(job.output)), source.size), restart=job.restart
+            job.output,
+            basis(options, compression(str(job.output)), source.size),
+            restart=job.restart,
+            made=job.table,
         )
         try:
             scorer = Scorer(options, served)
@@ -136,11 +139,10 @@ def _scored(job: Job, scoring: RangeScorer, files: _Open) -> Ended:
             files.notes.write(text_of(found))
         if job.folder is not None:
             _write_report(job.folder, found)
-        if job.table is not None:
+        if job.table is not None and job.output.exists():
             _write_table(job.output, job.table, scoring.scorer.served)
-        journal.forget()
-        if job.table is not None:
             job.output.unlink()
+        journal.forget()
     return Ended(found, journal.state.lines, stopped)
 
 

@@ -8,6 +8,7 @@ Source: Apache Arrow columnar format (schema, field metadata); RFC 4180 for CSV;
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,6 +227,8 @@ def write_table(lines: Iterable[bytes], out: Path, served: Catalogue) -> int:
         while some := tuple(islice(facts, _ROWS)):
             write(batch_of(some, named, schema, pa))
             rows += len(some)
+    with part.open("rb") as whole:
+        os.fsync(whole)  # the lines that it is made of may go once it has its name
     part.replace(out)
     return rows
 

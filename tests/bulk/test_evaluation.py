@@ -277,11 +277,14 @@ def test_memory_does_not_grow_with_the_file() -> None:
         ("id,label\na,run\na,rest\n", "line 3: expected an id with one label"),
         ("id,label\na,\n", "line 2: expected an id with one label"),
         ("id,label\na\n", "line 2: expected an id with one label"),
+        ("id,label\nJos\xe9,run\n", "expected a CSV file in UTF-8"),
+        (f"id,label\n{'a' * 140_000},run\n", "expected a CSV file in UTF-8"),
     ],
+    ids=range(7),
 )
 def test_a_table_that_cannot_be_right_is_a_fault(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "labels.csv"
-    path.write_text(text)
+    path.write_text(text, "latin-1")
     with pytest.raises(StartupError, match=fault):
         read_labels(path)
 

@@ -494,7 +494,7 @@ def test_a_run_that_was_killed_at_its_very_end_only_gives_the_output_its_name(
 @pytest.mark.parametrize("name", ["in.ndjson.gz", "in.ndjson.zst"])
 def test_an_input_that_is_no_compressed_file_or_cut_is_told(name, records, run, tmp_path):
     whole = compressed(name, input_of(records, 20))
-    for data in (b"no such file", whole[:-20]):
+    for data in (b"no such file", whole[:-20], b""):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(StartupError, match="data that are whole"):
             run(tmp_path / name, restart=True)

@@ -1,10 +1,16 @@
 """Tables of scored responses: each column holds what the result says, in Parquet as in CSV."""
 
 import csv
+import io
+import os
 import re
+import shutil
+import signal
 import sys
+from collections.abc import Callable
 from datetime import date
-from functools import cache
+from functools import cache, partial
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,7 @@ from hypothesis import strategies as st
 
 from service import cli
 from service.authoring.generator import Wanted, generated
+from service.bulk import score as scoring
 from service.bulk import tables
 from service.bulk.scorer import Facts, LevelFact, ScoredLine, ScoreFact, Scorer, ScoringOptions
 from service.bulk.tables import (
@@ -319,6 +326,91 @@ def test_a_run_that_ends_before_the_table_is_whole_goes_on_there(
     assert cli.main(["score", str(source), str(out), "--workers", "1"]) == 1
     assert len(rows(out)) == 31
     assert {path.name for path in source.parent.iterdir()} == {"in.ndjson", "scored.parquet"}
+
+
+def job_of(source: Path, out: Path) -> scoring.Job:
+    job = scoring.Job(str(source), out, 1, out.parent / "report", range_bytes=8192, save_s=0.0)
+    return scoring.as_table(job)
+
+
+def tabled(source: Path, out: Path) -> int:
+    """Scores into a table and a report, in a process of its own; returns the exit code."""
+    process = os.fork()
+    if process == 0:
+        code = 99
+        try:
+            code = scoring.score(job_of(source, out), scorer().options, io.StringIO(), scorer().served).signal
+        except StartupError:
+            code = cli.COULD_NOT_RUN
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+CALLS = ("write", "fsync", "open", "ftruncate", "replace", "unlink", "mkdir")
+"""What leaves something behind."""
+
+
+@pytest.mark.parametrize("name", ["out.parquet", pytest.param("out.csv", marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_before_a_step_ends_with_the_same_table(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Every third of its steps, from the last one on."""
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    folders = tmp_path / "whole", tmp_path / "killed"
+    for folder in folders:
+        folder.mkdir()
+    with monkeypatch.context() as patched:
+        calls = counted(patched)
+        assert tabled(source, folders[0] / name) == 0
+    whole, out = files_of(folders[0]), folders[1] / name
+    assert calls[0] > 20
+    for last in range(calls[0], 0, -3):
+        with monkeypatch.context() as patched:
+            counted(patched, last)
+            assert tabled(source, out) == -signal.SIGKILL
+        assert files_of(folders[1]).get(name, whole[name]) == whole[name]
+        assert tabled(source, out) == 0
+        assert files_of(folders[1]) == whole
+        shutil.rmtree(folders[1])
+        folders[1].mkdir()
+
+
+def counted(patched: pytest.MonkeyPatch, last: int = 0) -> mmap:
+    """Counts the calls of the next process that is forked, and of none that it forks; kills it before one."""
+    here, done = os.getpid(), mmap(-1, 1)
+
+    def count(call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        if os.getppid() == here:
+            done[0] += 1
+            if done[0] == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **named)
+
+    for call in CALLS:
+        patched.setattr(os, call, partial(count, getattr(os, call)))
+    return done
+
+
+def test_while_a_table_is_written_no_other_run_writes_it(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    out, found, write = tmp_path / "scored.csv", [], tables.batch_of
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(tables, "batch_of", write)
+        found.append(tabled(source, out))
+        return write(*args)
+
+    monkeypatch.setattr(tables, "batch_of", meanwhile)
+    scoring.score(job_of(source, out), scorer().options, io.StringIO(), scorer().served)
+    assert found == [cli.COULD_NOT_RUN]
+    assert len(out.read_text().splitlines()) == 32
 
 
 def test_without_pyarrow_nothing_is_begun(

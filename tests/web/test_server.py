@@ -211,9 +211,12 @@ def test_every_line_of_the_most_talkative_log_is_json_and_has_no_path():
     with serving(WORKERS="1", LOG_LEVEL="DEBUG") as server:
         server.ask(get("/healthz?canary=1"))
         server.ask(get("/fhir/Patient/canary?canary=1", "Origin: https://canary", "X-Forwarded-For: canary"))
+        server.ask(get("/healthz", "Authorization: Basic /cv/yw=="))  # bytes that are no UTF-8
     lines = [orjson.loads(line) for line in server.log]
-    assert [line["route"] for line in lines if line["event"] == "request"] == ["/healthz", "unknown"]
+    routes = [line["route"] for line in lines if line["event"] == "request"]
+    assert routes == ["/healthz", "unknown", "/healthz"]
     assert "canary" not in "".join(server.log)
+    assert "0xfd" not in "".join(server.log)
 
 
 ANY_ADDRESS = ("--bind", "0.0.0.0:0")
