@@ -224,7 +224,8 @@ def make_result() -> Callable[..., Result]:
             "ignored": (),
             "settled": True,
         }
-        return Result(**(stated | more))
+        stated |= more
+        return Result(**({"date_settled": stated["tier"].settled} | stated))
 
     return make
 
