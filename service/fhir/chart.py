@@ -29,7 +29,7 @@ from service.datatypes.unit_names import names_another
 from service.errors import Problem
 from service.fhir.chart_doubts import has_reason_beside, is_altered, is_called_abnormal, is_test
 from service.fhir.dates import is_date, time_range
-from service.fhir.extensions import mappings, said_absent, text
+from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.primitives import INTEGERS
@@ -506,8 +506,6 @@ def _source(observation: Json) -> Json:
 
 def effective(observation: Json) -> str:
     """Returns when the observation was made, or else issued, as it says; empty where it does not."""
-    if any(name.startswith("effective") for name in said_absent(observation)):
-        return ""
     period = observation.get("effectivePeriod", {})
     stated = (
         observation.get("effectiveDateTime"),

@@ -150,7 +150,10 @@ def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iter
 
 
 def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
-    """Yields problems of structure, without the answers of disabled items, which do not count at all."""
+    """Yields problems of structure, without those of answers to disabled items that can be read.
+
+    One that cannot be read might have been the worse of two that contradict each other.
+    """
     if not paired.problems:
         return iter(())
     disabled = {
@@ -158,6 +161,7 @@ def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
         for occurrence in paired.occurrences
         if occurrence.enabled is False
         for answer in occurrence.response_answers
+        if answer.answer is not None
     }
     return (found for found in paired.problems if found.expression not in disabled)
 

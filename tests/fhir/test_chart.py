@@ -649,11 +649,6 @@ def test_what_is_said_of_a_panel_holds_for_its_components():
     assert (chart.answers, chart.unusable) == ({}, {"truth"})
 
 
-def test_where_the_date_is_said_to_be_missing_another_one_does_not_take_its_place():
-    chart = found(LAB, salt(3, None, issued=f"{NEWER}T08:00:00Z", _effectiveDateTime=MISSING), reader=READER)
-    assert chart.answers == {"salt": (amount(3),)}
-
-
 def test_a_question_for_a_moment_takes_date_and_time():
     reader = Reader(dates={"salt": "salt-moment"})
     moment = "2026-01-05T23:30:00-05:00"

@@ -342,6 +342,15 @@ def test_answers_that_do_not_fit_count_where_they_are_worse(sample: Sample, asse
     assert "does not fit" in document["mitigation"]
 
 
+def test_an_answer_to_a_closed_question_that_cannot_be_read_is_refused(
+    sample: Sample, assessor: Assessor
+) -> None:
+    """It may be the worse one of two that contradict each other: dropped, it ended in self-care."""
+    document = sample("contradictory")
+    item(document["item"], "cramp-severity")["answer"] = [{"valueDecimal": 8}]
+    assert [kind for kind, _ in problems(assessor, document)] == ["answer-type", "disabled-item"]
+
+
 def test_the_same_response_gives_the_same_bytes_by_either_way_in(
     root, sample: Sample, assessor: Assessor
 ) -> None:
