@@ -322,6 +322,19 @@ def test_starting_again_forgets(form):
     assert form.page.locator("main :checked:not(option)").count() == 0
 
 
+def test_of_a_file_that_is_gone_on_with_nothing_else_stands_in_the_boxes(form, tmp_path):
+    first_page(form)
+    response = form.page.evaluate("window.questionnaireForm.export()")["entry"][0]["resource"]
+    tick(form, "emergency-signs", NONE)
+    form.press("back")
+    file = tmp_path / "saved.json"
+    file.write_text(json.dumps(response))
+    form.page.locator("summary", has_text="saved file").click()
+    form.page.locator("#file").set_input_files(file)
+    form.press("resume")
+    assert (form.name, control(form, "emergency-signs", NONE).is_checked()) == ("urgent", False)
+
+
 def test_an_emergency_leaves_nothing_in_the_tab(form):
     first_page(form)
     tick(form, "emergency-signs", "severe-breathlessness")

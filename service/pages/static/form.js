@@ -261,8 +261,8 @@
   function send(action) {
     const here = main().dataset.page;
     const isPart = hasQuestions() && !/^(resume|language)/.test(action); // these two may change the language
-    return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), ({ dataset: { page } }) => {
-      const forgets = action === 'restart' || action === 'delete';
+    return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), ({ dataset: { page } }, status) => {
+      const forgets = /^(restart|delete)$/.test(action) || (status < 400 && /^(resume|compare)$/.test(action)); // of a file, only what it says
       if (forgets) forget();
       else if (page !== here && action !== 'back') delete kept.drafts[here];
       if (forgets || page === here) history.replaceState({ page }, '');
