@@ -155,7 +155,8 @@ class Setup:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    """Returns the time in the zone of this machine (TZ): by its days people read "today" and "by Friday"."""
+    return datetime.now(UTC).astimezone()
 
 
 def create_app(settings: Settings, now: Callable[[], datetime] = _now) -> Application:

@@ -40,8 +40,8 @@ def instant(microseconds: int) -> str:
 
 
 def date_time(moment: datetime) -> str:
-    """Returns a moment as a FHIR dateTime: in UTC, to the second, as people date what they fill in."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Returns a moment as a FHIR dateTime, to the second, in its zone: its day is that of who fills in."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 # Forms.

@@ -1,7 +1,7 @@
 """Dates of FHIR: what one is, and how two of them compare. What a search makes of them: tests/search."""
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -153,8 +153,9 @@ def test_a_pattern_for_typed_decoding_matches_nothing_that_is_invalid(text):
         assert re.search(pattern, text) is None or is_valid(text)
 
 
-def test_a_moment_is_written_in_utc_to_the_second_and_is_an_instant():
+def test_a_moment_is_written_in_its_own_zone_to_the_second_and_is_an_instant():
     there = timezone(timedelta(hours=-5))
     written = date_time(datetime(2026, 12, 31, 22, 30, 7, 999_999, tzinfo=there))
-    assert written == "2027-01-01T03:30:07Z"
+    assert written == "2026-12-31T22:30:07-05:00"
     assert is_instant(written)
+    assert date_time(datetime(2026, 12, 31, 22, 30, tzinfo=UTC)) == "2026-12-31T22:30:00Z"

@@ -3,8 +3,9 @@
 import gzip
 import io
 import re
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import orjson
 import pytest
@@ -299,6 +300,29 @@ def test_a_page_that_was_left_open_for_a_day_asks_again_what_stands_there(settin
     assert page.main["data-kind"] == "result", "what was sent stays what it was"
     assert AS_OF in driver.press(f"change:{driver.visited[1]}").text
     assert driver.press("send").main["data-kind"] == "question"
+
+
+def test_the_day_of_an_answer_is_that_of_the_zone_of_the_machine(monkeypatch, person, plain, clock):
+    """Late in the evening in New York it is the next day in London: that would be a day too many."""
+    monkeypatch.setenv("TZ", "EST5")
+    time.tzset()
+    try:
+        assert app._now().isoformat().endswith("-05:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    clock.at = datetime.fromisoformat("2026-11-05T21:30:00-05:00")
+    driver = person()
+    driver.finish(plain)
+    response = orjson.loads(driver.post("response.json").data)
+    assert response["authored"] == "2026-11-05T21:30:00-05:00"
+    risk = orjson.loads(driver.post("risk.json").data)
+    day = re.search(r"([0-9]+) November", risk["mitigation"])[1]
+    assert f";VALUE=DATE:202611{day}" in driver.post("calendar.ics").text
+    clock.at = datetime.fromisoformat("2026-11-05T12:00:00+00:00")
+    other = person()
+    other.finish(plain)
+    assert orjson.loads(other.post("risk.json").data)["mitigation"] == risk["mitigation"]
 
 
 @pytest.mark.parametrize(
