@@ -32,10 +32,10 @@ from service.pages.model import Problem as Shown
 from service.pages.plan import Page, Walk, fitting, in_order
 from service.pages.reading import Posted
 from service.pages.response import AS_OF, asked_anew, is_by_clinician
-from service.pages.scoring import EARLIER, ERRORS, AnswersOfForms, faults_of
+from service.pages.scoring import EARLIER, AnswersOfForms, faults_of
 from service.pages.state import AMENDED, COMPLETED, IN_PROGRESS, FormState, StateSeal
 from service.pages.static_files import StaticFiles, compressed
-from service.pages.submission import PageRefused, check_origin, controls_in, opened
+from service.pages.submission import PageRefused, check_origin, controls_in, opened, unfit
 from service.pages.templates import render
 from service.pages.why import is_explained
 from service.results import BUNDLE
@@ -59,9 +59,6 @@ WHY: Final = "why"
 SHORT: Final = "short"
 FULL: Final = "full"
 """The lengths in which a form can be had: only what can still change the result, or all questions."""
-
-_MOST_FAULTS: Final = 10
-"""Most faults of a file that are told: whoever reads them has saved it, not written it."""
 
 _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
 """Messages for errors that are not about what was sent, by status."""
@@ -265,7 +262,7 @@ class FormViews:
             return self._who(visit)
         following = walk.following(None)
         is_check = sent.posted.one("page") == CHECK and following is None
-        page = sent.page if sent.page in walk.pages and not is_check else following
+        page = sent.page if sent.page and walk.reaches(sent.page) and not is_check else following
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
     def _change(self, visit: Visit, page: Page) -> Reply:
@@ -406,7 +403,7 @@ class FormViews:
         except Unavailable:
             raise
         except ServiceError as fault:
-            return self._unread(sent, _lines_of(fault))
+            return self._unread(sent, fault if data else None)
         visit = self._answers.scored_visit(sent.visit.with_state(state))
         walk = self._answers.walk(visit)
         if walk.is_at_end:
@@ -423,17 +420,18 @@ class FormViews:
         except Unavailable:
             raise
         except ServiceError as fault:
-            return self._unread(sent, _lines_of(fault))
+            return self._unread(sent, fault if sent.file else None)
         return self._first(visit.with_state(state))
 
-    def _unread(self, sent: Submission, faults: Iterable[str]) -> Reply:
-        """Shows the page again from which a file was sent that does not fit; nothing of the file is taken."""
+    def _unread(self, sent: Submission, fault: ServiceError | None) -> Reply:
+        """Shows the page again from which no file was sent, or one that does not fit, untouched by it."""
         visit = self._as_typed(sent)
         words = visit.spoken.words
-        said = (words["form.message.file.heading"], words["form.message.file.text"], *faults)
+        problems = (Shown("file", words["form.resume.none"]),) if fault is None else unfit(fault, words)
         walk = self._answers.walk(visit)
         page = sent.page or walk.following(None)
-        problems = tuple(Shown("", fault) for fault in said)
+        if sent.posted.one("page") == WHO and visit.asks_who:
+            return self._who(visit, problems)
         if page is None:
             return self._check(visit, problems)
         return self._question(visit, walk, page, notes=problems, status=422)
@@ -455,7 +453,7 @@ class FormViews:
         page = walk.following(None)
         return self._check(visit) if page is None else self._question(visit, walk, page)
 
-    def _who(self, visit: Visit) -> Reply:
+    def _who(self, visit: Visit, problems: tuple[Shown, ...] = ()) -> Reply:
         """Returns the page before all others: for whom one answers, where the form does not ask it itself."""
         fields, walk = visit.spoken.fields, visit.walk()
         model = QuestionPage(
@@ -465,12 +463,13 @@ class FormViews:
             fields=(fields.respondent(WHO, visit.state.respondent),),
             number=1,
             last=1 + len(walk.pages),
+            problems=problems,
             intro=True,
             compares=visit.form.compares,
             compared=_compared_with(visit),
             other_length=_other_length(visit),
         )
-        return self._page(render("question.html", visit.state.language, page=model))
+        return self._page(render("question.html", visit.state.language, page=model), 422 if problems else 200)
 
     def _question(
         self,
@@ -550,7 +549,7 @@ class FormViews:
 
     def _refused(self, form: Form, language: str, refusal: PageRefused) -> Reply:
         frame = self._empty(form.spoken[language].title, language, self._below + form.path)
-        model = MessagePage(frame, refusal.name, refusal.faults)
+        model = MessagePage(frame, refusal.name)
         return self._page(render("message.html", language, page=model), refusal.status)
 
     def _empty(self, title: str, language: str, action: str = "") -> Frame:
@@ -598,11 +597,6 @@ def _as_of(visit: Visit) -> str:
     if not dated:
         return "" if dated is None else words["form.resume.undated"]
     return words["form.resume.dated"].format(date=visit.spoken.fields.day(dated))
-
-
-def _lines_of(fault: ServiceError) -> list[str]:
-    """Returns what people are told of the faults of a file."""
-    return [problem.text for problem in fault.problems if problem.severity in ERRORS][:_MOST_FAULTS]
 
 
 def _amended(state: FormState) -> Json:

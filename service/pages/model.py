@@ -92,10 +92,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line of the error summary: the id of the field that it links to, and what to do."""
+    """A line of the error summary: the id of the field that it links to, and what to do.
+
+    Args:
+        is_technical: it is for whoever helps, in English and in the words of FHIR.
+    """
 
     field: str
     text: str
+    is_technical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +207,7 @@ class MessagePage:
     Args:
         name: what happened: old, refused, other-version, not-found, not-shown, too-large, file, embedding,
             failed, deleted. Its words are form.message.<name>.heading and form.message.<name>.text.
-        faults: what does not fit in a file, a line each.
     """
 
     frame: Frame
     name: str
-    faults: tuple[str, ...] = ()

@@ -243,6 +243,12 @@ class Walk:
                 return later[0]
         return waiting[0] if waiting else None
 
+    def reaches(self, page: Page) -> bool:
+        """Returns whether a page is asked, and in the full form nothing before it is still to be asked."""
+        next_ = None if self.state.is_short else self.following(None)
+        order = self.plan.pages.index
+        return page in self.pages and (next_ is None or order(page) <= order(next_))
+
     def before(self, page: Page) -> Page | None:
         """Returns the page before one, or None; in a short form that which was sent before it."""
         if self.state.is_short:

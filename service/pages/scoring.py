@@ -225,7 +225,7 @@ class AnswersOfForms:
             reason = "earlier-order"
         if reason:
             text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
-            raise NotScorable(Problem("earlier-order", text))
+            raise NotScorable(Problem("earlier-order", text, reason=reason))
 
     def standing(self, visit: Visit) -> Standing:
         """Returns what the answers so far come to; a response that is not finished is scored as one."""
@@ -363,7 +363,9 @@ class AnswersOfForms:
         named = response.get("questionnaire") if asked is None else asked.canonical
         if named != compiled.canonical:
             words = f"Expected: questionnaire = {compiled.canonical}."
-            raise NotScorable(Problem("canonical-mismatch", words))
+            is_version = str(named).partition("|")[0] == compiled.canonical.partition("|")[0]
+            reason = "other-version" if is_version else ""
+            raise NotScorable(Problem("canonical-mismatch", words, reason=reason))
         if asked is None:
             return response, None
         return asked.answered(response, compiled.canonical), asked.questions(compiled)

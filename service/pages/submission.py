@@ -7,7 +7,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,13 +16,19 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
+from service.errors import ServiceError
+from service.languages import Words
+from service.pages.model import Problem
 from service.pages.reading import Posted
+from service.pages.scoring import ERRORS
 from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
 from service.web.request import FORM, MULTIPART, Request
 
 _MOST_PARTS: Final = 2000
 _REFUSALS: Final[Mapping[str, str]] = {"bad": "refused", "old": "old", "other": "other-version"}
 _OWN_SITES: Final = ("same-origin", "none")
+_MOST_FAULTS: Final = 10
+"""Most faults of a file that are told: whoever reads them has saved it, not written it."""
 
 
 class PageRefused(Exception):
@@ -31,14 +37,12 @@ class PageRefused(Exception):
     Args:
         name: of the message.
         status: of the answer.
-        faults: what does not fit, a line each.
     """
 
-    def __init__(self, name: str, status: int, faults: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, status: int) -> None:
         super().__init__(name)
         self.name = name
         self.status = status
-        self.faults = tuple(faults)
 
 
 def check_origin(request: Request, server: str) -> None:
@@ -93,3 +97,17 @@ def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:
         return seal.opened(posted.one("state"), writer)
     except StateRefused as fault:
         raise PageRefused(_REFUSALS[fault.reason], 400) from fault
+
+
+def unfit(fault: ServiceError, words: Words) -> tuple[Problem, ...]:
+    """Returns what people are told of a file that does not fit."""
+    faults = [problem for problem in fault.problems if problem.severity in ERRORS][:_MOST_FAULTS]
+    reasons = [problem.reason for problem in faults if problem.reason]
+    name = "other-version" if "other-version" in reasons else "file"
+    known = filter(None, (words.texts.get(f"left-out.{reason}") for reason in reasons))
+    said = [words.say("problems.earlier-left-out", reason=reason) for reason in known]
+    return (
+        Problem("file", words[f"form.message.{name}.heading"]),
+        *(Problem("", line) for line in (said or [words[f"form.message.{name}.text"]])),
+        *(Problem("", problem.text, is_technical=True) for problem in faults),
+    )

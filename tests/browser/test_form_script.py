@@ -335,6 +335,17 @@ def test_of_a_file_that_is_gone_on_with_nothing_else_stands_in_the_boxes(form, t
     assert (form.name, control(form, "emergency-signs", NONE).is_checked()) == ("urgent", False)
 
 
+def test_starting_again_forgets_without_a_connection_too(form):
+    first_page(form)
+    tick(form, "emergency-signs", "new-confusion")
+    form.page.locator("footer summary").click()
+    form.page.route("**", lambda each: each.abort() if each.request.method == "POST" else each.continue_())
+    form.button("restart").click()
+    form.page.locator("main[data-page=start]").wait_for()
+    assert form.page.locator('[name="q.age"]').input_value() == ""
+    assert "new-confusion" not in kept(form.page)
+
+
 def test_an_emergency_leaves_nothing_in_the_tab(form):
     first_page(form)
     tick(form, "emergency-signs", "severe-breathlessness")

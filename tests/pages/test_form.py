@@ -345,6 +345,48 @@ def test_a_file_that_does_not_fit_is_said_to_and_nothing_of_the_page_is_lost(per
     assert page.controls["q.completed-by"].chosen == ["helper"]
 
 
+@pytest.mark.parametrize("action", ["resume", "compare"])
+def test_without_a_file_one_is_asked_for_where_it_can_be_chosen(person, action):
+    html = pressed(person(), action)
+    assert '<a href="#file">Choose the file first</a>' in html
+    assert "<details open>" in html
+    assert 'name="file" accept=".json,application/json" aria-invalid="true"' in html
+    assert "JSON" not in ParsedPage(html).text
+
+
+def pressed(driver: FormDriver, action: str, data: bytes = b"") -> str:
+    driver.press(action, file=(io.BytesIO(data), "saved.json"))
+    assert driver.answered.status_code == 422
+    return driver.answered.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"questionnaire": "urn:other|1"}, "Diese Datei können wir nicht verwenden"),
+        ({"questionnaire": None}, "Die Fragen haben sich geändert"),
+    ],
+)
+def test_what_is_said_in_english_of_a_file_is_folded_away_and_named_as_english(person, change, said):
+    driver = person(query="?language=de")
+    saved = orjson.loads(driver.post("save").data)
+    older = {"questionnaire": saved["questionnaire"].replace("|1.", "|0.")}
+    html = pressed(driver, "resume", orjson.dumps(saved | (change if change["questionnaire"] else older)))
+    summary, _, technical = html.partition('<ul lang="en">')
+    assert f'<a href="#file">{said}</a>' in summary
+    assert "Expected" not in summary
+    assert "Expected: questionnaire" in technical
+    assert summary.rstrip().endswith("</summary>")
+
+
+def test_a_file_that_does_not_fit_is_told_on_the_page_that_asks_for_whom_one_answers(person):
+    driver = person("workday-strain")
+    assert driver.page.main["data-page"] == "?"
+    html = pressed(driver, "resume", b"{}")
+    assert driver.page.main["data-page"] == "?"
+    assert "We cannot use this file" in html
+
+
 def test_an_answer_in_a_file_that_does_not_fit_is_named_without_the_answer(person, some):
     driver = person("workday-strain")
     driver.finish(some)
@@ -451,6 +493,8 @@ def test_start_again_forgets_everything(person):
     response = orjson.loads(driver.post("save").data)
     assert "item" not in response
     assert response["identifier"] != identifier
+    page = driver.press("show", page="concerns")  # the browser's own way back
+    assert page.main["data-page"] == "start", "nobody else goes on where they were"
 
 
 # the response and who answers

@@ -169,7 +169,7 @@
   const pause = () => new Promise((resolve) => { setTimeout(resolve); });
 
   // Puts the page that the service answers with in place of this one. Where none comes, this one stays and says so.
-  async function turn(fields, onTaken) {
+  async function turn(fields, onTaken, onLost = lost) {
     if (busy) return false;
     busy = true;
     main().setAttribute('aria-busy', 'true');
@@ -187,7 +187,7 @@
       swap(page);
       begin();
     } else {
-      lost();
+      onLost();
     }
     return Boolean(page);
   }
@@ -267,11 +267,17 @@
       else if (page !== here && action !== 'back') delete kept.drafts[here];
       if (forgets || page === here) history.replaceState({ page }, '');
       else history.pushState({ page }, '');
-    });
+    }, action === 'restart' ? leave : lost);
+  }
+
+  // Who wants their answers gone does not leave them on the screen because the connection is.
+  function leave() {
+    forget();
+    location.replace(location.pathname + location.search);
   }
 
   function show(page) {
-    if (!kept.state && !state()) location.replace(location.pathname + location.search);
+    if (!kept.state && !state()) leave();
     return turn(fieldsOf('show', { page, state: kept.state || state() }));
   }
 
