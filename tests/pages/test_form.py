@@ -14,6 +14,7 @@ from form_driver import FormDriver, ParsedPage
 from service import app
 from service.datatypes.answers import Coding, Quantity
 from service.errors import SettingsError
+from service.pages.static_files import FOLDER
 from service.questionnaire import compile_questionnaire, not_shown
 from service.sandbox import Sandbox
 from service.settings import ROOT
@@ -696,6 +697,17 @@ def test_styles_and_scripts_are_kept_for_a_year_under_names_of_their_own(client)
     tag = {"If-None-Match": plain.headers["ETag"]}
     assert client.get("/static/form.css", headers=tag).status_code == 304
     assert client.get("/static/model.py").status_code == 404
+
+
+def test_styles_and_scripts_come_without_their_comments_and_with_the_licence_of_others(client):
+    script = client.get("/static/form.js").get_data(as_text=True)
+    written = (FOLDER / "form.js").read_text()
+    code = [line for line in written.splitlines() if line and not line.strip().startswith(("//", "/*"))]
+    assert "Every page works without this script" in written
+    assert script.splitlines() == [line for line in code if "Every page works" not in line]
+    assert "/*" not in client.get("/static/form.css").get_data(as_text=True)
+    foreign = "fhir-client.pure.min.js"
+    assert client.get(f"/static/{foreign}").data == (FOLDER / foreign).read_bytes()
 
 
 def test_every_route_has_its_access_rule_and_the_forms_theirs_alone(client):
