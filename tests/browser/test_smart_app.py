@@ -607,9 +607,10 @@ def test_a_token_that_ends_in_the_middle_of_the_form_loses_nothing(tab, world, j
     judge(page)
     assert page.get_by_role("button", name="Download instead").is_visible()
     page.get_by_role("button", name="Sign in again").click()
-    expect(page.locator("main h1")).to_have_text("A result is not in the record yet")
+    expect(page.locator("#app-save h2")).to_have_text("A result is not in the record yet")
     judge(page)
     assert "Saved to the record" in save(page)
+    assert "not in the record yet" not in page.locator("body").inner_text()
     (response,) = world.ehr.stored("QuestionnaireResponse")
     assert response["status"] == "completed"
 

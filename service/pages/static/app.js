@@ -639,10 +639,10 @@
     else offerToSave();
   }
 
-  function offerToSave() {
+  function offerToSave(heading = "save-heading") {
     const name = nameOf(patient);
     const text = name ? say("save-text", { name, born: dayOf(patient.birthDate) }) : say("save-text-unnamed");
-    panel(element("h2", say("save-heading")), element("p", text), button("save", saveByHand));
+    panel(element("h2", say(heading)), element("p", text), button("save", saveByHand));
   }
 
   /** Saves because somebody pressed a button, and moves the focus to what came of it. */
@@ -855,11 +855,11 @@
   async function goOn() {
     await showRecord();
     const { form } = kept(SESSION);
-    if (kept(PENDING)) {
-      show(say("pending"));
-      return offerToSave();
-    }
     const known = settings.forms.find((each) => each.slug === form);
+    if (kept(PENDING)) {
+      show(known ? known.title : say("pending"));
+      return offerToSave("pending");
+    }
     if (known && (await window.questionnaireForm.open(known.address))) return tellLimits();
     return openForm();
   }
