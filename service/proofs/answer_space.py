@@ -24,6 +24,24 @@ from service.guidance.options import codings_of
 from service.guidance.quantities import sources_of
 
 
+def all_of(*formulas: z3.BoolRef) -> z3.BoolRef:
+    """Returns `z3.And` of truth values.
+
+    That looks for a sort that numbers and truth values have in common, which takes longer than to prove
+    what comes of it.
+    """
+    return z3.BoolRef(z3.Z3_mk_and(z3.main_ctx().ref(), len(formulas), _array(formulas)))
+
+
+def any_of(*formulas: z3.BoolRef) -> z3.BoolRef:
+    """Returns `z3.Or` of truth values."""
+    return z3.BoolRef(z3.Z3_mk_or(z3.main_ctx().ref(), len(formulas), _array(formulas)))
+
+
+def _array(formulas: tuple[z3.BoolRef, ...]) -> object:
+    return (z3.Ast * len(formulas))(*[formula.as_ast() for formula in formulas])
+
+
 @dataclass(frozen=True, slots=True)
 class PossibleAnswer:
     """One answer: words for it, what it says to the tests, its weight in scores, and its variable."""
@@ -54,10 +72,10 @@ class AnswerSpace:
         if self.table.unanswered >> bit & 1:
             found.append(self.open)
         if atom.undecided != ASKED or not self.table.takes_several:
-            return z3.Or(found)
+            return any_of(*found)
         test = self.table.numbers[atom.test]
         decided = [answer.holds for answer in self.answers if answer.verdict.present & test]
-        return z3.And(z3.Or(found), z3.Not(z3.Or(decided)))
+        return all_of(any_of(*found), z3.Not(any_of(*decided)))
 
 
 def spaces_of(guidance: Guidance, asked: AskedWhen) -> dict[str, AnswerSpace]:

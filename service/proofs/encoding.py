@@ -6,7 +6,7 @@ against the naive evaluator, a fault in the guidance shows here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from service.guidance.answer_tables import BEYOND
 from service.guidance.conditions import Answered, AskedWhen, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Node
 from service.guidance.score_tables import ScoreTable
-from service.proofs.answer_space import AnswerSpace, rules_of, spaces_of
+from service.proofs.answer_space import AnswerSpace, all_of, any_of, rules_of, spaces_of
 from service.proofs.sums import Ends, number, total_of
 
 
@@ -53,8 +53,10 @@ class Encoding:
     def __init__(self, guidance: Guidance, asked: AskedWhen | None = None) -> None:
         self.guidance = guidance
         self.nodes = guidance.graph.nodes
+        self._rules = frozenset(guidance.graph.rules.values())
         self.scores = {table.score.name: table for table in guidance.compiled.scores}
-        self.solver = z3.Solver()
+        self.solver = z3.SimpleSolver()  # no other finds so soon what follows from definitions of yes and no
+        self.solver.set("relevancy", 0)
         spaces = spaces_of(guidance, asked or {})
         self.solver.add(*rules_of(spaces, guidance, asked or {}))
         self._encode(spaces)
@@ -84,7 +86,7 @@ class Encoding:
         worse = World(f"worse{suffix}", self._forces(fitting.values), [])
         self._fill(worse)
         self.worlds = fitting, doubted, worse
-        self.values = self._mixed(*self.worlds)
+        self.values = self._mixed(*self.worlds, into=[*worse.values], of=self._rules)
 
     def with_finding(self, name: str, value: Value) -> list[Value]:
         """Returns the value of every node, had the finding that value whatever the answers.
@@ -96,12 +98,12 @@ class Encoding:
         unsure = graph.unsure.get(name)
         if unsure is not None and self.nodes[unsure].word != "never":
             given[unsure] = PRESENT if value is UNKNOWN else ABSENT
-        return self._mixed(*[self._changed(world, given) for world in self.worlds])
+        return self._with(given)
 
     def without_earlier(self) -> list[Value] | None:
         """Returns the value of every node, were there no earlier response; None where nothing reads one."""
         given = dict.fromkeys(self.guidance.compiled.denials, ABSENT)
-        return self._mixed(*[self._changed(world, given) for world in self.worlds]) if given else None
+        return self._with(given) if given else None
 
     def may_be_unsure(self, name: str) -> bool:
         """Whether answers can leave the finding undecided although no question is open."""
@@ -118,6 +120,22 @@ class Encoding:
             self.solver.add(named.present == value.present, named.possible == value.possible)
             world.values.append(named)
 
+    def _with(self, given: Mapping[int, Value]) -> list[Value]:
+        """Returns the value of every node had some the values that are given.
+
+        What they do not touch is the same object as in `values`: to make it anew took longer than the proofs.
+        """
+        worlds = [self._changed(world, given) for world in self.worlds]
+        touched = [
+            index
+            for index in range(min(given), len(self.nodes))
+            if any(
+                new.values[index] is not old.values[index]
+                for new, old in zip(worlds, self.worlds, strict=True)
+            )
+        ]
+        return self._mixed(*worlds, into=[*self.values], of=touched)
+
     def _changed(self, world: World, given: Mapping[int, Value]) -> World:
         """Returns the world had these nodes the values that are given."""
         changed = World(world.name, world.forces, [*world.values])
@@ -130,17 +148,28 @@ class Encoding:
                 touched.add(index)
         return changed
 
-    def _mixed(self, fitting: World, doubted: World, worse: World) -> list[Value]:
-        """Returns the values that count: a rule that alarms holds in one world, one that calms in both.
+    def _mixed(
+        self,
+        fitting: World,
+        doubted: World,
+        worse: World,
+        *,
+        into: list[Value],
+        of: Iterable[int],
+    ) -> list[Value]:
+        """Puts in the values of some nodes that count, and returns all.
 
-        For a safety step what does not fit counts as a not sure.
+        A rule that alarms holds in one world, one that calms in both. For a safety step what does not fit
+        counts as a not sure.
         """
-        values, compiled = [*worse.values], self.guidance.compiled
-        for node in self.guidance.graph.rules.values():
-            is_overlay = compiled.worse.overlay >> 2 * node & 1
-            pair = fitting.values[node], (doubted if is_overlay else worse).values[node]
-            values[node] = _both(*pair) if compiled.worse.calming >> 2 * node & 1 else _either(*pair)
-        return values
+        compiled = self.guidance.compiled
+        for node in of:
+            into[node] = worse.values[node]
+            if node in self._rules:
+                is_overlay = compiled.worse.overlay >> 2 * node & 1
+                pair = fitting.values[node], (doubted if is_overlay else worse).values[node]
+                into[node] = _both(*pair) if compiled.worse.calming >> 2 * node & 1 else _either(*pair)
+        return into
 
     def _value(self, index: int, world: World) -> Value:
         value = self._derived(self.nodes[index], index, world.values)
@@ -152,15 +181,15 @@ class Encoding:
         present = [values[part].present for part in node.parts]
         possible = [values[part].possible for part in node.parts]
         if node.word == "all":
-            return Value(z3.And(present), z3.And(possible))
+            return Value(all_of(*present), all_of(*possible))
         if node.word == "none":
-            return Value(z3.Not(z3.Or(possible)), z3.Not(z3.Or(present)))
+            return Value(z3.Not(any_of(*possible)), z3.Not(any_of(*present)))
         if node.word == "unless":
-            undenied = z3.Not(z3.Or(present))
+            undenied = z3.Not(any_of(*present))
             return Value(undenied, undenied)
         if node.word == "count":
             return Value(z3.AtLeast(*present, node.need), z3.AtLeast(*possible, node.need))
-        return Value(z3.Or(present), z3.Or(possible))
+        return Value(any_of(*present), any_of(*possible))
 
     def _leaf(self, node: Node, index: int, values: list[Value]) -> Value:
         if node.atom is not None:
@@ -222,11 +251,11 @@ class Encoding:
 
 
 def _either(first: Value, second: Value) -> Value:
-    return Value(z3.Or(first.present, second.present), z3.Or(first.possible, second.possible))
+    return Value(any_of(first.present, second.present), any_of(first.possible, second.possible))
 
 
 def _both(first: Value, second: Value) -> Value:
-    return Value(z3.And(first.present, second.present), z3.And(first.possible, second.possible))
+    return Value(all_of(first.present, second.present), all_of(first.possible, second.possible))
 
 
 def _in_band(test: InBand, table: ScoreTable, low: z3.ArithRef, high: z3.ArithRef) -> Value:

@@ -8,6 +8,7 @@ from operator import ge, le
 import z3
 
 from service.guidance.model import Outcome, Rule
+from service.proofs.answer_space import all_of, any_of
 from service.proofs.encoding import FALSE, TRUE, Encoding, Value
 
 Reached = tuple[z3.BoolRef, z3.BoolRef]
@@ -23,14 +24,15 @@ class TierEnds:
         self.rules = [rule for rule in guidance.written.rules if rule.tier and rule.name not in without]
         self.nodes = guidance.graph.rules
         self.values = values
+        self._reached: dict[tuple[int, int], z3.BoolRef] = {}
 
     def at_least(self, rank: int) -> z3.BoolRef:
         """Whether the lower end of the tier is this rank or higher."""
-        return self._any(rank, 0)
+        return self.reached(rank, 0)
 
     def at_most(self, rank: int) -> z3.BoolRef:
         """Whether the upper end of the tier is this rank or higher."""
-        return self._any(rank, 1)
+        return self.reached(rank, 1)
 
     def beside(self, other: TierEnds) -> Iterator[Reached]:
         """Yields for every rank and end of the tier: whether it is reached here, and in the other."""
@@ -40,14 +42,20 @@ class TierEnds:
 
     def settled_at(self, rank: int) -> z3.BoolRef:
         """Whether both ends of the tier are this rank."""
-        return z3.And(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
+        return all_of(self.at_least(rank), z3.Not(self.at_most(rank + 1)))
 
-    def _any(self, rank: int, end: int) -> z3.BoolRef:
-        if rank == 0:
-            return TRUE
-        rules = [rule for rule in self.rules if self.ranks[rule.tier] >= rank]
-        found = [self.values[self.nodes[rule.name]][end] for rule in rules]
-        return z3.Or(found) if found else FALSE
+    def reached(self, rank: int, end: int) -> z3.BoolRef:
+        """Whether one end of the tier (0 the lower, 1 the upper) is this rank or higher."""
+        if rank == 0 or rank > max(self.ranks.values()):
+            return TRUE if rank == 0 else FALSE
+        if (rank, end) not in self._reached:
+            own = [
+                self.values[self.nodes[rule.name]][end]
+                for rule in self.rules
+                if self.ranks[rule.tier] == rank
+            ]
+            self._reached[rank, end] = any_of(*own, self.reached(rank + 1, end))
+        return self._reached[rank, end]
 
 
 class DateEnds:
@@ -81,12 +89,12 @@ class DateEnds:
             for name, days in self.days.items()
             if (days, -self.ranks[self.tiers[name]]) < own
         ]
-        return z3.Not(z3.Or(before))
+        return z3.Not(any_of(*before))
 
     def by(self, day: int, end: int = 0, *, tier: str = "") -> z3.BoolRef:
         """Whether a rule (of this tier, where one is named) with this date or an earlier one holds."""
         rules = [name for name, days in self.days.items() if days <= day and tier in ("", self.tiers[name])]
-        return z3.Or([self.values[self.nodes[name]][end] for name in rules])
+        return any_of(*[self.values[self.nodes[name]][end] for name in rules])
 
 
 class LevelEnds:
@@ -103,7 +111,7 @@ class LevelEnds:
         before: list[z3.BoolRef] = []
         for rule in rules:
             value = values[encoding.guidance.graph.rules[rule.name]]
-            self.reached.append(z3.And(value.possible, z3.Not(z3.Or(before))))
+            self.reached.append(all_of(value.possible, z3.Not(any_of(*before))))
             before.append(value.present)
 
     def beside(self, other: LevelEnds) -> Iterator[Reached]:
@@ -114,8 +122,8 @@ class LevelEnds:
 
     def may_be_another(self, place: int) -> z3.BoolRef:
         """Whether a rule after this one, which says another level, may decide."""
-        return z3.Or(
-            [
+        return any_of(
+            *[
                 reached
                 for rank, reached in zip(self.ranks[place + 1 :], self.reached[place + 1 :], strict=True)
                 if rank != self.ranks[place]
@@ -124,4 +132,4 @@ class LevelEnds:
 
     def _any(self, rank: int, is_beyond: Callable[[int, int], bool]) -> z3.BoolRef:
         found = zip(self.ranks, self.reached, strict=True)
-        return z3.Or([reached for own, reached in found if is_beyond(own, rank)])
+        return any_of(*[reached for own, reached in found if is_beyond(own, rank)])

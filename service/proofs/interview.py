@@ -21,7 +21,7 @@ from service.guidance.conditions import links_of
 from service.guidance.model import Outcome, Rule
 from service.guidance.quantities import sources_of
 from service.guidance.scores import links_of_score
-from service.proofs.answer_space import AnswerSpace
+from service.proofs.answer_space import AnswerSpace, all_of, any_of
 from service.proofs.encoding import Encoding, Value, World
 from service.proofs.ends import DateEnds, LevelEnds, Reached, TierEnds
 from service.proofs.sums import Ends, Sum
@@ -38,14 +38,14 @@ def interview_promises(interview: Interview) -> Iterator[Broken]:
     settled = z3.Not(interview.asks_for_the_tier())
     at_safety = interview.is_at_safety()
     changed = _differs(tier[0].beside(tier[1]))
-    yield "interview: what it leaves out never changes the step", z3.And(settled, changed)
-    no_date = z3.Or(at_safety, z3.Not(interview.asks_for_the_date()))
+    yield "interview: what it leaves out never changes the step", all_of(settled, changed)
+    no_date = any_of(at_safety, z3.Not(interview.asks_for_the_date()))
     changed = _differs([*date[0].beside(date[1]), *interview.own_dates()])
-    yield "interview: what it leaves out never changes the date", z3.And(settled, no_date, changed)
+    yield "interview: what it leaves out never changes the date", all_of(settled, no_date, changed)
     for outcome in full.guidance.written.outcomes:
         asks, differs = interview.level(outcome)
         words = f"interview: what it leaves out never changes the level of {outcome.code}"
-        yield words, z3.And(settled, z3.Not(at_safety), z3.Not(asks), differs)
+        yield words, all_of(settled, z3.Not(at_safety), z3.Not(asks), differs)
 
 
 class Interview:
@@ -67,9 +67,9 @@ class Interview:
         for link, space in full.spaces.items():
             if space.table.is_derived:
                 sources = sources_of(link, self.guidance.written)
-                full.solver.add(self.left[link] == z3.Or([self.left[source] for source in sources]))
+                full.solver.add(self.left[link] == any_of(*[self.left[source] for source in sources]))
         self.later = {
-            link: z3.And(self.left[link], z3.Not(space.open)) for link, space in full.spaces.items()
+            link: all_of(self.left[link], z3.Not(space.open)) for link, space in full.spaces.items()
         }
         spaces = {link: _without(space, self.left[link]) for link, space in full.spaces.items()}
         self.known = full.with_spaces(spaces, "known")
@@ -101,10 +101,10 @@ class Interview:
         answer was left out. Both are proved of each question, and so hold of the sums.
         """
         for link, ends in known.parts.items():
-            left = z3.Not(z3.And(_around(ends, full.parts[link], self.later[link])))
+            left = z3.Not(all_of(*_around(ends, full.parts[link], self.later[link])))
             if self.full.solver.check(left) != z3.unsat:
                 return []
-        return _around(known.ends, full.ends, z3.Or([self.later[link] for link in known.parts]))
+        return _around(known.ends, full.ends, any_of(*[self.later[link] for link in known.parts]))
 
     # What the interview asks next: it follows `Undecided` (service/guidance/reasons.py).
 
@@ -117,15 +117,15 @@ class Interview:
         fitting, doubted, worst = self.known.worlds
         by_fit = self._asks_in(fitting, {})
         deciding = [
-            z3.And(_undecided(fitting.values[table.node]), z3.Or([by_fit[part] for part in table.parts]))
+            all_of(_undecided(fitting.values[table.node]), any_of(*[by_fit[part] for part in table.parts]))
             for table in tables
         ]
         by_doubt = self._asks_in(doubted, self._doubted(deciding))
         by_worse = self._asks_in(worst, self._set_by([table.sets for table in tables], deciding))
         return [
-            z3.And(
+            all_of(
                 _undecided(self.known.values[index]),
-                z3.Or(by_fit[index], (by_doubt if worse.overlay >> 2 * index & 1 else by_worse)[index]),
+                any_of(by_fit[index], (by_doubt if worse.overlay >> 2 * index & 1 else by_worse)[index]),
             )
             for index in range(len(self.known.nodes))
         ]
@@ -144,7 +144,7 @@ class Interview:
         certain = self._set_by([table.doubts for table in tables], deciding)
         possible = self._set_by([table.doubts >> 1 for table in tables], deciding)
         return {
-            index: [*certain[index], z3.And(z3.Not(value.possible), z3.Or(possible[index]))]
+            index: [*certain[index], all_of(z3.Not(value.possible), any_of(*possible[index]))]
             for index, value in enumerate(values)
         }
 
@@ -156,7 +156,7 @@ class Interview:
                 below = [self.later[link] for link in self._links(index)]
             asks = z3.Bool(f"asked below {index} {world.name}")
             undecided = _undecided(world.values[index])
-            self.full.solver.add(asks == z3.And(undecided, z3.Or(*below, *doubts.get(index, ()))))
+            self.full.solver.add(asks == all_of(undecided, any_of(*below, *doubts.get(index, ()))))
             found.append(asks)
         return found
 
@@ -169,7 +169,7 @@ class Interview:
 
     def _asks_for(self, rules: list[Rule], when: list[z3.BoolRef]) -> z3.BoolRef:
         asks = [self.asks[self.guidance.graph.rules[rule.name]] for rule in rules]
-        return z3.Or([z3.And(one, held) for one, held in zip(asks, when, strict=True)])
+        return any_of(*[all_of(one, held) for one, held in zip(asks, when, strict=True)])
 
     def asks_for_the_tier(self) -> z3.BoolRef:
         """Whether one of the questions left out could lead to a higher step."""
@@ -184,24 +184,24 @@ class Interview:
         ends = TierEnds(self.known, self.known.values)
         rules = [rule for rule in ends.rules if rule.name in dates.days]
         sooner = [
-            z3.Or(z3.Not(dates.by(dates.days[rule.name])), self._sooner_of_its_step(rule, dates, ends))
+            any_of(z3.Not(dates.by(dates.days[rule.name])), self._sooner_of_its_step(rule, dates, ends))
             for rule in rules
         ]
         return self._asks_for(rules, sooner)
 
     def _sooner_of_its_step(self, rule: Rule, dates: DateEnds, ends: TierEnds) -> z3.BoolRef:
         rank = ends.ranks[rule.tier]
-        is_step = z3.And(ends.at_least(rank), z3.Not(ends.at_least(rank + 1)))
-        return z3.And(is_step, z3.Not(dates.by(dates.days[rule.name], tier=rule.tier)))
+        is_step = all_of(ends.at_least(rank), z3.Not(ends.at_least(rank + 1)))
+        return all_of(is_step, z3.Not(dates.by(dates.days[rule.name], tier=rule.tier)))
 
     def own_dates(self) -> Iterator[tuple[z3.BoolRef, z3.BoolRef]]:
         """Yields for every step and date whether its own rules have that, in full and as it is known."""
         full, known = DateEnds(self.full, self.full.values), DateEnds(self.full, self.known.values)
         ends = TierEnds(self.known, self.known.values)
         for tier, rank in ends.ranks.items():
-            is_step = z3.And(ends.at_least(rank), z3.Not(ends.at_least(rank + 1)))
+            is_step = all_of(ends.at_least(rank), z3.Not(ends.at_least(rank + 1)))
             for day in sorted(set(full.days.values())):
-                yield z3.And(is_step, full.by(day, tier=tier)), z3.And(is_step, known.by(day, tier=tier))
+                yield all_of(is_step, full.by(day, tier=tier)), all_of(is_step, known.by(day, tier=tier))
 
     def is_at_safety(self) -> z3.BoolRef:
         """Whether a safety step is reached."""
@@ -213,14 +213,14 @@ class Interview:
         """Returns whether it asks for the level of an outcome, and whether what is left out changes it."""
         rules = [rule for rule in self.guidance.written.rules if rule.outcome == outcome.code]
         known, full = [LevelEnds(one, one.values, outcome) for one in (self.known, self.full)]
-        moves = [z3.And(reached, known.may_be_another(place)) for place, reached in enumerate(known.reached)]
+        moves = [all_of(reached, known.may_be_another(place)) for place, reached in enumerate(known.reached)]
         return self._asks_for(rules, moves), _differs(known.beside(full))
 
 
 def _without(space: AnswerSpace, left: z3.BoolRef) -> AnswerSpace:
     """Returns the answers to a question as they are known while it may be left out."""
     known = z3.Not(left)
-    answers = {answer.words: replace(answer, holds=z3.And(answer.holds, known)) for answer in space.answers}
+    answers = {answer.words: replace(answer, holds=all_of(answer.holds, known)) for answer in space.answers}
     by_words = {answer.holds.get_id(): answer.words for answer in space.answers}
     return replace(
         space,
@@ -228,20 +228,20 @@ def _without(space: AnswerSpace, left: z3.BoolRef) -> AnswerSpace:
         by_answer={
             given: answers[by_words[holds.get_id()]].holds for given, holds in space.by_answer.items()
         },
-        open=z3.Or(space.open, left),
-        hidden=z3.And(space.hidden, known),
+        open=any_of(space.open, left),
+        hidden=all_of(space.hidden, known),
     )
 
 
 def _around(known: Ends, full: Ends, later: z3.BoolRef) -> list[z3.BoolRef]:
     """Returns that what is known lies around what is added in full, and is the same with nothing left out."""
-    is_same = z3.And(known[0] == full[0], known[1] == full[1])
-    return [known[0] <= full[0], full[1] <= known[1], z3.Or(later, is_same)]
+    is_same = all_of(known[0] == full[0], known[1] == full[1])
+    return [known[0] <= full[0], full[1] <= known[1], any_of(later, is_same)]
 
 
 def _undecided(value: Value) -> z3.BoolRef:
-    return z3.And(value.possible, z3.Not(value.present))
+    return all_of(value.possible, z3.Not(value.present))
 
 
 def _differs(reached: Iterable[Reached]) -> z3.BoolRef:
-    return z3.Or([z3.Xor(one, other) for one, other in reached])
+    return any_of(*[z3.Xor(one, other) for one, other in reached])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import z3
@@ -10,6 +10,7 @@ import z3
 from service.guidance import Guidance
 from service.guidance.conditions import AskedWhen
 from service.guidance.model import Outcome, Promise
+from service.proofs.answer_space import all_of, any_of
 from service.proofs.encoding import ABSENT, PRESENT, UNKNOWN, Encoding, Value
 from service.proofs.ends import DateEnds, TierEnds
 from service.proofs.interview import Interview, interview_promises
@@ -124,9 +125,9 @@ def _about_a_tier(encoding: Encoding, promise: Promise) -> Proof:
     rank = [tier.code for tier in encoding.guidance.written.tiers].index(promise.tier)
     held = encoding.values[encoding.guidance.graph.promises[promise.name]].present
     if promise.form == "tier-at-least":
-        broken = z3.And(held, z3.Not(ends.at_least(rank)))
+        broken = all_of(held, z3.Not(ends.at_least(rank)))
         return _impossible(encoding, f"{promise.name}: the tier is then at least {promise.tier}", broken)
-    broken = z3.And(ends.settled_at(rank), z3.Not(held))
+    broken = all_of(ends.settled_at(rank), z3.Not(held))
     return _impossible(encoding, f"{promise.name}: the tier is {promise.tier} only then", broken)
 
 
@@ -135,9 +136,8 @@ def _never_lowers(encoding: Encoding, name: str, kinds: Collection[str]) -> Iter
     for finding, node in _findings_of(encoding, kinds):
         changed = encoding.with_finding(finding, PRESENT)
         without = _cancelled_by(encoding, finding)
-        before, after = TierEnds(encoding, encoding.values, without), TierEnds(encoding, changed, without)
-        lowered = [z3.And(reached, z3.Not(kept)) for reached, kept in before.beside(after)]
-        broken = z3.And(z3.Not(encoding.values[node].possible), z3.Or(lowered))
+        lowered = _lowered(encoding, encoding.values, changed, without)
+        broken = all_of(z3.Not(encoding.values[node].possible), any_of(*lowered))
         yield _impossible(encoding, f"{name}: {finding} never lowers the tier", broken)
 
 
@@ -150,28 +150,66 @@ def _never_later(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
         if encoding.may_be_unsure(finding):
             steps.append((z3.Not(real.possible), UNKNOWN))
         broken = [
-            z3.And(before, z3.Or(_worsened(encoding, encoding.with_finding(finding, after), without)))
-            for before, after in steps
+            all_of(before, any_of(*_worsened(encoding, encoding.values, changed, without)))
+            for before, changed in [
+                (before, encoding.with_finding(finding, after)) for before, after in steps
+            ]
         ]
         words = f"{promise.name}: {finding}, unsure or present, neither lowers the tier nor makes it later"
-        yield _impossible(encoding, words, z3.Or(broken))
+        yield _impossible(encoding, words, any_of(*broken))
 
 
-def _worsened(encoding: Encoding, changed: list[Value], without: Collection[str]) -> list[z3.BoolRef]:
+def _worsened(
+    encoding: Encoding, before: list[Value], after: list[Value], without: Collection[str]
+) -> list[z3.BoolRef]:
     """Returns every way in which an end of the tier would be lower, or one of the date later."""
-    tier = TierEnds(encoding, encoding.values, without), TierEnds(encoding, changed, without)
-    date = DateEnds(encoding, encoding.values, without), DateEnds(encoding, changed, without)
-    reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
-    return [z3.And(before, z3.Not(after)) for before, after in reached]
+    dates = DateEnds(encoding, after, without)
+    lost = _lost(encoding, before, after, dates.days)
+    later = [all_of(gone, z3.Not(dates.by(dates.days[rule], end))) for rule, end, gone in lost]
+    return [*_lowered(encoding, before, after, without), *later]
+
+
+def _lowered(
+    encoding: Encoding, before: list[Value], after: list[Value], without: Collection[str]
+) -> list[z3.BoolRef]:
+    """Returns every way in which an end of the tier would be lower.
+
+    It is where a rule is lost and none takes its place: none of its tier or a higher one.
+    """
+    ends = TierEnds(encoding, after, without)
+    ranks = {rule.name: ends.ranks[rule.tier] for rule in ends.rules}
+    lost = _lost(encoding, before, after, ranks)
+    return [all_of(gone, z3.Not(ends.reached(ranks[rule], end))) for rule, end, gone in lost]
+
+
+def _lost(
+    encoding: Encoding, before: list[Value], after: list[Value], rules: Iterable[str]
+) -> Iterator[tuple[str, int, z3.BoolRef]]:
+    """Yields rules, an end of each, and whether it was reached before and is no longer.
+
+    A rule that nothing touches has the same value before and after.
+    """
+    for rule in rules:
+        node = encoding.guidance.graph.rules[rule]
+        if before[node] is not after[node]:
+            for end in (0, 1):
+                yield rule, end, all_of(before[node][end], z3.Not(after[node][end]))
 
 
 def _never_changes(encoding: Encoding, promise: Promise) -> Iterator[Proof]:
     """Yields for each finding: present or absent, the tier is the same at both ends."""
     for finding, _ in _findings_of(encoding, promise.kinds):
-        present = TierEnds(encoding, encoding.with_finding(finding, PRESENT))
-        absent = TierEnds(encoding, encoding.with_finding(finding, ABSENT))
-        differs = [z3.Xor(with_it, without_it) for with_it, without_it in present.beside(absent)]
-        yield _impossible(encoding, f"{promise.name}: {finding} never changes the tier", z3.Or(differs))
+        present, absent = (encoding.with_finding(finding, value) for value in (PRESENT, ABSENT))
+        words = f"{promise.name}: {finding} never changes the tier"
+        yield _impossible(encoding, words, any_of(*_differs(encoding, present, absent)))
+
+
+def _differs(encoding: Encoding, one: list[Value], other: list[Value]) -> list[z3.BoolRef]:
+    """Returns every way in which an end of the tier would be another."""
+    if all(one[node] is other[node] for node in encoding.guidance.graph.rules.values()):
+        return []
+    ends = TierEnds(encoding, one).beside(TierEnds(encoding, other))
+    return [z3.Xor(first, second) for first, second in ends]
 
 
 def _earlier_proofs(encoding: Encoding) -> Iterator[Proof]:
@@ -185,10 +223,7 @@ def _earlier_proofs(encoding: Encoding) -> Iterator[Proof]:
     compiled = encoding.guidance.compiled
     resting = compiled.findings.keys() - compiled.lasting.keys()
     aside = {rule for finding in resting for rule in _cancelled_by(encoding, finding)}
-    tier = TierEnds(encoding, values, aside), TierEnds(encoding, encoding.values, aside)
-    date = DateEnds(encoding, values, aside), DateEnds(encoding, encoding.values, aside)
-    reached = *tier[0].beside(tier[1]), *date[0].beside(date[1])
-    worse = z3.Or([z3.And(before, z3.Not(after)) for before, after in reached])
+    worse = any_of(*_worsened(encoding, values, encoding.values, aside))
     yield _impossible(encoding, "earlier responses neither lower the tier nor make it later", worse)
 
 
@@ -221,9 +256,9 @@ def _reach_proofs(encoding: Encoding) -> Iterator[Proof]:
         if rule.tier:
             holds = encoding.values[encoding.guidance.graph.rules[rule.name]].present
             rank = ends.ranks[rule.tier]
-            decides = z3.Or(z3.Not(ends.at_least(rank + 1)), dates.decided_by(rule, rank))
+            decides = any_of(z3.Not(ends.at_least(rank + 1)), dates.decided_by(rule, rank))
             words = "tier" if dates.days.get(rule.name) is None else "tier or the date"
-            yield _possible(encoding, f"the rule {rule.name} can decide the {words}", z3.And(holds, decides))
+            yield _possible(encoding, f"the rule {rule.name} can decide the {words}", all_of(holds, decides))
     for outcome in written.outcomes:
         yield from _outcome(encoding, outcome)
 
@@ -234,13 +269,13 @@ def _outcome(encoding: Encoding, outcome: Outcome) -> Iterator[Proof]:
     for rule in encoding.guidance.written.rules:
         if rule.outcome == outcome.code:
             value = encoding.values[encoding.guidance.graph.rules[rule.name]]
-            decides = z3.And(value.present, *passed)
+            decides = all_of(value.present, *passed)
             passed.append(z3.Not(value.possible))
             levels[rule.level].append(decides)
             yield _possible(encoding, f"the rule {rule.name} can decide {outcome.code}", decides)
     for level in outcome.levels:
         words = f"the level {level} of {outcome.code} can be reached"
-        yield _possible(encoding, words, z3.Or(levels[level]))
+        yield _possible(encoding, words, any_of(*levels[level]))
 
 
 # The interview: whatever answers are left out, it ends where the full form ends (`interview.py`).
