@@ -62,3 +62,21 @@ def test_a_date_that_open_questions_could_bring_forward_is_told_as_one(pair: Pai
     assert OPEN_DATE in pair.renderer.patient.in_short(open_)
     assert pair.renderer.patient.question("medicine-change") in pair.renderer.patient.text(open_)
     assert OPEN_DATE not in pair.renderer.patient.in_short(found)
+
+
+@pytest.mark.parametrize("folder", [".", "tests/second_pair"])
+def test_a_card_is_as_urgent_as_the_step_and_says_all_its_lines(root: Path, folder: str) -> None:
+    served = read(root / folder / "questionnaires", root / folder / "mappings")
+    assessor = Assessor(served, BodyLimits())
+    for body in generated(served, Wanted(30, seed=5, partial=0.3)):
+        scored = assessor.scored(body)
+        result = scored.assessment().result
+        tier = result.tiers[result.tier.at_least]
+        told = assessor.outlined(body)
+        assert (told.code, told.is_overlay, told.has_referral) == (
+            tier.code,
+            tier.overlay,
+            bool(tier.referral),
+        )
+        assert told.is_final == (orjson.loads(scored.document())["status"] == "final"), body
+        assert told.text == scored.pair.renderer.summary.text(scored.assessment())
