@@ -136,7 +136,7 @@ class Setup:
 
     Args:
         ehrs: those registered.
-        store: None where nothing is stored.
+        store: None if nothing is stored.
         deployment: what all views share.
         now: the clock of pages and cards.
     """
@@ -301,7 +301,7 @@ def ehrs_of(settings: Settings, served: Catalogue) -> tuple[Ehr, ...]:
 
 
 def gate_from(settings: Settings, ehrs: tuple[Ehr, ...], store: Store | None) -> Gate | None:
-    """Returns the check of access tokens and signed calls; None where access is not controlled.
+    """Returns the check of access tokens and signed calls; None if access is not controlled.
 
     Raises:
         SettingsError: CDS clients are registered, and there is no store that remembers their signed calls.
@@ -511,7 +511,7 @@ def cds_routes_of(setup: Setup, assessor: Assessor, launched: frozenset[str]) ->
 
 
 def shown_cards_from(setup: Setup) -> ShownCards | None:
-    """Returns the record of which cards were shown and overridden; None where nothing is stored.
+    """Returns the record of which cards were shown and overridden; None if nothing is stored.
 
     Without a key in the settings, a start makes one, which the workers share as they are forked later.
     """

@@ -104,7 +104,7 @@ class Applier:
         catalogue: what is served.
         assessor: scores responses.
         limits: of a body.
-        sandbox: where what is large is done; None where nobody waits.
+        sandbox: where what is large is done; None if nobody waits.
     """
 
     def __init__(

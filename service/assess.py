@@ -233,7 +233,7 @@ class Assessor:
     Args:
         catalogue: what is served.
         limits: of a body.
-        sandbox: the children that do large work; None where nobody waits for it.
+        sandbox: the children that do large work; None if nobody waits for it.
         language: of a result, if neither the response nor the caller names a language that is served.
         count_result: called with the guidance (`url|version`) and step (code) of every result that is
             returned or stored.

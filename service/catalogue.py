@@ -109,7 +109,7 @@ class Answered(NamedTuple):
 
     Args:
         response: to the Questionnaire that is served.
-        asked: what was asked of it, where an adaptive form has asked; None where the form itself did.
+        asked: what was asked of it, where an adaptive form has asked; None if the form itself did.
     """
 
     pair: Pair

@@ -81,7 +81,7 @@ class Kept:
         self._found = digest_of(_named(files()))
 
     def report(self, files: Iterable[Path]) -> str:
-        """Returns the report on these files as they stand; empty where none is kept."""
+        """Returns the report on these files as they stand; empty if none is kept."""
         return self._read(self._report(files)) if self._reads else ""
 
     def keep(self, files: Iterable[Path], report: str) -> None:

@@ -109,7 +109,7 @@ class EarlierReader:
         return EarlierResponses(tuple(found), tuple(problems))
 
     def _read(self, sent: ResourceAt, problems: list[Problem]) -> EarlierResponse | None:
-        """Returns an earlier response; None where it is refused or left out, and then a problem is added."""
+        """Returns an earlier response; None if it is refused or left out, and then a problem is added."""
         try:
             resource, status = self._unwrapped(sent)
         except NotScorable:
@@ -156,7 +156,7 @@ class EarlierReader:
             yield _problem("earlier-questionnaire", text, f"{sent.at}.questionnaire")
 
     def _left_out(self, earlier: Json) -> str:
-        """Returns why a response cannot be compared, whatever it answers; empty where it can."""
+        """Returns why a response cannot be compared, whatever it answers; empty if it can."""
         if earlier["status"] in VOID:
             return "earlier-void"
         if _is_same(earlier, self.response):

@@ -54,11 +54,11 @@ class Problem:
         kind: stable code of the kind of fault, such as `answer-type`; never reused.
         text: names the element (by the question's text where there is one) and what was expected.
         expression: FHIRPath with indices, `QuestionnaireResponse.item[2].answer[0]`; the parent
-            element where something is missing; empty where no element can be named.
+            element where something is missing; empty if no element can be named.
         severity: `fatal`, `error`, `warning` or `information` (FHIR issue-severity).
         count: how many faults this stands for; more than one only where they are not listed one by one.
         lookup: how a terminology server can settle it, where it is undecided and one can.
-        about: the text of the question that it is about; empty where it is about none.
+        about: the text of the question that it is about; empty if it is about none.
         reason: name of the reason, where results say it in a language of their own.
     """
 
@@ -123,7 +123,7 @@ class Unauthenticated(ServiceError):
     """Nobody says who sends the request, or the token cannot be taken.
 
     Args:
-        error: the code of RFC 6750, section 3.1, such as `invalid_token`; empty where no token came.
+        error: the code of RFC 6750, section 3.1, such as `invalid_token`; empty if no token came.
     """
 
     def __init__(self, *problems: Problem, error: str = "") -> None:

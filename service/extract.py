@@ -193,7 +193,7 @@ class Extractor:
 
 
 def _parameters(body: Json, names: tuple[str, ...]) -> dict[str, SentParameter]:
-    """Returns the parameters by name; raises Malformed where one is unknown, repeated or no such resource."""
+    """Returns the parameters by name; raises Malformed if one is unknown, repeated or no such resource."""
     found: dict[str, SentParameter] = {}
     problems = []
     for sent in parameters_in_body(body):
@@ -315,7 +315,7 @@ def _labelled(entry: MutableJson, labels: tuple[Json, ...]) -> MutableJson:
 
 
 def _bundle(entries: list[MutableJson]) -> MutableJson | None:
-    """Returns the transaction; None where there is nothing in it.
+    """Returns the transaction; None if there is nothing in it.
 
     Raises:
         NotScorable: what the form says of the entries does not make a transaction.

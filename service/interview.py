@@ -33,7 +33,7 @@ class Interviewer:
     Args:
         catalogue: what is served.
         assessor: reads responses and checks them.
-        sandbox: where what is large is done; None where nobody waits.
+        sandbox: where what is large is done; None if nobody waits.
     """
 
     def __init__(self, catalogue: Catalogue, assessor: Assessor, sandbox: Sandbox | None = None) -> None:

@@ -116,7 +116,7 @@ class _Document:
         self._depth = 0
 
     def value(self) -> object:
-        """Returns the value of the only document; None where there is none.
+        """Returns the value of the only document; None if there is none.
 
         Raises:
             _Refused: the text holds what mapping files do not use, or a second document.

@@ -81,7 +81,7 @@ class Populator:
     Args:
         catalogue: what is served.
         limits: of a body.
-        sandbox: where expressions are evaluated; None where nobody waits.
+        sandbox: where expressions are evaluated; None if nobody waits.
         language: of the texts where nobody wants one that the form has.
     """
 

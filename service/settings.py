@@ -68,7 +68,7 @@ class Settings:
         mappings_dir: folder with one folder per guidance.
         next_mappings_dir: folder with the guidance that comes next: every response is scored by it too, and
             what differs is counted. None scores by the current guidance alone.
-        next_questionnaires_dir: folder of its questionnaires; None where they are those in use.
+        next_questionnaires_dir: folder of its questionnaires; None if they are those in use.
         require_review: whether guidance that nobody has signed keeps the service from starting.
         checked_dir: folder in which `check` keeps what it found sound: of that, the start runs no worked case
             again. None runs them at each start.
@@ -118,7 +118,7 @@ class Settings:
         form_short: whether a form asks only what can still change the result, unless somebody wants it in
             full.
         form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
-        form_tenant: tenant whose data such a form is, where tokens are asked for; empty where they are not.
+        form_tenant: tenant whose data such a form is, where tokens are asked for; empty if they are not.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
         embed_origins: origins of pages that may show the forms in a frame, with commas between.
         ehrs_file: file of the EHRs that may open the app, and of those whose tokens are taken; None for
@@ -251,7 +251,7 @@ def is_loopback(host: str) -> bool:
 
 
 def origin_of(url: str) -> str:
-    """Returns scheme, host and port of a url, as browsers write them; empty where it has none."""
+    """Returns scheme, host and port of a url, as browsers write them; empty if it has none."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -307,7 +307,7 @@ class Shadow:
         following: the next edition.
         limits: of a body.
         count: told everything that is to be counted.
-        sandbox: where what is large is read again; None where nobody waits.
+        sandbox: where what is large is read again; None if nobody waits.
         pause_s: so long answers have to leave before what waits is begun.
         most: responses that may wait.
     """

@@ -148,7 +148,7 @@ class Validator:
 
         Args:
             response: the body.
-            form: the Questionnaire; None where the response names it.
+            form: the Questionnaire; None if the response names it.
             apart: nobody waits meanwhile; where somebody does, TooMuchHere may be raised.
         """
         structure = check_structure(response, "QuestionnaireResponse")

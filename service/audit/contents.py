@@ -117,7 +117,7 @@ def _plain(reference: _Reference | None) -> Mapping[str, Any]:
 
 
 def named(of_type: str, of_id: str, version: str = "") -> str:
-    """Returns a reference; empty where there is no id."""
+    """Returns a reference; empty if there is no id."""
     if not of_id:
         return ""
     return f"{of_type}/{of_id}{_HISTORY}{version}" if version else f"{of_type}/{of_id}"

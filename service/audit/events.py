@@ -53,8 +53,8 @@ class RecordedRequest:
         client: the app.
         address: network address of the sender.
         interaction: FHIR's code, such as `read`; `operation` for what has none.
-        operation: its name without `$`; empty where it is none.
-        resource: type of resource; empty where it belongs to none.
+        operation: its name without `$`; empty if it is none.
+        resource: type of resource; empty if it belongs to none.
         route: template of the path, as the log has it.
         patient: a Reference to the one patient whom the token reaches; empty for all patients.
         bodies: what the request brought, as far as it was read.
@@ -85,7 +85,7 @@ class Event:
         asked: the request.
         at: when, in microseconds since 1970 UTC.
         status: HTTP status of its answer.
-        patient: a Reference by `reference` or `identifier`; empty where no patient is known.
+        patient: a Reference by `reference` or `identifier`; empty if no patient is known.
         references: what was touched, `Type/id/_history/version` or `Type/id`.
     """
 

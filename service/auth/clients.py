@@ -74,7 +74,7 @@ class ClientChecks:
         """Returns who calls: `issuer` is the FHIR base of the EHR, `client_id` the `iss` of the JWT.
 
         Args:
-            authorization: the header; None where it is absent.
+            authorization: the header; None if it is absent.
             endpoint_url: the public url of the endpoint that is called.
 
         Raises:
@@ -116,7 +116,7 @@ class ClientChecks:
         check_signature(parts, header, key, client.algorithms)
 
     def _key(self, client: CdsClient, kid: str, algorithm: str) -> PublicKey | None:
-        """Returns the key that a client signs with; None where its set has none of that id.
+        """Returns the key that a client signs with; None if its set has none of that id.
 
         Raises:
             Refused: the registered url leads elsewhere, or to no set of keys.

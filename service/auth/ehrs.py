@@ -59,9 +59,9 @@ class Tokens:
     Args:
         issuer: of the tokens, as it stands in `iss`.
         audiences: how the tokens name this service; one of them must stand in `aud`.
-        keys: url or file of the keys that sign them; None where they are introspected.
+        keys: url or file of the keys that sign them; None if they are introspected.
         algorithms: how they may be signed.
-        introspection_url: where to ask about tokens; empty where they are signed.
+        introspection_url: where to ask about tokens; empty if they are signed.
         introspection_client_id, introspection_secret: who asks.
         authorization_endpoint, token_endpoint: where apps get tokens.
         scopes: what apps may ask for, as `/.well-known/smart-configuration` says.
@@ -94,7 +94,7 @@ class Ehr:
 
     Args:
         issuer: its FHIR base, as it names itself in `iss`.
-        client_id: what it calls the app; empty where it launches none.
+        client_id: what it calls the app; empty if it launches none.
         redirect_url: where it sends people back to: our own address of the app.
         scopes: what the app asks for beside the launch itself.
         name: what people call it.

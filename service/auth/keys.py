@@ -113,11 +113,11 @@ class KeySets:
     def key(
         self, source: str | Path, kid: str | None, algorithm: str, *, alone: bool = False
     ) -> PublicKey | None:
-        """Returns the key that a signature is to be checked with; None where the set has none, or several.
+        """Returns the key that a signature is to be checked with; None if the set has none, or several.
 
         Args:
             source: url or file of the set, as registered.
-            kid: id of the key; None where the token names none, and the set must have one key that fits.
+            kid: id of the key; None if the token names none, and the set must have one key that fits.
             algorithm: such as `RS384`; a key of another type or curve is not taken.
             alone: take no key whose id another key of the set has too, whatever that one is for.
 
@@ -191,7 +191,7 @@ def keys_of(body: bytes) -> tuple[_Key, ...]:
 
 
 def _key(entry: Any, kids: Mapping[str, int]) -> _Key | None:
-    """Returns one key; None where it signs nothing, is not public, too short, or not understood.
+    """Returns one key; None if it signs nothing, is not public, too short, or not understood.
 
     Args:
         entry: the key, as it stands in the set.

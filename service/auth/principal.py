@@ -32,7 +32,7 @@ class Principal:
         client_id: the app.
         issuer: who vouches for it.
         scopes: what it may do.
-        patients: references that name the one patient of the token; empty where it names none.
+        patients: references that name the one patient of the token; empty if it names none.
     """
 
     kind: str

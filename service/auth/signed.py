@@ -71,7 +71,7 @@ def check_signature(
     Args:
         parts: the three of the token, as they were sent.
         header: what `header_in` returns of the first of them.
-        key: None where there is none.
+        key: None if there is none.
         algorithms: those that are allowed.
     """
     if key is None:
@@ -99,12 +99,12 @@ def check_times(claims: Claims, now: float) -> None:
 
 
 def object_in(part: str) -> Claims:
-    """Returns an object of a signed token; raises Refused where it is none, or says a thing twice."""
+    """Returns an object of a signed token; raises Refused if it is none, or says a thing twice."""
     return object_from(_decoded(part))
 
 
 def object_from(data: bytes) -> Claims:
-    """Returns an object in strict JSON; raises Refused where it is none, or says a thing twice."""
+    """Returns an object in strict JSON; raises Refused if it is none, or says a thing twice."""
     try:
         found = _DECODE(data.decode())
     except (ValueError, RecursionError) as error:
@@ -115,7 +115,7 @@ def object_from(data: bytes) -> Claims:
 
 
 def _decoded(part: str) -> bytes:
-    """Returns the bytes of a part; raises Refused where they are encoded in another way than the one."""
+    """Returns the bytes of a part; raises Refused if they are encoded in another way than the one."""
     sent = part.encode()
     try:
         data = base64.urlsafe_b64decode(sent + b"==")
@@ -127,7 +127,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns the members of an object; raises Refused where one stands in it twice."""
+    """Returns the members of an object; raises Refused if one stands in it twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise Refused
@@ -143,7 +143,7 @@ _DECODE: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_nu
 
 
 def seconds_in(claims: Claims, name: str) -> float:
-    """Returns a time of a token; raises Refused where it is no number of this epoch, or missing."""
+    """Returns a time of a token; raises Refused if it is no number of this epoch, or missing."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_SECONDS:
         raise Refused

@@ -224,7 +224,7 @@ def bearer_token(authorization: str | None, query: str, expected: str = "an acce
     """Returns the token of a request.
 
     Args:
-        authorization: the header, with commas between where it stands several times; None where it is absent.
+        authorization: the header, with commas between where it stands several times; None if it is absent.
         query: the query string, in which no token is taken.
         expected: what is to stand there, for people.
 
@@ -266,7 +266,7 @@ def _bound_refused() -> Unauthenticated:
 
 
 def _text(claims: Claims, name: str) -> str:
-    """Returns a text of a token; raises Refused where it holds what no text of FHIR may hold."""
+    """Returns a text of a token; raises Refused if it holds what no text of FHIR may hold."""
     value = claims.get(name)
     if not isinstance(value, str):
         return ""
@@ -276,7 +276,7 @@ def _text(claims: Claims, name: str) -> str:
 
 
 def _patients(claims: Claims, issuer: str) -> tuple[str, ...]:
-    """Returns how a resource may name the patient of a token; none where it names none that can be."""
+    """Returns how a resource may name the patient of a token; none if it names none that can be."""
     patient = _text(claims, "patient")
     if not _ID.fullmatch(patient):
         return ()

@@ -202,7 +202,7 @@ def _totals(score: Score, pair: Pair) -> set[Decimal]:
 
 
 def possible_totals(score: Score, pair: Pair) -> frozenset[Decimal] | None:
-    """Returns the totals that answers can add up to, each part taken by itself; None where any may be.
+    """Returns the totals that answers can add up to, each part taken by itself; None if any may be.
 
     Conditions of the Questionnaire and of the parts among each other are left aside: the total of an answer
     that nobody can give beside another is listed too, but no total that somebody can have is missing.

@@ -100,7 +100,7 @@ class Diff:
     Args:
         cases: those that come out differently; `compared` counts all that were compared.
         faults: why worked cases could not be compared.
-        patterns: how answer patterns come out; None where they were not counted.
+        patterns: how answer patterns come out; None if they were not counted.
         uncounted: why they were not counted, where that was wanted.
     """
 

@@ -432,7 +432,7 @@ def _with_findings(form: Form) -> dict[str, Any]:
 
 
 def _ends(question: Question) -> tuple[Any, Any] | None:
-    """Returns the answer that is taken to count, and one that is not; None where there are no two."""
+    """Returns the answer that is taken to count, and one that is not; None if there are no two."""
     if question.type == "boolean":
         return True, False
     codes = [*dict.fromkeys(option.coding.code for option in question.options)]

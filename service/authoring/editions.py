@@ -31,7 +31,7 @@ class Edition:
         folder: of its mapping files.
         questionnaires: folder of its questionnaire.
         documents: what the mapping files say, by file stem.
-        resource: its Questionnaire; empty where none is found.
+        resource: its Questionnaire; empty if none is found.
         pair: both, loaded; None where `faults` say why not. Worked cases that fail are no fault here.
     """
 
@@ -54,7 +54,7 @@ class Edition:
         return f"{self.guidance.get('guidance')}|{self.guidance.get('version')}"
 
     def entries(self, stem: str) -> list[Mapping[str, Any]]:
-        """Returns the entries of a file that is a list; none where there is no such file."""
+        """Returns the entries of a file that is a list; none if there is no such file."""
         return listed(self.documents.get(stem))
 
     def items(self) -> Iterator[Mapping[str, Any]]:
@@ -67,7 +67,7 @@ class Edition:
 
 
 def listed(value: object) -> list[Mapping[str, Any]]:
-    """Returns the mappings of a list; none where the value is no list."""
+    """Returns the mappings of a list; none if the value is no list."""
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 

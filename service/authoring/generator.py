@@ -199,7 +199,7 @@ class Patients:
         return replace(case, answers={link: case.answers[link] for link in left}, status="in-progress")
 
     def _other(self, link: str, authored: str, chance: Random) -> Given:
-        """Returns an answer to a question, nothing where none is known that it takes."""
+        """Returns an answer to a question, nothing if none is known that it takes."""
         as_others, is_like = self._as_others[link], chance.random() < _AS_OTHERS
         if (link, authored) not in self._others:
             self._others[link, authored] = tuple(self._any(link, authored))

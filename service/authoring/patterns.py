@@ -275,7 +275,7 @@ class _Classes:
 
 
 class Bounds(NamedTuple):
-    """The least and the most that can be answered, both included; None where there is no such limit."""
+    """The least and the most that can be answered, both included; None if there is no such limit."""
 
     least: Fraction | None = None
     most: Fraction | None = None

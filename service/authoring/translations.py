@@ -122,7 +122,7 @@ def _file(folder: Path, language: str) -> Path:
 
 
 def _recorded(folder: Path, language: str) -> Mapping[str, object]:
-    """Returns the digests by key; none where nothing is recorded.
+    """Returns the digests by key; none if nothing is recorded.
 
     Raises:
         GuidanceError: the file is not one that `accept` wrote.

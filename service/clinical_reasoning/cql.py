@@ -149,7 +149,7 @@ class _Libraries(GuidanceNodes):
     # Rules: what does not fit makes no result better.
 
     def _rule(self, rule: Rule) -> str:
-        """Returns what a rule is of what it is in other ways; empty where it is just what counts."""
+        """Returns what a rule is of what it is in other ways; empty if it is just what counts."""
         node, worse = self.graph.rules[rule.name], self.compiled.worse
         rising, falling = self.worst_ways[node]
         fitting, doubted, counted = (

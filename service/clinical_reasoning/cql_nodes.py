@@ -132,7 +132,7 @@ class GuidanceNodes:
         return name(_contradiction_name(table))
 
     def _constants(self) -> list[bool | None]:
-        """Returns by node whether it always or never holds; None where that depends on answers."""
+        """Returns by node whether it always or never holds; None if that depends on answers."""
         found: list[bool | None] = []
         for index, node in enumerate(self.graph.nodes):
             value = _constant(node, [found[part] for part in node.parts])
@@ -305,7 +305,7 @@ class Section:
         return holds_conditions or index in self.world.beside or (readers > 1 and len(node.parts) > 2)
 
     def _only(self, index: int) -> int | None:
-        """Returns the one node that a node is the same as; None where it says more."""
+        """Returns the one node that a node is the same as; None if it says more."""
         node = self.nodes[index]
         if self._called(index) or node.word not in ("any", "all") or index in self.world.beside:
             return None

@@ -90,7 +90,7 @@ def plan_canonical(guidance: Guidance, form: CompiledQuestionnaire) -> str:
 
 
 def activity_canonical(guidance: Guidance, form: CompiledQuestionnaire, tier: Tier) -> str:
-    """Returns `url|version` of the ActivityDefinition of a step; empty where the step asks for nothing."""
+    """Returns `url|version` of the ActivityDefinition of a step; empty if the step asks for nothing."""
     if tier not in _asking(guidance.written):
         return ""
     name = _activity_name(guidance.written, tier)

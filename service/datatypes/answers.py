@@ -84,7 +84,7 @@ class Answers:
         ignored: answers that were sent for items which are not enabled. They never count, except
             where the guidance names a contradiction that reads them.
         chart: values from the chart by linkId, used where `given` has none, asked or not.
-        authored: when the response was written, as it says; empty where it does not. Dates are reckoned
+        authored: when the response was written, as it says; empty if it does not. Dates are reckoned
             from here, never from the clock.
         earlier: what earlier responses of the same person say, the newest first. What nobody found out
             is open there, not closed: only what was denied can be new now.

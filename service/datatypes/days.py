@@ -34,7 +34,7 @@ def day_before(day: str, days: int) -> str:
 
 
 def day_after(day: date, days: int) -> date | None:
-    """Returns the day so many days after another; None where that lies behind the end of the calendar."""
+    """Returns the day so many days after another; None if that lies behind the end of the calendar."""
     left = date.max - day
     return day + timedelta(days) if days <= left.days else None
 

@@ -152,7 +152,7 @@ class _Unreadable(Exception):
 
 
 def unit(code: str) -> Unit | None:
-    """Returns what a UCUM code means; None where it is not understood, or its scale has an offset."""
+    """Returns what a UCUM code means; None if it is not understood, or its scale has an offset."""
     if not 0 < len(code) <= LONGEST_CODE or not code.isascii():  # no such text is kept
         return None
     return _meaning(code)
@@ -175,7 +175,7 @@ def comparable(a: str, b: str) -> bool:
 
 
 def converted(value: Decimal | int | Fraction, source: str, target: str) -> Fraction | None:
-    """Returns `value` of unit `source` in unit `target`, exactly; None where the two cannot be compared.
+    """Returns `value` of unit `source` in unit `target`, exactly; None if the two cannot be compared.
 
     Degrees Celsius, degrees Fahrenheit and kelvin convert as temperatures, with their zero points.
     """

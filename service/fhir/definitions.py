@@ -75,7 +75,7 @@ class Artifact:
 
     Args:
         type: resourceType.
-        id, url, version: of the resource; empty where it states none.
+        id, url, version: of the resource; empty if it states none.
         resource: with meta.versionId, and meta.lastUpdated where it states a full date.
         body: the same as JSON.
         etag: weak entity tag; its value is meta.versionId.

@@ -53,7 +53,7 @@ class SentParameter(NamedTuple):
     """A parameter as it was sent.
 
     Args:
-        name: empty where it has none that can be read.
+        name: empty if it has none that can be read.
         element: that holds its value, such as `valueUri`; empty in a query string.
         value: as it stands there; None cannot be read.
         at: FHIRPath of the parameter; empty in a query string.
@@ -159,7 +159,7 @@ def _is(datatype: str, value: object) -> bool:
 
 
 def _value(parameter: SentParameter, datatype: str) -> object:
-    """Returns the value, as JSON has it where it came in a query string; None where it cannot be one."""
+    """Returns the value, as JSON has it where it came in a query string; None if it cannot be one."""
     if parameter.element:
         own = f"value{datatype[0].upper()}{datatype[1:]}"
         elements = _URLS if datatype in ("uri", "canonical") else (own,)
@@ -204,7 +204,7 @@ class AssessInput:
         response: the QuestionnaireResponse, not yet checked.
         at: its FHIRPath in the body.
         data: Observations from the chart, not yet checked.
-        detail: how much of the result is wanted, not yet checked; empty where nothing is said.
+        detail: how much of the result is wanted, not yet checked; empty if nothing is said.
         earlier: earlier responses of the same person, not yet checked.
         leaves_out: data that is no Observation of R4, or was measured after the response, is left out and
             named; nobody chose it for this response. So is an earlier response that is none of R4. Otherwise

@@ -79,11 +79,11 @@ class PopulateInput:
     """What was sent.
 
     Args:
-        canonical: of the Questionnaire, as `url|version` or url; empty where it is named otherwise.
-        id: of the Questionnaire on this server; empty where it is named otherwise.
-        identifier: of the Questionnaire; None where it is named otherwise.
-        form: the Questionnaire itself; None where it was not sent.
-        subject: Reference to whom the response is about; None where nobody is named.
+        canonical: of the Questionnaire, as `url|version` or url; empty if it is named otherwise.
+        id: of the Questionnaire on this server; empty if it is named otherwise.
+        identifier: of the Questionnaire; None if it is named otherwise.
+        form: the Questionnaire itself; None if it was not sent.
+        subject: Reference to whom the response is about; None if nobody is named.
         contexts: by name of the launch context or variable, in the order in which they were sent.
         loose: content that names no context.
         data: all resources of the Bundle.

@@ -54,7 +54,7 @@ class Element:
         shape: the type whose shape its value has; empty for a primitive.
         many: whether it is an array.
         types: the Python types that a decoded value of it has.
-        accepts: tells whether a value of these types is right; None where the type says it all.
+        accepts: tells whether a value of these types is right; None if the type says it all.
         expected: what it should be, in words.
         fault: the kind of fault where it is not.
         local: LOCAL where `#id` refers to a contained resource, MENTION where it may, else empty.

@@ -71,7 +71,7 @@ class _Check:
 
     Args:
         root: its FHIRPath.
-        shape_named: returns shapes of types; None where only those that are read here are known.
+        shape_named: returns shapes of types; None if only those that are read here are known.
     """
 
     def __init__(self, root: str, shape_named: Callable[[str], Shape | None] | None = None) -> None:

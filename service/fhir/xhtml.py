@@ -75,7 +75,7 @@ def _shown_attribute(attribute: re.Match[str]) -> str:
 
 
 def links_in(div: str) -> frozenset[str]:
-    """Returns every link and address of an image in a narrative; none where it is no narrative."""
+    """Returns every link and address of an image in a narrative; none if it is no narrative."""
     reader = _Reader()
     try:
         reader.read(div)

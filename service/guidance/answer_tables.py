@@ -434,7 +434,7 @@ def _by_answer(
 
 
 class AnswerTables(dict[tuple[str, tuple[Answer, ...]], Contribution | None]):
-    """What one question's answers contribute, by (linkId, answers); None where they set nothing.
+    """What one question's answers contribute, by (linkId, answers); None if they set nothing.
 
     Single answers that the tables know stand in it; anything else is worked out.
     """

@@ -378,7 +378,7 @@ class _Search:
         self.found: tuple[dict[tuple[int, bool], Sets], ...] = ({}, {}, {})
 
     def forcing(self, target: _Target) -> Sets:
-        """Returns the sets that force a target; raises TooMany where there are too many."""
+        """Returns the sets that force a target; raises TooMany if there are too many."""
         wanted = [table for table in target.rules if table.rank in target.wanted]
         held = [table for table in wanted if self.state.bits >> 2 * table.node & 1]
         if not target.is_ordered and not target.rank:

@@ -44,7 +44,7 @@ Values = tuple[Answer, ...]
 
 
 class Change(NamedTuple):
-    """What a question would be answered instead; nothing where the answer would be taken back."""
+    """What a question would be answered instead; nothing if the answer would be taken back."""
 
     link_id: str
     answers: Values
@@ -83,7 +83,7 @@ class Replies(NamedTuple):
     Args:
         enabled: which items some answers enable, and which they hide for certain.
         takes: whether a question takes these answers together.
-        date_before: the date so many days before the response; None where it has no day.
+        date_before: the date so many days before the response; None if it has no day.
         opens: what the conditions of other questions make of answers to one: the same text or number where
             they open and hide the same, whatever else is answered.
     """
@@ -215,7 +215,7 @@ class _Search:
         )
 
     def trial(self, changes: Chosen) -> _Trial | None:
-        """Returns a changed response; None where it answers what it does not ask.
+        """Returns a changed response; None if it answers what it does not ask.
 
         Raises:
             OutOfBudget: there were too many.
@@ -319,7 +319,7 @@ class _Search:
         return [(both(denied), both(affirmed)) for affirmed, denied in possible]
 
     def _conflict(self, changes: Chosen, trial: _Trial, goal: tuple[int, int]) -> int:
-        """Returns the questions of which one has to be changed; none where too many would have to.
+        """Returns the questions of which one has to be changed; none if too many would have to.
 
         The last answer has to be one that every conflict names.
         """

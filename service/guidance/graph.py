@@ -247,7 +247,7 @@ class _Unsure:
                 yield from self._decisions(finding.when, _undecided(finding))
 
     def _part(self, condition: Condition, undecided: str) -> int | None:
-        """Returns the node of `unsure` about a part of a group; None where that never holds."""
+        """Returns the node of `unsure` about a part of a group; None if that never holds."""
         core = self._core(condition, undecided)
         affirmed = _affirmed(condition)
         decides = isinstance(affirmed, Named) or (isinstance(affirmed, Group) and affirmed.word != "all")

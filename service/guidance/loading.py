@@ -157,7 +157,7 @@ class Guidance:
         return minimal_reasons(self.compiled, self.argued, answers, enabled=enabled)
 
     def next_questions(self, answers: Answers, asked: Collection[str] = ()) -> tuple[str, ...]:
-        """Returns the linkIds of the questions to ask next, in that order; none where all is settled."""
+        """Returns the linkIds of the questions to ask next, in that order; none if all is settled."""
         return self.questions_ahead(answers, asked).now
 
     def questions_ahead(self, answers: Answers, asked: Collection[str] = ()) -> Ahead:

@@ -152,7 +152,7 @@ class Tier:
         within: the parameter that is its latest date, counted from the response; empty: it has none.
         to: the addressee whom it is for, or empty.
         overlay: it is a safety step, laid over the others: at it nobody is asked to go on answering.
-        referral: the request-priority of the referral that the step asks for; empty where it asks for none.
+        referral: the request-priority of the referral that the step asks for; empty if it asks for none.
         number: the telephone number that is printed behind its words: `emergency`, `crisis` or empty.
     """
 
@@ -200,9 +200,9 @@ class Outcome:
 
     Args:
         levels: the codes of its levels, lowest first; the position of a level is its rank.
-        listed_from: the level from which a report names the outcome; empty where it always does.
+        listed_from: the level from which a report names the outcome; empty if it always does.
         lowest_listed: the rank of that level.
-        worse: which of its levels are the worse news, `higher` or `lower`; empty where that is not said.
+        worse: which of its levels are the worse news, `higher` or `lower`; empty if that is not said.
     """
 
     code: str
@@ -336,7 +336,7 @@ class Row:
 
     Args:
         informs_only: why no answer can match it, else empty.
-        not_done: when what it compares was not done; None where that cannot be.
+        not_done: when what it compares was not done; None if that cannot be.
     """
 
     name: str
@@ -425,7 +425,7 @@ class Addend:
     Args:
         times: what the points of the question are multiplied by.
         reversed: whether the highest answer of the question adds least.
-        low, high: the least and the most that can be answered with a number; None where there are options.
+        low, high: the least and the most that can be answered with a number; None if there are options.
     """
 
     link_id: str
@@ -535,7 +535,7 @@ class Written:
         answer_words: by linkId.
         derived: quantities that follow from answers, by name.
         chart: by linkId, how values from the chart answer the question.
-        respondent: who answers; None where no question says it.
+        respondent: who answers; None if no question says it.
         not_known: by linkId, the answers by which nothing was found out: in an earlier response the question,
             and what it then hides, is open.
     """

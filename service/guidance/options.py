@@ -49,7 +49,7 @@ def _with_code(question: Question, code: str) -> tuple[Coding, ...]:
 
 
 def units_of(question: Question) -> tuple[str, ...]:
-    """Returns the units of the question's answers; none where it does not say."""
+    """Returns the units of the question's answers; none if it does not say."""
     if question.type in DATES:
         return (DAY,)
     return question.units if question.type == "quantity" else (PLAIN,)

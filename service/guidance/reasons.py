@@ -144,7 +144,7 @@ class _World:
                 self._doubtful[place] = self._doubtful.get(place, 0) | questions
 
     def of(self, node: int) -> int:
-        """Returns the open questions in the undecided parts of a node; none where it is decided."""
+        """Returns the open questions in the undecided parts of a node; none if it is decided."""
         found = self._found.get(node)
         return self._in(node) if found is None else found
 

@@ -27,7 +27,7 @@ class Fired:
     """A rule that holds, with the linkIds of the answers that made it hold, in form order.
 
     Args:
-        days: its latest date, in days after the response; None where it has none.
+        days: its latest date, in days after the response; None if it has none.
         to: the addressee whom it is for, or empty.
         unsure: it holds because of an answer of not sure.
     """
@@ -189,12 +189,12 @@ class Result:
         ignored: linkIds of answers that were sent for items that are not enabled and did not count.
         advice: ordered by relevance: conditional advice that applies first, then general.
         settled: tier, date and every risk level are settled.
-        due: the earliest date of all reasons that fired; None where none has a date.
+        due: the earliest date of all reasons that fired; None if none has a date.
         step_due: the earliest date of the reasons that fired the tier itself.
         date_settled: the tier is settled, and nothing that is open could bring the date forward.
         recheck: when to look again, in days after the response; only at a tier that says so.
         precautions: the part of `advice` that is shown although its condition is not known to hold.
-        changes: what got worse since earlier responses, in form order; empty where none were given.
+        changes: what got worse since earlier responses, in form order; empty if none were given.
     """
 
     tier: Interval

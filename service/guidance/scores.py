@@ -214,7 +214,7 @@ class Line(NamedTuple):
 class Weights:
     """The points of one question: by answer, and the least and most that it can add when open.
 
-    `line` says what a number adds that is no option; None where the question has options.
+    `line` says what a number adds that is no option; None if the question has options.
     """
 
     link_id: str

@@ -20,7 +20,7 @@ class RuleTable:
 
     Args:
         unprompted: says that it fired where no answer made it hold (`otherwise`).
-        due: its latest date and its addressee; None where it has no date.
+        due: its latest date and its addressee; None if it has no date.
     """
 
     rule: Rule
@@ -275,7 +275,7 @@ class Compiled:
         clashing: the *possible* bits of contradictions.
         denials: what earlier responses may have denied; by node of the atom that asks that.
         detect, derive, advise: programs for contradictions, for findings and rules, for advice.
-        rechecks: by rank of the tier, when to look again; None where it does not say.
+        rechecks: by rank of the tier, when to look again; None if it does not say.
         findings: by name, where its bits stand; `lasting` without those that nothing but an earlier response
             can make hold.
     """

@@ -36,7 +36,7 @@ class Download(NamedTuple):
 
 
 def download(action: str, scored: Scored, data: bytes) -> Download | None:
-    """Returns the file that a button asks for; None where there is none.
+    """Returns the file that a button asks for; None if there is none.
 
     Args:
         action: what the button sends.
@@ -71,7 +71,7 @@ def has_calendar(result: Result, authored: str | None) -> bool:
 
 
 def calendar(scored: Scored) -> bytes | None:
-    """Returns the dates of a result as all-day events; None where it has none.
+    """Returns the dates of a result as all-day events; None if it has none.
 
     Others may read a calendar: it says whom to see, and no answer, no form and no step.
 

@@ -110,7 +110,7 @@ class Fields:
         return Field("who", name, "radios", label, choices=choices)
 
     def heading(self, page: Page) -> str:
-        """Returns the text that heads a page; empty where its question does."""
+        """Returns the text that heads a page; empty if its question does."""
         return self.label(page.heading) if page.heading else ""
 
     def _control(self, item: Item) -> Control:
@@ -209,7 +209,7 @@ class Fields:
         Args:
             page: the page.
             walk: where the person stands.
-            posted: what was sent; None where nothing was.
+            posted: what was sent; None if nothing was.
             errors: what is wrong with it, by linkId.
         """
         scene = _Scene(walk, walk.shown(page), posted, errors or {})

@@ -55,7 +55,7 @@ class FormStore:
         store: what the repository stores in.
         base: public FHIR base.
         clock: microseconds since 1970 UTC.
-        tenant: whose data it is; empty where there is no access control.
+        tenant: whose data it is; empty if there is no access control.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class FormSettings:
         numbers: telephone numbers that people are told.
         framing_origins: origins of pages that may show a form in a frame.
         language: of a page where neither the address nor the browser asks for one that there is.
-        store: of forms that people agree to have stored; None where nothing is stored.
+        store: of forms that people agree to have stored; None if nothing is stored.
         privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
         is_short: whether a form is short unless somebody wants it in full.
     """

@@ -41,19 +41,19 @@ class Field:
         help: texts of help items below it, and of none else.
         hint: how to write the answer (entryFormat).
         value: what stands in the box, as it was typed where it is wrong.
-        other: the other text of an open-choice; None where it takes none.
+        other: the other text of an open-choice; None if it takes none.
         date: day, month, year, time as typed.
         unit: label of the one unit there is. units: where there are several.
         lower, upper: labels of the ends of a slider. low, high, step, max_length: limits; empty for none.
         is_required: it has to be answered. is_hidden: enableWhen closes it by what stands on this page now.
         when: its enableWhen as far as questions of this page decide it, for the script: `[any?, [[linkId,
-            operator, value], ...]]` as JSON; empty where it is always enabled here.
+            operator, value], ...]]` as JSON; empty if it is always enabled here.
         error: what is wrong with what was sent.
         support_link: url with more about it. media: url of a picture.
         source: where a value that the chart filled in comes from, with its date; empty for none.
         is_warning: a text that answers open where a safety step may follow.
         is_read_only: shown, not asked.
-        total: how the script works out what is shown, as JSON (see totals.py); empty where it is
+        total: how the script works out what is shown, as JSON (see totals.py); empty if it is
             fixed here.
         children: items below it, in order.
     """
@@ -112,9 +112,9 @@ class Frame:
         languages: the other languages that the form has: tag and own name.
         action: where the form is posted to. state: what was answered so far, signed.
         assets: urls of static files by name, such as `form.css`; they change when their content does.
-        parent: origin of the page that shows this one in a frame; empty where none does.
+        parent: origin of the page that shows this one in a frame; empty if none does.
         part: only what changes between pages is wanted: the script has the rest.
-        emergency: telephone number in an emergency; empty where the settings name none.
+        emergency: telephone number in an emergency; empty if the settings name none.
     """
 
     title: str
@@ -134,7 +134,7 @@ class QuestionPage:
 
     Args:
         name: of the page, linkId of its first item: the hidden control `page`.
-        heading: its group's text; empty where it has one question, whose label then is the heading.
+        heading: its group's text; empty if it has one question, whose label then is the heading.
         number, last: its place among the pages that there are by now: a progress of number/last.
         problems: the error summary.
         has_back: whether there is a page before it.
@@ -145,7 +145,7 @@ class QuestionPage:
         to_check: whether Continue leads back to the check page (a question was changed from there).
         left: at most how many questions are still asked in a short form; 0 in the full one, and where
             nobody can tell yet.
-        other_length: the other length in which the form can be had, short or full; empty where it is not
+        other_length: the other length in which the form can be had, short or full; empty if it is not
             said.
     """
 
@@ -185,7 +185,7 @@ class CheckPage:
     """Check your answers (template check.html): rows by page heading.
 
     Args:
-        consent: what people agree to where answers can be stored; empty where they are not asked.
+        consent: what people agree to where answers can be stored; empty if they are not asked.
         notice: where more about that stands; empty for nowhere.
         unasked: the questions that a short form has not asked.
         as_of: that answers of another day are asked for again, in words; empty where there are none.

@@ -36,7 +36,7 @@ MOST_TOGETHER: Final = 5
 
 
 def control_of(item: Item) -> str:
-    """Returns the code of the itemControl of an item; empty where it has none."""
+    """Returns the code of the itemControl of an item; empty if it has none."""
     concept = ext.value(item.source, ext.ITEM_CONTROL)
     codings = mappings(concept.get("coding")) if isinstance(concept, Mapping) else iter(())
     return next((text(coding.get("code")) for coding in codings), "")
@@ -58,7 +58,7 @@ class Page:
 
     Args:
         name: linkId of its group, or of its question.
-        heading: linkId of the group whose text heads it; empty where there is none.
+        heading: linkId of the group whose text heads it; empty if there is none.
         items: linkIds of what stands on it, in order; what stands below them is not listed.
         questions: linkIds of all questions that it can ask, in order.
         told: linkIds of those that it shows and does not ask.
@@ -229,7 +229,7 @@ class Walk:
         return self._leading is not None and not any(map(self._waiting, self.plan.pages))
 
     def following(self, page: Page | None) -> Page | None:
-        """Returns the page after one (None: the first of all); None where every question was asked."""
+        """Returns the page after one (None: the first of all); None if every question was asked."""
         waiting = [found for found in self.pages if self._waiting(found)]
         if page in waiting:
             return page
@@ -261,7 +261,7 @@ class Walk:
 
     @property
     def last(self) -> Page | None:
-        """The page before the one on which answers are checked; None where there is none."""
+        """The page before the one on which answers are checked; None if there is none."""
         if not self.state.is_short:
             return self.pages[-1] if self.pages else None
         sent = [name for name in self.state.trail if self.plan.by_name[name] in self.pages]

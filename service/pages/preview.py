@@ -84,7 +84,7 @@ class PreviewPage:
         cases: the worked cases. case: the one that is chosen. chart: what its chart holds, in words.
         groups: heading and fields of each page of the form.
         problems: why the answers have no result.
-        result: the result page without its frame; empty where there is none.
+        result: the result page without its frame; empty if there is none.
         why: what `$explain` says of it: by name of the parameter, the parts of each.
         links: the question of each linkId.
     """
@@ -207,7 +207,7 @@ class Previews:
         return tuple(one.path for one in self._previewed.values())
 
     def show(self, request: Request) -> Reply:
-        """Returns the preview with nothing answered, or with a worked case; nothing where it is known.
+        """Returns the preview with nothing answered, or with a worked case; nothing if it is known.
 
         Raises:
             NotFound: there is no such mapping, or somebody else asks than a program of this machine.

@@ -93,7 +93,7 @@ class Posted:
         return tuple(_plain(value) for value in self._values.get(name, ()))
 
     def one(self, name: str) -> str:
-        """Returns the first value of a control; empty where there is none."""
+        """Returns the first value of a control; empty if there is none."""
         return next(iter(self.all(name)), "")
 
     def has(self, name: str) -> bool:

@@ -48,7 +48,7 @@ class TextLine(NamedTuple):
     """A line of text, cut where something in it can be pressed.
 
     Args:
-        number: a telephone number in it; empty where there is none.
+        number: a telephone number in it; empty if there is none.
         after: what follows the number.
         page: the page of the form that asks it, where the line is a question that is still open.
     """
@@ -145,7 +145,7 @@ class Shown:
         tables: for the patient. all_tables: for the doctor. There are none at a safety step.
         lines: the doctor's lines.
         answers: what was answered, by groups of questions.
-        kept: id of what is stored; empty where nothing is.
+        kept: id of what is stored; empty if nothing is.
         unasked: the questions that a short form has not asked.
     """
 
@@ -201,7 +201,7 @@ class ResultPage:
             frame: what every page has around its content.
             answers: what was answered, as the page says it on which answers are checked.
             pages: by linkId, the page of the form on which a question is asked.
-            kept: id of what is stored; empty where nothing is.
+            kept: id of what is stored; empty if nothing is.
             is_clinician: whether a health professional has filled in the form, and reads its result.
             unasked: the questions that a short form has not asked.
         """

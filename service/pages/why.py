@@ -61,7 +61,7 @@ class Enough(NamedTuple):
 
     Args:
         what: the step or the level, in words.
-        sets: rows of each set, the smallest first; none where there are too many to be found.
+        sets: rows of each set, the smallest first; none if there are too many to be found.
         number: of all sets, those that are not shown included.
     """
 
@@ -127,8 +127,8 @@ class Shown:
 
     Args:
         status: of the response. step: with its date, as the result has it.
-        enough: what alone leads to the step; None where that is not known.
-        higher: more urgent. lower: less urgent; None where only a patient reads it.
+        enough: what alone leads to the step; None if that is not known.
+        higher: more urgent. lower: less urgent; None if only a patient reads it.
         all_enough: of the step and of every level. reasons: of both.
     """
 
@@ -168,7 +168,7 @@ class WhyPage:
 
         Args:
             scored: the response; of this pair.
-            why: what argues for its result; nothing where that took too much.
+            why: what argues for its result; nothing if that took too much.
             frame: what every page has around its content.
             pages: by linkId, the page of the form on which a question is asked.
             is_clinician: whether a health professional has filled in the form.

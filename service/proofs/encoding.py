@@ -101,7 +101,7 @@ class Encoding:
         return self._with(given)
 
     def without_earlier(self) -> list[Value] | None:
-        """Returns the value of every node, were there no earlier response; None where nothing reads one."""
+        """Returns the value of every node, were there no earlier response; None if nothing reads one."""
         given = dict.fromkeys(self.guidance.compiled.denials, ABSENT)
         return self._with(given) if given else None
 

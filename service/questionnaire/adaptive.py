@@ -81,7 +81,7 @@ class AskedForm:
 
 
 def asked_form(response: Json, at: str) -> AskedForm | None:
-    """Returns the Questionnaire that a response contains and answers; None where it names one by its url.
+    """Returns the Questionnaire that a response contains and answers; None if it names one by its url.
 
     Args:
         response: in which no problem of structure was found.
@@ -141,7 +141,7 @@ def _has_options(item: Item, stated: Json) -> bool:
 
 
 def _option(item: Item, stated: Json) -> Any:
-    """Returns an option as an answer; None where it cannot be read, or has a name that is not its own."""
+    """Returns an option as an answer; None if it cannot be read, or has a name that is not its own."""
     found = answer_in(stated, "value")
     return None if found is None or not _is_named(item, found[1], stated.get(found[0])) else found[1]
 

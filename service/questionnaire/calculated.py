@@ -93,7 +93,7 @@ _ORDER: Final = re.compile(r"i[wird]*a(?:v|v?(?P<weights>o))(?P<sum>s)?")
 
 
 def plain_sum(expression: Expression, items: Mapping[str, Item]) -> tuple[Term, ...]:
-    """Returns the terms that an expression adds up; none where it does anything else."""
+    """Returns the terms that an expression adds up; none if it does anything else."""
     terms = [_term(text, items) for text in _texts_added(syntax_tree(expression.text))]
     return tuple(term for term in terms if term is not None) if None not in terms else ()
 
@@ -112,7 +112,7 @@ def _texts_added(tree: Any) -> Iterator[str]:
 
 
 def _term(text: str, items: Mapping[str, Item]) -> Term | None:
-    """Returns the term that a path is; None where it is no path of this kind."""
+    """Returns the term that a path is; None if it is no path of this kind."""
     text = _BRACKETED.sub(r"\1\2", text)
     start = _START.match(text)
     place = start.end() if start is not None else len(text)

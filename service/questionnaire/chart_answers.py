@@ -230,7 +230,7 @@ class _Said(NamedTuple):
 
     Args:
         plain: values that are no range, each once.
-        date: of the newest that counts; empty where there is none.
+        date: of the newest that counts; empty if there is none.
         has_doubts: something newer cannot be used.
         reasons: why values were left out.
     """

@@ -158,7 +158,7 @@ def _observation_queries(compiled: CompiledQuestionnaire, authored: str) -> Iter
 
 
 def _since(authored: str, days: Fraction) -> str:
-    """Returns the parameter for the first day of a period; empty where that is before all dates."""
+    """Returns the parameter for the first day of a period; empty if that is before all dates."""
     day = day_of(authored)
     if day is None or days >= day.toordinal():
         return ""

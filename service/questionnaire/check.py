@@ -58,7 +58,7 @@ class CheckTable:
         items: by linkId.
         top: linkIds of the top-level items.
         ordered: all items, each after what it depends on.
-        expressions: None where there are none.
+        expressions: None if there are none.
         has_code: it has expressions or patterns.
     """
 

@@ -105,7 +105,7 @@ class CompiledQuestionnaire:
         Args:
             items: typed structs with the attributes that FHIR names; unset ones are `msgspec.UNSET`.
             complete: the status of the response demands that it is complete (completed, amended).
-            authored: when the response was written; empty where it does not say.
+            authored: when the response was written; empty if it does not say.
         """
         if self._accept_table is None:
             return None
@@ -139,7 +139,7 @@ class CompiledQuestionnaire:
         return None if table is None else accept_parsed(table, response, complete=complete)
 
     def paired(self, response: Json) -> PairedResponse:
-        """Returns a parsed response laid over the items; raises TooCostly where there are too many."""
+        """Returns a parsed response laid over the items; raises TooCostly if there are too many."""
         return pair(response, self.items, self._check_table.top)
 
     @cached_property

@@ -155,7 +155,7 @@ def calculated_answers(
 
 
 def _agree(occurrence: Occurrence, expected: Sequence[Answer]) -> bool | None:
-    """Returns whether the answers are those expected, in whatever order; None where that is undecided."""
+    """Returns whether the answers are those expected, in whatever order; None if that is undecided."""
     item, undecided = occurrence.item, False
     if len(occurrence.answers) != len(expected):
         return False

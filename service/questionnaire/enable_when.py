@@ -55,12 +55,12 @@ def holds(condition: EnableWhen, answers: Sequence[Answer], type_: str) -> bool 
 
 
 def _any_of(verdicts: Sequence[bool | None]) -> bool | None:
-    """Returns whether one of several holds; None where that depends on one that is undecided."""
+    """Returns whether one of several holds; None if that depends on one that is undecided."""
     return True if True in verdicts else None if None in verdicts else False
 
 
 def _all_of(verdicts: Sequence[bool | None]) -> bool | None:
-    """Returns whether all of several hold; None where that depends on one that is undecided."""
+    """Returns whether all of several hold; None if that depends on one that is undecided."""
     return False if False in verdicts else None if None in verdicts else True
 
 

@@ -364,7 +364,7 @@ class Evaluation:
             return Undecided(str(fault))
 
     def truth(self, expression: Usable, occurrence: Occurrence | None) -> bool | Undecided | None:
-        """Returns the truth of an expression, None where its result is empty, or why it is not known.
+        """Returns the truth of an expression, None if its result is empty, or why it is not known.
 
         Source: FHIRPath N1, section 4.5, Singleton Evaluation of Collections.
         """

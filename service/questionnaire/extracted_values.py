@@ -93,7 +93,7 @@ def _fits(element: Element, value: Any) -> bool:
 
 
 def _as(name: str, given: Typed, response: Json, unit: object) -> Any:
-    """Returns a value as a datatype has it; None where it says nothing there."""
+    """Returns a value as a datatype has it; None if it says nothing there."""
     value = given.value
     if isinstance(value, Mapping):
         return _complex(name, given.type, value, response)
@@ -278,7 +278,7 @@ class Results:
 def conversions(
     values: Sequence[Typed], elements: Mapping[str, Element], results: Results, unit: object = None
 ) -> Iterator[tuple[str, Any] | None]:
-    """Yields `converted` of each value; None where it does not fit."""
+    """Yields `converted` of each value; None if it does not fit."""
     for value in values:
         try:
             yield converted(value, elements, results.response, unit)

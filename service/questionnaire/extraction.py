@@ -76,7 +76,7 @@ class _Scope(NamedTuple):
     """What an item leaves to those below it.
 
     Args:
-        relation: what the nearest extension says; None where there is none.
+        relation: what the nearest extension says; None if there is none.
         categories: those of the nearest item that has any.
         holder: linkId of the nearest item that becomes an Observation.
     """
@@ -226,7 +226,7 @@ class Extracted:
         wanted: how.
         key: linkIds and numbers that lead to it; the same for the same place in another version.
         at: its FHIRPath in the response.
-        value: the element of Observation.value[x] with its value; empty where there is none.
+        value: the element of Observation.value[x] with its value; empty if there is none.
         components: those that have a value.
         members: what Observation.hasMember names, where it is made.
         derived_from: what it is derived from, where that is made.
@@ -318,7 +318,7 @@ class _Extraction:
             self.problems.append(Problem("extract-unsupported", words, path))
 
     def _value(self, item: Item, answer: Json, path: str) -> MutableJson:
-        """Returns the value of an Observation; nothing where the answer has none."""
+        """Returns the value of an Observation; nothing if the answer has none."""
         element = next((name for name in answer if name.startswith("value")), "")
         value: Any = answer.get(element)
         if element in ("valueAttachment", "valueReference"):

@@ -43,7 +43,7 @@ WeightOf = Callable[[Any], Decimal | None]
 """Takes the JSON value of an answer (or the answer) and returns its weight."""
 
 MemberOf = Callable[[str, Any], bool | None]
-"""Takes the url of a value set and a code, Coding or CodeableConcept; None where it is not known."""
+"""Takes the url of a value set and a code, Coding or CodeableConcept; None if it is not known."""
 
 _CONSTANTS: Mapping[str, str] = {
     "ucum": "http://unitsofmeasure.org",
@@ -86,7 +86,7 @@ class Surroundings:
 
     Args:
         resource: the response; `resolve()` looks into what it contains.
-        authored: when it was written, for `now()`, `today()` and `timeOfDay()`; empty where it does not say.
+        authored: when it was written, for `now()`, `today()` and `timeOfDay()`; empty if it does not say.
         remembered: results that many expressions share, such as `%resource.repeat(item)`.
     """
 
@@ -279,7 +279,7 @@ class Remembered(NamedTuple):
 
     Args:
         start: what it started from; held, so that its identity stays its own.
-        positions: where each linkId stands among the nodes; None where they are not plain items.
+        positions: where each linkId stands among the nodes; None if they are not plain items.
     """
 
     start: Any
@@ -602,7 +602,7 @@ def _time_of_day(authored: str) -> str:
 
 
 def _primitive(inputs: Sequence[Any]) -> list[Any]:
-    """Returns the one primitive value of a collection; nothing where it only has extensions."""
+    """Returns the one primitive value of a collection; nothing if it only has extensions."""
     values = [value for value in inputs if not _is_beside_value(value)]
     return values if len(values) == 1 and not isinstance(values[0], Mapping | list) else []
 

@@ -137,7 +137,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """Limits on one answer, named as FHIR names them; None where there is none. Both ends are included.
+    """Limits on one answer, named as FHIR names them; None if there is none. Both ends are included.
 
     Args:
         pattern: the regular expression of the extension `regex`.

@@ -413,7 +413,7 @@ _NOT_REPEATED = frozenset({"boolean", "date", "dateTime", "time", "quantity"})
 
 
 def not_shown(items: Mapping[str, Item]) -> tuple[str, ...]:
-    """Returns why a Questionnaire cannot be shown as a form: a line each, empty where it can."""
+    """Returns why a Questionnaire cannot be shown as a form: a line each, empty if it can."""
     return tuple(f"{item.link_id}: {reason}" for item in items.values() for reason in _obstacles(item, items))
 
 

@@ -65,7 +65,7 @@ class Origin(NamedTuple):
 
     Args:
         sources: References to the resources.
-        date: of what they say, as they say it; empty where they do not.
+        date: of what they say, as they say it; empty if they do not.
     """
 
     sources: tuple[Json, ...]

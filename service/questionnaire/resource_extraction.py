@@ -124,7 +124,7 @@ class Made(NamedTuple):
 
     Args:
         resources: in the order of the response.
-        bundle: of the template of a transaction; None where there is none.
+        bundle: of the template of a transaction; None if there is none.
         observations: what is said of the entry of an Observation, by the FHIRPath of its answer or group.
     """
 

@@ -169,7 +169,7 @@ def _shape_of(node: Json, element: Element) -> str:
 
 
 def filled(planned: PlannedTemplate, results: Results, view: View) -> MutableJson | None:
-    """Returns the resource that a template makes; None where its context is empty.
+    """Returns the resource that a template makes; None if its context is empty.
 
     What is wrong stands in the problems of `results`, with its place in the template.
     """

@@ -36,7 +36,7 @@ def languages_in(value: Any) -> Iterator[str]:
 
 
 def translated(element: object, name: str, language: str) -> str:
-    """Returns the translation of a primitive of an element; empty where it has none in this language.
+    """Returns the translation of a primitive of an element; empty if it has none in this language.
 
     A text for the language itself goes before one for a region of it.
     """
@@ -90,7 +90,7 @@ def _short_text(item: Json, language: str) -> str:
 
 
 def option_name(answer: Answer, item: Item, language: str) -> str:
-    """Returns the name of an option in a language; empty where nothing has it."""
+    """Returns the name of an option in a language; empty if nothing has it."""
     for source in mappings(item.source.get("answerOption")):
         found = answer_in(source, "value")
         if found is not None and found[1] == answer:
@@ -137,7 +137,7 @@ def missing_texts(compiled: CompiledQuestionnaire, language: str) -> Iterator[st
 
 
 def texts_in(compiled: CompiledQuestionnaire, language: str) -> Iterator[tuple[str, str, str]]:
-    """Yields place, text and translation of each text that people read; empty where there is none."""
+    """Yields place, text and translation of each text that people read; empty if there is none."""
     title = text(compiled.resource.get("title"))
     if title:
         yield "title", title, translated(compiled.resource, "title", language)

@@ -139,7 +139,7 @@ def _canonical_problems(response: Json, compiled: CompiledQuestionnaire) -> Iter
 
 
 def _why_undecided(named: str, version: str, url: str, known_version: str) -> str:
-    """Returns why a response cannot be told to answer a form, or not to; empty where it can.
+    """Returns why a response cannot be told to answer a form, or not to; empty if it can.
 
     Source: R4 QuestionnaireResponse.questionnaire, Questionnaire.url and version (each 0..1).
     """

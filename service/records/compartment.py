@@ -260,7 +260,7 @@ class Limited:
         return replace(page, records=self._still_theirs(page.records), total=total)
 
     def within(self, search: Search) -> Search | None:
-        """Returns the search for what may be touched alone; None where nothing of its type may be."""
+        """Returns the search for what may be touched alone; None if nothing of its type may be."""
         own = self._criteria(search.type)
         if own is None:
             return None

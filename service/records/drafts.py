@@ -63,7 +63,7 @@ def drafts_of(content: Content, base: str, *, before: Record | None, risk_before
     Args:
         content: the response.
         base: public FHIR base, for references in the index.
-        before, risk_before: the current versions of the response and of its result; None where there is none.
+        before, risk_before: the current versions of the response and of its result; None if there is none.
     """
     recorded = instant(content.updated)
     version, risk_version = _next(before), _next(risk_before)

@@ -31,8 +31,8 @@ class Step:
     Args:
         response: its reference with version, `QuestionnaireResponse/x/_history/2`.
         before: reference of the version that it follows; empty for the first.
-        risk: reference of the result that was stored with it; empty where there is none.
-        guidance: `url|version` of the guidance that was used; empty where none was.
+        risk: reference of the result that was stored with it; empty if there is none.
+        guidance: `url|version` of the guidance that was used; empty if none was.
         recorded: FHIR instant.
     """
 

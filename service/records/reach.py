@@ -11,7 +11,7 @@ class Reach:
     """What of the stored data one request may touch; what it excludes is as if it did not exist.
 
     Args:
-        tenant: name of the tenant whose data it is; empty where there is no access control.
+        tenant: name of the tenant whose data it is; empty if there is no access control.
         patients: references that name the one patient whose data it may touch, each as it may stand in a
             resource (`Patient/A`, `https://ehr.example.org/fhir/Patient/A`); empty for all patients.
         criteria: search parameters that every resource must meet besides, such as `("status", "completed")`.

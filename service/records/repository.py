@@ -87,8 +87,8 @@ class Unit:
 
     Args:
         writing: the open transaction.
-        new_id: id that is reserved for what the request creates; empty where it creates nothing.
-        foreseen: what was made of its response before; None where that could not be done.
+        new_id: id that is reserved for what the request creates; empty if it creates nothing.
+        foreseen: what was made of its response before; None if that could not be done.
     """
 
     writing: Writing
@@ -102,8 +102,8 @@ class Stored(NamedTuple):
     Args:
         record: its version.
         is_new: whether this version was stored just now, not found.
-        risk: the version of its result; None where it has none.
-        guidance: `url|version` of the guidance that made the result; empty where it was not scored now.
+        risk: the version of its result; None if it has none.
+        guidance: `url|version` of the guidance that made the result; empty if it was not scored now.
         notices: what the sender should know of it.
     """
 
@@ -225,7 +225,7 @@ class Repository:
             unit: the transaction to go on in.
             languages: in which its result is wanted.
             reach: what may be touched; what is beyond it meets no condition.
-            asked: the request, for the audit trail; None where it is a form that somebody has sent.
+            asked: the request, for the audit trail; None if it is a form that somebody has sent.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.
@@ -271,7 +271,7 @@ class Repository:
             unit: the transaction to go on in.
             languages: in which its result is wanted.
             reach: what may be touched.
-            asked: the request, for the audit trail; None where it is a form that somebody has sent.
+            asked: the request, for the audit trail; None if it is a form that somebody has sent.
 
         Raises:
             Malformed, TooLarge, NotScorable: the body cannot be stored and scored; every fault.

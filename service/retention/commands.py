@@ -245,7 +245,7 @@ def _selectors(named: Named, responses: Sequence[str], base: str) -> list[Select
 
 
 def _tenant(store: Store, given: str | None) -> str:
-    """Returns whose data is meant; raises StartupError where nothing is stored of such a tenant.
+    """Returns whose data is meant; raises StartupError if nothing is stored of such a tenant.
 
     A name that is mistyped must not look like a person of whom nothing is stored.
     """

@@ -77,7 +77,7 @@ def append(
         now: microseconds since 1970 UTC; an entry is never older than the one before it.
 
     Returns:
-        Where the chain ends now; None where nothing was appended and there is no chain.
+        Where the chain ends now; None if nothing was appended and there is no chain.
     """
     database.claim(connection, f"{tenant}\n{_CHAIN}")
     found = head_of(connection, tenant)
@@ -173,7 +173,7 @@ def cut(connection: Connection, tenant: str, before: int) -> Head | None:
     """Deletes the oldest entries of a chain, those that were written before a moment.
 
     Returns:
-        The chain as it is then, its base the last entry that was deleted; None where none was.
+        The chain as it is then, its base the last entry that was deleted; None if none was.
     """
     old = (CHAIN_ENTRY.c.tenant == tenant, CHAIN_ENTRY.c.written < before)
     last = connection.execute(select(func.max(CHAIN_ENTRY.c.seq)).where(*old)).scalar_one()

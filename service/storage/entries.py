@@ -49,7 +49,7 @@ class Reference(Entry, frozen=True, gc=False):
     Args:
         parameter: name of the search parameter.
         type, id: both set, or both empty.
-        url: absolute url or canonical; empty where there is none.
+        url: absolute url or canonical; empty if there is none.
         identifier: (system, value); the system may be empty.
     """
 

@@ -368,7 +368,7 @@ class Page:
 
     Args:
         records: at most as many as the search's limit, and none only where there is no next page.
-        total: matches on all pages; None where the search did not ask for it, or it is left out.
+        total: matches on all pages; None if the search did not ask for it, or it is left out.
         next: where the next page starts; None after the last one.
     """
 
@@ -610,7 +610,7 @@ def in_short(search: Search) -> Search:
 
 
 def one_or_two(page: Page) -> Sequence[Record]:
-    """Returns the matches of such a search; raises TooManyRecords where it was not decided."""
+    """Returns the matches of such a search; raises TooManyRecords if it was not decided."""
     if len(page.records) < 2 and page.next is not None:
         raise TooManyRecords("condition", LOOKED_AT)
     return page.records

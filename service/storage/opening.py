@@ -69,7 +69,7 @@ def migrate(url: str, limits: StoreLimits | None = None) -> Migration | None:
     """Creates the file and the schema where they are missing, and brings the schema up to date.
 
     Safe to be called by several processes at once: one does it. Returns what it found and what is there
-    now; None where the URL is `none`.
+    now; None if the URL is `none`.
 
     Raises:
         SettingsError: the URL is not understood.

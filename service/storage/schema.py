@@ -162,7 +162,7 @@ _CLAIM = "schema"
 
 
 class Migration(NamedTuple):
-    """The schema that was found, None where there was none, and the one that is there now."""
+    """The schema that was found, None if there was none, and the one that is there now."""
 
     before: str | None
     after: str

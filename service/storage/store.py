@@ -186,7 +186,7 @@ class View:
         return self._place(by_moment, most) is not None
 
     def _place(self, search: Search, number: int, *, absent: bool | None = None) -> Position | None:
-        """Returns the place of the last of so many records; None where there are no more behind it."""
+        """Returns the place of the last of so many records; None if there are no more behind it."""
         if absent is None:
             query = sql.place_ahead(search, self._tenant, number)
         else:

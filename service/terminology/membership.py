@@ -33,7 +33,7 @@ class Member:
         coding: system and code.
         display: as the value set has it, else as the code system has it.
         weight: what the code counts in a score, where the value set says so.
-        version: of the code system; empty where it is not known.
+        version: of the code system; empty if it is not known.
         abstract: it only groups other codes and cannot be chosen.
         inactive: its code system no longer uses it.
         designations: further names, in other languages or for other uses, as FHIR.
@@ -78,7 +78,7 @@ class Membership:
     """Whether a code is a member of a value set.
 
     Args:
-        is_member: None where it cannot be told.
+        is_member: None if it cannot be told.
         reason: why it cannot be told, in words of ours. about: canonical of what is not known, which
             may be the words of a sender.
         member: the code as the value set has it, where it is a member.
@@ -131,7 +131,7 @@ class CodeSet:
 
     @cached_property
     def doubt(self) -> Doubt | None:
-        """Any of the doubts there are, None where everything is known."""
+        """Any of the doubts there are, None if everything is known."""
         if self.is_plain:
             return None
         if self.anywhere is not None:

@@ -399,7 +399,7 @@ def _member_of_compose(system: str, version: str, listed: Concept, known: Concep
     Args:
         system, version: of the code.
         listed: the code as the value set lists it.
-        known: the same code in its code system; empty where that is not at hand.
+        known: the same code in its code system; empty if that is not at hand.
     """
     return Member(
         coding=Coding(system, text(listed.get("code"))),

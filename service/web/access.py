@@ -78,10 +78,10 @@ def admitted(
     """Returns who sends a request, and what of the stored data it may touch.
 
     Args:
-        gate: None where there is neither access control nor a limit of rates.
+        gate: None if there is neither access control nor a limit of rates.
         route: that of the request.
         environ: the WSGI environment.
-        sender: who sends the Bundle that the request is an entry of; None where it came on its own.
+        sender: who sends the Bundle that the request is an entry of; None if it came on its own.
 
     Raises:
         Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate says.

@@ -143,7 +143,7 @@ class Application(Flask):
         return _response(breakdown(flask.request.environ[_BEGUN].request_id, self._deployment))
 
     def _route(self) -> Route | None:
-        """Returns the route of the present request; None where there is no such path or method."""
+        """Returns the route of the present request; None if there is no such path or method."""
         rule = flask.request.url_rule
         return None if rule is None else self._paths.get(rule.rule, {}).get(flask.request.method)
 
@@ -222,7 +222,7 @@ class Completion:
 
         Args:
             reply: what the view, or a refusal, says.
-            route: None where there is no such path or method.
+            route: None if there is no such path or method.
             environ: the WSGI environment.
             begun: when, and under which id.
         """

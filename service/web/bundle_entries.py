@@ -55,12 +55,12 @@ class Entry:
 
     Args:
         place: its FHIRPath.
-        full_url: empty where it has none.
-        method: empty where it has none.
-        path: relative to the base, without a slash at either end; empty where the url cannot be used.
+        full_url: empty if it has none.
+        method: empty if it has none.
+        path: relative to the base, without a slash at either end; empty if the url cannot be used.
         query: what follows the question mark.
         headers: by WSGI name, without `HTTP_`; like the query, in ASCII.
-        resource: decoded, to look for links and to replace them; None where there is none.
+        resource: decoded, to look for links and to replace them; None if there is none.
         body: the resource as it was sent.
         problems: why the request cannot be made.
     """
@@ -262,7 +262,7 @@ def _ascii(text: str) -> str:
 
 
 def _moment(instant: str) -> str:
-    """Returns the instant as an HTTP date; empty where the calendar of HTTP does not have it."""
+    """Returns the instant as an HTTP date; empty if the calendar of HTTP does not have it."""
     try:
         return http_date_of(instant)
     except (ValueError, OverflowError):

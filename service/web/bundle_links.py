@@ -65,7 +65,7 @@ class Link(NamedTuple):
     Args:
         holder: the object or array that the text stands in, under `key`.
         category: REFERENCE, URI, NARRATIVE (the whole XHTML), or FIXED: an oid or uuid, which cannot hold a
-            path; empty where it is no link.
+            path; empty if it is no link.
         place: where it stands in the resource.
     """
 
@@ -111,7 +111,7 @@ def links_in(resource: Mapping[str, Any]) -> Iterator[Link]:
 
 
 def root_of(full_url: str) -> str:
-    """Returns the base of a RESTful fullUrl, with its slash; empty where it is none."""
+    """Returns the base of a RESTful fullUrl, with its slash; empty if it is none."""
     found = _RESTFUL.fullmatch(full_url)
     return found[1] if found is not None else ""
 

@@ -64,7 +64,7 @@ class Bundles:
 
     Args:
         router: over all routes below the base; what is not among them cannot be asked for in a Bundle.
-        repository: what is stored; None where nothing is.
+        repository: what is stored; None if nothing is.
         deployment: its base and limits.
     """
 

@@ -55,7 +55,7 @@ class CdsHooks:
         cards: makes the cards.
         deployment: its limits and sandbox.
         servers: FHIR servers that may be asked for what a call does not bring.
-        shown: the cards that were shown; None where nothing is kept, and so no feedback is taken.
+        shown: the cards that were shown; None if nothing is kept, and so no feedback is taken.
     """
 
     def __init__(

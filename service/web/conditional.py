@@ -55,7 +55,7 @@ def http_date_of(instant: str) -> str:
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """Returns the versions of which one must be the current one; None where any may be.
+    """Returns the versions of which one must be the current one; None if any may be.
 
     Tags are compared by their text, weak or not, as R4 asks.
 
@@ -83,7 +83,7 @@ def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:
 
 
 def _tags(text: str) -> ETags | None:
-    """Returns the tags of a header; None where it is no list of entity tags."""
+    """Returns the tags of a header; None if it is no list of entity tags."""
     return parse_etags(text) if _TAGS.fullmatch(text) else None
 
 

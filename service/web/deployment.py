@@ -43,14 +43,14 @@ class Deployment:
         bundle_answer_bytes: once the answers to the entries of a Bundle are longer together, the entries
             that are left are refused.
         bundle_s: seconds after which what is left of a Bundle is refused.
-        sandbox: where what is large is read and checked; None where nobody waits.
-        metrics: counts what is answered; None where nobody asks.
-        gate: holds requests to the access rules of their routes; None where there is no access control.
-        tokens: where apps get the tokens that requests need; None where none are asked for.
-        tracing: makes a span of each request; None where nobody asks.
-        audit: records who did what with whose data; None where that is not recorded.
-        edition: what authors are told of their files; None where changed files are not served at once.
-        shadow: scores every response by the next guidance too; None where there is none.
+        sandbox: where what is large is read and checked; None if nobody waits.
+        metrics: counts what is answered; None if nobody asks.
+        gate: holds requests to the access rules of their routes; None if there is no access control.
+        tokens: where apps get the tokens that requests need; None if none are asked for.
+        tracing: makes a span of each request; None if nobody asks.
+        audit: records who did what with whose data; None if that is not recorded.
+        edition: what authors are told of their files; None if changed files are not served at once.
+        shadow: scores every response by the next guidance too; None if there is none.
     """
 
     base: str = ""

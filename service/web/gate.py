@@ -32,7 +32,7 @@ class Gate:
     Args:
         tokens: checks access tokens.
         public_definitions: whether anybody may read what is published.
-        clients: checks what CDS clients sign; None where none is registered.
+        clients: checks what CDS clients sign; None if none is registered.
         server: the public url of the server, without a path.
     """
 

@@ -26,7 +26,7 @@ class Probes:
     Guidance is read before the first worker starts, so a process that answers at all has it.
 
     Args:
-        check: raises Unavailable, within seconds, where the store does not answer; None where nothing is
+        check: raises Unavailable, within seconds, where the store does not answer; None if nothing is
             stored. Only `ready` asks: a process is not started anew because its store is away.
     """
 

@@ -88,7 +88,7 @@ class Metrics:
         """Counts an answer.
 
         Args:
-            route: template of the path, and method; None where there is no such path or method.
+            route: template of the path, and method; None if there is no such path or method.
             status: HTTP status.
             begun_ns: when the request began, on the clock `perf_counter_ns`.
         """

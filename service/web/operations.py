@@ -64,7 +64,7 @@ class Assessments:
     Args:
         assessor: makes the result.
         deployment: its limits and base.
-        repository: of the responses and results that they can be called on; None where nothing is stored.
+        repository: of the responses and results that they can be called on; None if nothing is stored.
     """
 
     def __init__(
@@ -282,7 +282,7 @@ class Extractions:
     Args:
         extractor: makes the Bundle.
         deployment: its limits and base.
-        repository: of the responses that it can be called on; None where nothing is stored.
+        repository: of the responses that it can be called on; None if nothing is stored.
     """
 
     def __init__(
@@ -421,7 +421,7 @@ EXPAND_REFUSED: Final = frozenset(("valueSet", "context", "contextDirection", "d
 
 
 def _canonical(values: Values) -> str:
-    """Returns `url` or `url|version`; raises Malformed where two versions are named."""
+    """Returns `url` or `url|version`; raises Malformed if two versions are named."""
     (named,) = values.get("url", ("",))
     url, _, version = named.partition("|")
     (asked,) = values.get("valueSetVersion", (version,))

@@ -43,7 +43,7 @@ class Document:
     """A document of the service about itself, which is written once, when everything is composed.
 
     Args:
-        media_type: of the answer, whatever is accepted; empty where the caller chooses.
+        media_type: of the answer, whatever is accepted; empty if the caller chooses.
     """
 
     def __init__(self, media_type: str = "") -> None:

@@ -59,7 +59,7 @@ class LimitedGate:
     it touches nothing.
 
     Args:
-        gate: what stands behind; None where there is no access control.
+        gate: what stands behind; None if there is no access control.
         limits: counts.
         operator: whoever runs the service.
     """

@@ -23,8 +23,8 @@ class Version:
     """The version of a resource that a reply is about: its headers say it, and so does an entry of a Bundle.
 
     Args:
-        etag: entity tag; empty where it has none.
-        updated: FHIR instant of the last change, all its digits; empty where it is not known.
+        etag: entity tag; empty if it has none.
+        updated: FHIR instant of the last change, all its digits; empty if it is not known.
         location: absolute url of the version, for what was stored; empty for what was read.
         related: absolute url of what was made of it.
     """

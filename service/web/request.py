@@ -57,7 +57,7 @@ class Request:
         unit: the transaction that the request is part of, where it came in a Bundle.
         principal: who sends it.
         reach: what of the stored data it may touch.
-        asked: what the audit trail will say of it; None where there is none.
+        asked: what the audit trail will say of it; None if there is none.
     """
 
     environ: Environ

@@ -79,7 +79,7 @@ class Parts:
         interviewer: asks the next question.
         applier: says what a plan proposes.
         catalogue: the value sets that can be expanded, and the guidances that definitions are made of.
-        repository: what is stored; None where nothing is.
+        repository: what is stored; None if nothing is.
         pages: routes of the pages for people. forms: title and path of each form among them.
     """
 
@@ -349,6 +349,6 @@ def _definitions(artifacts: Sequence[Artifact]) -> dict[str, str]:
 
 
 def _example_form(artifacts: Sequence[Artifact]) -> str:
-    """Returns the canonical `url|version` of a Questionnaire; empty where none is published."""
+    """Returns the canonical `url|version` of a Questionnaire; empty if none is published."""
     forms = (artifact for artifact in artifacts if artifact.type == "Questionnaire")
     return next((f"{form.url}|{form.version}" for form in forms), "")

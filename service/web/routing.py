@@ -43,7 +43,7 @@ class Route:
         interactions: its FHIR interaction codes, such as `read`, for the CapabilityStatement.
         operation: the name of an operation without `$`, for the CapabilityStatement.
         scope: what a token must permit, such as `QuestionnaireResponse.r`, with letters of c r u d s as SMART
-            has them; empty where every token will do.
+            has them; empty if every token will do.
     """
 
     method: str
@@ -107,7 +107,7 @@ class Router:
 
     Args:
         routes: the table, or a part of it.
-        gate: holds requests to the rules of their routes; None where there is no access control.
+        gate: holds requests to the rules of their routes; None if there is no access control.
     """
 
     def __init__(self, routes: Iterable[Route], gate: Gatekeeper | None = None) -> None:
@@ -132,7 +132,7 @@ class Router:
         Args:
             environ: the WSGI environment.
             unit: the transaction that the request is part of, if any.
-            sender: who sends the Bundle that the request is an entry of; None where it came on its own.
+            sender: who sends the Bundle that the request is an entry of; None if it came on its own.
 
         Raises:
             NotFound: there is no such path.

@@ -34,7 +34,7 @@ _STANDALONE_PATIENT: Final = "launch/patient"
 
 
 def tokens_of(ehrs: Iterable[Ehr]) -> Tokens | None:
-    """Returns where apps get tokens: what the first entry says that takes any; None where none does."""
+    """Returns where apps get tokens: what the first entry says that takes any; None if none does."""
     return next((ehr.tokens for ehr in ehrs if ehr.tokens is not None), None)
 
 
@@ -60,7 +60,7 @@ def security(tokens: Tokens | None, *, cors: bool) -> MutableJson:
     """Returns `CapabilityStatement.rest.security`.
 
     Args:
-        tokens: where apps get tokens; None where no token is asked for.
+        tokens: where apps get tokens; None if no token is asked for.
         cors: whether apps of other origins may call.
     """
     if tokens is None:

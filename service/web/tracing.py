@@ -57,7 +57,7 @@ class Tracing:
         """Makes the span of a request that was answered.
 
         Args:
-            route: template of the path; empty where there is no such path or method.
+            route: template of the path; empty if there is no such path or method.
             status: HTTP status.
             environ: the WSGI environment, for method and `traceparent`.
             begun: when, and under which id.
@@ -80,7 +80,7 @@ class Tracing:
         span.end(ended)
 
     def _parent(self, environ: Mapping[str, Any]) -> Context | None:
-        """Returns the caller's own span; None where it names none that can be read."""
+        """Returns the caller's own span; None if it names none that can be read."""
         parent = environ.get("HTTP_TRACEPARENT")
         return None if parent is None else self._propagator.extract({_PARENT: parent})
 
