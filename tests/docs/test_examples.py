@@ -31,7 +31,10 @@ def test_every_example_prints_what_the_page_shows(page, examples_in, agrees, out
 
 
 def test_readme_and_the_pages_for_users_have_examples():
-    for name in ("README.md", "docs/quickstart.md", "docs/http-api.md", "docs/search.md", "docs/storage.md"):
+    for name in (
+        "README.md",
+        *(f"docs/{page}.md" for page in ("quickstart", "http-api", "assess", "search", "storage")),
+    ):
         assert has_examples(name), name
 
 
