@@ -299,7 +299,7 @@ def _response(found: list[ResourceAt], pair: Pair) -> ResourceAt:
         Malformed: it is not clear which.
     """
     responses = [one for one in found if one.resource.get("resourceType") == _RESPONSE]
-    url = pair.compiled.canonical.partition("|")[0]
+    url = pair.compiled.url
     ours = [one for one in responses if canonical_named(one.resource).partition("|")[0] == url]
     (response, *others) = ours or responses or [ResourceAt({}, "Parameters")]
     if others or not response.resource:

@@ -192,7 +192,7 @@ def with_draft(served: Catalogue, pair: Pair) -> Catalogue:
 def _not_found(canonical: str | None, catalogue: Catalogue) -> Problem:
     """Returns why no version is found, with the versions of the url that is named, else of every url."""
     url, _, version = (canonical or "").partition("|")
-    of_url = [pair for pair in catalogue.pairs.values() if pair.compiled.canonical.partition("|")[0] == url]
+    of_url = [pair for pair in catalogue.pairs.values() if pair.compiled.url == url]
     if not canonical:
         kind, found = "canonical-missing", "The response names no questionnaire"
     elif not of_url:
@@ -559,4 +559,4 @@ def known_earlier(answers: Answers, guidance: Guidance, form: CompiledQuestionna
 def _unversioned(pairs: Mapping[str, Pair]) -> dict[str, str]:
     """Returns by url its newest version of those that are active."""
     active = sorted((pair.compiled for pair in pairs.values() if pair.is_active), key=version_order)
-    return {compiled.canonical.partition("|")[0]: compiled.canonical for compiled in active}
+    return {compiled.url: compiled.canonical for compiled in active}

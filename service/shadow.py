@@ -153,14 +153,8 @@ def followings(current: Catalogue, following: Catalogue) -> dict[str, Following 
 
 def _of_same_url(pair: Pair, guidances: Iterable[Pair]) -> list[Pair]:
     """Returns the guidances, retired ones left out, for any version of the same questionnaire."""
-    url = _url(pair)
-    return [
-        one for one in guidances if _url(one) == url and one.guidance.written.identity.status != "retired"
-    ]
-
-
-def _url(pair: Pair) -> str:
-    return pair.compiled.canonical.partition("|")[0]
+    found = (one for one in guidances if one.compiled.url == pair.compiled.url)
+    return [one for one in found if one.guidance.written.identity.status != "retired"]
 
 
 def _newest(pair: Pair) -> tuple[object, ...]:

@@ -82,7 +82,7 @@ class CdsService:
     @property
     def form_url(self) -> str:
         """The canonical url of the form, whatever its version."""
-        return self.pair.compiled.canonical.partition("|")[0]
+        return self.pair.compiled.url
 
     @property
     def context(self) -> tuple[str, ...]:
@@ -179,7 +179,7 @@ def discovery(services: Iterable[CdsService]) -> dict[str, Any]:
 def title_of(pair: Pair) -> str:
     """Returns the title of a questionnaire; its name or url where it has none."""
     form: Json = pair.compiled.resource
-    return str(form.get("title") or form.get("name") or pair.compiled.canonical.partition("|")[0])
+    return str(form.get("title") or form.get("name") or pair.compiled.url)
 
 
 def _newest(catalogue: Catalogue) -> Iterator[Pair]:

@@ -138,9 +138,8 @@ def forms_of(catalogue: Catalogue, settings: FormSettings) -> tuple[Form, ...]:
 
 
 def _others(compiled: CompiledQuestionnaire, catalogue: Catalogue) -> Iterator[CompiledQuestionnaire]:
-    url = compiled.canonical.partition("|")[0]
     for canonical, other in catalogue.questionnaires.items():
-        if canonical != compiled.canonical and canonical.partition("|")[0] == url:
+        if canonical != compiled.canonical and other.url == compiled.url:
             yield other
 
 

@@ -79,6 +79,11 @@ class CompiledQuestionnaire:
         }
         return Form(self.canonical, MappingProxyType(questions))
 
+    @property
+    def url(self) -> str:
+        """The canonical url without the version."""
+        return self.canonical.partition("|")[0]
+
     @cached_property
     def _enable_when(self) -> EnableWhenTable:
         return compile_enable_when(self.items, self._check_table.ordered)

@@ -18,6 +18,7 @@ import orjson
 
 from service.earlier import MOST_EARLIER
 from service.errors import Malformed, NotFound, Problem
+from service.fhir.dates import date_time
 from service.fhir.json import MutableJson, read
 from service.fhir.parameters import (
     DETAIL,
@@ -225,7 +226,9 @@ class Populations:
             Forbidden: it would be about another patient than the one whom the token names.
         """
         content_type, body = request.operation(self._most_bytes)
-        populated = self._populate(body, _now(), request.args.get("id", ""), request.languages())
+        populated = self._populate(
+            body, date_time(datetime.now(UTC)), request.args.get("id", ""), request.languages()
+        )
         check_subjects(populated.body, request.reach, self._base)
         language = ("Content-Language", populated.language)
         return Reply(
@@ -319,10 +322,6 @@ class Extractions:
         request.record_read(record.body)
         found = self._extract(body, record.body)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Expansions:
