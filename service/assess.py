@@ -67,7 +67,7 @@ Languages = tuple[str, ...]
 """Language ranges, the preferred one first; OF_RESPONSE stands for the language that the response states."""
 
 OF_RESPONSE: Final = ""
-_AS_STATED: Final = (OF_RESPONSE,)
+AS_STATED: Final = (OF_RESPONSE,)
 
 
 Earlier = tuple[bytes, ...]
@@ -259,7 +259,7 @@ class Assessor:
         self._decode: Decode = decoder(pair.compiled.form for pair in catalogue.pairs.values())
 
     def assess_body(
-        self, data: bytes, detail: str = "", languages: Languages = _AS_STATED, earlier: Earlier = ()
+        self, data: bytes, detail: str = "", languages: Languages = AS_STATED, earlier: Earlier = ()
     ) -> Assessed:
         """Returns the result of a QuestionnaireResponse, or of Parameters that hold one.
 
@@ -308,7 +308,7 @@ class Assessor:
         scored = self.scored_of(sent, languages, apart=apart)
         return scored.assessed(detail or sent.detail or RISK)
 
-    def explain_body(self, data: bytes, languages: Languages = _AS_STATED) -> Assessed:
+    def explain_body(self, data: bytes, languages: Languages = AS_STATED) -> Assessed:
         """Returns Parameters that say why a response has its result, and what would change it.
 
         That takes as long as many results do, so it is always done in a child.
@@ -331,7 +331,7 @@ class Assessor:
         data: bytes,
         of_id: str,
         detail: str = RISK,
-        languages: Languages = _AS_STATED,
+        languages: Languages = AS_STATED,
         *,
         again: bool = False,
     ) -> Judged:
@@ -370,7 +370,7 @@ class Assessor:
     def outlined(
         self,
         data: bytes,
-        languages: Languages = _AS_STATED,
+        languages: Languages = AS_STATED,
         chart: tuple[bytes, ...] = (),
         earlier: Earlier = (),
     ) -> Outlined:
@@ -425,9 +425,7 @@ class Assessor:
         """Returns what the work makes of a body; raises NotScorable if it takes too much."""
         return in_time(self._sandbox, size, work, kind, expected=_EXPECTED, at="QuestionnaireResponse")
 
-    def shown(
-        self, data: bytes, output: str, languages: Languages = _AS_STATED, earlier: Earlier = ()
-    ) -> str:
+    def shown(self, data: bytes, output: str, languages: Languages = AS_STATED, earlier: Earlier = ()) -> str:
         """Returns one of the OUTPUTS as text: a document, all reasons, or plain words.
 
         Raises:
@@ -443,7 +441,7 @@ class Assessor:
             return explained(pair.guidance, assessment.result, scored.answers, scored.why())
         return indented(pair.renderer.document(assessment, output))
 
-    def accepted(self, data: bytes, languages: Languages = _AS_STATED) -> Scored | None:
+    def accepted(self, data: bytes, languages: Languages = AS_STATED) -> Scored | None:
         """Takes the accept path: returns the response scored, or None if the full path has to look at it."""
         response = self._decode(data) if len(data) <= self._limits.body_bytes else None
         if response is None or response.status in _WITHDRAWN or response.questionnaire is UNSET:
@@ -466,7 +464,7 @@ class Assessor:
         wanted = (language or stated for language in languages)
         return pair.told_in(filter(None, wanted), self._language)
 
-    def scored(self, data: bytes, languages: Languages = _AS_STATED, *, apart: bool = True) -> Scored:
+    def scored(self, data: bytes, languages: Languages = AS_STATED, *, apart: bool = True) -> Scored:
         """Takes the full path: reads, checks and scores a body; raises as `assess_body` does.
 
         Args:
@@ -494,9 +492,7 @@ class Assessor:
         check_response(sent)
         return sent
 
-    def scored_of(
-        self, sent: AssessInput, languages: Languages = _AS_STATED, *, apart: bool = True
-    ) -> Scored:
+    def scored_of(self, sent: AssessInput, languages: Languages = AS_STATED, *, apart: bool = True) -> Scored:
         """Checks and scores a body that was read; takes and raises what `scored` does."""
         answered = self._catalogue.answered(sent.response, sent.at)
         response = answered.response

@@ -23,7 +23,7 @@ from service.fhir.dates import is_instant
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, MutableJson, decoded, encoded, read
 from service.fhir.outcome import operation_outcome
-from service.fhir.parameters import SentParameter, parameters_in_body
+from service.fhir.parameters import RESPONSE, SentParameter, parameters_in_body
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_resource, distinct, referred
 from service.fhir.shapes import in_order
@@ -43,7 +43,6 @@ from service.questionnaire.resource_extraction import ResourcePlan, made_resourc
 from service.results import result_name
 from service.sandbox import Sandbox, TooMuchHere, in_time
 
-RESPONSE: Final = "questionnaire-response"
 FORM: Final = "questionnaire"
 _TYPES: Final = {RESPONSE: "QuestionnaireResponse", FORM: "Questionnaire"}
 _AT: Final = "QuestionnaireResponse"

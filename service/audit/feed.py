@@ -20,21 +20,21 @@ from service.storage.model import StoredLink
 
 _DICOM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 _OBJECT: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
-_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
+ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
 
-_REST: Final = {
+REST: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
     "code": "rest",
     "display": "RESTful Operation",
 }
 _ALERT: Final = {"system": _DICOM, "code": "110113", "display": "Security Alert"}
 _EXPORT: Final = {"system": _DICOM, "code": "110106", "display": "Export"}
-_DESTROY: Final = {
+DESTROY: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
     "code": "destroy",
     "display": "Destroy/Delete Record Lifecycle Event",
 }
-_TYPES: Final = {ERASURE: _DESTROY, EXPIRY: _DESTROY, EXPORT: _EXPORT}
+_TYPES: Final = {ERASURE: DESTROY, EXPIRY: DESTROY, EXPORT: _EXPORT}
 _ACTIONS: Final = {
     "create": "C",
     "update": "U",
@@ -55,7 +55,7 @@ _USER: Final = {
 _TRANSACTION: Final = {"system": f"{_BALP}/BasicAuditEntityType", "code": "XrequestId"}
 _OTHER: Final = {"system": _OBJECT, "code": "4", "display": "Other"}
 _IP_ADDRESS: Final = "2"
-_DENIED: Final = (401, 403)
+DENIED: Final = (401, 403)
 _DIGITS: Final = 40  # of the digest of a tenant's name in an id, beside the longest number
 
 
@@ -78,7 +78,7 @@ def audit_event(tenant: str, link: StoredLink) -> dict[str, Any]:
         "resourceType": "AuditEvent",
         "id": f"{sha256(tenant.encode()).hexdigest()[:_DIGITS]}.{link.seq}",
         "meta": {"versionId": "1", "lastUpdated": instant(link.written)},
-        "type": _ALERT if status in _DENIED else _TYPES.get(kind, _REST),
+        "type": _ALERT if status in DENIED else _TYPES.get(kind, REST),
     }
     if "interaction" in body:
         event["subtype"] = [_interaction(body["interaction"])]
@@ -131,13 +131,13 @@ def _entities(body: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[di
         yield {
             "what": entity["patient"],
             "type": {"system": _OBJECT, "code": "1", "display": "Person"},
-            "role": {"system": _ROLE, "code": "1", "display": "Patient"},
+            "role": {"system": ROLE, "code": "1", "display": "Patient"},
         }
     for reference in entity.get("references", ()):
         yield {
             "what": _reference(reference),
             "type": {"system": _OBJECT, "code": "2", "display": "System Object"},
-            "role": {"system": _ROLE, "code": "4", "display": "Domain Resource"},
+            "role": {"system": ROLE, "code": "4", "display": "Domain Resource"},
         }
     details = list(_details(body))
     if "request" in body:

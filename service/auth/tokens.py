@@ -43,7 +43,7 @@ from service.auth.signed import (
 )
 from service.errors import Problem, Unauthenticated, Unavailable
 from service.fhir.json import FORBIDDEN
-from service.fhir.primitives import ID
+from service.fhir.primitives import is_id
 from service.outbound import Outbound, OutboundFault
 
 SIGNED_KEPT_S: Final = 300.0
@@ -54,7 +54,6 @@ _HEADERS: Final = frozenset(("alg", "kid", "typ", "cty", "x5t", "x5t#S256"))
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
 _OF_TOKEN: Final = f"{string.ascii_letters}{string.digits}._~+/-".encode()
 _IN_QUERY: Final = re.compile(r"(?:^|&)access_token=")
-_ID: Final = re.compile(ID)
 
 
 class _Bound(Refused):
@@ -278,6 +277,6 @@ def _text(claims: Claims, name: str) -> str:
 def _patients(claims: Claims, issuer: str) -> tuple[str, ...]:
     """Returns how a resource may name the patient of a token; none if it names none that can be."""
     patient = _text(claims, "patient")
-    if not _ID.fullmatch(patient):
+    if not is_id(patient):
         return ()
     return f"Patient/{patient}", f"{issuer.rstrip('/')}/Patient/{patient}"

@@ -26,6 +26,8 @@ import orjson
 from service.clinical_reasoning.cql import libraries_of
 from service.clinical_reasoning.cql_answers import CannotBeWritten, CqlLibrary, library_name, quoted
 from service.clinical_reasoning.cql_nodes import ANSWERS
+from service.datatypes import ucum
+from service.fhir.definitions import PUBLISHER
 from service.fhir.json import Json
 from service.guidance import Guidance
 from service.guidance.model import Rule, Statement, Tier, Written
@@ -36,8 +38,6 @@ _EVIDENCE: Final = "http://hl7.org/fhir/StructureDefinition/cqf-qualityOfEvidenc
 _LIBRARY_TYPES: Final = "http://terminology.hl7.org/CodeSystem/library-type"
 _PLAN_TYPES: Final = "http://terminology.hl7.org/CodeSystem/plan-definition-type"
 _REFERRAL: Final = {"system": "http://snomed.info/sct", "code": "3457005", "display": "Patient referral"}
-_UCUM: Final = "http://unitsofmeasure.org"
-_PUBLISHER: Final = "Guidance service (example publisher; name your own before use)"
 _ORIGINS: Final = {
     "article": "As its source says; the source grades no recommendation.",
     "project": "A choice of those who wrote this guidance; its source does not say it.",
@@ -168,7 +168,7 @@ class _Definitions:
             "status": identity.status,
             "experimental": not identity.signed,
             "date": identity.date,
-            "publisher": _PUBLISHER,
+            "publisher": PUBLISHER,
             "description": description,
         }
 
@@ -233,7 +233,7 @@ class _Definitions:
                 "value": days,
                 "comparator": "<=",
                 "unit": "days",
-                "system": _UCUM,
+                "system": ucum.SYSTEM,
                 "code": "d",
             }
         return found

@@ -38,6 +38,7 @@ OPEN_QUESTION: Final = f"{BASE}/StructureDefinition/open-question"
 REASON: Final = f"{BASE}/StructureDefinition/reason"
 SCORE: Final = f"{BASE}/StructureDefinition/score"
 
+PUBLISHER: Final = "Guidance service (example publisher; name your own before use)"
 RISK_ASSESSMENT_BASIS: Final = f"{BASE}/SearchParameter/RiskAssessment-basis"
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.fhir.json import Json
+from service.fhir.primitives import R4_DEFINITIONS as _CORE
 
-_CORE = "http://hl7.org/fhir/StructureDefinition/"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
 
 DATA_ABSENT_REASON = _CORE + "data-absent-reason"

@@ -18,6 +18,9 @@ from service.fhir.dates import is_date, is_date_time, is_instant, is_time
 ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 """Pattern of the id of a resource."""
 
+R4_DEFINITIONS: Final = "http://hl7.org/fhir/StructureDefinition/"
+"""What the canonicals of R4's own types and extensions begin with."""
+
 INTEGERS: Final = range(-(2**31), 2**31)
 """The whole numbers that an integer can be."""
 
@@ -88,3 +91,8 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType(
         "uuid": Primitive(_TEXT, _uuid.fullmatch, "a UUID as urn:uuid:..."),
     }
 )
+
+
+def is_id(text: str) -> bool:
+    """Says whether a text can be the id of a resource."""
+    return _id.fullmatch(text) is not None

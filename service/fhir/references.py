@@ -14,7 +14,7 @@ from typing import Final
 
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
-from service.fhir.primitives import ID
+from service.fhir.primitives import ID, R4_DEFINITIONS
 from service.fhir.shapes import Fault
 
 _TYPES: Final = (
@@ -48,7 +48,6 @@ RESOURCE_TYPES: Final = frozenset(_TYPES.split())
 """The types of resource that R4 has, without the two abstract ones."""
 
 _ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
-_DEFINITIONS: Final = "http://hl7.org/fhir/StructureDefinition/"
 
 _TYPE: Final = r"(?P<type>[A-Z][A-Za-z]{1,63})"
 _NOT_IN_A_URL = re.compile(r"""[\s\x00-\x1f\x7f<>"{}^`]""")
@@ -150,7 +149,7 @@ def _found(literal: str, contained: Mapping[str, str]) -> str | None:
 
 
 def _stated(reference: Json) -> str:
-    stated = text(reference.get("type")).removeprefix(_DEFINITIONS)
+    stated = text(reference.get("type")).removeprefix(R4_DEFINITIONS)
     return "" if stated in _ABSTRACT else stated
 
 

@@ -25,9 +25,6 @@ NOT_SURE = "not-sure"
 PLAIN = "1"
 """The unit of a plain number."""
 
-DAY = "d"
-"""The unit of dates that are counted from the response."""
-
 
 def codings_of(question: Question, word: str, words: Mapping[str, str]) -> tuple[Coding, ...]:
     """Returns the options that `word` names, by its alias or else by its code; may be empty.

@@ -22,6 +22,7 @@ from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
+from service.fhir.primitives import R4_DEFINITIONS
 from service.fhir.references import RESOURCE_TYPES
 from service.fhir.shapes import Element, shape_named
 from service.questionnaire.extracted_values import (
@@ -38,7 +39,6 @@ from service.questionnaire.extracted_values import (
 from service.questionnaire.fhirpath import Expression, Typed
 from service.questionnaire.items import GROUP, Item
 
-BASE: Final = "http://hl7.org/fhir/StructureDefinition/"
 _VERSIONS: Final = frozenset({"", "4.0.1", "4.0"})
 
 
@@ -226,7 +226,7 @@ class DefinitionPlan:
             if not code:
                 words = "itemExtractionContext: expected the code of a type of resource, and no query."
                 self._report("extract-unsupported", words, at)
-            return code and BASE + code
+            return code and R4_DEFINITIONS + code
         if url != ext.DEFINITION_EXTRACT:
             return ""
         found = [text(part.get("valueCanonical")) for part in parts(extension, "definition")]
@@ -238,10 +238,11 @@ class DefinitionPlan:
     def _type(self, canonical: str, at: str) -> str:
         """Returns the type of resource that a canonical of R4 names; empty, and a problem, for others."""
         url, _, version = canonical.partition("|")
-        named = url.removeprefix(BASE)
-        if named in RESOURCE_TYPES and url.startswith(BASE) and version in _VERSIONS:
+        named = url.removeprefix(R4_DEFINITIONS)
+        if named in RESOURCE_TYPES and url.startswith(R4_DEFINITIONS) and version in _VERSIONS:
             return named
-        words = f"Expected a type of resource of R4 (4.0.1), such as {BASE}Patient: no profile is at hand."
+        example = f"{R4_DEFINITIONS}Patient"
+        words = f"Expected a type of resource of R4 (4.0.1), such as {example}: no profile is at hand."
         self._report("extract-unsupported", words, at)
         return ""
 
@@ -267,7 +268,7 @@ class DefinitionPlan:
         return None if element is None else (canonical, element)
 
     def _parsed(self, canonical: str, written: str, path: str) -> ElementPath | None:
-        type_name = canonical.partition("|")[0].removeprefix(BASE)
+        type_name = canonical.partition("|")[0].removeprefix(R4_DEFINITIONS)
         try:
             return element_path(type_name, written)
         except NoSuchElement as fault:

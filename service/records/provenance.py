@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.audit.feed import REST, ROLE
 from service.fhir.json import Json, MutableJson
 from service.fhir.response_context import referred
 
@@ -16,12 +17,6 @@ _SERVICE: Final = {"display": "Questionnaire guidance service"}
 _NOT_STATED: Final = {"display": "Not stated in the response"}
 _PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
-_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
-_REST: Final = {
-    "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
-    "code": "rest",
-    "display": "RESTful Operation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
     return {
         "resourceType": "AuditEvent",
         "text": _text("A response was received and stored."),
-        "type": _REST,
+        "type": REST,
         "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": code, "display": code}],
         "action": action,
         "recorded": step.recorded,
@@ -86,7 +81,7 @@ def audit_event(step: Step, resource: Mapping[str, Any]) -> Json:
     }
 
 
-_PATIENT: Final = {"system": _ROLE, "code": "1", "display": "Patient"}
+_PATIENT: Final = {"system": ROLE, "code": "1", "display": "Patient"}
 
 
 def _agents(resource: Mapping[str, Any]) -> Iterator[Json]:

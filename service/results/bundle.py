@@ -22,6 +22,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
 
+from service.datatypes import ucum
 from service.datatypes.answers import Coding
 from service.datatypes.days import day_after
 from service.fhir.dates import is_instant
@@ -48,7 +49,6 @@ from service.results.wording import Assessment
 
 _SURVEY: Final = coding("http://terminology.hl7.org/CodeSystem/observation-category", "survey", "Survey")
 _REFERRAL: Final = coding("http://snomed.info/sct", "3457005", "Patient referral")
-_UCUM: Final = "http://unitsofmeasure.org"
 _RAISED: Final = {"routine": "urgent", "urgent": "asap", "asap": "stat", "stat": "stat"}
 """By priority of a request, the next one: where a reason asks for more haste than its step."""
 
@@ -338,7 +338,7 @@ class ResultBundle:
                 "value": result.step_due.days,
                 "comparator": "<=",
                 "unit": "days",
-                "system": _UCUM,
+                "system": ucum.SYSTEM,
                 "code": "d",
             }
         stated = {name: value for name, value in action.items() if value is not None}
@@ -397,7 +397,7 @@ def _status(assessment: Assessment) -> str:
 
 def _points(value: Decimal, unit: str) -> Json:
     stated = orjson.Fragment(digits(value).encode())
-    return {"value": stated, "unit": unit.strip("{}"), "system": _UCUM, "code": unit}
+    return {"value": stated, "unit": unit.strip("{}"), "system": ucum.SYSTEM, "code": unit}
 
 
 def _period(authored: str | None, days: int) -> Json | None:

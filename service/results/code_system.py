@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from service.fhir.definitions import PUBLISHER
 from service.fhir.json import Json
 from service.guidance.model import Written
 from service.languages import ENGLISH, words_in
 from service.results import wording
 from service.results.risk_assessment import NEEDS_EVALUATION, STEP, TRIAGE
 
-_PUBLISHER: Final = "Guidance service (example publisher; name your own before use)"
 _KIND: Final = {
     "code": "kind",
     "description": "What the code stands for: tier, outcome, level, score, or what every result names.",
@@ -117,7 +117,7 @@ def code_system(guidances: Sequence[Written], further: Iterable[tuple[str, Writt
         "status": newest.status,
         "experimental": False,
         "date": newest.date,
-        "publisher": _PUBLISHER,
+        "publisher": PUBLISHER,
         "description": description,
         "caseSensitive": True,
         "compositional": False,

@@ -7,7 +7,6 @@ No fault repeats an argument, as it may name a person.
 from __future__ import annotations
 
 import os
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from service.bulk.scorer import ScoringOptions
 from service.bulk.stored import StoredJob, score_stored
 from service.cds_hooks import CARD, acceptance
 from service.errors import StartupError
-from service.fhir.primitives import ID
+from service.fhir.primitives import is_id
 from service.records import APPEND_ONLY
 from service.retention import erasure
 from service.retention.erasure import Person, Selector, of_cards, of_person, of_response, person_from
@@ -35,7 +34,6 @@ from service.storage.model import Store, StoreFault
 DONE, REFUSED = 0, 1
 
 _STATEMENT_S: Final = 3600  # there may be much to delete, and no caller waits
-_RESPONSE_ID: Final = re.compile(ID)
 _NO_STORE: Final = "SERVICE_STORE_URL is none: nothing is stored."
 _NOT_SCRUBBED: Final = (
     "It was deleted, but files of the database may still hold it: run the same command again."
@@ -236,7 +234,7 @@ def _person(named: Named, base: str) -> Person:
 
 
 def _selectors(named: Named, responses: Sequence[str], base: str) -> list[Selector]:
-    if any(not _RESPONSE_ID.fullmatch(of_id) for of_id in responses):
+    if any(not is_id(of_id) for of_id in responses):
         raise StartupError(["--response: expected the id of a QuestionnaireResponse."])
     selectors = [of_response(of_id) for of_id in responses]
     if selectors and not named:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from service.audit import erasure_links, expiry_link, names_of, records_expiry_link
+from service.audit.feed import DESTROY
 from service.cds_hooks import CARD, cards_of
 from service.errors import StartupError
 from service.fhir.dates import instant
@@ -274,11 +275,6 @@ def _record(counts: Mapping[str, int], event: EventStamp) -> Draft:
     return Draft(AUDIT, event.id, event.now, body, entries_of(orjson.loads(body), event.base))
 
 
-_TYPE: Final = {
-    "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
-    "code": "destroy",
-    "display": "Destroy/Delete Record Lifecycle Event",
-}
 _A_CARD: Final = {"display": "Card of CDS Hooks"}  # no resource has this type
 _RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 _DIV: Final = '<div xmlns="http://www.w3.org/1999/xhtml"><p>What was stored of a person was erased.</p></div>'
@@ -298,7 +294,7 @@ def erasure_event(counts: Mapping[str, int], recorded: str, by: str) -> bytes:
     document = {
         "resourceType": "AuditEvent",
         "text": {"status": "generated", "div": _DIV},
-        "type": _TYPE,
+        "type": DESTROY,
         "action": "D",
         "recorded": recorded,
         "outcome": "0",
@@ -312,6 +308,6 @@ def erasure_event(counts: Mapping[str, int], recorded: str, by: str) -> bytes:
 def _entity(kind: str, versions: int) -> dict[str, Any]:
     return {
         "type": _A_CARD if kind == CARD else {"system": _RESOURCE_TYPES, "code": kind, "display": kind},
-        "lifecycle": _TYPE,
+        "lifecycle": DESTROY,
         "detail": [{"type": "versions deleted", "valueString": str(versions)}],
     }

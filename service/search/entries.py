@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from service.fhir.dates import time_range
-from service.fhir.primitives import ID
+from service.fhir.primitives import ID, R4_DEFINITIONS
 from service.search.parameters import SearchParameter, parameters_of
 from service.storage.entries import Absent, Date, Entry, Number, Reference, String, Token, Uri
 
@@ -53,7 +53,6 @@ _LOCAL = re.compile(rf"({TYPE})/({ID})(?:/_history/({ID}))?")
 _ODD = re.compile(r"\A(?:\./|/)+|(?:/+|[#?].*)\Z", re.DOTALL)
 _HISTORY = re.compile(rf"/_history/{ID}\Z")
 _TAIL = re.compile(rf"/({TYPE})/{ID}\Z")
-_TYPES = "http://hl7.org/fhir/StructureDefinition/"
 
 Contained = Mapping[str, Mapping[str, Any]]
 
@@ -133,7 +132,7 @@ def contained_in(resource: Mapping[str, Any]) -> Contained:
 
 def _type_of(reference: Mapping[str, Any], inside: Mapping[str, Any], named: Target) -> str:
     stated: str = inside.get("resourceType") or named.type or reference.get("type", "")
-    return stated.removeprefix(_TYPES)
+    return stated.removeprefix(R4_DEFINITIONS)
 
 
 def _identifiers(*holders: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

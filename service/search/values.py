@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, cast
 
 from service.fhir.dates import time_range
-from service.fhir.primitives import ID
+from service.fhir.primitives import is_id
 from service.search.entries import TYPE, folded, split, target_of, unescaped
 from service.search.parameters import SearchParameter
 from service.storage.entries import whole
@@ -60,7 +60,6 @@ def _half_of_last_digit(number: Decimal) -> Decimal:
 Values = tuple[Value, ...]
 
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", re.DOTALL)
-_ID: Final = re.compile(ID)
 
 EXPECTED: Final[Mapping[str, str]] = {
     "token": "a code, or system|code",
@@ -117,7 +116,7 @@ def _references(parameter: SearchParameter, modifier: str, text: str, base: str)
     named = unescaped(text)
     if parameter.canonical:
         return (ReferenceToUrl(named),)
-    if _ID.fullmatch(named):
+    if is_id(named):
         return (ReferenceTo(named, modifier or parameter.only or None),)
     target = target_of(named, base)
     if modifier and (modifier != target.type or not target.id):

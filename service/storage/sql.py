@@ -564,7 +564,6 @@ def _beyond(order: Sequence[_Ordered], place: Position) -> Sql:
 # The versions of one record.
 
 _THIS = "record.tenant = ? AND record.type = ? AND record.id = ?"
-_HIGHEST_VERSION = 2**31 - 1
 _WAS_FOLLOWED = (
     "EXISTS (SELECT 1 FROM record AS following WHERE following.tenant = record.tenant"
     " AND following.type = record.type AND following.id = record.id"

@@ -29,6 +29,7 @@ from service.web.auditing import answered
 from service.web.deployment import BASE_PATH, Deployment
 from service.web.front_page import page_not_found, page_too_many
 from service.web.health import STOPPING
+from service.web.logs import METHODS, REQUESTS
 from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
 from service.web.reply import STATUS_LINES, Header, Reply, indented
@@ -47,13 +48,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-REQUESTS: Final = logging.getLogger("service.request")
-
 _BEGUN: Final = "service.begun"
 _ASKED: Final = "service.asked"
 _BELOW: Final = f"{BASE_PATH}/"
 _CORRELATION: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _BODILESS: Final = (204, 304)
 _UNKNOWN: Final = "unknown"
 
@@ -298,7 +296,7 @@ def _log(method: str, route: Route | None, status: int, begun: Begun) -> None:
         {
             "event": "request",
             "id": begun.request_id,
-            "method": method if method in _METHODS else "other",
+            "method": method if method in METHODS else "other",
             "route": _UNKNOWN if route is None else route.path,
             "status": status,
             "ms": round((perf_counter_ns() - begun.at_ns) / 1e6, 3),

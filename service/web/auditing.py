@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from service.audit import Event, RecordedRequest, Trail, contents_of, patient_of, patients_in
+from service.audit.feed import DENIED
 from service.auth.principal import ANONYMOUS, Principal
 from service.errors import ServiceError
 from service.web.access import SENDER, Access
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from service.web.deployment import Deployment
     from service.web.routing import Route
 
-_DENIED: Final = (401, 403)
 _REFUSED: Final = 400  # and above
 _ABOUT_PATIENTS: Final = (Access.TOKEN, Access.CLIENT)
 _MOST_BROUGHT: Final = 100  # patients of one request
@@ -60,7 +60,7 @@ class Audit:
             reply = route.view(replace(request, asked=asked))
         except ServiceError as error:
             refused = Reply(STATUS[type(error)], b"", ())
-            if refused.status not in _DENIED:
+            if refused.status not in DENIED:
                 self.trail.record([*self._events(refused, route, asked)])
             raise
         self.trail.record([*self._events(reply, route, asked)])
@@ -68,7 +68,7 @@ class Audit:
 
     def refused_entry(self, bundle: RecordedRequest, status: int) -> None:
         """Records that an entry of a Bundle was refused, if it was for want of a permission."""
-        if status in _DENIED:
+        if status in DENIED:
             self.trail.record_now([self._event(bundle, status)])
 
     def recorded(
@@ -89,7 +89,7 @@ class Audit:
         route, asked = request
         if route is None or route.method == "OPTIONS":
             return None
-        if reply.status in _DENIED:
+        if reply.status in DENIED:
             denied = asked or self._denied(route, environ, request_id)
             self.trail.record_now([self._event(denied, reply.status)])
         elif asked is not None:

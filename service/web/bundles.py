@@ -9,7 +9,6 @@ Source:
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -38,6 +37,7 @@ from service.web.bundle_entries import (
 )
 from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of, stays
 from service.web.deployment import BASE_PATH, Deployment
+from service.web.logs import REQUESTS
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
 from service.web.reply import NO_STORE, STATUS_LINES, Reply, Version
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from service.web.request import Request
     from service.web.routing import Router
 
-REQUESTS: Final = logging.getLogger("service.request")
 
 _INSTANCE: Final = re.compile(rf"([A-Z][A-Za-z]+/{ID})(?:/_history/{ID})?")
 _NOWHERE: Final = Target("", 0)

@@ -24,6 +24,7 @@ from service.auth.principal import ANONYMOUS, ANONYMOUS_KIND, Principal
 from service.cds_hooks import Needed
 from service.outbound import Outbound, OutboundFault
 from service.settings import origin_of
+from service.web.negotiation import FHIR_JSON
 
 EACH_S: Final = 0.4
 """Longest time for one question with its answer."""
@@ -37,7 +38,6 @@ MOST_PAGES: Final = 4
 MOST_BYTES: Final = 512 * 1024
 """Longest page."""
 
-_FHIR_JSON: Final = "application/fhir+json"
 _OK: Final = 200
 
 
@@ -102,7 +102,7 @@ class ChartServers:
         """Returns the body of a GET; None if none comes in time."""
         if seconds <= 0:
             return None
-        headers = {"Authorization": f"Bearer {token}", "Accept": _FHIR_JSON}
+        headers = {"Authorization": f"Bearer {token}", "Accept": FHIR_JSON}
         try:
             answer = self._outbound.get(url, headers, timeout_s=seconds)
         except OutboundFault:

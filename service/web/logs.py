@@ -7,9 +7,13 @@ import logging.config
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+REQUESTS: Final = logging.getLogger("service.request")
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""The methods that logs and spans name; they call every other one "other"."""
 
 
 class JsonLines(logging.Formatter):

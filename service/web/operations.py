@@ -31,6 +31,7 @@ from service.fhir.parameters import (
 )
 from service.records import RESPONSE
 from service.records.compartment import check_subjects
+from service.records.repository import UNKNOWN_ID
 from service.terminology import ExpansionParameters, expand
 from service.web.conditional import conditional
 from service.web.reply import NO_STORE, REVALIDATE, VARY, VARY_BY_LANGUAGE, Reply, Version, json_reply
@@ -55,8 +56,6 @@ PROCESSED: Final = Problem(
 
 MOST_EXPAND_BYTES: Final = 64 * 1024
 """Longest body of `$expand`: a hundred parameters that are plain values need no more."""
-
-_UNKNOWN_ID: Final = Problem("id-unknown", "No resource of this type has this id.")
 
 
 class Assessments:
@@ -108,7 +107,7 @@ class Assessments:
         if wanted not in (None, STORED):
             raise Malformed(_ONLY_STORED)
         if self._repository is None:
-            raise NotFound(_UNKNOWN_ID)
+            raise NotFound(UNKNOWN_ID)
         most = 0 if wanted is None else MOST_EARLIER
         records = self._repository.read_with_earlier(request.args["id"], most, reach=request.reach)
         response, *earlier = (record.body for record in records)
@@ -140,7 +139,7 @@ class Assessments:
         if body:
             values_of(parameters_in_body(read(body, self._limits)), (), frozenset())
         if self._repository is None:
-            raise NotFound(_UNKNOWN_ID)
+            raise NotFound(UNKNOWN_ID)
         record, found = self._repository.read_explained(request.args["id"], request.unit, reach=request.reach)
         request.record_read(record.body)
         return _told(found, content_type)
@@ -199,7 +198,7 @@ class Validations:
         """
         slug = request.args.get("id")
         if slug is not None and slug not in self._forms:
-            raise NotFound(_UNKNOWN_ID)
+            raise NotFound(UNKNOWN_ID)
         body, content_type = self._body(request), request.answer_type()
         problems = (*self._validator.processed(body, slug), PROCESSED)
         check_subjects(body, request.reach, self._deployment.base)
@@ -317,7 +316,7 @@ class Extractions:
         """
         content_type, body = request.answer_type(), request.optional_body(self._most_bytes)
         if self._repository is None:
-            raise NotFound(_UNKNOWN_ID)
+            raise NotFound(UNKNOWN_ID)
         record = self._repository.read(RESPONSE, request.args["id"], request.unit, reach=request.reach)
         request.record_read(record.body)
         found = self._extract(body, record.body)
@@ -374,7 +373,7 @@ class Expansions:
             return self._by_canonical(canonical)
         found = self._published.get(id_)
         if found is None:
-            raise NotFound(_UNKNOWN_ID)
+            raise NotFound(UNKNOWN_ID)
         if canonical not in ("", found.get("url"), f"{found.get('url')}|{found.get('version')}"):
             text = "Parameter url: expected the value set of the path, or no url."
             raise Malformed(Problem("parameter", text))

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from gunicorn.http.errors import ParseException
 
-from service.assess import OF_RESPONSE
+from service.assess import AS_STATED, OF_RESPONSE
 from service.auth.principal import ANONYMOUS, Principal
 from service.errors import Malformed, Problem, TooLarge, Unsupported
 from service.records.reach import EVERYTHING, Reach
@@ -38,7 +38,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 _GZIP: Final = ("gzip", "x-gzip")
 _GZIP_WINDOW: Final = 31
-_AS_STATED: Final = (OF_RESPONSE,)
 _SEPARATOR: Final = re.compile(r"[;,]")
 _RETURNS: Final = {
     "minimal": "minimal",
@@ -127,7 +126,7 @@ class Request:
     def languages(self) -> tuple[str, ...]:
         """Returns in which languages a result is wanted, that of the response itself before all others."""
         header = self.environ.get("HTTP_ACCEPT_LANGUAGE")
-        return (OF_RESPONSE, *preferred_languages(header)) if header else _AS_STATED
+        return (OF_RESPONSE, *preferred_languages(header)) if header else AS_STATED
 
     def is_pretty(self) -> bool:
         """Says whether the answer is wanted with line breaks."""

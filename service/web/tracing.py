@@ -22,6 +22,8 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.status import StatusCode
 
+from service.web.logs import METHODS
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 _NAME: Final = "service"
 _OTHER: Final = "_OTHER"  # what the conventions call a method that is none of theirs
-_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _PARENT: Final = "traceparent"
 
 
@@ -65,7 +66,7 @@ class Tracing:
         if self._tracer is None:
             return
         sent = environ["REQUEST_METHOD"]
-        method = sent if sent in _METHODS else _OTHER
+        method = sent if sent in METHODS else _OTHER
         name = "HTTP" if method == _OTHER else method
         ended = time.time_ns()
         span = self._tracer.start_span(
