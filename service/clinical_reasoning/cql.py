@@ -89,7 +89,7 @@ class _Libraries(GuidanceNodes):
         ]
 
     def _body(self) -> Iterator[str]:
-        """Yields the definitions: what a result says first, then what it stands on."""
+        """Yields the definitions: first those of the result, then those that they use."""
         rules = {rule.name: self._rule(rule) for rule in self.written.rules}
         main, others = Section(self, self._worlds()[""]), self._others(rules)
         counted = [
@@ -171,7 +171,7 @@ class _Libraries(GuidanceNodes):
     # Tests of answers, in each world.
 
     def _variant(self, index: int) -> str:
-        """Returns what the test of an atom is called in the library of answers."""
+        """Returns the name of an atom's test in the library of answers."""
         atom = self._atom(index)
         ends = {PRESENT: " or not sure", ABSENT: " for certain", ASKED: " is open"}
         return self.answers.called(atom.test) + ends.get(atom.undecided, "")  # type: ignore[arg-type] # answers
@@ -197,7 +197,7 @@ class _Libraries(GuidanceNodes):
         return self._worst_atom(index)
 
     def _atom_definitions(self) -> Iterator[str]:
-        """Yields every test of answers that is read, and what it says of answers that do not fit."""
+        """Yields the definition of every test of answers that is used, in each of its variants."""
         needed = self.graph.below([*self.graph.findings.values(), *self.graph.rules.values()])
         needed |= self.graph.below(self.graph.contradictions)
         done = set[str]()
@@ -219,7 +219,7 @@ class _Libraries(GuidanceNodes):
                 yield define(AnswerNames(link).unfit, joined("or", [*dict.fromkeys(worse)], empty="false"))
 
     def _definitions_of(self, index: int) -> Iterator[tuple[str, str]]:
-        """Yields what follows the name of a test, and the test."""
+        """Yields the suffix of each variant of a test, and the test."""
         atom = self._atom(index)
         test, names = atom.test, AnswerNames(atom.test.link_id)  # type: ignore[union-attr] # of answers
         if not isinstance(test, Is | Measured | Answered):

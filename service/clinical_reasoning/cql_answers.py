@@ -45,7 +45,7 @@ def quoted(text: str) -> str:
 
 
 def comment(lines: Iterable[str]) -> str:
-    """Returns a comment of several lines, which nothing in them can end; a tag stands on one line."""
+    """Returns a comment of several lines that no text in it can end; a tag stands on one line."""
     wrapped = "".join(f"{_wrapped(line)}\n" for line in lines)
     return f"/*\n{wrapped.replace('*/', '* /')}*/"
 
@@ -64,7 +64,7 @@ def joined(word: str, parts: Sequence[str], *, empty: str) -> str:
 
 
 def define(called: str, expression: str, about: Iterable[str] = ()) -> str:
-    """Returns one definition, with what is said about it before it."""
+    """Returns one definition, with comments before it."""
     lines = list(about)
     return f"{comment(lines)}\n" * bool(lines) + f"define {name(called)}:\n  {expression}\n"
 
@@ -86,7 +86,7 @@ def library_name(guidance: Guidance) -> str:
 
 
 def head(called: str, version: str, includes: Mapping[str, str], about: Iterable[str]) -> str:
-    """Returns how a library begins; `includes` has the libraries that it reads, by what it calls them."""
+    """Returns the head of a library; `includes` has the libraries that it uses, by their alias."""
     lines = [comment(about), f"library {called} version {quoted(version)}", ""]
     lines += ["using FHIR version '4.0.1'", ""]
     lines += [
@@ -370,7 +370,7 @@ class AnswerNames:
 
 
 class AnswersWriter:
-    """Writes what a library says of every question that counts.
+    """Writes the definitions of every question that counts.
 
     Raises:
         CannotBeWritten: a group repeats, or a condition of the form is of a kind that is not written.
@@ -409,7 +409,7 @@ class AnswersWriter:
     # Codes.
 
     def code_of(self, coding: Coding) -> str:
-        """Returns the name of an option's code: the code, with its system where several have it."""
+        """Returns the name of an option's code: the code, with its system if several systems have it."""
         alike = [other for other in self._codes if other.code == coding.code]
         return name(coding.code if len(alike) < 2 else f"{coding.code} of {coding.system}")
 
@@ -463,7 +463,7 @@ class AnswersWriter:
         return name("Items" if item.parent is None else f"Items of {item.parent}")
 
     def question(self, link: str) -> Iterator[str]:
-        """Yields what is said of the answers to one question."""
+        """Yields the definitions of the answers to one question."""
         question, names, item = self.questions[link], AnswerNames(link), self.form.items[link]
         is_conditional = link in self.conditional
         values = f"{_READ[_kind(question)]}({self._siblings(item)}, {quoted(link)})"
@@ -560,7 +560,7 @@ class AnswersWriter:
     # Quantities that are derived.
 
     def derivation(self, called: str) -> Iterator[str]:
-        """Yields what is said of one derived quantity."""
+        """Yields the definitions of one derived quantity."""
         derived, names = self.derived[called], AnswerNames(called)
         sources = sorted(derived.sources, key=lambda link: self.form.items[link].order)
         present = " and ".join(f"exists {name(AnswerNames(link).answers)}" for link in sources)
@@ -597,7 +597,7 @@ class AnswersWriter:
     # Tests of answers.
 
     def called(self, test: Is | Measured | Answered) -> str:
-        """Returns what a test of answers is called."""
+        """Returns the name of a test of answers."""
         if isinstance(test, Answered):
             return AnswerNames(test.link_id).answered
         if isinstance(test, Is):
@@ -607,7 +607,7 @@ class AnswersWriter:
         return f"{test.link_id} {' '.join(words)}"
 
     def verdict(self, test: Is | Measured | Answered, answers: str) -> str:
-        """Returns what answers say to a test; null where there are none."""
+        """Returns the expression for a test of answers; null if there are none."""
         if isinstance(test, Answered):
             return f"exists {answers}"
         if isinstance(test, Measured):

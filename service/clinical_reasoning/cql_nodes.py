@@ -187,7 +187,7 @@ class GuidanceNodes:
             yield f"@source: {', '.join(found)} ({section})"
 
     def about_rule(self, rule: Rule) -> list[str]:
-        """Returns what is said before the definition of a rule."""
+        """Returns the comment before the definition of a rule."""
         says = [rule.says.to_clinician] if rule.says.to_clinician else []
         fires = rule.tier or f"{rule.outcome} {rule.level}"
         return [
@@ -198,7 +198,7 @@ class GuidanceNodes:
         ]
 
     def about(self, node: int) -> list[str]:
-        """Returns what is said before the definition of a node."""
+        """Returns the comment before the definition of a node."""
         called = self.names.get(node, "")
         finding = next((one for one in self.written.findings if one.name == called), None)
         if finding is not None:
@@ -217,7 +217,7 @@ def _contradiction_name(table: ContradictionTable) -> str:
 
 
 def _constant(node: Node, parts: list[bool | None]) -> bool | None:
-    """Returns what a node always is, where it is always the same."""
+    """Returns the value of a node that is always the same; None if it can change."""
     if node.word in ("always", "never"):
         return node.word == "always"
     if node.atom is not None:
@@ -326,7 +326,7 @@ class Section:
         return f"{called}{self.world.suffix}" if called else ""
 
     def expression(self, index: int) -> str:
-        """Returns how a condition reads a node: by its name, or as what it is."""
+        """Returns how a condition refers to a node: by its name, or by its expression."""
         if not self.world.varies(index) and self.main is not self:
             return self.main.expression(index)
         called = self._called(index)

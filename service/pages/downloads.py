@@ -28,7 +28,7 @@ _ESCAPED: Final = str.maketrans({"\\": r"\\", ";": r"\;", ",": r"\,", "\n": r"\n
 
 
 class Download(NamedTuple):
-    """A file: its name says nothing of whom or what it is about."""
+    """A file; its name does not reveal whom or what it is about."""
 
     name: str
     content_type: str
@@ -57,14 +57,14 @@ def download(action: str, scored: Scored, data: bytes) -> Download | None:
 
 
 class Event(NamedTuple):
-    """A day, and what is to be done until then."""
+    """A day, and what to do by then."""
 
     day: date
     summary: str
 
 
 def has_calendar(result: Result, authored: str | None) -> bool:
-    """Returns whether a result has a date for a calendar: what is to be done now has none."""
+    """Says whether a result has a date for a calendar: what is due now has none."""
     is_now = result.tiers[result.tier.at_least].overlay
     is_dated = bool(dates(result)) or result.recheck is not None
     return is_dated and not is_now and day_of(authored) is not None
@@ -121,7 +121,7 @@ def _lines(event: Event, name: str, authored: str) -> Iterator[str]:
 
 
 def _stamp(authored: str) -> str:
-    """Returns when the response was written, in UTC; midnight where only its day is known."""
+    """Returns when the response was written, in UTC; midnight if only its day is known."""
     written = datetime.fromisoformat(authored)
     return f"{written if written.tzinfo is None else written.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 

@@ -91,7 +91,7 @@ class Fields:
         return self._phrases.date(date)
 
     def origin(self, extension: Json | None) -> str:
-        """Returns in words where an answer was filled in from, as its extension says; empty without one."""
+        """Says where an answer was filled in from, by its extension; empty without one."""
         if extension is None:
             return ""
         date = text(ext.value(extension, "date"))
@@ -99,7 +99,7 @@ class Fields:
         return self._words.say("form.from-record-of" if named else "form.from-record", date=named)
 
     def respondent(self, name: str, who: str) -> Field:
-        """Returns the question for whom one answers, which is asked where the form does not ask it itself.
+        """Returns the question on whose behalf one answers, for forms that do not ask it themselves.
 
         Args:
             name: of the question, in place of a linkId.
@@ -233,7 +233,7 @@ class Fields:
             yield self._filled(found, scene) if item.answerable else found
 
     def _is_told_above(self, item: Item) -> bool:
-        """Returns whether a text is part of the field of the question that it stands under."""
+        """Says whether a text is part of the field of the question above it."""
         parent = self._items.get(item.parent or "")
         is_below_question = parent is not None and parent.answerable
         return (

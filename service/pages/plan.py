@@ -43,7 +43,7 @@ def control_of(item: Item) -> str:
 
 
 def is_told(item: Item) -> bool:
-    """Returns whether an item is shown and not asked: nobody may change it, or the form calculates it."""
+    """Says whether an item is shown but not asked: it is read-only, or the form calculates it."""
     return item.read_only or ext.value(item.source, ext.CALCULATED_EXPRESSION) is not None
 
 
@@ -87,7 +87,7 @@ class Plan:
         return tuple(dict.fromkeys(name for link, name in self.page_of.items() if link in links))
 
     def _with_questions(self, pages: Iterable[Page]) -> list[Page]:
-        """Returns the pages that ask; what others show stands on the one before, or on the first."""
+        """Returns the pages with questions; texts of other pages go to the one before, or the first."""
         found: list[Page] = []
         first: tuple[str, ...] = ()
         for page in pages:
@@ -150,7 +150,7 @@ class Plan:
         return (link for link in found if self._items[link].answerable and not self._is_hidden(link))
 
     def _is_hidden(self, link: str) -> bool:
-        """Returns whether a question is hidden, or stands below what is."""
+        """Says whether a question, or an item above it, is hidden."""
         item: Item | None = self._items[link]
         while item is not None:
             if is_hidden(item.source):
@@ -292,7 +292,7 @@ class Walk:
 
 
 def fitting(state: FormState, compiled: CompiledQuestionnaire) -> FormState:
-    """Returns a state without what belongs to questions that its answers close.
+    """Returns a state without the answers to questions that its other answers close.
 
     What is offered for a question is filled in when it opens.
     """

@@ -123,7 +123,7 @@ class _Previewed:
         return self._state({link: given for link, given in case.answers.items() if link in known}, language)
 
     def read(self, posted: Posted, language: str, case: Case | None) -> tuple[FormState, Mapping[str, str]]:
-        """Returns the state that a page holds, and what is wrong with it, by linkId.
+        """Returns the state of a page, and its faults by linkId.
 
         What no control shows is as the worked case has it.
         """
@@ -139,7 +139,7 @@ class _Previewed:
         return fitting(replace(state, seen=frozenset(plan.page_of)), plan.compiled)
 
     def scored(self, visit: Visit, case: Case | None) -> Scored:
-        """Returns the answers scored, with the chart of the worked case, and what was answered before.
+        """Scores the answers, with the chart and the earlier answers of the worked case.
 
         Raises:
             NotScorable, Unavailable: as the Assessor does.
@@ -157,7 +157,7 @@ class _Previewed:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is to be shown: a visit, the worked case that it began with, and what was typed."""
+    """What to show: a visit, the worked case that it began with, and the texts that were typed."""
 
     visit: Visit
     case: Case | None = None
@@ -220,7 +220,7 @@ class Previews:
         return compressed(self._page(of, self._begun(of, case, language)), request)
 
     def answer(self, request: Request) -> Reply:
-        """Returns the preview with what was answered on it.
+        """Returns the preview with the answers that were given on it.
 
         Raises:
             NotFound: as `show` does. TooLarge, Malformed, Unsupported: as Request.body does.
@@ -299,7 +299,7 @@ class Previews:
     def _made(
         self, of: _Previewed, asked: _Asked
     ) -> tuple[Mapping[str, str], Markup, Mapping[str, list[Parts]]]:
-        """Returns why there is no result, by linkId, or the result page and what `$explain` says."""
+        """Returns the faults by linkId, or the result page and what `$explain` says."""
         visit = asked.visit
         response = of.answers.response(visit)
         try:
@@ -365,7 +365,7 @@ def _field(fields: Fields, link: str) -> str:
 
 
 def _chart_of(case: Case | None, fields: Fields) -> tuple[str, ...]:
-    """Returns in words what the chart of a worked case holds."""
+    """Returns the chart of a worked case in words."""
     told = {} if case is None else case.chart
     return tuple(
         f"{fields.label(link)}: {', '.join(fields.said(link, given))}"

@@ -257,7 +257,7 @@ class Reader:
         return (written,)
 
     def _check(self, control: Control, answer: Answer) -> None:
-        """Raises Unfit where an answer does not keep to what its question permits."""
+        """Raises Unfit if the question does not permit the answer."""
         item = control.item
         if item.link_id in self._dates and is_late(str(answer), self._now().isoformat()):
             raise self._unfit(control, "future")
@@ -268,7 +268,7 @@ class Reader:
                 raise self._unfit(control, known, **self._limits(item, kind))
 
     def _limits(self, item: Item, kind: str) -> dict[str, str]:
-        """Returns in words what a limit that was passed is: `least` or `most`."""
+        """Returns the limit that was passed in words: `least` or `most`."""
         limits = item.limits
         least, most = limits.min_quantity or limits.min_value, limits.max_quantity or limits.max_value
         known: Mapping[str, tuple[str, Answer | None]] = {

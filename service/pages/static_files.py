@@ -90,7 +90,7 @@ def _reply(file: _File, lasting: Header, request: Request) -> Reply:
 
 
 def compressed(reply: Reply, request: Request, gzipped: bytes = b"") -> Reply:
-    """Returns a reply with its body compressed, where whoever asks can read that.
+    """Returns a reply with its body compressed, if the client accepts that.
 
     Args:
         gzipped: the body as it is compressed, where that was done before.

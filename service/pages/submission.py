@@ -46,7 +46,7 @@ class PageRefused(Exception):
 
 
 def check_origin(request: Request, server: str) -> None:
-    """Raises PageRefused where a page of another origin sends the form.
+    """Raises PageRefused if a page of another origin sends the form.
 
     Args:
         request: what was sent.

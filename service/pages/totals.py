@@ -34,7 +34,7 @@ _NOT_FOLLOWED: Final = "[0,[]]"
 def with_calculated(
     state: FormState, compiled: CompiledQuestionnaire, written: Callable[[FormState], Json]
 ) -> FormState:
-    """Returns a state with what its form calculates; what is calculated from other such values follows them.
+    """Returns a state with all values that its form calculates, those based on other ones too.
 
     Args:
         written: gives the response of a state.
@@ -113,7 +113,7 @@ def _total(
 
 
 def _numbers(control: Control) -> tuple[Mapping[Answer, Decimal], Mapping[str, float]]:
-    """Returns the weights of options, by answer and by what the browser sends."""
+    """Returns the weights of options, by answer and by the value that the browser sends."""
     choices = {} if control.item.options is None else control.item.options.choices
     weights = {answer: choice.weight for answer, choice in choices.items() if choice.weight is not None}
     sent = {

@@ -144,7 +144,7 @@ class Shown:
 
 
 def is_explained(result: Result) -> bool:
-    """Returns whether there is a page that says why: at a safety step nothing leads on, not even there."""
+    """Says whether there is a page of reasons: a safety step shows no link to anything else."""
     return is_assessable(result.tier) and not result.tiers[result.tier.at_least].overlay
 
 
@@ -215,7 +215,7 @@ class WhyPage:
 
 
 class _Words:
-    """Says the answers of one response, each with the page of the form on which it stands.
+    """Writes the answers of one response, each with the page of the form on which it was given.
 
     Args:
         texts: says them in short; without it, questions and answers are those of the form.
@@ -242,7 +242,7 @@ class _Words:
         return Row(name, said, self._pages.get(link, ""), "")
 
     def rows(self, links: Iterable[str]) -> tuple[Row, ...]:
-        """Returns questions with what was answered to them."""
+        """Returns questions with their answers."""
         return tuple(self.row(link, self.said(link, self.answers.get(link, ()))) for link in links)
 
     def said(self, link: str, answers: tuple[Answer, ...]) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def _identifiers(response: bytes, base: str) -> set[tuple[str, str]]:
 
 
 def check_subjects(data: bytes, reach: Reach, base: str) -> None:
-    """Returns if no response in what is only worked on is about somebody beyond the reach.
+    """Raises Forbidden if a response in a body that is not stored is about somebody beyond the reach.
 
     A response that names no subject passes: what it comes to is attributed to nobody, and is not stored.
 
@@ -260,7 +260,7 @@ class Limited:
         return replace(page, records=self._still_theirs(page.records), total=total)
 
     def within(self, search: Search) -> Search | None:
-        """Returns the search for what may be touched alone; None if nothing of its type may be."""
+        """Returns the search limited to the reach; None if the reach has nothing of its type."""
         own = self._criteria(search.type)
         if own is None:
             return None

@@ -29,7 +29,7 @@ AUDIT: Final = "AuditEvent"
 
 
 class Content(NamedTuple):
-    """A response as it came, and what was made of it.
+    """A response as it was sent, and its result.
 
     Args:
         of_id: the id that it is stored under.
@@ -47,7 +47,7 @@ class Content(NamedTuple):
 
 
 class Drafts(NamedTuple):
-    """What is to be stored; `risk` is None where the response has no result and had none."""
+    """The records to store; `risk` is None if the response has no result and had none."""
 
     response: Draft
     risk: Draft | None
@@ -128,7 +128,7 @@ _decoded = msgspec.json.Decoder().decode
 
 
 def _risk(content: Content, before: Record | None) -> bytes | None:
-    """Returns the new result, or what a response that is no longer scored leaves of the one before."""
+    """Returns the new result, or the withdrawn one of a response that is no longer scored."""
     if content.judged.risk is not None or before is None:
         return content.judged.risk
     return withdrawn(before.body, content.judged.withdraws)

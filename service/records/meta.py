@@ -44,7 +44,7 @@ def presentable(given: Members) -> Members:
 
 
 def _with_presentable(raw: msgspec.Raw) -> msgspec.Raw:
-    """Returns the value of a member as it came, or written anew where a narrative in it had to change."""
+    """Returns the value of a member as it came, or written anew if a narrative in it had to change."""
     written = bytes(raw)
     if b"<div" not in written and b"\\u" not in written:
         return raw

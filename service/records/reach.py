@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What of the stored data one request may touch; what it excludes is as if it did not exist.
+    """The stored data that one request may touch; everything else is as if it did not exist.
 
     Args:
         tenant: name of the tenant whose data it is; empty if there is no access control.

@@ -97,7 +97,7 @@ class Unit:
 
 
 class Stored(NamedTuple):
-    """A stored response, and what was made of it.
+    """A stored response, and its result.
 
     Args:
         record: its version.
@@ -115,7 +115,7 @@ class Stored(NamedTuple):
 
 
 class Detailed(NamedTuple):
-    """A stored result, and what was made of it in another detail."""
+    """A stored result, and the same in another detail."""
 
     record: Record
     body: bytes
@@ -300,7 +300,7 @@ class Repository:
     def _record(
         self, transaction: Writing, stored: Stored, asked: RecordedRequest | None, reach: Reach
     ) -> None:
-        """Has the audit trail say what was stored, in the same transaction."""
+        """Adds the entry of the audit trail, in the same transaction."""
         if not self._audited:
             return
         record = stored.record
@@ -399,7 +399,7 @@ class Repository:
     def read_explained(
         self, of_id: str, unit: Unit | None = None, *, reach: Reach = EVERYTHING
     ) -> tuple[Record, Assessed]:
-        """Returns the current result of a response, and Parameters that say why it is what it is.
+        """Returns the current result of a response, and the Parameters of `$explain` for it.
 
         Raises:
             NotFound: there is no such result, it is withdrawn, or the guidance that made it is not served any
@@ -564,7 +564,7 @@ _LOOKED_AT: Final = "200"
 
 
 class _Named(msgspec.Struct):
-    """What says whom a response is about, when it was written, and what it answers."""
+    """The elements that say whom a response is about, when it was written, and which form it answers."""
 
     questionnaire: str = ""
     contained: list[dict[str, Any]] = []

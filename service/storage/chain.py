@@ -55,7 +55,7 @@ def head_of(connection: Connection, tenant: str) -> Head | None:
 
 
 def heads(connection: Connection) -> Sequence[Head]:
-    """Returns where each chain ends, in the order of the tenants; one whose head is gone ends at 0."""
+    """Returns the end of each chain, in the order of the tenants; one whose head is gone ends at 0."""
     known = {row[0]: _head(row) for row in connection.execute(_HEAD)}
     found, last = dict(known), connection.execute(_FIRST_TENANT).scalar_one()
     while last is not None:

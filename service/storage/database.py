@@ -97,7 +97,7 @@ _TEXT: Mapping[type[StoreFault], str] = {
 
 @contextmanager
 def translated(taken: StoreFault | None = None) -> Iterator[None]:
-    """Raises what the block raises, but errors of SQLAlchemy and of drivers as errors of this room.
+    """Raises errors of SQLAlchemy and of drivers as errors of this room, and all others as they are.
 
     The original is not chained: drivers write values and statements into their messages.
 

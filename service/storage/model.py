@@ -21,7 +21,7 @@ from service.storage.entries import HIGHEST, LOWEST, Entry
 
 
 class StoreFault(Exception):
-    """The store could not do what it was asked to do; the transaction is undone, nothing of it is stored."""
+    """The store could not do its work; the transaction is undone, nothing of it is stored."""
 
 
 class StoreUnavailable(StoreFault):
@@ -326,7 +326,7 @@ class StoredLink(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where a chain ends, and where it begins.
+    """The two ends of a chain.
 
     Args:
         tenant: whose chain it is.
@@ -549,7 +549,7 @@ class Store(Protocol):
         """Returns the tenants that have a record of the type, in order."""
 
     def heads(self) -> Sequence[Head]:
-        """Returns where each chain ends, in the order of the tenants."""
+        """Returns the end of each chain, in the order of the tenants."""
 
     def export(
         self, parameters: Sequence[str], person: Sequence[AnyReference], tenant: str = ""
@@ -605,7 +605,7 @@ _KINDS = {"id": (str,), "updated": (int,), "text": (int, str), "range": (int, in
 
 
 def in_short(search: Search) -> Search:
-    """Returns the search that tells whether there is no match, one or several, while others may wait."""
+    """Returns the search that finds out quickly whether there is no match, one or several."""
     return replace(search, limit=2, after=None, total=False, bounded=True)
 
 

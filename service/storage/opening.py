@@ -66,7 +66,7 @@ def store_in_memory(drafts: Sequence[Draft]) -> Store:
 
 
 def migrate(url: str, limits: StoreLimits | None = None) -> Migration | None:
-    """Creates the file and the schema where they are missing, and brings the schema up to date.
+    """Creates the file and the schema if they are missing, and brings the schema up to date.
 
     Safe to be called by several processes at once: one does it. Returns what it found and what is there
     now; None if the URL is `none`.

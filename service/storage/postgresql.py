@@ -84,7 +84,7 @@ class PostgreSql:
         connection.exec_driver_sql(f"LOCK TABLE {RECORD.name} IN EXCLUSIVE MODE")
 
     def scrub(self, engine: Engine) -> None:
-        """Frees the space of deleted rows, and takes samples of what is left in place of older ones.
+        """Frees the space of deleted rows, and replaces the planner's samples, which may hold deleted values.
 
         Bytes of what was deleted may stay in free space of the tables, in the log and in backups.
         """
@@ -115,7 +115,7 @@ def _note_end(_connection: Any, entry: ConnectionPoolEntry) -> None:
 
 
 def _check(dialect: Dialect, connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
-    """Has the pool connect anew where the server has closed the connection meanwhile.
+    """Makes the pool connect anew if the server has closed the connection meanwhile.
 
     What a server that stops has sent is here already, its end last: to see that, nothing is sent. Of a server
     that went without a word, only a question tells; one is asked where the last answer is some time ago.

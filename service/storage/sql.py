@@ -42,7 +42,7 @@ _MARK = "\x01"
 
 
 def bounded(text: str) -> str:
-    """Returns the text itself, or its beginning and hash where it is too long.
+    """Returns the text itself, or its beginning and hash if it is too long.
 
     A text that no database keeps (it holds NUL or half a character) becomes its hash alone.
     """
@@ -91,7 +91,7 @@ def joined(separator: str, pieces: Iterable[Sql]) -> Sql:
 
 
 def filled(template: str, *pieces: Sql) -> Sql:
-    """Returns a text in which the pieces stand, in their order, where it has braces."""
+    """Fills the braces of a template with the pieces, in their order."""
     values = [value for piece in pieces for value in piece.values]
     return Sql(template.format(*(piece.text for piece in pieces)), tuple(values))
 
@@ -299,7 +299,7 @@ def _ends(to: RangeIs) -> _Ends:
 
 
 def _within(column: str, low: int, high: int) -> Sql:
-    """Returns the condition that a number is in a range; an end that is open is not said."""
+    """Returns the condition that a number is in a range; an open end is left out."""
     ends = ((low, LOWEST, f"{column} >= ?"), (high, HIGHEST, f"{column} <= ?"))
     return all_of(Sql(condition, (end,)) for end, is_open, condition in ends if end != is_open)
 
@@ -463,7 +463,7 @@ def size(search: Search, tenant: str, start: Start, most: int) -> Sql:
 
 
 def position(row: Sequence[Any]) -> Position:
-    """Returns where a row of `page` stands in its order."""
+    """Returns the position of a row of `page` in its order."""
     return tuple(row[VERSION_COLUMNS:])
 
 

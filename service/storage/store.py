@@ -120,7 +120,7 @@ class View:
         return replace(page, total=self._total(search, start, page)) if search.total else page
 
     def _total(self, search: Search, start: sql.Start | None, page: Page) -> int:
-        """Returns the number of matches on all pages; where there is one page alone, it has been counted."""
+        """Returns the number of matches on all pages; if there is only one page, it has been counted."""
         if search.limit and search.after is None and page.next is None:
             return len(page.records)
         return self._number(sql.total(search, self._tenant, start))
@@ -347,7 +347,7 @@ class Transaction(View):
         self._chained = max(now, self._chained)
 
     def end(self) -> None:
-        """Writes what is left to write, the entries of the chain last: others wait from then on."""
+        """Writes all that is left, the entries of the chain last: others wait from then on."""
         self.flush()
         if self._links:
             with translated():
@@ -585,7 +585,7 @@ class SqlStore:
         return found
 
     def heads(self) -> Sequence[Head]:
-        """Returns where each chain ends, in the order of the tenants."""
+        """Returns the end of each chain, in the order of the tenants."""
         with self._read() as connection:
             return chain.heads(connection)
 
@@ -623,7 +623,7 @@ class SqlStore:
             self._engines = None
 
     def _connected(self) -> _Engines:
-        """Returns the engines of this process: what a parent process has opened is left alone."""
+        """Returns the engines of this process; those that a parent process has opened are left alone."""
         engines = self._engines
         if engines is not None and engines.process == os.getpid():
             return engines
@@ -655,7 +655,7 @@ class SqlStore:
 
 
 def _close(engines: _Engines) -> None:
-    """Closes what a store has left open that nobody has any more; of another process it is left alone."""
+    """Closes the engines of a store that is gone; those of another process are left alone."""
     if engines.process == os.getpid():
         engines.engine.dispose()
 

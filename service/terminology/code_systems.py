@@ -39,7 +39,7 @@ _WEIGHT_EXTENSIONS: Final = (ITEM_WEIGHT, ORDINAL_VALUE, *OLD_ORDINAL_VALUES)
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Ancestor:
-    """A code that stands above others in its code system, and what stands above itself."""
+    """A code that has others below it in its code system, with its own ancestors."""
 
     code: str
     above: Ancestor | None = None
@@ -71,7 +71,7 @@ def concepts_of(code_system: Mapping[str, Any]) -> Iterator[ConceptInTree]:
 
 
 class CodeSystem:
-    """A CodeSystem resource with what is asked of it again and again: concepts by code, and its hierarchy.
+    """A CodeSystem resource with its concepts by code, and its hierarchy.
 
     Args:
         resource: the CodeSystem.
@@ -205,7 +205,7 @@ class CodeSystem:
 
 
 def any_of(alternatives: Iterable[Passing]) -> Passing:
-    """Returns the codes that pass one of several; what they leave out is never written out."""
+    """Returns the codes that pass one of several filters; an exclusion is never expanded."""
     named: set[str] = set()
     left_out: frozenset[str] | None = None
     for passing in alternatives:
@@ -217,7 +217,7 @@ def any_of(alternatives: Iterable[Passing]) -> Passing:
 
 
 def _reached(start: str, steps: Mapping[str, set[str]]) -> frozenset[str]:
-    """Returns everything that steps lead to from a code, the code itself only where they run in a circle."""
+    """Returns all codes that steps lead to from a code; the code itself only if they run in a circle."""
     reached: set[str] = set()
     pending = [start]
     while pending:

@@ -145,7 +145,7 @@ def _timestamp(value_sets: ValueSets, value_set: Resource, members: Sequence[Mem
 
 
 def _own_elements(value_set: Resource, parameters: ExpansionParameters) -> MutableJson:
-    """Returns what is shown of the value set itself; those of R4 state no status here."""
+    """Returns the elements of the value set itself; those of R4 state no status here."""
     left_out = _LEFT_OUT if parameters.include_definition else (*_LEFT_OUT, *_DEFINITION)
     elements = {name: value for name, value in value_set.items() if name not in left_out}
     return {"resourceType": "ValueSet", "status": "unknown"} | elements
@@ -238,7 +238,7 @@ def _is_in_language(designation: Json, language: str) -> bool:
 
 
 def _page(codes: Sequence[_Code], parameters: ExpansionParameters) -> tuple[int | None, list[MutableJson]]:
-    """Returns the offset, where there are pages, and the codes; what is nested has no pages."""
+    """Returns the offset, if there are pages, and the codes; a nested expansion has no pages."""
     if parameters.count == 0:
         return None, []
     tree = [] if parameters.exclude_nested else _nested(codes)
@@ -254,7 +254,7 @@ def _page(codes: Sequence[_Code], parameters: ExpansionParameters) -> tuple[int 
 
 
 def _nested(codes: Sequence[_Code]) -> list[MutableJson]:
-    """Returns the codes, each below the nearest that stands above it in its code system."""
+    """Returns the codes, each below its nearest ancestor in the code system."""
     elements = {code.member.coding: {**code.element} for code in codes}
     parents = _Parents(elements)
     top: list[MutableJson] = []
@@ -273,7 +273,7 @@ class _Parents:
         self._found: dict[Ancestor, MutableJson | None] = {}
 
     def of(self, member: Member) -> MutableJson | None:
-        """Returns the element of `contains` that a code stands below, or None."""
+        """Returns the element of `contains` for a code's nearest ancestor, or None."""
         passed: list[Ancestor] = []
         above, system = member.above, member.coding.system
         while above is not None and above not in self._found:

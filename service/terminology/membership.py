@@ -56,7 +56,7 @@ class Member:
 
 
 class Doubt(NamedTuple):
-    """Why it cannot be told whether a code is inside.
+    """Why it is unknown whether a code is inside.
 
     Args:
         reason: in words of ours.
@@ -121,7 +121,7 @@ class CodeSet:
         return self.said[coding] if coding in self.said else self.of_others(coding.system)
 
     def of_others(self, system: str) -> Doubt | None:
-        """Returns what is said of all codes of a system that are not named."""
+        """Returns the verdict on all codes of a system that are not named."""
         return _merged(self.systems.get(system), self.anywhere)
 
     @property
@@ -177,7 +177,7 @@ def _unaskable(doubt: Doubt) -> Doubt:
 
 
 def of_members(members: Iterable[Member]) -> CodeSet:
-    """Returns exactly these codes; of one that stands twice, the last."""
+    """Returns exactly these codes; if one comes twice, the last counts."""
     return CodeSet({member.coding: member for member in members}, is_plain=True)
 
 
@@ -267,7 +267,7 @@ def difference(whole: CodeSet, less: CodeSet) -> CodeSet:
 
 
 def _less(said: Said, less: Said) -> Said:
-    """Returns what is said of a code of a set that another set is taken from."""
+    """Returns the verdict on a code of one set from which another is subtracted."""
     if said is None or isinstance(less, Member):
         return None
     return said if less is None else _unaskable(less)

@@ -73,7 +73,7 @@ class TerminologyServer:
         self._last_failure = _AWAY
 
     def settled(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Returns the problems as the server settles them: gone where the code is right, else an error."""
+        """Has the server settle the problems: they are gone if the code is right, else errors."""
         deadline, left = self._clock() + self._timeout_s, [MAX_QUESTIONS]
         found = (self._settled(problem, problem.lookup, deadline, left) for problem in problems)
         return tuple(problem for problem in found if problem is not None)

@@ -92,7 +92,7 @@ class ValueSets:
     _code_systems: _Memo[CodeSystem] = field(default_factory=dict, repr=False, compare=False)
 
     def membership(self, canonical: str, coding: Coding) -> Membership:
-        """Returns whether a code is a member of a value set: yes, no, or that it cannot be told, and why.
+        """Says whether a code is a member of a value set: yes, no, or unknown and why.
 
         Args:
             canonical: `url`, `url|version`, or `#id` or `url#id` of a contained resource.
@@ -182,7 +182,7 @@ class ValueSets:
         return system.names(coding.code) if system is not None and is_ours else ()
 
     def with_resources(self, resources: Iterable[Resource]) -> ValueSets:
-        """Returns these with more in front of them; the bare url stands for the newest version of those."""
+        """Returns these with further ones before them; a bare url then stands for their newest version."""
         sets, systems = _by_canonical(resources)
         return ValueSets({**self.sets, **sets}, {**self.systems, **systems}, self.contained)
 
@@ -227,7 +227,7 @@ def _by_canonical(resources: Iterable[Resource]) -> tuple[dict[str, Resource], d
 
 
 def _names_within(container: Resource, resource: Resource) -> Iterator[str]:
-    """Yields how a contained resource is named: `#id`, and after the url of what contains it."""
+    """Yields the names of a contained resource: `#id`, alone and after the url of its container."""
     id_, url = text(resource.get("id")), text(container.get("url"))
     if id_:
         yield f"#{id_}"
