@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import OneOf, Range
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from service.errors import SettingsError
 
@@ -25,18 +25,8 @@ HOME = Path.cwd() if ROOT == _IN_WHEEL else ROOT
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
-_CANONICAL = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-_TELEPHONE = re.compile(r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?")
-# Only the shape: what the parts mean is for the storage to say.
-_STORE = re.compile(
-    r"none"
-    r"|sqlite:///(?!:memory:)[^?\s][^?\n]*"
-    r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?"
-)
 _FILE = "sqlite:///"
 _SHORTEST_KEY = 32
-_BEARER = re.compile(rf"[A-Za-z0-9\-._~+/=]{{{_SHORTEST_KEY},}}")
 _SECRETS = (
     "store_url",
     "form_keys",
@@ -292,44 +282,9 @@ def _public_base(url: str) -> None:
         raise ValidationError("Expected a URL that has no user and does not end in a slash.")
 
 
-def _canonical_base(url: str) -> None:
-    """Canonical urls stand in JSON, narratives and search parameters: nothing in them may mean more there."""
-    if not _CANONICAL.fullmatch(url):
-        raise ValidationError(
-            "Expected a URL such as https://example.org/x of letters, digits and -._~% that ends in no slash."
-        )
-
-
-def _language(tag: str) -> None:
-    if not _LANGUAGE.fullmatch(tag):
-        raise ValidationError("Expected the tag of a language, such as en or de.")
-
-
-def _telephone(number: str) -> None:
-    if not _TELEPHONE.fullmatch(number):
-        raise ValidationError("Expected a telephone number as people dial it, such as 112 or 116 123.")
-
-
-def _store_url(url: str) -> None:
-    if not _STORE.fullmatch(url):
-        raise ValidationError(
-            "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database."
-        )
-
-
 def _keys(text: str) -> None:
     if any(len(key) < _SHORTEST_KEY or key != key.strip() for key in text.split(",")):
         raise ValidationError(f"Expected keys of at least {_SHORTEST_KEY} characters, with commas between.")
-
-
-def _key(text: str) -> None:
-    if len(text) < _SHORTEST_KEY:
-        raise ValidationError(f"Expected a key of at least {_SHORTEST_KEY} characters.")
-
-
-def _token(text: str) -> None:
-    if not _BEARER.fullmatch(text):
-        raise ValidationError(f"Expected a token of at least {_SHORTEST_KEY} letters, digits and -._~+/=.")
 
 
 def _notice(url: str) -> None:
@@ -367,10 +322,40 @@ def _whole(low: int, high: int) -> fields.Integer:
     return fields.Integer(validate=Range(low, high, error=expected), error_messages={"invalid": expected})
 
 
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValidationError("Expected true or false.")
-    return text == "true"
+def _flag() -> fields.Boolean:
+    return fields.Boolean(
+        truthy={"true"}, falsy={"false"}, error_messages={"invalid": "Expected true or false."}
+    )
+
+
+def _matching(pattern: str, expected: str) -> Regexp:
+    return Regexp(rf"(?:{pattern})\Z", error=expected)
+
+
+# Canonical urls stand in JSON, narratives and search parameters: no character in them may mean more there.
+_CANONICAL_BASE = _matching(
+    r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*",
+    "Expected a URL such as https://example.org/x of letters, digits and -._~% that ends in no slash.",
+)
+_LANGUAGE = _matching(
+    r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "Expected the tag of a language, such as en or de."
+)
+_TELEPHONE = _matching(
+    r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?",
+    "Expected a telephone number as people dial it, such as 112 or 116 123.",
+)
+# Only the shape: what the parts mean is for the storage to say.
+_STORE_URL = _matching(
+    r"none"
+    r"|sqlite:///(?!:memory:)[^?\s][^?\n]*"
+    r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?",
+    "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database.",
+)
+_TOKEN = _matching(
+    rf"[A-Za-z0-9\-._~+/=]{{{_SHORTEST_KEY},}}",
+    f"Expected a token of at least {_SHORTEST_KEY} letters, digits and -._~+/=.",
+)
+_KEY = Length(_SHORTEST_KEY, error=f"Expected a key of at least {_SHORTEST_KEY} characters.")
 
 
 class _Variables(Schema):
@@ -380,18 +365,18 @@ class _Variables(Schema):
     mappings_dir = fields.Function(deserialize=Path, validate=_folder)
     next_mappings_dir = fields.Function(deserialize=Path, validate=_folder)
     next_questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
-    require_review = fields.Function(deserialize=_truth)
+    require_review = _flag()
     checked_dir = fields.Function(deserialize=Path)
     terminology_dir = fields.Function(deserialize=Path, validate=_folder)
     terminology_server = fields.String(validate=_public_base)
     terminology_timeout_s = _whole(1, 30)
     base_url = fields.String(validate=_public_base)
-    canonical_base = fields.String(validate=_canonical_base)
-    language = fields.String(validate=_language)
-    emergency_number = fields.String(validate=_telephone)
-    crisis_line = fields.String(validate=_telephone)
-    store_url = fields.String(validate=_store_url)
-    store_url_file = fields.Function(deserialize=_content, validate=_store_url)
+    canonical_base = fields.String(validate=_CANONICAL_BASE)
+    language = fields.String(validate=_LANGUAGE)
+    emergency_number = fields.String(validate=_TELEPHONE)
+    crisis_line = fields.String(validate=_TELEPHONE)
+    store_url = fields.String(validate=_STORE_URL)
+    store_url_file = fields.Function(deserialize=_content, validate=_STORE_URL)
     store_timeout_s = _whole(1, 60)
     store_connections = _whole(1, 100)
     retention_days = _whole(0, 36_500)
@@ -400,7 +385,7 @@ class _Variables(Schema):
     cors_origins = fields.String(validate=_origins)
     host = fields.String()
     port = _whole(1, 65535)
-    open = fields.Function(deserialize=_truth)
+    open = _flag()
     workers = _whole(1, 256)
     connections = _whole(1, 100_000)
     max_body_bytes = _whole(1024, 104_857_600)
@@ -412,25 +397,25 @@ class _Variables(Schema):
     keepalive_s = _whole(1, 600)
     drain_s = _whole(0, 600)
     graceful_timeout_s = _whole(1, 600)
-    public_form = fields.Function(deserialize=_truth)
-    public_definitions = fields.Function(deserialize=_truth)
+    public_form = _flag()
+    public_definitions = _flag()
     form_keys = fields.String(validate=_keys)
     form_keys_file = fields.Function(deserialize=_content, validate=_keys)
     form_max_age_h = _whole(1, 720)
-    form_short = fields.Function(deserialize=_truth)
-    form_stores = fields.Function(deserialize=_truth)
+    form_short = _flag()
+    form_stores = _flag()
     form_tenant = fields.String()
     privacy_notice_url = fields.String(validate=_notice)
     embed_origins = fields.String(validate=_origins)
     ehrs_file = fields.Function(deserialize=Path)
-    audit = fields.Function(deserialize=_truth)
-    feedback_key = fields.String(validate=_key)
-    feedback_key_file = fields.Function(deserialize=_content, validate=_key)
-    metrics = fields.Function(deserialize=_truth)
-    metrics_token = fields.String(validate=_token)
-    metrics_token_file = fields.Function(deserialize=_content, validate=_token)
-    tracing = fields.Function(deserialize=_truth)
-    reload = fields.Function(deserialize=_truth)
+    audit = _flag()
+    feedback_key = fields.String(validate=_KEY)
+    feedback_key_file = fields.Function(deserialize=_content, validate=_KEY)
+    metrics = _flag()
+    metrics_token = fields.String(validate=_TOKEN)
+    metrics_token_file = fields.Function(deserialize=_content, validate=_TOKEN)
+    tracing = _flag()
+    reload = _flag()
     log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
 
     @validates_schema(skip_on_field_errors=False)
