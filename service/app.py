@@ -49,7 +49,6 @@ from service.populate import Populator
 from service.questionnaire import not_shown
 from service.records import APPEND_ONLY, Repository, microseconds
 from service.reloading import Edition, fingerprint, folders_of
-from service.results import Numbers
 from service.sandbox import PLACES, Sandbox, SandboxLimits
 from service.settings import CONTROLLED_RATE, PREFIX, Settings
 from service.settings import from_environment as settings_from
@@ -204,19 +203,8 @@ def catalogue_from(settings: Settings) -> Catalogue:
 
     Worked cases that `check` has run are not run again, unless an author is at work.
     """
-    return catalogue.read_checked(
-        Kept(None if settings.reload else settings.checked_dir, settings),
-        settings.questionnaires_dir,
-        settings.mappings_dir,
-        canonical_base=settings.canonical_base,
-        terminology=settings.terminology_dir,
-        require_review=settings.require_review,
-        numbers=_numbers(settings),
-    )
-
-
-def _numbers(settings: Settings) -> Numbers:
-    return Numbers(settings.emergency_number, settings.crisis_line)
+    kept = Kept(None if settings.reload else settings.checked_dir, settings)
+    return catalogue.from_settings(settings, kept)
 
 
 def store_from(settings: Settings) -> Store | None:
@@ -434,7 +422,7 @@ def pages_of(setup: Setup, assessor: Assessor, populator: Populator, repository:
         return Pages()
     how = FormSettings(
         now=setup.now,
-        numbers=_numbers(settings),
+        numbers=catalogue.numbers_from(settings),
         framing_origins=settings.framing_origins,
         language=setup.language,
         store=store,

@@ -40,6 +40,7 @@ from service.questionnaire import (
     version_order,
 )
 from service.results import Numbers, Renderer, code_system, missing_codes
+from service.settings import Settings
 from service.terminology import ValueSets, resources_in, value_sets_from
 
 _NO_NUMBERS = Numbers()
@@ -284,6 +285,23 @@ def read_checked(kept: Kept, questionnaires: Path, mappings: Path, **how: Any) -
     found = (*served.pairs.values(), *served.superseded)
     _LOG.info({"event": "checked-now", "cases": sum(len(pair.guidance.cases) for pair in found)})
     return served
+
+
+def from_settings(settings: Settings, kept: Kept | None = None) -> Catalogue:
+    """Reads the folders that the settings name; with `kept`, as `read_checked` does; raises GuidanceError."""
+    folders = settings.questionnaires_dir, settings.mappings_dir
+    how: dict[str, Any] = {
+        "canonical_base": settings.canonical_base,
+        "terminology": settings.terminology_dir,
+        "require_review": settings.require_review,
+        "numbers": numbers_from(settings),
+    }
+    return read(*folders, **how) if kept is None else read_checked(kept, *folders, **how)
+
+
+def numbers_from(settings: Settings) -> Numbers:
+    """Returns the telephone numbers that patients are told."""
+    return Numbers(settings.emergency_number, settings.crisis_line)
 
 
 def guidance_folders(mappings: Path) -> list[Path]:

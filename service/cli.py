@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -49,7 +49,6 @@ from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
 from service.languages import known_language
 from service.questionnaire import CompiledQuestionnaire
-from service.results import Numbers
 from service.settings import HOME, Settings, from_environment
 from service.validate import Validator, server_from
 
@@ -114,7 +113,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
 def check_(folders: tuple[Path, ...], cache: Path | None, every: bool) -> int:
     """Check questionnaires and mappings, and run their worked cases. FOLDER: only the guidance in it."""
-    settings = from_environment(os.environ)
+    settings = _settings()
     return check.run(settings, sys.stdout, check.Wanted(folders, cache or serve.checked_dir(settings), every))
 
 
@@ -144,8 +143,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
     """Draft the mapping folder SLUG from a Questionnaire. SLUG is in small letters, digits and hyphens."""
     wanted = DraftWanted(slug, datetime.now(UTC).date().isoformat(), bands)
-    for path in write_draft(wanted, Path(source), from_environment(os.environ)):
-        _print(f"wrote {path}".encode())
+    _print_wrote(write_draft(wanted, Path(source), _settings()))
     return DONE
 
 
@@ -175,7 +173,8 @@ def new_(slug: str, source: str, bands: tuple[Decimal, ...]) -> int:
 def generate_(count: int, out: str, seed: int, questionnaire: str, partial: float) -> int:
     """Write COUNT valid responses like the worked cases into OUT, one a line; - for standard output."""
     lines = generated(
-        _catalogue(from_environment(os.environ)), GeneratorWanted(count, seed, questionnaire, partial)
+        catalogue.from_settings(_settings()),
+        GeneratorWanted(count, seed, questionnaire, partial),
     )
     first = next(lines)  # a fault is told before the file is there
     with ExitStack() as open_:
@@ -199,13 +198,10 @@ def evaluate_(file: str, labels: str | None, as_json: bool) -> int:
     input.
     """
     known = {} if labels is None else read_labels(Path(labels))
-    scorer = Scorer(ScoringOptions.from_settings(from_environment(os.environ)))
+    scorer = Scorer(ScoringOptions.from_settings(_settings()))
     with opened(file) as source:
         found = evaluate(source.read, scorer, known)
-    if as_json:
-        _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
-    else:
-        _print("\n".join(found.lines()).encode())
+    _print_found(found.plain() if as_json else found.lines())
     return DONE
 
 
@@ -213,8 +209,7 @@ def evaluate_(file: str, labels: str | None, as_json: bool) -> int:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER")
 def schemas_(folder: Path) -> int:
     """Write a JSON Schema of every mapping file into FOLDER, for editors."""
-    for path in write_schemas(folder, {"cds": FileShape()}):
-        _print(f"wrote {path}".encode())
+    _print_wrote(write_schemas(folder, {"cds": FileShape()}))
     return DONE
 
 
@@ -235,18 +230,15 @@ def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> in
 
     Exits with 0 where nothing differs, and with 1 where something does.
     """
-    settings = from_environment(os.environ)
+    settings = _settings()
     found = compared(editions_in(old, settings), editions_in(new, settings), examples=examples)
-    if as_json or output == "json":
-        _print(orjson.dumps(found.plain(), option=orjson.OPT_INDENT_2))
-    else:
-        _print("\n".join(found.lines()).encode())
+    _print_found(found.plain() if as_json or output == "json" else found.lines())
     return CHANGED if found.is_change else DONE
 
 
 def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Returns the name of a folder of mappings, if it is one."""
-    folder = from_environment(os.environ).mappings_dir
+    folder = _settings().mappings_dir
     if value not in {path.name for path in folder.iterdir() if path.is_dir()}:
         raise click.BadParameter("", context, parameter)
     return value
@@ -256,9 +248,8 @@ def _slug(context: click.Context, parameter: click.Parameter, value: str) -> str
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER")
 def definitions_(folder: Path) -> int:
     """Write every guidance as CQL, PlanDefinition, ActivityDefinitions and Libraries into FOLDER."""
-    for pair in _catalogue(from_environment(os.environ)).pairs.values():
-        for path in write_guidance(pair.guidance, pair.compiled, folder / pair.slug):
-            _print(f"wrote {path}".encode())
+    for pair in catalogue.from_settings(_settings()).pairs.values():
+        _print_wrote(write_guidance(pair.guidance, pair.compiled, folder / pair.slug))
     return DONE
 
 
@@ -270,7 +261,7 @@ def dossier_(slug: str, old: Path | None) -> int:
 
     OLD: a folder with the last version; the document then says what differs from it.
     """
-    settings = from_environment(os.environ)
+    settings = _settings()
     (edition,) = editions_in(settings.mappings_dir / slug, settings)
     before = None if old is None else of_same_guidance(edition, editions_in(old, settings))
     _print(dossier(edition, before).rstrip().encode())
@@ -282,7 +273,7 @@ def dossier_(slug: str, old: Path | None) -> int:
 @click.argument("folders", nargs=-1, type=_FOLDER, metavar="[FOLDER]...")
 def translations_(folders: tuple[Path, ...], accept: bool) -> int:
     """Show translations whose English text has changed since. FOLDER: only the guidance in it."""
-    settings = from_environment(os.environ)
+    settings = _settings()
     for folder in folders or (settings.mappings_dir,):
         for edition in editions_in(folder, settings):
             for line in shown(edition, accepts=accept):
@@ -296,10 +287,10 @@ def translations_(folders: tuple[Path, ...], accept: bool) -> int:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(questionnaire: str | None, terminology: str | None, files: tuple[str, ...]) -> int:
     """Validate responses in JSON: one OperationOutcome a line, in order. FILE may be - for standard input."""
-    settings = from_environment(os.environ)
+    settings = _settings()
     if terminology is not None:
         settings = replace(settings, terminology_dir=Path(terminology))
-    served = _catalogue(settings)
+    served = catalogue.from_settings(settings)
     validator = Validator(served, _of_a_file(settings), server=server_from(settings))
     form = None if questionnaire is None else validator.read_form(_read(questionnaire))
     return max(_validated(validator, file, form, served.canonicals) for file in files)
@@ -321,8 +312,8 @@ def validate(questionnaire: str | None, terminology: str | None, files: tuple[st
 @click.argument("file")
 def assess(file: str, output: str, language: str | None, earlier: tuple[str, ...]) -> int:
     """Assess one QuestionnaireResponse, or Parameters with chart data. FILE may be - for standard input."""
-    settings, data = from_environment(os.environ), _read(file)
-    served = _catalogue(settings)
+    settings, data = _settings(), _read(file)
+    served = catalogue.from_settings(settings)
     assessor = Assessor(served, _of_a_file(settings), language=known_language(settings.language))
     try:
         before = tuple(map(_read, earlier))
@@ -381,7 +372,7 @@ def score_(
     """
     from service.bulk.score import Job, as_table, score  # not loaded for other commands
 
-    settings = from_environment(os.environ)
+    settings = _settings()
     options = ScoringOptions.from_settings(settings, output, language or OF_RESPONSE)
     if spark is not None:
         return _on_spark((spark, source, target, restart), options)
@@ -414,12 +405,9 @@ def shadow_(file: str | None, as_json: bool) -> int:
 
     FILE: of the responses in this file instead, one a line in JSON; - for standard input.
     """
-    settings = from_environment(os.environ)
+    settings = _settings()
     tally = _of_running(settings) if file is None else _of_responses(settings, file)
-    if as_json:
-        _print(orjson.dumps(shadow.plain(tally), option=orjson.OPT_INDENT_2))
-    else:
-        _print("\n".join(shadow.lines_of(tally)).encode())
+    _print_found(shadow.plain(tally) if as_json else shadow.lines_of(tally))
     return DONE
 
 
@@ -451,7 +439,7 @@ def _of_responses(settings: Settings, file: str) -> shadow.Tally:
         raise StartupError(["SERVICE_NEXT_MAPPINGS_DIR: expected the folder of the next mappings"])
     tally = Counter[shadow.Count]()
     watch = shadow.Shadow(
-        _catalogue(settings), following, _of_a_file(settings), lambda one: tally.update([one])
+        catalogue.from_settings(settings), following, _of_a_file(settings), lambda one: tally.update([one])
     )
     for line in _read(file).splitlines():
         if line.strip():
@@ -565,8 +553,12 @@ def feedback_(tenant: str | None, as_json: bool) -> int:
     return retention.feedback(_console(), tenant, as_json=as_json)
 
 
+def _settings() -> Settings:
+    return from_environment(os.environ)
+
+
 def _console() -> retention.Console:
-    settings, now = from_environment(os.environ), time.time_ns() // 1000
+    settings, now = _settings(), time.time_ns() // 1000
     return retention.Console(settings=settings, out=sys.stdout.buffer, notes=sys.stderr, now=now)
 
 
@@ -598,20 +590,22 @@ def _print(line: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def _print_found(found: Mapping[str, Any] | Iterable[str]) -> None:
+    """Prints plain values as JSON, and lines as text."""
+    if isinstance(found, Mapping):
+        _print(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    else:
+        _print("\n".join(found).encode())
+
+
+def _print_wrote(paths: Iterable[Path]) -> None:
+    for path in paths:
+        _print(f"wrote {path}".encode())
+
+
 def _of_a_file(settings: Settings) -> BodyLimits:
     """Returns the limits of a file: none of size, since whoever starts the command pays for it."""
     return BodyLimits(sys.maxsize, settings.max_depth)
-
-
-def _catalogue(settings: Settings) -> catalogue.Catalogue:
-    folders = settings.questionnaires_dir, settings.mappings_dir
-    return catalogue.read(
-        *folders,
-        canonical_base=settings.canonical_base,
-        terminology=settings.terminology_dir,
-        require_review=settings.require_review,
-        numbers=Numbers(settings.emergency_number, settings.crisis_line),
-    )
 
 
 def _read(file: str) -> bytes:

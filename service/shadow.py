@@ -35,7 +35,6 @@ from service.fhir.json import BodyLimits
 from service.fhir.parameters import AssessInput
 from service.guidance.result import Result
 from service.questionnaire import order_of_version, version_order
-from service.results import Numbers
 from service.sandbox import Sandbox, in_time
 from service.settings import Settings
 
@@ -118,15 +117,14 @@ def next_edition(settings: Settings) -> Catalogue | None:
     """
     if settings.next_mappings_dir is None:
         return None
+    following = replace(
+        settings,
+        questionnaires_dir=settings.next_questionnaires_dir or settings.questionnaires_dir,
+        mappings_dir=settings.next_mappings_dir,
+        require_review=False,
+    )
     try:
-        return catalogue.read_checked(
-            Kept(settings.checked_dir, settings),
-            settings.next_questionnaires_dir or settings.questionnaires_dir,
-            settings.next_mappings_dir,
-            canonical_base=settings.canonical_base,
-            terminology=settings.terminology_dir,
-            numbers=Numbers(settings.emergency_number, settings.crisis_line),
-        )
+        return catalogue.from_settings(following, Kept(settings.checked_dir, settings))
     except GuidanceError as error:
         raise GuidanceError([f"SERVICE_NEXT_MAPPINGS_DIR: {fault}" for fault in error.faults]) from error
 
