@@ -1,12 +1,12 @@
 """Who may send a request of a route, and which browser apps may read its answer.
 
-Every route declares an access rule. Where the registry of EHRs says whose access tokens are taken, the gate
-holds each request to its rule, and each entry of a Bundle. Where it says nothing there is no gate: nobody
-says who they are, and whoever reaches the port may send any request.
+Every route declares an access rule. If the registry of EHRs names issuers of access tokens, the gate holds
+each request, and each entry of a Bundle, to its rule. Otherwise there is no gate, and whoever reaches the port
+may send any request.
 
-Public routes may be read by pages of every origin. All others may be read by pages of the origins that
-the settings register, errors included, so that an app can show what went wrong. Cookies and other
-credentials of the browser are never asked for; a token in a header is the app's own.
+Pages of every origin may read public routes. Pages of the origins in the settings may read all others, errors
+included, so that an app can show what went wrong. The browser is never asked for cookies or other
+credentials; an app sends its token in a header.
 
 Source:
     SMART App Launch 2.2, app-launch.html#step-6, app-launch#CORS, scopes-and-launch-context ("Batches and
@@ -37,15 +37,15 @@ class Access(Enum):
     PUBLIC = "public"
     """Anybody, and pages of every origin: what is the same for everybody, such as the CapabilityStatement."""
     PUBLISHED = "published"
-    """Whoever brings a token; anybody where a setting says that the published definitions are public."""
+    """Everybody with a token; anybody if a setting makes the published definitions public."""
     PUBLIC_FORM = "public-form"
-    """Anybody, and pages of this origin alone: forms that people fill in, with the scoring that they need."""
+    """Anybody, but only pages of this origin: the forms that people fill in, and their scoring."""
     TOKEN = "token"  # noqa: S105 - a rule, no secret
-    """Whoever brings a token with the scope of the route."""
+    """Everybody with a token that has the scope of the route."""
     CLIENT = "cds-client"
     """Clients of CDS Hooks, which sign each call."""
     OPERATOR = "operator"
-    """Programs of this machine, and who brings the operator's token; the view looks at it."""
+    """Programs of this machine, and everybody with the operator's token; the view checks that."""
 
 
 WITHOUT_TOKEN: Final = (Access.PUBLIC, Access.PUBLIC_FORM, Access.OPERATOR)
@@ -53,10 +53,10 @@ WITHOUT_TOKEN: Final = (Access.PUBLIC, Access.PUBLIC_FORM, Access.OPERATOR)
 
 
 class Gatekeeper(Protocol):
-    """Says who sends a request, and what they may touch, or refuses it."""
+    """Decides who sends a request and what they may touch, or refuses it."""
 
     def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
-        """Returns who sends a request to a route; anonymous where nobody has to say."""
+        """Returns who sends a request to a route; anonymous if the route does not ask."""
 
     def reach(self, route: Route, principal: Principal) -> Reach:
         """Returns which stored data a request to a route may touch."""
@@ -66,7 +66,7 @@ class Gatekeeper(Protocol):
 
 
 SENDER: Final = "service.sender"
-"""Where the WSGI environment of a request says who sends it, once that is known and whatever comes of it."""
+"""The key of the WSGI environment that holds who sends the request, once that is known."""
 
 
 def admitted(
@@ -84,7 +84,7 @@ def admitted(
         sender: who sends the Bundle that the request is an entry of; None if it came on its own.
 
     Raises:
-        Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate says.
+        Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate does.
     """
     if gate is None:
         return ANONYMOUS if sender is None else sender, EVERYTHING
@@ -98,10 +98,10 @@ _PROXIED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "
 
 
 class Operator:
-    """Whoever runs the service: programs of this machine, and who brings the operator's token.
+    """Whoever runs the service: programs of this machine, and everybody with the operator's token.
 
     Args:
-        token: empty lets in nobody from elsewhere.
+        token: if empty, nobody is let in from elsewhere.
     """
 
     def __init__(self, token: str) -> None:

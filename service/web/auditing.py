@@ -1,9 +1,8 @@
 """Records each request in the audit trail, once its answer is known.
 
-Recorded is what touches data of patients: reads, searches, operations and calls of CDS Hooks, whatever
-comes of them; and every refusal with 401 or 403, whatever it asked for. What a request has stored is
-recorded where it is stored, in the same transaction. What is the same for everybody (definitions, pages,
-probes) is not recorded.
+It records requests that touch data of patients (reads, searches, operations, calls of CDS Hooks), whatever
+their answer, and every refusal with 401 or 403. Creates and updates are recorded by the store, in the same
+transaction. Requests for what is the same for everybody (definitions, pages, probes) are not recorded.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ class Audit:
     """Records requests.
 
     Args:
-        trail: where.
+        trail: where they are recorded.
         base: public FHIR base.
-        address: tells from which network address a request comes.
+        address: returns the network address that a request comes from.
     """
 
     def __init__(self, trail: Trail, base: str, address: Callable[[Mapping[str, Any]], str]) -> None:
@@ -46,14 +45,14 @@ class Audit:
         self._address = address
 
     def noted(self, route: Route, request: Request, request_id: str) -> Request:
-        """Returns the request with what the trail will say of it, for its view to hand on."""
+        """Returns the request with its description for the trail, which its view hands on."""
         address = self._address(request.environ)
         return replace(request, asked=self._asked(route, request.principal, request_id, address))
 
     def of_entry(self, route: Route, request: Request, bundle: RecordedRequest) -> Reply:
         """Calls the view for an entry of a Bundle, and records its answer or refusal.
 
-        A want of permission is left to `refused_entry`, which hears of those too that reach no view.
+        A missing permission is recorded by `refused_entry`, which also sees entries that reach no view.
         """
         asked = self._asked(route, request.principal, bundle.request_id, bundle.address)
         try:
@@ -67,7 +66,7 @@ class Audit:
         return reply
 
     def refused_entry(self, bundle: RecordedRequest, status: int) -> None:
-        """Records that an entry of a Bundle was refused, if it was for want of a permission."""
+        """Records that an entry of a Bundle was refused, if it was for a missing permission."""
         if status in DENIED:
             self.trail.record_now([self._event(bundle, status)])
 
@@ -78,13 +77,13 @@ class Audit:
         environ: Mapping[str, Any],
         request_id: str,
     ) -> ServiceError | None:
-        """Records what became of a request; returns why it must not be answered, if it cannot be recorded.
+        """Records a request with its answer; returns the error to answer with if that is impossible.
 
         Args:
             reply: the answer.
-            request: its route, and what was noted of it; None for what there is not.
+            request: its route, and its description for the trail; None if there is none.
             environ: the WSGI environment.
-            request_id: under which the log knows it.
+            request_id: its id in the log.
         """
         route, asked = request
         if route is None or route.method == "OPTIONS":
@@ -100,7 +99,7 @@ class Audit:
         return None
 
     def _events(self, reply: Reply, route: Route, asked: RecordedRequest) -> Iterator[Event]:
-        """Yields one event for each patient of whom something was read, or one of nobody."""
+        """Yields one event for each patient whose data was read, or one without a patient."""
         if route.access not in _ABOUT_PATIENTS:
             return
         if reply.status >= _REFUSED:
@@ -121,7 +120,7 @@ class Audit:
             yield self._event(asked, reply.status)
 
     def _brought(self, asked: RecordedRequest) -> Sequence[dict[str, Any]]:
-        """Returns the patients whom a request names, but not more than one request is ever about."""
+        """Returns the patients whom a request names, up to a limit."""
         named = [patient for body in asked.bodies for patient in patients_in(body, self._base)]
         return named[:_MOST_BROUGHT]
 

@@ -1,8 +1,8 @@
 """The gate: holds each request, and each entry of a Bundle, to the access rule of its route.
 
-Clients of CDS Hooks sign each call for the public url of its endpoint; an access token opens none of theirs.
+Clients of CDS Hooks sign each call for the public url of its endpoint; access tokens are not taken there.
 
-It is loaded only where access is controlled. A rule that it does not know lets nobody in.
+This module is imported only if access is controlled. An unknown access rule lets nobody in.
 
 Source:
     SMART App Launch 2.2, app-launch.html#step-6, scopes-and-launch-context ("Batches and Transactions").
@@ -42,15 +42,15 @@ class Gate:
     server: str = ""
 
     def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
-        """Returns who sends a request; anonymous where its route lets in everybody.
+        """Returns who sends a request; anonymous if its route lets in everybody.
 
         Args:
             route: that of the request.
             environ: the WSGI environment.
 
         Raises:
-            Unauthenticated: no token came, or one that cannot be taken.
-            Unavailable: nobody can say whether it can be.
+            Unauthenticated: there is no token, or it is not valid.
+            Unavailable: the token cannot be checked at the moment.
         """
         if self.lets_all_in(route):
             return ANONYMOUS
@@ -62,7 +62,7 @@ class Gate:
         return self.tokens.principal(bearer_token(authorization, query))
 
     def asks_elsewhere(self, environ: Mapping[str, Any]) -> bool:
-        """Returns whether another server would be asked about the token of a request."""
+        """Says whether another server would be asked about the token of a request."""
         try:
             token = bearer_token(environ.get("HTTP_AUTHORIZATION"), environ.get("QUERY_STRING", ""))
         except Unauthenticated:
@@ -73,11 +73,11 @@ class Gate:
         """Returns which stored data a request may touch.
 
         Args:
-            route: that of the request, or of an entry of the Bundle that it brings.
+            route: the route of the request, or of an entry of its Bundle.
             principal: who sends it.
 
         Raises:
-            Unauthenticated: nobody says who sends it.
+            Unauthenticated: the sender is anonymous.
             Forbidden: its token does not permit this.
         """
         if self.lets_all_in(route):
@@ -88,7 +88,7 @@ class Gate:
         return principal.reach(kind, letters)
 
     def lets_all_in(self, route: Route) -> bool:
-        """Says whether a route lets in everybody; which methods a path answers is no secret."""
+        """Says whether a route lets in everybody; OPTIONS always does, as methods are no secret."""
         if route.method == "OPTIONS" or route.access in WITHOUT_TOKEN:
             return True
         return self.public_definitions and route.access is Access.PUBLISHED

@@ -1,11 +1,11 @@
 """How many requests one client may send in a minute, and how the workers of a machine count them together.
 
-Who brings a token that was checked is counted as the client that the token names; everybody else as the
-network address that asks, requests with a token that cannot be taken among them. The window slides: what came
-in the minute before counts by the part of it that still lies within the last sixty seconds.
+A request with a valid token is counted under the client that the token names. All others are counted under
+their network address, those with an invalid token too. The window slides: requests of the minute before count
+by the part of it that still lies within the last sixty seconds.
 
-The counts stand in memory that the workers share, so that a request costs no round trip. Loaded only where
-SERVICE_REQUESTS_PER_MINUTE asks for it.
+The counts are in memory that the workers share, so that counting costs no round trip. This module is imported
+only if there is a limit.
 
 Source:
     RFC 6585, section 4 (429 Too Many Requests); the strategies of the library `limits`.
@@ -52,15 +52,14 @@ _OWN_NETWORK_BITS: Final = 64
 
 
 class LimitedGate:
-    """A gate that lets in so many requests of a client, or of an address, and no more.
+    """A gate that limits the requests of each client and of each network address.
 
-    Probes, the operator's requests and OPTIONS pass uncounted, so that monitoring and browsers learn what
-    they ask even in a flood. So do the entries of a Bundle, which is one request, and what no route takes:
-    it touches nothing.
+    Probes, the operator's requests and OPTIONS are not counted, so that monitoring and browsers are answered
+    even in a flood. Neither are the entries of a Bundle, which is one request, nor unknown paths.
 
     Args:
-        gate: what stands behind; None if there is no access control.
-        limits: counts.
+        gate: the gate behind this one; None if there is no access control.
+        limits: counts the requests.
         operator: whoever runs the service.
     """
 
@@ -70,15 +69,15 @@ class LimitedGate:
         self._operator = operator
 
     def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
-        """Returns who sends a request, having counted it.
+        """Counts a request, and returns who sends it.
 
-        Who is refused, for whatever reason, counts as an address: a flood of bad tokens ends in 429, and no
-        authorisation server is asked about more of them than an address may send. A token that can be judged
-        here is judged: a flood keeps nobody out who shares its address and has a good one.
+        A refused request counts under its address, whatever the reason. So a flood of bad tokens ends in 429,
+        and authorisation servers are not asked about more of them than an address may send. A signed token is
+        checked even then, so that a flood does not keep out a good client of the same address.
 
         Raises:
             TooManyRequests: client or address has sent too many.
-            Unauthenticated, Unavailable: as the gate behind says.
+            Unauthenticated, Unavailable: as the gate behind does.
         """
         if self._is_uncounted(route, environ):
             return self._behind(route, environ)
@@ -113,11 +112,11 @@ class LimitedGate:
 
 
 class RateLimits:
-    """Counts requests, and refuses those of who sends too many.
+    """Counts requests, and refuses those above the limit.
 
     Args:
         per_minute: most requests of one client, or of one address, in a minute.
-        proxies: whose word is taken for the address on whose behalf they ask.
+        proxies: the proxies whose X-Forwarded-For is believed.
         counts: where the requests are counted.
     """
 
@@ -127,7 +126,7 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(counts)
 
     def count_client(self, principal: Principal) -> None:
-        """Counts a request of a client that is known, or of the subject of a token that names none.
+        """Counts a request of a known client, or of the subject if the token names no client.
 
         Raises:
             TooManyRequests: it has sent too many.
@@ -143,7 +142,7 @@ class RateLimits:
         self._count(_ADDRESS, "address", counted_as(self._proxies.address(environ)))
 
     def check_address(self, environ: Mapping[str, Any]) -> None:
-        """Raises TooManyRequests where the address has no request left; counts nothing."""
+        """Raises TooManyRequests if the address has no request left; counts nothing."""
         who = "address", counted_as(self._proxies.address(environ))
         if not self._limiter.test(self._limit, *who):
             raise self._refusal(_ADDRESS, who)
