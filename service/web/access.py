@@ -1,11 +1,11 @@
 """Who may send a request of a route, and which browser apps may read its answer.
 
 Every route declares an access rule. If the registry of EHRs names issuers of access tokens, the gate holds
-each request, and each entry of a Bundle, to its rule. Otherwise there is no gate, and whoever reaches the port
-may send any request.
+each request, and each entry of a Bundle, to its rule. Otherwise there is no gate, and whoever reaches the
+port may send any request.
 
-Pages of every origin may read public routes. Pages of the origins in the settings may read all others, errors
-included, so that an app can show what went wrong. The browser is never asked for cookies or other
+Pages of every origin may read public routes. Pages of the origins in the settings may read all others,
+errors included, so that an app can show what went wrong. The browser is never asked for cookies or other
 credentials; an app sends its token in a header.
 
 Source:
