@@ -51,79 +51,16 @@ _UNKNOWN = "No such setting; expected one of the variables that docs/settings.md
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this process runs. Each field is the variable SERVICE_<FIELD>, as docs/settings.md says.
+    """How this process runs. Field `x` is the variable SERVICE_X, which docs/settings.md explains.
+
+    Empty texts and None stand for what was not set; lists are one text with commas between. A secret may also
+    be given as SERVICE_X_FILE, the path of a file that holds it. What three defaults mean depends on access
+    control:
 
     Args:
-        questionnaires_dir: folder of published Questionnaire, CodeSystem and ValueSet resources.
-        mappings_dir: folder with one folder per guidance.
-        next_mappings_dir: folder with the guidance that comes next: every response is scored by it too, and
-            what differs is counted. None scores by the current guidance alone.
-        next_questionnaires_dir: folder of its questionnaires; None if they are those in use.
-        require_review: whether guidance that nobody has signed keeps the service from starting.
-        checked_dir: folder in which `check` keeps what it found sound: of that, the start runs no worked case
-            again. None runs them at each start.
-        terminology_dir: folder of further CodeSystems and ValueSets, known beside R4's own; None for none.
-        terminology_server: FHIR base of a server that `$validate` and `validate` ask about codes that
-            cannot be judged here; empty for none.
-        terminology_timeout_s: longest wait for it, for all codes of one response.
-        base_url: public FHIR base, without a trailing slash: links are built from it, never from
-            the Host header. Empty stands for `http://<host>:<port>/fhir`.
-        canonical_base: what canonical urls of published resources begin with, in place of the
-            domain that is reserved for examples.
-        language: of answers where neither the response nor the request names one that there is.
-        emergency_number: what patients are told to call in an emergency, such as 112; empty names none.
-        crisis_line: what patients are told to call in despair; empty names none.
-        store_url: `sqlite:///<path>`, `postgresql://<user>:<password>@<host>/<database>`, or `none`
-            to keep nothing. SERVICE_STORE_URL_FILE may name a file that holds it instead.
-        store_timeout_s: longest wait for a connection or a lock of the store.
-        store_connections: most connections to the store of one worker.
-        retention_days: `python -m service expire` deletes responses, with all that was made of them,
-            that were last changed longer ago; 0 keeps them.
-        audit_retention_days: the same for audit records.
-        max_bundle_entries: most entries of a batch or transaction.
-        cors_origins: origins of browser apps that may call this service, with commas between.
-        host, port: where the server listens.
-        open: whether it may listen where others than this machine reach it though it controls no access.
-        workers: server processes.
-        connections: connections that one worker keeps open at the same time.
-        max_body_bytes: longest request body, after decompression.
-        max_depth: deepest nesting of objects and arrays in a request body.
-        requests_per_minute: most requests of one client, or of one network address without a token, in a
-            minute; 0 for no limit; None for 6000 where access is controlled and no limit where it is not.
-        trusted_proxies: addresses and networks of proxies whose X-Forwarded-For is believed, and `unix` for
-            who connects to a Unix socket, with commas between.
-        sandbox_memory_mib: mebibytes of memory for all that is checked in processes of its own at the same
-            time, in all workers together.
-        request_timeout_s: longest time that one request may take, slow senders and readers included.
-        keepalive_s: longest wait for the next request (or the rest of its headers) on a connection.
-        drain_s: time in which a service that is about to stop says that it is not ready, and still answers.
-        graceful_timeout_s: time that running requests have to finish when the service stops.
-        public_form: whether the forms that people fill in are served; None serves them unless access is
-            controlled.
-        public_definitions: whether anybody may read the published definitions where access is controlled.
-        form_keys: secret keys that sign what travels with the pages of a form, with commas between: the first
-            one signs, all are taken. SERVICE_FORM_KEYS_FILE may name a file that holds them instead. Without
-            any, each start makes one of its own.
-        form_max_age_h: hours after which a page of a form that was left open is not taken any more.
-        form_short: whether a form asks only what can still change the result, unless somebody wants it in
-            full.
-        form_stores: whether a form that was sent can be stored, with the consent of who filled it in.
-        form_tenant: tenant whose data such a form is, where tokens are asked for; empty if they are not.
-        privacy_notice_url: where people read what happens to what is stored; empty for nowhere.
-        embed_origins: origins of pages that may show the forms in a frame, with commas between.
-        ehrs_file: file of the EHRs that may open the app, and of those whose tokens are taken; None for
-            neither.
-        audit: whether it is recorded who does what with whose data. None: where access is controlled and
-            something is stored.
-        feedback_key: secret key of the digests by which the store knows cards that were shown, and their
-            patients. SERVICE_FEEDBACK_KEY_FILE may name a file that holds it instead. Without one, each start
-            makes one of its own, and forgets who said no to which card.
-        metrics: whether the service counts what it answers, and shows the numbers under `/metrics`.
-        metrics_token: what a request for them must bring that does not come from this machine; empty lets
-            none of those in. SERVICE_METRICS_TOKEN_FILE may name a file that holds it instead.
-        tracing: whether the service sends a span of each request where OpenTelemetry's own variables say.
-        log_level: `DEBUG`, `INFO`, `WARNING` or `ERROR`; INFO has one line per request.
-        reload: whether changed files are served at once, and each form has a preview page: for authors.
+        requests_per_minute: None is CONTROLLED_RATE if access is controlled, else no limit; 0 is no limit.
+        public_form: None serves the forms unless access is controlled.
+        audit: None records if access is controlled and there is a store.
     """
 
     questionnaires_dir: Path = ROOT / "questionnaires"
