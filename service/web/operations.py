@@ -111,8 +111,9 @@ class Assessments:
         most = 0 if wanted is None else MOST_EARLIER
         records = self._repository.read_with_earlier(request.args["id"], most, reach=request.reach)
         response, *earlier = (record.body for record in records)
-        entries = b",".join(b'{"resource":%b}' % record.body for record in records)
-        request.record_read(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
+        if request.asked is not None:  # else there is no need to put them together
+            entries = b",".join(b'{"resource":%b}' % record.body for record in records)
+            request.record_read(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
         assessed = self._assess(response, detail, request.languages(), tuple(earlier))
         return _told(assessed, content_type)
 
