@@ -1,11 +1,11 @@
 """A guidance as CQL: a definition for each finding, rule, step and level, decided as the service decides.
 
-There are two libraries. NAMEAnswers says which answers count and what each test of them gives; NAME has the
-findings, the rules, the step and the levels.
+There are two libraries. NAMEAnswers has the answers that count and the tests of them; NAME has the findings,
+the rules, the step and the levels.
 
-What does not fit (an answer to a question that is closed, answers that contradict each other) makes no result
-better. So rules are worked out without it, with it as a "not sure", and with it as what is worse. Only what
-it can change is written more than once, and says so in its name.
+An *unfit* answer (to a closed question, or one that contradicts others) makes no result better. So a rule is
+evaluated without unfit answers, with them as "not sure", and with them as the worse value. Definitions that
+unfit answers can change are written once for each of these ways, which their names tell.
 
 Source: CQL 1.5; clinical decisions, sections 2 and 8.
 """
@@ -37,7 +37,7 @@ from service.questionnaire import CompiledQuestionnaire
 
 FITTING, DOUBTED, COUNTED = " without what does not fit", " in doubt", " as counted"
 JUDGED: Final = " before contradictions"
-"""What follows the name of a definition where what does not fit counts otherwise than in a result."""
+"""Suffixes of definitions in which unfit answers count in another way than in a result."""
 
 
 def libraries_of(guidance: Guidance, form: CompiledQuestionnaire) -> tuple[CqlLibrary, ...]:
@@ -114,7 +114,7 @@ class _Libraries(GuidanceNodes):
             yield from section.definitions(roots)
 
     def _others(self, rules: Mapping[str, str]) -> list[tuple[Section, list[int]]]:
-        """Returns what has to be written where what does not fit counts otherwise, with its roots."""
+        """Returns the sections for the other ways to count unfit answers, each with its roots."""
         roots = {
             suffix: [self.graph.rules[called] for called, value in rules.items() if f'{suffix}"' in value]
             for suffix in (FITTING, DOUBTED)
@@ -149,7 +149,7 @@ class _Libraries(GuidanceNodes):
     # Rules: what does not fit makes no result better.
 
     def _rule(self, rule: Rule) -> str:
-        """Returns what a rule is of what it is in other ways; empty if it is just what counts."""
+        """Returns a rule as an expression of its variants; empty if unfit answers cannot change it."""
         node, worse = self.graph.rules[rule.name], self.compiled.worse
         rising, falling = self.worst_ways[node]
         fitting, doubted, counted = (

@@ -36,13 +36,13 @@ ANSWERS: Final = "Answers"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """How what does not fit counts.
+    """One way to count unfit answers.
 
     Args:
-        atom: what a test of answers is there, by node.
-        beside: by node, what makes it hold beside its own condition (contradictions).
-        suffix: what follows the names of definitions.
-        varies: whether a node may be something else there than in a result.
+        atom: returns the expression for the test of a node.
+        beside: by node, the contradictions that make it hold even if its own condition does not.
+        suffix: of the names of definitions.
+        varies: says whether a node may have another value here than in a result.
     """
 
     atom: Callable[[int], str]
@@ -52,7 +52,7 @@ class World:
 
 
 class GuidanceNodes:
-    """The conditions of a guidance by node: names, what is said of them, and what does not fit can change."""
+    """The conditions of a guidance by node: names, comments, and what unfit answers can change."""
 
     def __init__(self, guidance: Guidance, form: CompiledQuestionnaire) -> None:
         self.guidance, self.written = guidance, guidance.written
@@ -153,7 +153,7 @@ class GuidanceNodes:
     def _ways(
         self, varies: Callable[[int], bool], beside: Mapping[int, list[str]]
     ) -> list[tuple[bool, bool]]:
-        """Returns by node whether what does not fit can only raise it, and whether it can only lower it."""
+        """Returns by node whether unfit answers can only raise it, and whether they can only lower it."""
         found: list[tuple[bool, bool]] = []
         for index, node in enumerate(self.graph.nodes):
             parts = [found[part] for part in node.parts]
@@ -233,7 +233,7 @@ def _constant(node: Node, parts: list[bool | None]) -> bool | None:
 
 
 class Section:
-    """Definitions that say of every node what it is where what does not fit counts in one way."""
+    """Definitions of all nodes, for one way to count unfit answers."""
 
     def __init__(self, libraries: GuidanceNodes, world: World) -> None:
         self.all, self.world = libraries, world
