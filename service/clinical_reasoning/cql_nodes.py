@@ -1,6 +1,6 @@
 """The conditions of a guidance as definitions in CQL, each under the name of its finding or rule.
 
-What does not fit may count in several ways; a section holds the definitions of one of them.
+Unfit answers may count in several ways; a section holds the definitions of one of them.
 """
 
 from __future__ import annotations
