@@ -204,9 +204,14 @@ class _Draft:
     links: Links
     words: Words
 
+    @property
+    def form(self) -> str:
+        """What people call the form, in the language of the card."""
+        return self.call.service.title_in(self.words.language)
+
     def offer(self, kind: str, detail: str, reason: Iterable[str]) -> dict[str, Any]:
         """Returns a card that offers the form."""
-        summary = plain(self.words[f"cards.{kind}"].format(form=self.call.service.title))
+        summary = plain(self.words[f"cards.{kind}"].format(form=self.form))
         card = self._card(kind, summary, "info", escaped(detail), reason)
         return card | self._link()
 
@@ -214,7 +219,7 @@ class _Draft:
         """Returns the card of a result; an unfinished form is offered, unless nobody may wait."""
         finished = response.get("status") in COMPLETE_STATUSES
         name = "result" if finished else "preliminary"
-        heading = self.words[f"cards.{name}"].format(form=self.call.service.title, step=outlined.step)
+        heading = self.words[f"cards.{name}"].format(form=self.form, step=outlined.step)
         detail = "\n".join(f"- {escaped(line)}" for line in self._lines(outlined))
         card = self._card(name, plain(heading), _indicator(outlined), detail, reason)
         if finished:

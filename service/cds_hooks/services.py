@@ -22,6 +22,7 @@ from service.datatypes.answers import Coding
 from service.fhir.json import Json
 from service.questionnaire import ASKED_ID
 from service.questionnaire.chart_queries import observed_codes
+from service.questionnaire.translations import translated
 
 PATIENT_VIEW: Final = "patient-view"
 ENCOUNTER_START: Final = "encounter-start"
@@ -76,8 +77,13 @@ class CdsService:
 
     @property
     def title(self) -> str:
-        """What people call the form."""
-        return title_of(self.pair)
+        """What people call the form; its name or url where it has no title."""
+        form: Json = self.pair.compiled.resource
+        return str(form.get("title") or form.get("name") or self.form_url)
+
+    def title_in(self, language: str) -> str:
+        """Returns what people call the form in a language, where it has words for it."""
+        return translated(self.pair.compiled.resource, "title", language) or self.title
 
     @property
     def form_url(self) -> str:
@@ -174,12 +180,6 @@ def services_of(catalogue: Catalogue, triggers: Mapping[str, Triggers]) -> tuple
 def discovery(services: Iterable[CdsService]) -> dict[str, Any]:
     """Returns the answer of discovery."""
     return {"services": [service.described() for service in services]}
-
-
-def title_of(pair: Pair) -> str:
-    """Returns the title of a questionnaire; its name or url where it has none."""
-    form: Json = pair.compiled.resource
-    return str(form.get("title") or form.get("name") or pair.compiled.url)
 
 
 def _newest(catalogue: Catalogue) -> Iterator[Pair]:

@@ -310,6 +310,7 @@ def test_uuid_stays_until_something_changes(cards):
 def test_card_speaks_the_language_that_is_asked_for(at):
     body = call_of(conditions=searchset(about("Condition", code=TWITCHING)))
     (card,) = at().post(VIEW, json=body, headers={"Accept-Language": "de"}).json["cards"]
+    assert card["summary"].startswith("Fragebogen zum Muskelzucken: ")
     assert "Akte" in card["summary"]
 
 
