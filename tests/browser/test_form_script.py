@@ -156,6 +156,7 @@ CONDITIONS = {
     "more": '[false,[["n",">","4.0"]]]',
     "as-much-or-more": '[false,[["n",">=","4"]]]',
     "less": '[false,[["n","<","4"]]]',
+    "as-much-or-less": '[false,[["n","<=","4"]]]',
     "another": '[false,[["n","!=","4"]]]',
     "any": '[false,[["n","exists","true"]]]',
     "none": '[false,[["n","exists","false"]]]',
@@ -174,9 +175,9 @@ def test_conditions_hold_as_fhir_says(made_up):
     assert opened == {
         "7": {"more", "as-much-or-more", "another", "any"},
         "": {"none"},
-        "4,0": {"as-much-or-more", "any"},
+        "4,0": {"as-much-or-more", "as-much-or-less", "any"},
         "10": {"more", "as-much-or-more", "another", "any"},
-        "2": {"less", "another", "any", "one-or-two"},
+        "2": {"less", "as-much-or-less", "another", "any", "one-or-two"},
     }
 
 
@@ -253,7 +254,8 @@ def test_a_reload_keeps_the_page_and_what_was_typed_on_it(form):
     tick(form, "emergency-signs", NONE)
     form.page.reload()
     form.page.locator("main[data-page=urgent]").wait_for()
-    assert control(form, "emergency-signs", NONE).is_checked()
+    ticked = form.page.locator("main :checked")
+    assert [each.get_attribute("value") for each in ticked.all()] == [NONE]
 
 
 def test_back_and_forward_of_the_browser_turn_the_pages(form):
@@ -344,6 +346,17 @@ def test_starting_again_forgets_without_a_connection_too(form):
     form.page.locator("main[data-page=start]").wait_for()
     assert form.page.locator('[name="q.age"]').input_value() == ""
     assert "new-confusion" not in kept(form.page)
+
+
+def test_a_page_that_is_refused_on_the_way_to_a_file_is_forgotten_too(form):
+    first_page(form)
+    form.page.locator("input[name=state]").evaluate("each => { each.value = 'changed' }")
+    form.button("save").click()
+    form.page.locator("main[data-kind=message]").wait_for()
+    assert kept(form.page) == ""
+    form.page.locator("main a").click()
+    form.page.locator("main[data-page=start]").wait_for()
+    assert form.page.locator('[name="q.age"]').input_value() == ""
 
 
 def test_an_emergency_leaves_nothing_in_the_tab(form):

@@ -12,7 +12,7 @@
   }
 
   // What is kept in this tab: the signed state, the page, and what was typed but not yet taken. Gone with the tab.
-  let home = ''; // where the form is posted to
+  let home = location.pathname; // where the form is posted to
   let kept = { drafts: {} };
 
   function recall() {
@@ -299,7 +299,6 @@
   document.addEventListener('click', (event) => {
     const at = (selector) => event.target.closest(selector);
     if (at('[data-print]')) print();
-    if (at('[data-restart]')) forget();
     if (at('.errs a')) {
       event.preventDefault();
       const field = document.getElementById(at('.errs a').hash.slice(1));
