@@ -16,6 +16,7 @@ from service.catalogue import Answered, Catalogue, Pair, known_earlier
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.form import Question
 from service.errors import Malformed, NotScorable, Problem
+from service.fhir.chart_doubts import is_altered, is_test
 from service.fhir.dates import compare, time_range
 from service.fhir.json import Json
 from service.fhir.outcome import severity
@@ -39,6 +40,7 @@ VOID: Final = frozenset({"entered-in-error", "stopped"})
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "earlier-void": "its status says that it must not be used",
+    "earlier-altered": "its labels say that it is not whole, was changed, or was made for a test",
     "earlier-same": "it is another version of the response itself",
     "earlier-undated": "it or the response does not say when it was written",
     "earlier-order": "it was not certainly written before the response",
@@ -159,6 +161,8 @@ class EarlierReader:
         """Returns why a response cannot be compared, whatever it answers; empty if it can."""
         if earlier["status"] in VOID:
             return "earlier-void"
+        if is_altered(earlier) or (is_test(earlier) and not is_test(self.response)):
+            return "earlier-altered"
         if _is_same(earlier, self.response):
             return "earlier-same"
         before, now = earlier.get("authored"), self.response.get("authored")

@@ -147,6 +147,8 @@ def test_an_unfinished_or_amended_one_counts(compared: Callable[..., Json], now:
     [
         ({"status": "entered-in-error"}, "its status says that it must not be used"),
         ({"status": "stopped"}, "its status says that it must not be used"),
+        ({"meta": {"security": [{"code": "REDACTED"}]}}, "its labels say that it is not whole"),
+        ({"meta": {"security": [{"code": "HTEST"}]}}, "made for a test"),
         ({"authored": "2026-11-21T09:30:00Z"}, "not certainly written before"),
         ({"authored": NOW}, "not certainly written before"),
         ({"authored": "2026-11-20"}, "not certainly written before"),
