@@ -375,8 +375,17 @@ def _only_value(answer: Any, element: str) -> Any:
     return None if isinstance(value, dict) and _says_what_is_absent(value) else value
 
 
+_PLAIN_MEMBERS = frozenset({
+    "id", "linkId", "definition", "text", "answer", "item", "system", "version", "code", "display",
+    "userSelected", "value", "unit",
+})  # fmt: skip
+"""Of items and of values, those that say nothing of what is missing."""
+
+
 def _says_what_is_absent(element: Json) -> bool:
     """Whether an object says why it, or one of its primitives, is missing: the full check is told of both."""
+    if element.keys() <= _PLAIN_MEMBERS:  # nearly always
+        return False
     return ext.says_why_absent(element) or any(True for _ in ext.said_absent(element))
 
 
