@@ -18,7 +18,7 @@ from werkzeug.http import parse_options_header
 
 from service.errors import ServiceError
 from service.languages import Words
-from service.pages.model import Problem
+from service.pages.model import Problem as Shown
 from service.pages.reading import Posted
 from service.pages.scoring import ERRORS
 from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
@@ -99,7 +99,7 @@ def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:
         raise PageRefused(_REFUSALS[fault.reason], 400) from fault
 
 
-def unfit(fault: ServiceError, words: Words) -> tuple[Problem, ...]:
+def unfit(fault: ServiceError, words: Words) -> tuple[Shown, ...]:
     """Returns what people are told of a file that does not fit."""
     faults = [problem for problem in fault.problems if problem.severity in ERRORS][:_MOST_FAULTS]
     reasons = [problem.reason for problem in faults if problem.reason]
@@ -107,7 +107,7 @@ def unfit(fault: ServiceError, words: Words) -> tuple[Problem, ...]:
     known = filter(None, (words.texts.get(f"left-out.{reason}") for reason in reasons))
     said = [words.say("problems.earlier-left-out", reason=reason) for reason in known]
     return (
-        Problem("file", words[f"form.message.{name}.heading"]),
-        *(Problem("", line) for line in (said or [words[f"form.message.{name}.text"]])),
-        *(Problem("", problem.text, is_technical=True) for problem in faults),
+        Shown("file", words[f"form.message.{name}.heading"]),
+        *(Shown("", line) for line in (said or [words[f"form.message.{name}.text"]])),
+        *(Shown("", problem.text, is_technical=True) for problem in faults),
     )
