@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.settings import Settings
+from service.settings import Settings, files_below
 
 _PROGRAM = Path(__file__).parent
 
@@ -173,9 +173,8 @@ def program_digest() -> str:
 
 def files_in(name: str, folder: Path, pattern: str = "*") -> Iterator[tuple[str, Path]]:
     """Yields the files below a folder, with a name that does not say where the folder is."""
-    for path in folder.rglob(pattern):
-        if path.is_file():
-            yield f"{name}/{path.relative_to(folder)}", path
+    for path in files_below(folder, pattern):
+        yield f"{name}/{path.relative_to(folder)}", path
 
 
 def digest_of(files: Iterable[tuple[str, Path]], told: str = "") -> str:

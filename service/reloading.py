@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from service.settings import ROOT, Settings, from_environment
+from service.settings import ROOT, Settings, files_below, from_environment
 
 _PAUSE_S: Final = 0.15
 _SUFFIXES: Final = (".json", ".yaml")
@@ -56,8 +56,7 @@ def fingerprint(folders: Iterable[Path]) -> str:
     for folder in folders:
         if not folder.is_dir():
             return ""
-        linked = (child for child in folder.iterdir() if child.is_symlink())  # rglob does not go into these
-        for path in sorted(path for place in (folder, *linked) for path in place.rglob("*")):
+        for path in sorted(files_below(folder)):
             if path.suffix not in _SUFFIXES or path.name.startswith("."):
                 continue
             with suppress(OSError):  # it has gone since it was listed

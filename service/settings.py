@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -165,6 +167,20 @@ class Settings:
     def public_base(self) -> str:
         """The FHIR base that links are built from."""
         return self.base_url or f"http://{self.address}/fhir"
+
+
+def files_below(folder: Path, pattern: str = "*") -> Iterator[Path]:
+    """Yields the files below a folder, those of folders that are linked there included; each folder once."""
+    seen = set[Path]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        found = (Path(place, name) for name in names if fnmatchcase(name, pattern))
+        yield from (path for path in found if path.is_file())
 
 
 def is_loopback(host: str) -> bool:

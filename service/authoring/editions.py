@@ -20,7 +20,7 @@ from service.fhir.json import Json
 from service.guidance.cases import Case
 from service.guidance.result import Interval, Result
 from service.mapping_files import read_documents
-from service.settings import Settings
+from service.settings import Settings, files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,15 @@ class Folders:
 
     def files(self) -> list[Path]:
         """Returns every file of them."""
-        inside = [path for folder in self.mappings for path in folder.rglob("*.yaml")]
-        return [*self.questionnaires.rglob("*.json"), *inside]
+        inside = [path for folder in self.mappings for path in files_below(folder, "*.yaml")]
+        return [*files_below(self.questionnaires, "*.json"), *inside]
 
     def files_of(self, pair: Pair, published: Published) -> list[Path]:
         """Returns the files of one guidance and of its questionnaire, with what any questionnaire may use."""
         others = [resource for _, resource in published.resources if resource is not pair.compiled.resource]
         apart = [resource for resource in others if resource.get("resourceType") == "Questionnaire"]
         found = [path for path, resource in published.resources if resource not in apart]
-        return [*found, *self.folder_of(pair).rglob("*.yaml")]
+        return [*found, *files_below(self.folder_of(pair), "*.yaml")]
 
     def folder_of(self, pair: Pair) -> Path:
         """Returns the folder of the mapping files of one guidance."""

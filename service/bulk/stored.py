@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
@@ -71,7 +72,8 @@ def score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: T
                 _run(store, job, journal, pool, _Told(compress, Progress(notes, None)))
             journal.complete(compress(b""))
         found = report(journal.counts, scorer.served)
-        notes.write(text_of(found))
+        with suppress(OSError):  # that nobody reads it stops nothing
+            notes.write(text_of(found))
         journal.forget()
         return found
     finally:

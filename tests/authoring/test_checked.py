@@ -111,6 +111,19 @@ def test_any_change_of_a_file_runs_the_cases(sound: Settings, name: str) -> None
     assert pair.guidance.cases
 
 
+def test_a_change_behind_a_link_runs_the_cases(settings: Settings, without_proofs: None) -> None:
+    """Versions of a guidance may share their texts by a link, which the reader of the texts follows."""
+    texts, shared = settings.mappings_dir / "phq-9" / "messages", settings.mappings_dir.parent / "shared"
+    shared.mkdir()
+    texts.symlink_to(shared)
+    (shared / "self").symlink_to(shared)
+    assert checks(settings) == check.SOUND
+    assert record(settings) is not None
+    (shared / "de.yaml").write_text("")
+    assert record(settings) is None
+    assert checks(settings) != check.SOUND
+
+
 def test_a_change_that_breaks_a_case_stops_the_start(sound: Settings) -> None:
     path = sound.mappings_dir / "phq-9" / "cases.yaml"
     path.write_text(path.read_text().replace("expect: {tier: watch", "expect: {tier: treat", 1))

@@ -200,8 +200,11 @@ def test_a_tenant_has_its_own_responses_alone(kept: Store, tmp_path: Path) -> No
     north, south = responses(4), responses(4, seed=2)
     put(kept, north, "north")
     put(kept, south, "south")
-    score_stored(kept, job(tmp_path / "out.ndjson", tenant="south"), OPTIONS, io.StringIO())
+    (tmp_path / "notes").touch()
+    with (tmp_path / "notes").open("r") as nobody_reads:
+        score_stored(kept, job(tmp_path / "out.ndjson", tenant="south"), OPTIONS, nobody_reads)
     assert plain((tmp_path / "out.ndjson").read_bytes()) == expected(south)
+    assert not (tmp_path / "out.ndjson.journal").exists()
 
 
 def test_deleted_responses_are_left_out_and_an_empty_store_is_an_empty_file(

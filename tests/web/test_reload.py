@@ -100,6 +100,11 @@ def test_the_fingerprint_follows_every_file_that_is_read_and_no_other(folders, g
     seen.append(fingerprint([folders / "mappings"]))
     edit(folders / "elsewhere/guidance.yaml", "Year", "Workday")
     assert fingerprint([folders / "mappings"]) != seen[-1]
+    (folders / "elsewhere/messages").rename(folders / "texts")
+    (folders / "elsewhere/messages").symlink_to(folders / "texts")
+    seen.append(fingerprint([folders / "mappings"]))
+    (folders / "texts/it.yaml").write_text("{}")
+    assert fingerprint([folders / "mappings"]) != seen[-1]
     assert fingerprint([folders, folders / "gone"]) == ""
 
 
