@@ -6,6 +6,7 @@ No error repeats what a person typed: it may be the name of a patient.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -60,7 +61,20 @@ _METRICS_WAIT_S = 10
 
 def run() -> NoReturn:
     """Runs the command that the process was started with, and ends the process with its exit code."""
+    _replace_closed_streams()
     sys.exit(main(sys.argv[1:]))
+
+
+def _replace_closed_streams() -> None:
+    """Opens the standard streams that whoever started the process has closed; to read or write them fails.
+
+    Otherwise the files that are opened first take their numbers, and what is told would be written into them.
+    """
+    modes = {"stdin": ("r", os.O_WRONLY), "stdout": ("w", os.O_RDONLY), "stderr": ("w", os.O_WRONLY)}
+    for name, (mode, unlike) in modes.items():
+        if getattr(sys, name) is None:
+            raw = io.FileIO(os.open(os.devnull, unlike), mode)
+            setattr(sys, name, io.TextIOWrapper(raw, write_through=True))  # so that nothing waits for the end
 
 
 def main(arguments: Sequence[str]) -> int:

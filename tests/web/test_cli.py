@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -216,6 +217,21 @@ def test_the_package_runs_as_a_program(capsys, monkeypatch):
         runpy.run_module("service", run_name="__main__")
     assert stopped.value.code == 2
     assert "Usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "command"), [("stdin", ["assess", "-"]), ("stdout", ["schemas", "."])])
+def test_a_stream_that_was_closed_is_told_and_not_taken_for_a_refusal(
+    capsys, monkeypatch, tmp_path, name, command
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["service", *command])
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.run()
+    with suppress(OSError):
+        getattr(sys, name).close()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: Bad file descriptor\n"
 
 
 def test_without_the_environment_it_says_which_python_to_use(tmp_path):
