@@ -59,13 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps Python from going through 200,000 objects of the collected tests again and again.
+    """Lets Python look for garbage again, but not through 200,000 objects of the collected tests.
 
     What tests make is still looked through, and what they forget to close is still a warning.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,6 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
     The controls of a question, half of what a service costs to make, are made once in each language too: they
     come from the questionnaire alone.
     """
+    gc.disable()  # until the tests are collected: what comes with them stays
+    config.add_cleanup(gc.enable)
     read, called = catalogue.read, signature(catalogue.read)
 
     @lru_cache(maxsize=12)

@@ -196,6 +196,7 @@ except OutboundFault as fault:
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_begins_tls_byte_by_byte_gets_no_more_time():
     """In a worker: gevent waits for each byte anew, where the standard library has an end for all of it."""
     with running(of=Hesitation) as server:
@@ -325,6 +326,7 @@ def test_an_origin_is_written_as_browsers_do(url, origin):
     assert origin_of(url) == origin
 
 
+@pytest.mark.slow
 def test_nothing_that_reads_ssl_is_loaded_before_workers_are_forked():
     """The application is loaded in the process that forks them."""
     loads = "import sys, service.app, service.web.gate, service.terminology.server"

@@ -73,6 +73,7 @@ def test_what_was_checked_is_served_without_its_cases_and_says_the_same(
     ]
 
 
+@pytest.mark.slow
 def test_every_answer_is_the_same_byte_for_byte(sound: Settings) -> None:
     active(sound)
     assert checks(sound) == check.SOUND

@@ -68,6 +68,7 @@ def test_each_response_has_an_id_and_a_person_of_its_own() -> None:
     assert len({one["subject"]["reference"] for one in found}) == 60
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_hashes_is() -> None:
     script = (
         "import sys, hashlib; from pathlib import Path; from service import catalogue;"

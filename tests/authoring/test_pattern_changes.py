@@ -143,6 +143,7 @@ VERSIONS: dict[str, Any] = {
 ONE_SIDE = {"side": {"options": ["left", "unsure"]}, "tired": {"options": [{"code": "much", "weight": 2}]}}
 SINCE = {"type": "quantity", "units": ["d"], "when": ["tired", "exists", False]}
 LINE = {"answer": "strength", "from": 0, "to": 10}
+MANY_PATTERNS = ("dates", "kinds-of-questions")
 PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "dates": (
         {"derives": True, "numbers": {"old": 14, "later": 2}, "items": ONE_SIDE},
@@ -198,7 +199,10 @@ def assert_counted_as_tried(old: dict[str, Any], new: dict[str, Any]) -> None:
         assert [len(example.answers) for example in change.examples] == least
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in MANY_PATTERNS else name for name in PAIRS],
+)
 def test_the_counts_and_the_plainest_patterns_are_those_of_every_pattern_tried(name: str) -> None:
     assert_counted_as_tried(*PAIRS[name])
 

@@ -257,6 +257,7 @@ def stop(in_a_process, tmp_path, number=signal.SIGTERM, **job):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with(
     number, records, expected, run, in_a_process, tmp_path
@@ -711,6 +712,7 @@ def test_memory_does_not_grow_with_the_input(size, run, tmp_path):
     assert peak_of(run, tmp_path, size) < small + 30
 
 
+@pytest.mark.slow
 def test_the_command_reads_standard_input_in_a_process_of_its_own(records, expected, root, tmp_path):
     data = input_of(records, 3)
     arguments = ["score", "-", str(tmp_path / "out.ndjson"), "--workers", "1"]

@@ -149,6 +149,7 @@ class _Session:
         self.sparkContext = _Context()
 
 
+@pytest.mark.slow
 def test_what_travels_scores_as_what_stays(tmp_path: Path) -> None:
     """The archive alone is enough, and it is named for what is in it."""
     session = _Session()

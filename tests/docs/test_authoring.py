@@ -260,6 +260,7 @@ def test_every_piece_that_is_quoted_stands_in_a_file(root: Path, pages: dict[str
     ] == []
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_is_shown(root: Path, pages: dict[str, str], example: Path) -> None:
     shown = re.findall(r"```sh\n(.*?)```.*?```text\n(.*?)```", pages["authoring"], re.DOTALL)
     (check_command, report), (assess_command, text) = shown

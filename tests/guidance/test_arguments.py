@@ -191,6 +191,7 @@ def whole(pair: catalogue.Pair, answers: Answers) -> None:
 FOLDERS = {"muscle-twitching": "", "workday-strain": "tests/second_pair"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", FOLDERS)
 def test_reasons_of_worked_patients_force_and_cannot_do_without_one_answer(slug: str) -> None:
     pair = pair_of(FOLDERS[slug], slug)

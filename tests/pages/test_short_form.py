@@ -81,6 +81,7 @@ def typed(pair: Pair) -> list[Case]:
     return [case for case in pair.guidance.cases if can_be_typed(case, pair)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(3))
 def test_worked_patients_have_the_result_of_the_full_form(twitching, person, clock, part):
     faults = []

@@ -158,6 +158,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", COSTLY.values(), ids=COSTLY.keys())
 def test_a_costly_expression_ends_and_harms_nobody(client: FlaskClient, expression: str) -> None:
     """A Questionnaire that was sent is not ours: what its expressions may take is limited."""

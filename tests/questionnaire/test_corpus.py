@@ -78,6 +78,7 @@ def test_the_accept_path_takes_only_what_the_full_check_finds_faultless(
         assert checked.answers == accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "given", "faults"), rows())
 def test_a_form_that_is_served_checks_like_one_that_only_came_with_its_response(
     group: Any, given: Any, faults: Any

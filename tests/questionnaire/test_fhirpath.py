@@ -256,6 +256,7 @@ CRITERIA = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "path", "criterion"), list(product(STARTS, PATHS, CRITERIA)))
 def test_the_index_finds_what_a_walk_finds_in_the_same_order(start: str, path: str, criterion: str) -> None:
     some = [item_node(item) for item in RESPONSE["item"][1:3]]
@@ -281,6 +282,7 @@ def test_a_filter_inside_a_filter_sees_the_item_that_is_filtered() -> None:
     assert evaluated("item.where(item.where(linkId = 'b').count() = 2).item.answer.value") == [5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [

@@ -64,6 +64,7 @@ def test_migrations_create_the_tables_that_the_program_uses(empty_url):
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_start_on_sqlite_loads_nothing_of_postgresql(tmp_path):
     """What its dialect takes to load is a thirtieth of a start. The schema is made before."""
     url = f"sqlite:///{tmp_path / 'store.db'}"
@@ -145,6 +146,7 @@ def meta_entries(url):
     return [tuple(row) for row in found if row[2] in ("_tag", "_security", "_profile")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 1200])
 def test_what_was_stored_before_it_is_found_by_its_tags_labels_and_profiles(empty_url, open_one, number):
     """By the entries that it would have if it were stored today; all versions, as far as they have any."""

@@ -44,8 +44,13 @@ def opened() -> Iterator[Judge]:
 
 def _problems(process: subprocess.Popen[str], resource: Mapping[str, Any]) -> list[str]:
     line = json.dumps(resource, default=float, allow_nan=False)
-    plain = json.loads(line)
-    return [*_asked(process, line), *schema_problems(plain), *empty_problems(plain)]
+    return [*_asked(process, line), *by_schema([json.loads(line)])[0]]
+
+
+def by_schema(resources: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Returns the problems that are found without Node."""
+    plain = [json.loads(json.dumps(resource, default=float, allow_nan=False)) for resource in resources]
+    return [[*schema_problems(resource), *empty_problems(resource)] for resource in plain]
 
 
 def _asked(process: subprocess.Popen[str], line: str) -> list[str]:

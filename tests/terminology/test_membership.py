@@ -263,6 +263,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_ten_times_the_size_costs_about_ten_times_as_much(shape: Callable[[int], Iterator[Json]]) -> None:
     costs = []

@@ -67,6 +67,7 @@ def test_a_resource_is_found_by_the_version_of_r4_and_by_its_own(version: str) -
     assert r4_resource("http://terminology.hl7.org/CodeSystem/v3-MaritalStatus|3.0.0") is None
 
 
+@pytest.mark.slow
 def test_one_value_set_reads_one_block_and_the_start_none() -> None:
     code = (
         "import service.app; from service.terminology import sources as r4, ValueSets;"

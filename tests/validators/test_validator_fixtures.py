@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import validator_fixtures as fixtures
+from fhir_validators import by_schema
 
 FOLDER = Path(__file__).parent
 
@@ -52,3 +53,14 @@ def test_the_packages_have_exact_versions_and_the_lock_has_no_address():
     locked = json.loads(lock)["packages"]
     assert {name: locked[f"node_modules/{name}"]["version"] for name in named} == named
     assert "://" not in lock
+
+
+def test_the_schema_alone_sees_what_it_can_in_the_order_of_the_resources():
+    """As the test command by hand asks."""
+    misspelt = {"resourceType": "Patient", "gendr": "male"}
+    right, wrong, empty = by_schema(
+        [{"resourceType": "Patient"}, misspelt, {"resourceType": "Patient", "name": []}]
+    )
+    assert right == []
+    assert any("gendr" in problem for problem in wrong)
+    assert empty == ["empty: name: []"]

@@ -251,6 +251,7 @@ def versions(tmp_path_factory, root):
     return app.create_app(given).test_client()
 
 
+@pytest.mark.slow
 def test_the_plan_of_one_version_is_not_applied_to_a_response_to_another(versions, partial):
     older = partial | {"questionnaire": partial["questionnaire"].replace("1.1.0", "1.0.0")}
     assert older.pop("item")

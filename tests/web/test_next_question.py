@@ -86,7 +86,9 @@ def walked(real: FlaskClient, pair: Pair) -> Walked:
     return cache(lambda name: list(steps(real, pair, name)))
 
 
-@pytest.mark.parametrize("name", ["plain-eyelid-three-days", "body-wide-for-months"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("plain-eyelid-three-days", marks=pytest.mark.slow), "body-wide-for-months"]
+)
 def test_question_by_question_the_result_is_that_of_the_full_form(
     real: FlaskClient, pair: Pair, walked: Walked, name: str
 ) -> None:

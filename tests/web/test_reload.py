@@ -225,6 +225,7 @@ def test_it_is_refused_where_others_reach_the_service(monkeypatch, capsys):
         assert line.startswith("error: SERVICE_RELOAD: expected a loopback address as SERVICE_HOST")
 
 
+@pytest.mark.slow
 def test_it_is_refused_on_an_address_that_the_settings_do_not_name(folders):
     with started(APP, "--bind", "0.0.0.0:0", RELOAD="true", OPEN="true") as process:
         _, log = process.communicate(timeout=PATIENCE_S)

@@ -93,6 +93,7 @@ def test_an_amended_response_takes_the_place_of_what_it_was(client, kept):
     assert {entry["fullUrl"] for entry in before["entry"]} <= {entry["fullUrl"] for entry in after["entry"]}
 
 
+@pytest.mark.slow
 def test_no_more_is_made_of_a_result_whose_guidance_is_gone(root, tmp_path, sample):
     """The mapping is changed in place, so that another hash stands for the same version."""
     mappings = Path(shutil.copytree(root / "mappings", tmp_path / "mappings"))

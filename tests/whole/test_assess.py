@@ -172,6 +172,7 @@ def test_required_questions_are_demanded_of_a_completed_response(sample: Sample,
     assert kinds == {"required"}
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 def test_a_hundred_thousand_answers_are_refused_not_choked_on(sample: Sample, assessor: Assessor) -> None:
     response = sample("plain-eyelid")

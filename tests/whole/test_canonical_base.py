@@ -198,6 +198,7 @@ def test_er02_what_could_not_even_be_read_names_the_own_base_only() -> None:
     assert EXAMPLE not in answer
 
 
+@pytest.mark.slow
 def test_worked_cases_hold_for_another_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proofs know linkIds and codes but no canonical: they are those of the domain for examples."""
     monkeypatch.setattr(check, "proof_report", lambda guidance, asked: ((), True))

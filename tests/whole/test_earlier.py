@@ -285,6 +285,7 @@ def without(root: Path, pair: Pair) -> Pair:
     return replace(pair, guidance=guidance, renderer=Renderer(guidance, Canonicals()), further={})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_without_earlier_responses_the_bytes_of_every_sample_are_the_same(
     root: Path, served: Catalogue, pair: Pair, without: Pair, output: str

@@ -34,6 +34,7 @@ def test_random_patients_have_the_result_of_the_full_form(pair: Pair, start: int
     assert [patient.name for patient in patients if not interviewed(pair, patient).agrees] == []
 
 
+@pytest.mark.slow
 def test_whoever_may_look_after_themselves_is_asked_as_few_questions_as_any_interview_can_do_with(
     pair: Pair,
 ) -> None:
@@ -46,6 +47,7 @@ def test_whoever_may_look_after_themselves_is_asked_as_few_questions_as_any_inte
         assert len(found.asked) == least_of_case(case, pair, floor) == len(floor.changing) + 1, case.name
 
 
+@pytest.mark.slow
 def test_no_worked_patient_is_asked_fewer_questions_than_every_interview_has_to_ask(pair: Pair) -> None:
     for case in pair.guidance.cases[:: 2 * EVERY]:
         least = least_of_case(case, pair, floor_of_case(case, pair))

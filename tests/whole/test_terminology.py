@@ -97,6 +97,7 @@ def validated(files: Path, capsys: pytest.CaptureFixture[str], *options: str) ->
     return [kinds(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_folder_settles_what_is_undecided_without_it(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
