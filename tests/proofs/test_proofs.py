@@ -80,6 +80,16 @@ def test_a_finding_that_lowers_the_tier_is_found():
     assert "head-pain: LA33-6; worse: LA" in failure  # yes or not sure
 
 
+def test_a_finding_that_lowers_the_tier_to_one_that_is_not_the_lowest_is_found():
+    def soothe(documents: dict[str, Any]) -> None:
+        entry(documents, "rules", "rule", "worse-soon")["when"]["all"].append({"not": "strong-pain"})
+        documents["guidance"]["promises"] = [{"promise": "p", "never-lowers-tier": ["trigger"]}]
+
+    assert failures(promises({"promise": "p", "never-lowers-tier": ["trigger"]})) == []
+    (failure,) = failures(soothe)
+    assert failure.startswith("FAILED: p: strong-pain never lowers the tier")
+
+
 def test_without_such_a_promise_no_finding_at_all_may_lower_the_tier():
     names = [line.split(": ")[2].split()[0] for line in failures(promises())]
     assert names == ["mild-pain", "no-pain"]
