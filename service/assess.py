@@ -130,7 +130,7 @@ class Outlined(NamedTuple):
     Args:
         rank: place of the step among all steps, the least urgent first.
         code: code of the step.
-        step: name of the step with its dates.
+        steps: name of the step with its dates, then shorter: with the first of them, with none.
         text: the result for the clinician, as plain lines.
         bundle: the Bundle with the result and all that follows from it.
         is_overlay: the step is a safety step above the others.
@@ -143,7 +143,7 @@ class Outlined(NamedTuple):
 
     rank: int
     code: str
-    step: str
+    steps: tuple[str, ...]
     text: str
     bundle: bytes
     is_overlay: bool
@@ -544,7 +544,7 @@ def _outline(scored: Scored) -> Outlined:
     return Outlined(
         rank=result.tier.at_least,
         code=tier.code,
-        step=renderer.summary.step(assessment),
+        steps=renderer.summary.steps(assessment),
         text=renderer.summary.text(assessment),
         bundle=renderer.document(assessment, BUNDLE),
         is_overlay=tier.overlay,

@@ -219,14 +219,22 @@ class _Draft:
         """Returns the card of a result; an unfinished form is offered, unless nobody may wait."""
         finished = response.get("status") in COMPLETE_STATUSES
         name = "result" if finished else "preliminary"
-        heading = self.words[f"cards.{name}"].format(form=self.form, step=outlined.step)
         detail = "\n".join(f"- {escaped(line)}" for line in self._lines(outlined))
-        card = self._card(name, plain(heading), _indicator(outlined), detail, reason)
+        card = self._card(name, self._summary(name, outlined), _indicator(outlined), detail, reason)
         if finished:
             card |= self._suggestions(card["uuid"], outlined)
         if not outlined.is_final and not outlined.is_overlay:
             card |= self._link()
         return card
+
+    def _summary(self, name: str, outlined: Outlined) -> str:
+        """Returns the form and the step, without dates or form if they would not fit.
+
+        Both stand elsewhere on the card; what could still raise the step must not be cut off.
+        """
+        words, bare = self.words[f"cards.{name}"], outlined.steps[-1]
+        lines = (*[words.format(form=self.form, step=step) for step in outlined.steps], bare)
+        return plain(next((line for line in lines if len(line) <= MOST_SUMMARY), bare))
 
     def _lines(self, outlined: Outlined) -> list[str]:
         """Returns the lines of the result, and those about data of the record that it does not count.

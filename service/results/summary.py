@@ -109,16 +109,22 @@ class Summary:
 
     def step(self, assessment: Assessment) -> str:
         """Returns the step, its dates and whom they are for."""
+        return self.steps(assessment)[0]
+
+    def steps(self, assessment: Assessment) -> tuple[str, ...]:
+        """Returns the step with its dates, then shorter: with the first of them, with none."""
         result = assessment.result
         known, authored = result.tiers[result.tier.at_least], assessment.context.authored
+        bare = self._phrases.step(result.tiers, result.tier)
         dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
         if dates:
             own = [self._phrases.say("clinician.own-date", when=when) for when in dates[1:]]
-            return self._phrases.step(result.tiers, result.tier, "; ".join((dates[0], *own)))
+            told = ("; ".join((dates[0], *own)), dates[0])
+            return *[self._phrases.step(result.tiers, result.tier, when) for when in told], bare
         if result.recheck is not None:
             again = self._phrases.look_again(result.recheck, authored)
-            return self._phrases.step(result.tiers, result.tier, again)
-        return f"{self._phrases.step(result.tiers, result.tier)}. {known.target}"
+            return self._phrases.step(result.tiers, result.tier, again), bare
+        return f"{bare}. {known.target}", bare
 
     def _date(self, due: Due, authored: str | None, *, is_now: bool) -> str:
         """Returns until when and whom a reason is for; a step that is for now says so itself."""

@@ -161,6 +161,20 @@ def test_safety_step_is_critical_and_offers_no_form_ch12(cards):
     assert [(card["indicator"], "links" in card) for card in found] == [("critical", False)]
 
 
+@pytest.mark.parametrize(
+    ("language", "highest"), [("en", "Get emergency help now"), ("de", "Jetzt Notfallhilfe holen")]
+)
+@pytest.mark.parametrize("name", ["partial", "progressive-weakness"])
+def test_summary_says_what_could_still_raise_the_step_ch09(at, name, language, highest):
+    """With its dates and the name of the form it would not fit."""
+    response = sample(name) | {"status": "in-progress"}
+    response["item"] = response["item"][:4]
+    body = call_of(responses=searchset(response))
+    (card,) = at().post(VIEW, json=body, headers={"Accept-Language": language}).json["cards"]
+    assert card["summary"].endswith(highest)
+    assert len(card["summary"]) <= MOST_SUMMARY
+
+
 def test_self_care_has_no_card_until_it_is_time_to_look_again(cards):
     response = sample("plain-eyelid")
     assert cards(call_of(responses=searchset(response)), day="2026-11-25") == []
