@@ -417,7 +417,7 @@ def pages_of(setup: Setup, assessor: Assessor, populator: Populator, repository:
         SettingsError: as `form_store_from` does.
     """
     settings, deployment, served = setup.settings, setup.deployment, setup.served
-    store = form_store_from(setup, repository)
+    store = form_store_from(settings, setup.store, repository, setup.ehrs)
     if not serves_forms(settings, setup.ehrs):
         return Pages()
     how = FormSettings(
@@ -452,19 +452,20 @@ def serves_forms(settings: Settings, ehrs: Iterable[Ehr]) -> bool:
     return settings.public_form
 
 
-def form_store_from(setup: Setup, repository: Repository | None) -> FormStore | None:
+def form_store_from(
+    settings: Settings, store: Store | None, repository: Repository | None, ehrs: Iterable[Ehr] = ()
+) -> FormStore | None:
     """Returns where forms are stored if people agree to it; None if forms are not stored.
 
     Raises:
         SettingsError: they are to be stored, and there is no store, or their tenant is not clear.
     """
-    settings = setup.settings
     if not settings.form_stores:
         return None
-    tenant = _form_tenant(settings.form_tenant, setup.ehrs)
-    if setup.store is None or repository is None:
+    tenant = _form_tenant(settings.form_tenant, ehrs)
+    if store is None or repository is None:
         raise SettingsError(["SERVICE_FORM_STORES: expected a store, but SERVICE_STORE_URL is none."])
-    return FormStore(repository, setup.store, settings.public_base, microseconds, tenant=tenant)
+    return FormStore(repository, store, settings.public_base, microseconds, tenant=tenant)
 
 
 def _form_tenant(named: str, ehrs: Iterable[Ehr]) -> str:
