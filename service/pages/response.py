@@ -223,20 +223,21 @@ def resumed(
 
 
 def asked_anew(state: FormState, now: datetime) -> FormState:
-    """Returns a state in which answers that are over a day old, or of an unknown day, are asked for again.
+    """Returns a state in which answers are asked for again that are not of today, give or take a day.
 
     They stay in their boxes. What they say of time was said of another day: "for 3 days", three weeks ago.
     """
-    if not state.answers or state.authored or _is_since(now - _STAYS_TRUE, state.begun):
+    if not state.answers or state.authored or _is_of_today(state.begun, now):
         return state
     head = {**state.head, AS_OF: state.begun}
     return replace(state, seen=frozenset(), trail=(), head=head, begun=date_time(now))
 
 
-def _is_since(moment: datetime, dated: str) -> bool:
-    """Returns whether a FHIR dateTime, precise to the day at least, is not before a moment."""
+def _is_of_today(dated: str, now: datetime) -> bool:
+    """Returns whether a FHIR dateTime, precise to the day at least, is at most a day before or after now."""
     found = time_range(dated) if len(dated) >= len("YYYY-MM-DD") else None
-    return found is not None and found[1] >= moment.timestamp() * 1_000_000
+    first, last = ((now + by).timestamp() * 1_000_000 for by in (-_STAYS_TRUE, _STAYS_TRUE))
+    return found is not None and found[1] >= first and found[0] <= last
 
 
 def readable(answers: AnswersByLink) -> AnswersByLink:

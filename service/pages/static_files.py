@@ -34,8 +34,8 @@ _FOR_AN_HOUR: Final[Header] = ("Cache-Control", "public, max-age=3600")
 _VARIES: Final[Header] = ("Vary", "Accept-Encoding")
 _GZIPPED: Final[Header] = ("Content-Encoding", "gzip")
 _BEST: Final = 9
-_COMMENTS: Final = re.compile(rb"^[ \t]*(?:/\*.*?\*/|//[^\n]*)[ \t]*\n|^\n", re.DOTALL | re.MULTILINE)
-"""Lines that are a comment and nothing else, and empty ones: no browser needs them on a slow line."""
+_COMMENT_LINES: Final = re.compile(rb"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)[ \t]*\n|^\n", re.MULTILINE)
+"""No browser needs them on a slow line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class StaticFiles:
     def _add(self, path: Path) -> str:
         body = path.read_bytes()
         if ".min." not in path.name:  # whose first lines are its licence
-            body = _COMMENTS.sub(b"", body)
+            body = without_comments(body)
         hash_ = sha256(body).hexdigest()[:12]
         own = f"{path.stem}.{hash_}{path.suffix}"
         gzipped = gzip.compress(body, _BEST, mtime=0)
@@ -81,6 +81,11 @@ class StaticFiles:
     def embed(self, request: Request) -> Reply:
         """Returns the script that pages of other sites load; its address stays when it changes."""
         return _reply(self._files["embed.js"], _FOR_AN_HOUR, request)
+
+
+def without_comments(body: bytes) -> bytes:
+    """Returns a style or script without its empty lines and those that are a comment and nothing else."""
+    return _COMMENT_LINES.sub(b"", body)
 
 
 def _reply(file: _File, lasting: Header, request: Request) -> Reply:

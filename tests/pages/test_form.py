@@ -14,7 +14,7 @@ from form_driver import FormDriver, ParsedPage
 from service import app
 from service.datatypes.answers import Coding, Quantity
 from service.errors import SettingsError
-from service.pages.static_files import FOLDER
+from service.pages.static_files import FOLDER, without_comments
 from service.questionnaire import compile_questionnaire, not_shown
 from service.sandbox import Sandbox
 from service.settings import ROOT
@@ -280,7 +280,10 @@ def test_answers_of_another_day_are_asked_for_again(person, plain, clock):
         assert orjson.loads(other.post("response.json").data)["authored"] == "2026-11-22T11:00:00Z"
 
 
-@pytest.mark.parametrize(("authored", "said"), [(None, "of an earlier day"), ("2026-10", "of October 2026")])
+@pytest.mark.parametrize(
+    ("authored", "said"),
+    [(None, "of an earlier day"), ("2026-10", "of October 2026"), ("2027-03-01", "of 1 March 2027")],
+)
 def test_so_are_those_of_a_finished_response_and_of_an_unknown_day(person, some, authored, said):
     driver = person("workday-strain")
     driver.finish(some)
@@ -706,6 +709,7 @@ def test_styles_and_scripts_come_without_their_comments_and_with_the_licence_of_
     assert "Every page works without this script" in written
     assert script.splitlines() == [line for line in code if "Every page works" not in line]
     assert "/*" not in client.get("/static/form.css").get_data(as_text=True)
+    assert without_comments(b"/* a */ .b{}\n.c{}\n/* d\n * e */\n.f{}\n") == b"/* a */ .b{}\n.c{}\n.f{}\n"
     foreign = "fhir-client.pure.min.js"
     assert client.get(f"/static/{foreign}").data == (FOLDER / foreign).read_bytes()
 
