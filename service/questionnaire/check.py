@@ -1,5 +1,8 @@
 """The full check: every problem of a response, and the answers that count.
 
+An answer to a question that is closed is judged as any other: one that is no option, or outside of the
+limits, may be the worse of two that contradict each other.
+
 Items are demanded (required, minOccurs) only while they are enabled and what holds them is in use;
 `accept.py` states the same rules for forms in which every item occurs once. The answers themselves are
 judged in `answer_checks.py`, expressions in `constraints.py`, computed limits in `computed_limits.py`.
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 
 from service.datatypes.answers import UNREAD, Answer, Answers
 from service.errors import Problem, ProblemList
+from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.fhir.references import contained_types
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
@@ -30,6 +34,7 @@ from service.questionnaire.pairing import (
     Container,
     Occurrence,
     PairedResponse,
+    ResponseAnswer,
     TooCostly,
     pair,
 )
@@ -97,17 +102,17 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
     set_enabled(paired, table.items, table.ordered, conditions.holds)
     _set_can_be_answered(paired)
     problems = ProblemList()
-    problems.extend(_structure_problems(paired))
+    problems.extend(paired.problems)
     problems.keep_all(_enable_problems(paired, conditions.reasons))
     if evaluation is not None:
         problems.keep_all(computed_limit_problems(evaluation, paired))
     _check_numbers(paired.top, problems)
     context = AnswerContext(contained_types(response))
     for occurrence in paired.occurrences:
-        if occurrence.response_answers and occurrence.enabled is not False:
-            problems.keep_all(answer_problems(occurrence, context))
-        elif occurrence.response_answers:
+        if occurrence.response_answers and occurrence.enabled is False:
             problems.keep(_disabled(occurrence))
+        if occurrence.response_answers:
+            problems.keep_all(answer_problems(occurrence, context))
     problems.keep_all(initial_problems(paired.occurrences))
     if evaluation is not None:
         problems.keep_all(constraint_problems(evaluation, paired))
@@ -149,23 +154,6 @@ def _enable_problems(paired: PairedResponse, reasons: Mapping[int, str]) -> Iter
             yield problem("enable-undecided", words, occurrence.path, item.text)
 
 
-def _structure_problems(paired: PairedResponse) -> Iterator[Problem]:
-    """Yields problems of structure, without those of answers to disabled items that can be read.
-
-    One that cannot be read might have been the worse of two that contradict each other.
-    """
-    if not paired.problems:
-        return iter(())
-    disabled = {
-        answer.path
-        for occurrence in paired.occurrences
-        if occurrence.enabled is False
-        for answer in occurrence.response_answers
-        if answer.answer is not None
-    }
-    return (found for found in paired.problems if found.expression not in disabled)
-
-
 def _disabled(occurrence: Occurrence) -> Problem:
     item = occurrence.item
     words = f"{item.label}: expected no answer, because the condition of this question is not met."
@@ -182,9 +170,22 @@ def _answers(paired: PairedResponse) -> Answers:
                 target = ignored if occurrence.enabled is False else given
                 target.setdefault(link, []).extend(occurrence.answers)
         is_hidden = occurrences and occurrences[0].certain < 0 and occurrences[0].item.type != DISPLAY
-        if is_hidden and all(occurrence.certain < 0 for occurrence in occurrences):
+        if is_hidden and all(_is_closed(occurrence) for occurrence in occurrences):
             closed.add(link)
     return Answers(_frozen(given), frozenset(closed), _frozen(ignored))
+
+
+def _is_closed(occurrence: Occurrence) -> bool:
+    """Returns whether a question is closed for certain, and no text in place of a code says anything there.
+
+    That might be the worse of two answers that contradict each other: nobody knows, and unknown is not no.
+    """
+    return occurrence.certain < 0 and not any(map(_is_uncoded, occurrence.response_answers))
+
+
+def _is_uncoded(found: ResponseAnswer) -> bool:
+    is_named = isinstance(found.value, dict) and "display" in found.value
+    return found.answer is UNREAD and is_named and not ext.says_why_absent(found.value)
 
 
 def _frozen(answers: dict[str, list[Answer]]) -> dict[str, tuple[Answer, ...]]:

@@ -57,7 +57,7 @@ def computed_limit_problems(evaluation: Evaluation, paired: PairedResponse) -> I
     """Gives each occurrence the limits that are computed for it; yields those that are undecided."""
     for link, limits in evaluation.expressions.limits.items():
         for occurrence in paired.by_link[link] if link is not None else ():
-            if occurrence.enabled is not False:
+            if occurrence.enabled is not False or occurrence.response_answers:
                 yield from _limited(evaluation, occurrence, limits)
 
 

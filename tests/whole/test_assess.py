@@ -352,6 +352,39 @@ def test_an_answer_to_a_closed_question_that_cannot_be_read_is_refused(
     assert [kind for kind, _ in problems(assessor, document)] == ["answer-type", "disabled-item"]
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({"valueInteger": 11}, "above-maximum"),
+        ({"valueInteger": -8}, "below-minimum"),
+    ],
+)
+def test_an_answer_to_a_closed_question_that_is_outside_of_its_limits_is_refused(
+    sample: Sample, assessor: Assessor, value: Json, kind: str
+) -> None:
+    document = sample("contradictory")
+    item(document["item"], "cramp-severity")["answer"] = [value]
+    assert [kind for kind, _ in problems(assessor, document)] == ["disabled-item", kind]
+
+
+def test_an_answer_to_a_closed_question_that_is_no_option_is_refused_and_without_a_code_leaves_it_open(
+    sample: Sample, assessor: Assessor, assessed: Assessed
+) -> None:
+    """Nobody knows what was meant: passed over, it ended in self-care."""
+    document = sample("plain-eyelid")
+    flags = item(document["item"], "speech-breathing")["item"]
+    place = [each["linkId"] for each in flags].index("breathing") + 1
+    flags.insert(place, {"linkId": "breathing-when", "answer": [{"valueCoding": coded("lying")}]})
+    assert [kind for kind, _ in problems(assessor, document)] == ["disabled-item", "answer-option"]
+    flags[place]["answer"] = [{"valueCoding": {"display": "Lying down, mostly"}}]
+    found = assessed(document)
+    assert found["status"] == "preliminary"
+    assert tier(found) != ("self-care", "self-care")
+    assert "breathing-when" in [parts(each)["linkId"] for each in extensions(found, "open-question")]
+    flags[place]["answer"] = [{"valueCoding": declined() | {"display": "Not applicable"}}]
+    assert tier(assessed(document)) == ("self-care", "self-care")  # a reason why there is no answer is none
+
+
 def test_the_same_response_gives_the_same_bytes_by_either_way_in(
     root, sample: Sample, assessor: Assessor
 ) -> None:
