@@ -164,7 +164,7 @@ class _Measurement(NamedTuple):
     Args:
         element: has the code and the value.
         when, key: order several of the same code, whatever their order was.
-        last: the last moment that its date can mean; `when` is the first.
+        first, last: the first and the last moment at which it can have been measured.
         is_altered: its labels say that something was left out of it, or changed.
         labels: its security labels.
         date: when it was measured, as the Observation says.
@@ -180,6 +180,7 @@ class _Measurement(NamedTuple):
     date: str
     source: Json
     left_out: str = ""
+    first: int = _LONG_AGO
     last: int = _LONG_AGO
     is_altered: bool = False
     labels: tuple[Json, ...] = ()
@@ -362,7 +363,8 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
     if moment is None:
         moment = usable[0].when if usable else None
     kept = [reading for reading in usable if moment is not None and reading.when >= moment]
-    doubts = [reading for reading in newest if moment is not None and _leaves_doubt(reading, moment)]
+    first = min((reading.measurement.first for reading in kept), default=_LONG_AGO)
+    doubts = [reading for reading in newest if moment is not None and _leaves_doubt(reading, moment, first)]
     return _Chosen(
         question.link_id,
         tuple(kept),
@@ -372,13 +374,16 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
     )
 
 
-def _leaves_doubt(reading: _Reading, moment: int) -> bool:
-    """Whether a value that cannot be used, or a worse one, may be newer: it has a vaguer date, or none.
+def _leaves_doubt(reading: _Reading, moment: int, first: int) -> bool:
+    """Whether a value that cannot be used, or a worse one, may be newer: one of the dates is vague, or none.
 
     Of one moment all values count, so that one of them that cannot be used leaves doubt too; a preliminary
     one says there what the others say.
+
+    Args:
+        moment, first: of the values that count, which one is the newest, and the earliest that one can be.
     """
-    may_be_newer = reading.when < moment <= reading.measurement.last
+    may_be_newer = reading.when < moment and (moment <= reading.measurement.last or first <= reading.when)
     if reading.answer is None:
         is_of_moment = reading.when == moment and reading.left_out != "preliminary"
         return reading.when > moment or may_be_newer or is_of_moment
@@ -468,7 +473,7 @@ def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
     if not left_out and "component" in observation and has_reason_beside(observation):
         left_out = "value-and-reason"
     date = effective(observation)
-    when, last = _moments(observation, date)
+    when, first, last = _moments(observation, date)
     whole = _Measurement(
         at,
         observation,
@@ -478,6 +483,7 @@ def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
         date,
         _source(observation),
         left_out,
+        first,
         last,
         is_altered(observation),
         security_labels(observation),
@@ -517,17 +523,23 @@ def effective(observation: Json) -> str:
     return next((text for text in stated if text is not None), "")
 
 
-def _moments(observation: Json, date: str) -> tuple[int, int]:
-    """Returns the first and the last microsecond that a date can mean; without one, long ago and any time.
+def _moments(observation: Json, date: str) -> tuple[int, int, int]:
+    """Returns when it counts as measured, and the first and the last microsecond at which it can have been.
 
-    Source: R4 datatypes.html#Period: a period without an end goes on.
+    Without a date it counts as long ago, and may be of any time. What is only said to have been issued at a
+    moment was measured before, nobody knows when.
+
+    Source: R4 datatypes.html#Period (one without an end goes on); Observation.issued.
     """
     known = time_range(date)
     if known is None:
-        return _LONG_AGO, _NOBODY_KNOWS_WHEN
+        return _LONG_AGO, _LONG_AGO, _NOBODY_KNOWS_WHEN
+    if observation.get("effectiveDateTime", observation.get("effectiveInstant")) == date:
+        return known[0], *known
     period = observation.get("effectivePeriod", {})
+    first, _ = time_range(period.get("start", "")) or (_LONG_AGO, _LONG_AGO)
     goes_on = "start" in period and "end" not in period
-    return known[0], _NOBODY_KNOWS_WHEN if goes_on else known[1]
+    return known[0], first, _NOBODY_KNOWS_WHEN if goes_on else known[1]
 
 
 # What a measurement says to a question, by the type of the question.

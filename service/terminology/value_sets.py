@@ -243,7 +243,7 @@ def _version(resource: Resource) -> str:
 def _age(version: str) -> list[tuple[int, int, str]]:
     """Returns the sort key of a version: numbers count by their value, 9 before 10."""
     parts = _DIGITS.split(version)
-    return [(1, int(part[:18]), "") if part.isdigit() else (0, 0, part) for part in parts if part]
+    return [(1, int(part[:18]), "") if part.isdecimal() else (0, 0, part) for part in parts if part]
 
 
 def _r4_resource_of_type(canonical: str, resource_type: str) -> Resource | None:

@@ -490,6 +490,10 @@ def amount(value: Any, comparator: str = "", unit: str = "mmol/L") -> Quantity:
 
 OLDER, NEWER = "2026-01-05", "2026-02-01"
 EVE, MORNING = "2026-01-04", f"{OLDER}T08:00:00Z"
+SINCE_EVE = {"effectivePeriod": {"start": EVE, "end": NEWER}}
+UNTIL_NEWER = {"effectivePeriod": {"end": NEWER}}
+TIMING = {"effectiveTiming": {"event": [EVE]}}
+ISSUED = {"issued": f"{NEWER}T08:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -524,6 +528,14 @@ EVE, MORNING = "2026-01-04", f"{OLDER}T08:00:00Z"
         ([salt(4, MORNING), salt(5, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4), salt(3, None, effectivePeriod={"start": EVE})], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4), salt(3, None, effectivePeriod={"start": EVE, "end": EVE})], (amount(4),), (OLDER,)),
+        # So may what counts as newer: a period began before, and what was issued was measured before that.
+        ([salt(4, None, **SINCE_EVE), salt(3)], (amount(4), UNREAD), (NEWER, UNREAD)),
+        ([salt(4, None, **UNTIL_NEWER), salt(3)], (amount(4), UNREAD), (NEWER, UNREAD)),
+        ([salt(4, None, **ISSUED), salt(3)], (amount(4), UNREAD), (NEWER, UNREAD)),
+        ([salt(4, None, **ISSUED, **TIMING), salt(3)], (amount(4), UNREAD), (NEWER, UNREAD)),
+        ([salt(4, None, **SINCE_EVE), salt(5, unit="kg")], (amount(4), UNREAD), (NEWER, UNREAD)),
+        ([salt(4, None, **SINCE_EVE), salt(3, "2026-01-03")], (amount(4),), (NEWER,)),
+        ([salt(3, None, **SINCE_EVE), salt(4)], (amount(3),), (NEWER,)),
         ([salt(3, MORNING), salt(4)], (amount(3),), (OLDER,)),
         ([salt(4, MORNING), salt(3, EVE)], (amount(4),), (OLDER,)),
         ([salt(3), salt(4, None)], (amount(3),), (OLDER,)),

@@ -99,6 +99,31 @@ def test_two_versions_of_a_value_set_are_kept_apart() -> None:
         assert list(options.choices) == [("http://s", version)]
 
 
+@pytest.mark.parametrize(
+    "versions", [("9", "10"), ("1.\u00b2", "2"), ("\u00b2", "1"), ("1", "1" + "9" * 5_000)]
+)
+def test_without_a_version_the_latest_is_meant_and_every_text_can_be_one(versions: tuple[str, str]) -> None:
+    """A raised two is a digit to Python, and no number."""
+    sets = [
+        {
+            "resourceType": "ValueSet",
+            "id": v,
+            "url": "http://vs",
+            "version": v,
+            "compose": {"include": [_listed(v)]},
+        }
+        for v in versions
+    ]
+    for contained in (sets, sets[::-1]):
+        options = (
+            compiled(form({"id": "a", "type": "choice", "set": "http://vs"}, contained=contained))
+            .items["a"]
+            .options
+        )
+        assert options is not None
+        assert list(options.choices) == [("http://s", versions[1])]
+
+
 def _listed(code: str) -> dict[str, Any]:
     return {"system": "http://s", "concept": [{"code": code}]}
 
