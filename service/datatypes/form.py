@@ -7,15 +7,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from service.datatypes.answers import Coding
+from service.datatypes.spelling import folded
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One permitted answer; `weight` is its itemWeight (or the older ordinalValue), if it has one."""
+    """One permitted answer.
+
+    Args:
+        weight: its itemWeight (or the older ordinalValue), if it has one.
+        translations: its display in other languages.
+    """
 
     coding: Coding
     display: str
     weight: Decimal | None = None
+    translations: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What it is called, in every language; case and blanks do not count."""
+        return frozenset(map(folded, filter(None, (self.display, *self.translations))))
 
 
 @dataclass(frozen=True, slots=True)

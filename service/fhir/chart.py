@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.days import is_late
 from service.datatypes.form import Form, Question
+from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.datatypes.unit_names import names_another
 from service.errors import Problem
@@ -56,6 +57,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "preliminary": "its status is preliminary, and it would only reassure",
     "status": "its status is not final, amended, corrected or preliminary",
     "flagged": "it is called abnormal where it comes from, and would only reassure here",
+    "option-named": "it is called by the name of another option than its code says, and would only reassure",
     "altered": "its labels say that it was changed or is not whole, and it would only reassure",
     "test": "its labels say that it was made for a test, and those of the response do not",
     "focus": "it is about somebody or something else than its subject",
@@ -285,6 +287,8 @@ class _Collected:
             return _Reading(measurement, None, left_out=str(fault))
         raises = reader.raises(link, answer)
         doubt = "" if raises else _doubt(measurement, reader.conversions(link), is_read=reader.reads(link))
+        if not raises and _names_another(question, answer, measurement.element):
+            doubt = doubt or "option-named"
         if doubt:
             return _Reading(measurement, None, left_out=doubt)
         return _Reading(measurement, answer, raises, reader.decides(link, answer))
@@ -576,6 +580,15 @@ def _doubt(measurement: _Measurement, conversions: Conversions, *, is_read: bool
     if measurement.is_altered:
         return "altered"
     return "flagged" if is_read and is_called_abnormal(measurement.element, conversions) else ""
+
+
+def _names_another(question: Question, answer: Answer, element: Json) -> bool:
+    """Whether a CodeableConcept is called by the name of another option: nobody knows which one was meant."""
+    concept = element.get("valueCodeableConcept", {})
+    shown = (concept.get("text"), *(coding.get("display") for coding in mappings(concept.get("coding"))))
+    own = {name for option in question.options if option.coding == answer for name in option.names}
+    others = {folded(text(name)) for name in shown} - own
+    return any(not others.isdisjoint(option.names) for option in question.options)
 
 
 def _quantity(question: Question, element: Json, conversions: Conversions) -> Answer:

@@ -80,7 +80,7 @@ class Options:
     def coded(self) -> tuple[Option, ...]:
         """The coded ones, as the guidance knows them."""
         return tuple(
-            Option(choice.answer, choice.display, choice.weight)
+            Option(choice.answer, choice.display, choice.weight, choice.translations)
             for choice in self.choices.values()
             if isinstance(choice.answer, Coding)
         )

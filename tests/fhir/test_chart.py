@@ -84,7 +84,9 @@ def asked(name: str, type_: str, *units: str, **more: Any) -> Question:
     return Question(name, name, type_, more.pop("options", ()), 0, (Coding(LOINC, name),), units, **more)
 
 
-OPTIONS = tuple(Option(Coding("urn:o", code), code) for code in ("a", "b", "c"))
+OPTIONS = tuple(
+    Option(Coding("urn:o", code), code, translations=("d", f"{code} {code}")) for code in ("a", "b", "c")
+)
 EVERY_TYPE = Form(
     "https://example.org/fhir/Questionnaire/types|1",
     {
@@ -121,6 +123,30 @@ def observed(name: str, **more: Any) -> dict[str, Any]:
 def measured(value: Any, code: str, comparator: str | None = None) -> dict[str, Any]:
     written = {"value": value, "system": UCUM, "code": code}
     return {"valueQuantity": written | ({"comparator": comparator} if comparator else {})}
+
+
+def called(code: str, display: str | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "valueCodeableConcept": {"coding": [{"system": "urn:o", "code": code, "display": display or code}]}
+        | more
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [called("a", "A"), called("a", "d"), called("a", text="A  a"), called("a", "another name", text="x")],
+)
+def test_an_option_may_go_by_any_name_that_is_not_anothers(said):
+    assert found(EVERY_TYPE, observed("one", **said)).answers == {"one": (Coding("urn:o", "a"),)}
+
+
+def test_a_name_of_another_option_does_not_take_back_what_raises_the_result():
+    class Alarmed(Reader):
+        def raises(self, _: str, answer: Answer) -> bool:
+            return answer == Coding("urn:o", "a")
+
+    chart = found(EVERY_TYPE, observed("one", **called("a", "b")), reader=Alarmed())
+    assert chart.answers == {"one": (Coding("urn:o", "a"),)}
 
 
 def coded(*codes: str) -> dict[str, Any]:
@@ -196,6 +222,8 @@ def test_a_value_is_read_in_the_type_and_the_unit_of_its_question(name, said, an
         ("one", coded("x"), "not one option"),
         ("one", coded("a", "b"), "not one option"),
         ("one", {"valueCodeableConcept": {"text": "a"}}, "not one option"),
+        ("one", called("a", "B"), "by the name of another option"),
+        ("one", called("a", text="b  b"), "by the name of another option"),
         ("one", {"valueString": "a"}, "not of the type"),
         ("truth", coded("a"), "not of the type"),
         ("truth", {"valueString": "true"}, "not of the type"),
