@@ -23,6 +23,7 @@ from service.clinical_reasoning.cql_answers import (
     name,
     quoted,
 )
+from service.datatypes.answers import Answer, Coding
 from service.guidance import Guidance
 from service.guidance.conditions import Answered, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Node
@@ -408,33 +409,50 @@ class Section:
         yield define(f"{score.name} at most", "\n    + ".join(most))
 
     def _points(self, called: str, weights: Weights) -> Iterator[str]:
-        names, answers = (
-            AnswerNames(weights.link_id),
-            f"{ANSWERS}.{name(AnswerNames(weights.link_id).answers)}",
-        )
+        names = AnswerNames(weights.link_id)
+        answers = f"{ANSWERS}.{name(names.answers)}"
         if weights.line is not None:
             line = weights.line
             inside = f"A.low >= {decimal(line.low)} and A.low <= {decimal(line.high)} and A.low = A.high"
             points = f"when {inside} then {decimal(line.offset)} + {decimal(line.factor)} * A.low"
         else:
             points = " ".join(self._point(answer, added) for answer, added in weights.by_answer.items())
-        yield define(called, f"({answers}) A return all case {points} else null as Decimal end")
-        closed = weights.link_id in self.all.answers.conditional
-        for end, value in (("at least", weights.least), ("at most", weights.most)):
-            zero = f"when {ANSWERS}.{name(names.closed)} and not exists {answers} then 0.0 " * closed
-            several = self.all.answers.questions[weights.link_id].repeats
-            unread = f" or {ANSWERS}.{name(names.unread)} is null" * several
-            unknown = (
-                f"not exists {answers} or exists ({name(called)} P where P is null return all 1){unread}"
-            )
-            value_or_sum = f"then {decimal(value)} else Sum({name(called)})"
-            yield define(f"{called} {end}", f"case {zero}when {unknown} {value_or_sum} end")
+        each = f"distinct {answers}" if weights.several else answers
+        yield define(called, f"({each}) A return all case {points} else null as Decimal end")
+        known, unknown = (
+            f"exists ({name(called)} P where P is {so} return all 1)" for so in ("not null", "null")
+        )
+        unknown += f" or {ANSWERS}.{name(names.unread)} is null" * weights.several
+        open_ = f"not {known}" if weights.of_ticks else f"not exists {answers} or {unknown}"
+        closed = f"when {ANSWERS}.{name(names.closed)} and not exists {answers} then 0.0 "
+        cases = closed * (weights.link_id in self.all.answers.conditional) + f"when {open_} then"
+        for end, value, of in (("at least", weights.least, "Min"), ("at most", weights.most, "Max")):
+            added = f"{'Sum' if weights.several else of}({name(called)})"
+            rest = self._rest(answers, weights, min if of == "Min" else max)
+            more = f" + (case when {unknown} then {rest} else 0.0 end)" if rest else ""
+            yield define(f"{called} {end}", f"case {cases} {decimal(value)} else {added}{more} end")
 
-    def _point(self, answer: object, added: Decimal) -> str:
-        if isinstance(answer, tuple):
-            system, code = answer
-            return f"when A.system = {quoted(system)} and A.code = {quoted(code)} then {decimal(added)}"
-        return f"when A.low = {decimal(Decimal(str(answer)))} and A.high = A.low then {decimal(added)}"
+    def _rest(self, answers: str, weights: Weights, of: Callable[[Decimal, Decimal], Decimal]) -> str:
+        """Returns what options that are not ticked could add, where an answer leaves that open."""
+        ends = {
+            option: of(points, Decimal(0)) for option, points in weights.by_answer.items() if weights.of_ticks
+        }
+        parts = (
+            f"case when exists ({answers} A where {self._is(option)} return all 1) then 0.0 "
+            f"else {decimal(end)} end"
+            for option, end in ends.items()
+            if end
+        )
+        return " + ".join(f"({part})" for part in parts)
+
+    def _point(self, answer: Answer, added: Decimal) -> str:
+        return f"when {self._is(answer)} then {decimal(added)}"
+
+    @staticmethod
+    def _is(answer: Answer) -> str:
+        if isinstance(answer, Coding):
+            return f"A.system = {quoted(answer.system)} and A.code = {quoted(answer.code)}"
+        return f"A.low = {decimal(Decimal(str(answer)))} and A.high = A.low"
 
     def _scored(self, test: InBand | Scored) -> str:
         written = self.all.written

@@ -615,17 +615,17 @@ class _Sum:
         for weights in self.table.weights:
             open_, values = weights.least if is_low else weights.most, leaves.given.get(weights.link_id, ())
             start += open_
-            points = ZERO if not values else points_added(weights, values)
+            added = points_added(weights, values) if values else (ZERO, ZERO)
             sets = leaves.answered(weights.link_id) if values else leaves.hidden(weights.link_id)
-            if points is not None and points != open_ and sets:
-                moves.append((points - open_, sets))
+            if added is not None and sets:
+                moves.append((added[not is_low] - open_, sets))
         for node, points in self.table.conditions:
             if (points < 0) is is_low:
                 start += points
                 moves.append((-points, search.of(node, world, is_present=False)))
             else:
                 moves.append((points, search.of(node, world, is_present=True)))
-        return _End(start, tuple((by, sets) for by, sets in moves if sets))
+        return _End(start, tuple((by, sets) for by, sets in moves if by and sets))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 A score is a sum of points, as an interval while questions are open. An unanswered question adds its
 fewest points to one end and its most to the other; one that may still be hidden may add nothing. A
 question that is hidden for certain adds nothing. An answer without points (not sure) leaves its
-question between the two. A condition adds its points where it is present, and may add them while it
-is unknown.
+question between the two; in a list it is about the options that are not ticked. Of several values of
+the chart for a question that takes one, nobody knows which one holds. A condition adds its points where
+it is present, and may add them while it is unknown.
 
 Rules read this interval, whatever is reported: a number that is prorated decides nothing.
 """
@@ -58,13 +59,14 @@ class ScoreTable:
             if not values and weights.link_id in closed:
                 continue
             added = points_added(weights, values)
-            if added is None:
-                missing += 1
-                least += weights.least
-                most += weights.most
-            else:
+            low, high = added or (weights.least, weights.most)
+            if added is not None and low == high:
                 answered += 1
-                known += added
+                known += low
+            else:
+                missing += 1
+                least += low
+                most += high
         for node, points in self.conditions:
             state = bits >> 2 * node & 3
             known += points if state == PRESENT else ZERO
@@ -111,16 +113,23 @@ class ScoreTable:
         return max(bisect_right(self.floors, value) - 1, 0)
 
 
-def points_added(weights: Weights, values: tuple[Answer, ...]) -> Decimal | None:
-    """Returns the points that a question adds; None if it is open, or its answer has no points."""
-    if not values:
+def points_added(weights: Weights, values: Iterable[Answer]) -> tuple[Decimal, Decimal] | None:
+    """Returns the least and the most that a question adds with these answers; None if it is as good as open.
+
+    An option counts once, however often it is given.
+    """
+    found = {value: weights.points(value) for value in values}
+    known = [points for points in found.values() if points is not None]
+    if not known or (len(known) < len(found) and not weights.of_ticks):
         return None
-    total = ZERO
-    for points in [weights.points(value) for value in values]:
-        if points is None:
-            return None
-        total += points
-    return total
+    if not weights.several:
+        return min(known), max(known)
+    total = sum(known, ZERO)
+    if len(known) == len(found):
+        return total, total
+    rest = [points for answer, points in weights.by_answer.items() if answer not in found]
+    low, high = (sum((end(points, ZERO) for points in rest), total) for end in (min, max))
+    return low, high
 
 
 # How a table is made.

@@ -214,7 +214,8 @@ class Line(NamedTuple):
 class Weights:
     """The points of one question: by answer, and the least and most that it can add when open.
 
-    `line` says what a number adds that is no option; None if the question has options.
+    `line` says what a number adds that is no option; None if the question has options. `several` answers of
+    the person add up; else there are several in the chart alone, and nobody knows which of them holds.
     """
 
     link_id: str
@@ -222,6 +223,12 @@ class Weights:
     least: Decimal
     most: Decimal
     line: Line | None = None
+    several: bool = False
+
+    @property
+    def of_ticks(self) -> bool:
+        """Whether options are ticked: of those that are not, an answer without points leaves each open."""
+        return self.several and all(isinstance(answer, Coding) for answer in self.by_answer)
 
     def points(self, answer: Answer) -> Decimal | None:
         """Returns the points of one answer; None if it has none."""
@@ -243,7 +250,7 @@ def weights_of(addend: Addend, question: Question) -> Weights:
     least, most = _least_and_most(ends, several=question.repeats)
     if question.enabled_by:
         least, most = min(least, ZERO), max(most, ZERO)
-    return Weights(addend.link_id, by_answer, least, most, line)
+    return Weights(addend.link_id, by_answer, least, most, line, question.repeats)
 
 
 def _line(addend: Addend) -> Line | None:
@@ -440,8 +447,8 @@ def _of_question(addend: Addend, question: Question) -> Iterator[str]:
         yield f"expected from and to only with a question for a number; this one is of type {question.type}"
     elif not is_number and not has_options:
         yield "expected a question whose options have weights (itemWeight or ordinalValue)"
-    if addend.reversed and question.repeats:
-        yield "expected a question that takes one answer; several cannot be reversed"
+    if question.repeats and (addend.reversed or addend.low is not None):
+        yield "expected a question that takes one answer beside reversed, or from and to"
 
 
 def _prorating(score: Score) -> Iterator[Fault]:

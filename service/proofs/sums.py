@@ -5,8 +5,9 @@ Points of conditions are no part of it: those follow from the values of nodes (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 import z3
@@ -14,7 +15,7 @@ import z3
 from service.guidance.answer_tables import AnswerTable, Exact
 from service.guidance.options import PLAIN
 from service.guidance.score_tables import ScoreTable
-from service.guidance.scores import Line, Weights
+from service.guidance.scores import ZERO, Line, Weights
 from service.proofs.answer_space import AnswerSpace
 
 Ends = tuple[z3.ArithRef, z3.ArithRef]
@@ -34,11 +35,11 @@ class Sum(NamedTuple):
 
 
 class _Added(NamedTuple):
-    """What one question adds: whether that is unknown, and how much where it is known."""
+    """What one question adds: whether that is unknown, and at least and at most how much where it is not."""
 
     unknown: z3.BoolRef
-    points: z3.ArithRef
-    rules: tuple[z3.BoolRef, ...]
+    ends: Ends
+    rules: tuple[z3.BoolRef, ...] = ()
 
 
 def number(value: Exact | int) -> z3.RatNumRef:
@@ -51,23 +52,53 @@ def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> Sum:
     parts, rules = dict[str, Ends](), list[z3.BoolRef]()
     for weights in table.weights:
         added = _added(weights, spaces[weights.link_id])
-        least = z3.If(added.unknown, number(weights.least), added.points)
-        parts[weights.link_id] = least, z3.If(added.unknown, number(weights.most), added.points)
+        least, most = added.ends
+        least = z3.If(added.unknown, number(weights.least), least)
+        parts[weights.link_id] = least, z3.If(added.unknown, number(weights.most), most)
         rules += added.rules
     low, high = (z3.Sum([number(0), *(part[end] for part in parts.values())]) for end in (0, 1))
     return Sum((low, high), tuple(rules), parts)
 
 
 def _added(weights: Weights, space: AnswerSpace) -> _Added:
-    unknown, points = [space.open], [number(0)]
-    for answer, holds in space.by_answer.items():
-        added = weights.by_answer.get(answer)
-        if added is None:
-            unknown.append(holds)
-        else:
-            points.append(z3.If(holds, number(added), number(0)))
+    held = space.by_answer.items()
+    known = [(holds, weights.by_answer[answer]) for answer, holds in held if answer in weights.by_answer]
+    unweighed = [holds for answer, holds in held if answer not in weights.by_answer]
     others = _of_numbers(weights, space)
-    return _Added(z3.Or([*unknown, others.unknown]), z3.Sum([*points, others.points]), others.rules)
+    unknown = z3.Or([*unweighed, others.unknown])
+    if weights.of_ticks:
+        ticked = z3.Or([holds for holds, _ in known])
+        ends = _ticked(known, unknown, min), _ticked(known, unknown, max)
+        return _Added(z3.Or(space.open, z3.And(unknown, z3.Not(ticked))), ends)
+    low, high = others.ends
+    if weights.several:
+        parts = [z3.If(holds, number(points), number(0)) for holds, points in known]
+        ends = z3.Sum([low, *parts]), z3.Sum([high, *parts])
+    else:
+        known.sort(key=itemgetter(1))
+        ends = _last(known[::-1], low), _last(known, high)
+    return _Added(z3.Or(space.open, unknown), ends, others.rules)
+
+
+def _ticked(
+    known: Iterable[tuple[z3.BoolRef, Decimal]],
+    unknown: z3.BoolRef,
+    end: Callable[[Decimal, Decimal], Decimal],
+) -> z3.ArithRef:
+    """Returns an end of what ticked options add; while it is unknown, the others may be ticked as well."""
+    parts = [
+        z3.If(holds, number(points), z3.If(unknown, number(end(points, ZERO)), number(0)))
+        for holds, points in known
+    ]
+    return z3.Sum([number(0), *parts])
+
+
+def _last(known: Iterable[tuple[z3.BoolRef, Decimal]], otherwise: z3.ArithRef) -> z3.ArithRef:
+    """Returns the points of the last of these options that is chosen."""
+    found = otherwise
+    for holds, points in known:
+        found = z3.If(holds, number(points), found)
+    return found
 
 
 def _of_numbers(weights: Weights, space: AnswerSpace) -> _Added:
@@ -77,15 +108,15 @@ def _of_numbers(weights: Weights, space: AnswerSpace) -> _Added:
     given = z3.Or([answer.holds for answer in others])
     known = [(answer, points) for answer, points in weights.by_answer.items() if isinstance(answer, int)]
     if weights.line is None and not known:
-        return _Added(given, number(0), ())
+        return _Added(given, (number(0), number(0)))
     value, is_range = _variable(space.table), z3.Bool(f"{weights.link_id} is a range")
     rules = [
         z3.Implies(answer.holds, z3.Or(is_range, _within(space.table, answer.mask, value)))
         for answer in others
     ]
     outside, points = _on_the_line(weights.line, value) if weights.line else _by_number(known, value)
-    unknown = z3.And(given, z3.Or(is_range, outside))
-    return _Added(unknown, z3.If(given, points, number(0)), tuple(rules))
+    unknown, added = z3.And(given, z3.Or(is_range, outside)), z3.If(given, points, number(0))
+    return _Added(unknown, (added, added), tuple(rules))
 
 
 def _on_the_line(line: Line, value: z3.ArithRef) -> tuple[z3.BoolRef, z3.ArithRef]:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_evaluator import Reference
 
-from service.datatypes.answers import Answer, Answers, AnswersByLink, Quantity
-from service.datatypes.form import Form, Question
+from service.datatypes.answers import UNREAD, Answer, Answers, AnswersByLink, Coding, Quantity
+from service.datatypes.form import Form, Option, Question
 from service.errors import GuidanceError
 from service.guidance import Guidance, load
 from service.guidance.result import Result, Total
@@ -24,6 +24,17 @@ NUMBERS = Question("tally", "How many?", "integer", (), order=99, numbers=((0, N
 WEIGHED = Question(
     "grade", "Which grade?", "choice", (), order=98, numbers=((1, Decimal(-2)), (2, Decimal(3)), (9, None))
 )
+TICKED = Question(
+    "signs",
+    "Which of these?",
+    "choice",
+    tuple(
+        Option(Coding("urn:signs", code), code, weight)
+        for code, weight in (("a", Decimal(3)), ("b", Decimal(2)), ("calm", Decimal(-1)), ("unsure", None))
+    ),
+    order=97,
+    repeats=True,
+)
 PARTS: list[Any] = [
     "breaks",
     {"answer": "tense", "times": 2},
@@ -32,6 +43,7 @@ PARTS: list[Any] = [
     {"answer": "screen-hours", "from": 0, "to": 24, "reversed": True},
     {"answer": "tally"},
     {"answer": "grade", "times": -1},
+    {"answer": "signs", "times": 2},
     {"when": "gets-worse", "points": 2},
     {"when": {"all": [{"answer": "sudden", "is": True}, {"not": "mild-pain"}]}, "points": -3},
     {"when": "tense-and-worse", "points": 1},
@@ -43,7 +55,7 @@ BANDS = [
 
 
 def form() -> Form:
-    questions = {question.link_id: question for question in (NUMBERS, WEIGHED)}
+    questions = {question.link_id: question for question in (NUMBERS, WEIGHED, TICKED)}
     return Form(headache.CANONICAL, {**headache.form().questions, **questions})
 
 
@@ -64,11 +76,11 @@ def loaded(**score: Any) -> Guidance:
     return load(documents(**score), form())
 
 
-OWN = ("tally", "grade")
+OWN = ("tally", "grade", "signs")
 
 
 def respond(given: AnswersByLink | None = None, **named: Any) -> Answers:
-    """The same as that of the fixture; the two questions that it does not have are always asked."""
+    """The same as that of the fixture; the questions that it does not have are always asked."""
     more = {link: (value,) for link, value in named.items() if link in OWN}
     more |= {link: values for link, values in (given or {}).items() if link in OWN}
     rest = {link: values for link, values in (given or {}).items() if link not in OWN}
@@ -80,10 +92,17 @@ def total_of(result: Result) -> Total:
     return next(total for total in result.totals if total.score.name == "load")
 
 
+def signs(*codes: str) -> tuple[Coding, ...]:
+    return tuple(Coding("urn:signs", code) for code in codes)
+
+
 VALUES: dict[str, tuple[tuple[Answer, ...], ...]] = {
     **headache.VALUES,
     "tally": ((0,), (1,), (5,), (7,)),
     "grade": ((1,), (2,), (9,)),
+    "signs": tuple(
+        signs(*codes) for codes in (("a",), ("calm", "a"), ("a", "unsure"), ("unsure",), ("b", "b"))
+    ),
 }
 GUIDANCE = loaded()
 DOCUMENTS = documents()
@@ -166,6 +185,38 @@ def test_a_chart_value_that_is_worse_than_the_answer_makes_findings_worse_and_ad
     assert [result.findings["strong-pain"] for result in (beside, alone)] == ["present", "present"]
     assert [total_of(result).value for result in (beside, alone)] == [1, 11]
     assert [one.name for one in beside.contradictions] == ["unfit-strength"]
+
+
+@pytest.mark.parametrize(
+    ("ticked", "ends"),
+    [
+        (("a",), (3, 3)),
+        (("a", "unsure"), (2, 5)),
+        (("a", "b", "unsure"), (4, 5)),
+        (("a", "b", "calm", "unsure"), (4, 4)),
+        (("unsure",), (-1, 5)),
+        (("a", "a"), (3, 3)),
+        (("calm", "calm"), (-1, -1)),
+    ],
+)
+def test_not_sure_in_a_list_is_about_what_is_not_ticked_and_an_option_counts_once(ticked, ends):
+    guidance = loaded(**{"sum-of": ["signs"]})
+    total = total_of(guidance.evaluate(respond({"signs": signs(*ticked)})))
+    assert (total.at_least, total.at_most) == ends
+    assert total.value == (ends[0] if ends[0] == ends[1] else None)
+
+
+def test_an_answer_that_cannot_be_read_takes_back_nothing_that_is_ticked():
+    guidance = loaded(**{"sum-of": ["signs"]})
+    total = total_of(guidance.evaluate(respond({"signs": (*signs("b"), UNREAD)})))
+    assert (total.at_least, total.at_most) == (1, 5)
+
+
+@pytest.mark.parametrize(("values", "ends"), [((2, 7), (2, 7)), ((7, 7), (7, 7)), ((2, UNREAD), (0, 8))])
+def test_several_values_of_the_chart_for_one_answer_are_not_added_up(values, ends):
+    guidance = loaded(**{"sum-of": [{"answer": "strength", "from": 0, "to": 8}]})
+    total = total_of(guidance.evaluate(respond(chart={"strength": values})))
+    assert (total.at_least, total.at_most) == ends
 
 
 def test_a_range_in_place_of_a_number_and_a_number_outside_leave_the_question_open():

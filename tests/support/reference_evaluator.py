@@ -327,10 +327,14 @@ class Reference:
     def _added(self, link_id: str, part: Mapping[str, Any]) -> tuple[Fraction, Fraction]:
         question = self.form.questions[link_id]
         values = self._values(link_id, ignored=False)
-        points = [self._points(value, part, question) for value in values or ()]
-        if points and None not in points:
-            total = sum((one for one in points if one is not None), Fraction(0))
-            return total, total
+        points = {value: self._points(value, part, question) for value in values or ()}
+        known = [one for one in points.values() if one is not None]
+        if known and len(known) == len(points):
+            return (sum(known, Fraction(0)),) * 2 if question.repeats else (min(known), max(known))
+        if known and question.repeats and not question.numbers:
+            others = [one for value, one in self._weights(part, question).items() if value not in points]
+            low, high = (sum(end(one, 0) for one in others) for end in (min, max))
+            return sum(known) + low, sum(known) + high
         if values is None and link_id in self.answers.closed:
             return Fraction(0), Fraction(0)
         every = list(self._weights(part, question).values())
