@@ -35,7 +35,9 @@ MOST_SUMMARY: Final = 139
 """Longest summary in code points: the specification wants fewer than 140."""
 
 _CARDS: Final = UUID("6a4d9c0e-5b1f-5d0c-9a6a-0f4a9c8b7e21")
-_MARKUP: Final = re.compile(r"([!#$*+\-.:=@\[\\\]^_`{|}~])")
+_MARKUP: Final = re.compile(r"([#$*@\[\\\]^_`{|}~]|^[-+]|(?<=[wW]{3})\.|:(?=[^\s\d]))")
+"""What starts something in GitHub Flavored Markdown: a colon in a link does, one in a sentence does not."""
+_NUMBERED: Final = re.compile(r"^(\d+)([.)])")
 _ENTITIES: Final = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\s]+")
 
@@ -266,7 +268,8 @@ class _Draft:
         return card
 
     def _source(self, service: CdsService) -> dict[str, Any]:
-        identity, form = service.pair.guidance.written.identity, service.pair.compiled.resource
+        spoken = service.pair.further.get(self.words.language, service.pair)
+        identity, form = spoken.guidance.written.identity, service.pair.compiled.resource
         label = self.words["cards.source"].format(title=identity.title, version=identity.version)
         source: dict[str, Any] = {"label": label, "url": f"{self.links.base}/Questionnaire/{form['id']}"}
         topics = [coding for coding in form.get("code", ()) if coding.get("code")]
@@ -341,4 +344,4 @@ def plain(text: str) -> str:
 def escaped(text: str) -> str:
     """Returns a text as Markdown that shows it and nothing else: no link, no image, no HTML."""
     line = _CONTROL.sub(" ", text).strip()
-    return _MARKUP.sub(r"\\\1", line).translate(_ENTITIES)
+    return _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", line)).translate(_ENTITIES)

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 import pytest
 from cds_calls import START, TWITCHING, VIEW, about, call_of, sample, searchset
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 
 from service import app
 from service.cds_hooks import Reading
@@ -326,6 +328,7 @@ def test_card_speaks_the_language_that_is_asked_for(at):
     (card,) = at().post(VIEW, json=body, headers={"Accept-Language": "de"}).json["cards"]
     assert card["summary"].startswith("Fragebogen zum Muskelzucken: ")
     assert "Akte" in card["summary"]
+    assert card["source"]["label"].startswith("Muskelzucken: Ersteinschätzung und wahrscheinliche Muster")
 
 
 def test_what_the_sandbox_sends_is_taken_ch04(at):
@@ -369,11 +372,29 @@ def test_what_the_sandbox_sends_is_taken_ch04(at):
         "| a | b |",
         "`x`",
         "&lt;img&gt;",
+        "- x",
+        "+ x",
+        "12. x",
+        "2026) x",
+        "WWW.evil.example",
+        "mailto:a@evil.example",
+        "---",
+        "a\\*b*",
+        "**a** _b_ ~~c~~",
+        "Within 3 days (by 4 December): see a self-care page. At 10:30, 1.5 mg!",
     ],
 )
-def test_detail_escapes_all_markup_ch09_sh08(text):
+def test_detail_shows_its_text_and_nothing_else_ch09_sh08(text):
+    """No element but the item of the list, and no link that GitHub Flavored Markdown makes by itself."""
     shown = escaped(text)
-    assert not re.search(r"(?<!\\)[!#*+\-.:=@\[\]^_`{|}~]|[<>\n]|&(?!amp;|lt;|gt;)", shown)
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(f"- {shown}")
+    assert html == f"<ul>\n<li>{escapeHtml(' '.join(text.split()))}</li>\n</ul>\n"
+    assert not re.search(r"(?<!\\):(?=//|\w+@)|www\.|(?<!\\)@", shown, re.IGNORECASE)
+
+
+def test_words_stay_readable_where_nothing_renders_markdown_ch09():
+    text = "See a neurologist (by 4 December 2026): today's step - self-care = no. At 10:30!"
+    assert escaped(text) == text
 
 
 def test_summary_is_cut_by_code_points_ch09():
