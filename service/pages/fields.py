@@ -249,6 +249,8 @@ class Fields:
         if error and scene.posted is not None:
             return replace(_as_typed(control, empty, scene.posted), error=error)
         state = scene.walk.state
+        if unread := Posted(state.unread).of((link,)):
+            return replace(_as_typed(control, empty, Posted(unread)), error=error)
         answers = state.answers.get(link) or state.offered.get(link, ())
         return replace(self._with(control, empty, answers), source=source, error=error)
 

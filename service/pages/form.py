@@ -276,7 +276,9 @@ class FormViews:
         return self._question(changed, walk, page)
 
     def _speak(self, sent: Submission, language: str) -> Reply:
-        spoken = sent.visit.with_state(replace(sent.visit.state, language=language))
+        """Shows a page in another language, as it was typed; a script puts that back by itself."""
+        visit = sent.visit if sent.posted.has("live") else self._as_typed(sent)
+        spoken = visit.with_state(replace(visit.state, language=language))
         return self._show(replace(sent, visit=spoken))
 
     def _resize(self, sent: Submission, length: str) -> Reply:
@@ -617,9 +619,12 @@ def _with_answers(sent: Submission, shown: frozenset[str]) -> tuple[FormState, M
         for link, said in old.sources.items()
         if answers.get(link) == before.get(link) or link not in shown
     }
+    unread = {name: typed for name, typed in old.unread.items() if name[2:] not in shown}
     state = replace(
         old,
         answers=answers,
+        seen=old.seen - reading.errors.keys(),
+        unread={**unread, **sent.posted.of(reading.errors)},
         offered=_still_offered(sent, shown, answers),
         sources=sources,
         status=IN_PROGRESS,

@@ -96,6 +96,10 @@ class Posted:
         """Returns the first value of a control; empty if there is none."""
         return next(iter(self.all(name)), "")
 
+    def of(self, links: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Returns the values of the controls of questions, by name of the control."""
+        return {name: self.all(name) for name in self._values if name[1:2] == "." and name[2:] in links}
+
     def has(self, name: str) -> bool:
         """Returns whether the control was sent."""
         return name in self._values

@@ -55,6 +55,8 @@ class FormState:
         is_short: only what can still change the result is asked.
         trail: names of the pages that were sent so far, in that order; a short form alone needs them.
         begun: when the oldest answer was given (FHIR dateTime); empty where nobody knows.
+        unread: by name of the control, what was typed and is no answer; it stands in its box again, and is
+            nowhere else.
     """
 
     form: str
@@ -73,6 +75,7 @@ class FormState:
     is_short: bool = False
     trail: tuple[str, ...] = ()
     begun: str = ""
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class StateRefused(Exception):
@@ -159,6 +162,7 @@ class StateWriter:
             state.authored,
             [self._items[link].order for link in state.trail],
             state.begun,
+            *filter(None, [state.unread]),
         ]
 
     def plain(self, answers: AnswersByLink) -> list[list[Any]]:
@@ -171,7 +175,7 @@ class StateWriter:
     def state(self, parts: Sequence[Any]) -> FormState:
         """Returns the state of plain values that `parts` has made."""
         form, language, parent, answers, offered, sources, head, seen, *rest = parts
-        respondent, flags, status, authored, trail, begun = rest
+        respondent, flags, status, authored, trail, begun, *unread = rest
         return FormState(
             form=form,
             language=language,
@@ -189,6 +193,7 @@ class StateWriter:
             is_short=bool(flags & 4),
             trail=tuple(self._links[order] for order in trail),
             begun=begun,
+            unread=dict(*unread),
         )
 
     def answers(self, plain: Iterable[Sequence[Any]]) -> AnswersByLink:

@@ -5,6 +5,7 @@ import json
 import pytest
 from form_by_clicking import Form
 from playwright.sync_api import expect
+from worked_cases import as_of_today, cases_of
 
 from service.pages.model import Choice, Field, Frame, QuestionPage
 from service.pages.templates import render
@@ -13,6 +14,7 @@ SLUG = "muscle-twitching"
 REFUSED = "status of 4(00|22)"  # a page with mistakes or a refusal: the browser says so on its console
 NO_SERVER = "ERR_INTERNET_DISCONNECTED|ERR_FAILED|status of 5"
 NONE = "none"
+PLAIN = as_of_today(cases_of(SLUG)["plain-eyelid-three-days"])
 
 
 @pytest.fixture
@@ -299,6 +301,40 @@ def test_a_reload_keeps_what_was_sent_and_not_taken(form):
     expect(form.page.locator('[name="q.age"]')).to_have_value("forty")
 
 
+def test_what_cannot_be_read_stands_in_its_box_again_after_back(form):
+    form.answer(PLAIN)
+    while form.name != "place-time":
+        form.press("next")
+        form.answer(PLAIN)
+    form.page.locator('[name="q.duration"]').fill("forty")
+    for turn in ("back", "next"):
+        form.press(turn)
+    expect(form.page.locator('[name="q.duration"]')).to_have_value("forty")
+    form.press("next")
+    assert (form.name, len(form.problems)) == ("place-time", 1)
+
+
+def test_a_link_in_another_language_goes_on_with_the_answers_of_the_tab(form):
+    first_page(form)
+    tick(form, "emergency-signs", NONE)
+    for query, language in (("?language=de", "de"), ("", "de"), ("?language=en", "en")):
+        form.open(query)
+        form.page.locator("main[data-page=urgent]").wait_for()
+        expect(form.page.locator("html")).to_have_attribute("lang", language)
+        assert control(form, "emergency-signs", NONE).is_checked()
+
+
+def test_a_reload_keeps_the_language_that_was_chosen_on_the_page(form):
+    first_page(form)
+    form.press("back")
+    form.open("?language=en")
+    form.page.locator("main[data-page=start]").wait_for()
+    form.press("language:de")
+    form.page.reload()
+    expect(form.page.locator("html")).to_have_attribute("lang", "de")
+    expect(control(form, "completed-by", "patient")).to_be_checked()
+
+
 def test_two_tabs_know_nothing_of_each_other(form, origin):
     first_page(form)
     other = Form(form.page.context.new_page(), form.url).open()
@@ -420,5 +456,5 @@ def test_a_form_is_opened_in_a_page_of_another_address(form):
 def test_what_is_kept_is_the_state_and_no_answer_of_a_page_that_was_taken(form):
     first_page(form)
     (stored,) = form.page.evaluate("Object.values(sessionStorage)")
-    assert set(json.loads(stored)) == {"drafts", "state", "page", "language"}
+    assert set(json.loads(stored)) == {"drafts", "state", "page", "query"}
     assert json.loads(stored)["drafts"] == {}

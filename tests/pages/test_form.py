@@ -94,6 +94,25 @@ def test_back_shows_the_page_before_with_its_answers_and_forgets_nothing(person)
     assert page.controls["q.emergency-signs"].chosen == ["none"]
 
 
+def test_what_cannot_be_read_is_no_answer_and_stands_in_its_box_again_until_it_is_mended(person, plain):
+    """Somebody who changes an answer goes back from the middle of that: the one before counts no longer."""
+    driver = person()
+    while driver.page.main["data-kind"] != "check":
+        driver.answer(plain)
+    page = driver.press("change:place-time")
+    assert page.controls["q.duration"].chosen == ["3"]
+    driver.press("back", {"q.duration": ["forty"]})
+    driver.press("back")
+    assert "forty" not in driver.post("save").get_data(as_text=True)
+    driver.press("show", page="check")
+    assert driver.page.main["data-page"] == "place-time"
+    assert driver.page.controls["q.duration"].chosen == ["forty"]
+    assert driver.press("next").controls["q.duration"].chosen == ["forty"]
+    assert driver.answered.status_code == 422
+    driver.press("next", {"q.duration": ["4"]})
+    assert driver.press("change:place-time").controls["q.duration"].chosen == ["4"]
+
+
 def test_answers_of_a_closed_question_are_dropped(person):
     driver = person()
     start(driver, "30")
@@ -561,6 +580,9 @@ def test_a_form_is_in_the_language_that_is_wanted_and_can_be_switched(person, cl
     page = driver.press("language:en")
     assert "How old are you?" in page.text
     assert page.controls["q.completed-by"].chosen == ["patient"]
+    page = driver.press("language:de", {"q.age": ["forty-one"]})
+    assert page.controls["q.age"].chosen == ["forty-one"]
+    assert driver.press("language:en", {"q.age": ["41"]}).controls["q.age"].chosen == ["41"]
     response = orjson.loads(driver.post("save").data)
     assert response["language"] == "en"
 

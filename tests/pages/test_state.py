@@ -89,6 +89,7 @@ states = st.builds(
     authored=st.sampled_from(["", "2026-11-01T12:00:00Z"]),
     is_short=st.booleans(),
     trail=st.lists(st.sampled_from(list(ANSWERS)), unique=True, max_size=3).map(tuple),
+    unread=st.dictionaries(st.sampled_from(["q.whole", "u.amount"]), st.lists(words), max_size=2),
 )
 
 

@@ -231,7 +231,7 @@
     if (hasQuestions()) {
       kept.state = state();
       kept.page = page;
-      kept.language = document.documentElement.lang;
+      kept.query = location.search;
       putBack();
       refresh(page in kept.drafts);
       keep();
@@ -247,12 +247,12 @@
   // A page that was just asked for goes on where this tab was; says whether it did.
   async function arrive() {
     const before = recall();
-    const isWanted = before && (before.language === document.documentElement.lang || !/[?&]language=/.test(location.search));
     const { page } = main().dataset;
     pause().then(() => history.replaceState({ page }, ''));
-    if (isWanted && 'intro' in main().dataset) {
+    if (before && 'intro' in main().dataset) {
       kept = before;
-      return show(before.page);
+      const isNew = /[?&]language=/.test(location.search) && before.query !== location.search; // another link, not a reload
+      return show(before.page, isNew ? 'language:' + document.documentElement.lang : 'show');
     }
     begin();
     return false;
@@ -264,7 +264,7 @@
     return turn(fieldsOf(action, isPart ? { part: 'main' } : {}), ({ dataset: { page } }, status) => {
       const forgets = /^(restart|delete)$/.test(action) || (status < 400 && /^(resume|compare)$/.test(action)); // of a file, only what it says
       if (forgets) forget();
-      else if (page !== here && action !== 'back') delete kept.drafts[here];
+      else if (page !== here) delete kept.drafts[here];
       if (forgets || page === here) history.replaceState({ page }, '');
       else history.pushState({ page }, '');
     }, action === 'restart' ? leave : lost);
@@ -276,9 +276,9 @@
     location.replace(location.pathname + location.search);
   }
 
-  function show(page) {
+  function show(page, action = 'show') {
     if (!kept.state && !state()) leave();
-    return turn(fieldsOf('show', { page, state: kept.state || state() }));
+    return turn(fieldsOf(action, { page, state: kept.state || state() }));
   }
 
   // What people do.
