@@ -1,15 +1,13 @@
 """Reads the environment once into one frozen Settings; every fault is reported together."""
 
-from __future__ import annotations
-
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -29,12 +27,6 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _FILE = "sqlite:///"
 _SHORTEST_KEY = 32
-_SECRETS = (
-    "store_url",
-    "form_keys",
-    "feedback_key",
-    "metrics_token",
-)  # each may come from the file that <name>_FILE names
 CLOSED: Final = (
     f"There is no access control. Expected a loopback address as {PREFIX}HOST, such as 127.0.0.1, issuers of "
     f"tokens in the file that {PREFIX}EHRS_FILE names, or {PREFIX}OPEN=true where everybody who reaches the "
@@ -51,13 +43,117 @@ UNIX_SOCKET: Final = "unix"
 _UNKNOWN = "No such setting; expected one of the variables that docs/settings.md lists."
 
 
+# How the variables are read. Annotations are values in this module: each says how its setting is read.
+
+
+def _exists(path: Path) -> None:
+    if not path.is_dir():
+        raise ValidationError("Expected the path of a folder that exists.")
+
+
+def _public_base(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValidationError("Expected an absolute http or https URL without query and fragment.")
+    if url.endswith("/") or parts.username or parts.password:
+        raise ValidationError("Expected a URL that has no user and does not end in a slash.")
+
+
+def _keys(text: str) -> None:
+    if any(len(key) < _SHORTEST_KEY or key != key.strip() for key in text.split(",")):
+        raise ValidationError(f"Expected keys of at least {_SHORTEST_KEY} characters, with commas between.")
+
+
+def _notice(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValidationError("Expected an absolute http or https URL.")
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        raise ValidationError("Expected the path of a text file that can be read.") from None
+
+
+def _origins(text: str) -> None:
+    for origin in filter(None, text.split(",")):
+        if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
+            raise ValidationError("Expected origins such as https://app.example.org, with commas between.")
+
+
+def _proxies(text: str) -> None:
+    for place in filter(None, text.split(",")):
+        try:
+            if place != UNIX_SOCKET:
+                ip_network(place)
+        except ValueError:
+            raise ValidationError(
+                f"Expected addresses and networks such as 10.0.0.0/8, or {UNIX_SOCKET}, with commas between."
+            ) from None
+
+
+def _whole(low: int, high: int) -> fields.Integer:
+    expected = f"Expected a whole number from {low} to {high}."
+    return fields.Integer(validate=Range(low, high, error=expected), error_messages={"invalid": expected})
+
+
+def _flag() -> fields.Boolean:
+    return fields.Boolean(
+        truthy={"true"}, falsy={"false"}, error_messages={"invalid": "Expected true or false."}
+    )
+
+
+def _text(*checks: Callable[[str], object]) -> fields.String:
+    return fields.String(validate=checks)
+
+
+def _of_file(check: Callable[[str], object]) -> fields.Function:
+    return fields.Function(deserialize=_content, validate=check)
+
+
+def _path(*checks: Callable[[Path], object]) -> fields.Function:
+    return fields.Function(deserialize=Path, validate=checks)
+
+
+def _matching(pattern: str, expected: str) -> Regexp:
+    return Regexp(rf"(?:{pattern})\Z", error=expected)
+
+
+# Canonical urls stand in JSON, narratives and search parameters: no character in them may mean more there.
+_CANONICAL_BASE = _matching(
+    r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*",
+    "Expected a URL such as https://example.org/x of letters, digits and -._~% that ends in no slash.",
+)
+_LANGUAGE = _matching(
+    r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "Expected the tag of a language, such as en or de."
+)
+_TELEPHONE = _matching(
+    r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?",
+    "Expected a telephone number as people dial it, such as 112 or 116 123.",
+)
+# Only the shape: what the parts mean is for the storage to say.
+_STORE_URL = _matching(
+    r"none"
+    r"|sqlite:///(?!:memory:)[^?\s][^?\n]*"
+    r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?",
+    "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database.",
+)
+_TOKEN = _matching(
+    rf"[A-Za-z0-9\-._~+/=]{{{_SHORTEST_KEY},}}",
+    f"Expected a token of at least {_SHORTEST_KEY} letters, digits and -._~+/=.",
+)
+_KEY = Length(_SHORTEST_KEY, error=f"Expected a key of at least {_SHORTEST_KEY} characters.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this process runs. Field `x` is the variable SERVICE_X, which docs/settings.md explains.
 
-    Empty texts and None stand for what was not set; lists are one text with commas between. A secret may also
-    be given as SERVICE_X_FILE, the path of a file that holds it. What three defaults mean depends on access
-    control:
+    The annotation says how the variable is read. A second one stands for SERVICE_X_FILE, the path of a file
+    that holds a secret. Empty texts and None stand for what was not set; lists are one text with commas
+    between. What three defaults mean depends on access control:
 
     Args:
         requests_per_minute: None is CONTROLLED_RATE if access is controlled, else no limit; 0 is no limit.
@@ -65,58 +161,60 @@ class Settings:
         audit: None records if access is controlled and there is a store.
     """
 
-    questionnaires_dir: Path = ROOT / "questionnaires"
-    mappings_dir: Path = ROOT / "mappings"
-    next_mappings_dir: Path | None = None
-    next_questionnaires_dir: Path | None = None
-    require_review: bool = False
-    checked_dir: Path | None = None
-    terminology_dir: Path | None = None
-    terminology_server: str = ""
-    terminology_timeout_s: int = 3
-    base_url: str = ""
-    canonical_base: str = "https://guidance.example.org"
-    language: str = "en"
-    emergency_number: str = ""
-    crisis_line: str = ""
-    store_url: str = field(default="sqlite:///data/service.db", repr=False)
-    store_timeout_s: int = 3
-    store_connections: int = 10
-    retention_days: int = 0
-    audit_retention_days: int = 0
-    max_bundle_entries: int = 100
-    cors_origins: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8000
-    open: bool = False
-    workers: int = 2
-    connections: int = 1000
-    max_body_bytes: int = 1_048_576
-    max_depth: int = 64
-    requests_per_minute: int | None = None
-    trusted_proxies: str = ""
-    sandbox_memory_mib: int = 1024
-    request_timeout_s: int = 30
-    keepalive_s: int = 15
-    drain_s: int = 2
-    graceful_timeout_s: int = 30
-    public_form: bool | None = None
-    public_definitions: bool = False
-    form_keys: str = field(default="", repr=False)
-    form_max_age_h: int = 24
-    form_short: bool = False
-    form_stores: bool = False
-    form_tenant: str = ""
-    privacy_notice_url: str = ""
-    embed_origins: str = ""
-    ehrs_file: Path | None = None
-    audit: bool | None = None
-    feedback_key: str = field(default="", repr=False)
-    metrics: bool = False
-    metrics_token: str = field(default="", repr=False)
-    tracing: bool = False
-    log_level: str = "INFO"
-    reload: bool = False
+    questionnaires_dir: Annotated[Path, _path(_exists)] = ROOT / "questionnaires"
+    mappings_dir: Annotated[Path, _path(_exists)] = ROOT / "mappings"
+    next_mappings_dir: Annotated[Path | None, _path(_exists)] = None
+    next_questionnaires_dir: Annotated[Path | None, _path(_exists)] = None
+    require_review: Annotated[bool, _flag()] = False
+    checked_dir: Annotated[Path | None, _path()] = None
+    terminology_dir: Annotated[Path | None, _path(_exists)] = None
+    terminology_server: Annotated[str, _text(_public_base)] = ""
+    terminology_timeout_s: Annotated[int, _whole(1, 30)] = 3
+    base_url: Annotated[str, _text(_public_base)] = ""
+    canonical_base: Annotated[str, _text(_CANONICAL_BASE)] = "https://guidance.example.org"
+    language: Annotated[str, _text(_LANGUAGE)] = "en"
+    emergency_number: Annotated[str, _text(_TELEPHONE)] = ""
+    crisis_line: Annotated[str, _text(_TELEPHONE)] = ""
+    store_url: Annotated[str, _text(_STORE_URL), _of_file(_STORE_URL)] = field(
+        default="sqlite:///data/service.db", repr=False
+    )
+    store_timeout_s: Annotated[int, _whole(1, 60)] = 3
+    store_connections: Annotated[int, _whole(1, 100)] = 10
+    retention_days: Annotated[int, _whole(0, 36_500)] = 0
+    audit_retention_days: Annotated[int, _whole(0, 36_500)] = 0
+    max_bundle_entries: Annotated[int, _whole(1, 1000)] = 100
+    cors_origins: Annotated[str, _text(_origins)] = ""
+    host: Annotated[str, _text()] = "127.0.0.1"
+    port: Annotated[int, _whole(1, 65535)] = 8000
+    open: Annotated[bool, _flag()] = False
+    workers: Annotated[int, _whole(1, 256)] = 2
+    connections: Annotated[int, _whole(1, 100_000)] = 1000
+    max_body_bytes: Annotated[int, _whole(1024, 104_857_600)] = 1_048_576
+    max_depth: Annotated[int, _whole(32, 256)] = 64
+    requests_per_minute: Annotated[int | None, _whole(0, 1_000_000)] = None
+    trusted_proxies: Annotated[str, _text(_proxies)] = ""
+    sandbox_memory_mib: Annotated[int, _whole(512, 1_048_576)] = 1024
+    request_timeout_s: Annotated[int, _whole(1, 600)] = 30
+    keepalive_s: Annotated[int, _whole(1, 600)] = 15
+    drain_s: Annotated[int, _whole(0, 600)] = 2
+    graceful_timeout_s: Annotated[int, _whole(1, 600)] = 30
+    public_form: Annotated[bool | None, _flag()] = None
+    public_definitions: Annotated[bool, _flag()] = False
+    form_keys: Annotated[str, _text(_keys), _of_file(_keys)] = field(default="", repr=False)
+    form_max_age_h: Annotated[int, _whole(1, 720)] = 24
+    form_short: Annotated[bool, _flag()] = False
+    form_stores: Annotated[bool, _flag()] = False
+    form_tenant: Annotated[str, _text()] = ""
+    privacy_notice_url: Annotated[str, _text(_notice)] = ""
+    embed_origins: Annotated[str, _text(_origins)] = ""
+    ehrs_file: Annotated[Path | None, _path()] = None
+    audit: Annotated[bool | None, _flag()] = None
+    feedback_key: Annotated[str, _text(_KEY), _of_file(_KEY)] = field(default="", repr=False)
+    metrics: Annotated[bool, _flag()] = False
+    metrics_token: Annotated[str, _text(_TOKEN), _of_file(_TOKEN)] = field(default="", repr=False)
+    tracing: Annotated[bool, _flag()] = False
+    log_level: Annotated[str, _text(OneOf(_LEVELS, error="Expected {choices}."))] = "INFO"
+    reload: Annotated[bool, _flag()] = False
 
     @property
     def address(self) -> str:
@@ -213,7 +311,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     ours = [(name, text) for name, text in environment.items() if name.startswith(PREFIX)]
     given = {name.removeprefix(PREFIX).lower(): text for name, text in ours}
     try:
-        return Settings(**_Variables().load(given))
+        return Settings(**_reader_of_variables().load(given))
     except ValidationError as error:
         raise SettingsError(_faults(error.messages_dict)) from error
 
@@ -222,163 +320,27 @@ def _faults(messages: Mapping[str, Any]) -> list[str]:
     return [f"{PREFIX}{name.upper()}: {' '.join(texts)}" for name, texts in sorted(messages.items())]
 
 
-def _folder(path: Path) -> None:
-    if not path.is_dir():
-        raise ValidationError("Expected the path of a folder that exists.")
-
-
-def _public_base(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValidationError("Expected an absolute http or https URL without query and fragment.")
-    if url.endswith("/") or parts.username or parts.password:
-        raise ValidationError("Expected a URL that has no user and does not end in a slash.")
-
-
-def _keys(text: str) -> None:
-    if any(len(key) < _SHORTEST_KEY or key != key.strip() for key in text.split(",")):
-        raise ValidationError(f"Expected keys of at least {_SHORTEST_KEY} characters, with commas between.")
-
-
-def _notice(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValidationError("Expected an absolute http or https URL.")
-
-
-def _content(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except (OSError, ValueError):
-        raise ValidationError("Expected the path of a text file that can be read.") from None
-
-
-def _origins(text: str) -> None:
-    for origin in filter(None, text.split(",")):
-        if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
-            raise ValidationError("Expected origins such as https://app.example.org, with commas between.")
-
-
-def _proxies(text: str) -> None:
-    for place in filter(None, text.split(",")):
-        try:
-            if place != UNIX_SOCKET:
-                ip_network(place)
-        except ValueError:
-            raise ValidationError(
-                f"Expected addresses and networks such as 10.0.0.0/8, or {UNIX_SOCKET}, with commas between."
-            ) from None
-
-
-def _whole(low: int, high: int) -> fields.Integer:
-    expected = f"Expected a whole number from {low} to {high}."
-    return fields.Integer(validate=Range(low, high, error=expected), error_messages={"invalid": expected})
-
-
-def _flag() -> fields.Boolean:
-    return fields.Boolean(
-        truthy={"true"}, falsy={"false"}, error_messages={"invalid": "Expected true or false."}
-    )
-
-
-def _matching(pattern: str, expected: str) -> Regexp:
-    return Regexp(rf"(?:{pattern})\Z", error=expected)
-
-
-# Canonical urls stand in JSON, narratives and search parameters: no character in them may mean more there.
-_CANONICAL_BASE = _matching(
-    r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%\-]+)*",
-    "Expected a URL such as https://example.org/x of letters, digits and -._~% that ends in no slash.",
-)
-_LANGUAGE = _matching(
-    r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "Expected the tag of a language, such as en or de."
-)
-_TELEPHONE = _matching(
-    r"\+?[0-9](?:[0-9 \-]{0,18}[0-9])?",
-    "Expected a telephone number as people dial it, such as 112 or 116 123.",
-)
-# Only the shape: what the parts mean is for the storage to say.
-_STORE_URL = _matching(
-    r"none"
-    r"|sqlite:///(?!:memory:)[^?\s][^?\n]*"
-    r"|postgresql(\+psycopg)?://([^:/@\s]*(:[^@\s]*)?@)?(\[[0-9A-Fa-f:.]+\]|[^:/@\s\[\]]*)(:[0-9]{1,5})?/[^?\s]+(\?\S*)?",
-    "Expected none, sqlite:///path/of/a/file, or postgresql://user:password@host/database.",
-)
-_TOKEN = _matching(
-    rf"[A-Za-z0-9\-._~+/=]{{{_SHORTEST_KEY},}}",
-    f"Expected a token of at least {_SHORTEST_KEY} letters, digits and -._~+/=.",
-)
-_KEY = Length(_SHORTEST_KEY, error=f"Expected a key of at least {_SHORTEST_KEY} characters.")
-
-
 class _Variables(Schema):
     error_messages = {"unknown": _UNKNOWN}  # noqa: RUF012 - marshmallow declares it so
 
-    questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
-    mappings_dir = fields.Function(deserialize=Path, validate=_folder)
-    next_mappings_dir = fields.Function(deserialize=Path, validate=_folder)
-    next_questionnaires_dir = fields.Function(deserialize=Path, validate=_folder)
-    require_review = _flag()
-    checked_dir = fields.Function(deserialize=Path)
-    terminology_dir = fields.Function(deserialize=Path, validate=_folder)
-    terminology_server = fields.String(validate=_public_base)
-    terminology_timeout_s = _whole(1, 30)
-    base_url = fields.String(validate=_public_base)
-    canonical_base = fields.String(validate=_CANONICAL_BASE)
-    language = fields.String(validate=_LANGUAGE)
-    emergency_number = fields.String(validate=_TELEPHONE)
-    crisis_line = fields.String(validate=_TELEPHONE)
-    store_url = fields.String(validate=_STORE_URL)
-    store_url_file = fields.Function(deserialize=_content, validate=_STORE_URL)
-    store_timeout_s = _whole(1, 60)
-    store_connections = _whole(1, 100)
-    retention_days = _whole(0, 36_500)
-    audit_retention_days = _whole(0, 36_500)
-    max_bundle_entries = _whole(1, 1000)
-    cors_origins = fields.String(validate=_origins)
-    host = fields.String()
-    port = _whole(1, 65535)
-    open = _flag()
-    workers = _whole(1, 256)
-    connections = _whole(1, 100_000)
-    max_body_bytes = _whole(1024, 104_857_600)
-    max_depth = _whole(32, 256)
-    requests_per_minute = _whole(0, 1_000_000)
-    trusted_proxies = fields.String(validate=_proxies)
-    sandbox_memory_mib = _whole(512, 1_048_576)
-    request_timeout_s = _whole(1, 600)
-    keepalive_s = _whole(1, 600)
-    drain_s = _whole(0, 600)
-    graceful_timeout_s = _whole(1, 600)
-    public_form = _flag()
-    public_definitions = _flag()
-    form_keys = fields.String(validate=_keys)
-    form_keys_file = fields.Function(deserialize=_content, validate=_keys)
-    form_max_age_h = _whole(1, 720)
-    form_short = _flag()
-    form_stores = _flag()
-    form_tenant = fields.String()
-    privacy_notice_url = fields.String(validate=_notice)
-    embed_origins = fields.String(validate=_origins)
-    ehrs_file = fields.Function(deserialize=Path)
-    audit = _flag()
-    feedback_key = fields.String(validate=_KEY)
-    feedback_key_file = fields.Function(deserialize=_content, validate=_KEY)
-    metrics = _flag()
-    metrics_token = fields.String(validate=_TOKEN)
-    metrics_token_file = fields.Function(deserialize=_content, validate=_TOKEN)
-    tracing = _flag()
-    reload = _flag()
-    log_level = fields.String(validate=OneOf(_LEVELS, error="Expected {choices}."))
-
     @validates_schema(skip_on_field_errors=False)
     def _check_secrets(self, given: Mapping[str, Any], **_: Any) -> None:
-        for name in _SECRETS:
-            if name in given and f"{name}_file" in given:
+        for name in given:
+            if f"{name}_file" in given:
                 raise ValidationError(f"Expected it or {PREFIX}{name.upper()}, not both.", f"{name}_file")
 
     @post_load
     def _with_secrets(self, given: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Puts what stands in the file of a secret in the secret's own place."""
-        own = {f"{name}_file": name for name in _SECRETS}
-        return {own.get(name, name): value for name, value in given.items()}
+        own = Settings.__dataclass_fields__
+        return {name if name in own else name.removesuffix("_file"): value for name, value in given.items()}
+
+
+def _reader_of_variables() -> Schema:
+    """Returns what reads the variables: as the fields of Settings are annotated."""
+    readers = {
+        variable: reader
+        for name, annotated in Settings.__annotations__.items()
+        for variable, reader in zip((name, f"{name}_file"), annotated.__metadata__, strict=False)
+    }
+    return _Variables.from_dict(readers)()
