@@ -1,8 +1,6 @@
 """Compares two revisions of the program as black boxes: the same requests and commands, the same answers?
 
-    scripts/compare [REVISION]                      the working tree with a revision (HEAD)
-    scripts/compare record FOLDER [--tree PATH]     writes down what one tree answers
-    scripts/compare diff FOLDER_A FOLDER_B          says what differs between two such folders
+    scripts/compare [REVISION]      the working tree with a revision (HEAD)
 
 Nothing of the program is imported: it is a server on loopback and a command line. Ids, times, cursors and
 request numbers are masked by names, so that relations between them are still compared.
@@ -21,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import compare_commands, compare_requests
-from benchmarks.compare_exchanges import BASE, ORIGIN, Recorder, Tree, read_lines, serving
+from benchmarks.compare_exchanges import BASE, ORIGIN, Recorder, Tree, serving
 
 ROOT = Path(__file__).resolve().parent.parent
-EXCHANGES, COMMANDS = "exchanges.ndjson.gz", "commands.ndjson.gz"
+HTTP, COMMANDS = "http", "commands"
 SERVERS: Mapping[str, Mapping[str, str]] = {
     "store": {"STORE_URL": "sqlite:///<work>/service.db", "BASE_URL": BASE, "CORS_ORIGINS": ORIGIN},
     "none": {"STORE_URL": "none", "BASE_URL": BASE},
@@ -54,88 +52,26 @@ Line = Mapping[str, Any]
 
 def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go, too
-    asked = _parser().parse_args(_with_command(arguments))
-    if asked.command == "record":
-        record(asked.folder, _choices(asked), asked.tree)
-        return 0
-    if asked.command == "diff":
-        return differences(asked.folder_a, asked.folder_b, asked)
-    return compare(asked)
-
-
-def _with_command(arguments: Sequence[str]) -> list[str]:
-    named = arguments and arguments[0] in ("record", "diff", "with", "-h", "--help")
-    return list(arguments) if named else ["with", *arguments]
+    asked = _parser().parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, checkout(asked.revision) as other:
+        before, after = Path(folder, "before"), Path(folder, "after")
+        with ProcessPoolExecutor(2) as pool:
+            runs = [pool.submit(record, *pair, asked.only) for pair in ((before, other), (after, ROOT))]
+            for run in runs:
+                run.result()
+        return differences(before, after, asked)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    against = commands.add_parser("with", help="compare the working tree with a revision (the default)")
-    against.add_argument("revision", nargs="?", default="HEAD")
-    one = commands.add_parser("record", help="write down what one tree answers")
-    one.add_argument("folder", type=Path)
-    one.add_argument("--tree", type=Path, default=ROOT, help="a checkout (default: this one)")
-    two = commands.add_parser("diff", help="say what differs between two recordings")
-    two.add_argument("folder_a", type=Path)
-    two.add_argument("folder_b", type=Path)
-    for each in (against, one):
-        _add_choices(each)
-    for each in (against, two):
-        words = (
-            "lines `LABEL` or `LABEL :: TEXT`, regular expressions: what may differ, wholly or in this text"
-        )
-        each.add_argument("--except", dest="exceptions", type=Path, metavar="FILE", help=words)
-        each.add_argument(
-            "--show", type=int, default=20, metavar="N", help="differences to show (default: 20)"
-        )
+    parser.add_argument("revision", nargs="?", default="HEAD")
+    parser.add_argument("--only", choices=(HTTP, COMMANDS), help="leave out the rest")
+    words = "lines `LABEL` or `LABEL :: TEXT`, regular expressions: what may differ, wholly or in this text"
+    parser.add_argument("--except", dest="exceptions", type=Path, metavar="FILE", help=words)
+    parser.add_argument("--show", type=int, default=20, metavar="N", help="differences to show (default: 20)")
     return parser
-
-
-def _add_choices(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--python", default=sys.executable, help="interpreter (default: that of this checkout)"
-    )
-    parser.add_argument("--like", type=Path, metavar="FOLDER", help="send exactly what this recording sent")
-    parser.add_argument("--cases", type=Path, metavar="FOLDER", help="folders with r.json and, maybe, q.json")
-    parser.add_argument(
-        "--requests",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="further requests, one a line",
-    )
-    parser.add_argument("--only", choices=("http", "commands", "requests"), help="leave out the rest")
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What is sent, and by which interpreter the program runs."""
-
-    python: str
-    like: Path | None = None
-    cases: Path | None = None
-    requests: tuple[Path, ...] = ()
-    only: str | None = None
-
-
-def _choices(asked: argparse.Namespace) -> Choices:
-    return Choices(asked.python, asked.like, asked.cases, tuple(asked.requests), asked.only)
-
-
-def compare(asked: argparse.Namespace) -> int:
-    """Records a revision and the working tree at the same time; returns 1 where they differ."""
-    with tempfile.TemporaryDirectory() as folder, checkout(asked.revision) as other:
-        before, after = Path(folder, "before"), Path(folder, "after")
-        with ProcessPoolExecutor(2) as pool:
-            pairs = ((before, other), (after, ROOT))
-            runs = [pool.submit(record, target, _choices(asked), tree) for target, tree in pairs]
-            for run in runs:
-                run.result()
-        return differences(before, after, asked)
 
 
 @contextmanager
@@ -152,64 +88,42 @@ def checkout(revision: str) -> Iterator[Path]:
             subprocess.run(["git", "worktree", "remove", "--force", path], cwd=ROOT, check=True)
 
 
-def record(folder: Path, choices: Choices, tree: Path) -> None:
+def record(folder: Path, tree: Path, only: str | None) -> None:
     """Writes all exchanges with a tree, and all its commands, into a folder."""
     started = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    source = choices.like / "files" if choices.like else None
-    _lay_out(folder / "files", source)
+    files = folder / "files"
+    _lay_out(files)
     with tempfile.TemporaryDirectory() as work:
-        runner = Tree(tree.resolve(), choices.python, Path(work), (folder / "files").resolve())
-        made = 0
-        if choices.only != "commands":
-            made += _exchanges(runner, folder / EXCHANGES, choices)
-        if choices.only in (None, "commands"):
-            made += _commands(runner, folder / COMMANDS, choices)
-    print(f"{folder}: {made} exchanges in {time.monotonic() - started:.0f} s", file=sys.stderr)
+        runner = Tree(tree.resolve(), Path(work), files.resolve())
+        made = sum(
+            _recorded(runner, folder / name, send) for name, send in PARTS.items() if only in (None, name)
+        )
+    print(f"{tree}: {made} exchanges in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
-def _lay_out(files: Path, source: Path | None) -> None:
-    """Puts every file that a command reads beside the recording, so that it can be repeated."""
-    shutil.rmtree(files, ignore_errors=True)
-    if source is not None:
-        shutil.copytree(source, files)
-        return
+def _lay_out(files: Path) -> None:
+    """Puts every file that a command reads into a folder."""
     shutil.copytree(ROOT / "samples", files / "samples")
-    if (ROOT / "tests" / "second_pair").is_dir():
-        shutil.copytree(ROOT / "tests" / "second_pair", files / "second_pair")
+    shutil.copytree(ROOT / "tests" / "second_pair", files / "second_pair")
     compare_commands.write_files(files)
 
 
-def _exchanges(tree: Tree, path: Path, choices: Choices) -> int:
-    with ExitStack() as stack:
-        lines = stack.enter_context(gzip.open(path, "wt", compresslevel=1, encoding="utf-8"))
-        recorder = Recorder(tree, lines)
-        for name, settings in SERVERS.items():
-            recorder.serve(name, stack.enter_context(serving(tree, name, settings | PATIENT)))
-        stack.callback(recorder.close)
-        if choices.like is not None:
-            for line in read_lines(choices.like / EXCHANGES):
-                recorder.repeat(line)
-            return recorder.count
-        if choices.only != "requests":
-            compare_requests.everything(recorder, compare_requests.Samples(ROOT))
-        if choices.cases is not None:
-            compare_requests.cases(recorder, choices.cases)
-        for file in choices.requests:
-            for line in read_lines(file):
-                recorder.repeat(line)
-        return recorder.count
-
-
-def _commands(tree: Tree, path: Path, choices: Choices) -> int:
+def _recorded(tree: Tree, path: Path, send: Callable[[Recorder], None]) -> int:
     with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as lines:
         recorder = Recorder(tree, lines)
-        if choices.like is not None:
-            for line in read_lines(choices.like / COMMANDS):
-                recorder.rerun(line)
-        else:
-            compare_commands.everything(recorder, tree.files)
+        send(recorder)
         return recorder.count
+
+
+def _exchanges(recorder: Recorder) -> None:
+    with ExitStack() as stack:
+        for name, settings in SERVERS.items():
+            recorder.serve(name, stack.enter_context(serving(recorder.tree, name, settings | PATIENT)))
+        stack.callback(recorder.close)
+        compare_requests.everything(recorder, compare_requests.Samples(ROOT))
+
+
+PARTS: Mapping[str, Callable[[Recorder], None]] = {HTTP: _exchanges, COMMANDS: compare_commands.everything}
 
 
 @dataclass(frozen=True)
@@ -248,12 +162,15 @@ def differences(before: Path, after: Path, asked: argparse.Namespace) -> int:
 
 def paired(before: Path, after: Path) -> Iterator[tuple[Line | None, Line | None]]:
     """Yields the lines of two recordings with the same label, and those that only one has."""
-    for name in (EXCHANGES, COMMANDS):
+    for name in PARTS:
         places = [folder / name for folder in (before, after)]
         if all(place.exists() for place in places):
-            yield from _side_by_side(*map(read_lines, places))
-        elif any(place.exists() for place in places):
-            print(f"NOT COMPARED: {name}, which is in one of the folders alone")
+            yield from _side_by_side(*map(_lines, places))
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 def _side_by_side(lines: Iterator[Line], others: Iterator[Line]) -> Iterator[tuple[Line | None, Line | None]]:

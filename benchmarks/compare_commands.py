@@ -75,8 +75,9 @@ def _write_without(source: Path, missing: Path, target: Path) -> None:
             own.write_bytes(path.read_bytes())
 
 
-def everything(recorder: Recorder, files: Path) -> None:
+def everything(recorder: Recorder) -> None:
     """Runs all commands."""
+    files = recorder.tree.files
     for label, command, settings, stdin in (
         *_store_commands(),
         *_usage(),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import gzip
 import json
 import os
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -48,10 +47,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tree:
-    """A checkout of the program, the interpreter that runs it, a folder for what it writes, since when."""
+    """A checkout of the program, a folder for what it writes, one for what it reads, since when."""
 
     path: Path
-    python: str
     work: Path
     files: Path
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -69,7 +67,7 @@ class Tree:
         """Returns the text with names in place of the folders of this run."""
         for folder, name in ((self.work, "<work>"), (self.files, "<files>"), (self.path, "<tree>")):
             text = text.replace(str(folder), name)
-        return text.replace(self.python, "<python>")
+        return text.replace(sys.executable, "<python>")
 
 
 class Recorder:
@@ -98,38 +96,25 @@ class Recorder:
         server: str = "store",
     ) -> Answer:
         """Sends a request and writes it down with what comes back; values of this run become names."""
-        written = self._masks.written
-        given = {name: written(value) for name, value in (headers or {}).items()}
-        request: dict[str, Any] = {"server": server, "method": method, "headers": given}
-        request["path"] = written(quote(path, safe=_PRINTABLE))
-        if isinstance(body, bytes):
-            request["body64"] = base64.b64encode(body).decode()
-        else:
-            request["body"] = None if body is None else written(body)
-        return self.repeat({"label": self._new(label), **request})
-
-    def repeat(self, request: Mapping[str, Any]) -> Answer:
-        """Sends a request as it was written down."""
-        self._masks.begin(request["label"])
-        answer = self._in_time(request)
-        headers = [
+        label = self._new(label)
+        self._masks.begin(label)
+        answer = self._in_time(
+            server, method, _raw(method, quote(path, safe=_PRINTABLE), body, headers or {})
+        )
+        kept = [
             (name, "<it>" if name in _VARYING else self._masks.masked(value))
             for name, value in _related(answer)
         ]
         text = self._masks.masked(answer.text)
-        asked = {
-            key: request[key]
-            for key in ("label", "server", "method", "path", "headers", "body", "body64")
-            if key in request
-        }
-        self._write(asked | {"status": answer.status, "answer_headers": headers, "answer": text})
+        asked = {"label": label, "method": method, "path": self._masks.written(path)}
+        self._write(asked | {"status": answer.status, "answer_headers": kept, "answer": text})
         return answer
 
-    def _in_time(self, request: Mapping[str, Any]) -> Answer:
+    def _in_time(self, server: str, method: str, raw: bytes) -> Answer:
         """Sends a request, again where the answer is that the machine was too busy for it."""
         for _ in range(_ATTEMPTS):
             started = time.monotonic()
-            answer = self._sent(request["server"], request["method"], self._raw(request))
+            answer = self._sent(server, method, raw)
             if "too-costly" not in answer.text or time.monotonic() - started < _SLOW_S:
                 break
         return answer
@@ -138,19 +123,14 @@ class Recorder:
         self, label: str, command: Sequence[str], settings: Mapping[str, str], stdin: str | None = None
     ) -> None:
         """Runs `python -m service ...` in the tree, and writes down its exit code and all that it prints."""
-        self.rerun(
-            {"label": self._new(label), "command": list(command), "settings": dict(settings), "stdin": stdin}
-        )
-
-    def rerun(self, asked: Mapping[str, Any]) -> None:
-        """Runs a command as it was written down."""
-        self._masks.begin(asked["label"])
-        words = [self.tree.placed(self._masks.filled(word)) for word in asked["command"]]
+        label = self._new(label)
+        self._masks.begin(label)
+        words = [self.tree.placed(word) for word in command]
         done = subprocess.run(
-            [self.tree.python, "-m", "service", *words],
+            [sys.executable, "-m", "service", *words],
             cwd=self.tree.path,
-            env=self.tree.settings(asked["settings"]),
-            input=(asked.get("stdin") or "").encode(),
+            env=self.tree.settings(settings),
+            input=(stdin or "").encode(),
             capture_output=True,
             timeout=300,
             check=False,
@@ -159,8 +139,8 @@ class Recorder:
             self._masks.masked(self.tree.unplaced(stream.decode(errors="backslashreplace")))
             for stream in (done.stdout, done.stderr)
         )
-        kept = {key: asked[key] for key in ("label", "command", "settings", "stdin") if key in asked}
-        self._write(kept | {"exit": done.returncode, "out": out, "err": err})
+        asked = {"label": label, "command": list(command)}
+        self._write(asked | {"exit": done.returncode, "out": out, "err": err})
 
     def close(self) -> None:
         """Closes the connections."""
@@ -180,19 +160,6 @@ class Recorder:
     def _write(self, line: Mapping[str, Any]) -> None:
         self.count += 1
         self._lines.write(json.dumps(line) + "\n")
-
-    def _raw(self, request: Mapping[str, Any]) -> bytes:
-        body = base64.b64decode(request["body64"]) if "body64" in request else None
-        if request["method"] == RAW:
-            return body or b""
-        if request.get("body") is not None:
-            body = self._masks.filled(request["body"]).encode("utf-8", "surrogatepass")
-        lines = [f"{request['method']} {self._masks.filled(request['path'])} HTTP/1.1"]
-        given = {"Host": "localhost"} | dict(request["headers"])
-        if body is not None:
-            given = {"Content-Length": str(len(body))} | given
-        lines += [f"{name}: {self._masks.filled(value)}" for name, value in given.items()]
-        return "\r\n".join((*lines, "", "")).encode("utf-8") + (body or b"")
 
     def _sent(self, server: str, method: str, raw: bytes) -> Answer:
         for last in (False, True):
@@ -229,6 +196,17 @@ class Recorder:
             connection.close()
 
 
+def _raw(method: str, path: str, body: str | bytes | None, headers: Mapping[str, str]) -> bytes:
+    """Returns a request as it is sent."""
+    data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if method == RAW:
+        return data or b""
+    length = {} if data is None else {"Content-Length": str(len(data))}
+    given = {"Host": "localhost", **length, **headers}
+    lines = (f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items()), "", "")
+    return "\r\n".join(lines).encode() + (data or b"")
+
+
 def _related(answer: Answer) -> Iterator[tuple[str, str]]:
     """Yields the headers; Last-Modified is named for the time in the body that it repeats."""
     for name, value in answer.headers:
@@ -255,7 +233,7 @@ def serving(tree: Tree, name: str, settings: Mapping[str, str]) -> Iterator[int]
     with (
         (tree.work / f"{name}.log").open("wb") as log,
         subprocess.Popen(
-            [tree.python, "-m", "service", "serve"],
+            [sys.executable, "-m", "service", "serve"],
             cwd=tree.path,
             env=tree.settings(given),
             stdin=subprocess.DEVNULL,
@@ -289,9 +267,3 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     raise SystemExit(f"the server did not start; it said:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the lines of a recording, or of a file of requests."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)

@@ -2,7 +2,6 @@
 
 A masked value is named for the exchange in which it was first seen, `<id create/empty#1>`, so that the
 relations between values are still compared, and one more id in one answer changes no name in others.
-A request that is written with such a name is sent with the value of this run.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-_NAME = re.compile(r"<(?:id|hex|time|cursor|http-date) [^<>#\n]+#[0-9]+>")
 _VARIABLE = re.compile(
     r"(?P<id>(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f]))"
     r"|(?P<hex>(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f]))"
@@ -23,13 +21,12 @@ _LONGEST_RUN = timedelta(hours=3)
 
 
 class Masks:
-    """The values of one run by name, and the other way round."""
+    """The names of the values of one run."""
 
     def __init__(self, started: datetime) -> None:
         self._first = started.replace(microsecond=0) - timedelta(seconds=2)
         self._last = started + _LONGEST_RUN
         self._names: dict[str, str] = {}
-        self._values: dict[str, str] = {}
         self._plain: set[str] = set()
         self._label = ""
         self._count = 0
@@ -46,10 +43,6 @@ class Masks:
         if count == 0:
             self._plain.add(text)  # much is answered many times over
         return found
-
-    def filled(self, text: str) -> str:
-        """Returns the text with the values of this run in place of names; unknown names stay."""
-        return _NAME.sub(lambda found: self._values.get(found[0], found[0]), text)
 
     def written(self, text: str) -> str:
         """Returns the text of a request with names in place of values that answers have shown before."""
@@ -68,7 +61,7 @@ class Masks:
         if name is None:
             self._count += 1
             name = f"<{kind} {self._label}#{self._count}>"
-            self._names[value], self._values[name] = name, value
+            self._names[value] = name
         return name
 
     def _time(self, value: str) -> str:
@@ -84,8 +77,7 @@ class Masks:
     def _http_date(self, value: str) -> str:
         if not self._first <= parsedate_to_datetime(value) <= self._last:
             return value
-        name = f"<http-date {self._label}#1>"
-        self._names[value], self._values[name] = name, value
+        self._names[value] = f"<http-date {self._label}#1>"
         return "<http-date>"
 
 

@@ -230,8 +230,6 @@ class Samples:
             document = json.loads(path.read_bytes())
             if document.get("resourceType") in (RESPONSE, "Parameters"):
                 self.documents[path.stem] = document
-        second = root / "tests" / "second_pair"
-        self.second = second if second.is_dir() else None
 
     def response(self, patient: str, like: str = "plain-eyelid", **changes: Any) -> Json:
         """Returns a response of this patient; a change to None leaves an element out."""
@@ -269,7 +267,7 @@ def everything(recorder: Recorder, samples: Samples) -> None:
     for server in ("store", "none"):
         searches(recorder, server)
     pages(recorder, samples)
-    second_pair(recorder, samples)
+    second_pair(recorder)
 
 
 def addresses(recorder: Recorder, server: str) -> None:
@@ -969,10 +967,8 @@ def pages(recorder: Recorder, samples: Samples) -> None:
     recorder.ask("page/other order", "GET", f"{own}&_count=2&_sort=authored&_cursor={cursor}")
 
 
-def second_pair(recorder: Recorder, samples: Samples) -> None:
+def second_pair(recorder: Recorder) -> None:
     """Sends responses to another questionnaire, with scores, to a server that publishes it."""
-    if samples.second is None:
-        return
     found = recorder.ask("second/list", "GET", "/fhir/Questionnaire", server="second").json["entry"][0][
         "resource"
     ]
@@ -1008,20 +1004,3 @@ def second_pair(recorder: Recorder, samples: Samples) -> None:
             body = text_of(mutations.with_damage(whole, place, damage))
             recorder.ask(f"second/{code} {key}", "POST", ASSESS, body, FHIR, "second")
     searches(recorder, "second")
-
-
-def cases(recorder: Recorder, folder: Path) -> None:
-    """Validates the responses of a folder of cases, with the form of each contained where it has one."""
-    for path in sorted(folder.glob("*/r.json")):
-        whole, name = path.read_text("utf-8"), path.parent.name
-        form = path.parent / "q.json"
-        if form.exists():
-            contained = [json.loads(form.read_bytes()) | {"id": "form-of-case"}]
-            document = json.loads(whole)
-            document |= {
-                "questionnaire": "#form-of-case",
-                "contained": contained + document.get("contained", []),
-            }
-            recorder.ask(f"case/{name} contained", "POST", VALIDATE, text_of(document), FHIR, "none")
-        for path_ in (VALIDATE, ASSESS, f"/fhir/{RESPONSE}"):
-            recorder.ask(f"case/{name} {path_}", "POST", path_, whole, FHIR)
