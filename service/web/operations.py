@@ -10,6 +10,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -58,6 +59,7 @@ MOST_EXPAND_BYTES: Final = 64 * 1024
 """Longest body of `$expand`: a hundred parameters that are plain values need no more."""
 
 
+@dataclass(frozen=True, slots=True)
 class Assessments:
     """The views of `$assess` and `$explain`: a response that was sent or is stored in, its result or why out.
 
@@ -67,16 +69,9 @@ class Assessments:
         repository: of the responses and results that they can be called on; None if nothing is stored.
     """
 
-    def __init__(
-        self, assessor: Assessor, deployment: Deployment, repository: Repository | None = None
-    ) -> None:
-        self._assess = assessor.assess_body
-        self._assessor = assessor
-        self._repository = repository
-        self._limits = deployment.body
-        self._most_bytes = deployment.body.body_bytes
-        self._base = deployment.base
-        self._repository = repository
+    assessor: Assessor
+    deployment: Deployment
+    repository: Repository | None = None
 
     def assess(self, request: Request) -> Reply:
         """Returns the RiskAssessment, or what `_detail` asks for.
@@ -85,11 +80,11 @@ class Assessments:
             Malformed, TooLarge, NotScorable: what was sent cannot be scored.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
+        content_type, body = request.operation(self.deployment.body.body_bytes)
         if request.option(EARLIER_OF_STORE) is not None:
             raise Malformed(_NOT_STORED)
-        assessed = self._assess(body, request.option(DETAIL) or "", request.languages())
-        check_subjects(body, request.reach, self._base)
+        assessed = self.assessor.assess_body(body, request.option(DETAIL) or "", request.languages())
+        check_subjects(body, request.reach, self.deployment.base)
         return _told(assessed, content_type)
 
     def assess_stored(self, request: Request) -> Reply:
@@ -106,15 +101,15 @@ class Assessments:
         wanted = request.option(EARLIER_OF_STORE)
         if wanted not in (None, STORED):
             raise Malformed(_ONLY_STORED)
-        if self._repository is None:
+        if self.repository is None:
             raise NotFound(UNKNOWN_ID)
         most = 0 if wanted is None else MOST_EARLIER
-        records = self._repository.read_with_earlier(request.args["id"], most, reach=request.reach)
+        records = self.repository.read_with_earlier(request.args["id"], most, reach=request.reach)
         response, *earlier = (record.body for record in records)
         if request.asked is not None:  # else there is no need to put them together
             entries = b",".join(b'{"resource":%b}' % record.body for record in records)
             request.record_read(b'{"resourceType":"Bundle","entry":[%b]}' % entries)
-        assessed = self._assess(response, detail, request.languages(), tuple(earlier))
+        assessed = self.assessor.assess_body(response, detail, request.languages(), tuple(earlier))
         return _told(assessed, content_type)
 
     def explain(self, request: Request) -> Reply:
@@ -124,9 +119,9 @@ class Assessments:
             Malformed, TooLarge, NotScorable, Unavailable: what was sent cannot be explained.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
-        found = self._assessor.explain_body(body, request.languages())
-        check_subjects(body, request.reach, self._base)
+        content_type, body = request.operation(self.deployment.body.body_bytes)
+        found = self.assessor.explain_body(body, request.languages())
+        check_subjects(body, request.reach, self.deployment.base)
         return _told(found, content_type)
 
     def explain_stored(self, request: Request) -> Reply:
@@ -136,12 +131,12 @@ class Assessments:
             NotFound: there is no such result within reach, or it cannot be made again.
             Malformed, Unavailable: as `explain`.
         """
-        content_type, body = request.answer_type(), request.optional_body(self._most_bytes)
+        content_type, body = request.answer_type(), request.optional_body(self.deployment.body.body_bytes)
         if body:
-            values_of(parameters_in_body(read(body, self._limits)), (), frozenset())
-        if self._repository is None:
+            values_of(parameters_in_body(read(body, self.deployment.body)), (), frozenset())
+        if self.repository is None:
             raise NotFound(UNKNOWN_ID)
-        record, found = self._repository.read_explained(request.args["id"], request.unit, reach=request.reach)
+        record, found = self.repository.read_explained(request.args["id"], request.unit, reach=request.reach)
         request.record_read(record.body)
         return _told(found, content_type)
 
@@ -170,6 +165,7 @@ _NOT_STORED: Final = Problem(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class Validations:
     """The views of `$validate` and `$process-response`; their answer is an OperationOutcome.
 
@@ -179,17 +175,16 @@ class Validations:
         deployment: its limits and canonicals.
     """
 
-    def __init__(self, validator: Validator, forms: Iterable[str], deployment: Deployment) -> None:
-        self._validator = validator
-        self._forms = frozenset(forms)
-        self._deployment = deployment
+    validator: Validator
+    forms: frozenset[str]
+    deployment: Deployment
 
     def validate(self, request: Request) -> Reply:
         """Returns 200 whether the resource is valid or not; 4xx only where it could not be validated."""
         body, content_type = self._body(request), request.answer_type()
         asked = dict(request.query())
-        problems = self._validator.validated(body, asked.get("profile"), asked.get("mode"))
-        return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
+        problems = self.validator.validated(body, asked.get("profile"), asked.get("mode"))
+        return json_reply(self.deployment.outcome(problems), content_type, NO_STORE)
 
     def process(self, request: Request) -> Reply:
         """Returns 200 with warnings where the response was taken; errors are 422 with every problem.
@@ -198,25 +193,24 @@ class Validations:
             Forbidden: it is about another patient than the one whom the token names.
         """
         slug = request.args.get("id")
-        if slug is not None and slug not in self._forms:
+        if slug is not None and slug not in self.forms:
             raise NotFound(UNKNOWN_ID)
         body, content_type = self._body(request), request.answer_type()
-        problems = (*self._validator.processed(body, slug), PROCESSED)
-        check_subjects(body, request.reach, self._deployment.base)
-        return json_reply(self._deployment.outcome(problems), content_type, NO_STORE)
+        problems = (*self.validator.processed(body, slug), PROCESSED)
+        check_subjects(body, request.reach, self.deployment.base)
+        return json_reply(self.deployment.outcome(problems), content_type, NO_STORE)
 
     def _body(self, request: Request) -> bytes:
         request.check_body_type()
-        return request.body(self._deployment.body.body_bytes)
+        return request.body(self.deployment.body.body_bytes)
 
 
+@dataclass(frozen=True, slots=True)
 class Populations:
     """The view of `$populate`: Parameters with resources of a chart in, Parameters with a response out."""
 
-    def __init__(self, populator: Populator, deployment: Deployment) -> None:
-        self._populate = populator.populate_body
-        self._most_bytes = deployment.body.body_bytes
-        self._base = deployment.base
+    populator: Populator
+    deployment: Deployment
 
     def populate(self, request: Request) -> Reply:
         """Returns the response and issues.
@@ -225,24 +219,23 @@ class Populations:
             Malformed, TooLarge, NotFound, NotScorable, Unavailable: no response can be made.
             Forbidden: it would be about another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
-        populated = self._populate(
+        content_type, body = request.operation(self.deployment.body.body_bytes)
+        populated = self.populator.populate_body(
             body, date_time(datetime.now(UTC)), request.args.get("id", ""), request.languages()
         )
-        check_subjects(populated.body, request.reach, self._base)
+        check_subjects(populated.body, request.reach, self.deployment.base)
         language = ("Content-Language", populated.language)
         return Reply(
             200, populated.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE)
         )
 
 
+@dataclass(frozen=True, slots=True)
 class Interviews:
     """The view of `$next-question`: a response in, the same with the next question out."""
 
-    def __init__(self, interviewer: Interviewer, deployment: Deployment) -> None:
-        self._next = interviewer.next_body
-        self._most_bytes = deployment.body.body_bytes
-        self._base = deployment.base
+    interviewer: Interviewer
+    deployment: Deployment
 
     def ask(self, request: Request) -> Reply:
         """Returns the response with the next question, or completed.
@@ -251,19 +244,18 @@ class Interviews:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be asked.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
-        found = self._next(body)
-        check_subjects(body, request.reach, self._base)
+        content_type, body = request.operation(self.deployment.body.body_bytes)
+        found = self.interviewer.next_body(body)
+        check_subjects(body, request.reach, self.deployment.base)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
 
+@dataclass(frozen=True, slots=True)
 class Applications:
     """The view of `$apply`: Parameters with a response in, a Bundle with what a plan proposes out."""
 
-    def __init__(self, applier: Applier, deployment: Deployment) -> None:
-        self._apply = applier.apply_body
-        self._most_bytes = deployment.body.body_bytes
-        self._base = deployment.base
+    applier: Applier
+    deployment: Deployment
 
     def apply(self, request: Request) -> Reply:
         """Returns the Bundle.
@@ -272,13 +264,14 @@ class Applications:
             NotFound, Malformed, TooLarge, NotScorable, Unavailable: nothing can be proposed.
             Forbidden: it would be for another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
-        found = self._apply(body, request.args.get("id", ""), request.languages())
+        content_type, body = request.operation(self.deployment.body.body_bytes)
+        found = self.applier.apply_body(body, request.args.get("id", ""), request.languages())
         about = {"resourceType": RESPONSE, "subject": {"reference": found.subject}}
-        check_subjects(orjson.dumps(about), request.reach, self._base)
+        check_subjects(orjson.dumps(about), request.reach, self.deployment.base)
         return _told(found, content_type)
 
 
+@dataclass(frozen=True, slots=True)
 class Extractions:
     """The views of `$extract`: a response that was sent or is stored in, Parameters with a Bundle out.
 
@@ -288,13 +281,9 @@ class Extractions:
         repository: of the responses that it can be called on; None if nothing is stored.
     """
 
-    def __init__(
-        self, extractor: Extractor, deployment: Deployment, repository: Repository | None = None
-    ) -> None:
-        self._extract = extractor.extract_body
-        self._most_bytes = deployment.body.body_bytes
-        self._base = deployment.base
-        self._repository = repository
+    extractor: Extractor
+    deployment: Deployment
+    repository: Repository | None = None
 
     def extract(self, request: Request) -> Reply:
         """Returns the resources extracted from the response in the body.
@@ -303,9 +292,9 @@ class Extractions:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
             Forbidden: it is about another patient than the one whom the token names.
         """
-        content_type, body = request.operation(self._most_bytes)
-        found = self._extract(body)
-        check_subjects(body, request.reach, self._base)
+        content_type, body = request.operation(self.deployment.body.body_bytes)
+        found = self.extractor.extract_body(body)
+        check_subjects(body, request.reach, self.deployment.base)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
     def extract_stored(self, request: Request) -> Reply:
@@ -315,12 +304,12 @@ class Extractions:
             Malformed, TooLarge, NotScorable, Unavailable: nothing can be extracted.
             NotFound: there is no such response within reach.
         """
-        content_type, body = request.answer_type(), request.optional_body(self._most_bytes)
-        if self._repository is None:
+        content_type, body = request.answer_type(), request.optional_body(self.deployment.body.body_bytes)
+        if self.repository is None:
             raise NotFound(UNKNOWN_ID)
-        record = self._repository.read(RESPONSE, request.args["id"], request.unit, reach=request.reach)
+        record = self.repository.read(RESPONSE, request.args["id"], request.unit, reach=request.reach)
         request.record_read(record.body)
-        found = self._extract(body, record.body)
+        found = self.extractor.extract_body(body, record.body)
         return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
 

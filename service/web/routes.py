@@ -19,6 +19,7 @@ from service.web.access import Access
 from service.web.bundles import Bundles
 from service.web.capability import capability_statement
 from service.web.deployment import BASE_PATH
+from service.web.descriptions import Description
 from service.web.front_page import FrontPage
 from service.web.health import Probes
 from service.web.negotiation import JSON
@@ -34,7 +35,7 @@ from service.web.operations import (
 )
 from service.web.published import TYPES, Definitions, Document, PublishedType
 from service.web.resources import StoredType
-from service.web.routing import Route, Router
+from service.web.routing import Route, Router, View
 from service.web.smart_configuration import CONFIGURATION_PATH, smart_configuration
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 PUBLIC, PUBLISHED, TOKEN = Access.PUBLIC, Access.PUBLISHED, Access.TOKEN
 
+FORM: Final = "Questionnaire"
 SCORES: Final = f"{RESPONSE}.c"
 """What a token must permit for a response to be checked, scored or begun."""
 
@@ -144,16 +146,7 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
     if parts.repository is not None:
         for kind in KINDS:
             yield from stored_routes(StoredType(kind, parts.repository, deployment))
-    assessments = Assessments(parts.assessor, deployment, parts.repository)
-    yield from assessment_routes(assessments, is_stored=parts.repository is not None)
-    if parts.catalogue is not None:
-        yield from explanation_routes(assessments, is_stored=parts.repository is not None)
-    if parts.validator is not None:
-        forms = (artifact.id for artifact in parts.artifacts if artifact.type == "Questionnaire")
-        yield from validation_routes(Validations(parts.validator, forms, deployment))
     yield from operation_routes(parts, deployment)
-    if parts.catalogue is not None:
-        yield from expansion_routes(Expansions(parts.catalogue, deployment))
     served = (artifact for artifact in parts.artifacts if artifact.type in TYPES)
     published = PublishedResources(served, deployment.base)
     for kind in TYPES:
@@ -165,17 +158,29 @@ def resource_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
 
 
 def operation_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
-    """Yields the routes of `$populate`, `$extract`, `$next-question` and `$apply`."""
+    """Yields the routes of the operations; those on what is stored, only where something is."""
+    is_stored = parts.repository is not None
+    assessments = Assessments(parts.assessor, deployment, parts.repository)
+    yield from assessment_routes(assessments, is_stored=is_stored)
+    if parts.catalogue is not None:
+        yield from explanation_routes(assessments, is_stored=is_stored)
+    if parts.validator is not None:
+        forms = frozenset(artifact.id for artifact in parts.artifacts if artifact.type == FORM)
+        yield from validation_routes(Validations(parts.validator, forms, deployment))
     if parts.populator is not None:
-        yield from population_routes(Populations(parts.populator, deployment))
+        views = Populations(parts.populator, deployment)
+        yield from _on_type_and_one(FORM, "populate", views.populate, does.POPULATE)
     if parts.extractor is not None:
-        is_stored = parts.repository is not None
         extractions = Extractions(parts.extractor, deployment, parts.repository)
         yield from extraction_routes(extractions, is_stored=is_stored)
     if parts.interviewer is not None:
-        yield interview_route(Interviews(parts.interviewer, deployment))
+        asked = Interviews(parts.interviewer, deployment).ask
+        yield _operation(FORM, "next-question", asked, does.NEXT_QUESTION)
     if parts.applier is not None:
-        yield from application_routes(Applications(parts.applier, deployment))
+        applied = Applications(parts.applier, deployment).apply
+        yield from _on_type_and_one("PlanDefinition", "apply", applied, does.APPLY)
+    if parts.catalogue is not None:
+        yield from expansion_routes(Expansions(parts.catalogue, deployment))
 
 
 def stored_routes(views: StoredType) -> Iterator[Route]:
@@ -190,156 +195,90 @@ def stored_routes(views: StoredType) -> Iterator[Route]:
     if kind == RESPONSE:
         yield Route("PUT", one, views.update, TOKEN, does.UPDATE, kind, ("update",), scope=f"{kind}.u")
     if kind in (RESPONSE, RISK):
-        yield Route(
-            "GET",
-            versions,
-            views.history,
-            TOKEN,
-            does.HISTORY,
-            kind,
-            ("history-instance",),
-            scope=f"{kind}.r",
-        )
+        listed = ("history-instance",)
+        yield Route("GET", versions, views.history, TOKEN, does.HISTORY, kind, listed, scope=f"{kind}.r")
+    form = f"{path}/_search"
     yield Route(
-        "POST",
-        f"{path}/_search",
-        views.search,
-        TOKEN,
-        does.SEARCH_BY_FORM,
-        kind,
-        ("search-type",),
-        scope=f"{kind}.s",
+        "POST", form, views.search, TOKEN, does.SEARCH_BY_FORM, kind, ("search-type",), scope=f"{kind}.s"
     )
-    version = f"{versions}/<id:version>"
-    yield Route(
-        "GET", version, views.read_version, TOKEN, does.READ_VERSION, kind, ("vread",), scope=f"{kind}.r"
-    )
+    version, what = f"{versions}/<id:version>", does.READ_VERSION
+    yield Route("GET", version, views.read_version, TOKEN, what, kind, ("vread",), scope=f"{kind}.r")
+
+
+def _operation(
+    kind: str,
+    name: str,
+    view: View,
+    what: Description,
+    *,
+    method: str = "POST",
+    on_one: bool = False,
+    scope: str = SCORES,
+    access: Access = TOKEN,
+) -> Route:
+    """Returns the route of an operation on a type of resource, or on one resource of it."""
+    path = f"/fhir/{kind}/<id:id>/${name}" if on_one else f"/fhir/{kind}/${name}"
+    return Route(method, path, view, access, what, kind, operation=name, scope=scope)
+
+
+def _on_type_and_one(kind: str, name: str, view: View, what: Description) -> tuple[Route, ...]:
+    return tuple(_operation(kind, name, view, what, on_one=on_one) for on_one in (False, True))
 
 
 def assessment_routes(views: Assessments, *, is_stored: bool) -> Iterator[Route]:
-    """Yields the routes of `$assess`; on one response only where responses are stored."""
-    path, one = f"/fhir/{RESPONSE}/$assess", f"/fhir/{RESPONSE}/<id:id>/$assess"
-    yield Route("POST", path, views.assess, TOKEN, does.ASSESS, RESPONSE, operation="assess", scope=SCORES)
+    """Yields the routes of `$assess`."""
+    yield _operation(RESPONSE, "assess", views.assess, does.ASSESS)
     if is_stored:
-        what, scope = does.ASSESS_STORED, f"{RESPONSE}.s"
-        yield Route("GET", one, views.assess_stored, TOKEN, what, RESPONSE, operation="assess", scope=scope)
+        of_one, scope = does.ASSESS_STORED, f"{RESPONSE}.s"
+        yield _operation(
+            RESPONSE, "assess", views.assess_stored, of_one, method="GET", on_one=True, scope=scope
+        )
 
 
 def explanation_routes(views: Assessments, *, is_stored: bool) -> Iterator[Route]:
-    """Yields the routes of `$explain`; on a result only where results are stored."""
-    path, one = f"/fhir/{RESPONSE}/$explain", f"/fhir/{RISK}/<id:id>/$explain"
-    yield Route("POST", path, views.explain, TOKEN, does.EXPLAIN, RESPONSE, operation="explain", scope=SCORES)
+    """Yields the routes of `$explain`: on a response that is sent, and on a result that is stored."""
+    yield _operation(RESPONSE, "explain", views.explain, does.EXPLAIN)
     described = {"GET": does.EXPLAIN_STORED, "POST": does.EXPLAIN_STORED_POSTED} if is_stored else {}
     for method, what in described.items():
-        yield Route(
-            method, one, views.explain_stored, TOKEN, what, RISK, operation="explain", scope=f"{RISK}.r"
+        yield _operation(
+            RISK, "explain", views.explain_stored, what, method=method, on_one=True, scope=f"{RISK}.r"
         )
 
 
 def validation_routes(views: Validations) -> Iterator[Route]:
     """Yields the routes of `$validate` and `$process-response`."""
-    path, form = f"/fhir/{RESPONSE}", "Questionnaire"
-    processed = f"/fhir/{form}/$process-response", f"/fhir/{form}/<id:id>/$process-response"
-    yield Route(
-        "POST",
-        f"{path}/$validate",
-        views.validate,
-        TOKEN,
-        does.VALIDATE,
-        RESPONSE,
-        operation="validate",
-        scope=SCORES,
-    )
-    for of_type_or_one in processed:
-        yield Route(
-            "POST",
-            of_type_or_one,
-            views.process,
-            TOKEN,
-            does.PROCESS,
-            form,
-            operation="process-response",
-            scope=SCORES,
-        )
-
-
-def population_routes(views: Populations) -> Iterator[Route]:
-    """Yields the routes of `$populate`."""
-    kind = "Questionnaire"
-    for path in (f"/fhir/{kind}/$populate", f"/fhir/{kind}/<id:id>/$populate"):
-        yield Route(
-            "POST", path, views.populate, TOKEN, does.POPULATE, kind, operation="populate", scope=SCORES
-        )
-
-
-def interview_route(views: Interviews) -> Route:
-    """Returns the route of `$next-question`."""
-    kind = "Questionnaire"
-    path, asks = f"/fhir/{kind}/$next-question", "next-question"
-    return Route("POST", path, views.ask, TOKEN, does.NEXT_QUESTION, kind, operation=asks, scope=SCORES)
-
-
-def application_routes(views: Applications) -> Iterator[Route]:
-    """Yields the routes of `$apply`."""
-    kind = "PlanDefinition"
-    for path in (f"/fhir/{kind}/$apply", f"/fhir/{kind}/<id:id>/$apply"):
-        yield Route("POST", path, views.apply, TOKEN, does.APPLY, kind, operation="apply", scope=SCORES)
+    yield _operation(RESPONSE, "validate", views.validate, does.VALIDATE)
+    yield from _on_type_and_one(FORM, "process-response", views.process, does.PROCESS)
 
 
 def extraction_routes(views: Extractions, *, is_stored: bool) -> Iterator[Route]:
-    """Yields the routes of `$extract`; on one response only where responses are stored."""
-    path, one = f"/fhir/{RESPONSE}/$extract", f"/fhir/{RESPONSE}/<id:id>/$extract"
-    yield Route("POST", path, views.extract, TOKEN, does.EXTRACT, RESPONSE, operation="extract", scope=SCORES)
+    """Yields the routes of `$extract`."""
+    yield _operation(RESPONSE, "extract", views.extract, does.EXTRACT)
     described = {"GET": does.EXTRACT_STORED, "POST": does.EXTRACT_STORED_POSTED} if is_stored else {}
     for method, what in described.items():
-        yield Route(
-            method,
-            one,
-            views.extract_stored,
-            TOKEN,
-            what,
-            RESPONSE,
-            operation="extract",
-            scope=f"{RESPONSE}.r",
+        yield _operation(
+            RESPONSE, "extract", views.extract_stored, what, method=method, on_one=True, scope=f"{RESPONSE}.r"
         )
 
 
 def expansion_routes(views: Expansions) -> Iterator[Route]:
     """Yields the routes of `$expand`."""
-    kind = "ValueSet"
-    for path in (f"/fhir/{kind}/$expand", f"/fhir/{kind}/<id:id>/$expand"):
-        yield Route(
-            "GET", path, views.expand, PUBLISHED, does.EXPAND, kind, operation="expand", scope=f"{kind}.r"
-        )
-        yield Route(
-            "POST",
-            path,
-            views.expand_posted,
-            PUBLISHED,
-            does.EXPAND_POSTED,
-            kind,
-            operation="expand",
-            scope=f"{kind}.r",
-        )
+    kind, scope = "ValueSet", "ValueSet.r"
+    methods = {"GET": (views.expand, does.EXPAND), "POST": (views.expand_posted, does.EXPAND_POSTED)}
+    for on_one in (False, True):
+        for method, (view, what) in methods.items():
+            yield _operation(
+                kind, "expand", view, what, method=method, on_one=on_one, scope=scope, access=PUBLISHED
+            )
 
 
 def published_routes(views: PublishedType) -> Iterator[Route]:
     """Yields the routes of a type that is published."""
     kind, path, search = views.kind, f"/fhir/{views.kind}", ("search-type",)
+    form, one = f"{path}/_search", f"{path}/<id:id>"
     yield Route("GET", path, views.search, PUBLISHED, does.SEARCH, kind, search, scope=f"{kind}.s")
-    yield Route(
-        "POST",
-        f"{path}/_search",
-        views.search,
-        PUBLISHED,
-        does.SEARCH_BY_FORM,
-        kind,
-        search,
-        scope=f"{kind}.s",
-    )
-    yield Route(
-        "GET", f"{path}/<id:id>", views.read, PUBLISHED, does.READ, kind, ("read",), scope=f"{kind}.r"
-    )
+    yield Route("POST", form, views.search, PUBLISHED, does.SEARCH_BY_FORM, kind, search, scope=f"{kind}.s")
+    yield Route("GET", one, views.read, PUBLISHED, does.READ, kind, ("read",), scope=f"{kind}.r")
 
 
 def _definitions(artifacts: Sequence[Artifact]) -> dict[str, str]:
@@ -350,5 +289,5 @@ def _definitions(artifacts: Sequence[Artifact]) -> dict[str, str]:
 
 def _example_form(artifacts: Sequence[Artifact]) -> str:
     """Returns the canonical `url|version` of a Questionnaire; empty if none is published."""
-    forms = (artifact for artifact in artifacts if artifact.type == "Questionnaire")
+    forms = (artifact for artifact in artifacts if artifact.type == FORM)
     return next((f"{form.url}|{form.version}" for form in forms), "")

@@ -50,7 +50,7 @@ def views(root):
     served = catalogue.read(root / "questionnaires", root / "mappings")
     limits, deployment = BodyLimits(), Deployment(BASE)
     assessments = Assessments(Assessor(served, limits), deployment)
-    validations = Validations(Validator(served, limits), [], deployment)
+    validations = Validations(Validator(served, limits), frozenset(), deployment)
     populations = Populations(Populator(served, limits), deployment)
     return {
         "$assess": assessments.assess,
