@@ -343,7 +343,7 @@ def _has_dates(pair: Pair) -> bool:
 
 # The report for a reader: what a reviewer must look at comes first.
 
-_ORDER = ("lower", "later", "higher", "sooner", "")
+ORDER = ("lower", "later", "higher", "sooner", "")
 _MOST = 10
 """So many changes that several cases have are counted."""
 
@@ -359,7 +359,7 @@ def text_of(found: Diff) -> Iterator[str]:
     if not found.faults:
         yield f"worked cases: {len(found.cases)} of {found.compared} come out differently"
         yield from _counts(found.cases)
-    for case in sorted(found.cases, key=lambda case: _ORDER.index(case.step)):
+    for case in sorted(found.cases, key=lambda case: ORDER.index(case.step)):
         yield from _lines_of_case(case)
     if found.patterns is not None:
         yield from ("", *found.patterns.lines())
@@ -370,7 +370,7 @@ def text_of(found: Diff) -> Iterator[str]:
 def _counts(cases: Sequence[CaseChange]) -> Iterator[str]:
     """Yields how many cases move which way, and the changes that several of them have."""
     moved = Counter(case.step for case in cases if case.step)
-    yield from (f"  {moved[word]} {word}" for word in _ORDER if moved[word])
+    yield from (f"  {moved[word]} {word}" for word in ORDER if moved[word])
     same = Counter(change.line for case in cases for change in case.changes)
     yield from (f"  {count} times {line}" for line, count in same.most_common(_MOST) if count > 1)
 

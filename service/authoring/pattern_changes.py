@@ -15,6 +15,7 @@ from fractions import Fraction
 from oxidd.bcdd import BCDDFunction as Diagram
 
 from service.authoring.diagrams import GuidanceDiagrams
+from service.authoring.diff import ORDER
 from service.authoring.editions import between
 from service.authoring.patterns import Space, plainest
 from service.catalogue import Pair
@@ -133,8 +134,6 @@ _METHOD = (
     "counted exactly, by decision diagrams; every pattern weighs the same, so a share is no share of people.",
 )
 
-_ORDER = ("lower", "later", "higher", "sooner", "")
-
 
 def pattern_changes(old: Pair, new: Pair, *, examples: int = 10, nodes: int = NODES) -> PatternChanges:
     """Returns how the answer patterns of two versions come out.
@@ -166,7 +165,7 @@ class _Comparison:
             matrices.append(matrix)
             changes += found
             same &= kept
-        changes.sort(key=lambda change: _ORDER.index(change.moved))
+        changes.sort(key=lambda change: ORDER.index(change.moved))
         return PatternChanges(
             patterns=str(self.total),
             changed=self._count(self.total - self.space.count(same)),

@@ -21,7 +21,8 @@ RANGE_BYTES: Final = 1 << 20
 
 STANDARD_INPUT: Final = "-"
 GZIP, ZSTANDARD = ".gz", ".zst"
-_SPACE: Final = b" \t\r\n"
+SPACE: Final = b" \t\r\n"
+"""White space of JSON."""
 _NEEDS_ZSTD: Final = "Zstandard needs the Python package backports.zstd: .venv/bin/pip install '.[bulk]'"
 
 
@@ -87,12 +88,12 @@ def ranges(read: Callable[[int], bytes], most_bytes: int, size: int = RANGE_BYTE
 
 def _passed_over(read: Callable[[int], bytes], begun: bytearray, size: int) -> tuple[bytes, bool, bytes]:
     """Reads to the end of a line; returns its digest, whether it is blank, and what was read behind it."""
-    digest, is_blank = sha256(begun), not begun.strip(_SPACE)
+    digest, is_blank = sha256(begun), not begun.strip(SPACE)
     while chunk := read(size):
         end = chunk.find(b"\n") + 1
         part = chunk[:end] if end else chunk
         digest.update(part)
-        is_blank = is_blank and not part.strip(_SPACE)
+        is_blank = is_blank and not part.strip(SPACE)
         if end:
             return digest.digest(), is_blank, chunk[end:]
     return digest.digest(), is_blank, b""
@@ -219,4 +220,4 @@ def _zstd(path: str) -> Any:
 
 def is_blank(line: bytes) -> bool:
     """Returns whether a line has nothing but white space of JSON."""
-    return not line.strip(_SPACE)
+    return not line.strip(SPACE)

@@ -20,6 +20,7 @@ import orjson
 
 from service import catalogue
 from service.assess import OF_RESPONSE, Assessor, Scored
+from service.bulk.ranges import SPACE
 from service.catalogue import Catalogue
 from service.datatypes.days import day_after, day_of
 from service.errors import Problem, ServiceError, Unavailable
@@ -43,7 +44,6 @@ _NOTHING: Final = -1
 """No line is as small as this."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_SPACE: Final = b" \t\r\n"
 _PAUSES_S: Final = (0.1, 1.0, 5.0, 20.0)
 """So long a record waits again and again for a machine that has no memory for a child at the moment."""
 _LOG: Final = logging.getLogger("service.bulk")
@@ -247,7 +247,7 @@ class Scorer:
         return self._answered(raw, number, partial(self._apart, small=_NOTHING))
 
     def _answered(self, raw: bytes, number: int, score: Callable[[bytes, int], ScoredLine]) -> ScoredLine:
-        data = (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).strip(_SPACE)
+        data = (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).strip(SPACE)
         try:
             return score(data, number)
         except ServiceError as refused:

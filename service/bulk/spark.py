@@ -24,6 +24,7 @@ from tempfile import mkdtemp
 from typing import Any, Final, NamedTuple
 
 from service.bulk.pool import Counted
+from service.bulk.ranges import is_blank
 from service.bulk.report import Report, report
 from service.bulk.scorer import FINAL, PRELIMINARY, REFUSED, ScoredLine, Scorer, ScoringOptions
 from service.bulk.tables import (
@@ -50,7 +51,6 @@ _PACKAGE: Final = Path(__file__).parent.parent
 _ROWS: Final = 500
 """Rows that go to Python and back at a time."""
 _ROWS_OF_TASK: Final = 5_000
-_SPACE: Final = b" \t\r\n"
 _DDL: Final = {TEXT: "string", WHOLE: "bigint", NUMBER: "double", DATE: "date", TRUTH: "boolean"}
 _CSV: Final = {
     "header": "true",
@@ -318,7 +318,7 @@ def _scored(scorer: Scorer, lines: list[int], responses: list[bytes | str | None
     most_bytes = scorer.options.most_bytes
     for line, response in zip(lines, responses, strict=True):
         raw = response.encode() if isinstance(response, str) else response or b""
-        if not raw.strip(_SPACE):
+        if is_blank(raw):
             continue
         yield scorer.too_long(line) if len(raw) > most_bytes else scorer.line(raw, line)
 

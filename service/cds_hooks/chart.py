@@ -16,14 +16,13 @@ from typing import Final
 from service.cds_hooks.services import CONDITIONS, ENCOUNTER, MEDICINES, OBSERVATIONS, RESPONSES, CdsService
 from service.cds_hooks.triggers import Triggers
 from service.datatypes.answers import Coding
-from service.earlier import MOST_EARLIER
+from service.earlier import MOST_EARLIER, VOID
 from service.errors import Malformed, Problem
 from service.fhir.dates import compare, is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire import canonical_named
 
-_WITHDRAWN: Final = frozenset({"entered-in-error", "stopped"})
 _NOT_THERE: Final = frozenset({"entered-in-error", "refuted"})
 _OVER: Final = frozenset({"inactive", "remission", "resolved"})
 _NO_FINDING: Final = frozenset({"entered-in-error", "cancelled"})
@@ -79,7 +78,7 @@ def _counting(responses: Iterable[Json], form: str) -> list[Json]:
     return [
         found
         for found in responses
-        if canonical_named(found).partition("|")[0] == form and found.get("status") not in _WITHDRAWN
+        if canonical_named(found).partition("|")[0] == form and found.get("status") not in VOID
     ]
 
 

@@ -416,12 +416,13 @@ def _as_sent(element: Json) -> tuple[str, str]:
 def _ranges(readings: Iterable[_Reading]) -> Iterator[Problem]:
     """Yields a notice for each measurement that is read as a range, once."""
     text = "A value from the chart has a comparator; it is read as a range, never as the number alone."
-    places = [reading.measurement.at for reading in readings if _is_range(reading.answer)]
+    places = [reading.measurement.at for reading in readings if is_range(reading.answer)]
     for at in dict.fromkeys(places):
         yield Problem("answer-range", text, at, "warning")
 
 
-def _is_range(answer: Answer | None) -> bool:
+def is_range(answer: Answer | None) -> bool:
+    """Returns whether an answer is a range: it has a comparator."""
     return isinstance(answer, Quantity) and answer.comparator != ""
 
 

@@ -182,16 +182,16 @@ def compare(a: str, b: str) -> int | None:
     """
     ours, theirs = _date_time.fullmatch(a), _date_time.fullmatch(b)
     if ours is not None and theirs is not None and ours["hour"] and theirs["hour"]:
-        return _sign((_seconds(ours), _fraction(ours)), (_seconds(theirs), _fraction(theirs)))
+        return sign((_seconds(ours), _fraction(ours)), (_seconds(theirs), _fraction(theirs)))
     digits = min(len(a.partition("T")[0]), len(b.partition("T")[0]))
     if a[:digits] != b[:digits]:
-        return _sign(a[:digits], b[:digits])
+        return sign(a[:digits], b[:digits])
     return 0 if len(a) == len(b) == digits else None
 
 
 def compare_times(a: str, b: str) -> int:
     """Returns -1, 0 or 1 as a time of the day is before, the same as or after another."""
-    return _sign(_of_the_day(a), _of_the_day(b))
+    return sign(_of_the_day(a), _of_the_day(b))
 
 
 def _of_the_day(text: str) -> tuple[int, str]:
@@ -204,5 +204,6 @@ def _fraction(match: re.Match[str]) -> str:
     return (match["fraction"] or "").rstrip("0")
 
 
-def _sign(a: Any, b: Any) -> int:
+def sign(a: Any, b: Any) -> int:
+    """Returns -1, 0 or 1 as a is less than, equal to or greater than b."""
     return int(a > b) - int(a < b)

@@ -18,7 +18,8 @@ from service.fhir.json import Json, MutableJson
 from service.fhir.shapes import Element, Shape, shape_of
 from service.fhir.structure import is_of_type
 
-_LABEL: Final = ("system", "version", "code", "display")
+_CODING: Final = ("system", "version", "code", "display")
+_QUANTITY: Final = ("value", "comparator", "unit", "system", "code")
 CONTAINED: Final = "Named in the response, which contains it"
 
 
@@ -79,8 +80,7 @@ def security_labels(resource: Json) -> tuple[Json, ...]:
     """
     meta = resource.get("meta")
     labels = mappings(meta.get("security")) if isinstance(meta, dict) else ()
-    stated = ({name: label[name] for name in _LABEL if name in label} for label in labels)
-    return distinct(label for label in stated if "code" in label)
+    return distinct(label for label in map(portable_coding, labels) if "code" in label)
 
 
 def distinct(labels: Iterable[Json]) -> tuple[Json, ...]:
@@ -123,6 +123,16 @@ def portable_identifier(identifier: Json | None) -> Json | None:
     if identifier is None or "value" not in identifier:
         return None
     return {name: identifier[name] for name in ("use", "system", "value") if name in identifier}
+
+
+def portable_coding(coding: Json) -> MutableJson:
+    """Returns of a Coding what can stand in another resource."""
+    return {name: coding[name] for name in _CODING if name in coding}
+
+
+def portable_quantity(quantity: Json) -> MutableJson:
+    """Returns of a Quantity what can stand in another resource."""
+    return {name: quantity[name] for name in _QUANTITY if name in quantity}
 
 
 def _absent_reason(reference: Json) -> Json | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from service.datatypes.answers import Answer, Coding, Quantity, Unread
+from service.datatypes.answers import Answer, Coding, Unread
 from service.datatypes.days import day_of, days_before, is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
@@ -28,6 +28,7 @@ from service.fhir.chart import (
     ChartValues,
     chart_values,
     effective,
+    is_range,
 )
 from service.fhir.dates import is_date_time, time_range
 from service.fhir.extensions import mappings, text
@@ -71,7 +72,7 @@ class _Plain:
 
     def decides(self, link_id: str, answer: Answer) -> bool:
         """Whether an answer can stand for the newest value: it is no range."""
-        return not _is_range(answer)
+        return not is_range(answer)
 
     def raises(self, link_id: str, answer: Answer) -> bool:
         """Whether an answer that is no range raises the result: it may be newer than its date says."""
@@ -244,7 +245,7 @@ class _Said(NamedTuple):
 def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) -> _Said:
     printed = [value for value in values.printed if value.link_id == link]
     answers = values.answers.get(link, ())
-    plain = tuple(answer for answer in answers if not isinstance(answer, Unread) and not _is_range(answer))
+    plain = tuple(answer for answer in answers if not isinstance(answer, Unread) and not is_range(answer))
     date = next((value.date for value in printed if not value.left_out), "")
     newest = _moment(date)
     is_passed = any(
@@ -252,13 +253,9 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
         for found in passed_over
     )
     left_out = (Reason(value.left_out, LEFT_OUT[value.left_out]) for value in printed if value.left_out)
-    ranges = (RANGE for answer in answers if _is_range(answer))
+    ranges = (RANGE for answer in answers if is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
     return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))
-
-
-def _is_range(answer: Answer) -> bool:
-    return isinstance(answer, Quantity) and answer.comparator != ""
 
 
 def _moment(date: str) -> int:

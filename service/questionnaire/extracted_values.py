@@ -20,7 +20,7 @@ from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
-from service.fhir.response_context import referred
+from service.fhir.response_context import portable_coding, portable_quantity, referred
 from service.fhir.shapes import Element
 from service.questionnaire.expressions import FHIRPATH, Evaluation
 from service.questionnaire.fhirpath import Expression, NotEvaluated, Typed, parse_expression, typed
@@ -46,9 +46,6 @@ _TARGETS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """By the datatype of a value: those that it can stand in, the best first. Another stands in its own alone."""
-
-_OF_CODING: Final = ("system", "version", "code", "display")
-_OF_QUANTITY: Final = ("value", "comparator", "unit", "system", "code")
 
 
 class NotOfType(Exception):
@@ -108,12 +105,12 @@ def _as(name: str, given: Typed, response: Json, unit: object) -> Any:
 
 def _complex(name: str, of: str, value: Json, response: Json) -> Any:
     if of == "Coding":
-        coding = {key: value[key] for key in _OF_CODING if key in value}
+        coding = portable_coding(value)
         if name == "CodeableConcept":
             return {"coding": [coding]} if "code" in coding else {"text": coding.get("display")}
         return {"Coding": coding, "code": coding.get("code"), "string": coding.get("display")}[name]
     if of == "Quantity":
-        return {key: value[key] for key in _OF_QUANTITY if key in value} or None
+        return portable_quantity(value) or None
     if of == "Reference":
         return referred(value, response)
     return deepcopy(dict(value))

@@ -19,6 +19,7 @@ from service.errors import NotScorable, Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
+from service.fhir.response_context import portable_coding, portable_quantity
 from service.questionnaire.compiled import CompiledQuestionnaire
 from service.questionnaire.extracted_values import unit_of
 from service.questionnaire.items import DISPLAY, GROUP, Item
@@ -34,8 +35,6 @@ _NOTHING: Final = ""
 """The extension says that nothing is extracted."""
 
 _NO_ENTRY: Final = "observationExtractEntry: expected at an item that becomes an Observation of its own."
-_OF_CODING: Final = ("system", "version", "code", "display")
-_OF_QUANTITY: Final = ("value", "comparator", "unit", "system", "code")
 _WITHOUT_VALUE: Final = frozenset({"attachment", "reference"})
 _ELEMENTS: Final = {
     "valueBoolean": "valueBoolean",
@@ -156,13 +155,13 @@ class _Planning:
             if len(relations) > 1:
                 self._report("extract-form", item, "expected one relation for all of its codes.")
             of_codes = tuple(found for code in chosen for found in _categories(code))
-            return Wanted(tuple(map(_coding, chosen)), min(relations), of_codes or categories)
+            return Wanted(tuple(map(portable_coding, chosen)), min(relations), of_codes or categories)
         left = [code for code, each in zip(codes, said, strict=True) if each is None]
         if not relation:
             return None
         if own and not left and item.answerable and not item.children:
             self._report("extract-form", item, "expected a code, since an Observation is to be made of it.")
-        return Wanted(tuple(map(_coding, left)), relation, categories) if left else None
+        return Wanted(tuple(map(portable_coding, left)), relation, categories) if left else None
 
     def _check_mixture(self, item: Item, codes: Sequence[Json]) -> None:
         """Reports booleans beside codes in the extensions of one item, as the extension has it."""
@@ -209,10 +208,6 @@ def _unsupported(element: Json, path: str) -> Iterator[Problem]:
 
 def _categories(element: Json) -> tuple[Json, ...]:
     return tuple(ext.values(element, ext.OBSERVATION_EXTRACT_CATEGORY))
-
-
-def _coding(code: Json) -> Json:
-    return {name: code[name] for name in _OF_CODING if name in code}
 
 
 # What a response makes of the plan.
@@ -329,7 +324,7 @@ class _Extraction:
         if element == "valueCoding":
             return _coded(value)
         if element == "valueQuantity":
-            kept = {name: value[name] for name in _OF_QUANTITY if name in value}
+            kept = portable_quantity(value)
             return {"valueQuantity": kept} if "value" in kept else {}
         unit = ext.value(item.source, ext.UNIT)
         if element == "valueDecimal" or (element == "valueInteger" and isinstance(unit, Mapping)):
@@ -338,7 +333,7 @@ class _Extraction:
 
 
 def _coded(value: Json) -> MutableJson:
-    coding = _coding(value)
+    coding = portable_coding(value)
     if "code" in coding:
         return {"valueCodeableConcept": {"coding": [coding]}}
     return {"valueCodeableConcept": {"text": coding["display"]}} if "display" in coding else {}

@@ -29,7 +29,7 @@ from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
 from service.fhir.outcome import severity
 from service.fhir.references import RESOURCE_TYPES
-from service.fhir.response_context import portable_reference
+from service.fhir.response_context import portable_coding, portable_quantity, portable_reference
 from service.fhir.structure import is_of_type
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
 from service.questionnaire.compiled import CompiledQuestionnaire
@@ -53,8 +53,6 @@ _MOST_SOURCES: Final = 20
 """References that one answer names; what a long search found is not listed to its end."""
 
 _LITERAL = re.compile(r"'([^'\\]*)'")
-_OF_CODING: Final = ("system", "version", "code", "display")
-_OF_QUANTITY: Final = ("value", "unit", "system", "code")
 _ATTACHMENT: Final = frozenset(
     {"contentType", "language", "data", "url", "size", "hash", "title", "creation"}
 )
@@ -475,8 +473,7 @@ def coded_answer(item: Item, coding: Coding, sent: Json) -> Json:
             sent = option["valueCoding"]
     choice = item.options.choices.get(coding) if item.options is not None else None
     named = {"display": choice.display} if choice is not None and choice.display else {}
-    kept = {name: sent[name] for name in _OF_CODING if name in sent} | named
-    return _portable(kept, "Coding")
+    return _portable(portable_coding(sent) | named, "Coding")
 
 
 def quantity_answer(
@@ -500,7 +497,7 @@ def quantity_answer(
         raise Unfit(_NO_SUCH_UNIT)
     if sent is None:
         return {"value": answer.value, "unit": answer.unit, "system": UCUM, "code": answer.unit}
-    return _portable({name: sent[name] for name in _OF_QUANTITY if name in sent}, "Quantity")
+    return _portable(portable_quantity(sent), "Quantity")
 
 
 def _unit_name(item: Item, unit: Coding) -> str:

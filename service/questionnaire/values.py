@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded, Unread
 from service.datatypes.ucum import LONGEST_CODE, converted
-from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_time
+from service.fhir.dates import compare, compare_times, is_date, is_date_time, is_time, sign
 
 ELEMENTS: Mapping[str, tuple[str, ...]] = {
     "boolean": ("valueBoolean",),
@@ -215,10 +215,10 @@ def possible_signs(a: Answer, b: Answer) -> tuple[int, ...]:
     if isinstance(a, _UNORDERED) or isinstance(b, _UNORDERED):
         return (0,) if type(a) is type(b) and a == b and not isinstance(a, Unread) else ()
     if isinstance(a, str) and isinstance(b, str):
-        sign = _order_of_texts(a, b)
-        return () if sign is None else (sign,)
+        order = _order_of_texts(a, b)
+        return () if order is None else (order,)
     if isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS):
-        return (_sign(a, b),)
+        return (sign(a, b),)
     return ()
 
 
@@ -227,10 +227,10 @@ def _signs_of_quantities(a: Quantity, b: Quantity) -> tuple[int, ...]:
     if other is None:
         return ()
     if not a.comparator and not b.comparator:
-        return (_sign(a.value, other),)
+        return (sign(a.value, other),)
     first, second = _Range(Fraction(a.value), a.comparator), _Range(other, b.comparator)
     possible = (first.can_be_below(second), first.can_equal(second), second.can_be_below(first))
-    return tuple(sign for sign, can_be in zip((-1, 0, 1), possible, strict=True) if can_be)
+    return tuple(one for one, can_be in zip((-1, 0, 1), possible, strict=True) if can_be)
 
 
 class _Range(NamedTuple):
@@ -271,11 +271,7 @@ def answers_equal(a: Answer, b: Answer) -> bool | None:
     return True if len(signs) == 1 else None
 
 
-def _sign(a: Any, b: Any) -> int:
-    return int(a > b) - int(a < b)
-
-
 def _order_of_texts(a: str, b: str) -> int | None:
     if is_date_time(a) and is_date_time(b):
         return compare(a, b)
-    return compare_times(a, b) if is_time(a) and is_time(b) else _sign(a, b)
+    return compare_times(a, b) if is_time(a) and is_time(b) else sign(a, b)
