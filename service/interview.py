@@ -18,10 +18,10 @@ from typing import Final
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue
 from service.errors import Malformed, NotScorable, Problem
-from service.fhir import extensions as ext
 from service.fhir.json import encoded
 from service.fhir.parameters import DETAIL
 from service.questionnaire import CompiledQuestionnaire, Item, asking
+from service.questionnaire.items import is_out_of_sight
 from service.sandbox import Sandbox, in_time
 
 _AT: Final = "QuestionnaireResponse"
@@ -83,17 +83,12 @@ def _following(scored: Scored, asked: Collection[str]) -> tuple[str, ...]:
     compiled, answers = scored.pair.compiled, scored.answers
     enabled, _ = compiled.enabled(answers.given)
     listed = scored.pair.guidance.next_questions(answers, asked)
-    can_be_asked = (link for link in listed if link in enabled and _is_for_people(link, compiled))
+    can_be_asked = (
+        link for link in listed if link in enabled and _is_for_people(compiled.items[link], compiled)
+    )
     return tuple(can_be_asked)[:1]
 
 
-def _is_for_people(link: str, compiled: CompiledQuestionnaire) -> bool:
+def _is_for_people(item: Item, compiled: CompiledQuestionnaire) -> bool:
     """Returns whether people can answer a question: it is not calculated, fixed or hidden."""
-    item: Item | None = compiled.items[link]
-    if item is None or item.read_only or ext.value(item.source, ext.CALCULATED_EXPRESSION) is not None:
-        return False
-    while item is not None:
-        if ext.value(item.source, ext.HIDDEN) is True:
-            return False
-        item = compiled.items.get(item.parent or "")
-    return True
+    return not item.is_told and not is_out_of_sight(item, compiled.items)

@@ -25,7 +25,7 @@ from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.languages import ENGLISH, words_in
 from service.pages.model import Choice, Field
-from service.pages.plan import Page, Walk, control_of, is_hidden, is_told
+from service.pages.plan import Page, Walk, control_of
 from service.pages.reading import Control, Option, Posted, Reader, Reading, Unfit
 from service.pages.totals import totals_of
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
@@ -142,7 +142,7 @@ class Fields:
             support_link=text(ext.value(item.source, ext.SUPPORT_LINK)),
             media=_media(ext.value(item.source, ext.ITEM_MEDIA)),
             is_warning=item.type == DISPLAY and any(c.question in self._safety for c in item.enable_when),
-            is_read_only=is_told(item),
+            is_read_only=item.is_told,
         )
         is_open = item.type == "open-choice"
         return Control(item, replace(shown, other="" if is_open else None), options, units, is_open)
@@ -218,13 +218,13 @@ class Fields:
     def _below(self, links: Sequence[str], scene: _Scene) -> Iterator[Field]:
         for link in links:
             item = self._items[link]
-            if is_hidden(item.source) or (item.parent and self._is_told_above(item)):
+            if item.is_hidden or (item.parent and self._is_told_above(item)):
                 continue
             children = tuple(self._below(item.children, scene))
             when, is_closed = self._when(item, scene)
             if is_closed or (item.type == GROUP and not children):
                 continue
-            if item.answerable and not is_told(item) and link not in scene.shown:
+            if item.answerable and not item.is_told and link not in scene.shown:
                 continue
             found = replace(self.controls[link].shown, children=children, when=when)
             found = replace(found, is_hidden=link not in scene.walk.enabled)

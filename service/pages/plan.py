@@ -24,10 +24,10 @@ from typing import Final
 from service.datatypes.answers import AnswersByLink
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
-from service.fhir.json import Json
 from service.guidance import Ahead
 from service.pages.state import FormState
 from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item
+from service.questionnaire.items import is_out_of_sight
 
 NOTHING_AHEAD: Final = Ahead((), ())
 
@@ -40,16 +40,6 @@ def control_of(item: Item) -> str:
     concept = ext.value(item.source, ext.ITEM_CONTROL)
     codings = mappings(concept.get("coding")) if isinstance(concept, Mapping) else iter(())
     return next((text(coding.get("code")) for coding in codings), "")
-
-
-def is_told(item: Item) -> bool:
-    """Says whether an item is shown but not asked: it is read-only, or the form calculates it."""
-    return item.read_only or ext.value(item.source, ext.CALCULATED_EXPRESSION) is not None
-
-
-def is_hidden(source: Json) -> bool:
-    """Returns whether an item is never shown to people."""
-    return ext.value(source, ext.HIDDEN) is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +101,7 @@ class Plan:
         texts: list[str] = []
         for link in links:
             item = self._items[link]
-            if is_hidden(item.source):
+            if item.is_hidden:
                 continue
             if item.type == DISPLAY:
                 texts.append(link)
@@ -139,24 +129,16 @@ class Plan:
 
     def _questions(self, links: Iterable[str]) -> tuple[str, ...]:
         """Returns the questions among items and below them that people can answer."""
-        return tuple(link for link in self._in_sight(links) if not is_told(self._items[link]))
+        return tuple(link for link in self._in_sight(links) if not self._items[link].is_told)
 
     def _told(self, links: Iterable[str]) -> tuple[str, ...]:
         """Returns the questions among items and below them that are shown and not asked."""
-        return tuple(link for link in self._in_sight(links) if is_told(self._items[link]))
+        return tuple(link for link in self._in_sight(links) if self._items[link].is_told)
 
     def _in_sight(self, links: Iterable[str]) -> Iterator[str]:
         found = (below for link in links for below in (link, *self._below(self._items[link])))
-        return (link for link in found if self._items[link].answerable and not self._is_hidden(link))
-
-    def _is_hidden(self, link: str) -> bool:
-        """Says whether a question, or an item above it, is hidden."""
-        item: Item | None = self._items[link]
-        while item is not None:
-            if is_hidden(item.source):
-                return True
-            item = self._items.get(item.parent or "")
-        return False
+        items = self._items
+        return (link for link in found if items[link].answerable and not is_out_of_sight(items[link], items))
 
     def _below(self, item: Item) -> Sequence[str]:
         """Returns the linkIds of all items below one, in order."""

@@ -231,6 +231,16 @@ class Item:
         return self.type not in _WITHOUT_ANSWERS
 
     @property
+    def is_told(self) -> bool:
+        """Whether it is shown but not asked: it is read-only, or the form calculates it."""
+        return self.read_only or ext.value(self.source, ext.CALCULATED_EXPRESSION) is not None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is never shown to people, and nothing below it is."""
+        return ext.value(self.source, ext.HIDDEN) is True
+
+    @property
     def label(self) -> str:
         """How messages name the item: its text, else its linkId."""
         return f"“{self.text}”" if self.text and self.is_quoted else f"item {self.name}"
@@ -311,6 +321,16 @@ class _ItemReader:
             is_quoted=self.is_quoted,
             source=source,
         )
+
+
+def is_out_of_sight(item: Item, items: Mapping[str, Item]) -> bool:
+    """Returns whether an item, or one above it, is hidden."""
+    above: Item | None = item
+    while above is not None:
+        if above.is_hidden:
+            return True
+        above = items.get(above.parent or "")
+    return False
 
 
 def _without_computed(source: Json) -> Json:
