@@ -123,7 +123,7 @@ def _missing(resource: Json) -> Iterator[str]:
         return
     for name in ("id", "url", "version"):
         if not resource.get(name):
-            yield f"Questionnaire.{name}: is missing; expected it, so that a guidance can name the form"
+            yield f"Questionnaire.{name}: is missing; expected it, since the form is named and read by it"
 
 
 def _is_published(file: Path, resource: Json, published: Iterable[Json]) -> bool:

@@ -1,4 +1,4 @@
-"""Answers in, result out: the evaluation on one screen.
+"""Answers in, result out: tier, dates, levels, advice and open questions, on one screen.
 
 Source: guidance/clinical-decisions.md, sections 2, 5 and 8 (three values, tables, contradictions).
 """

@@ -1,4 +1,4 @@
-"""What a clinician reads: step and date, what was reported, what was denied, what is not known, in few lines.
+"""The narrative: step and date, what was reported, what was denied and what is not known, in few lines.
 
 The narrative of a RiskAssessment and the printable text are both made from these lines.
 """
