@@ -816,6 +816,25 @@ def test_what_the_chart_has_and_cannot_be_used_is_named_in_the_language_of_the_r
     expect(unused.locator("li")).to_have_text(said)
 
 
+def test_a_chart_of_which_a_page_cannot_be_read_fills_in_nothing(tab, world):
+    """The value that is missing may be the newer and the worse one."""
+    world.ehr.add(POTASSIUM)
+
+    def first_page(found: dict[str, Any]) -> dict[str, Any]:
+        following = {"relation": "next", "url": f"{world.ehr.base}/Nowhere?page=2"}
+        return found | {"link": [following]} if found["total"] else found
+
+    page = tab("console .*404")
+    page.route(lambda url: "/Observation?" in url, changed(first_page))
+    launched(page, world, questionnaire=LONG)
+    expect(page.locator("#app-notice")).to_contain_text("could not be read from the record")
+    form, answers = Form(page, world.app), case("a-low-potassium-entered-by-a-professional-counts-as-well")
+    while form.name != "chart":
+        form.answer(answers)
+        form.press("next")
+    expect(page.locator('[name="q.lab-potassium"]')).to_have_value("")
+
+
 def test_people_read_it_in_their_language(tab, world):
     page = launched(tab(locale="de-DE"), world)
     expect(page.locator("#app-record")).to_have_text(

@@ -306,20 +306,26 @@
     return answer.ok ? answer.json() : null;
   }
 
-  /** Returns all resources of a search, or the one of a read; null where the EHR gives nothing. */
+  /** Returns all resources of a search, or the one of a read; null where the EHR gives nothing, or not all of them. */
   async function all(query) {
+    const { found, isWhole } = await search(query);
+    return isWhole ? found : null;
+  }
+
+  /** Returns what the EHR gives of a search, or the one of a read, and whether that is the whole of it. */
+  async function search(query) {
     const found = [];
     let next = query;
     for (let page = 0; next && page < MOST_PAGES; page += 1) {
       const answer = await read(next);
-      if (!answer) return page ? found : null;
-      if (answer.resourceType !== "Bundle") return [answer];
+      if (!answer) break;
+      if (answer.resourceType !== "Bundle") return { found: [answer], isWhole: true };
       const entries = (answer.entry || []).filter((entry) => !entry.search || entry.search.mode === "match");
       found.push(...entries.map((entry) => entry.resource));
       const link = (answer.link || []).find((each) => each.relation === "next");
       next = link && link.url;
     }
-    return found;
+    return { found, isWhole: !next };
   }
 
   /** Returns a query with what the launch says put in; empty where it does not say. */
@@ -474,7 +480,7 @@
     const found = new Map();
     for (const named of searches) {
       const query = `QuestionnaireResponse?patient=${person}&questionnaire=${encodeURIComponent(named)}&_sort=-authored&_count=5`;
-      for (const response of (await all(query)) || []) found.set(response.id, response);
+      for (const response of (await search(query)).found) found.set(response.id, response);
     }
     const open = ["in-progress", "completed", "amended"];
     return [...found.values()]
@@ -762,8 +768,8 @@
   async function foundId(type, key) {
     if (!may(type, "s") || !takes(type, "search-type")) return "";
     const person = encodeURIComponent(kept(SESSION).patient);
-    const found = await all(`${type}?patient=${person}&identifier=${encodeURIComponent(key)}`);
-    return found && found.length ? found[0].id : "";
+    const { found } = await search(`${type}?patient=${person}&identifier=${encodeURIComponent(key)}`);
+    return found.length ? found[0].id : "";
   }
 
   /** Returns a resource as it is sent: under its id in the record, and leading to the response that is there. */
