@@ -35,6 +35,7 @@ from service.fhir.parameters import (
     ResourceAt,
     SentParameter,
     Values,
+    is_page,
     parameters_in_body,
     values_of,
 )
@@ -289,7 +290,7 @@ def _resources(data: list[SentParameter]) -> Iterator[ResourceAt]:
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
-            yield ResourceAt(resource, f"{sent.at}.resource.entry[{index}].resource")
+            yield ResourceAt(resource, f"{sent.at}.resource.entry[{index}].resource", is_page(bundle))
 
 
 def _response(found: list[ResourceAt], pair: Pair) -> ResourceAt:

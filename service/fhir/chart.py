@@ -59,6 +59,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "flagged": "it is called abnormal where it comes from, and would only reassure here",
     "option-named": "it is called by the name of another option than its code says, and would only reassure",
     "altered": "its labels say that it was changed or is not whole, and it would only reassure",
+    "page": "it is from a page of a search whose next page is missing, and would only reassure",
     "test": "its labels say that it was made for a test, and those of the response do not",
     "focus": "it is about somebody or something else than its subject",
     "value-absent": "it only says why its value is missing",
@@ -167,7 +168,7 @@ class _Measurement(NamedTuple):
         element: has the code and the value.
         when, key: order several of the same code, whatever their order was.
         first, last: the first and the last moment at which it can have been measured.
-        is_altered: its labels say that something was left out of it, or changed.
+        doubt: why it denies nothing whatever its value is, one of LEFT_OUT; empty where it may.
         labels: its security labels.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
@@ -184,7 +185,7 @@ class _Measurement(NamedTuple):
     left_out: str = ""
     first: int = _LONG_AGO
     last: int = _LONG_AGO
-    is_altered: bool = False
+    doubt: str = ""
     labels: tuple[Json, ...] = ()
 
 
@@ -458,7 +459,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
             problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
         of_test = is_test(observation.resource) and not is_test(sent.response)
-        yield from _parts(observation.resource, observation.at, "test" if of_test else "")
+        yield from _parts(observation, "test" if of_test else "")
 
 
 def _unread(observation: ResourceAt) -> _Measurement:
@@ -471,8 +472,9 @@ def _unread(observation: ResourceAt) -> _Measurement:
     return _Measurement(observation.at, element, "unknown", _NOBODY_KNOWS_WHEN, ("", ""), "", {}, "not-r4")
 
 
-def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
+def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
     """Yields an Observation and its components; what is wrong with it as a whole is wrong with them."""
+    observation, at = found.resource, found.at
     if not left_out and "focus" in observation:
         left_out = "focus"
     if not left_out and "component" in observation and has_reason_beside(observation):
@@ -490,7 +492,7 @@ def _parts(observation: Json, at: str, left_out: str) -> Iterator[_Measurement]:
         left_out,
         first,
         last,
-        is_altered(observation),
+        "altered" if is_altered(observation) else "page" * found.is_of_page,
         security_labels(observation),
     )
     yield whole
@@ -578,8 +580,8 @@ def _doubt(measurement: _Measurement, conversions: Conversions, *, is_read: bool
     """Returns why a value that does not raise the result may not deny anything; empty where it may."""
     if measurement.status not in USABLE:
         return "preliminary"
-    if measurement.is_altered:
-        return "altered"
+    if measurement.doubt:
+        return measurement.doubt
     return "flagged" if is_read and is_called_abnormal(measurement.element, conversions) else ""
 
 

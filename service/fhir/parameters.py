@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from service.errors import Malformed, NotScorable, Problem
+from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.primitives import PRIMITIVES
 
@@ -184,16 +185,22 @@ EARLIER: Final = "earlier"
 DATA: Final = "data"
 DETAIL: Final = "_detail"
 
+_NEWEST_FIRST: Final = re.compile(r"[?&]_sort=-(?:date|_lastUpdated)(?:&|$)")
 _MEMBERS = frozenset({"id", "extension", "name", "resource"})
 _OF_DETAIL = frozenset({"id", "extension", "name", "valueCode"})
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceAt:
-    """A resource and its FHIRPath in the body."""
+    """A resource and its FHIRPath in the body.
+
+    Args:
+        is_of_page: it was found on a page of a search of which others are missing, as `is_page` says.
+    """
 
     resource: Json
     at: str
+    is_of_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +327,15 @@ def _unfit(resource: Json, name: str, at: str) -> Iterator[Problem]:
         yield Problem("parameter", f"Parameter {name}: expected {called}, or a Bundle of them.", at)
 
 
+def is_page(bundle: Json) -> bool:
+    """Whether a Bundle is a page of a search whose next one may hold something newer.
+
+    Source: R4 http.html#paging (link next); search.html#sort (link self says what was done).
+    """
+    links = {text(link.get("relation")): text(link.get("url")) for link in mappings(bundle.get("link"))}
+    return bool(links.get("next")) and _NEWEST_FIRST.search(links.get("self", "")) is None
+
+
 def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
     """Yields the resource itself, or what a Bundle holds; an entry without resource yields an empty one."""
     if resource.get("resourceType") != "Bundle":
@@ -328,7 +344,8 @@ def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
     entries = resource.get("entry")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         inner = entry.get("resource") if isinstance(entry, dict) else None
-        yield ResourceAt(inner if isinstance(inner, dict) else {}, f"{at}.entry[{index}].resource")
+        place = f"{at}.entry[{index}].resource"
+        yield ResourceAt(inner if isinstance(inner, dict) else {}, place, is_page(resource))
 
 
 def _resources(entries: list[tuple[Any, str]], name: str) -> Iterator[ResourceAt]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.extensions import text
 from service.fhir.json import Json
-from service.fhir.parameters import MOST_PARAMETERS, ResourceAt
+from service.fhir.parameters import MOST_PARAMETERS, ResourceAt, is_page
 from service.fhir.structure import is_of_type
 
 _ROOT: Final = "Parameters"
@@ -138,7 +138,7 @@ def unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
             yield found
             continue
         inside = [
-            ResourceAt(entry["resource"], f"{found.at}.entry[{index}].resource")
+            ResourceAt(entry["resource"], f"{found.at}.entry[{index}].resource", is_page(found.resource))
             for index, entry in enumerate(_listed(found.resource.get("entry")))
             if isinstance(entry, Mapping) and isinstance(entry.get("resource"), Mapping)
         ]

@@ -166,6 +166,21 @@ def test_where_a_value_without_a_date_may_be_the_newest_a_dated_one_is_left_out_
     ]
 
 
+NEXT = {"relation": "next", "url": "https://example.org/Observation?page=2"}
+SORTED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-date&_count=1"}
+
+
+@pytest.mark.parametrize(("links", "taken"), [([NEXT], False), ([SORTED, NEXT], True), ([SORTED], True)])
+def test_a_page_of_a_search_fills_in_nothing_where_the_next_one_may_have_a_newer_value(
+    links: list[Json], *, taken: bool
+) -> None:
+    page = bundle(observation()) | {"type": "searchset", "link": links}
+    answer = populated(populator(form(POTASSIUM)), asking(NAMED, data=page))
+    assert (number(answer) is not None) is taken
+    because = "it is from a page of a search whose next page is missing, and would only reassure."
+    assert left_out(answer) == ([] if taken else [because])
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_a_value_that_never_was_says_nothing(status: str) -> None:
     void = observation(6.8, id="void", status=status)

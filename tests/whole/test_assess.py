@@ -262,6 +262,35 @@ def test_a_preliminary_chart_value_counts_where_it_is_abnormal_and_never_reassur
     assert "\n\nSelf-care" not in usual["mitigation"]
 
 
+def test_a_page_of_a_search_never_reassures_where_the_next_one_is_missing(
+    sample: Sample, assessed: Assessed
+) -> None:
+    """What is missing may be newer and worse: searches are in no order of time unless they say so."""
+    parameters = sample("parameters-with-chart-data")
+    (response, potassium, _) = parameters["parameter"]
+    page = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "entry": [{"resource": potassium["resource"]}],
+    }
+    parameters["parameter"] = [response, {"name": "data", "resource": page}]
+    value = potassium["resource"]["valueQuantity"]
+
+    def found(number: float, **links: str) -> tuple[str, tuple[str, str]]:
+        value["value"] = number
+        named = [{"relation": relation, "url": url} for relation, url in links.items()]
+        page.update({"link": named} if named else {})
+        document = assessed(parameters)
+        return document["status"], tier(document)
+
+    following = "https://example.org/fhir/Observation?page=2"
+    newest_first = "https://example.org/fhir/Observation?patient=example&_sort=-date"
+    whole = found(4.2)
+    assert whole == found(4.2, self=newest_first, next=following) == ("final", ("self-care", "self-care"))
+    assert found(4.2, next=following)[0] == "preliminary"
+    assert found(6.9, next=following)[1] == ("emergency", "emergency")
+
+
 def test_a_chart_value_that_is_a_range_counts_as_far_as_it_reaches(
     sample: Sample, assessed: Assessed
 ) -> None:
