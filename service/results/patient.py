@@ -14,7 +14,7 @@ from service.guidance.model import Advice
 from service.guidance.reasons import DATE, TIER
 from service.guidance.result import Fired, Result, Risk
 from service.results.phrases import Phrases, is_assessable
-from service.results.values import AnswerTexts, first_sentences
+from service.results.values import FIRST_PART, AnswerTexts, beside, first_sentences
 from service.results.wording import Assessment, Numbers, changes, is_step_later, main_reasons
 
 MOST_WORDS: Final = 200
@@ -22,6 +22,7 @@ MOST_WORDS: Final = 200
 MOST_REASONS: Final = 4
 MOST_THINGS: Final = 3
 MOST_ASKED: Final = 5
+MOST_NEXT: Final = 2
 _MORE_URGENT: Final = frozenset({TIER, DATE})
 LONGEST_IN_SHORT: Final = 300
 """Characters of the text in `mitigation`."""
@@ -132,7 +133,7 @@ class PatientText:
         words = says.patient_unsure if fired.unsure and says.patient_unsure else says.patient
         totals = assessment.result.totals
         shown = "; ".join(self._texts.said(fired.rule.shows, assessment.all_answers, totals))
-        return f"{words.rstrip('.')} ({shown})." if words and shown else words
+        return f"{beside(words.rstrip('.'), shown, FIRST_PART)}." if words and shown else words
 
     def changes(self, assessment: Assessment) -> Iterator[str]:
         """Yields what is worse than in earlier responses: the question, what was answered then, and now."""
@@ -187,7 +188,9 @@ class _Told:
         self._things = _once(map(text.said, (*self._safety, *self_care, *unknown)))
         self._come_back = _once(text.said(one) for one in advice if one.group == "come-back")
         self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))
-        self._rest += _once(risk.outcome.says.patient for risk in result.risks if risk.listed)
+        # What every report names is told by its look; what something points to explains itself as well.
+        pointed = [risk.outcome for risk in result.risks if risk.listed and risk.outcome.listed_from]
+        self._rest += _once(outcome.says.patient for outcome in pointed)
 
     def now(self) -> list[Section]:
         """Returns what to do now and why, and nothing else."""
@@ -210,7 +213,7 @@ class _Told:
         clashes = room.taken(self._clashes, MOST_REASONS)
         looks = room.taken(self._looks, 1 if self._is_like_any else 0)
         self._rest = [line for line in self._rest if line not in looks and line not in self._looks]
-        again = room.taken(self._come_back, 1)
+        again = room.taken(self._come_back, MOST_NEXT)
         things = room.taken(self._things, MOST_THINGS)
         sections = (
             self._head,

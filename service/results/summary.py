@@ -21,7 +21,7 @@ from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
 from service.results.extensions import by_level
 from service.results.phrases import Phrases
-from service.results.values import AnswerTexts, as_sent
+from service.results.values import AnswerTexts, as_sent, beside
 from service.results.wording import Assessment
 
 MOST_CHANGES: Final = 4
@@ -140,7 +140,7 @@ class Summary:
         is_unsure = fired.unsure and fired.rule.says.patient_unsure
         unsure = [self._phrases["clinician.not-sure"]] if is_unsure else []
         behind = "; ".join((*unsure, *shown))
-        return f"{said} ({behind})" if behind else said
+        return beside(said, behind) if behind else said
 
     def _since(self, assessment: Assessment) -> Iterator[str]:
         """Yields what is worse than in earlier responses, with what those were; nothing without any."""

@@ -18,6 +18,10 @@ from service.results.phrases import Phrases
 _LONGEST_TEXT: Final = 80
 _SENTENCE_END: Final = re.compile(r"(?<![0-9])\. ")
 """Behind a number the full stop may belong to a date."""
+_FIRST_SENTENCE: Final = re.compile(r".*?[^\W\d]{2}(?=\. )|.+", re.DOTALL)
+FIRST_PART: Final = re.compile(r".*?[^\W\d]{2}(?=[.:] )|.+", re.DOTALL)
+"""Up to a full stop or colon; one behind a number or a single letter belongs to a date or a short form."""
+_BRACKETS: Final = re.compile(r" \(([^()]*)\)")
 _PLAIN: Final = ("yes", "no", "not-sure", "none")
 """Words of a guidance, or else codes, whose options say nothing without their question."""
 _NO_WORDS: Final = AnswerWords()
@@ -38,6 +42,11 @@ def first_sentences(text: str, most: int) -> str:
     return text[: ends[-1]] if ends else cut(text, most)
 
 
+def beside(said: str, answers: str, first: re.Pattern[str] = _FIRST_SENTENCE) -> str:
+    """Returns what is said, with the answers in brackets behind the first part of it."""
+    return first.sub(lambda found: f"{found[0]} ({answers})", said, count=1)
+
+
 def as_sent(text: str) -> str:
     """Returns text of a sender as a result may show it: short, without signs that change how it is read."""
     return cut("".join(sign if sign.isprintable() else " " for sign in text), _LONGEST_TEXT)
@@ -54,7 +63,7 @@ class AnswerTexts:
         self._dates = {link: entry.date for link, entry in written.chart.items() if entry.date}
         self._questions = questions
         self._options = {
-            (link, option.coding): phrases.lowered(option.display.rstrip("."))
+            (link, option.coding): phrases.lowered(_BRACKETS.sub(r", \1", option.display.rstrip(".")))
             for link, question in questions.items()
             for option in question.options
             if option.coding.code not in plain

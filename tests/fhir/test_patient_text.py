@@ -68,11 +68,11 @@ def test_the_whole_text_in_its_order(text, make_result, guidance):
         "Why:\nYou: rule fever-is-urgent\n\n"
         "What your answers look like:\nYou: rule flu-high\n\n"
         "What you can do:\nYou: rest\n\n"
-        "When to come back:\nYou: again\n\n"
+        "What happens next:\nYou: again\n\n"
         "In an emergency:\nYou: signs\n\n"
         "Read more\n\n"
-        "Good to know:\n- You: film\n- You: flu\n\n"
-        "You: decision support Review: none.\n"
+        "Good to know:\nYou: film\n\n"
+        "You: decision support The rules behind it: none.\n"
     )
 
 
@@ -131,6 +131,33 @@ def test_each_reason_has_the_words_for_what_was_answered_and_the_values(text, ma
         assert f"Why:\n{said}\n" in text(make_result(fired=(Fired(rule, (), unsure=unsure),)), answers)
     plain = replace(rule, says=model.Says("You said yes.", ""), shows=())
     assert "Why:\nYou said yes.\n" in text(make_result(fired=(Fired(plain, (), unsure=True),)))
+
+
+def test_answers_stand_behind_what_they_belong_to(text, make_result, guidance):
+    answers = Answers({"days": (Quantity(4, "mo"),)})
+
+    def told(words: str) -> str:
+        rule = replace(guidance.written.rules[0], shows=("days",), says=model.Says(words, ""))
+        written = text(make_result(fired=(Fired(rule, ()),)), answers)
+        return written.partition("Why:\n")[2].partition("\n")[0]
+
+    assert told("It is far off. Have it checked.") == "It is far off (4 months). Have it checked."
+    assert told("You were not sure: call today.") == "You were not sure (4 months): call today."
+    assert told("It was 31. May, or so.") == "It was 31. May, or so (4 months)."
+
+
+def test_an_outcome_that_every_report_names_explains_itself_in_no_text(text, make_result, guidance):
+    fired = (Fired(guidance.written.rules[2], ()),)
+    named, pointed = (replace(guidance.written.outcomes[0], listed_from=level) for level in ("", "high"))
+    assert "You: flu" not in text(make_result(risks=(Risk(named, Interval(2, 2), fired),)))
+    assert "Good to know:\nYou: flu\n" in text(make_result(risks=(Risk(pointed, Interval(2, 2), fired),)))
+
+
+def test_two_of_the_next_steps_come_first(text, make_result):
+    pieces = tuple(advice(name, "come-back") for name in ("call", "visit", "later"))
+    first, _, more = text(make_result(advice=pieces)).partition("Read more")
+    assert "What happens next:\n- You: call\n- You: visit\n" in first
+    assert "What happens next:\nYou: later\n" in more
 
 
 def test_at_most_four_reasons_come_first_and_contained_ones_nowhere(text, make_result, guidance):
@@ -192,7 +219,7 @@ def test_at_a_safety_step_only_what_to_do_now_and_why_is_said(text, make_result,
     )
     assert text(result) == (
         "Demo <guidance>\n\nNow.\nYou: tier now\n\nYou: call\n\nWhy:\nYou: rule fever-is-urgent\n\n"
-        "In an emergency:\nYou: signs\n\nYou: decision support Review: none.\n"
+        "In an emergency:\nYou: signs\n\nYou: decision support The rules behind it: none.\n"
     )
 
 

@@ -21,6 +21,7 @@ SITES = tuple(
         ("eye", "EYE lid"),
         ("yes", "Yes"),
         ("none", "None of these"),
+        ("leg", "Lower leg (left or right)"),
     )
 )
 QUESTIONS = (
@@ -44,6 +45,7 @@ def texts(guidance):
     ("link", "answers", "said"),
     [
         ("sites", (Coding("urn:s", "arm"), Coding("urn:s", "eye")), ["right arm, EYE lid"]),
+        ("sites", (Coding("urn:s", "leg"),), ["lower leg, left or right"]),
         ("sites", (Coding("urn:s", "yes"), Coding("urn:s", "none")), []),
         ("sites", (Coding("urn:s", "unheard-of"), UNREAD), []),
         ("sites", (Uncoded("", "Left foot"),), ["left foot"]),
