@@ -342,10 +342,14 @@ class Translation:
             contradictions=tuple(self.contradictions[found.name] for found in result.contradictions),
             tables=tuple(map(self._tally, result.tables)),
             totals=tuple(map(self._total, result.totals)),
-            advice=tuple(self._advice[found.name] for found in result.advice),
+            advice=self._told(result.advice),
+            precautions=self._told(result.precautions),
             due=self._due(result.due),
             step_due=self._due(result.step_due),
         )
+
+    def _told(self, advice: tuple[Advice, ...]) -> tuple[Advice, ...]:
+        return tuple(self._advice[found.name] for found in advice)
 
     def _fired(self, fired: Fired) -> Fired:
         return replace(fired, rule=self._rules[fired.rule.name])

@@ -73,6 +73,15 @@ def test_a_language_changes_words_and_nothing_else(
     assert german.fired != english.fired
 
 
+def test_what_is_shown_as_a_precaution_is_told_apart_in_every_language(
+    guidance: Guidance, respond: Callable[..., Answers]
+) -> None:
+    """A safety piece whose condition is open must not pass for one that holds."""
+    result = told(guidance, in_german(guidance)).evaluate(respond(**{"head-pain": headache.YES}))
+    assert [advice.name for advice in result.precautions] == ["ask-help"]
+    assert set(result.precautions) <= set(result.advice)
+
+
 def test_a_text_that_the_language_lacks_is_english_and_marked(
     guidance: Guidance, result: Callable[[Messages], Result]
 ) -> None:

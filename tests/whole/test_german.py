@@ -16,6 +16,9 @@ from service.assess import Assessor
 from service.authoring.translations import outdated_lines
 from service.authoring.warnings import language_gaps
 from service.catalogue import Pair
+from service.datatypes.answers import Answers, Coding
+from service.fhir.response_context import ResponseContext
+from service.guidance.cases import AUTHORED
 from service.guidance.messages import texts_of
 from service.languages import words_in
 from service.results import Assessment
@@ -62,6 +65,18 @@ def test_the_texts_are_those_that_were_accepted(name: str, german: Pair, rewrite
 
 def test_every_golden_file_is_of_a_patient() -> None:
     assert {file.stem for file in GOLDEN.iterdir()} == set(ACCEPTED)
+
+
+def test_what_to_watch_for_in_an_emergency_is_the_same_as_in_english(pair: Pair, german: Pair) -> None:
+    """The form stops at an urgent sign, so the question behind the other emergency line is still open."""
+    stopped = Answers({"emergency-signs": (Coding("http://loinc.org", "LA12688-0"),)})
+    context = ResponseContext("x", None, pair.compiled.canonical, "in-progress", None, None, AUTHORED)
+    said = [
+        language.renderer.patient.text(Assessment(language.guidance.evaluate(stopped), stopped, context))
+        for language in (pair, german)
+    ]
+    general = [language.guidance.written.advice[0].says.patient for language in (pair, german)]
+    assert [line in text for line, text in zip(general, said, strict=True)] == [True, True]
 
 
 def test_what_comes_first_is_short(patient: tuple[str, Assessment], german: Pair) -> None:
