@@ -596,7 +596,7 @@ class Report:
         answers = ", ".join(f"{counts[name]} {name}" for name in ("2xx", "4xx", "5xx"))
         yield f"answers: {answers} (of these {counts['told to come again']} told to come again)"
         broken = counts["connections of killed workers"]
-        yield f"workers killed: {len(kills)}; requests of others that broke by that: {broken}"
+        yield f"workers killed: {len(kills)}; requests that they had begun and that were sent again: {broken}"
         yield f"acknowledged: {len(self.observed.written)} responses, each found by id and by search"
         for kind, taken in sorted(self.observed.seconds.items()):
             yield f"  {kind:15} {len(taken):8} times, {figures(taken)}"

@@ -40,9 +40,10 @@ from service.records.meta import members, presentable, stamped
 from service.records.reach import EVERYTHING, Reach
 from service.results import BUNDLE, FULL, guidance_hash_in, language_in
 from service.results import RISK as SHORT
-from service.search import Query, query_from
+from service.search import Query, entries_of, query_from
 from service.storage.model import (
     ALWAYS,
+    Criterion,
     Draft,
     History,
     MultipleMatches,
@@ -55,6 +56,7 @@ from service.storage.model import (
     StoreFault,
     StoreFull,
     StoreUnavailable,
+    TokenIs,
     TooManyRecords,
     UnknownRecord,
     VersionConflict,
@@ -64,6 +66,7 @@ from service.storage.model import (
 
 KINDS: Final = (RESPONSE, RISK, PROVENANCE, AUDIT)
 """The types of resource that are stored."""
+_IDENTIFIER: Final = "identifier"
 APPEND_ONLY: Final = (PROVENANCE, AUDIT)
 """Those of them that never change."""
 
@@ -238,7 +241,11 @@ class Repository:
         check_subject(data, reach, self._base)
         check_identifiers(data, reach, self._base)
         with self.writing(unit, tenant=reach.tenant) as transaction:
-            found = None if condition is None else claim_one(transaction, self._within(condition, reach))
+            found = None
+            if condition is not None:
+                found = claim_one(
+                    transaction, self._within(condition, reach), _claimed(condition, data, self._base)
+                )
             if found is not None:
                 stored = Stored(found, is_new=False, risk=transaction.read(RISK, found.id), guidance="")
             else:
@@ -487,6 +494,27 @@ class Repository:
         risk = None if drafts.risk is None else _create_or_update(transaction, drafts.risk, risk_before)
         transaction.create_all(drafts.trail)
         return Stored(response, is_new=True, risk=risk, guidance=guidance, notices=content.notices)
+
+
+def _claimed(condition: Search, data: bytes, base: str) -> set[str]:
+    """Returns the identifiers that a conditional create is about; none if it may be about anything.
+
+    They are those of the condition, and the response's own: another create whose condition it would meet by
+    that one claims it too. So creates that each name another identifier do not wait for each other.
+    """
+    by_identifier = (
+        {value.code for value in found.any_of if isinstance(value, TokenIs)}
+        for found in condition.criteria
+        if isinstance(found, Criterion) and found.parameter == _IDENTIFIER and not found.negated
+    )
+    looked_for = next(by_identifier, set())
+    if not looked_for or None in looked_for:
+        return set()
+    given = members(data)
+    named = {_IDENTIFIER: msgspec.json.decode(given[_IDENTIFIER])} if _IDENTIFIER in given else {}
+    entries = entries_of({"resourceType": RESPONSE, **named}, base)
+    own = {code for entry in entries for parameter, _, code in entry.texts() if parameter == _IDENTIFIER}
+    return {code for code in looked_for if code is not None} | own
 
 
 def _create_or_update(transaction: Writing, draft: Draft, current: Record | None) -> Record:

@@ -6,7 +6,7 @@ is not in the chain any more. What is in bodies and parts is for others to say; 
 entry shows where the body holds a digest of the part.
 
 Entries of one tenant are put in line one transaction at a time: whoever does so holds a lock until the
-transaction ends, so it is the last thing that a transaction does.
+transaction ends, so it is the last thing that a transaction does, and the transaction ends with it.
 """
 
 from __future__ import annotations
@@ -14,29 +14,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from service.storage.database import Database
 from service.storage.model import Head, Link, LinkPart, StoredLink, link_hash
-from service.storage.rows import Values, insert_rows
+from service.storage.rows import Rows, Sql, Values, fetched, run_all, run_and_commit
 from service.storage.schema import CHAIN_ENTRY, CHAIN_HEAD, CHAIN_NAME, CHAIN_PART
 from service.storage.sql import bounded
 
 _ENTRY = (CHAIN_ENTRY.c.seq, CHAIN_ENTRY.c.written, CHAIN_ENTRY.c.body, CHAIN_ENTRY.c.hash)
 _OF_TENANT = CHAIN_HEAD.c.tenant == bindparam("of_tenant")
-_HEAD = select(
-    CHAIN_HEAD.c.tenant,
-    CHAIN_HEAD.c.seq,
-    CHAIN_HEAD.c.hash,
-    CHAIN_HEAD.c.written,
-    CHAIN_HEAD.c.base_seq,
-    CHAIN_HEAD.c.base_hash,
-)
-_MOVE = (
-    update(CHAIN_HEAD)
-    .where(_OF_TENANT)
-    .values(seq=bindparam("to_seq"), hash=bindparam("to_hash"), written=bindparam("to_written"))
-)
+_HEADS = f"SELECT {', '.join(CHAIN_HEAD.columns.keys())} FROM chain_head"  # noqa: S608
+_HEAD = f"{_HEADS} WHERE tenant = ?"
+_MOVE = "UPDATE chain_head SET seq = ?, hash = ?, written = ? WHERE tenant = ?"
 _CUT = (
     update(CHAIN_HEAD).where(_OF_TENANT).values(base_seq=bindparam("to_seq"), base_hash=bindparam("to_hash"))
 )
@@ -50,13 +40,12 @@ _Value = TypeVar("_Value")
 
 def head_of(connection: Connection, tenant: str) -> Head | None:
     """Returns the end of the chain of a tenant; None if there is none yet."""
-    row = connection.execute(_HEAD.where(_OF_TENANT), {"of_tenant": tenant}).one_or_none()
-    return None if row is None else _head(row)
+    return next(map(_head, fetched(connection, Sql(_HEAD, (tenant,)))), None)
 
 
 def heads(connection: Connection) -> Sequence[Head]:
     """Returns the end of each chain, in the order of the tenants; one whose head is gone ends at 0."""
-    known = {row[0]: _head(row) for row in connection.execute(_HEAD)}
+    known = {row[0]: _head(row) for row in fetched(connection, Sql(_HEADS))}
     found, last = dict(known), connection.execute(_FIRST_TENANT).scalar_one()
     while last is not None:
         found.setdefault(last, _unbegun(last))
@@ -65,25 +54,29 @@ def heads(connection: Connection) -> Sequence[Head]:
 
 
 def append(
-    connection: Connection, database: Database, tenant: str, links: Sequence[Link], now: int
-) -> Head | None:
-    """Puts entries at the end of the tenant's chain; until the transaction ends no other one can.
+    connection: Connection,
+    database: Database,
+    tenant: str,
+    links: Sequence[Link],
+    now: int,
+    *,
+    behind: Sequence[Rows],
+) -> None:
+    """Puts entries at the end of the tenant's chain, and ends the transaction where that lets others go on.
+
+    They wait from the moment in which the lock of the chain is there, so nothing is asked in between that
+    could be asked before or after.
 
     Args:
-        connection: of a transaction that writes.
+        connection: of a transaction that writes, and that is at its end.
         database: its kind.
         tenant: whose chain it is.
         links: the entries, in order.
         now: microseconds since 1970 UTC; an entry is never older than the one before it.
-
-    Returns:
-        Where the chain ends now; None if nothing was appended and there is no chain.
+        behind: what is inserted before.
     """
-    database.claim(connection, f"{tenant}\n{_CHAIN}")
-    found = head_of(connection, tenant)
-    if not links:
-        return found
-    head = found or _first(connection, tenant)
+    found = run_all(connection, (*behind, *database.claiming(_lock_of(tenant)), Sql(_HEAD, (tenant,))))
+    head = _head(found[0]) if found else _unbegun(tenant)
     written = max(now, head.written)
     entries: list[Values] = []
     seq, before = head.seq, head.hash
@@ -91,10 +84,13 @@ def append(
         seq += 1
         before = link_hash(before, tenant, seq, written, link.body)
         entries.append((tenant, seq, written, link.body, before))
-    _insert(connection, entries, links)
-    moved = {"of_tenant": tenant, "to_seq": seq, "to_hash": before, "to_written": written}
-    connection.execute(_MOVE, moved)
-    return Head(tenant, seq, before, written, head.base_seq, head.base_hash)
+    first = () if found else (Rows(CHAIN_HEAD, [head]),)
+    moved = Sql(_MOVE, (seq, before, written, tenant))
+    run_and_commit(connection, (*first, *_rows(entries, links), moved))
+
+
+def _lock_of(tenant: str) -> str:
+    return f"{tenant}\n{_CHAIN}"
 
 
 def _head(row: Sequence[Any]) -> Head:
@@ -102,24 +98,17 @@ def _head(row: Sequence[Any]) -> Head:
     return Head(tenant, seq, bytes(hashed), written, base_seq, bytes(base_hash))
 
 
-def _first(connection: Connection, tenant: str) -> Head:
-    head = _unbegun(tenant)
-    connection.execute(insert(CHAIN_HEAD).values(**head._asdict()))
-    return head
-
-
 def _unbegun(tenant: str) -> Head:
     return Head(tenant, 0, b"", 0, 0, b"")
 
 
-def _insert(connection: Connection, entries: Sequence[Values], links: Sequence[Link]) -> None:
+def _rows(entries: Sequence[Values], links: Sequence[Link]) -> tuple[Rows, Rows, Rows]:
     parts, names = [], []
     for (tenant, seq, *_), link in zip(entries, links, strict=True):
         parts += [(tenant, seq, part, content) for part, content in link.parts.items()]
         found_by = dict.fromkeys((part, bounded(name)) for part, name in link.names)
         names += [(tenant, seq, part, name) for part, name in found_by]
-    for table, rows in ((CHAIN_ENTRY, entries), (CHAIN_PART, parts), (CHAIN_NAME, names)):
-        insert_rows(connection, table, rows)
+    return Rows(CHAIN_ENTRY, entries), Rows(CHAIN_PART, parts), Rows(CHAIN_NAME, names)
 
 
 def links_after(
@@ -169,12 +158,16 @@ def empty(connection: Connection, tenant: str, names: Collection[str]) -> Sequen
     return sorted(found)
 
 
-def cut(connection: Connection, tenant: str, before: int) -> Head | None:
+def cut(connection: Connection, database: Database, tenant: str, before: int) -> Head | None:
     """Deletes the oldest entries of a chain, those that were written before a moment.
+
+    Until the transaction ends no other one puts entries in line: both change the head, and whoever had the
+    head but not yet the line would wait for the other one, and that one for it.
 
     Returns:
         The chain as it is then, its base the last entry that was deleted; None if none was.
     """
+    run_all(connection, database.claiming(_lock_of(tenant)))
     old = (CHAIN_ENTRY.c.tenant == tenant, CHAIN_ENTRY.c.written < before)
     last = connection.execute(select(func.max(CHAIN_ENTRY.c.seq)).where(*old)).scalar_one()
     if last is None:

@@ -6,7 +6,7 @@ Drivers quote values and statements in their errors; the errors of this room rep
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.storage.model import StoreBusy, StoreFault, StoreFull, StoreUnavailable, VersionConflict
+from service.storage.rows import Sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,11 @@ class Database(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Waits until this process may begin to write. Raises StoreBusy."""
 
-    def claim(self, connection: Connection, name: str) -> None:
-        """Holds the lock of this name until the transaction ends."""
+    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
+        """Holds the lock of this name until the transaction ends, or of these parts of it alone."""
+
+    def claiming(self, name: str) -> Sequence[Sql]:
+        """Returns the statements that hold the lock of this name until the transaction ends."""
 
     def exclude(self, connection: Connection) -> None:
         """Lets no other transaction write until this one, which has done nothing yet, ends."""

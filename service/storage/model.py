@@ -467,10 +467,16 @@ class Writing(Reading, Protocol):
     def read_to_update(self, type: str, id: str) -> Record | None:
         """Returns the current version; until this transaction ends no other one changes it."""
 
-    def claim(self, search: Search) -> Page:
+    def claim(self, search: Search, codes: Collection[str] = ()) -> Page:
         """Returns the matches; until this transaction ends, no other one may claim the type.
 
         Conditional creates start with it, so of several at once only the first finds nothing.
+
+        Args:
+            search: what is looked for.
+            codes: makes others wait only if they claim one of these codes too, or the type without any. All
+                must be there of the one parameter by which claims of the type name codes: those that the
+                search looks for, and those of what is stored where it finds nothing.
         """
 
     def chain(self, link: Link, now: int) -> None:
@@ -616,8 +622,11 @@ def one_or_two(page: Page) -> Sequence[Record]:
     return page.records
 
 
-def claim_one(transaction: Writing, search: Search) -> Record | None:
-    """Returns the only record that the search finds; until the end no other transaction may claim its type.
+def claim_one(transaction: Writing, search: Search, codes: Collection[str] = ()) -> Record | None:
+    """Returns the only record that the search finds; until the end no other transaction may claim the same.
+
+    Args:
+        transaction, search, codes: as `Writing.claim` has them.
 
     Raises:
         MultipleMatches: the search finds several.
@@ -626,7 +635,7 @@ def claim_one(transaction: Writing, search: Search) -> Record | None:
     """
     if not search.criteria:
         raise ValueError("Expected a search with criteria.")
-    found = one_or_two(transaction.claim(in_short(search)))
+    found = one_or_two(transaction.claim(in_short(search), codes))
     if len(found) > 1:
         raise MultipleMatches("More than one record meets the condition.")
     return found[0] if found else None

@@ -8,7 +8,7 @@ from may import it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -19,6 +19,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.storage.database import StoreLimits
+from service.storage.rows import Sql
 from service.storage.schema import METADATA, RECORD
 
 # A prepared search is planned without its values, so the one person and the status that all have look
@@ -73,11 +74,20 @@ class PostgreSql:
         """Does not wait: the server orders writers by the rows that they change."""
         yield
 
-    def claim(self, connection: Connection, name: str) -> None:
-        """Holds the lock of this name until the transaction ends."""
+    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
+        """Holds the lock of this name until the transaction ends, or of these parts of it alone.
+
+        Whoever holds parts holds the whole together with others, so it waits for who holds the whole alone.
+        Parts are locked in one order, whatever the order in which they are named: no two wait for each other.
+        """
         _driver(connection).prepare_threshold = None
-        number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(number)))
+        alone = sorted({_number(f"{name}\n\n{part}") for part in parts}) or [_number(name)]
+        locks = [func.pg_advisory_xact_lock_shared(_number(name))] if parts else []
+        connection.execute(select(*locks, *map(func.pg_advisory_xact_lock, alone)))
+
+    def claiming(self, name: str) -> Sequence[Sql]:
+        """Returns the statement that holds the lock of this name until the transaction ends."""
+        return (Sql("SELECT pg_advisory_xact_lock(?)", (_number(name),)),)
 
     def exclude(self, connection: Connection) -> None:
         """Lets no other transaction write, or lock a row, until this one ends."""
@@ -131,6 +141,10 @@ def _check(dialect: Dialect, connection: Any, entry: ConnectionPoolEntry, _proxy
             dialect.do_ping(connection)
     except dialect.loaded_dbapi.Error:
         raise InvalidatePoolError from None
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
 
 
 def _driver(connection: Connection) -> Any:

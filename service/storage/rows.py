@@ -7,7 +7,7 @@ here are errors of the drivers; `translated` knows them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -23,6 +23,13 @@ class Sql(NamedTuple):
 
     text: str
     values: Values = ()
+
+
+class Rows(NamedTuple):
+    """Rows to insert, if there are any, into a table of texts, numbers and bytes without defaults."""
+
+    table: Table
+    values: Sequence[Values]
 
 
 def fetched(connection: Connection, statement: Sql) -> Sequence[Any]:
@@ -45,27 +52,61 @@ def _for_psycopg(text: str) -> str:
 _AT_ONCE = 16  # rows of one statement with values; a driver keeps a statement for each number of rows
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
-    """Inserts rows, if there are any.
+def run_all(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
+    """Runs one statement after the other; returns all rows that the last one reads.
 
-    Args:
-        connection: of a transaction that writes.
-        table: one whose columns have no defaults, and hold texts, numbers and bytes.
-        rows: their values.
+    PostgreSQL is sent all of them at once: whoever holds a lock waits for its answer once. Its driver writes
+    the values into the texts, as the server has no other way to take several statements.
 
     Raises:
-        Exception: of the driver.
+        Exception: of the driver; what stands behind the statement that failed was not run.
     """
-    if not rows:
-        return
-    cursor, dialect = connection.connection.cursor(), connection.dialect
-    if dialect.name == "sqlite":
-        cursor.executemany(_of_values(dialect, table), rows)
-    elif len(rows) == 1:
-        cursor.execute(_of_values(dialect, table), rows[0])
-    else:
-        # One statement for the server, however many rows: it plans and answers once.
-        cursor.execute(_of_arrays(dialect, table), [list(column) for column in zip(*rows, strict=True)])
+    wanted = [statement for statement in statements if isinstance(statement, Sql) or statement.values]
+    if not wanted:
+        return ()
+    run = _run_on_sqlite if connection.dialect.name == "sqlite" else _run_on_postgresql
+    return run(connection, wanted)
+
+
+def run_and_commit(connection: Connection, statements: Iterable[Sql | Rows]) -> None:
+    """Runs statements as `run_all` does; on PostgreSQL the transaction ends with the last of them.
+
+    Who waits for a lock of it need not wait until this process has had its turn to say so.
+    """
+    wanted = [statement for statement in statements if isinstance(statement, Sql) or statement.values]
+    if wanted and connection.dialect.name != "sqlite":
+        wanted.append(Sql("COMMIT"))
+    run_all(connection, wanted)
+
+
+def _run_on_sqlite(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
+    cursor = connection.connection.cursor()
+    for statement in statements:
+        if isinstance(statement, Sql):
+            cursor.execute(statement.text, statement.values)
+        else:
+            cursor.executemany(_of_values(connection.dialect, statement.table), statement.values)
+    return cursor.fetchall()
+
+
+def _run_on_postgresql(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
+    dialect = connection.dialect
+    sent = [_for_server(dialect, statement) for statement in statements]
+    cursor = dialect.loaded_dbapi.ClientCursor(connection.connection.dbapi_connection)
+    cursor.execute("; ".join(text for text, _ in sent), _flat([values for _, values in sent]))
+    while cursor.nextset():
+        pass
+    return () if cursor.description is None else list(cursor.fetchall())
+
+
+def _for_server(dialect: Dialect, statement: Sql | Rows) -> Sql:
+    if isinstance(statement, Sql):
+        return Sql(_for_psycopg(statement.text), statement.values)
+    if len(statement.values) == 1:
+        return Sql(_of_values(dialect, statement.table), statement.values[0])
+    # One statement for the server, however many rows: it plans and answers once.
+    columns = tuple(list(column) for column in zip(*statement.values, strict=True))
+    return Sql(_of_arrays(dialect, statement.table), columns)
 
 
 def insert_keyed(
@@ -74,7 +115,8 @@ def insert_keyed(
     """Inserts rows whose first column is a key that the database gives.
 
     Args:
-        connection, table: as in `insert_rows`.
+        connection: of a transaction that writes.
+        table: as in `Rows`.
         rows: their values, without the key.
         told_apart: names of columns that tell these rows apart.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
@@ -25,6 +25,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from service.storage.database import StoreLimits, fault, translated
 from service.storage.model import StoreBusy, StoreUnavailable
+from service.storage.rows import Sql
 
 _OWN_WAIT_S = 0.02
 _SETTINGS = (
@@ -70,8 +71,12 @@ class _Sqlite:
         finally:
             turn.release()
 
-    def claim(self, connection: Connection, name: str) -> None:
+    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
         """Does nothing: there is one writing transaction at a time."""
+
+    def claiming(self, name: str) -> Sequence[Sql]:
+        """Returns nothing: there is one writing transaction at a time."""
+        return ()
 
     def exclude(self, connection: Connection) -> None:
         """Does nothing: there is one writing transaction at a time."""

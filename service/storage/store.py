@@ -57,7 +57,7 @@ from service.storage.model import (
     VersionConflict,
     is_by_date,
 )
-from service.storage.rows import Sql, Values, fetched, insert_keyed, insert_rows
+from service.storage.rows import Rows, Sql, Values, fetched, insert_keyed, run_all, run_and_commit
 from service.storage.schema import RANGE_ENTRY, RECORD, TEXT_ENTRY, USED
 from service.storage.sql import after, any_of, bounded, filled, matches, selected
 
@@ -322,11 +322,11 @@ class Transaction(View):
         row = self._run(_LOCK, key).one_or_none()
         return None if row is None else _record(row)
 
-    def claim(self, search: Search) -> Page:
-        """Returns the matches; until this transaction ends, no other one may claim the type."""
+    def claim(self, search: Search, codes: Collection[str] = ()) -> Page:
+        """Returns the matches; until this transaction ends, no other one may claim the same."""
         tenant = f"{self._tenant}\n" if self._tenant else ""
         with translated():
-            self._database.claim(self._connection, tenant + search.type)
+            self._database.claim(self._connection, tenant + search.type, [*map(bounded, codes)])
         return self.search(search)
 
     def search(self, search: Search) -> Page:
@@ -336,10 +336,14 @@ class Transaction(View):
 
     def flush(self) -> None:
         """Writes the entries of the records that were stored so far, all in one go."""
-        for table, rows in ((TEXT_ENTRY, self._texts), (RANGE_ENTRY, self._ranges)):
-            with translated():
-                insert_rows(self._connection, table, rows)
-            rows.clear()
+        with translated():
+            run_all(self._connection, self._taken())
+
+    def _taken(self) -> tuple[Rows, Rows]:
+        """Returns the entries that are not written yet, for somebody to write them."""
+        taken = Rows(TEXT_ENTRY, self._texts), Rows(RANGE_ENTRY, self._ranges)
+        self._texts, self._ranges = [], []
+        return taken
 
     def chain(self, link: Link, now: int) -> None:
         """Puts an entry at the end of the tenant's chain when the transaction ends."""
@@ -348,11 +352,14 @@ class Transaction(View):
 
     def end(self) -> None:
         """Writes all that is left, the entries of the chain last: others wait from then on."""
-        self.flush()
-        if self._links:
-            with translated():
-                chain.append(self._connection, self._database, self._tenant, self._links, self._chained)
-            self._links.clear()
+        behind, links = self._taken(), self._links
+        self._links = []
+        with translated():
+            if links:
+                of_chain = (self._connection, self._database, self._tenant)
+                chain.append(*of_chain, links, self._chained, behind=behind)
+            else:
+                run_and_commit(self._connection, behind)
 
     def _key(self, of_type: str, of_id: str) -> dict[str, Any]:
         return {"of_tenant": self._tenant, "of_type": of_type, "of_id": bounded(of_id)}
@@ -474,7 +481,7 @@ class Erasure(Transaction):
     def cut(self, before: int) -> Head | None:
         """Deletes the entries of the tenant's chain that are older than the moment; None if none is."""
         with translated():
-            return chain.cut(self._connection, self._tenant, before)
+            return chain.cut(self._connection, self._database, self._tenant, before)
 
     def _batches(self, names: Collection[Name]) -> Iterator[tuple[str, ColumnElement[bool]]]:
         """Yields conditions that hold for some of the records of one type, and that type."""

@@ -335,3 +335,31 @@ def test_ids_come_in_the_order_of_time_and_are_otherwise_random():
     assert len(set(ids)) == 200
     assert [each[:13] for each in ids] == sorted(each[:13] for each in ids)
     assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids} == {(7, uuid.RFC_4122)}
+
+
+@pytest.mark.parametrize(
+    ("condition", "own", "claimed"),
+    [
+        ("identifier=urn:s|v", "v", {"v"}),
+        ("identifier=urn:s|v", "w", {"v", "w"}),
+        ("identifier=v,w&status=completed", None, {"v", "w"}),
+        ("identifier=v", None, {"v"}),
+        ("identifier=urn:s|", "v", set()),
+        ("identifier:not=v&status=completed", "v", set()),
+        ("status=completed", "v", set()),
+    ],
+)
+def test_a_conditional_create_makes_those_wait_that_it_may_meet_and_no_others(
+    store, repository, body, monkeypatch, condition, own, claimed
+):
+    """Two that could meet each other have a code in common, or one of them claims whatever there is."""
+    seen, claim = [], view_module.Transaction.claim
+    monkeypatch.setattr(
+        view_module.Transaction,
+        "claim",
+        lambda self, search, codes=(): seen.append(set(codes)) or claim(self, search, codes),
+    )
+    search = condition_from(RESPONSE, condition, base="https://fhir.example.org/r4")
+    identifier = None if own is None else {"system": "urn:s", "value": own}
+    assert repository.create(body(identifier=identifier), search).is_new
+    assert seen == [claimed]

@@ -1,7 +1,8 @@
 """A process of its own that uses a store; the tests start several at once, and kill some.
 
     racer.py URL migrate
-    racer.py URL conditional NAME THREADS     creates in THREADS threads what must be there once
+    racer.py URL conditional NAME THREADS     creates in THREADS threads what must be there once;
+                                              every other one says by which code it claims
     racer.py URL once NAME THREADS            uses one name in THREADS threads
     racer.py URL update NAME THREADS          updates version 1 of one record in THREADS threads
     racer.py URL write FIRST                  writes pairs until it is killed; a line for each that is stored
@@ -37,8 +38,9 @@ def tell(*words):
 def conditional(store, name):
     search = Search("Note", (Criterion("identifier", (TokenIs("x", "urn:s"),)),))
     draft = Draft("Note", name, 1, b"{}", [Token("identifier", "x", "urn:s")])
+    codes = ("x",) if int(name.rpartition("-")[2]) % 2 else ()
     with store.writing() as transaction:
-        found = claim_one(transaction, search)
+        found = claim_one(transaction, search, codes)
         if found is None:
             transaction.create(draft)
     return "found" if found else "made"

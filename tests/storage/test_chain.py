@@ -3,12 +3,15 @@
 import json
 from contextlib import suppress
 from hashlib import sha256
-from threading import Thread
+from threading import Event, Thread
 
+import psycopg
 import pytest
+from patience import PATIENCE_S
 from sqlalchemy import create_engine, text
 from store_fixtures import PATIENT
 
+from service.storage.entries import Token
 from service.storage.model import AlreadyExists, Draft, Link, link_hash
 
 
@@ -150,3 +153,43 @@ def test_a_chain_whose_head_is_gone_is_still_named(store, url):
         connection.execute(text("DELETE FROM chain_head WHERE tenant = 'b'"))
     engine.dispose()
     assert [(head.tenant, head.seq) for head in store.heads()] == [("a", 1), ("b", 0)]
+
+
+def test_expiry_and_whoever_adds_an_entry_meanwhile_do_not_wait_for_each_other(postgresql_url, open_one):
+    store, begun = open_one(postgresql_url, PATIENT), Event()
+    chained(store, b"old", now=1000)
+
+    def add():
+        begun.set()
+        chained(store, b"meanwhile", now=3000)
+
+    other = Thread(target=add)
+    with store.erasing() as transaction:
+        transaction.cut(2000)
+        other.start()
+        assert begun.wait(PATIENCE_S)
+        begun.clear()
+        begun.wait(0.3)  # nobody sets it: the other one gets as far as the lock
+        transaction.chain(Link(b"expired"), 3000)
+    other.join(PATIENCE_S)
+    assert [link.body for link in links(store)] == [b"expired", b"meanwhile"]
+
+
+def test_whoever_waits_for_the_chain_waits_for_one_answer_to_another_process(
+    postgresql_url, open_one, monkeypatch
+):
+    store, sent = open_one(postgresql_url), []
+    execute = psycopg.ClientCursor.execute
+
+    def noted(cursor, query, *values, **options):
+        sent.append(query)
+        return execute(cursor, query, *values, **options)
+
+    monkeypatch.setattr(psycopg.ClientCursor, "execute", noted)
+    with store.writing() as transaction:
+        transaction.create(Draft("Note", "a", 1, b"{}", [Token("identifier", "x", "urn:s")]))
+        transaction.chain(Link(b"one", {"who": b"w"}, [("who", "name")]), 1000)
+    first, last = sent
+    assert "pg_advisory_xact_lock" in first
+    assert last.endswith("COMMIT")
+    assert [link.body for link in links(store)] == [b"one"]

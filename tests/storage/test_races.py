@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,7 +14,7 @@ import pytest
 from patience import PATIENCE_S
 from store_fixtures import PATIENT
 
-from service.storage.model import Criterion, Draft, Search, TokenIs
+from service.storage.model import Criterion, Draft, Search, StoreBusy, TokenIs, claim_one
 from service.storage.opening import check
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,41 @@ def test_of_twenty_equal_conditional_creates_at_once_exactly_one_stores(url, ope
     assert outcome == {"made": 1, "found": PROCESSES * THREADS - 1}
     with open_one(url).reading() as view:
         assert view.search(Search("Note", total=True)).total == 1
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "waits"),
+    [
+        (("x",), ("y",), False),
+        (("x", "y"), ("y", "z"), True),
+        (("x",), (), True),
+        ((), ("x",), True),
+    ],
+)
+def test_conditional_creates_wait_only_for_those_that_claim_the_same(
+    postgresql_url, open_one, mine, others, waits
+):
+    first, second = open_one(postgresql_url), open_one(postgresql_url)
+    search = Search("Note", (Criterion("identifier", (TokenIs("x"),)),))
+    with first.writing() as transaction:
+        assert claim_one(transaction, search, mine) is None
+        with pytest.raises(StoreBusy) if waits else nullcontext(), second.writing() as other:
+            assert claim_one(other, search, others) is None
+        with open_one(postgresql_url).writing("another tenant") as other:
+            assert claim_one(other, search, mine) is None
+
+
+def test_two_that_claim_the_same_codes_in_another_order_do_not_wait_for_each_other(url, open_one):
+    store, search = open_one(url, PATIENT), Search("Note", (Criterion("identifier", (TokenIs("x"),)),))
+
+    def claim(codes):
+        for _ in range(30):
+            with store.writing() as transaction:
+                claim_one(transaction, search, codes)
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(claim, ("abcd", "dcba"))] == ["done", "done"]
 
 
 def test_of_twenty_uses_of_one_name_at_once_exactly_one_is_the_first(url):
