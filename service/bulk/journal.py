@@ -7,10 +7,12 @@ once. What stands behind it in the output is cut off, and made again to the same
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -261,6 +263,23 @@ class Journal:
         if self._part >= 0:
             os.close(self._part)
             self._part = -1
+
+
+@contextmanager
+def told_of_a_full_disk(output: Path) -> Iterator[None]:
+    """Says which file has no space left, which the system does not, and what becomes of the run.
+
+    Raises:
+        StartupError: there was none.
+    """
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        what = f"{fault.filename or output}: {fault.strerror}."
+        text = f"{what} What is done is kept; with more space the same command goes on"
+        raise StartupError([text]) from None
 
 
 def _chained(digest: str, following: bytes) -> str:

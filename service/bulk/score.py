@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, TextIO
 
-from service.bulk.journal import Journal, basis, files_beside, journal_of
+from service.bulk.journal import Journal, basis, files_beside, journal_of, told_of_a_full_disk
 from service.bulk.pool import Done, Pool, RangeScorer
 from service.bulk.progress import Progress
 from service.bulk.ranges import RANGE_BYTES, Range, Source, compression, compressor, opened, ranges
@@ -83,7 +83,11 @@ def score(job: Job, options: ScoringOptions, notes: TextIO, served: Catalogue | 
     """
     compress = compressor(str(job.output))
     _check_source(job)
-    with _signals() as caught, opened(job.source) as source:
+    with (
+        told_of_a_full_disk(job.table or job.output),
+        _signals() as caught,
+        opened(job.source) as source,
+    ):
         journal = Journal.opened(
             job.output,
             basis(options, compression(str(job.output)), source.size),
@@ -180,7 +184,10 @@ def _signals() -> Iterator[_Caught]:
     def note(number: int, _: FrameType | None) -> None:
         caught.number = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    asks = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` has it ignored
+        asks.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in asks}
     try:
         yield caught
     finally:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TextIO
 
 import orjson
 
-from service.bulk.journal import Journal, basis
+from service.bulk.journal import Journal, basis, told_of_a_full_disk
 from service.bulk.pool import Done, Pool, RangeScorer
 from service.bulk.progress import Progress
 from service.bulk.ranges import Range, compression, compressor
@@ -62,6 +62,11 @@ def score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: T
         StartupError: as `score` does; GuidanceError as a Scorer does. StoreFault: as the store does.
         OSError: the output cannot be written.
     """
+    with told_of_a_full_disk(job.output):
+        return _score_stored(store, job, options, notes)
+
+
+def _score_stored(store: Store, job: StoredJob, options: ScoringOptions, notes: TextIO) -> Report:
     compress = compressor(str(job.output))
     of_whom = f"{compression(str(job.output))} stored in {job.place}, of the tenant {job.tenant!r}"
     journal = Journal.opened(job.output, basis(options, of_whom, None), restart=job.restart)

@@ -1,7 +1,9 @@
 """A file in, a file out: in order, nothing lost, and the same bytes however often it was stopped."""
 
+import errno
 import gzip
 import io
+import itertools
 import os
 import random
 import resource
@@ -258,7 +260,7 @@ def stop(in_a_process, tmp_path, number=signal.SIGTERM, **job):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with(
     number, records, expected, run, in_a_process, tmp_path
 ):
@@ -268,6 +270,50 @@ def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with(
     assert not (tmp_path / "out.ndjson").exists()
     run(tmp_path / "in.ndjson")
     assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
+
+
+def test_a_run_that_is_to_outlive_its_terminal_does(records, run, tmp_path, monkeypatch):
+    (tmp_path / "in.ndjson").write_bytes(input_of(records, 3))
+    begun = Pool.__enter__
+
+    def hang_up(pool):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return begun(pool)
+
+    monkeypatch.setattr(Pool, "__enter__", hang_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        ended, _ = run(tmp_path / "in.ndjson")
+        assert (ended.signal, ended.report.records) == (0, 4)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("output", ["out.ndjson", "out.ndjson.gz"])
+@pytest.mark.parametrize("place", [0, 2, 5])
+def test_a_full_disk_is_told_with_the_file_and_the_same_command_goes_on(
+    place, output, records, run, tmp_path, monkeypatch
+):
+    (tmp_path / "in.ndjson").write_bytes(input_of(records, 30))
+    run(tmp_path / "in.ndjson", f"whole.{output}")
+    written, write = itertools.count(), os.write
+
+    def full(file, data):
+        if next(written) < place:
+            return write(file, data)
+        write(file, data[:7])  # as much as there was room for
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_module.os, "write", full)
+        with pytest.raises(StartupError) as told:
+            run(tmp_path / "in.ndjson", output, workers=1)
+    text = "No space left on device. What is done is kept; with more space the same command goes on"
+    assert told.value.faults == [f"{tmp_path / output}: {text}"]
+    assert not (tmp_path / output).exists()
+    run(tmp_path / "in.ndjson", output)
+    assert (tmp_path / output).read_bytes() == (tmp_path / f"whole.{output}").read_bytes()
 
 
 def test_only_so_much_is_held_while_the_first_range_is_not_done(run, tmp_path, monkeypatch):
