@@ -119,7 +119,9 @@ class Summary:
         dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
         if dates:
             own = [self._phrases.say("clinician.own-date", when=when) for when in dates[1:]]
-            told = ("; ".join((dates[0], *own)), dates[0])
+            is_open = result.tier.settled and not result.date_settled
+            sooner = [self._phrases["clinician.earlier-date"]] if is_open else []
+            told = ("; ".join((dates[0], *own, *sooner)), "; ".join((dates[0], *sooner)))
             return *[self._phrases.step(result.tiers, result.tier, when) for when in told], bare
         if result.recheck is not None:
             again = self._phrases.look_again(result.recheck, authored)

@@ -238,6 +238,10 @@ def test_both_dates_are_told_where_the_step_has_a_later_one(
     assert step("2026-01-05", due=early, step_due=late) == (
         "Now: by 12 January 2026, Usual doctor; the step itself by 16 February 2026"
     )
+    assert step("2026-01-05", due=early, step_due=late, date_settled=False) == (
+        "Now: by 12 January 2026, Usual doctor; the step itself by 16 February 2026; "
+        "open questions could lead to an earlier date"
+    )
     assert step("2026-01", due=early, step_due=early) == "Now: within 7 days, Usual doctor"
     assert step(None, due=dated(rule, 0), step_due=dated(rule, 0)) == "Now: today"
     assert step(None, due=early, step_due=None) == "Now: within 7 days, Usual doctor"

@@ -62,6 +62,14 @@ def test_a_date_that_open_questions_could_bring_forward_is_told_as_one(pair: Pai
     assert OPEN_DATE in pair.renderer.patient.in_short(open_)
     assert pair.renderer.patient.question("medicine-change") in pair.renderer.patient.text(open_)
     assert OPEN_DATE not in pair.renderer.patient.in_short(found)
+    for renderer, told in (
+        (pair.renderer, "; open questions could lead to an earlier date"),
+        (pair.further["de"].renderer, "; offene Fragen könnten zu einem früheren Datum führen"),
+    ):
+        *dated, bare = renderer.summary.steps(open_)
+        assert all(step.endswith(told) for step in dated)
+        assert told not in bare
+        assert told not in renderer.summary.text(found)
 
 
 @pytest.mark.parametrize("folder", [".", "tests/second_pair"])
