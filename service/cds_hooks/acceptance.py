@@ -28,7 +28,8 @@ class Tally:
     Args:
         tenant: whose they are.
         guidance: canonical of the guidance.
-        says: code of the step of care, or why the form was offered: `missing`, `unscored`, `again`.
+        says: code of the step of care, or why the form was offered: `missing`, `unscored`, `unread`,
+            `again`.
         shown, accepted, overridden: how many cards; one may be both accepted and overridden.
         answered: how many cards of which anything is known.
         suggestions, reasons: how often each was given.

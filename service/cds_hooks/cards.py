@@ -24,7 +24,7 @@ import msgspec
 
 from service.assess import Assessor, Outlined
 from service.cds_hooks.requests import Call
-from service.cds_hooks.services import CdsService
+from service.cds_hooks.services import RESPONSES, CdsService
 from service.datatypes.days import day_of
 from service.errors import Malformed, NotScorable, TooLarge
 from service.fhir.json import Json, decoded
@@ -44,6 +44,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _OTHER_ZONES: Final = timedelta(1)
 _OFFERED, _SILENT = -1, -2
 _UNSCORED: Final = "unscored"
+_UNREAD: Final = "unread"
 
 SUGGESTIONS: Final = ("keep", "keep-and-refer")
 """Names of what a card may suggest; the uuid of a suggestion is made of the card's and of its name."""
@@ -155,9 +156,7 @@ class Cards:
         words = words_in(chosen(filter(None, ranges), languages(), ENGLISH))
         draft = _Draft(call, self._links, words)
         if not responses:
-            found = call.brought.reasons
-            card = draft.offer("missing", draft.words["cards.reasons"], found) if found else None
-            return (_Made(_OFFERED, card, "missing"),)
+            return (draft.without_response(),)
         made = self._of_responses(draft, call.brought.responses, wanted)
         finished = self._of_responses(draft, call.brought.finished, wanted)
         first = max(made, key=lambda one: one.rank)
@@ -188,7 +187,7 @@ class Cards:
             card = draft.result(response, outlined, reason)
             return _Made(outlined.rank, card, outlined.code, outlined.is_overlay)
         if self._may_rest(response, outlined.recheck_days):
-            return _Made(_SILENT, None)
+            return draft.unread(reason) if brought.unread else _Made(_SILENT, None)
         card = draft.offer("again", draft.words["cards.again-detail"], [*reason, "again"])
         return _Made(_OFFERED, card, "again")
 
@@ -211,10 +210,29 @@ class _Draft:
         """What people call the form, in the language of the card."""
         return self.call.service.title_in(self.words.language)
 
+    def without_response(self) -> _Made:
+        """Returns what is shown where no response was found: nothing, without a reason for one."""
+        brought = self.call.brought
+        if brought.reasons:
+            card = self.offer("missing", self.words["cards.reasons"], brought.reasons)
+            return _Made(_OFFERED, card, "missing")
+        return self.unread(()) if RESPONSES in brought.unread else _Made(_OFFERED, None, "missing")
+
+    def unread(self, reason: Iterable[str]) -> _Made:
+        """Returns the card that stands where there would be none, had all been read."""
+        return _Made(_OFFERED, self.offer(_UNREAD, "", reason), _UNREAD)
+
+    def _unread_lines(self) -> list[str]:
+        """Returns a line for each search of which not all was read, where that may change what is shown."""
+        brought = self.call.brought
+        shown = [key for key in brought.unread if key == RESPONSES or brought.responses]
+        return [self.words[f"cards.unread-{key}"] for key in shown]
+
     def offer(self, kind: str, detail: str, reason: Iterable[str]) -> dict[str, Any]:
         """Returns a card that offers the form."""
         summary = plain(self.words[f"cards.{kind}"].format(form=self.form))
-        card = self._card(kind, summary, "info", escaped(detail), reason)
+        told = " ".join(filter(None, (detail, *self._unread_lines())))
+        card = self._card(kind, summary, "info", escaped(told), reason)
         return card | self._link()
 
     def result(self, response: Json, outlined: Outlined, reason: Iterable[str]) -> dict[str, Any]:
@@ -239,15 +257,17 @@ class _Draft:
         return plain(next((line for line in lines if len(line) <= MOST_SUMMARY), bare))
 
     def _lines(self, outlined: Outlined) -> list[str]:
-        """Returns the lines of the result, and those about data of the record that it does not count.
+        """Returns the lines of the result, and those about what of the record it does not count.
 
         At a safety step that is left out: what to do now stands alone.
         """
         recorded = self.call.brought.recorded
         lines = outlined.text.splitlines()
-        if recorded and not outlined.is_overlay:
+        if outlined.is_overlay:
+            return lines
+        if recorded:
             lines.append(self.words["cards.recorded"].format(names="; ".join(recorded)))
-        return lines
+        return lines + self._unread_lines()
 
     def _card(
         self, kind: str, summary: str, indicator: str, detail: str, reason: Iterable[str]

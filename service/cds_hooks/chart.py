@@ -46,7 +46,7 @@ def latest(responses: Iterable[Json], form: str) -> tuple[Json, ...]:
     Raises:
         Malformed: too many are left.
     """
-    dates = [(found, str(found.get("authored", ""))) for found in _counting(responses, form)]
+    dates = [(found, str(found.get("authored", ""))) for found in counting(responses, form)]
     newest = _newest(date for _, date in dates if is_date_time(date))
     left = tuple(
         found for found, date in dates if not (newest and is_date_time(date) and _is_later(newest, date))
@@ -68,12 +68,12 @@ def before(responses: Iterable[Json], form: str, newest: Sequence[Json]) -> tupl
         responses, form: as `latest` takes them.
         newest: what it returned.
     """
-    others = [found for found in _counting(responses, form) if not any(found is one for one in newest)]
+    others = [found for found in counting(responses, form) if not any(found is one for one in newest)]
     others.sort(key=lambda found: str(found.get("authored", "")), reverse=True)
     return tuple(others[:MOST_EARLIER])
 
 
-def _counting(responses: Iterable[Json], form: str) -> list[Json]:
+def counting(responses: Iterable[Json], form: str) -> list[Json]:
     """Returns the responses to a form, short ones too, that are not withdrawn."""
     return [
         found

@@ -2,8 +2,8 @@
 
 A key of the prefetch that is absent was not fetched. Where the call names the FHIR server of a registered
 EHR and brings a token, it is read there, as further pages of a search are; else it is a failed precondition.
-`null` says that there is no such data. Further pages that cannot be read are left: the templates sort the
-newest first.
+`null` says that there is no such data. Further pages that cannot be read are left, and the card says so,
+unless the server sorts as the template asks it to: then they hold nothing that is newer.
 
 Source:
     CDS Hooks 2.0.1, sections "Calling a CDS Service" and "Prefetch Template"; invariants cds-r-1, cds-r-2.
@@ -12,14 +12,15 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from service.cds_hooks.chart import before, has_died, latest, reasons_in, recorded_in
+from service.cds_hooks.chart import before, counting, has_died, latest, reasons_in, recorded_in
 from service.cds_hooks.services import (
     INCLUDED,
     LABORATORY,
@@ -30,7 +31,8 @@ from service.cds_hooks.services import (
     CdsService,
 )
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
-from service.fhir.extensions import mappings
+from service.fhir.dates import compare, is_date_time
+from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, encoded, read_with_faults
 from service.fhir.primitives import ID
 from service.questionnaire import COMPLETE_STATUSES
@@ -59,6 +61,7 @@ class Brought(NamedTuple):
         chart: Observations that answer questions of the form, as JSON.
         recorded: what else the record has of what the form asks about, in its own words.
         is_alive: the person is not known to have died.
+        unread: prefetch keys of searches of which not all was read, where the rest may be newer.
     """
 
     patient: str
@@ -70,6 +73,7 @@ class Brought(NamedTuple):
     is_alive: bool = True
     earlier: tuple[bytes, ...] = ()
     finished: tuple[bytes, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,41 +201,98 @@ class _Prefetch:
 
     def brought(self, fetched: Fetched, limits: BodyLimits) -> Brought:
         """Completes the call with what was read from its server; raises as `brought_by` does."""
-        found = {key: tuple(_resources(key, value)) for key, value in self._sent.items()}
-        strangers = [*_strangers(found, self._patient, self._server)]
+        pages = {key: [value] for key, value in self._sent.items()}
+        strangers = [*_strangers(_found(pages), self._patient, self._server)]
         if strangers:
             raise Malformed(*strangers)
-        for key, pages in fetched.pages.items():
-            read = self._searched(key, pages, limits)
-            if key in found or read is not None:
-                found[key] = (*found.get(key, ()), *(read or ()))
-        missing = [key for key in self._templates if key not in found]
+        skipped = set()
+        for key, bodies in fetched.pages.items():
+            read = self._searched(key, bodies, limits)
+            if key in pages or read is not None:
+                pages[key] = [*pages.get(key, ()), *(read or ())]
+            if len(read or ()) < len(bodies):
+                skipped.add(key)
+        missing = [key for key in self._templates if key not in pages]
         if missing:
             raise PreconditionFailed(*(_absent(key) for key in missing))
-        return _brought(found, self._service, self._patient, self._server)
+        found = _found(pages)
+        unread = tuple(
+            key
+            for key in _DATES
+            if key in pages
+            and (key in skipped or _is_cut(key, pages[key], found[key]))
+            and not self._is_newest_first(key, pages[key][0], found[key])
+        )
+        return _brought(found, self._service, self._patient, self._server)._replace(unread=unread)
 
-    def _searched(self, key: str, pages: Iterable[bytes], limits: BodyLimits) -> tuple[Json, ...] | None:
-        """Returns the resources on the pages of the server; None where they are no answer to what was asked.
+    def _is_newest_first(self, key: str, page: Json, found: Iterable[Json]) -> bool:
+        """Says whether what was read is newer than what was not.
+
+        The server says that it has sorted as the template asks, and has done so; and among the responses is
+        one that is finished: else the latest of these is not among them.
+
+        Source:
+            R4 search.html#conformance: the self link has the parameters that the server has used.
+        """
+        wanted, used = (
+            [value for name, value in parse_qsl(query) if name == "_sort"]
+            for query in (urlsplit(self._templates[key]).query, urlsplit(_link_of(page, "self")).query)
+        )
+        if wanted != used or not _fall(map(_DATES[key], found)):
+            return False
+        return key != RESPONSES or any(map(_is_finished, counting(found, self._service.form_url)))
+
+    def _searched(self, key: str, bodies: Iterable[bytes], limits: BodyLimits) -> list[Json] | None:
+        """Returns the pages of the server; None where they are no answer to what was asked.
 
         A page behind the first that cannot be read is left.
         """
-        found: list[Json] = []
-        is_withheld = False
-        for number, page in enumerate(pages):
-            read = self._read(key, page, limits)
-            if read is None and number == 0:
+        read: list[Json] = []
+        for number, body in enumerate(bodies):
+            page = self._read(key, body, limits)
+            if page is None and number == 0:
                 return None
-            found += read or ()
-            is_withheld = read == () and _is_withheld(key, object_in(page, limits))
-        return None if is_withheld and not found else tuple(found)
+            read += [] if page is None else [page]
+        is_empty = not any(True for page in read for _ in _resources(key, page))
+        return None if is_empty and read and _is_withheld(key, read[-1]) else read
 
-    def _read(self, key: str, page: bytes, limits: BodyLimits) -> tuple[Json, ...] | None:
-        """Returns the resources of a page of the server; None if it is not what was asked for."""
+    def _read(self, key: str, body: bytes, limits: BodyLimits) -> Json | None:
+        """Returns a page of the server; None if it is not what was asked for."""
         try:
-            resources = tuple(_resources(key, object_in(page, limits)))
+            page = object_in(body, limits)
+            resources = tuple(_resources(key, page))
         except (Malformed, TooLarge):
             return None
-        return None if any(_strangers({key: resources}, self._patient, self._server)) else resources
+        return None if any(_strangers({key: resources}, self._patient, self._server)) else page
+
+
+def _found(pages: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Json, ...]]:
+    """Returns the resources by key; raises Malformed."""
+    return {
+        key: tuple(found for page in read for found in _resources(key, page)) for key, read in pages.items()
+    }
+
+
+_DATES: Final[Mapping[str, Callable[[Json], str]]] = {
+    RESPONSES: lambda found: text(found.get("authored")),
+    LABORATORY: lambda found: text(found.get("effectiveDateTime")) or text(found.get("effectiveInstant")),
+}
+"""The keys of which the newest resource counts, and how each is dated."""
+
+
+def _is_cut(key: str, pages: Sequence[Any], found: Iterable[Json]) -> bool:
+    """Says whether a search has found more than its pages show."""
+    shown = sum(resource["resourceType"] == TYPE_OF[key] for resource in found)
+    totals = [page.get("total") for page in pages if isinstance(page, Mapping)]
+    return bool(next_link(pages[-1])) or any(isinstance(total, int) and total > shown for total in totals)
+
+
+def _fall(dates: Iterable[str]) -> bool:
+    """Says whether each date is one, and none is after the one before it."""
+    return all(
+        is_date_time(before) and is_date_time(after) and (compare(after, before) or 0) <= 0
+        for before, after in pairwise(dates)
+    )
 
 
 def _brought(
@@ -263,8 +324,12 @@ def _is_finished(response: Json) -> bool:
 
 def next_link(bundle: object) -> str:
     """Returns the url of the page after a Bundle; empty if it is the last."""
+    return _link_of(bundle, "next")
+
+
+def _link_of(bundle: object, relation: str) -> str:
     links = bundle.get("link") if isinstance(bundle, Mapping) else None
-    urls = (link.get("url") for link in mappings(links) if link.get("relation") == "next")
+    urls = (link.get("url") for link in mappings(links) if link.get("relation") == relation)
     return next((found for found in urls if isinstance(found, str)), "")
 
 

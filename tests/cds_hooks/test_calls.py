@@ -5,7 +5,6 @@ from the source of its public sandbox (cds-hooks/sandbox, service-exchange.js). 
 recorded from an EHR.
 """
 
-import copy
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from cds_calls import START, TWITCHING, VIEW, about, call_of, sample, searchset
+from cds_calls import START, TWITCHING, VIEW, about, call_of, sample, searchset, with_answer
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 
@@ -140,19 +139,6 @@ def test_finished_result_suggests_itself_and_the_draft_of_its_referral_ch11(card
     assert (order["resourceType"], order["status"]) == ("ServiceRequest", "draft")
     assert "urn:uuid:" not in str(order.get("supportingInfo"))
     assert [action["resource"] for action in kept["actions"]] == [risk]
-
-
-def with_answer(response: dict[str, Any], link: str, code: str) -> dict[str, Any]:
-    """Returns a response with another coded answer to one question."""
-    changed = copy.deepcopy(response)
-    waiting = [*changed["item"]]
-    while waiting:
-        item = waiting.pop()
-        waiting.extend(item.get("item", []))
-        if item["linkId"] == link:
-            item["answer"] = [{"valueCoding": item["answer"][0]["valueCoding"] | {"code": code}}]
-            item["answer"][0]["valueCoding"].pop("display", None)
-    return changed
 
 
 def test_safety_step_is_critical_and_offers_no_form_ch12(cards):

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
+from cds_calls import sample, with_answer
 from gunicorn_server import get, post, serving
 from patience import PATIENCE_S
 
@@ -196,6 +197,127 @@ def test_pages_that_lead_back_to_themselves_come_to_an_end_ch07(client, ehr):
     keys = dict.fromkeys(["patient", "responses", "conditions", "observations"])
     assert client.post(VIEW, json=call_of(ehr.base, **keys)).status_code == 200
     assert len(ehr.asked) == MOST_PAGES
+
+
+# What was not read.
+
+SORTED = "QuestionnaireResponse?patient=example&_sort=-authored&_count=2"
+CALM, WORSE = (sample(name) | {"id": name} for name in ("plain-eyelid", "progressive-weakness"))
+NOT_ALL = "Not all responses to this form could be read"
+
+
+def written(response: Any, day: str, **members: Any) -> dict[str, Any]:
+    return response | {"authored": f"{day}T12:00:00Z", "subject": {"reference": "Patient/example"}} | members
+
+
+def page(*responses: Any, following: str = "QuestionnaireResponse?page=2", used: str = "") -> dict[str, Any]:
+    """Returns a page of responses that names the one after it and, where it says so, what the server used."""
+    found = searchset(*responses, following=following)
+    if used:
+        found["link"].append({"relation": "self", "url": used})
+    return found
+
+
+def cards_of(client: Any, server: str, token: str = TOKEN, language: str = "en", **keys: Any) -> list[Any]:
+    body = call_of(server, token=token, **(dict.fromkeys(KEYS) | keys))
+    answer = client.post(VIEW, json=body, headers={"Accept-Language": language})
+    assert answer.status_code == 200, answer.data
+    return answer.json["cards"]
+
+
+def test_the_newest_response_counts_on_whichever_page_it_stands(client, ehr):
+    ehr.pages["/fhir/QuestionnaireResponse?page=2"] = searchset(written(WORSE, "2026-11-20"))
+    first = page(written(CALM, "2026-11-19"), following=f"{ehr.base}/QuestionnaireResponse?page=2")
+    (card,) = cards_of(client, ehr.base, responses=first)
+    assert card["indicator"] == "critical" or "neurologist" in card["summary"]
+    (alone,) = cards_of(client, ehr.base, responses=searchset(*[written(WORSE, "2026-11-20")]))
+    assert alone["summary"] == card["summary"]
+    assert NOT_ALL not in card["detail"]
+
+
+@pytest.mark.parametrize(
+    ("language", "summary", "detail"),
+    [
+        ("en", "not all of the record could be read", NOT_ALL),
+        ("de", "Nicht alles in der Akte konnte gelesen werden", "Nicht alle Antworten auf diesen Fragebogen"),
+    ],
+)
+def test_a_page_that_was_not_read_is_told_where_there_would_be_no_card(
+    client, ehr, language, summary, detail
+):
+    """The server ignores _sort: what says that all is well may be years old."""
+    calm = written(CALM, "2026-11-19")
+    assert cards_of(client, ehr.base, responses=searchset(calm)) == []
+    (card,) = cards_of(client, ehr.base, "", language, responses=page(calm))
+    assert summary in card["summary"]
+    assert detail in card["detail"]
+    assert card["indicator"] == "info"
+
+
+@pytest.mark.parametrize(
+    ("used", "days", "is_told"),
+    [
+        (SORTED, ("2026-11-19", "2026-11-01"), False),
+        (SORTED, ("2026-11-19", "2026-11-20"), True),  # it says so, and has not
+        (SORTED.replace("-authored", "authored"), ("2026-11-19", "2026-11-01"), True),
+        ("QuestionnaireResponse?patient=example", ("2026-11-19", "2026-11-01"), True),
+        ("", ("2026-11-19", "2026-11-01"), True),
+    ],
+)
+def test_a_server_that_sorts_has_nothing_newer_on_a_later_page(client, ehr, used, days, is_told):
+    found = page(*[written(CALM, day, id=day) for day in days], used=used)
+    assert bool(cards_of(client, ehr.base, "", responses=found)) is is_told
+
+
+def test_a_later_page_may_have_the_finished_one_where_the_newest_are_only_begun(client, ehr):
+    begun = written(CALM, "2026-11-20", status="in-progress")
+    begun["item"] = begun["item"][:2]
+    told = [
+        NOT_ALL in cards_of(client, ehr.base, "", responses=page(*found, used=SORTED))[0]["detail"]
+        for found in ([begun], [begun, written(CALM, "2026-11-01")])
+    ]
+    assert told == [True, False]
+
+
+def test_a_total_that_is_larger_than_what_is_shown_is_a_page_that_was_not_read(client, ehr):
+    calm = searchset(written(CALM, "2026-11-19"))
+    assert cards_of(client, ehr.base, "", responses=calm | {"total": 1}) == []
+    (card,) = cards_of(client, ehr.base, "", responses=calm | {"total": 2})
+    assert NOT_ALL in card["detail"]
+
+
+def test_responses_to_other_forms_are_no_reason_to_say_that_there_is_none(client, ehr):
+    other = written(CALM, "2026-11-19", questionnaire="https://example.org/another|1")
+    assert cards_of(client, ehr.base, "", responses=searchset(other)) == []
+    (card,) = cards_of(client, ehr.base, "", responses=page(other, used=SORTED))
+    assert NOT_ALL in card["detail"]
+
+
+def test_a_result_says_what_was_not_read_but_for_a_safety_step(client, ehr):
+    worse = written(WORSE, "2026-11-19")
+    (card,) = cards_of(client, ehr.base, "", responses=page(worse))
+    (alone,) = cards_of(client, ehr.base, "", responses=searchset(worse))
+    assert card["detail"].partition("Not all")[0].rstrip("\n- ") == alone["detail"]
+    emergency = with_answer(sample("partial"), "emergency-signs", "severe-breathlessness")
+    (card,) = cards_of(client, ehr.base, "", responses=page(written(emergency, "2026-11-19")))
+    assert card["indicator"] == "critical"
+    assert NOT_ALL not in card["detail"]
+
+
+@pytest.mark.parametrize("broken", [(500, b""), b"{"])
+def test_laboratory_values_on_a_page_that_cannot_be_read_may_be_later(client, ehr, broken):
+    ehr.pages["/fhir?page=2"] = broken
+    values = searchset(POTASSIUM, following=f"{ehr.base}?page=2")
+    (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=values)
+    assert "Not all laboratory values could be read" in card["detail"]
+    ehr.pages["/fhir?page=2"] = searchset(following=f"{ehr.base}?page=3")
+    ehr.pages["/fhir?page=3"] = searchset(OF_STRANGER, following=f"{ehr.base}?page=4")
+    ehr.pages["/fhir?page=4"] = searchset(TSH)
+    (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=values)
+    assert "Not all laboratory values could be read" in card["detail"]
+    values["link"].append({"relation": "self", "url": "Observation?patient=example&_sort=-date"})
+    (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=values)
+    assert "Not all" not in card["detail"]
 
 
 # What is not asked, and what does not count.

@@ -1,5 +1,6 @@
 """Calls of CDS services, written from the tables of CDS Hooks 2.0.1; none was recorded from an EHR."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,16 @@ def call_of(hook: str = "patient-view", **prefetch: Any) -> dict[str, Any]:
         "context": {"userId": "Practitioner/example", "patientId": "example", "encounterId": "89284"},
         "prefetch": dict.fromkeys(keys) | prefetch,
     }
+
+
+def with_answer(response: dict[str, Any], link: str, code: str) -> dict[str, Any]:
+    """Returns a response with another coded answer to one question."""
+    changed = copy.deepcopy(response)
+    waiting = [*changed["item"]]
+    while waiting:
+        item = waiting.pop()
+        waiting.extend(item.get("item", []))
+        if item["linkId"] == link:
+            item["answer"] = [{"valueCoding": item["answer"][0]["valueCoding"] | {"code": code}}]
+            item["answer"][0]["valueCoding"].pop("display", None)
+    return changed
