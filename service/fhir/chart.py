@@ -28,7 +28,7 @@ from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.datatypes.unit_names import names_another
 from service.errors import Problem
-from service.fhir.chart_doubts import has_reason_beside, is_altered, is_called_abnormal, is_test
+from service.fhir.chart_doubts import has_reason_beside, interpreted, is_altered, is_test
 from service.fhir.dates import is_date, time_range
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -57,6 +57,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "preliminary": "its status is preliminary, and it would only reassure",
     "status": "its status is not final, amended, corrected or preliminary",
     "flagged": "it is called abnormal where it comes from, and would only reassure here",
+    "interpretation": "how it was interpreted is not known here, and it would only reassure",
     "option-named": "it is called by the name of another option than its code says, and would only reassure",
     "altered": "its labels say that it was changed or is not whole, and it would only reassure",
     "page": "it is from a page of a search whose next page is missing, and would only reassure",
@@ -496,9 +497,10 @@ def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
         security_labels(observation),
     )
     yield whole
+    called = {name: observation[name] for name in ("interpretation",) if name in observation}
     for index, component in enumerate(mappings(observation.get("component"))):
         place = f"component[{index}]"
-        yield whole._replace(at=f"{at}.{place}", element=component, key=(*whole.key, place))
+        yield whole._replace(at=f"{at}.{place}", element={**called, **component}, key=(*whole.key, place))
 
 
 def codings_of(concept: Json) -> tuple[Coding, ...]:
@@ -582,7 +584,7 @@ def _doubt(measurement: _Measurement, conversions: Conversions, *, is_read: bool
         return "preliminary"
     if measurement.doubt:
         return measurement.doubt
-    return "flagged" if is_read and is_called_abnormal(measurement.element, conversions) else ""
+    return interpreted(measurement.element, conversions) if is_read else ""
 
 
 def _names_another(question: Question, answer: Answer, element: Json) -> bool:

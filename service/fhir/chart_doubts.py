@@ -38,6 +38,26 @@ _ABNORMAL: Final = {
 }
 """Codes of v3-ObservationInterpretation, and of its older forms, with which a value is not normal."""
 
+_NORMAL: Final = {"N": "normal", "NEG": "negative", "ND": "not detected", "NR": "non-reactive"}
+"""Those with which it is."""
+
+_SAID_ABNORMAL, _SAID_NORMAL = (
+    frozenset(map(folded, (*codes.values(), *codes))) for codes in (_ABNORMAL, _NORMAL)
+)
+"""How both are called in a text: by a name, or by the code itself."""
+
+_INTERPRETATIONS: Final = frozenset(
+    {
+        "",
+        "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+        "http://hl7.org/fhir/v3/ObservationInterpretation",
+        "urn:oid:2.16.840.1.113883.5.83",
+        "http://terminology.hl7.org/CodeSystem/v2-0078",
+        "http://hl7.org/fhir/v2/0078",
+    }
+)
+"""Systems of these codes; in any other a code may mean something else."""
+
 _ALTERED: Final = frozenset({"SUBSETTED", "REDACTED", "MASKED", "ABSTRED", "AGGRED"})
 """Codes of v3-ObservationValue that say that something was left out of a resource, or changed in it."""
 
@@ -83,20 +103,41 @@ def _is_doubted(part: Json) -> bool:
     )
 
 
-def is_called_abnormal(element: Json, conversions: Iterable[Conversion] = ()) -> bool:
-    """Returns whether its interpretation or its reference range says that a value is not normal."""
-    concepts = list(mappings(element.get("interpretation")))
-    codes = {text(coding.get("code")) for concept in concepts for coding in mappings(concept.get("coding"))}
-    words = {folded(text(concept.get("text"))) for concept in concepts}
-    if not codes.isdisjoint(_ABNORMAL):
+def interpreted(element: Json, conversions: Iterable[Conversion] = ()) -> str:
+    """Returns why a value may not be normal, by its interpretation or its reference range; empty for nothing.
+
+    Returns:
+        `flagged` where it is called abnormal, `interpretation` where nobody here knows what it is called: a
+        local code, words in another language.
+    """
+    called = [_normality(concept) for concept in mappings(element.get("interpretation"))]
+    if False in called or _is_outside(element, tuple(conversions)):
+        return "flagged"
+    return "interpretation" if None in called else ""
+
+
+def _normality(concept: Json) -> bool | None:
+    """Returns whether an interpretation says that a value is normal; None where that is not known.
+
+    One that only says why it is missing calls nothing abnormal.
+    """
+    codings = list(mappings(concept.get("coding")))
+    codes = {text(coding.get("code")) for coding in codings}
+    own = {text(one.get("code")) for one in codings if text(one.get("system")) in _INTERPRETATIONS}
+    words = {folded(text(said)) for said in (concept.get("text"), *(one.get("display") for one in codings))}
+    if not codes.isdisjoint(_ABNORMAL) or not words.isdisjoint(_SAID_ABNORMAL):
+        return False
+    if not own.isdisjoint(_NORMAL) or not words.isdisjoint(_SAID_NORMAL):
         return True
-    if not words.isdisjoint((*_ABNORMAL.values(), *map(folded, _ABNORMAL))):
-        return True
+    return True if codes | words <= {""} else None
+
+
+def _is_outside(element: Json, conversions: tuple[Conversion, ...]) -> bool:
     quantity = element.get("valueQuantity", {})
     if "value" not in quantity or "comparator" in quantity:
         return False
     of_all = filter(_is_of_all, mappings(element.get("referenceRange")))
-    inside = [_is_inside(quantity, one, tuple(conversions)) for one in of_all]
+    inside = [_is_inside(quantity, one, conversions) for one in of_all]
     return False in inside and True not in inside
 
 

@@ -623,6 +623,12 @@ def labelled(code: str, kind: str = "security") -> dict[str, Any]:
         (HIGH, "flagged"),
         ({"interpretation": [{"text": "Critical High"}]}, "flagged"),
         ({"interpretation": [{"coding": [{"code": "N"}]}, {"text": "LL"}]}, "flagged"),
+        ({"interpretation": [{"coding": [{"code": "N", "display": "High"}]}]}, "flagged"),
+        ({"interpretation": [{"coding": [{"system": "urn:any", "code": "1"}], "text": "low"}]}, "flagged"),
+        ({"interpretation": [{"text": "deutlich erhöht"}]}, "interpretation"),
+        ({"interpretation": [{"coding": [{"code": "N"}]}, {"text": "siehe Kommentar"}]}, "interpretation"),
+        ({"interpretation": [{"coding": [{"system": "urn:any", "code": "N"}]}]}, "interpretation"),
+        ({"interpretation": [{"coding": [{"code": "H>"}]}]}, "interpretation"),
         (range_(3, Decimal("3.9")), "flagged"),
         (range_(Decimal("4.1")), "flagged"),
         (range_(high=Decimal("3.9"), code=""), "flagged"),
@@ -651,7 +657,10 @@ def test_such_a_value_counts_where_it_raises_the_result(more):
         of(unit="salt units"),
         of(unit="mmol"),
         of(_unit=MISSING),
-        {"interpretation": [{"coding": [{"code": "N"}], "text": "normal"}]},
+        {"interpretation": [{"coding": [{"code": "N"}], "text": "im Normbereich"}]},
+        {"interpretation": [{"coding": [{"system": "urn:any", "code": "1"}, {"code": "ND"}]}]},
+        {"interpretation": [{"coding": [{"system": "urn:any", "code": "1", "display": "Normal"}]}]},
+        {"interpretation": [MISSING]},
         range_(3, 5),
         range_(6, 8, "mg/dL"),
         range_(30, 50, "kg"),
@@ -687,6 +696,10 @@ def test_a_value_that_is_called_abnormal_fills_in_what_the_guidance_asks_nothing
 def test_what_is_said_of_a_panel_holds_for_its_components():
     chart = found(EVERY_TYPE, panel(part("truth", valueBoolean=True), **MISSING))
     assert (chart.answers, chart.unusable) == ({}, {"truth"})
+    own = [{}, {"interpretation": [{"coding": [{"code": "N"}]}]}]
+    for said, answers in zip(own, ({}, {"salt": (amount(4),)}), strict=True):
+        chart = found(LAB, panel(part("salt", **of(), **said), **HIGH), reader=READER)
+        assert {link: values for link, values in chart.answers.items() if link == "salt"} == answers
 
 
 def test_a_question_for_a_moment_takes_date_and_time():
