@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import signal
 import sys
 import time
@@ -21,7 +22,7 @@ from decimal import Decimal
 from http.client import HTTPConnection, HTTPException
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 import orjson
@@ -54,6 +55,8 @@ from service.settings import HOME, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
+UNREAD = 128 + signal.SIGPIPE
+"""What a shell says of a program whose reader has gone, as `head` does once it has its lines."""
 CHANGED = 1
 """What `diff` returns where two versions differ."""
 _METRICS_WAIT_S = 10
@@ -62,7 +65,16 @@ _METRICS_WAIT_S = 10
 def run() -> NoReturn:
     """Runs the command that the process was started with, and ends the process with its exit code."""
     _replace_closed_streams()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+    except BrokenPipeError:  # of what is told on standard error
+        code = UNREAD
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # told already: the interpreter would tell of it again, and end with its own code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def _replace_closed_streams() -> None:
@@ -82,7 +94,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # Not by `program.main`, which ends the process where a reader of the output stops reading.
         with program.make_context("python -m service", [*arguments]) as context:
-            return int(program.invoke(context) or DONE)
+            code = int(program.invoke(context) or DONE)
+            sys.stdout.flush()
+            return code
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.UsageError as error:
@@ -92,8 +106,17 @@ def main(arguments: Sequence[str]) -> int:
     except StartupError as error:
         return _could_not_run(error.faults)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+            return UNREAD
         place = f"{error.filename}: " if error.filename else ""
         return _could_not_run([f"{place}{error.strerror}"])
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Returns whether a stream is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)  # an error is told of in any case
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 @click.group(no_args_is_help=False, context_settings={"max_content_width": 110})

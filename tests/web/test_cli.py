@@ -3,6 +3,7 @@
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -232,6 +233,30 @@ def test_a_stream_that_was_closed_is_told_and_not_taken_for_a_refusal(
         getattr(sys, name).close()
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "error: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "unread"),
+    [(["schemas", "{}"], "stdout"), (["check", "--help"], "stdout"), (["fly"], "stderr")],
+)
+def test_a_command_ends_quietly_where_nobody_reads_what_it_says(tmp_path, command, unread):
+    """As the tools beside it do: `python -m service ... | head` says nothing of a broken pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {unread: write}
+    asked = [sys.executable, "-m", "service", *(part.format(tmp_path) for part in command)]
+    done = subprocess.run(asked, cwd=ROOT, check=False, **streams)
+    os.close(write)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert not done.stdout
+    assert not done.stderr
+
+
+def test_a_full_disk_under_the_output_is_told_once():
+    with Path("/dev/full").open("wb") as full:
+        asked = [sys.executable, "-m", "service", "check", "--help"]
+        done = subprocess.run(asked, cwd=ROOT, check=False, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
 def test_without_the_environment_it_says_which_python_to_use(tmp_path):
