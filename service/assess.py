@@ -28,7 +28,15 @@ from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, Json, decoded, read
 from service.fhir.outcome import severity
-from service.fhir.parameters import DETAIL, EARLIER, AssessInput, ResourceAt, assess_input, earlier_responses
+from service.fhir.parameters import (
+    DETAIL,
+    EARLIER,
+    AssessInput,
+    ResourceAt,
+    assess_input,
+    earlier_responses,
+    resources_in,
+)
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
 from service.fhir.structure import check_response as check_structure
@@ -382,7 +390,8 @@ class Assessor:
         Args:
             data: the body.
             languages: as `assess_body` takes them.
-            chart: Observations about the same person; those measured later are left out too.
+            chart: Observations about the same person, or Bundles of them; those measured later are left out
+                too, and those of a page of a search whose next one is missing deny nothing.
             earlier: further responses about the same subject, named as in the body.
 
         Raises:
@@ -483,7 +492,8 @@ class Assessor:
         """
         sent = assess_input(read(data, self._limits))
         if chart is not None:
-            found = tuple(ResourceAt(decoded(one), f"Observation[{n}]") for n, one in enumerate(chart))
+            placed = ((decoded(one), f"Observation[{n}]") for n, one in enumerate(chart))
+            found = tuple(inside for one, at in placed for inside in resources_in(one, at))
             before = tuple(ResourceAt(decoded(one), f"{EARLIER}[{n}]") for n, one in enumerate(earlier))
             sent = replace(sent, data=found, earlier=before, leaves_out=True)
         elif earlier:

@@ -58,7 +58,7 @@ class Brought(NamedTuple):
         earlier: the responses before, as JSON, where the guidance compares them.
         finished: where that latest one is not finished, those of which one is the latest that is.
         reasons: type and id of the resources that give a reason for the form, each with the code that does.
-        chart: Observations that answer questions of the form, as JSON.
+        chart: Observations that answer questions of the form, or a Bundle of them, as JSON.
         recorded: what else the record has of what the form asks about, in its own words.
         is_alive: the person is not known to have died.
         unread: prefetch keys of searches of which not all was read, where the rest may be newer.
@@ -223,7 +223,10 @@ class _Prefetch:
             and (key in skipped or _is_cut(key, pages[key], found[key]))
             and not self._is_newest_first(key, pages[key][0], found[key])
         )
-        return _brought(found, self._service, self._patient, self._server)._replace(unread=unread)
+        brought = _brought(found, self._service, self._patient, self._server)
+        return brought._replace(
+            unread=unread, chart=_of_a_page(brought.chart) if LABORATORY in unread else brought.chart
+        )
 
     def _is_newest_first(self, key: str, page: Json, found: Iterable[Json]) -> bool:
         """Says whether what was read is newer than what was not.
@@ -316,6 +319,13 @@ def _brought(
         earlier=tuple(map(_IN_ORDER.encode, earlier)),
         finished=tuple(map(_IN_ORDER.encode, finished)),
     )
+
+
+def _of_a_page(observations: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Returns Observations as a page of a search whose next one is missing: none of them denies anything."""
+    entries = [{"resource": msgspec.Raw(one)} for one in observations]
+    page = {"resourceType": "Bundle", "link": [{"relation": "next", "url": "urn:unread"}], "entry": entries}
+    return (encoded(page),)
 
 
 def _is_finished(response: Json) -> bool:

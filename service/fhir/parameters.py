@@ -261,7 +261,7 @@ def earlier_responses(resources: Iterable[Json]) -> tuple[ResourceAt, ...]:
     problems = [problem for resource, at in placed for problem in _unfit(resource, EARLIER, at)]
     if problems:
         raise Malformed(*problems)
-    return tuple(one for resource, at in placed for one in _unpacked(resource, at))
+    return tuple(one for resource, at in placed for one in resources_in(resource, at))
 
 
 def _entries(resource: Json) -> Iterator[tuple[Any, str]]:
@@ -320,7 +320,7 @@ _KINDS: Final = {
 def _unfit(resource: Json, name: str, at: str) -> Iterator[Problem]:
     """Yields that a parameter holds another resource than one of its kind, or a Bundle of these."""
     kind, called = _KINDS[name]
-    found = list(_unpacked(resource, at))
+    found = list(resources_in(resource, at))
     if found and all(one.resource.get("resourceType") == kind for one in found):
         return
     if found or resource.get("resourceType") != "Bundle" or "entry" in resource:
@@ -336,7 +336,7 @@ def is_page(bundle: Json) -> bool:
     return bool(links.get("next")) and _NEWEST_FIRST.search(links.get("self", "")) is None
 
 
-def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
+def resources_in(resource: Json, at: str) -> Iterator[ResourceAt]:
     """Yields the resource itself, or what a Bundle holds; an entry without resource yields an empty one."""
     if resource.get("resourceType") != "Bundle":
         yield ResourceAt(resource, at)
@@ -351,4 +351,4 @@ def _unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
 def _resources(entries: list[tuple[Any, str]], name: str) -> Iterator[ResourceAt]:
     for entry, at in entries:
         if entry["name"] == name:
-            yield from _unpacked(entry["resource"], f"{at}.resource")
+            yield from resources_in(entry["resource"], f"{at}.resource")

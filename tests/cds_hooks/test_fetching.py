@@ -218,6 +218,10 @@ def page(*responses: Any, following: str = "QuestionnaireResponse?page=2", used:
     return found
 
 
+def copied(observation: Any, **quantity: Any) -> dict[str, Any]:
+    return observation | {"valueQuantity": observation["valueQuantity"] | quantity}
+
+
 def cards_of(client: Any, server: str, token: str = TOKEN, language: str = "en", **keys: Any) -> list[Any]:
     body = call_of(server, token=token, **(dict.fromkeys(KEYS) | keys))
     answer = client.post(VIEW, json=body, headers={"Accept-Language": language})
@@ -310,6 +314,9 @@ def test_laboratory_values_on_a_page_that_cannot_be_read_may_be_later(client, eh
     values = searchset(POTASSIUM, following=f"{ehr.base}?page=2")
     (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=values)
     assert "Not all laboratory values could be read" in card["detail"]
+    normal = searchset(copied(POTASSIUM, value=4.2), following=f"{ehr.base}?page=2")
+    (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=normal)
+    assert "it is from a page of a search whose next page is missing" in card["detail"]
     ehr.pages["/fhir?page=2"] = searchset(following=f"{ehr.base}?page=3")
     ehr.pages["/fhir?page=3"] = searchset(OF_STRANGER, following=f"{ehr.base}?page=4")
     ehr.pages["/fhir?page=4"] = searchset(TSH)
