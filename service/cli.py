@@ -229,9 +229,9 @@ def generate_(count: int, out: str, seed: int, questionnaire: str, partial: floa
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", metavar="FILE")
 def evaluate_(file: str, labels: str | None, as_json: bool) -> int:
-    """Compare what responses come to with what somebody said: sensitivity and over-triage of each step.
+    """Compare results with labels that somebody gave: sensitivity and over-triage of each step.
 
-    FILE: a response a line, or an object of response and label; by .gz and .zst compressed; - for standard
+    FILE: a response on each line, or an object of response and label; .gz and .zst too; - for standard
     input.
     """
     known = {} if labels is None else read_labels(Path(labels))
@@ -263,7 +263,7 @@ def schemas_(folder: Path) -> int:
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
 def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> int:
-    """Compare two versions of a guidance: what was changed, and for whom something else comes out.
+    """Compare two versions of a guidance: what was changed, and whose result changes with it.
 
     Exits with 0 where nothing differs, and with 1 where something does.
     """
@@ -438,9 +438,9 @@ def _on_spark(job: tuple[str, str, str, bool], options: ScoringOptions) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", required=False)
 def shadow_(file: str | None, as_json: bool) -> int:
-    """Show what the next guidance makes of responses: those that the running service has scored.
+    """Show which results the next guidance would change, of responses that the running service has scored.
 
-    FILE: of the responses in this file instead, one a line in JSON; - for standard input.
+    FILE: the responses in this file instead, one on each line in JSON; - for standard input.
     """
     settings = _settings()
     tally = _of_running(settings) if file is None else _of_responses(settings, file)
@@ -576,7 +576,7 @@ def expire() -> int:
 )
 @click.option("--tenant", metavar="NAME", help="Only this tenant.")
 def audit(verifies: bool, anchors: str | None, since: str | None, tenant: str | None) -> int:
-    """Print the audit trail as AuditEvents, one a line; or say whether it is whole."""
+    """Print the audit trail as AuditEvents, one a line; or whether nothing in it was changed or removed."""
     if verifies:
         return retention.verify_trail(_console(), tenant, anchors)
     return retention.feed(_console(), since, tenant)

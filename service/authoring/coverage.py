@@ -131,9 +131,10 @@ def _options(pair: Pair, tried: list[_Tried]) -> _Part:
     for each in tried:
         for link, answers in each.state.given.items():
             chosen.setdefault(link, set()).update(answers)
+    words = {code: word for word, code in pair.guidance.written.words.items()}
     all_, missing, lines = 0, 0, []
     for link, question in pair.guidance.form.questions.items():
-        options = _options_of(question) if link in pair.guidance.compiled.links else {}
+        options = _options_of(question, words) if link in pair.guidance.compiled.links else {}
         left = [name for answer, name in options.items() if answer not in chosen.get(link, ())]
         all_, missing = all_ + len(options), missing + len(left)
         if left:
@@ -141,12 +142,13 @@ def _options(pair: Pair, tried: list[_Tried]) -> _Part:
     return _Part("options", all_, missing, tuple(lines))
 
 
-def _options_of(question: Question) -> Mapping[Answer, str]:
+def _options_of(question: Question, words: Mapping[str, str]) -> Mapping[Answer, str]:
+    """Returns the options by what a worked case writes for them: a word of the guidance, or else the code."""
     if question.type == "boolean":
         return {True: "true", False: "false"}
     if question.type not in CHOICES:
         return {}
-    return {option.coding: option.coding.code for option in question.options}
+    return {option.coding: words.get(option.coding.code, option.coding.code) for option in question.options}
 
 
 def _edges(pair: Pair, tried: list[_Tried]) -> _Part:
@@ -173,7 +175,7 @@ def _of_edge(test: Measured | Scored, found: set[int]) -> Iterator[str]:
     for value, side in ((_PRESENT, "is"), (_ABSENT, "is not")):
         if value not in found:
             text = f"in no worked case {of} {side} {test.comparison} it"
-            yield fault_line("parameters.yaml", (" or ".join(names),), text)
+            yield fault_line("guidance.yaml", ("parameters", " or ".join(names)), text)
 
 
 # Totals: which a score can have, and both sides of each edge between its bands that no worked case has.

@@ -49,7 +49,7 @@ def without_cases(copy: Path, *kept: str) -> None:
 def test_the_worked_example_reaches_every_rule_band_and_edge(new: Path, lines: Lines) -> None:
     first, *others = lines(new)
     assert first == "worked cases reach 13 of 13 rules, 5 of 5 bands, 26 of 40 options, 2 of 2 edges"
-    assert others[0] == "not reached: question interest: no worked case answers LA6569-3"
+    assert others[0] == "not reached: question interest: no worked case answers several-days"
     assert {line.partition(" ")[0] for line in others} == {"not"}
 
 
@@ -59,7 +59,7 @@ def test_rules_bands_and_edges_that_no_case_reaches_are_named(new: Path, lines: 
     assert first == "worked cases reach 3 of 13 rules, 1 of 5 bands, 12 of 40 options, 1 of 2 edges"
     assert "not reached: rules.yaml: total-severe: no worked case fires it" in others
     assert "not reached: scores.yaml: total.bands.severe: no worked case lies in it" in others
-    assert "not reached: parameters.yaml: cut-off: in no worked case total is at-least it" in others
+    assert "not reached: guidance.yaml: parameters.cut-off: in no worked case total is at-least it" in others
     assert not [line for line in others if "is not at-least" in line]
 
 
