@@ -288,7 +288,7 @@ def test_warning_signs_that_were_denied_are_named(with_signs, make_assessment, m
     def denied(answers: Answers, **states: str) -> str | None:
         findings = make_states(**(dict.fromkeys((name for name, _, _ in SIGNS), "absent") | states))
         risk = json.loads(renderer.document(make_assessment(make_result(findings=findings), answers)))
-        return lines(risk).get("Answered no")
+        return lines(risk).get("Denied or normal")
 
     every = Answers(dict.fromkeys(("fever", "cough", "pain", "note", "days"), (NO,)))
     assert denied(every) == 'fever above 38 \u00b0C & chills <today>; do you "cough"; pain from 0 to 10'
@@ -304,7 +304,7 @@ def test_a_list_in_which_something_is_ticked_is_not_denied(
 
     def denied(*given: Any) -> str | None:
         risk = json.loads(renderer.document(make_assessment(result, Answers({"fever": given}))))
-        return lines(risk).get("Answered no")
+        return lines(risk).get("Denied or normal")
 
     assert denied(NO) == "fever above 38 \u00b0C & chills <today>"
     assert denied(YES) is None
@@ -321,7 +321,7 @@ def test_a_no_that_closed_a_warning_question_is_named(make_assessment, make_resu
         ({"cough": (YES,), "pain": (0,)}, "pain from 0 to 10"),
     ):
         risk = json.loads(renderer.document(make_assessment(result, Answers(answers))))
-        assert lines(risk).get("Answered no") == said
+        assert lines(risk).get("Denied or normal") == said
 
 
 def test_a_narrative_never_grows_beyond_its_limit_and_says_what_is_left_out(
