@@ -44,6 +44,9 @@ Fault = tuple[str, str]
 _UNDECIDED = "-undecided"
 """How the kinds of what is undecided end."""
 
+_MOST_NAMED = 16
+"""So many options are named in full where an answer is none of them."""
+
 _BYTES_PER_MEGABYTE = 1024 * 1024
 
 _OF_THE_FORM: Mapping[str, str] = {
@@ -139,8 +142,17 @@ def _option_faults(item: Item, options: Options, answer: Answer) -> Iterator[Fau
 
 def _permitted_by(item: Item, options: Options) -> str:
     if not options.value_set:
-        return "one of the options, by system and code"
+        named = _by_system(options) if item.is_quoted else ""
+        return f"one of the options {named}" if named else "one of the options, by system and code"
     return f"one of the value set {options.value_set}" if item.is_quoted else "one of its value set"
+
+
+def _by_system(options: Options) -> str:
+    """Returns the codes of each system: `a, b (http://loinc.org)`; empty where there are none or too many."""
+    codes: dict[str, list[str]] = {}
+    for option in options.coded if len(options.coded) <= _MOST_NAMED else ():
+        codes.setdefault(option.coding.system, []).append(option.coding.code)
+    return "; ".join(f"{', '.join(named)} ({system})" for system, named in codes.items())
 
 
 def _reason(item: Item, found: Membership) -> str:

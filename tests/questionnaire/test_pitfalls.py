@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from small_forms import SYSTEM, compiled, copied, form, item, response, shown
+from small_forms import SYSTEM, compiled, copied, form, item, response, served, shown
 
 from service.fhir import extensions as ext
 from service.questionnaire import validate
@@ -291,3 +291,13 @@ def test_the_notation_of_these_tests_writes_fhir() -> None:
     assert item({"id": "a", "type": "integer", "min": 0})["extension"] == [
         {"url": ext.MIN_VALUE, "valueInteger": 0}
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(2, f"expected one of the options c0, c1 ({SYSTEM})."), (17, "by system and code.")]
+)
+def test_who_sends_no_option_reads_which_there_are_unless_too_many(number: int, said: str) -> None:
+    asked = form({"id": "a", "options": [f"c{place}" for place in range(number)]})
+    sent = response(asked, {"a": {"valueCoding": {"system": SYSTEM, "code": "z"}}})
+    (found,) = served(asked).check(sent).problems
+    assert found.text.endswith(said)
