@@ -46,7 +46,7 @@ class FullNarrative:
         )
         self._end = self._ending(written.identity)
         self._questions = {link: in_xhtml(question.text or link) for link, question in questions.items()}
-        self._texts = {link: question.text or link for link, question in questions.items()}
+        self._texts = {link: question.text.rstrip("?.:") or link for link, question in questions.items()}
         self._ignored = {link: element("li", question.text or link) for link, question in questions.items()}
         self._tiers = {tier: self._tier(written.tiers, tier) for tier in intervals(len(written.tiers))}
         self._rules = {rule.name: self._rule(rule) for rule in written.rules}

@@ -43,7 +43,7 @@ def test_a_settled_result_is_readable_by_itself(narrative, make_result):
         "Now. Target now.",
         "Clinician: tier now",
         "No open question can change this result.",
-        "Clinician: rule fever-is-urgent (Answers to: Fever above 38 °C &amp; chills &lt;today&gt;?.",
+        "Clinician: rule fever-is-urgent (Answers to: Fever above 38 °C &amp; chills &lt;today&gt;.",
         "Statements: S1, S2. Rule: fever-is-urgent)",
         "Choice of this project. Rule: cough-is-soon",
         "Flu pattern : High likelihood. Clinician: rule flu-high",
