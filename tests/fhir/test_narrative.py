@@ -69,10 +69,10 @@ def test_texts_beside_the_source_are_named_beside_it(guidance, make_result):
 
 
 def test_a_long_list_of_answers_is_shortened_and_counted(narrative, make_result):
-    assert "; Pain from 0 to 10?; C-reactive protein; and 2 more." in text_of(narrative(make_result()))
+    assert "; Pain from 0 to 10; C-reactive protein; and 2 more." in text_of(narrative(make_result()))
     fired = make_result().fired[1]
     four = replace(fired, answers=fired.answers[:4])
-    assert "; Pain from 0 to 10?; C-reactive protein. Statements" in text_of(
+    assert "; Pain from 0 to 10; C-reactive protein. Statements" in text_of(
         narrative(make_result(fired=(four,)))
     )
 
