@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote_plus
 
 from service.auth.ehrs import Ehr, Tokens
@@ -60,6 +60,14 @@ class _Bound(Refused):
     """The token is worth something only with the proof of a key, such as that of DPoP or mutual TLS."""
 
 
+class _Verdict(NamedTuple):
+    """Who sends a token, when the token ends, and until when that is not to be asked again."""
+
+    principal: Principal
+    expires: float
+    kept_until: float
+
+
 class TokenChecks:
     """Checks access tokens.
 
@@ -67,7 +75,8 @@ class TokenChecks:
         ehrs: those registered; whose tokens are taken stands in their `tokens`.
         keys: the sets of keys.
         outbound: asks about tokens that are not signed.
-        clock: the time in seconds since 1970.
+        clock: the time in seconds since 1970, by which tokens end.
+        elapsed: seconds that only grow, by which verdicts end: a clock that is set back lets none live on.
     """
 
     def __init__(
@@ -76,14 +85,15 @@ class TokenChecks:
         keys: KeySets,
         outbound: Outbound,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._of_issuer = {ehr.tokens.issuer: (ehr, ehr.tokens) for ehr in ehrs if ehr.tokens is not None}
         asked = [pair for pair in self._of_issuer.values() if pair[1].introspection_url]
         self._asked = asked[0] if asked else None
         self._keys = keys
         self._outbound = outbound
-        self._clock = clock
-        self._kept: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._clock, self._elapsed = clock, elapsed
+        self._kept: OrderedDict[bytes, _Verdict] = OrderedDict()
 
     def principal(self, token: str) -> Principal:
         """Returns who sends a token.
@@ -97,16 +107,16 @@ class TokenChecks:
         if known is not None:
             return known
         try:
-            until, principal = self._checked(token)
+            verdict = self._checked(token)
         except _Bound:
             raise _bound_refused() from None
         except Refused:
             raise token_refused() from None
-        self._kept[digest] = until, principal
+        self._kept[digest] = verdict
         self._kept.move_to_end(digest)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
-        return principal
+        return verdict.principal
 
     def asks_about(self, token: str) -> bool:
         """Returns whether `principal` would ask an authorisation server about a token."""
@@ -123,8 +133,10 @@ class TokenChecks:
 
     def _known(self, digest: bytes) -> Principal | None:
         """Returns who sends a token whose verdict is still kept; else None."""
-        until, principal = self._kept.get(digest, (0.0, None))
-        return principal if self._clock() < until else None
+        known = self._kept.get(digest)
+        if known is None or self._clock() >= known.expires or self._elapsed() >= known.kept_until:
+            return None
+        return known.principal
 
     def _registered(self, claims: Claims) -> tuple[Ehr, Tokens]:
         """Returns the entry whose issuer a token names; raises Refused if none has it."""
@@ -134,8 +146,8 @@ class TokenChecks:
             raise Refused
         return found
 
-    def _checked(self, token: str) -> tuple[float, Principal]:
-        """Returns until when a verdict may be kept, and who sends the token; raises Refused."""
+    def _checked(self, token: str) -> _Verdict:
+        """Returns who sends the token; raises Refused."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
             raise Refused
         parts = token.split(".")
@@ -169,7 +181,7 @@ class TokenChecks:
             raise Refused
         check_times(claims, self._clock())
 
-    def _introspected(self, token: str, ehr: Ehr, tokens: Tokens) -> tuple[float, Principal]:
+    def _introspected(self, token: str, ehr: Ehr, tokens: Tokens) -> _Verdict:
         """Asks about a token; raises Refused, or Unavailable where the answer is none."""
         claims = self._told(token, tokens)
         if claims.get("active") is not True:
@@ -199,8 +211,8 @@ class TokenChecks:
             raise Unavailable(Problem("authorization-server", text))
         return told
 
-    def _verdict(self, claims: Claims, ehr: Ehr, longest_s: float) -> tuple[float, Principal]:
-        """Returns until when a verdict may be kept, and who sends the token; raises Refused."""
+    def _verdict(self, claims: Claims, ehr: Ehr, longest_s: float) -> _Verdict:
+        """Returns who sends the token, and how long that may be kept; raises Refused."""
         if "cnf" in claims:
             raise _Bound
         principal = Principal(
@@ -212,7 +224,7 @@ class TokenChecks:
             scopes=scopes_from(_text(claims, "scope")),
             patients=_patients(claims, ehr.issuer),
         )
-        return min(seconds_in(claims, "exp"), self._clock() + longest_s), principal
+        return _Verdict(principal, seconds_in(claims, "exp"), self._elapsed() + longest_s)
 
 
 def _digest(token: str) -> bytes:

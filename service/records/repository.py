@@ -299,7 +299,8 @@ class Repository:
             if expected is not None and current.version not in expected:
                 raise PreconditionFailed(OTHER_VERSION)
             check_identifiers(data, reach, self._base, current.body)
-            stored = self._store_version(transaction, self._content(of_id, data, judged), current)
+            content = self._content(of_id, data, judged, current.updated)
+            stored = self._store_version(transaction, content, current)
             check_stored(transaction, of_id, reach, self._base)
             self._record(transaction, stored, asked, reach)
             return stored
@@ -474,11 +475,12 @@ class Repository:
             raise NotFound(UNKNOWN_ID)
         return found
 
-    def _content(self, of_id: str, data: bytes, judged: Judged) -> Content:
+    def _content(self, of_id: str, data: bytes, judged: Judged, before: int = 0) -> Content:
+        """Returns what is to be stored, never older than the version before it, whatever the clock says."""
         given = members(data)
         shown = presentable(given)
         notices = () if shown is given else (NARRATIVE_CHANGED,)
-        return Content(of_id, shown, judged, self._clock(), notices)
+        return Content(of_id, shown, judged, max(self._clock(), before), notices)
 
     def _store_version(self, transaction: Writing, content: Content, current: Record | None) -> Stored:
         # What is new has no result yet, so the store is not asked for it.

@@ -202,12 +202,13 @@ class SharedMemory(Storage, SlidingWindowCounterSupport):
     however that comes about; a worker that is killed stops no other one.
 
     Args:
-        clock: the time in seconds since 1970.
+        clock: seconds that only grow, alike in all processes. By the time of day, a clock that is set back
+            would make windows as long as that, and keep clients out.
     """
 
     STORAGE_SCHEME = None
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._rows = mmap.mmap(-1, _GROUPS * _GROUP_SIZE)
         self._locks = _file_of_locks()
@@ -267,7 +268,7 @@ class SharedMemory(Storage, SlidingWindowCounterSupport):
         return row.current if self._clock() < row.ends else 0
 
     def get_expiry(self, key: str) -> float:
-        """Returns when the window of a key ends; now, where there is none."""
+        """Returns when the window of a key ends, by the same clock; now, where there is none."""
         return max(self._clock(), self._row(key).ends)
 
     def check(self) -> bool:

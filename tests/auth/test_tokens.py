@@ -47,11 +47,16 @@ PEM = RSA.public_key().public_bytes(
 
 
 class Clock:
+    """The time of day, and the seconds that have gone by."""
+
     def __init__(self):
-        self.now = NOW
+        self.now, self.set_back = NOW, 0.0
 
     def __call__(self):
         return self.now
+
+    def elapsed(self):
+        return self.now + self.set_back
 
 
 class Server:
@@ -88,7 +93,7 @@ def clock():
 def checks_of(server, clock, **more):
     tokens = Tokens(issuer=ISSUER, audiences=(API,), token_endpoint=f"{ISSUER}/token", **more)
     ehr = Ehr(BASE, "", "", (), "North", (), tenant="north", tokens=tokens)
-    return TokenChecks([ehr], KeySets(server, clock), server, clock)
+    return TokenChecks([ehr], KeySets(server, clock), server, clock, clock.elapsed)
 
 
 @pytest.fixture
@@ -451,6 +456,16 @@ def test_au14_a_verdict_is_kept_for_a_minute_at_most(asked, server, clock):
     clock.now += ASKED_KEPT_S - 1
     assert asked.principal("opaque")
     clock.now += 1
+    with pytest.raises(Unauthenticated):
+        asked.principal("opaque")
+
+
+def test_au14_a_clock_that_is_set_back_lets_no_verdict_live_on(asked, server, clock):
+    server.told = told()
+    asked.principal("opaque")
+    server.told = {"active": False}
+    clock.now, clock.set_back = clock.now - 86_400 + ASKED_KEPT_S, 86_400
+    assert asked.asks_about("opaque")
     with pytest.raises(Unauthenticated):
         asked.principal("opaque")
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import Malformed, NotFound, NotScorable, PreconditionFailed, Unavailable
 from service.records import APPEND_ONLY, AUDIT, KINDS, PROVENANCE, RESPONSE, RISK, Unit
-from service.records.repository import ordered_id
+from service.records.repository import Repository, ordered_id
 from service.search import PERSON, condition_from
 from service.storage import store as view_module
 from service.storage.model import (
@@ -363,3 +363,15 @@ def test_a_conditional_create_makes_those_wait_that_it_may_meet_and_no_others(
     identifier = None if own is None else {"system": "urn:s", "value": own}
     assert repository.create(body(identifier=identifier), search).is_new
     assert seen == [claimed]
+
+
+def test_a_version_is_never_older_than_the_one_before_though_the_clock_is_set_back(store, assessor, body):
+    """Whoever asks for what has changed since would miss it."""
+    moments = iter([2_000_000_000_000_000, 1_900_000_000_000_000, 2_100_000_000_000_000])
+    repository = Repository(
+        store, assessor, "https://fhir.example.org/r4", clock=lambda: next(moments), new_id=lambda: "r1"
+    )
+    versions = [repository.create(body()), *(repository.update("r1", body(id="r1")) for _ in range(2))]
+    times = [document(kept.record)["meta"]["lastUpdated"] for kept in versions]
+    assert times[0] == times[1] < times[2]
+    assert [kept.risk.updated for kept in versions] == [kept.record.updated for kept in versions]

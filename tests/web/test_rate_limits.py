@@ -162,6 +162,12 @@ def test_er08_a_client_is_told_when_to_come_again(clock, monkeypatch):
     limited.count_client(client("app"))
 
 
+def test_er08_windows_are_of_seconds_that_go_by_so_a_clock_that_is_set_back_keeps_nobody_out():
+    """The system has one such clock for all processes, which share the counts."""
+    assert SharedMemory()._clock is time.monotonic
+    assert "CLOCK_MONOTONIC" in time.get_clock_info("monotonic").implementation
+
+
 def test_er08_refused_requests_do_not_count(clock):
     limited = limits(2, clock)
     limited.count_address(HERE)
