@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import jwt
 import pytest
 from case_responses import response_of
+from cryptography.hazmat.primitives.asymmetric import rsa
 from ehr_authorization import SCOPES, running_authorization
 from ehr_fhir_server import EhrServer, running_ehr
 from form_by_clicking import Form
 from gunicorn_server import serving
 from playwright.sync_api import Browser, BrowserContext, Error, Frame, Page, Request, expect
+from sample_responses import strain
 from watched_pages import watched_contexts
 
 from benchmarks import chromium
@@ -66,6 +69,7 @@ LAUNCHES: dict[str, dict[str, Any]] = {
     "fewer": {"user": USER, "context": IN, "scopes": FEWER},
     "nobody": {"user": USER, "context": {}},
     "absolute": {"user": "ABSOLUTE", "context": IN},
+    "herself": {"user": "Patient/p1", "context": IN},
     "named": {
         "user": USER,
         "context": {
@@ -89,6 +93,7 @@ LAUNCHES: dict[str, dict[str, Any]] = {
 expect.set_options(timeout=30_000)  # a page of the form takes its time where many tests run
 ANSWERED = "main[data-kind=question]"
 STOPPED = re.compile("We cannot go on")
+OLD_SCOPES = "patient/*.read user/QuestionnaireResponse.write"
 COOKIES = r"^cookie _(session|interaction|grant)"
 """Those of the authorisation server; the app has none."""
 
@@ -136,7 +141,7 @@ ehrs:
     redirect-url: {redirect}
     authorization-origins: ["{authorization}"]
     frame-origins: ["{frame}"]
-    scopes: [{", ".join(SCOPES)}]
+    scopes: [launch, {", ".join(SCOPES)}]
     forms: [{SHORT}, {LONG}]
 """
 
@@ -271,6 +276,8 @@ def test_ap04_state_nonce_and_verifier_are_long_and_never_the_same(tab, world):
     for name in ("state", "nonce", "code_challenge"):
         assert first[name] != second[name]
         assert re.fullmatch(r"[A-Za-z0-9_-]{43}", first[name][0])
+    kept = {name for name in keys_of(page) if "." not in name and ":" not in name}
+    assert kept == {"SMART_KEY", second["state"][0]}, "what the library named by fewer letters is gone"
 
 
 def test_ap04_a_state_that_was_not_given_here_ends_it_without_asking_for_a_token(tab, world):
@@ -310,6 +317,9 @@ def test_ap04_an_answer_with_another_state_than_the_one_that_waits_is_not_taken(
     assert not asked_for(sent, "/token")
     page.goto(back)
     assert "used before" in stopped(page), "the first answer has used it up"
+    page.goto(re.sub(r"code=[^&]*", "code=", way_back(page, world)))
+    assert "was not started here" in stopped(page)
+    assert not asked_for(sent, "/token")
 
 
 def test_ap04_an_answer_that_says_to_come_from_another_server_is_not_taken(tab, world):
@@ -318,6 +328,7 @@ def test_ap04_an_answer_that_says_to_come_from_another_server_is_not_taken(tab, 
     back = way_back(page, world)
     page.goto(re.sub(r"iss=[^&]*", "iss=https%3A%2F%2Fevil.example.org", back))
     assert "was not started here" in stopped(page)
+    assert page.url == f"{world.app}/app"
     again = way_back(page, world)
     page.goto(again)
     expect(page.locator("main button").first).to_be_visible()
@@ -378,6 +389,23 @@ def test_a_sign_in_at_an_origin_that_is_not_registered_is_not_gone_to(tab, world
         world.ehr.authorization = before
 
 
+def test_nobody_signs_in_on_a_page_that_is_not_secure(tab, world):
+    page = tab()
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
+    page.goto(world.address("plain"))
+    assert "secure connection" in stopped(page)
+    assert not any(each.startswith("GET /.well-known") for each in world.ehr.seen)
+
+
+def test_nobody_signs_in_at_an_address_to_which_the_ehr_does_not_lead_back(tab, world):
+    """What the tab keeps does not go from one origin to another."""
+    elsewhere = world.address("plain").replace("127.0.0.1", "localhost", 1)
+    page = tab(further=[f"http://localhost:{urlsplit(world.app).port}"])
+    page.goto(elsewhere)
+    assert "another address" in stopped(page)
+    assert not any(each.startswith("GET /.well-known") for each in world.ehr.seen)
+
+
 # What the token says.
 
 
@@ -397,16 +425,82 @@ def test_ap07_the_token_stays_in_the_tab_and_never_reaches_the_service(tab, worl
     ours = [each for each in sent if each.url.startswith(world.app)]
     assert len(ours) > 10
     assert [each.url for each in ours if token in f"{each.url} {each.headers} {each.post_data}"] == []
+    told = [each for each in sent if token in each.headers.get("authorization", "")]
+    assert told
+    assert {each.all_headers().get("cache-control") for each in told} == {"no-cache"}, (
+        "nothing of a record stays"
+    )
     assert token not in page.url
     assert page.evaluate("() => document.cookie") == ""
 
 
-@pytest.mark.parametrize("kind", ["bearer", "BEARER"])
-def test_ap07_the_type_of_the_token_may_be_written_in_any_case(tab, world, kind):
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [
+        ("bearer", None),
+        ("BEARER", OLD_SCOPES),
+        ("BEARER", "patient/*.*"),
+    ],
+)
+def test_ap07_type_and_scopes_of_the_token_may_be_written_as_they_may(tab, world, kind, scope):
+    """In any case, as SMART 1 named them, or not at all where all were granted that were asked for."""
     page = tab()
-    page.route("**/token", changed(lambda answer: answer | {"token_type": kind}))
+    page.route("**/token", changed(lambda answer: answer | {"token_type": kind, "scope": scope}))
     launched(page, world)
     expect(page.locator(ANSWERED)).to_be_visible()
+    expect(page.locator("#app-record")).to_contain_text("Lovelace")
+    expect(page.locator("#app-notice")).to_be_empty()
+    assert any(each.startswith("GET /QuestionnaireResponse?") for each in world.ehr.seen)
+
+
+def test_ap07_a_token_of_another_type_is_not_used(tab, world):
+    page = tab()
+    page.route("**/token", changed(lambda answer: answer | {"token_type": "DPoP"}))
+    page.goto(world.address("plain"))
+    assert "did not let us in" in stopped(page)
+    assert not world.ehr.tokens
+
+
+def test_what_may_not_be_read_is_not_asked_for_and_is_named(tab, world):
+    page = tab()
+    scope = "patient/Patient.rs patient/QuestionnaireResponse.crus"
+    page.route("**/token", changed(lambda answer: answer | {"scope": scope}))
+    launched(page, world, questionnaire=LONG)
+    said = "without them: details of who signed in, measurements and results"
+    expect(page.locator("#app-notice")).to_contain_text(said)
+    assert not any("Observation" in each or "Practitioner" in each for each in world.ehr.seen)
+
+
+@pytest.mark.parametrize("place", ["service", "beside"])
+def test_no_link_of_a_record_leads_the_token_out_of_it(tab, world, place):
+    """Neither to this service, nor to what else the EHR has on its host."""
+    page = tab()
+    next_page = {"service": f"{world.app}/fhir/Patient/p1", "beside": world.ehr.base + "/../other"}[place]
+    page.route("**/QuestionnaireResponse?*", changed(with_link(next_page)))
+    sent = requests_of(page)
+    page.goto(world.address("plain", questionnaire=SHORT))
+    assert "not registered" in stopped(page)
+    assert not asked_for(sent, "/fhir/Patient/p1?") + asked_for(sent, "/other")
+    assert not [each for each in sent if each.url == next_page and place == "service"]
+
+
+def test_every_page_of_a_search_is_read(tab, world):
+    found = {"resource": strain(id="s1", subject={"reference": "Patient/p1"}), "search": {"mode": "match"}}
+    page, further = tab(), {"resourceType": "Bundle", "entry": [found]}
+
+    def answered(route: Any) -> None:
+        is_second = "page=2" in route.request.url
+        link = {"relation": "next", "url": f"{world.ehr.base}/QuestionnaireResponse?page=2"}
+        body = further if is_second else {"resourceType": "Bundle", "link": [link]}
+        route.fulfill(json=body, headers={"Access-Control-Allow-Origin": "*"})
+
+    page.route("**/QuestionnaireResponse?*", answered)
+    launched(page, world)
+    expect(page.get_by_role("button", name=re.compile("Change the answers"))).to_have_count(1)
+
+
+def with_link(url: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda found: found | {"link": [{"relation": "next", "url": url}]}
 
 
 def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], None]:
@@ -420,7 +514,7 @@ def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any
 
 
 @pytest.mark.parametrize("launch", ["named", "card", "no-card", "old-context", "strings"])
-def test_ap08_fhir_context_names_the_questionnaire_and_never_breaks_a_launch(tab, world, launch):
+def test_ap08_fhir_context_names_the_questionnaire_and_never_breaks_a_launch(tab, world, judge, launch):
     page = tab()
     page.goto(world.address(launch))
     if launch in ("named", "card"):
@@ -430,6 +524,7 @@ def test_ap08_fhir_context_names_the_questionnaire_and_never_breaks_a_launch(tab
         )
     else:
         expect(page.locator("main h1")).to_have_text("Which form?")
+        judge(page)
         page.locator("main button").first.click()
         expect(page.locator(ANSWERED)).to_be_visible()
 
@@ -471,12 +566,48 @@ def test_ap09_an_id_token_for_another_sign_in_is_not_taken(tab, world):
     assert "who signed in" in stopped(page)
 
 
-@pytest.mark.parametrize("launch", ["plain", "absolute"])
-def test_ap09_fhir_user_is_the_author_whether_absolute_or_relative(tab, world, launch):
+def test_ap09_an_id_token_counts_for_who_gave_it_whom_it_is_for_and_how_long(tab, world):
+    """Signed by a key that the authorisation server lists, with one thing changed at a time."""
+    key, other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    listed = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": "k"}
+    claims: dict[str, Any] = {}
+    header: dict[str, Any] = {}
+
+    def signed(answer: dict[str, Any]) -> dict[str, Any]:
+        own = jwt.decode(answer["id_token"], options={"verify_signature": False}) | claims
+        how = {"algorithm": "RS256", "headers": {"kid": "k"}} | header
+        return answer | {"id_token": jwt.encode(own, how.pop("key", key), **how)}
+
+    page = tab()
+    page.route("**/token", changed(signed))
+    page.route(
+        "**/jwks", changed(lambda found: {"keys": [{"kty": "EC", "kid": "k"}, *found["keys"], listed]})
+    )
+    past = datetime.now(UTC).timestamp() - 60
+    for claims, header, is_taken in (
+        ({}, {}, True),
+        ({"aud": ["the-app", "other"], "azp": "the-app"}, {}, True),
+        ({"aud": ["the-app", "other"]}, {}, False),
+        ({"aud": "other"}, {}, False),
+        ({"iss": "https://evil.example.org"}, {}, False),
+        ({"exp": past}, {}, False),
+        ({}, {"algorithm": "RS512"}, False),
+        ({}, {"headers": {"kid": "unknown"}}, False),
+        ({}, {"key": other}, False),
+    ):
+        page.goto(world.address("plain", questionnaire=SHORT))
+        page.locator("main[data-kind=question], main [role=alert]").wait_for()
+        assert page.locator(ANSWERED).count() == is_taken, (claims, header)
+
+
+@pytest.mark.parametrize(("launch", "user"), [("plain", USER), ("absolute", USER), ("herself", "Patient/p1")])
+def test_ap09_fhir_user_is_the_author_whether_absolute_or_relative(tab, world, launch, user):
+    """A person who is no professional is the source of the answers too."""
     page = finished(launched(tab(), world, launch), world)
     save(page)
     (response,) = world.ehr.stored("QuestionnaireResponse")
-    assert response["author"] == {"reference": USER}
+    assert response["author"] == {"reference": user}
+    assert response.get("source") == ({"reference": user} if launch == "herself" else None)
 
 
 # What is read and what is written.
@@ -487,9 +618,11 @@ def test_the_answers_and_the_result_stand_in_the_record_after_somebody_has_said_
     judge(page)
     finished(page, world)
     assert world.ehr.stored("QuestionnaireResponse") == []
+    expect(page.locator("#app-save p")).to_contain_text("the record of Ada <b>Lovelace</b>, born 10 December")
     judge(page)
     said = save(page)
     judge(page)
+    assert "app.pending" not in keys_of(page)
     assert "Saved to the record" in said
     (response,) = world.ehr.stored("QuestionnaireResponse")
     (risk,) = world.ehr.stored("RiskAssessment")
@@ -524,11 +657,13 @@ def test_where_the_ehr_takes_no_transactions_each_resource_is_written_by_itself(
     ]
 
 
-def test_fewer_scopes_than_asked_are_told_before_the_first_question_and_at_the_end(tab, world):
-    page = launched(tab(), world, "read-only")
+def test_fewer_scopes_than_asked_are_told_before_the_first_question_and_at_the_end(tab, world, judge):
+    page = launched(tab(color_scheme="dark"), world, "read-only")
     expect(page.locator("#app-notice")).to_contain_text("may not write")
+    judge(page)
     finished(page, world)
     said = save(page)
+    judge(page)
     assert "Nothing is in the record yet" in said
     assert "may not write this" in said
     with page.expect_download() as awaited:
@@ -567,6 +702,8 @@ def test_a_record_without_risk_assessments_gets_the_rest(tab, world):
 
 @pytest.mark.parametrize(("status", "words"), [(403, "you may not write this"), (422, "refused it")])
 def test_a_create_that_is_refused_is_told_and_the_rest_is_written_one_by_one(tab, world, status, words):
+    """Nothing is written twice, although an EHR may neither search nor say where something is."""
+    world.ehr.finds = status == 403
     world.ehr.refusals = {"POST RiskAssessment": status}
     page = finished(launched(tab(f"console .*{status}"), world), world)
     said = save(page)
@@ -575,6 +712,17 @@ def test_a_create_that_is_refused_is_told_and_the_rest_is_written_one_by_one(tab
     assert len(world.ehr.stored("QuestionnaireResponse")) == 1
     assert world.ehr.stored("RiskAssessment") == []
 
+    world.ehr.refusals = {}
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
+    assert [len(world.ehr.stored(each)) for each in ("QuestionnaireResponse", "RiskAssessment")] == [1, 1]
+
+
+def test_an_ehr_that_fails_gets_everything_once_it_is_back(tab, world):
+    world.ehr.refusals = {"POST RiskAssessment": 503}
+    page = finished(launched(tab("console .*503"), world), world)
+    assert "cannot be reached" in save(page)
+    assert world.ehr.stored("QuestionnaireResponse") == []
     world.ehr.refusals = {}
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
@@ -599,7 +747,8 @@ def test_an_answer_that_is_lost_on_the_way_makes_no_duplicate(tab, world):
 
 
 def test_a_token_that_ends_in_the_middle_of_the_form_loses_nothing(tab, world, judge):
-    page = launched(tab("console .*401"), world)
+    """Enlarged four times, too."""
+    page = launched(tab("console .*401", viewport={"width": 320, "height": 256}), world)
     finished(page, world)
     world.ehr.expire_tokens()
     said = save(page)
@@ -624,7 +773,32 @@ def test_a_result_is_not_written_for_another_person_than_it_was_made_for(tab, wo
     page.route("**/token", changed(lambda answer: answer | {"patient": "p2"}))
     page.get_by_role("button", name="Sign in again").click()
     assert "another person" in stopped(page)
+    assert page.get_by_role("button", name="Download instead").is_visible()
     assert world.ehr.stored("QuestionnaireResponse") == []
+
+
+def test_a_person_of_another_record_is_another_person(tab, world):
+    """The page on which one chooses where to sign in may come back out of the history."""
+    page = tab()
+    page.goto(f"{world.app}/app?questionnaire={SHORT}")
+    before = {"issuer": "https://other.example.org", "patient": "p1", "scope": "", "form": SHORT}
+    for name, value in ("session", before), ("pending", {"bundle": {"entry": []}}):
+        page.evaluate(
+            "([name, value]) => sessionStorage.setItem(name, value)", [f"app.{name}", json.dumps(value)]
+        )
+    page.get_by_role("button", name="General Hospital").click()
+    assert "another person" in stopped(page)
+
+
+def test_a_launch_from_a_record_forgets_what_the_tab_kept_of_another_one(tab, world):
+    world.ehr.add({**PATIENT, "id": "p2", "name": [{"text": "Grace"}]})
+    page = finished(launched(tab(), world), world)
+    page.route("**/token", changed(lambda answer: answer | {"patient": "p2"}))
+    launched(page, world)
+    expect(page.locator(ANSWERED)).to_be_visible()
+    expect(page.locator("#app-record")).to_contain_text("Grace")
+    assert page.locator("main :checked").count() == 0
+    assert "app.pending" not in keys_of(page)
 
 
 def test_answers_of_one_person_are_forgotten_where_another_one_is_signed_in_for(tab, world):
@@ -667,6 +841,7 @@ def test_what_got_worse_since_the_answers_of_the_record_is_told_and_written(tab,
     for number, month in enumerate(("2026-06", "2026-09")):
         world.ehr.add(response_in(f"r{number}", CALM, authored=f"{month}-01T12:00:00Z"))
     world.ehr.add(response_in("other", CALM, authored="2026-10-01T12:00:00Z", patient="p2"))
+    world.ehr.add(response_in("nobody", CALM, authored="2026-10-02T12:00:00Z", subject={}))
     world.ehr.add(response_in("now", WORSE, authored="2026-11-01T12:00:00Z", status="in-progress"))
     page = tab()
     page.route("**/QuestionnaireResponse?*", changed(lambda found: with_all(found, world)))
@@ -675,7 +850,7 @@ def test_what_got_worse_since_the_answers_of_the_record_is_told_and_written(tab,
     expect(box).to_be_checked()
     days = "1 September 2026, 1 June 2026"
     expect(page.locator("label")).to_have_text(f"Say what is new or worse since the answers of {days}")
-    expect(page.get_by_role("button", name=re.compile("October"))).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("1 October"))).to_have_count(0)
     judge(page)
     went_on(page, world)
     expect(page.locator("main")).to_contain_text(f"Compared with your answers of {days}")
@@ -720,6 +895,15 @@ def test_who_does_not_want_it_compares_nothing(tab, world):
     went_on(page, world)
     expect(page.locator("main")).not_to_contain_text("Compared with your answers")
     expect(page.locator("main")).not_to_contain_text("What is new or worse since last time")
+
+
+def test_answers_that_are_changed_are_not_compared_with_themselves(tab, world):
+    world.ehr.add(response_in("before", CALM, authored="2026-09-01T12:00:00Z"))
+    page = launched(tab(), world, questionnaire=LONG)
+    page.get_by_role("button", name=re.compile("Change the answers")).click()
+    expect(page.locator("main[data-kind]")).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("We will compare")
+    expect(page.locator("#app-notice")).to_be_empty()
 
 
 def test_answers_of_the_record_that_cannot_be_compared_are_said_to_be_left_out(tab, world):
@@ -772,7 +956,7 @@ def response_in(name: str, of: str, *, authored: str, patient: str = "p1", **mor
     return {**response_of(pair, found), **own, **more}
 
 
-def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world):
+def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world, judge):
     page = launched(tab(), world, questionnaire=LONG)
     form, answers = Form(page, world.app), danger()
     while form.kind == "question":
@@ -780,13 +964,20 @@ def test_a_sign_of_danger_is_sent_at_once_and_nobody_is_asked(tab, world):
         form.press("next")
     assert form.kind == "emergency"
     expect(page.locator("#app-save h2")).to_have_text("Saved to the record")
+    judge(page)
     (response,) = world.ehr.stored("QuestionnaireResponse")
     assert response["status"] == "in-progress"
 
 
 def test_what_the_chart_knows_stands_in_the_form_and_can_be_corrected(tab, world):
     world.ehr.add(POTASSIUM)
-    page = launched(tab(), world, questionnaire=LONG)
+    page = tab()
+    said = {"resource": {"resourceType": "OperationOutcome", "issue": []}, "search": {"mode": "outcome"}}
+    page.route("**/Observation?*", changed(lambda found: found | {"entry": [*found["entry"], said]}))
+    with page.expect_request("**/app/populate/*") as asked:
+        launched(page, world, questionnaire=LONG)
+    assert "2823-3" in asked.value.post_data
+    assert "OperationOutcome" not in asked.value.post_data, "what is said beside a search is no data"
     form, answers = Form(page, world.app), case("a-low-potassium-entered-by-a-professional-counts-as-well")
     while form.name != "chart":
         form.answer(answers)
@@ -894,6 +1085,7 @@ def test_signing_out_leaves_nothing_in_the_tab(tab, world):
     page.get_by_role("button", name="Finish and sign out").click()
     expect(page.locator("main h1")).to_have_text(re.compile("You are signed out"))
     assert keys_of(page) == []
+    expect(page.locator("#app-record")).to_be_hidden()
 
 
 # In a frame.

