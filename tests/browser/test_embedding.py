@@ -12,9 +12,10 @@ from case_responses import answers_by_link
 from form_by_clicking import Form
 from gunicorn_server import ROOT
 from host_pages import site
-from playwright.sync_api import Browser, Frame, Page
+from playwright.sync_api import Browser, Frame, Page, Route
 from sample_responses import strain
 from watched_pages import NewContext, watched_contexts
+from worked_cases import as_of_today, cases_of
 
 from service import catalogue
 from service.datatypes.answers import AnswersByLink
@@ -26,9 +27,11 @@ PATIENT = "plain-eyelid-three-days"
 EMERGENCY = "a-new-medicine-with-sweating-shaking-and-restlessness-is-an-emergency"
 SMALL, LARGE = "workday-strain", "muscle-twitching"
 
+# It loads the script twice, as a page that is put together of parts may.
 HOST = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>An app</title><link rel="icon" href="data:,">
 <script src="/host.js"></script><script src="{service}/embed.js"></script>
+<script src="{service}/embed.js"></script>
 <h1>An app</h1>
 <guidance-questionnaire src="{service}/questionnaires/{form}"></guidance-questionnaire>"""
 # Notes every event of the element, and every message that reaches the window, whoever sends it.
@@ -64,7 +67,8 @@ window.meddle = handle => {
   say(form.contentWindow, 'status.handshake', {});
 };"""
 # What another site would say in the place of the form.
-IMPOSTOR = """const say = (messageType, payload) =>
+IMPOSTOR = """window.heard = []; addEventListener('message', ({data}) => heard.push(data));
+const say = (messageType, payload) =>
   parent.postMessage({messagingHandle: name, messageId: messageType, messageType, payload}, '*');
 say('status.handshake', {});
 say('guidance.ui.result', {riskAssessment: {}});"""
@@ -234,6 +238,10 @@ def test_a_response_that_is_given_is_shown_with_whom_it_is_about(page: Page, sit
     shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
     assert (shown["subject"], shown["encounter"]) == (context["subject"], context["encounter"])
     assert answers_by_link(shown) == answers_by_link(given)
+    author = {"author": {"reference": "Practitioner/1"}}
+    page.evaluate(f"context => {ELEMENT}.configureContext(context)", author)
+    shown = page.evaluate(f"() => {ELEMENT}.requestResponse()")
+    assert (shown["author"], shown.keys() & context.keys()) == (author["author"], set())
 
 
 @pytest.mark.parametrize(
@@ -270,6 +278,45 @@ def test_what_is_asked_before_the_form_is_ready_is_asked_then(page: Page, sites:
     )
     embedded(page, f"{sites.app}/{SMALL}.html")
     assert page.evaluate("() => early.then(response => response.status)") == "in-progress"
+
+
+def test_who_waits_for_a_form_that_goes_away_is_told(page: Page, sites: Sites) -> None:
+    embedded(page, f"{sites.app}/{SMALL}.html")
+    gone = page.evaluate(
+        f"""async src => {{
+          const form = {ELEMENT}, told = [form.requestResponse().catch(error => error.message)];
+          form.setAttribute('src', src);
+          told.push(form.requestResponse().catch(error => error.message));
+          form.remove();
+          return Promise.all(told);
+        }}""",
+        f"{sites.service}/questionnaires/{LARGE}",
+    )
+    assert gone == ["The element shows another form.", "The element was removed."]
+
+
+def test_what_could_not_be_told_is_told_with_the_next_answer(contexts: NewContext, sites: Sites) -> None:
+    context, _ = contexts(expects=["ERR_FAILED"])
+    page = context.new_page()
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    form, failed = form_in(frame), []
+
+    def lost(route: Route) -> None:
+        is_export = "fhir+json" in route.request.headers["accept"]
+        failed.extend([1] * is_export)
+        route.abort() if is_export else route.continue_()
+
+    page.route("**/questionnaires/*", lost)
+    for link, value in ("completed-by", "patient"), ("age", "41"):
+        control = frame.locator(f'[name="q.{link}"]')
+        control.fill(value) if link == "age" else control.and_(frame.locator(f"[value={value}]")).check()
+    with page.expect_event("requestfailed"):
+        form.press("next")
+    assert (len(failed), details(page, "questionnaire-response")) == (1, [])
+    page.unroute_all()
+    frame.locator('[name="q.emergency-signs"][value=none]').check()
+    form.press("next")
+    wait_for(page, "questionnaire-response")
 
 
 def test_the_language_of_the_form_is_the_one_that_the_element_names(page: Page, sites: Sites) -> None:
@@ -382,7 +429,8 @@ def test_any_host_of_sdc_smart_web_messaging_can_use_the_form(page: Page, sites:
     assert (shown["subject"], shown["author"]) == (given["subject"], author)
     extracted = ask("sdc.requestExtract", {})
     assert extracted["extractedResources"][0]["resourceType"] == "RiskAssessment"
-    assert ask("scratchpad.create", {})["outcome"]["issue"][0]["code"] == "not-supported"
+    for unknown in ("scratchpad.create", "toString"):
+        assert ask(unknown, {})["outcome"]["issue"][0]["code"] == "not-supported"
     form_in(framed(page)).press("back")
     framed(page).locator("main input[type=radio]").first.focus()
     assert heard(page, "sdc.ui.changedFocus")["data"]["payload"] == {"linkId": "effect"}
@@ -439,6 +487,14 @@ def test_the_service_refuses_the_form_to_a_parent_that_is_not_on_the_list(page: 
     assert (answer.status, "frame." in answer.text()) == (200, True)
 
 
+def test_a_form_for_a_frame_that_is_opened_by_itself_speaks_with_nobody(page: Page, sites: Sites) -> None:
+    """Whatever it would say to itself, the browser would complain of."""
+    page.goto(f"{sites.service}/questionnaires/{SMALL}?parent={sites.app}")
+    answers = as_of_today(cases_of(SMALL)["total-fifteen"]) | {"?": ("self",)}
+    assert Form(page, "").finish(answers) == "result"
+    assert page.get_by_role("button", name="Close the form").count() == 0
+
+
 def test_a_third_window_is_neither_heard_nor_told(page: Page, sites: Sites) -> None:
     embedded(page, f"{sites.app}/{SMALL}.html")
     page.evaluate(
@@ -461,6 +517,7 @@ def test_a_third_window_is_neither_heard_nor_told(page: Page, sites: Sites) -> N
 def test_another_window_of_the_service_is_not_heard(page: Page, sites: Sites) -> None:
     embedded(page, f"{sites.app}/{SMALL}.html")
     handle = page.locator("guidance-questionnaire iframe").get_attribute("name")
+    own = framed(page)
     page.evaluate(
         """src => new Promise(resolve => {
           const other = document.createElement('iframe');
@@ -469,21 +526,34 @@ def test_another_window_of_the_service_is_not_heard(page: Page, sites: Sites) ->
         f"{sites.service}/questionnaires/{LARGE}",
     )
     (other,) = [frame for frame in page.frames if frame.url.endswith(f"/questionnaires/{LARGE}")]
-    other.evaluate(
-        """messagingHandle => parent.postMessage({messagingHandle, messageId: '1',
-          messageType: 'guidance.ui.result', payload: {riskAssessment: {}}}, '*')""",
-        handle,
-    )
-    heard(page, "guidance.ui.result")
-    assert details(page, "result") == []
+    for window, stated in (other, handle), (own, "another"):
+        page.evaluate("() => { heard.length = 0; }")
+        window.evaluate(
+            """messagingHandle => parent.postMessage({messagingHandle, messageId: '1',
+              messageType: 'guidance.ui.result', payload: {riskAssessment: {}}}, '*')""",
+            stated,
+        )
+        heard(page, "guidance.ui.result")
+        assert details(page, "result") == []
 
 
-def test_another_site_in_the_place_of_the_form_is_not_heard(page: Page, sites: Sites) -> None:
+def test_another_site_in_the_place_of_the_form_is_neither_heard_nor_told(
+    contexts: NewContext, sites: Sites
+) -> None:
+    context, _ = contexts(expects=["target origin provided"])
+    page = context.new_page()
     frame = embedded(page, f"{sites.example}/{SMALL}.html")
     before = page.evaluate("() => events.length")
     frame.evaluate("url => { location = url; }", f"{sites.stranger}/impostor.html")
     assert heard(page, "guidance.ui.result")["origin"] == sites.stranger
     assert page.evaluate("() => events.length") == before
+    page.evaluate(
+        f"""response => {{ {ELEMENT}.displayQuestionnaireResponse(response);
+          {ELEMENT}.shadowRoot.firstElementChild.contentWindow.postMessage('end', '*'); }}""",
+        strain(),
+    )
+    frame.wait_for_function("() => heard.includes('end')")
+    assert frame.evaluate("() => heard") == ["end"]
 
 
 def test_a_form_that_was_given_out_for_one_page_is_silent_in_another(

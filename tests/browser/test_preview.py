@@ -9,13 +9,13 @@ from playwright.sync_api import expect
 from watched_pages import watched_contexts
 
 APP = "service.app:from_environment()"
-FOLDERS = ROOT / "tests/second_pair", ROOT / "docs/authoring/phq-9"
+FOLDERS = ROOT / "tests/second_pair", ROOT / "tests/instruments", ROOT / "docs/authoring/phq-9"
 PATIENCE_MS = PATIENCE_S * 1000
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of two mappings, one of them a draft, for their author to write in."""
+    """A copy of some mappings, one of them a draft, for their author to write in."""
     folder = tmp_path_factory.mktemp("authors")
     for source in FOLDERS:
         for kind in ("questionnaires", "mappings"):
@@ -65,6 +65,49 @@ def test_a_worked_case_and_then_another_answer(opened, judge, width):
     expect(answer).to_be_focused()
     expect(page.locator("#case")).to_have_value("total-nine")
     judge(page)
+
+
+def test_what_somebody_looks_at_stays_while_the_page_follows(opened):
+    """What is unfolded, how far a column is scrolled, and where in a text somebody writes."""
+    page = opened("curb-65")
+    age = page.locator('input[name="q.age"]')
+    page.set_viewport_size({"width": 1500, "height": 300})
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        age.fill("70")
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    folded = page.locator("#why details:not([open])").last
+    state = folded.get_attribute("data-state")
+    folded.locator("summary").click()
+    page.locator("#why").evaluate("each => { each.scrollTop = 40 }")
+    age.evaluate("each => { each.focus(); each.setSelectionRange(1, 1) }")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        age.press("5")
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    age.press("4")
+    expect(age).to_have_value("7540")
+    assert page.locator("#why").evaluate("each => each.scrollTop") == 40
+    expect(page.locator(f"#why details[data-state={state}]")).to_have_attribute("open", "")
+
+
+def test_an_answer_that_comes_late_is_not_shown_over_a_newer_one(opened):
+    page = opened("phq-9")
+    held = []
+
+    def late(route):
+        if route.request.method == "POST" and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/preview*", late)
+    page.select_option("#case", "total-nine")
+    page.locator('[name="q.self-harm"][value="LA6571-9"]').check()
+    shows(page, "same-day")
+    with page.expect_response(lambda answer: answer.request == held[0].request):
+        held[0].continue_()
+    page.evaluate("() => new Promise(resolve => setTimeout(resolve))")
+    shows(page, "same-day")
+    expect(page.locator("#case")).to_have_value("total-nine")
 
 
 def test_columns_stand_side_by_side_and_below_one_another_where_there_is_no_room(opened):

@@ -8,7 +8,7 @@
   const CONTEXT = ["subject", "author", "encounter"];
   const RESULTS = ["result", "emergency"];
   const form = window.questionnaireForm;
-  if (window.parent === window || !origin) return;
+  if (window.parent === window) return;
 
   // ---- Messages ----------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@
 
   window.addEventListener("message", async ({ source, origin: from, data: message }) => {
     if (source !== window.parent || from !== origin || !message?.messageType) return;
-    if (message.messagingHandle !== handle || message.responseToMessageId) return;
+    if (message.messagingHandle !== handle) return;
     const answer = Object.hasOwn(ANSWERS, message.messageType)
       ? ANSWERS[message.messageType](message.payload ?? {})
       : Promise.resolve(error("not-supported", "This form does not know that type of message."));
