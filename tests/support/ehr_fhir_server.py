@@ -63,7 +63,7 @@ class EhrServer:
         framed: what its own page `/record` shows in a frame; asked for as `localhost`, that page is on
             another site.
         pkce: whether it says that it takes S256.
-        finds: whether it searches, knows what is there already at a create, and lets a page read where that went.
+        finds: whether it searches, knows at a create what is there already, and says where a new one went.
         refusals: status by `METHOD Type`, such as `POST RiskAssessment`: what it refuses, whatever is sent.
         expired: whether the tokens that there are have run out.
         resources: by type and id.
