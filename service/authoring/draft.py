@@ -23,7 +23,7 @@ from service.datatypes.form import Form, Question
 from service.errors import GuidanceError
 from service.fhir.definitions import DOMAIN, Canonicals
 from service.fhir.json import Json, read_published
-from service.guidance.model import Score
+from service.guidance.model import NOT_ASSESSABLE, Score
 from service.guidance.options import CHOICES
 from service.guidance.scores import ScoreShape, ends_of, smallest_step, weights_of
 from service.questionnaire import CompiledQuestionnaire, compile_questionnaire
@@ -33,7 +33,6 @@ from service.terminology import ValueSets, resources_in, value_sets_from
 TODO = "TODO"
 """What a text begins with that a person must write."""
 
-_UNKNOWN = "not-assessable"
 _EMPTY = ("findings", "rules", "comparisons", "contradictions", "advice")
 _HEAD = f"# Drafted from a Questionnaire. What begins with {TODO} is for a person to decide.\n"
 _HEADS: Mapping[str, str] = {
@@ -197,7 +196,7 @@ def _guidance(wanted: Wanted, compiled: CompiledQuestionnaire, steps: int) -> di
 
 def _lowest_step() -> dict[str, Any]:
     return {
-        "tier": _UNKNOWN,
+        "tier": NOT_ASSESSABLE,
         "display": "Not assessable yet",
         "target": "Answer the open questions first",
         "patient": "Some questions are still open. Please answer them.",
@@ -390,7 +389,7 @@ def _with_one_open(
         "status": "in-progress",
         "answers": {other: _word(answer) for other, answer in others[found].items()},
         "expect": {
-            "tier": [_UNKNOWN, f"step-{highest}"],
+            "tier": [NOT_ASSESSABLE, f"step-{highest}"],
             "score": {"total": [*map(_number, ends)]},
             "settled": False,
             "open": [link],

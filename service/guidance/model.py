@@ -144,6 +144,10 @@ class ChartEntry:
     conversions: tuple[Conversion, ...]
 
 
+NOT_ASSESSABLE: Final = "not-assessable"
+"""Code of a lowest step whose words say that nothing can be said yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """One step of the triage ladder; `rank` is its position in the file: 0 is the lowest.

@@ -109,7 +109,7 @@ class FullNarrative:
 
     def _tier(self, tiers: tuple[Tier, ...], tier: Interval) -> bytes:
         """Returns the step; what it means is said only of a settled one, or while nothing can be said."""
-        known = tiers[tier.at_least]
+        known = self._phrases.known(tiers, tier)
         heading = in_xhtml(self._phrases.step(tiers, tier))
         is_open = is_assessable(tier) and not tier.settled
         said = b"" if is_open else element("p", known.says.clinician)

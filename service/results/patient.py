@@ -89,7 +89,7 @@ class PatientText:
 
     def _what_to_do(self, assessment: Assessment) -> Iterator[str]:
         result = assessment.result
-        tier = result.tiers[result.tier.at_least]
+        tier = self.phrases.known(result.tiers, result.tier)
         yield " ".join(self._dated_step(assessment))
         number = self.numbers.behind(tier.number, self.phrases)
         is_least = _is_open(result)
@@ -101,7 +101,7 @@ class PatientText:
     def _dated_step(self, assessment: Assessment) -> Iterator[str]:
         """Yields the step with its date; before it, what is due earlier and for whom."""
         result, authored = assessment.result, assessment.context.authored
-        tier, due = result.tiers[result.tier.at_least], result.step_due
+        tier, due = self.phrases.known(result.tiers, result.tier), result.step_due
         if _is_open(result):
             yield self.phrases["patient.not-settled"]
         if result.due is not None and is_step_later(result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from html import escape
@@ -12,7 +13,7 @@ from typing import Final
 from service.datatypes.answers import Quantity
 from service.datatypes.days import day_after
 from service.errors import Problem
-from service.guidance.model import Level, Tier
+from service.guidance.model import NOT_ASSESSABLE, Level, Says, Tier
 from service.guidance.result import Interval, Total
 from service.languages import ENGLISH, Words, words_in
 
@@ -148,6 +149,19 @@ class Phrases:
         return self.say("dates.again-in", span=self.span(days))
 
     # Steps, levels and scores.
+
+    def known(self, tiers: tuple[Tier, ...], tier: Interval) -> Tier:
+        """Returns the step whose words may be said.
+
+        While nothing is assessable, the lowest step is what is left if nothing turns out badly. Unless its
+        own words say so, ours stand in their place: nobody with open questions reads "nothing to do".
+        """
+        least = tiers[tier.at_least]
+        if is_assessable(tier) or least.code == NOT_ASSESSABLE:
+            return least
+        says = Says(self["patient.not-assessable"], self["results.open-in-order"])
+        display, target = self["results.not-assessable"], self["results.answer-first"]
+        return replace(least, display=display, target=target, says=says, number="")
 
     def step(self, tiers: tuple[Tier, ...], tier: Interval, until: str = "") -> str:
         """Returns the step of care in one line: settled, at least, or not assessable yet.

@@ -256,7 +256,7 @@ class Predictions:
         if reasons:
             said = self._summary.reason(reasons[0], assessment)
         else:
-            said = self._tiers[result.tier.at_least].says.clinician
+            said = self._phrases.known(self._tiers, result.tier).says.clinician
         return self._steps[result.tier] + in_json(cut(said, LONGEST_RATIONALE)) + b'"}'
 
     def _pattern(self, risk: Risk) -> bytes:

@@ -114,7 +114,7 @@ class Summary:
     def steps(self, assessment: Assessment) -> tuple[str, ...]:
         """Returns the step with its dates, then shorter: with the first of them, with none."""
         result = assessment.result
-        known, authored = result.tiers[result.tier.at_least], assessment.context.authored
+        known, authored = self._phrases.known(result.tiers, result.tier), assessment.context.authored
         bare = self._phrases.step(result.tiers, result.tier)
         dates = [self._date(due, authored, is_now=known.overlay) for due in wording.dates(result)]
         if dates:

@@ -268,7 +268,8 @@ def test_the_emergency_line_is_not_said_twice(text, make_result, guidance):
 def test_while_the_step_is_open_it_says_so_and_asks(text, unsettled, troubled):
     asked = text(unsettled)
     assert (
-        "\n\nUnknown. Target unknown.\nYou: tier unknown\n\nPlease answer these first:\nFever above" in asked
+        "\n\nNot assessable yet. Answer the open questions first.\nWe cannot say yet what you should do, "
+        "because some questions are still open.\n\nPlease answer these first:\nFever above" in asked
     )
     least = text(troubled)
     assert "\n\nNot settled yet. So far: Soon. Target soon.\nThis is the least that we advise" in least
@@ -281,6 +282,12 @@ def test_a_step_that_is_open_only_by_not_sure_says_what_it_means_and_asks_nothin
     told = text(replace(troubled, open=unsure))
     assert "\n\nSoon. Target soon.\nYou: tier soon" in told
     assert "still open" not in told
+
+
+def test_a_lowest_step_that_is_no_step_yet_says_so_in_its_own_words(text, unsettled):
+    own = replace(unsettled.tiers[0], code=model.NOT_ASSESSABLE)
+    told = text(replace(unsettled, tiers=(own, *unsettled.tiers[1:])))
+    assert "\n\nUnknown. Target unknown.\nYou: tier unknown\n" in told
 
 
 def test_a_safety_step_that_is_open_says_what_it_means(text, troubled):

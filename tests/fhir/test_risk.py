@@ -96,9 +96,11 @@ def test_iv18_while_the_lowest_step_is_not_settled_it_says_not_assessable_yet(re
     assert (step["settled"], step["assessable"]) == (False, False)
     assert (step["at-least"]["code"], step["at-most"]["code"]) == ("unknown", "now")
     assert "Not assessable yet" in risk["text"]["div"]
-    assert risk["mitigation"].startswith("Demo <guidance>\n\nUnknown. Target unknown.")
+    assert risk["mitigation"].startswith(
+        "Demo <guidance>\n\nNot assessable yet. Answer the open questions first."
+    )
     assert any(note["text"].startswith("Not assessable yet") for note in risk["note"])
-    places = [risk["mitigation"].index(text) for text in ("You: tier unknown", "Fever above")]
+    places = [risk["mitigation"].index(text) for text in ("We cannot say yet", "Fever above")]
     assert places == sorted(places)
 
 

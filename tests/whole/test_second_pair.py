@@ -78,3 +78,15 @@ def test_its_results_are_valid_r4(assessor: Assessor, union: Any) -> None:
         orjson.loads(assessor.assess_body(response([point] * 7), detail).body) for point, detail in asked
     ]
     assert union(documents) == [[]] * len(documents)
+
+
+def test_nobody_with_open_questions_reads_that_there_is_nothing_to_do(assessor: Assessor) -> None:
+    """The lowest step of this guidance is a result, and no way to say that nothing can be said yet."""
+    body = response([3, 3, 3, 0, 0, 0, None], "in-progress")
+    full = orjson.loads(assessor.assess_body(body, FULL).body)
+    told = [assessor.shown(body, "text"), assessor.shown(body, "clinician")]
+    told += [full["text"]["div"], full["mitigation"], full["prediction"][0]["rationale"]]
+    assert ["Not assessable yet" in text for text in told] == [True, True, True, True, False]
+    hushed = ("Nothing to do", "little strain", "Low total")
+    assert [words for text in told for words in hushed if words in text] == []
+    assert "Nothing to do" in assessor.shown(response([0] * 7), "text")
