@@ -209,9 +209,11 @@ class _Told:
         room = _Room(MOST_WORDS - sum(_words(part.text) for part in (self._head, line)) - _TITLE)
         reasons = room.taken(self._reasons, MOST_REASONS, at_least=1)
         since = room.taken(self._since, MOST_REASONS)
-        asked = room.taken(self._asked, 0 if is_assessable(tier) else MOST_ASKED, at_least=0)
+        is_assessed = is_assessable(tier)
+        asked = room.taken(self._asked, 0 if is_assessed else MOST_ASKED, at_least=0)
         clashes = room.taken(self._clashes, MOST_REASONS)
-        looks = room.taken(self._looks, 1 if self._is_like_any else 0)
+        # While nothing is assessable, no likeness stands beside the questions to comfort anybody.
+        looks = room.taken(self._looks, 1 if is_assessed and self._is_like_any else 0)
         self._rest = [line for line in self._rest if line not in looks and line not in self._looks]
         again = room.taken(self._come_back, MOST_NEXT)
         things = room.taken(self._things, MOST_THINGS)

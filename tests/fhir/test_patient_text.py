@@ -284,6 +284,13 @@ def test_a_step_that_is_open_only_by_not_sure_says_what_it_means_and_asks_nothin
     assert "still open" not in told
 
 
+def test_while_nothing_is_assessable_no_likeness_comforts_anybody(text, unsettled, guidance):
+    looks = Risk(guidance.written.outcomes[0], Interval(2, 2), ())
+    first, _, more = text(replace(unsettled, risks=(looks,))).partition("Read more")
+    assert "look like" not in first
+    assert "compared with:\nYou: flu\n" in more
+
+
 def test_a_lowest_step_that_is_no_step_yet_says_so_in_its_own_words(text, unsettled):
     own = replace(unsettled.tiers[0], code=model.NOT_ASSESSABLE)
     told = text(replace(unsettled, tiers=(own, *unsettled.tiers[1:])))
