@@ -208,13 +208,16 @@ class _Run:
         self._notes, self._save_s = files.notes, job.save_s
         self._ranges = ranges(files.source.read, pool.scoring.scorer.options.most_bytes, job.range_bytes)
         self._waiting: dict[int, Done] = {}
+        self._ends: dict[int, int] = {}  # of ranges in work, by ordinal: how far the input was read for them
+        self._position = 0
         self._next_given = self._lines = 0
         self._has_more = True
 
     def run(self) -> None:
         """Scores everything, or until a signal comes; what is done then is sure."""
         self._pass_over()
-        progress = Progress(self._notes, self._source.size, self._source.position())
+        self._position = self._source.position()
+        progress = Progress(self._notes, self._source.size, self._position)
         saved = time.monotonic()
         while not self._caught.number:
             self._hand_out()
@@ -222,7 +225,7 @@ class _Run:
                 break
             for done in self._pool.results(_WAIT_S):
                 self._take(done)
-            progress.tell(self._source.position(), self._lines)
+            progress.tell(self._position, self._lines)
             if time.monotonic() - saved >= self._save_s:
                 self._journal.save()
                 saved = time.monotonic()
@@ -253,6 +256,7 @@ class _Run:
         while self._has_more and self._next_given < most and self._pool.is_free:
             found = self._next()
             if found is not None:
+                self._ends[found.ordinal] = self._source.position()
                 self._pool.give(found)
                 self._next_given = found.ordinal + 1
 
@@ -261,4 +265,5 @@ class _Run:
         self._waiting[done.ordinal] = done
         while (following := self._waiting.pop(self._journal.state.ranges, None)) is not None:
             self._journal.add(following)
+            self._position = self._ends.pop(following.ordinal)
             self._lines += following.lines

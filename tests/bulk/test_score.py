@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from service import cli
 from service.bulk import journal as journal_module
+from service.bulk.journal import Journal
 from service.bulk.pool import Pool, RangeScorer, Task
+from service.bulk.progress import Progress
 from service.bulk.ranges import ranges
 from service.bulk.scorer import PRELIMINARY, REFUSED
 from service.errors import Problem, StartupError
@@ -270,6 +272,35 @@ def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with(
     assert not (tmp_path / "out.ndjson").exists()
     run(tmp_path / "in.ndjson")
     assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_told_of_the_progress_is_what_is_done_not_what_is_read(
+    begun, records, run, in_a_process, tmp_path, monkeypatch
+):
+    data, told = input_of(records, 120), []
+    (tmp_path / "in.ndjson").write_bytes(data)
+    if begun:
+        stop(in_a_process, tmp_path)
+    add, tell, done = Journal.add, Progress.tell, []
+    if begun:
+        done.append(orjson.loads((tmp_path / "out.ndjson.journal").read_bytes())["lines"])
+
+    def added(journal, one, after=""):
+        add(journal, one, after)
+        done.append(one.lines)
+
+    def noted(progress, position, lines):
+        told.append((position, sum(done)))
+        tell(progress, position, lines)
+
+    monkeypatch.setattr(Journal, "add", added)
+    monkeypatch.setattr(Progress, "tell", noted)
+    run(tmp_path / "in.ndjson", workers=2, range_bytes=4096)
+    ends = [0, *itertools.accumulate(len(line) + 1 for line in data.split(b"\n"))]
+    assert len({position for position, _ in told}) > 2
+    assert all(position <= ends[lines] + 2 * 4096 for position, lines in told)  # it is read by the range
+    assert told[-1][0] == len(data)
 
 
 def test_a_run_that_is_to_outlive_its_terminal_does(records, run, tmp_path, monkeypatch):
