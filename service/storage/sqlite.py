@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
-from sqlite3 import SQLITE_BUSY
+from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_READONLY
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +27,7 @@ from service.storage.database import StoreLimits, fault, translated
 from service.storage.model import StoreBusy, StoreUnavailable
 from service.storage.rows import Sql
 
+_NOT_WRITABLE = (SQLITE_CANTOPEN, SQLITE_READONLY)
 _OWN_WAIT_S = 0.02
 _SETTINGS = (
     "PRAGMA synchronous = FULL",
@@ -164,6 +165,16 @@ class SqliteFile(_Sqlite):
                 _pause(deadline)
 
     def _connect(self) -> sqlite3.Connection:
+        try:
+            return self._connected()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NOT_WRITABLE or not self._path.exists():
+                raise
+            raise StoreUnavailable(
+                "The file of the store, or the log beside it, cannot be written."
+            ) from None
+
+    def _connected(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone is an error, not a new and empty store.
         connection = sqlite3.connect(
             f"file:{quote(str(self._path))}?mode=rw",

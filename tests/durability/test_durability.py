@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
@@ -104,6 +105,19 @@ def assert_unavailable(answer, kind: str) -> None:
     assert int(headers["Retry-After"]) > 0
     assert headers["Content-Type"] == "application/fhir+json"
     assert outcome["issue"][0]["details"]["coding"][0]["code"] == kind
+
+
+@pytest.mark.slow
+def test_of_a_store_that_cannot_be_written_commands_say_so(tmp_path):
+    with small_disk(tmp_path / "disk") as folder:
+        store = os.environ | {"SERVICE_STORE_URL": f"sqlite:///{folder}/store.db"}
+        command = [sys.executable, "-m", "service"]
+        subprocess.run([*command, "migrate"], env=store, cwd=ROOT, check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        asked = [*command, "export", "Patient/1"]
+        done = subprocess.run(asked, env=store, cwd=ROOT, check=False, capture_output=True, text=True)
+    text = "SERVICE_STORE_URL: The file of the store, or the log beside it, cannot be written."
+    assert (done.returncode, done.stderr) == (2, f"error: {text}\n")
 
 
 @pytest.mark.slow
