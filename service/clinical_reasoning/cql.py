@@ -39,6 +39,23 @@ FITTING, DOUBTED, COUNTED = " without what does not fit", " in doubt", " as coun
 JUDGED: Final = " before contradictions"
 """Suffixes of definitions in which unfit answers count in another way than in a result."""
 
+_OUTDATED: Final = "May be outdated"
+_ABOUT_OUTDATED: Final = """
+  Another response may be newer, and is not read here: to an adaptive form (nobody can see to which), to
+  another version of the questionnaire, or one without a date. What is known is the least then.
+""".strip()
+_MAY_BE_NEWER: Final = """exists (
+    [QuestionnaireResponse] R
+      let written: Answers."Response".authored.value
+      where R.status.value in {{ 'in-progress', 'completed', 'amended' }}
+        and (
+          ({is_read} and R.authored.value is null and written is not null)
+          or ((StartsWith(R.questionnaire.value, '#') or StartsWith(R.questionnaire.value, {others}))
+            and not ({is_read}) and (R.authored.value before written) is not true)
+        )
+      return all 1
+  )"""
+
 
 def libraries_of(guidance: Guidance, form: CompiledQuestionnaire) -> tuple[CqlLibrary, ...]:
     """Returns the libraries of a guidance, each after those that it includes.
@@ -263,14 +280,28 @@ class _Libraries(GuidanceNodes):
 
     # The step and the levels.
 
+    def _outdated(self) -> str:
+        """Returns whether a response that is not read may be newer than the one that is."""
+        canonical, url = self.answers.form.canonical, self.answers.form.url
+        is_read = f"R.questionnaire.value in {{ {quoted(canonical)}, {quoted(url)} }}"
+        return define(
+            _OUTDATED, _MAY_BE_NEWER.format(is_read=is_read, others=quoted(f"{url}|")), [_ABOUT_OUTDATED]
+        )
+
     def _results(self) -> Iterator[str]:
         tiers = sorted(self.written.tiers, key=lambda tier: -tier.rank)
+        fired = {rule.tier for rule in self.written.rules}
+        mildest = next((tier.code for tier in reversed(tiers) if tier.code in fired), "")
+        yield self._outdated()
         yield f"{comment(['The step: the highest that a rule fires.'])}\n"
         for tier in tiers:
             rules = [name(f"Rule {rule.name}") for rule in self.written.rules if rule.tier == tier.code]
             about = [tier.says.to_clinician or tier.display, *self._sources(tier.sources)]
             if rules or tier.rank:
-                yield define(f"Step is {tier.code}", "\n    or ".join(rules) or "false", about)
+                fires = "\n    or ".join(rules) or "false"
+                if tier.recheck is not None or tier.code == mildest:  # not by what may be out of date
+                    fires = f"if {name(_OUTDATED)} then null as Boolean\n  else {fires}"
+                yield define(f"Step is {tier.code}", fires, about)
         yield from _ends("Step", "Step is", [tier.code for tier in tiers])
         lowest = quoted(tiers[-1].code)
         yield define(
@@ -342,7 +373,8 @@ def _ends(called: str, prefix: str, codes: list[str]) -> Iterator[str]:
         yield define(
             f"{called} at least", f"case{up}\n    else {quoted(codes[0])}\n  end" if up else quoted(codes[0])
         )
-    most = "".join(
+    outdated = f"\n    when {name(_OUTDATED)} then {quoted(codes[0])}" * prefix.startswith("Step ")
+    most = outdated + "".join(
         f"\n    when {name(f'{prefix} {code}')} is not false then {quoted(code)}" for code in codes[:-1]
     )
     yield define(f"{called} at most", f"case{most}\n    else {last}\n  end" if most else last)

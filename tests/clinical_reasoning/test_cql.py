@@ -159,6 +159,41 @@ def test_of_several_responses_the_newest_counts(pairs, translated, execute):
     assert len(set(steps)) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", ["gad-7", "muscle-twitching"])
+def test_a_response_that_is_not_read_and_may_be_newer_leaves_no_step_settled(
+    pairs, translated, execute, slug
+):
+    """That of an adaptive form, or to another version: what an older one gives is the least."""
+    folder, mains, _ = translated
+    tried = [one for one in people(pairs[slug], 300) if one[0].tier.settled]
+    (_, mild), (severe, worst) = (pick(tried, key=lambda one: one[0].tier.at_least) for pick in (min, max))
+    url = pairs[slug].compiled.url
+    day, before, after = (f"2026-03-0{number}T09:00:00Z" for number in (2, 1, 3))
+    read = [one | {"authored": day} for one in (mild, worst)]
+    contained = {"resourceType": "Questionnaire", "id": "asked", "status": "active", "derivedFrom": [url]}
+    adaptive = mild | {"questionnaire": "#asked", "contained": [contained]}
+    newer = [
+        adaptive | {"authored": after},
+        mild | {"questionnaire": f"{url}|0.0.1", "authored": after},
+        {name: value for name, value in adaptive.items() if name != "authored"},
+        {name: value for name, value in mild.items() if name != "authored"},
+    ]
+    others = [one | {"authored": before} for one in newer[:2]]
+    others += [newer[0] | {"status": "entered-in-error"}]
+    others += [mild | {"questionnaire": "https://guidance.example.org/other", "authored": after}]
+    ladder = [tier.code for tier in severe.tiers]
+    alone = execute(folder / slug, mains[slug], read)
+    for other in newer:
+        calm, known = execute(folder / slug, mains[slug], [[one, other] for one in read])
+        assert (calm["Step"], calm["Step at most"]) == ("not-assessable", ladder[-1]), other
+        assert (known["Step"], known["Step at most"]) == (alone[1]["Step"], ladder[-1])
+    for other in others:
+        assert execute(folder / slug, mains[slug], [[one, other] for one in read]) == alone
+    assert alone[0]["Step"] == ladder[1]
+    assert alone[1]["Step"] not in ladder[:2]
+
+
 @pytest.mark.parametrize(
     ("value", "edge", "limit"),
     [
