@@ -27,6 +27,7 @@ from service.cds_hooks.requests import Call
 from service.cds_hooks.services import RESPONSES, CdsService
 from service.datatypes.days import day_of
 from service.errors import Malformed, NotScorable, TooLarge
+from service.fhir.extensions import text
 from service.fhir.json import Json, decoded
 from service.languages import ENGLISH, Words, chosen, languages, words_in
 from service.questionnaire import COMPLETE_STATUSES
@@ -42,6 +43,7 @@ _ENTITIES: Final = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\s]+")
 
 _OTHER_ZONES: Final = timedelta(1)
+_MOST_LABEL: Final = 60
 _OFFERED, _SILENT = -1, -2
 _UNSCORED: Final = "unscored"
 _UNREAD: Final = "unread"
@@ -262,7 +264,9 @@ class _Draft:
         At a safety step that is left out: what to do now stands alone.
         """
         recorded = self.call.brought.recorded
-        lines = outlined.text.splitlines()
+        lines, labels = outlined.text.splitlines(), _labels(outlined)
+        if labels:
+            lines.append(self.words["cards.labelled"].format(labels="; ".join(labels)))
         if outlined.is_overlay:
             return lines
         if recorded:
@@ -340,6 +344,14 @@ def _indicator(outlined: Outlined) -> str:
     if outlined.is_overlay:
         return "critical"
     return "warning" if outlined.has_referral else "info"
+
+
+def _labels(outlined: Outlined) -> list[str]:
+    """Returns the security labels of all that a result was made from, by name."""
+    if b'"security"' not in outlined.bundle:
+        return []
+    labels = decoded(outlined.bundle).get("meta", {}).get("security", ())
+    return [(text(label.get("display")) or text(label.get("code")))[:_MOST_LABEL] for label in labels]
 
 
 def _alone(resource: Json) -> dict[str, Any]:

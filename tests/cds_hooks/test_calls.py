@@ -141,6 +141,29 @@ def test_finished_result_suggests_itself_and_the_draft_of_its_referral_ch11(card
     assert [action["resource"] for action in kept["actions"]] == [risk]
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Labelled in the record: restricted; PSY. It holds for this card too."),
+        ("de", "In der Akte gekennzeichnet: restricted; PSY. Das gilt auch für diese Karte."),
+    ],
+)
+def test_a_card_says_how_what_it_was_made_from_is_labelled(at, language, said):
+    """A card has no element for security labels; the resources of its suggestions have."""
+    labels = [
+        {"system": "urn:any", "code": "R", "display": "restricted"},
+        {"system": "urn:any", "code": "PSY"},
+    ]
+    emergency = with_answer(sample("partial"), "emergency-signs", "severe-breathlessness")
+    for response in (sample("progressive-weakness"), sample("partial"), emergency):
+        told = [
+            at().post(VIEW, json=call_of(responses=searchset(found)), headers={"Accept-Language": language})
+            for found in (response, response | {"meta": {"security": labels}})
+        ]
+        plain_, labelled = (answer.json["cards"][0]["detail"].replace("\\", "") for answer in told)
+        assert labelled.replace(f"\n- {said}", "") == plain_ != labelled
+
+
 def test_safety_step_is_critical_and_offers_no_form_ch12(cards):
     emergency = with_answer(sample("partial"), "emergency-signs", "severe-breathlessness")
     (unfinished,) = cards(call_of(responses=searchset(sample("partial"))))
