@@ -43,7 +43,8 @@ class Question:
         codes: item.code, used to match chart values (LOINC).
         units: UCUM codes that a quantity may use, or of the unit that a plain number is in; empty when the
             item does not say.
-        repeats: whether several answers are allowed.
+        repeats: whether several answers are allowed, or it is asked several times.
+        is_asked_again: it stands below a group or question that repeats.
         enabled_by: linkIds of the questions whose answers decide whether this one is asked (its own
             enableWhen and those of its parents); empty when it is always asked.
         numbers: whole numbers that are options (valueInteger), each with its weight, if it has one.
@@ -61,6 +62,7 @@ class Question:
     enabled_by: tuple[str, ...] = ()
     numbers: tuple[tuple[int, Decimal | None], ...] = ()
     short: str = ""
+    is_asked_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

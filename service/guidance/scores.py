@@ -439,6 +439,8 @@ def _before(score: Score, index: int) -> int:
 
 
 def _of_question(addend: Addend, question: Question) -> Iterator[str]:
+    if question.is_asked_again:
+        yield "expected a question that is not below a group or question that repeats"
     has_options = bool(_points_by_answer(question))
     is_number = question.type in ("integer", "decimal") and not question.numbers
     if is_number and addend.low is None:

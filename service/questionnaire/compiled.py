@@ -8,7 +8,7 @@ Source: FHIR R4 references.html#canonical; QuestionnaireResponse.questionnaire.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -73,9 +73,7 @@ class CompiledQuestionnaire:
     def form(self) -> Form:
         """What the guidance must know of it."""
         questions = {
-            link: _question(item, _enabled_by(item, self.items))
-            for link, item in self.items.items()
-            if item.answerable
+            link: _question(item, self.items) for link, item in self.items.items() if item.answerable
         }
         return Form(self.canonical, MappingProxyType(questions))
 
@@ -296,17 +294,22 @@ def _subject_types(resource: Json) -> frozenset[str]:
     return frozenset(kind for kind in (listed if isinstance(listed, list) else ()) if text(kind))
 
 
+def _above(item: Item, items: Mapping[str, Item]) -> Iterator[Item]:
+    """Yields the items that one stands under, from the nearest to the top."""
+    while item.parent is not None and item.parent in items:
+        item = items[item.parent]
+        yield item
+
+
 def _enabled_by(item: Item, items: Mapping[str, Item]) -> tuple[str, ...]:
     """Returns the questions that the item's own conditions and those of its parents read, in order."""
-    found: set[str] = set()
-    current: Item | None = item
-    while current is not None:
-        found.update(condition.question for condition in current.enable_when if condition.question in items)
-        current = items.get(current.parent) if current.parent is not None else None
+    conditions = (condition for one in (item, *_above(item, items)) for condition in one.enable_when)
+    found = {condition.question for condition in conditions if condition.question in items}
     return tuple(sorted(found, key=lambda link: items[link].order))
 
 
-def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
+def _question(item: Item, items: Mapping[str, Item]) -> Question:
+    is_asked_again = any(above.repeats for above in _above(item, items))
     return Question(
         link_id=item.link_id,
         text=item.text,
@@ -315,10 +318,11 @@ def _question(item: Item, enabled_by: tuple[str, ...]) -> Question:
         order=item.order,
         codes=item.codes,
         units=_units(item),
-        repeats=item.repeats,
-        enabled_by=enabled_by,
+        repeats=item.repeats or is_asked_again,
+        enabled_by=_enabled_by(item, items),
         numbers=item.options.numbers if item.options is not None else (),
         short=text(ext.value(item.source, ext.SHORT_TEXT)),
+        is_asked_again=is_asked_again,
     )
 
 

@@ -35,6 +35,8 @@ TICKED = Question(
     order=97,
     repeats=True,
 )
+NIGHTS = Question("nights", "How many?", "integer", (), order=95, repeats=True)
+AGAIN = replace(TICKED, link_id="in-each-limb", order=96, is_asked_again=True)
 PARTS: list[Any] = [
     "breaks",
     {"answer": "tense", "times": 2},
@@ -55,7 +57,7 @@ BANDS = [
 
 
 def form() -> Form:
-    questions = {question.link_id: question for question in (NUMBERS, WEIGHED, TICKED)}
+    questions = {question.link_id: question for question in (NUMBERS, WEIGHED, TICKED, AGAIN, NIGHTS)}
     return Form(headache.CANONICAL, {**headache.form().questions, **questions})
 
 
@@ -461,6 +463,8 @@ GRADED = [{**band, "level": "low"} for band in BANDS]
         ({"when": "nothing", "points": 1}, "[0].when: expected the name of a finding"),
         ({"when": "strained", "points": 1}, "[0].when: expected a condition that rests on no score"),
         ({"answer": "tense-where", "reversed": True}, "[0]: expected a question that takes one answer"),
+        ({"answer": "nights", "from": 0, "to": 9}, "[0]: expected a question that takes one answer"),
+        ({"answer": "in-each-limb"}, "[0]: expected a question that is not below a group or question that"),
         (5, "[0]: expected a code"),
     ],
 )

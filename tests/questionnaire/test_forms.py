@@ -532,6 +532,19 @@ def test_the_accept_path_takes_texts_and_displays_exactly_as_published(
     assert accepted is None or (checked.problems, checked.answers) == ((), accepted)
 
 
+@pytest.mark.parametrize("above", [{"type": "group"}, {"type": "string"}])
+def test_a_question_below_one_that_repeats_may_be_answered_several_times(above: dict[str, Any]) -> None:
+    group = {"id": "g", "repeats": True, **above, "items": [{"id": "h", "type": "group", "items": [ASKED]}]}
+    questions = compiled(form(group, {"id": "b", "type": "choice", "options": ["x"]})).form.questions
+    assert [(questions[one].repeats, questions[one].is_asked_again) for one in ("a", "b")] == [
+        (True, True),
+        (False, False),
+    ]
+
+
+ASKED = {"id": "a", "type": "choice", "options": ["x", "y"]}
+
+
 def test_an_option_that_is_selected_at_first_is_an_initial_value() -> None:
     options = [
         {"valueCoding": {"system": SYSTEM, "code": "x"}, "initialSelected": True},
