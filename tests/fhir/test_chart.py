@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 import pytest
+from examples import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.datatypes.answers import UNREAD, Answer, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
@@ -582,6 +586,43 @@ def test_the_newest_usable_value_counts_and_a_newer_one_that_does_not_decide_tak
         assert answers["salt-date"] == dates
         same = set(answers["salt"]) if isinstance(values, set) else answers["salt"]
         assert same == values
+
+
+@st.composite
+def dated(draw: st.DrawFn) -> tuple[dict[str, Any], float, float]:
+    """The date of a value in any way, and the first and the last day of January that it can mean."""
+    day, before = draw(st.integers(5, 25)), draw(st.integers(0, 4))
+    start, end = f"2026-01-{day - before:02}", f"2026-01-{day:02}"
+    ways = [
+        ({"effectiveDateTime": end}, day, day),
+        ({"effectiveDateTime": f"{end}T12:00:00Z"}, day, day),
+        ({"effectiveInstant": f"{end}T12:00:00Z"}, day, day),
+        ({"effectiveDateTime": "2026-01"}, 1, 31),
+        ({"effectivePeriod": {"start": start, "end": end}}, day - before, day),
+        ({"effectivePeriod": {"start": start}}, day - before, inf),
+        ({"effectivePeriod": {"end": end}}, -inf, day),
+        ({"issued": f"{end}T12:00:00Z"}, -inf, day),
+        ({"effectiveTiming": {"event": [start]}, "issued": f"{end}T12:00:00Z"}, -inf, day),
+        ({}, -inf, inf),
+    ]
+    return draw(st.sampled_from(ways))
+
+
+@examples(300)
+@given(
+    st.lists(st.tuples(st.sampled_from([3, 4]), dated()), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_a_value_denies_only_what_was_certainly_measured_before_it(measured_, chance):
+    """In whatever order they come; 3 is the worse one."""
+    sent = [salt(value, None, id=f"o{n}", **when) for n, (value, (when, _, _)) in enumerate(measured_)]
+    answers = found(LAB, *sent, reader=READER).answers["salt"]
+    chance.shuffle(sent)
+    assert set(found(LAB, *sent, reader=READER).answers["salt"]) == set(answers)
+    if UNREAD in answers or amount(3) in answers:
+        return
+    after = [first for value, (_, first, _) in measured_ if value == 4]
+    assert all(last < max(after) for value, (_, _, last) in measured_ if value == 3)
 
 
 MISSING = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
