@@ -20,7 +20,7 @@ from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
 from service.datatypes.days import day_before, is_late
 from service.earlier import EarlierReader, EarlierResponses
-from service.errors import Malformed, NotScorable, Problem
+from service.errors import Malformed, NotScorable, Problem, has_errors
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
 from service.fhir.chart import ChartValues, chart_values
 from service.fhir.chart_doubts import is_altered, is_test
@@ -588,7 +588,7 @@ def _located(problem: Problem, at: str) -> Problem:
 
 
 def _refuse_errors(kind: type[Malformed] | type[NotScorable], problems: tuple[Problem, ...]) -> None:
-    if any(problem.severity in ("error", "fatal") for problem in problems):
+    if has_errors(problems):
         raise kind(*problems)
 
 
@@ -616,7 +616,7 @@ def _subject_faults(response: Json, compiled: CompiledQuestionnaire) -> Iterator
 
     Source: R4 RiskAssessment.subject, Reference(Patient | Group).
     """
-    faults = [found for found in subject_problems(response, compiled) if found.severity == "error"]
+    faults = [found for found in subject_problems(response, compiled) if found.is_error]
     yield from faults
     kind = target_type(response.get("subject", {}), contained_types(response))
     if not faults and kind and kind not in _ASSESSED:

@@ -45,7 +45,7 @@ from service.bulk.scorer import SUMMARY, Scorer, ScoringOptions
 from service.bulk.tables import format_of
 from service.cds_hooks import FileShape
 from service.clinical_reasoning.definitions import write_guidance
-from service.errors import Problem, ServiceError, StartupError
+from service.errors import Problem, ServiceError, StartupError, has_errors
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits
 from service.fhir.outcome import operation_outcome
@@ -618,7 +618,7 @@ def _problems(validator: Validator, data: bytes, form: CompiledQuestionnaire | N
 def _print_outcome(problems: Sequence[Problem], urls: Canonicals) -> bool:
     """Prints one line and returns whether the resource is valid: no error in it."""
     _print(orjson.dumps(operation_outcome(problems, urls)))
-    return not any(problem.severity in ("error", "fatal") for problem in problems)
+    return not has_errors(problems)
 
 
 def _print(line: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from service.catalogue import Answered, Catalogue, Pair, known_earlier
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.form import Question
-from service.errors import Malformed, NotScorable, Problem
+from service.errors import Malformed, NotScorable, Problem, has_errors
 from service.fhir.chart_doubts import is_altered, is_test
 from service.fhir.dates import compare, time_range
 from service.fhir.json import Json
@@ -101,7 +101,7 @@ class EarlierReader:
         problems: list[Problem] = []
         for one in (*listed,):
             faults = [*check_response(one.resource, one.at)]
-            if any(fault.severity in ("error", "fatal") for fault in faults):
+            if has_errors(faults):
                 listed.remove(one)
                 problems += [_left_out(one.at, "earlier-invalid")] if self.leaves_out else faults
         if problems and not self.leaves_out:
@@ -127,7 +127,7 @@ class EarlierReader:
             reason = "earlier-version"
         if form is not None:
             checked = form.check(resource, status, apart=self.apart)
-            if not any(fault.severity in ("error", "fatal") for fault in checked.problems):
+            if not has_errors(checked.problems):
                 context = context_from_resource(resource)
                 answers = replace(checked.answers, authored=context.authored or "")
                 return EarlierResponse(context, self._compared(sent, form, answers, problems))

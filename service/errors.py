@@ -71,6 +71,16 @@ class Problem:
     about: str = ""
     reason: str = ""
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps what was sent from being taken."""
+        return self.severity in ("error", "fatal")
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    """Returns whether one of the problems is an error."""
+    return any(problem.is_error for problem in problems)
+
 
 MOST_OF_A_KIND: Final = 1000
 """A body can have more faults than anyone would read: so many of one kind are kept, the others counted."""

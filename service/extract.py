@@ -18,7 +18,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from service.catalogue import Catalogue
-from service.errors import Malformed, NotScorable, Problem
+from service.errors import Malformed, NotScorable, Problem, has_errors
 from service.fhir.dates import is_instant
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, MutableJson, decoded, encoded, read
@@ -111,7 +111,7 @@ class Extractor:
     def _extracted(self, data: bytes, stored: bytes, *, apart: bool) -> bytes:
         sent = self._sent(data, stored)
         structure = check_response(sent.response, sent.at)
-        if any(found.severity == "error" for found in structure):
+        if has_errors(structure):
             raise Malformed(*structure)
         _check_status(sent)
         compiled = self._form(sent, apart=apart)
@@ -119,7 +119,7 @@ class Extractor:
         if not resources.is_empty and not apart:
             raise TooMuchHere  # the form says what is made, and how much of it
         found = validate(sent.response, compiled, self._catalogue.value_sets, apart=apart)
-        errors = (problem for problem in found if problem.severity == "error")
+        errors = (problem for problem in found if problem.is_error)
         faults = [*plan.problems, *resources.problems, *errors]
         if faults:
             raise NotScorable(*faults)
@@ -372,7 +372,7 @@ def _entry_of(resource: MutableJson, url: str, said: Json) -> MutableJson:
 
 def _check_made(resource: Json, at: str, results: Results) -> None:
     for found in check_made(resource):
-        if found.severity == "error":
+        if found.is_error:
             results.problems.keep(_of_form(text(resource.get("resourceType")), found.text, at))
 
 
@@ -436,6 +436,6 @@ def _derived_from(each: Extracted, head: _Head, urls: dict[int, str]) -> Iterato
 def _check(observation: Json, at: str) -> None:
     """Raises NotScorable where the form's own words do not make an Observation of R4."""
     found = check_structure(observation, "Observation", "Observation")
-    errors = [problem for problem in found if problem.severity == "error"]
+    errors = [problem for problem in found if problem.is_error]
     if errors:
         raise NotScorable(_of_form("Observation", errors[0].text, at))

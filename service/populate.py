@@ -318,9 +318,7 @@ class _Taken:
         subject = self.subject
         if subject is None:
             return
-        faults = [
-            fault for fault in subject_problems({"subject": subject}, compiled) if fault.severity == "error"
-        ]
+        faults = [fault for fault in subject_problems({"subject": subject}, compiled) if fault.is_error]
         if faults:
             raise NotScorable(*(replace(fault, expression="Parameters") for fault in faults))
         if not all(_is_person(patient, subject) for patient in patients):

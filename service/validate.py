@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from service.catalogue import Catalogue
-from service.errors import GuidanceError, Malformed, NotScorable, Problem, ServiceError
+from service.errors import GuidanceError, Malformed, NotScorable, Problem, ServiceError, has_errors
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, read_with_faults, refuse, without_faults
 from service.fhir.structure import check_response as check_structure
@@ -119,7 +119,7 @@ class Validator:
             SDC OperationDefinition Questionnaire-process-response.
         """
         problems = self._in_time(data, partial(self._processed, data, slug))
-        if any(problem.severity in ("error", "fatal") for problem in problems):
+        if has_errors(problems):
             raise NotScorable(*problems)
         return problems
 

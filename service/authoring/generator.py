@@ -22,7 +22,7 @@ from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.days import day_before
 from service.datatypes.form import Question
-from service.errors import GuidanceError
+from service.errors import GuidanceError, has_errors
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, MutableJson, decoded, encoded
 from service.guidance.cases import Case
@@ -121,7 +121,7 @@ class _Check:
         if self._assessor.accepted(line) is not None:
             return True
         problems = self._validator.problems(decoded(line))
-        return not any(problem.severity in ("error", "fatal") for problem in problems)
+        return not has_errors(problems)
 
 
 def _chosen(chance: Random, values: Sequence[_Any]) -> _Any:

@@ -27,7 +27,7 @@ from service.datatypes.form import Form, Question
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.datatypes.unit_names import names_another
-from service.errors import Problem
+from service.errors import Problem, has_errors
 from service.fhir.chart_doubts import has_reason_beside, interpreted, is_altered, is_test
 from service.fhir.dates import is_date, time_range
 from service.fhir.extensions import mappings, text
@@ -448,7 +448,7 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
     subject = sent.response.get("subject")
     for observation in sent.data:
         faults = check_structure(observation.resource, "Observation", observation.at)
-        if any(fault.severity == "error" for fault in faults):
+        if has_errors(faults):
             if sent.leaves_out:
                 yield _unread(observation)
             else:

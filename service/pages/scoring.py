@@ -48,9 +48,6 @@ _OTHER_SUBJECT: Final = Problem(
 )
 _NOTHING_EARLIER: Final = Problem("resource-type", "Expected a Bundle of earlier responses.")
 
-ERRORS: Final = frozenset({"error", "fatal"})
-"""Severities of what keeps a response from being scored."""
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -346,7 +343,7 @@ class AnswersOfForms:
         response = read(data, self._deployment.body)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise Malformed(Problem("resource-type", "resourceType: expected QuestionnaireResponse."))
-        faults = [found for found in check_response(response) if found.severity in ERRORS]
+        faults = [found for found in check_response(response) if found.is_error]
         if faults:
             raise Malformed(*faults)
         return response
@@ -363,7 +360,7 @@ class AnswersOfForms:
         named = response.get("questionnaire") if asked is None else asked.canonical
         if named != compiled.canonical:
             words = f"Expected: questionnaire = {compiled.canonical}."
-            is_version = str(named).partition("|")[0] == compiled.canonical.partition("|")[0]
+            is_version = str(named).partition("|")[0] == compiled.url
             reason = "other-version" if is_version else ""
             raise NotScorable(Problem("canonical-mismatch", words, reason=reason))
         if asked is None:
@@ -389,7 +386,7 @@ def _of_version(
             raise NotScorable(*changed)
         response, status = asked.answered(response, version.compiled.canonical), IN_PROGRESS
     checked = version.compiled.check(response, status, apart=apart)
-    faults = [found for found in checked.problems if found.severity in ERRORS]
+    faults = [found for found in checked.problems if found.is_error]
     if faults:
         raise NotScorable(*faults)
     return asked_alike(checked.answers.given, version.alike, own)
@@ -397,5 +394,5 @@ def _of_version(
 
 def faults_of(response: Json, fault: NotScorable) -> dict[str, str]:
     """Returns what a response was refused for, by linkId; under the empty one what belongs to no item."""
-    errors = (found for found in fault.problems if found.severity in ERRORS)
+    errors = (found for found in fault.problems if found.is_error)
     return {link_at(response, found.expression): found.text for found in errors}

@@ -20,7 +20,6 @@ from service.errors import ServiceError
 from service.languages import Words
 from service.pages.model import Problem as Shown
 from service.pages.reading import Posted
-from service.pages.scoring import ERRORS
 from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
 from service.web.request import FORM, MULTIPART, Request
 
@@ -101,7 +100,7 @@ def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:
 
 def unfit(fault: ServiceError, words: Words) -> tuple[Shown, ...]:
     """Returns what people are told of a file that does not fit."""
-    faults = [problem for problem in fault.problems if problem.severity in ERRORS][:_MOST_FAULTS]
+    faults = [problem for problem in fault.problems if problem.is_error][:_MOST_FAULTS]
     reasons = [problem.reason for problem in faults if problem.reason]
     name = "other-version" if "other-version" in reasons else "file"
     known = filter(None, (words.texts.get(f"left-out.{reason}") for reason in reasons))

@@ -20,6 +20,7 @@ from service.datatypes.answers import Answer, Coding, Unread
 from service.datatypes.days import day_of, days_before, is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
+from service.errors import has_errors
 from service.fhir.chart import (
     LEFT_OUT,
     USABLE,
@@ -181,7 +182,7 @@ def _is_member(observation: Json, panel: Json) -> bool:
 
 
 def _is_sound(observation: Json) -> bool:
-    return not any(fault.severity == "error" for fault in check_structure(observation, "Observation", ""))
+    return not has_errors(check_structure(observation, "Observation", ""))
 
 
 def _sort(

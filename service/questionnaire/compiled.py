@@ -248,7 +248,7 @@ def compile_questionnaire(
         GuidanceError: the lint found errors; a line each, naming place and expectation.
     """
     compiled = compile_leniently(resource, value_sets, linted=not is_sound)
-    faults = [f"{found.expression}: {found.text}" for found in compiled.lint if found.severity == "error"]
+    faults = [f"{found.expression}: {found.text}" for found in compiled.lint if found.is_error]
     if faults:
         raise GuidanceError(faults)
     compiled.complete()

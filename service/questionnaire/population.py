@@ -545,7 +545,7 @@ def _drop_unfit_of(population: Population, occurrence: Occurrence, context: Answ
     if item.max_occurs is not None and len(occurrence.response_answers) > item.max_occurs:
         population.drop(link, _TOO_MANY)
         return
-    faults = [found for found in answer_problems(occurrence, context) if found.severity == "error"]
+    faults = [found for found in answer_problems(occurrence, context) if found.is_error]
     untyped = {found.path for found in occurrence.response_answers if found.answer is None}
     wrong = untyped | {fault.expression.partition(".value")[0] for fault in faults}
     if not wrong:
@@ -579,7 +579,7 @@ def drop_closed(population: Population) -> None:
     }
     for fault in checked.problems:
         link = by_path.get(fault.expression.rpartition(".answer[")[0] or fault.expression, "")
-        if fault.severity == "error" and link in population.filled:
+        if fault.is_error and link in population.filled:
             population.drop(link, _why_unfit([fault.kind]))
     for link in [link for link in population.filled if link in checked.answers.closed]:
         population.drop(link, _CLOSED, kind="populate-closed")

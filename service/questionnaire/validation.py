@@ -91,7 +91,7 @@ def _validated(
 
 def _lint_as_warnings(compiled: CompiledQuestionnaire) -> Iterator[Problem]:
     """Errors of the Questionnaire: not the response's fault, but what they touch was not checked."""
-    return (replace(found, severity="warning") for found in compiled.lint if found.severity == "error")
+    return (replace(found, severity="warning") for found in compiled.lint if found.is_error)
 
 
 # The head of a response.

@@ -110,7 +110,7 @@ class Metrics:
 
     def count_refusal(self, problems: Iterable[Problem]) -> None:
         """Counts a refusal once under each kind of its errors."""
-        for kind in {problem.kind for problem in problems if problem.severity in ("error", "fatal")}:
+        for kind in {problem.kind for problem in problems if problem.is_error}:
             self._refusals.labels(kind).inc()
 
     def count_shadow(self, count: Count) -> None:
