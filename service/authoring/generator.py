@@ -37,9 +37,6 @@ from service.validate import Validator
 SHARES: Final = (0.02, 0.1, 0.3)
 """How much of a worked case is answered differently; each as often as the others."""
 
-FAR_SHARES: Final = (*SHARES, 1.0)
-"""The same, with people who are like no worked case: for tests that look for what nobody thought of."""
-
 _AS_OTHERS: Final = 0.75
 """How often a changed answer is one of another worked case, as often as these give it."""
 _LEFT_OPEN: Final = 0.1

@@ -1,7 +1,7 @@
 """Minimal reasons against brute force on the fixture, and against the engine on served guidance."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
@@ -15,12 +15,11 @@ from hypothesis import given
 from patients_by_chance import by_chance, pair_of
 
 from service import catalogue
-from service.datatypes.answers import Answer, Answers, Quantity
+from service.datatypes.answers import Answers, Quantity
 from service.guidance import Guidance, arguments
 from service.guidance.arguments import Minimal
 from service.guidance.result import Result
 
-Raw = Mapping[str, tuple[Answer, ...]]
 LINKS = tuple(headache.VALUES)
 
 

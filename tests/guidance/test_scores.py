@@ -408,12 +408,6 @@ def proved(parts: list[Any], bands: list[Any], only_if: Any) -> list[str]:
     return [proof.line for proof in prove(load(found, form())).failed if "tried" in proof.line]
 
 
-ALWAYS_FEW = [
-    {"band": "few", "from": -4, "to": 4, "display": "Few"},
-    {"band": "many", "from": 5, "to": 9, "display": "Many"},
-]
-
-
 MOST: list[tuple[Any, Any]] = [
     ({"answer": "strength", "from": 0, "to": 4}, 4),
     ({"answer": "screen-hours", "from": 0, "to": 4, "reversed": True}, 4),

@@ -40,7 +40,6 @@ def control(code: str) -> dict:
     return extension("questionnaire-itemControl", "CodeableConcept", concept)
 
 
-NAMELESS = {"valueCoding": {"display": "x"}}
 ITEMS = [
     {"linkId": "yes", "type": "boolean"},
     {
@@ -324,7 +323,6 @@ def test_an_answer_that_is_wrong_stays_in_its_box():
 
 
 COMPARATORS = ["", "<", "<=", ">", ">="]
-CONTROLS = [f"{name}.{item['linkId']}" for name in "qudmyto" for item in ITEMS]
 signs = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
 numbers = st.decimals(-999, 999, places=2)
 codes = st.sampled_from(["a", "b"])

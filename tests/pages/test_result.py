@@ -38,7 +38,6 @@ LOOKS = {
 OVERLAYS = ("emergency", "urgent")
 LANGUAGES = ("en", "de")
 DOCTOR = "details.doctor"
-READ_MORE = "patient.read-more"
 
 
 @pytest.fixture(scope="session")

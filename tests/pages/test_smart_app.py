@@ -21,7 +21,6 @@ PINNED = (
     "73a3a02993b35ec6d21448e0d7054ccf327c65fdd1c18113cf7e11a950afaaff"
 )
 """SHA-512 of the file in the package fhirclient 2.6.3; scripts/vendor fetches it."""
-LAUNCHED = f"{LAUNCH_PATH}?iss={quote(ISSUER, safe='')}&launch=x"
 REGISTRY = f"""
 ehrs:
   - issuer: {ISSUER}

@@ -62,10 +62,6 @@ class Renderer:
         assert isinstance(found, dict)
         return found
 
-    def labels_of(self, link_id: str) -> list[str]:
-        """Returns the words of the options of a question, in order."""
-        return [text.strip() for text in self.question(link_id).locator("label:has(input)").all_inner_texts()]
-
     def question(self, link_id: str) -> Locator:
         """Returns where a question stands."""
         raise NotImplementedError

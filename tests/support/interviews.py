@@ -6,7 +6,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from service.authoring.generator import FAR_SHARES, Patients
+from service.authoring.generator import SHARES, Patients
 from service.catalogue import Pair
 from service.datatypes.answers import AnswersByLink
 from service.guidance.cases import Case
@@ -67,7 +67,7 @@ def in_full(pair: Pair, wanted: AnswersByLink) -> AnswersByLink:
 def random_patients(pair: Pair, seeds: Iterable[int]) -> list[Case]:
     """Returns, for each seed, somebody like the person of a worked case, a share of the answers by chance."""
     patients = Patients(pair)
-    drawn = ((seed, patients.drawn(Random(seed), FAR_SHARES)) for seed in seeds)
+    drawn = ((seed, patients.drawn(Random(seed), (*SHARES, 1.0))) for seed in seeds)
     return [replace(case, name=f"random-{seed}") for seed, case in drawn]
 
 

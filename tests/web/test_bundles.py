@@ -133,13 +133,6 @@ def refused(answer, status, kind):
     return answer.json
 
 
-def refused_alone(answer, status, kind):
-    """Asserts that the only entry of a batch was refused."""
-    assert statuses(answer) == [status], answer.data
-    assert kinds(answer.json["entry"][0]["response"]["outcome"]) == {kind}
-    assert "resource" not in answer.json["entry"][0]
-
-
 # what is a Bundle
 
 
