@@ -397,11 +397,7 @@ class Repository:
             Unavailable: the store cannot be used.
         """
         check_detail(detail)
-        with self.reading(unit, reach=Reach(reach.tenant)) as view:
-            result = self._limited(view, reach, None).read(RISK, of_id)
-            response = view.read(RESPONSE, of_id)
-        if result is None or response is None:
-            raise NotFound(UNKNOWN_ID)
+        result, response = self._with_response(of_id, unit, reach)
         return Detailed(result, result.body if detail == SHORT else self._made_anew(result, response, detail))
 
     def read_explained(
@@ -414,11 +410,7 @@ class Repository:
                 more.
             Unavailable: the store cannot be used, or there is too much to work out at the moment.
         """
-        with self.reading(unit, reach=Reach(reach.tenant)) as view:
-            result = self._limited(view, reach, None).read(RISK, of_id)
-            response = view.read(RESPONSE, of_id)
-        if result is None or response is None:
-            raise NotFound(UNKNOWN_ID)
+        result, response = self._with_response(of_id, unit, reach)
         told = (language_in(result.body),)
         try:
             again = self._assessor.judge(response.body, of_id, languages=told, again=True).risk
@@ -427,6 +419,15 @@ class Repository:
         if again is None or guidance_hash_in(again) != guidance_hash_in(result.body):
             raise NotFound(DETAIL_GONE)
         return result, self._assessor.explain_body(response.body, told)
+
+    def _with_response(self, of_id: str, unit: Unit | None, reach: Reach) -> tuple[Record, Record]:
+        """Returns a result within reach, and the response that it was made of."""
+        with self.reading(unit, reach=Reach(reach.tenant)) as view:
+            result = self._limited(view, reach, None).read(RISK, of_id)
+            response = view.read(RESPONSE, of_id)
+        if result is None or response is None:
+            raise NotFound(UNKNOWN_ID)
+        return result, response
 
     def _made_anew(self, result: Record, response: Record, detail: str) -> bytes:
         try:
