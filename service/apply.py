@@ -37,6 +37,7 @@ from service.fhir.parameters import (
     Values,
     is_page,
     parameters_in_body,
+    unfit_parameter,
     values_of,
 )
 from service.fhir.references import target_type
@@ -181,21 +182,20 @@ class Applier:
         """Returns the plan of an id, or else of the parameters; raises Malformed, NotFound, NotScorable."""
         if plan:
             if held:
-                words = "expected none where the path names the plan."
-                raise Malformed(Problem("parameter", f"Parameter {PLAN}: {words}", held[0].at))
+                raise Malformed(unfit_parameter(PLAN, "none where the path names the plan", held[0].at))
             pair = self._plans.get(plan)
             if pair is None:
                 raise NotFound(Problem("id-unknown", "No resource of this type has this id."))
             return pair
         if not held:
             (url,) = values.get(URL, ("",))
-            return self._named(url, values.get(VERSION, ("",))[0], Problem("parameter", _NAMED, "Parameters"))
+            return self._named(url, values.get(VERSION, ("",))[0], unfit_parameter(URL, _NAMED, "Parameters"))
         return self._held(held, values)
 
     def _held(self, held: list[SentParameter], values: Values) -> Pair:
         """Returns the plan that `planDefinition` holds, or names by its canonical."""
         (sent, *others) = held
-        fault = Problem("parameter", _HELD, sent.at)
+        fault = unfit_parameter(PLAN, _HELD, sent.at)
         if others or values.keys() & {URL, VERSION}:
             raise Malformed(fault)
         if sent.element in ("valueCanonical", "valueUri") and isinstance(sent.value, str):
@@ -222,10 +222,9 @@ class Applier:
         raise NotFound(Problem("plan-unknown", words))
 
 
-_NAMED: Final = f"Parameter {URL}: expected the canonical of a PlanDefinition, with one version at most."
+_NAMED: Final = "the canonical of a PlanDefinition, with one version at most"
 _HELD: Final = (
-    f"Parameter {PLAN}: expected exactly one PlanDefinition, or its canonical, with one version at most, and "
-    f"neither {URL} nor {VERSION}."
+    f"exactly one PlanDefinition, or its canonical, with one version at most, and neither {URL} nor {VERSION}"
 )
 _CHANGED: Final = (
     f"Parameter {PLAN}: expected the PlanDefinition as it is read here. What another one says is not applied."
@@ -262,8 +261,8 @@ def _sent(values: Values, data: list[SentParameter], pair: Pair) -> _Sent:
     """Returns the response about the subject; raises Malformed, NotScorable."""
     (subject,) = values.get(SUBJECT, ("",))
     if target_type({"reference": subject}, {}) not in _SUBJECTS:
-        words = f"expected Type/id of one of these: {', '.join(_SUBJECTS)}."
-        raise Malformed(Problem("parameter", f"Parameter {SUBJECT}: {words}", "Parameters"))
+        expected = f"Type/id of one of these: {', '.join(_SUBJECTS)}"
+        raise Malformed(unfit_parameter(SUBJECT, expected, "Parameters"))
     found = list(_resources(data))
     response = _response(found, pair)
     about = response.resource.get("subject")
@@ -280,12 +279,11 @@ def _sent(values: Values, data: list[SentParameter], pair: Pair) -> _Sent:
 def _resources(data: list[SentParameter]) -> Iterator[ResourceAt]:
     """Yields the resources in the Bundle of `data`; raises Malformed if it is not a Bundle."""
     if len(data) != 1:
-        words = f"Parameter {DATA}: expected exactly one, a Bundle with a {_RESPONSE}."
-        raise Malformed(Problem("parameter", words, "Parameters"))
+        raise Malformed(unfit_parameter(DATA, f"exactly one, a Bundle with a {_RESPONSE}", "Parameters"))
     (sent,) = data
     bundle = sent.value if sent.element == "resource" else None
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        raise Malformed(Problem("parameter", f"Parameter {DATA}: expected a Bundle.", sent.at))
+        raise Malformed(unfit_parameter(DATA, "a Bundle", sent.at))
     entries = bundle.get("entry")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         resource = entry.get("resource") if isinstance(entry, dict) else None
@@ -304,6 +302,6 @@ def _response(found: list[ResourceAt], pair: Pair) -> ResourceAt:
     ours = [one for one in responses if canonical_named(one.resource).partition("|")[0] == url]
     (response, *others) = ours or responses or [ResourceAt({}, "Parameters")]
     if others or not response.resource:
-        words = f"Parameter {DATA}: expected exactly one response to the questionnaire of the plan, {url}."
-        raise Malformed(Problem("parameter", words, "Parameters"))
+        expected = f"exactly one response to the questionnaire of the plan, {url}"
+        raise Malformed(unfit_parameter(DATA, expected, "Parameters"))
     return response

@@ -36,6 +36,7 @@ from service.fhir.parameters import (
     assess_input,
     earlier_responses,
     resources_in,
+    unfit_parameter,
 )
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_accepted, context_from_resource
@@ -578,8 +579,7 @@ def check_response(sent: AssessInput) -> None:
 def check_detail(detail: str) -> None:
     """Raises Malformed if a detail is asked for that does not exist; empty means that none is asked for."""
     if detail and detail not in DETAILS:
-        expected = f"Parameter {DETAIL}: expected one of {', '.join(DETAILS)}."
-        raise Malformed(Problem("parameter", expected))
+        raise Malformed(unfit_parameter(DETAIL, f"one of {', '.join(DETAILS)}"))
 
 
 def _located(problem: Problem, at: str) -> Problem:

@@ -20,7 +20,7 @@ from service.fhir.chart_doubts import is_altered, is_test
 from service.fhir.dates import compare, time_range
 from service.fhir.json import Json
 from service.fhir.outcome import severity
-from service.fhir.parameters import EARLIER, ResourceAt
+from service.fhir.parameters import EARLIER, ResourceAt, unfit_parameter
 from service.fhir.references import is_another
 from service.fhir.response_context import (
     context_from_resource,
@@ -96,8 +96,7 @@ class EarlierReader:
         """
         listed = list({_name(one.resource): one for one in sent}.values())
         if len(listed) > MOST_EARLIER:
-            text = f"Parameter {EARLIER}: expected at most {MOST_EARLIER} responses."
-            raise Malformed(Problem("parameter", text))
+            raise Malformed(unfit_parameter(EARLIER, f"at most {MOST_EARLIER} responses"))
         problems: list[Problem] = []
         for one in (*listed,):
             faults = [*check_response(one.resource, one.at)]

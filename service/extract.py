@@ -23,7 +23,7 @@ from service.fhir.dates import is_instant
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, MutableJson, decoded, encoded, read
 from service.fhir.outcome import operation_outcome
-from service.fhir.parameters import RESPONSE, SentParameter, parameters_in_body
+from service.fhir.parameters import RESPONSE, SentParameter, parameters_in_body, unfit_parameter
 from service.fhir.references import contained_types, target_type
 from service.fhir.response_context import ResponseContext, context_from_resource, distinct, referred
 from service.fhir.shapes import in_order
@@ -200,10 +200,9 @@ def _parameters(body: Json, names: tuple[str, ...]) -> dict[str, SentParameter]:
             words = f"A parameter that is not taken here. Expected: {' or '.join(names)}."
             problems.append(Problem("parameter", words, sent.at))
         elif sent.name in found:
-            problems.append(Problem("parameter", f"Parameter {sent.name}: expected at most once.", sent.at))
+            problems.append(unfit_parameter(sent.name, "at most once", sent.at))
         elif not _is_resource(sent):
-            words = f"Parameter {sent.name}: expected a {_TYPES[sent.name]} as its resource."
-            problems.append(Problem("parameter", words, sent.at))
+            problems.append(unfit_parameter(sent.name, f"a {_TYPES[sent.name]} as its resource", sent.at))
         else:
             found[sent.name] = sent
     if problems:

@@ -12,6 +12,7 @@ from service.catalogue import Catalogue
 from service.errors import GuidanceError, Malformed, NotScorable, Problem, ServiceError, has_errors
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, read_with_faults, refuse, without_faults
+from service.fhir.parameters import unfit_parameter
 from service.fhir.structure import check_response as check_structure
 from service.questionnaire import (
     CompiledQuestionnaire,
@@ -273,15 +274,14 @@ def _resource_in(parameters: Json, name: str, allowed: frozenset[str] = frozense
 def _text(entry: Json, element: str) -> str:
     value = entry.get(element, entry.get("valueCanonical"))
     if not isinstance(value, str):
-        words = f"Parameter {entry['name']}: expected {element}."
-        raise Malformed(Problem("parameter", words, "Parameters.parameter"))
+        raise Malformed(unfit_parameter(entry["name"], element, "Parameters.parameter"))
     return value
 
 
 def _check_parameters(parameters: list[tuple[str, str | None]]) -> None:
     for name, value in parameters:
         if name == "mode" and value is not None and value not in MODES:
-            raise Malformed(Problem("parameter", f"Parameter mode: expected one of {', '.join(MODES)}."))
+            raise Malformed(unfit_parameter(name, f"one of {', '.join(MODES)}"))
         if name == "profile" and value is not None and value.partition("|")[0] != R4_PROFILE:
             words = f"Parameter profile: that profile is not known here. Expected: {R4_PROFILE}."
             raise NotScorable(Problem("profile-unknown", words))

@@ -138,11 +138,16 @@ def _label(name: object) -> str:
     return f"Parameter {name}" if is_name else "Parameter without a proper name"
 
 
+def unfit_parameter(name: str, expected: str, at: str = "") -> Problem:
+    """Returns the problem of a parameter that is not as expected."""
+    return Problem("parameter", f"Parameter {name}: expected {expected}.", at)
+
+
 def _repeated(sent: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterator[Problem]:
     seen: set[str] = set()
     for parameter in sent:
         if parameter.name in seen and parameter.name in known and not known[parameter.name].repeats:
-            yield Problem("parameter", f"Parameter {parameter.name}: expected at most once.", parameter.at)
+            yield unfit_parameter(parameter.name, "at most once", parameter.at)
         seen.add(parameter.name)
 
 
@@ -150,8 +155,9 @@ def _wrong(sent: Sequence[SentParameter], known: Mapping[str, Input]) -> Iterato
     for parameter in sent:
         datatype = known[parameter.name].type if parameter.name in known else ""
         if datatype and not _is(datatype, _value(parameter, datatype)):
-            text = f"Parameter {parameter.name}: expected {datatype}, {PRIMITIVES[datatype].expected}."
-            yield Problem("parameter", text, parameter.at)
+            yield unfit_parameter(
+                parameter.name, f"{datatype}, {PRIMITIVES[datatype].expected}", parameter.at
+            )
 
 
 def _is(datatype: str, value: object) -> bool:
@@ -258,7 +264,7 @@ def earlier_responses(resources: Iterable[Json]) -> tuple[ResourceAt, ...]:
         Malformed: one is neither.
     """
     placed = [(resource, f"{EARLIER}[{place}]") for place, resource in enumerate(resources)]
-    problems = [problem for resource, at in placed for problem in _unfit(resource, EARLIER, at)]
+    problems = [problem for resource, at in placed for problem in _other_kind(resource, EARLIER, at)]
     if problems:
         raise Malformed(*problems)
     return tuple(one for resource, at in placed for one in resources_in(resource, at))
@@ -288,14 +294,14 @@ def _faults(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
             text = f"{_label(name)}: expected a parameter named {RESPONSE}, {DATA}, {EARLIER} or {DETAIL}."
             yield Problem("parameter", text, at)
         elif not entry.keys() <= _MEMBERS or not isinstance(entry.get("resource"), dict):
-            yield Problem("parameter", f"Parameter {name}: expected a resource and nothing else.", at)
+            yield unfit_parameter(name, "a resource and nothing else", at)
         elif name != RESPONSE:
-            yield from _unfit(entry["resource"], name, f"{at}.resource")
+            yield from _other_kind(entry["resource"], name, f"{at}.resource")
 
 
 def _detail_faults(entry: Json, at: str) -> Iterator[Problem]:
     if not entry.keys() <= _OF_DETAIL or not isinstance(entry.get("valueCode"), str):
-        yield Problem("parameter", f"Parameter {DETAIL}: expected a valueCode and nothing else.", at)
+        yield unfit_parameter(DETAIL, "a valueCode and nothing else", at)
 
 
 def _counted(entries: list[tuple[Any, str]]) -> Iterator[Problem]:
@@ -317,14 +323,14 @@ _KINDS: Final = {
 }
 
 
-def _unfit(resource: Json, name: str, at: str) -> Iterator[Problem]:
+def _other_kind(resource: Json, name: str, at: str) -> Iterator[Problem]:
     """Yields that a parameter holds another resource than one of its kind, or a Bundle of these."""
     kind, called = _KINDS[name]
     found = list(resources_in(resource, at))
     if found and all(one.resource.get("resourceType") == kind for one in found):
         return
     if found or resource.get("resourceType") != "Bundle" or "entry" in resource:
-        yield Problem("parameter", f"Parameter {name}: expected {called}, or a Bundle of them.", at)
+        yield unfit_parameter(name, f"{called}, or a Bundle of them", at)
 
 
 def is_page(bundle: Json) -> bool:

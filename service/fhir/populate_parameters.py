@@ -17,7 +17,7 @@ from typing import Any, Final
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.extensions import text
 from service.fhir.json import Json
-from service.fhir.parameters import MOST_PARAMETERS, ResourceAt, is_page
+from service.fhir.parameters import MOST_PARAMETERS, ResourceAt, is_page, unfit_parameter
 from service.fhir.structure import is_of_type
 
 _ROOT: Final = "Parameters"
@@ -235,11 +235,11 @@ def _faults(entries: list[_Entry]) -> Iterator[Problem]:
             known = ", ".join(name for name in _TAKEN if name not in ("canonical", "questionnaireRef"))
             yield Problem("parameter", f"Parameters: expected only parameters named {known}.", at)
         elif not _is_held(entry, _TAKEN[name]):
-            yield Problem("parameter", f"Parameter {name}: expected {_expected(_TAKEN[name])}.", at)
+            yield unfit_parameter(name, _expected(_TAKEN[name]), at)
         elif name == "context":
             yield from _context_faults(entry, at)
         elif name == "data" and entry["resource"].get("resourceType") != "Bundle":
-            yield Problem("parameter", "Parameter data: expected a Bundle.", at)
+            yield unfit_parameter("data", "a Bundle", at)
 
 
 def _expected(elements: tuple[str, ...]) -> str:
@@ -263,19 +263,18 @@ def _context_faults(entry: Json, at: str) -> Iterator[Problem]:
     parts = _parts(entry, at)
     counted = Counter(name for name, _, _ in parts)
     if counted["name"] != 1 or not counted["content"] or counted.keys() - _OF_CONTEXT.keys():
-        yield Problem("parameter", "Parameter context: expected one part name, and content.", at)
+        yield unfit_parameter("context", "one part name, and content", at)
         return
     for name, part, place in parts:
         if not _is_held(part, _OF_CONTEXT[name]):
-            expected = f"Parameter context, part {name}: expected {_expected(_OF_CONTEXT[name])}."
-            yield Problem("parameter", expected, place)
+            yield unfit_parameter(f"context, part {name}", _expected(_OF_CONTEXT[name]), place)
 
 
 def _repeated(entries: list[_Entry]) -> Iterator[Problem]:
     counted = Counter(name for name, _, _ in entries if name in _TAKEN)
     for name, count in counted.items():
         if count > 1 and name not in _REPEATS:
-            yield Problem("parameter", f"Parameter {name}: expected at most once.", _ROOT)
+            yield unfit_parameter(name, "at most once", _ROOT)
 
 
 def _contexts_repeated(entries: list[_Entry]) -> Iterator[Problem]:
@@ -286,7 +285,7 @@ def _contexts_repeated(entries: list[_Entry]) -> Iterator[Problem]:
         if of == "context" and isinstance(stated, str):
             names[stated] += 1
     if any(count > 1 for count in names.values()):
-        yield Problem("parameter", "Parameter context: expected each name once (sdc-pop1).", _ROOT)
+        yield unfit_parameter("context", "each name once (sdc-pop1)", _ROOT)
 
 
 def _form_faults(entries: list[_Entry]) -> Iterator[Problem]:
@@ -296,8 +295,7 @@ def _form_faults(entries: list[_Entry]) -> Iterator[Problem]:
         yield Problem("parameter", expected, _ROOT)
     for name, entry, at in entries:
         if name == "questionnaire" and "resource" in entry and not _is_form(entry["resource"]):
-            expected = "Parameter questionnaire: expected the resource to be a Questionnaire."
-            yield Problem("parameter", expected, at)
+            yield unfit_parameter(name, "the resource to be a Questionnaire", at)
 
 
 def _is_form(resource: object) -> bool:

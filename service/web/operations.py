@@ -28,6 +28,7 @@ from service.fhir.parameters import (
     Values,
     parameters_in_body,
     parameters_in_query,
+    unfit_parameter,
     values_of,
 )
 from service.records import RESPONSE
@@ -157,7 +158,7 @@ EARLIER_OF_STORE: Final = "_earlier"
 STORED: Final = "stored"
 """The parameter by which earlier responses of the store are asked for, and its only value."""
 
-_ONLY_STORED: Final = Problem("parameter", f"Parameter {EARLIER_OF_STORE}: expected {STORED}.")
+_ONLY_STORED: Final = unfit_parameter(EARLIER_OF_STORE, STORED)
 _NOT_STORED: Final = Problem(
     "parameter",
     f"Parameter {EARLIER_OF_STORE}: expected on a stored response only. Beside a response that is sent, "
@@ -365,13 +366,12 @@ class Expansions:
         if found is None:
             raise NotFound(UNKNOWN_ID)
         if canonical not in ("", found.get("url"), f"{found.get('url')}|{found.get('version')}"):
-            text = "Parameter url: expected the value set of the path, or no url."
-            raise Malformed(Problem("parameter", text))
+            raise Malformed(unfit_parameter("url", "the value set of the path, or no url"))
         return found
 
     def _by_canonical(self, canonical: str) -> Mapping[str, Any]:
         if not canonical:
-            raise Malformed(Problem("parameter", "Parameter url: expected the canonical of a value set."))
+            raise Malformed(unfit_parameter("url", "the canonical of a value set"))
         found = None if canonical.startswith("#") else self._value_sets.value_set(canonical)
         if found is None:
             text = "No value set with this url, or not in this version, is known here."
@@ -414,8 +414,8 @@ def _canonical(values: Values) -> str:
     url, _, version = named.partition("|")
     (asked,) = values.get("valueSetVersion", (version,))
     if asked and (not url or version not in ("", asked)):
-        text = "Parameter valueSetVersion: expected with a url, and the version that the url names, if any."
-        raise Malformed(Problem("parameter", text))
+        expected = "with a url, and the version that the url names, if any"
+        raise Malformed(unfit_parameter("valueSetVersion", expected))
     return f"{url}|{asked}" if asked else url
 
 
@@ -450,13 +450,13 @@ def _expansion_parameters(values: Values) -> ExpansionParameters:
 def _negative(values: Values) -> Iterator[Problem]:
     for name in ("offset", "count"):
         if values.get(name, (0,))[0] < 0:
-            yield Problem("parameter", f"Parameter {name}: expected a whole number from 0.")
+            yield unfit_parameter(name, "a whole number from 0")
 
 
 def _unversioned(pinned: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     for name, canonical in pinned:
         if not canonical.partition("|")[2]:
-            yield Problem("parameter", f"Parameter {name}: expected system|version.")
+            yield unfit_parameter(name, "system|version")
 
 
 def _as_repeated(values: Values) -> Iterator[MutableJson]:
