@@ -16,6 +16,7 @@ from service.datatypes.answers import AnswersByLink
 from service.datatypes.form import Form
 from service.errors import GuidanceError
 from service.fhir.definitions import Canonicals
+from service.fhir.extensions import mappings
 from service.fhir.json import Json
 from service.guidance.cases import Case
 from service.guidance.result import Interval, Result
@@ -68,7 +69,7 @@ class Edition:
 
 def listed(value: object) -> list[Mapping[str, Any]]:
     """Returns the mappings of a list; none if the value is no list."""
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    return [*mappings(value)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,15 +291,17 @@ def spread(points: Iterable[Fraction], bounds: Bounds, *, whole: bool) -> list[F
     Args:
         whole: whole numbers alone; between two that follow each other there is none.
     """
+
+    def fits(value: Fraction) -> bool:
+        return bounds.hold(value) and (not whole or value.denominator == 1)
+
     ordered = [None, *sorted(set(points)), None]
     found: list[Fraction] = []
     for low, high in pairwise(ordered):
-        within = [value for value in _between(low, high, bounds) if _is_between(value, low, high)]
-        found += [value for value in within if bounds.hold(value) and (not whole or value.denominator == 1)][
-            :1
-        ]
+        within = (value for value in _between(low, high, bounds) if _is_between(value, low, high))
+        found += [value for value in within if fits(value)][:1]
         found += [] if high is None else [high]
-    return [value for value in found if bounds.hold(value) and (not whole or value.denominator == 1)]
+    return [value for value in found if fits(value)]
 
 
 def _between(low: Fraction | None, high: Fraction | None, bounds: Bounds) -> Iterator[Fraction]:

@@ -555,10 +555,7 @@ class _Conflicts:
         kept = [part for part in parts if part]
         if needs_all and kept:
             return min(kept, key=int.bit_count)
-        found = 0
-        for part in kept:
-            found |= part
-        return found | (self._forced(index) if is_possible else 0) or self.every
+        return union(kept) | (self._forced(index) if is_possible else 0) or self.every
 
     def _waits(self, index: int, *, is_possible: bool) -> bool:
         """Whether a node is still what it has to stop being; the bits of an `unless` may be unset."""
@@ -569,11 +566,7 @@ class _Conflicts:
 
     def _forced(self, index: int) -> int:
         """Returns what contradictions read that may have made a node possible."""
-        found = 0
-        for nodes, reads in self.clashes:
-            if index in nodes:
-                found |= reads
-        return found
+        return union(reads for nodes, reads in self.clashes if index in nodes)
 
 
 class _Ways:
