@@ -191,7 +191,7 @@ EARLIER: Final = "earlier"
 DATA: Final = "data"
 DETAIL: Final = "_detail"
 
-_NEWEST_FIRST: Final = re.compile(r"[?&]_sort=-(?:date|_lastUpdated)(?:&|$)")
+_NEWEST_FIRST: Final = re.compile(r"[?&]_sort=-date(?:[&,]|$)")
 _MEMBERS = frozenset({"id", "extension", "name", "resource"})
 _OF_DETAIL = frozenset({"id", "extension", "name", "valueCode"})
 

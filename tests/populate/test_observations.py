@@ -168,9 +168,12 @@ def test_where_a_value_without_a_date_may_be_the_newest_a_dated_one_is_left_out_
 
 NEXT = {"relation": "next", "url": "https://example.org/Observation?page=2"}
 SORTED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-date&_count=1"}
+CHANGED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-_lastUpdated"}
 
 
-@pytest.mark.parametrize(("links", "taken"), [([NEXT], False), ([SORTED, NEXT], True), ([SORTED], True)])
+@pytest.mark.parametrize(
+    ("links", "taken"), [([NEXT], False), ([SORTED, NEXT], True), ([SORTED], True), ([CHANGED, NEXT], False)]
+)
 def test_a_page_of_a_search_fills_in_nothing_where_the_next_one_may_have_a_newer_value(
     links: list[Json], *, taken: bool
 ) -> None:
