@@ -36,7 +36,8 @@ from service.validate import Validator
 
 Json = dict[str, Any]
 
-LIMITS = SandboxLimits(cpu_s=1, wall_s=60.0, memory_bytes=256 * 1024 * 1024)
+# A child is nice: on a busy machine one second of the processor can take it minutes.
+LIMITS = SandboxLimits(cpu_s=1, wall_s=600.0, memory_bytes=256 * 1024 * 1024)
 SAMPLES = ROOT / "samples"
 MIB = 1024
 """In the unit of ru_maxrss, which is KiB."""
@@ -167,7 +168,7 @@ def test_a_child_that_computes_for_too_long_is_beyond_its_limits() -> None:
         return b"late"
 
     with pytest.raises(LimitExceeded):
-        run_limited(work, replace(LIMITS, wall_s=30.0))
+        run_limited(work, LIMITS)
 
 
 def test_a_child_that_is_killed_half_way_is_beyond_its_limits() -> None:
