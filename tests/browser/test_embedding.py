@@ -321,8 +321,15 @@ def test_what_could_not_be_told_is_told_with_the_next_answer(contexts: NewContex
 
 def test_the_language_of_the_form_is_the_one_that_the_element_names(page: Page, sites: Sites) -> None:
     embedded(page, f"{sites.app}/{LARGE}.html")
-    page.evaluate(f"() => {{ events.length = 0; {ELEMENT}.setAttribute('language', 'de'); }}")
+    page.evaluate(
+        f"""() => {{
+          events.length = 0;
+          {ELEMENT}.setAttribute('language', 'de');
+          {ELEMENT}.requestResponse().then(response => {{ window.early = response; }});
+        }}"""
+    )
     wait_for(page, "ready")
+    page.wait_for_function("() => window.early?.language === 'de'")
     assert framed(page).locator("html").get_attribute("lang") == "de"
 
 
