@@ -55,8 +55,8 @@ _AT_ONCE = 16  # rows of one statement with values; a driver keeps a statement f
 def run_all(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
     """Runs one statement after the other; returns all rows that the last one reads.
 
-    PostgreSQL is sent all of them at once: whoever holds a lock waits for its answer once. Its driver writes
-    the values into the texts, as the server has no other way to take several statements.
+    PostgreSQL is sent all of them at once (pipeline mode): whoever holds a lock waits for its answer once. The
+    values go beside the texts, never in them: the server logs the text of a statement that fails.
 
     Raises:
         Exception: of the driver; what stands behind the statement that failed was not run.
@@ -90,12 +90,12 @@ def _run_on_sqlite(connection: Connection, statements: Iterable[Sql | Rows]) -> 
 
 
 def _run_on_postgresql(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
-    dialect = connection.dialect
-    sent = [_for_server(dialect, statement) for statement in statements]
-    cursor = dialect.loaded_dbapi.ClientCursor(connection.connection.dbapi_connection)
-    cursor.execute("; ".join(text for text, _ in sent), _flat([values for _, values in sent]))
-    while cursor.nextset():
-        pass
+    driver: Any = connection.connection.dbapi_connection
+    cursor = driver.cursor()
+    with driver.pipeline():
+        for statement in statements:
+            cursor = driver.cursor()
+            cursor.execute(*_for_server(connection.dialect, statement))
     return () if cursor.description is None else list(cursor.fetchall())
 
 

@@ -1,7 +1,7 @@
 """Chains of entries: their order, their hashes, and what can be erased of them."""
 
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from threading import Event, Thread
 
@@ -179,17 +179,42 @@ def test_whoever_waits_for_the_chain_waits_for_one_answer_to_another_process(
     postgresql_url, open_one, monkeypatch
 ):
     store, sent = open_one(postgresql_url), []
-    execute = psycopg.ClientCursor.execute
+    pipeline, execute = psycopg.Connection.pipeline, psycopg.Cursor.execute
+
+    def together(connection):
+        sent.append([])
+        return pipeline(connection)
 
     def noted(cursor, query, *values, **options):
-        sent.append(query)
+        if cursor.connection.pgconn.pipeline_status:
+            sent[-1].append(query)
         return execute(cursor, query, *values, **options)
 
-    monkeypatch.setattr(psycopg.ClientCursor, "execute", noted)
+    monkeypatch.setattr(psycopg.Connection, "pipeline", together)
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
     with store.writing() as transaction:
         transaction.create(Draft("Note", "a", 1, b"{}", [Token("identifier", "x", "urn:s")]))
         transaction.chain(Link(b"one", {"who": b"w"}, [("who", "name")]), 1000)
     first, last = sent
-    assert "pg_advisory_xact_lock" in first
-    assert last.endswith("COMMIT")
+    assert "pg_advisory_xact_lock" in first[-2]
+    assert last[-1] == "COMMIT"
     assert [link.body for link in links(store)] == [b"one"]
+
+
+def test_the_server_sees_no_value_in_the_text_of_a_statement(postgresql_url, open_one, monkeypatch):
+    """It logs that text where a statement fails, such as one that waits too long for a lock."""
+    store, told = open_one(postgresql_url), []
+    commit = psycopg.Connection.commit
+
+    def asked(connection):
+        with closing(psycopg.connect(postgresql_url, autocommit=True)) as other:
+            query = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+            told.append(other.execute(query, [connection.info.backend_pid]).fetchone()[0])
+        return commit(connection)
+
+    with store.writing() as transaction:
+        transaction.create(Draft("Note", "a", 1, b"{}", [Token("identifier", "canary", "urn:s")]))
+        transaction.flush()
+        monkeypatch.setattr(psycopg.Connection, "commit", asked)
+    assert "INSERT INTO text_entry" in told[0]
+    assert "canary" not in told[0]
