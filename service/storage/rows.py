@@ -55,8 +55,8 @@ _AT_ONCE = 16  # rows of one statement with values; a driver keeps a statement f
 def run_all(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
     """Runs one statement after the other; returns all rows that the last one reads.
 
-    PostgreSQL is sent all of them at once (pipeline mode): whoever holds a lock waits for its answer once. The
-    values go beside the texts, never in them: the server logs the text of a statement that fails.
+    PostgreSQL is sent all of them at once (pipeline mode): whoever holds a lock waits for its answer once.
+    Values go beside the texts, never in them: the server logs the text of a statement that fails.
 
     Raises:
         Exception: of the driver; what stands behind the statement that failed was not run.
