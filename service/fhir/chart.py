@@ -28,8 +28,17 @@ from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
 from service.datatypes.unit_names import names_another
 from service.errors import Problem, has_errors
-from service.fhir.chart_doubts import has_reason_beside, interpreted, is_altered, is_test
-from service.fhir.dates import is_date, time_range
+from service.fhir.chart_doubts import (
+    NEWEST,
+    Taken,
+    effective,
+    has_reason_beside,
+    interpreted,
+    is_altered,
+    is_test,
+    taken,
+)
+from service.fhir.dates import is_date
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
@@ -45,9 +54,6 @@ VOID: Final = frozenset({"entered-in-error", "cancelled"})
 """Statuses of an Observation that says nothing."""
 _OF_OTHERS: Final = frozenset({"focus", "test"})
 """Why a value says nothing about the person, by the name of the reason."""
-_LONG_AGO: Final = -(2**63)
-_NOBODY_KNOWS_WHEN: Final = 2**63
-"""Of what cannot be read: it may be the newest."""
 _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
 _DATE_DIGITS: Final = len("2026-11-28")
@@ -132,6 +138,7 @@ class ChartValues:
         problems: errors (another patient, not R4), ranges and, as information, what was left out and why.
         printed: the values that count, and those that were left out, by question in form order.
         labels: security labels of the Observations that count.
+        taken: when the values that count were measured, by linkId.
     """
 
     answers: AnswersByLink = field(default_factory=dict)
@@ -140,6 +147,7 @@ class ChartValues:
     unusable: frozenset[str] = frozenset()
     printed: tuple[ChartValue, ...] = ()
     labels: tuple[Json, ...] = ()
+    taken: Mapping[str, tuple[Taken, ...]] = field(default_factory=dict)
 
     @property
     def basis(self) -> tuple[Json, ...]:
@@ -167,8 +175,7 @@ class _Measurement(NamedTuple):
 
     Args:
         element: has the code and the value.
-        when, key: order several of the same code, whatever their order was.
-        first, last: the first and the last moment at which it can have been measured.
+        taken, key: order several of the same code, whatever their order was.
         doubt: why it denies nothing whatever its value is, one of LEFT_OUT; empty where it may.
         labels: its security labels.
         date: when it was measured, as the Observation says.
@@ -179,13 +186,11 @@ class _Measurement(NamedTuple):
     at: str
     element: Json
     status: str
-    when: int
+    taken: Taken
     key: tuple[str, ...]
     date: str
     source: Json
     left_out: str = ""
-    first: int = _LONG_AGO
-    last: int = _LONG_AGO
     doubt: str = ""
     labels: tuple[Json, ...] = ()
 
@@ -206,8 +211,8 @@ class _Reading(NamedTuple):
 
     @property
     def when(self) -> int:
-        """When it was measured."""
-        return self.measurement.when
+        """As when it counts as measured."""
+        return self.measurement.taken.when
 
     @property
     def counts(self) -> bool:
@@ -319,6 +324,7 @@ class _Collected:
             frozenset(unusable),
             tuple(value for choice in chosen for value in choice.printed()),
             distinct(label for one in used for read in one.readings for label in read.measurement.labels),
+            {one.link_id: tuple(reading.measurement.taken for reading in one.readings) for one in used},
         )
 
 
@@ -369,31 +375,36 @@ def _chosen(question: Question, readings: list[_Reading]) -> _Chosen:
     if moment is None:
         moment = usable[0].when if usable else None
     kept = [reading for reading in usable if moment is not None and reading.when >= moment]
-    first = min((reading.measurement.first for reading in kept), default=_LONG_AGO)
-    doubts = [reading for reading in newest if moment is not None and _leaves_doubt(reading, moment, first)]
+    doubts = moment is not None and _doubts(newest, kept, moment)
     return _Chosen(
         question.link_id,
         tuple(kept),
-        is_outdated=bool(doubts),
+        is_outdated=doubts,
         left_out=tuple(reading for reading in newest if reading.answer is None),
         repeats=question.repeats,
     )
 
 
-def _leaves_doubt(reading: _Reading, moment: int, first: int) -> bool:
-    """Whether a value that cannot be used, or a worse one, may be newer: one of the dates is vague, or none.
+def _doubts(readings: Iterable[_Reading], kept: Iterable[_Reading], moment: int) -> bool:
+    """Whether a value that cannot be used, or a worse one, may be newer than those that count.
 
     Of one moment all values count, so that one of them that cannot be used leaves doubt too; a preliminary
     one says there what the others say.
 
     Args:
-        moment, first: of the values that count, which one is the newest, and the earliest that one can be.
+        moment: of the values that count, which one is the newest.
     """
-    may_be_newer = reading.when < moment and (moment <= reading.measurement.last or first <= reading.when)
-    if reading.answer is None:
-        is_of_moment = reading.when == moment and reading.left_out != "preliminary"
-        return reading.when > moment or may_be_newer or is_of_moment
-    return reading.raises and may_be_newer
+    counting = {reading.measurement.taken._replace(when=moment) for reading in kept}
+    return any(_leaves_doubt(reading, moment, counting) for reading in readings)
+
+
+def _leaves_doubt(reading: _Reading, moment: int, counting: Iterable[Taken]) -> bool:
+    if reading.answer is not None and not reading.raises:
+        return False
+    if reading.answer is None and reading.when >= moment:
+        return reading.when > moment or reading.left_out != "preliminary"
+    measured = reading.measurement.taken
+    return reading.when < moment and any(measured.may_be_after(one) for one in counting)
 
 
 def _printed(link_id: str, reading: _Reading) -> ChartValue:
@@ -470,7 +481,7 @@ def _unread(observation: ResourceAt) -> _Measurement:
     named = (coding for concept in concepts for coding in mappings(concept.get("coding")))
     codings = [{name: text(coding.get(name)) for name in ("system", "code")} for coding in named]
     element = {"code": {"coding": codings}}
-    return _Measurement(observation.at, element, "unknown", _NOBODY_KNOWS_WHEN, ("", ""), "", {}, "not-r4")
+    return _Measurement(observation.at, element, "unknown", NEWEST, ("", ""), "", {}, "not-r4")
 
 
 def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
@@ -481,18 +492,15 @@ def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
     if not left_out and "component" in observation and has_reason_beside(observation):
         left_out = "value-and-reason"
     date = effective(observation)
-    when, first, last = _moments(observation, date)
     whole = _Measurement(
         at,
         observation,
         observation["status"],
-        when,
+        taken(observation, date),
         (str(observation.get("issued", "")), str(observation.get("id", at))),
         date,
         _source(observation),
         left_out,
-        first,
-        last,
         "altered" if is_altered(observation) else "page" * found.is_of_page,
         security_labels(observation),
     )
@@ -517,38 +525,6 @@ def _source(observation: Json) -> Json:
         if kept is not None:
             return {"type": "Observation", "identifier": kept}
     return {"type": "Observation", "display": "An observation sent with the response, without id"}
-
-
-def effective(observation: Json) -> str:
-    """Returns when the observation was made, or else issued, as it says; empty where it does not."""
-    period = observation.get("effectivePeriod", {})
-    stated = (
-        observation.get("effectiveDateTime"),
-        observation.get("effectiveInstant"),
-        period.get("end"),
-        period.get("start"),
-        observation.get("issued"),
-    )
-    return next((text for text in stated if text is not None), "")
-
-
-def _moments(observation: Json, date: str) -> tuple[int, int, int]:
-    """Returns when it counts as measured, and the first and the last microsecond at which it can have been.
-
-    Without a date it counts as long ago, and may be of any time. What is only said to have been issued at a
-    moment was measured before, nobody knows when.
-
-    Source: R4 datatypes.html#Period (one without an end goes on); Observation.issued.
-    """
-    known = time_range(date)
-    if known is None:
-        return _LONG_AGO, _LONG_AGO, _NOBODY_KNOWS_WHEN
-    if observation.get("effectiveDateTime", observation.get("effectiveInstant")) == date:
-        return known[0], *known
-    period = observation.get("effectivePeriod", {})
-    first, _ = time_range(period.get("start", "")) or (_LONG_AGO, _LONG_AGO)
-    goes_on = "start" in period and "end" not in period
-    return known[0], first, _NOBODY_KNOWS_WHEN if goes_on else known[1]
 
 
 # What a measurement says to a question, by the type of the question.

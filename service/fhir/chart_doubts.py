@@ -1,20 +1,23 @@
-"""What an Observation says against its own value: where it does, the value must not reassure.
+"""What speaks against a value of an Observation: what it says itself, and others that may be newer.
 
-A laboratory that calls a value abnormal, or whose reference range it is outside of, may know more than the
-guidance does. Of a value beside a reason why it is missing nobody knows whether it is one.
+Where something does, the value must not reassure. A laboratory that calls a value abnormal, or whose
+reference range it is outside of, may know more than the guidance does. Of a value beside a reason why it is
+missing nobody knows whether it is one.
 
 Source: R4 Observation (interpretation, referenceRange), code system v3-ObservationInterpretation; extension
-data-absent-reason; R4 security-labels.html (what was masked or left out); resource.html#Meta, tag SUBSETTED.
+data-absent-reason; R4 security-labels.html (what was masked or left out); resource.html#Meta, tag SUBSETTED;
+datatypes.html#dateTime and #Period; Observation (effective[x], issued).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import Conversion, brought_to
+from service.fhir.dates import time_range
 from service.fhir.extensions import mappings, said_absent, says_why_absent, text
 from service.fhir.json import Json
 
@@ -164,3 +167,72 @@ def _end(end: Json | None, quantity: Json, conversions: tuple[Conversion, ...]) 
     if "code" not in end:
         return Fraction(end["value"]) if end.get("unit", shown) in (shown, own) else None
     return brought_to(end["value"], end["code"], own, conversions)
+
+
+# When it was measured, as far as that is known.
+
+_LONG_AGO: Final = -(2**63)
+_NOBODY_KNOWS_WHEN: Final = 2**63
+_HOUR: Final = 60 * 60 * 1_000_000
+_EAST, _WEST = 14 * _HOUR, 12 * _HOUR
+"""How long before it does in UTC a day may begin somewhere, and how long after it may end."""
+
+
+class Taken(NamedTuple):
+    """When a value was measured.
+
+    Args:
+        when: as when it counts, in microseconds since 1970 UTC.
+        first, last: the first and the last moment at which it can have been measured, a day being one of UTC.
+        has_zone: its date has a time; a day alone may be of any zone.
+    """
+
+    when: int
+    first: int
+    last: int
+    has_zone: bool
+
+    def may_be_after(self, other: Taken) -> bool:
+        """Whether it may have been measured at the same time as another, or later.
+
+        Two days are days of the calendar; where only one of them has a zone, the other may be of any.
+        """
+        west = _WEST if other.has_zone and not self.has_zone else 0
+        east = _EAST if self.has_zone and not other.has_zone else 0
+        return other.when - east <= self.last + west or other.first - east <= self.when + west
+
+
+NEWEST: Final = Taken(_NOBODY_KNOWS_WHEN, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone=True)
+"""Of what cannot be read: it may be the newest."""
+
+
+def effective(observation: Json) -> str:
+    """Returns when the observation was made, or else issued, as it says; empty where it does not."""
+    period = observation.get("effectivePeriod", {})
+    stated = (
+        observation.get("effectiveDateTime"),
+        observation.get("effectiveInstant"),
+        period.get("end"),
+        period.get("start"),
+        observation.get("issued"),
+    )
+    return next((text for text in stated if text is not None), "")
+
+
+def taken(observation: Json, date: str) -> Taken:
+    """Returns when an Observation was made; `date` is what `effective` says.
+
+    Without a date it counts as long ago, and may be of any time. What is only said to have been issued at a
+    moment was measured before, nobody knows when.
+
+    Source: R4 datatypes.html#Period (one without an end goes on); Observation.issued.
+    """
+    known, has_zone = time_range(date), "T" in date
+    if known is None:
+        return Taken(_LONG_AGO, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone)
+    if observation.get("effectiveDateTime", observation.get("effectiveInstant")) == date:
+        return Taken(known[0], *known, has_zone)
+    period = observation.get("effectivePeriod", {})
+    first, _ = time_range(period.get("start", "")) or (_LONG_AGO, _LONG_AGO)
+    goes_on = "start" in period and "end" not in period
+    return Taken(known[0], first, _NOBODY_KNOWS_WHEN if goes_on else known[1], has_zone)

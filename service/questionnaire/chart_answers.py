@@ -28,10 +28,10 @@ from service.fhir.chart import (
     ChartReader,
     ChartValues,
     chart_values,
-    effective,
     is_range,
 )
-from service.fhir.dates import is_date_time, time_range
+from service.fhir.chart_doubts import NEWEST, Taken, effective, taken
+from service.fhir.dates import is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
@@ -42,7 +42,6 @@ from service.questionnaire.population import RANGE, Origin, Population, Reason, 
 from service.questionnaire.values import ELEMENTS
 
 _OF_DATE: Final = ("date", "dateTime")
-_ANY_TIME: Final = 1 << 63
 _NEWER: Final = Reason("newer", "a newer value cannot be used, and an older one may no longer hold")
 _SEVERAL: Final = Reason("several", "there are several values of one moment")
 _NOT_R4: Final = Reason("unreadable", "it is no Observation of R4")
@@ -85,14 +84,16 @@ class _PassedOver(NamedTuple):
     """An Observation that is not read for a question.
 
     Args:
-        when, last: the first and the last moment at which it may have been measured.
-        leaves_doubt: it may say something else than an older one.
+        taken: when it was measured; None where it says nothing about the subject.
     """
 
     reason: Reason
-    when: int
-    last: int
-    leaves_doubt: bool
+    taken: Taken | None
+
+    def leaves_doubt(self, counting: Iterable[Taken]) -> bool:
+        """Whether it may be newer than a value that counts, and say something else."""
+        seen = self.taken
+        return seen is not None and any(seen.when > one.when or seen.may_be_after(one) for one in counting)
 
 
 @dataclass(slots=True)
@@ -171,7 +172,7 @@ def _bound(population: Population, data: Sequence[ResourceAt], link: str) -> fro
     ]
     if not panels:
         return frozenset()
-    newest = max(panels, key=lambda panel: _moment(effective(panel.resource)))
+    newest = max(panels, key=lambda panel: taken(panel.resource, effective(panel.resource)).when)
     members = [observation.at for observation in data if _is_member(observation.resource, newest.resource)]
     return frozenset((newest.at, *members))
 
@@ -197,8 +198,8 @@ def _sort(
         if reason is None:
             found.usable[days][observation.at] = observation
             continue
-        leaves_doubt = is_sound and (reason is _NO_DATE or resource["status"] not in USABLE)
-        passed_over = _PassedOver(reason, *_moments(date), leaves_doubt)
+        when = taken(resource, date) if is_sound else NEWEST
+        passed_over = _PassedOver(reason, None if reason is _FOCUS else when)
         found.passed_over.setdefault(link, []).append(passed_over)
 
 
@@ -248,24 +249,12 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
     answers = values.answers.get(link, ())
     plain = tuple(answer for answer in answers if not isinstance(answer, Unread) and not is_range(answer))
     date = next((value.date for value in printed if not value.left_out), "")
-    newest = _moment(date)
-    is_passed = any(
-        found.leaves_doubt and (found.when > newest or found.when < newest <= found.last)
-        for found in passed_over
-    )
+    counting = values.taken.get(link, ())
+    is_passed = any(found.leaves_doubt(counting) for found in passed_over)
     left_out = (Reason(value.left_out, LEFT_OUT[value.left_out]) for value in printed if value.left_out)
     ranges = (RANGE for answer in answers if is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
     return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))
-
-
-def _moment(date: str) -> int:
-    return _moments(date)[0]
-
-
-def _moments(date: str) -> tuple[int, int]:
-    """Returns the first and the last microsecond that a date can mean; without one, long ago and any time."""
-    return time_range(date) or (0, _ANY_TIME)
 
 
 def _fill(

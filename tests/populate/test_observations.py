@@ -166,6 +166,44 @@ def test_where_a_value_without_a_date_may_be_the_newest_a_dated_one_is_left_out_
     ]
 
 
+NOON = "2026-11-10T12:00:00Z"
+UNDECIDED = [
+    {"status": "registered", "effectiveDateTime": "2026-11-05"},
+    {"status": "registered", "effectiveDateTime": None, "effectivePeriod": {"start": "2026-11-01"}},
+    {"effectiveDateTime": "2026"},
+    {"effectiveDateTime": None, "effectivePeriod": {"start": "2020-01-01"}},
+    {"effectiveDateTime": "2026-12-24"},
+    {"canary": 1},
+]
+
+
+@pytest.mark.parametrize("undecided", UNDECIDED)
+def test_a_value_of_a_period_is_left_out_where_one_that_is_not_read_may_be_newer(undecided: Json) -> None:
+    """It was measured at any time of its period; clinical-decisions, section 3, Chart values."""
+    period = {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-11-01", "end": NOON}}
+    answer = filled(observation(6.8, **undecided), observation(4.1, id="whole", **period))
+    assert number(answer) is None
+    assert left_out(answer)[0] == "a newer value cannot be used, and an older one may no longer hold."
+
+
+@pytest.mark.parametrize(
+    ("undecided", "taken"),
+    [
+        ({"effectiveDateTime": "2026-11-05"}, True),
+        ({"effectiveDateTime": "2026-11-10"}, False),
+        ({"effectiveDateTime": NOON}, False),
+        ({"effectiveDateTime": NOON, "focus": [{"reference": "Patient/child"}]}, True),
+        ({"effectiveDateTime": "2020-01-01", "status": "final"}, True),
+    ],
+)
+def test_a_value_of_a_moment_is_left_out_where_one_that_is_not_read_is_not_certainly_older(
+    undecided: Json, *, taken: bool
+) -> None:
+    passed_over = observation(6.8, **({"status": "registered"} | undecided))
+    answer = filled(passed_over, observation(4.1, effectiveDateTime=NOON))
+    assert (number(answer) is not None) is taken
+
+
 NEXT = {"relation": "next", "url": "https://example.org/Observation?page=2"}
 SORTED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-date&_count=1"}
 CHANGED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-_lastUpdated"}
