@@ -2,7 +2,8 @@
 
 Whoever fills in a form may read it: these are their own answers. Nobody can change it unnoticed, and after
 the maximum age it is not taken any more. It is written small, because it goes with every page: answers are
-numbers of items and options of the very Questionnaire whose fingerprint it carries.
+numbers of items and options of the very Questionnaire whose fingerprint it carries, with the options that its
+value sets had.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ class StateWriter:
         self._items = compiled.items
         self._links = tuple(compiled.items)
         resource = orjson.dumps(compiled.resource, default=str, option=orjson.OPT_SORT_KEYS)
-        self.fingerprint = sha256(resource).hexdigest()[:_FINGERPRINT]
+        options = (item.options.choices for item in self._items.values() if item.options is not None)
+        offered = [[(answer, choice.display) for answer, choice in one.items()] for one in options]
+        self.fingerprint = sha256(resource + repr(offered).encode()).hexdigest()[:_FINGERPRINT]
 
     def parts(self, state: FormState) -> list[Any]:
         """Returns a state as plain values."""

@@ -164,3 +164,38 @@ def test_a_state_is_small():
     given = {"some": tuple(Coding("urn:s", code) for code in "abc"), "whole": (3,), "yes": (True,)}
     state = FormState("0b8f7d52-7d3c-4c52-9d4d-0b8f7d527d3c", "en", answers=given, seen=frozenset(given))
     assert len(seal().sealed(state, WRITER)) < 260
+
+
+def of_value_set(*options: tuple[str, str]) -> StateWriter:
+    """A question whose options are those of a value set that stands in a file of its own."""
+    resource = {
+        "resourceType": "Questionnaire",
+        "url": "https://example.org/q",
+        "version": "1",
+        "status": "active",
+        "item": [{"linkId": "q", "text": "q", "type": "choice", "answerValueSet": "https://example.org/v"}],
+    }
+    listed = [{"code": code, "display": display} for code, display in options]
+    values = {
+        "resourceType": "ValueSet",
+        "url": "https://example.org/v",
+        "status": "active",
+        "compose": {"include": [{"system": "urn:s", "concept": listed}]},
+    }
+    return StateWriter(compile_questionnaire(resource, value_sets_from([values])))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [("no", "No"), ("yes", "Yes")],
+        [("yes", "Yes"), ("maybe", "Maybe"), ("no", "No")],
+        [("yes", "No"), ("no", "Yes")],
+    ],
+)
+def test_a_state_is_of_another_questionnaire_once_its_options_have_changed(options):
+    """An answer travels as the place of its option: in a changed value set the same place is another."""
+    before = of_value_set(("yes", "Yes"), ("no", "No"))
+    sealed = seal().sealed(FormState("f", "en", answers={"q": (Coding("urn:s", "yes"),)}), before)
+    assert seal().opened(sealed, of_value_set(("yes", "Yes"), ("no", "No"))).answers
+    assert reason(sealed, seal(), of_value_set(*options)) == "other"
