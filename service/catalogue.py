@@ -394,6 +394,23 @@ def _hidden(
         if key in files:
             yield f"{path.name}: id: expected one that no other {key[0]} has; {files[key]} has it too"
         files.setdefault(key, path.name)
+    yield from _same_canonical(resources)
+
+
+def _same_canonical(resources: Iterable[tuple[Path, dict[str, Any]]]) -> Iterator[str]:
+    """Yields a fault for each CodeSystem or ValueSet that another one of its url and version would hide.
+
+    Options of one form would be those that came with another, with their points.
+    """
+    files: dict[tuple[str, ...], str] = {}
+    for path, resource in resources:
+        key = tuple(str(resource.get(name, "")) for name in ("resourceType", "url", "version"))
+        if key[0] not in ("CodeSystem", "ValueSet") or not key[1]:
+            continue
+        if key in files:
+            expected = f"expected a canonical that no other {key[0]} has; {files[key]} has it too"
+            yield f"{path.name}: url and version: {expected}"
+        files.setdefault(key, path.name)
 
 
 def _compiled(

@@ -235,6 +235,23 @@ def test_no_published_resource_has_the_id_of_one_of_our_own(folders: Settings) -
     )
 
 
+@pytest.mark.parametrize(("version", "is_one"), [("2.1.0", True), ("2.2.0", False)])
+def test_no_form_takes_its_options_from_what_came_with_another(
+    version: str, *, is_one: bool, folders: Settings
+) -> None:
+    """Of two code systems of one url and version the last would count, for every form, with its points."""
+    system = folders.questionnaires_dir / "CodeSystem-workday-strain-answers.json"
+    other = orjson.loads(system.read_bytes()) | {"id": "another", "version": version}
+    (folders.questionnaires_dir / "another.json").write_bytes(orjson.dumps(other))
+    if is_one:
+        expected = (
+            f"url and version: expected a canonical that no other CodeSystem has; {system.name} has it too"
+        )
+        assert faults(folders) == [f"another.json: {expected}"]
+    else:
+        assert catalogue.read(folders.questionnaires_dir, folders.mappings_dir).pairs
+
+
 def test_check_reports_a_sound_pair_and_counts_its_statements(folders: Settings) -> None:
     out = io.StringIO()
     assert check.run(folders, out) == check.SOUND
