@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from service.cds_hooks.services import CONDITIONS, ENCOUNTER, MEDICINES, OBSERVATIONS, RESPONSES, CdsService
@@ -18,7 +19,7 @@ from service.cds_hooks.triggers import Triggers
 from service.datatypes.answers import Coding
 from service.earlier import MOST_EARLIER, VOID
 from service.errors import Malformed, Problem
-from service.fhir.dates import compare, is_date_time
+from service.fhir.dates import span
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire import canonical_named
@@ -46,11 +47,11 @@ def latest(responses: Iterable[Json], form: str) -> tuple[Json, ...]:
     Raises:
         Malformed: too many are left.
     """
-    dates = [(found, str(found.get("authored", ""))) for found in counting(responses, form)]
-    newest = _newest(date for _, date in dates if is_date_time(date))
-    left = tuple(
-        found for found, date in dates if not (newest and is_date_time(date) and _is_later(newest, date))
-    )
+    dates = [(found, span(str(found.get("authored", "")))) for found in counting(responses, form)]
+    known = [date for _, date in dates if date is not None]
+    of_both = ([date for date in known if date.has_zone is has_zone] for has_zone in (True, False))
+    newest = [max(alike, key=attrgetter("first")) for alike in of_both if alike]
+    left = tuple(found for found, date in dates if date is None or all(map(date.may_be_after, newest)))
     if len(left) > _MOST_LATEST:
         text = (
             f"prefetch.{RESPONSES}: expected at most {_MOST_LATEST} responses whose dates do not order them."
@@ -80,20 +81,6 @@ def counting(responses: Iterable[Json], form: str) -> list[Json]:
         for found in responses
         if canonical_named(found).partition("|")[0] == form and found.get("status") not in VOID
     ]
-
-
-def _newest(dates: Iterable[str]) -> str:
-    """Returns the newest of the dates, as far as they can be compared; empty if there are none."""
-    newest = ""
-    for one in dates:
-        if not newest or _is_later(one, newest):
-            newest = one
-    return newest
-
-
-def _is_later(one: str, other: str) -> bool:
-    """Says whether a dateTime is certainly after another."""
-    return (compare(one, other) or 0) > 0
 
 
 # What in a chart gives a reason, and what it has beside.

@@ -30,7 +30,6 @@ from service.datatypes.unit_names import names_another
 from service.errors import Problem, has_errors
 from service.fhir.chart_doubts import (
     NEWEST,
-    Taken,
     effective,
     has_reason_beside,
     interpreted,
@@ -38,7 +37,7 @@ from service.fhir.chart_doubts import (
     is_test,
     taken,
 )
-from service.fhir.dates import is_date
+from service.fhir.dates import Span, is_date
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
@@ -147,7 +146,7 @@ class ChartValues:
     unusable: frozenset[str] = frozenset()
     printed: tuple[ChartValue, ...] = ()
     labels: tuple[Json, ...] = ()
-    taken: Mapping[str, tuple[Taken, ...]] = field(default_factory=dict)
+    taken: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     @property
     def basis(self) -> tuple[Json, ...]:
@@ -186,7 +185,7 @@ class _Measurement(NamedTuple):
     at: str
     element: Json
     status: str
-    taken: Taken
+    taken: Span
     key: tuple[str, ...]
     date: str
     source: Json
@@ -398,7 +397,7 @@ def _doubts(readings: Iterable[_Reading], kept: Iterable[_Reading], moment: int)
     return any(_leaves_doubt(reading, moment, counting) for reading in readings)
 
 
-def _leaves_doubt(reading: _Reading, moment: int, counting: Iterable[Taken]) -> bool:
+def _leaves_doubt(reading: _Reading, moment: int, counting: Iterable[Span]) -> bool:
     if reading.answer is not None and not reading.raises:
         return False
     if reading.answer is None and reading.when >= moment:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import Conversion, brought_to
-from service.fhir.dates import time_range
+from service.fhir.dates import Span, span, time_range
 from service.fhir.extensions import mappings, said_absent, says_why_absent, text
 from service.fhir.json import Json
 
@@ -173,36 +173,8 @@ def _end(end: Json | None, quantity: Json, conversions: tuple[Conversion, ...]) 
 
 _LONG_AGO: Final = -(2**63)
 _NOBODY_KNOWS_WHEN: Final = 2**63
-_HOUR: Final = 60 * 60 * 1_000_000
-_EAST, _WEST = 14 * _HOUR, 12 * _HOUR
-"""How long before it does in UTC a day may begin somewhere, and how long after it may end."""
 
-
-class Taken(NamedTuple):
-    """When a value was measured.
-
-    Args:
-        when: as when it counts, in microseconds since 1970 UTC.
-        first, last: the first and the last moment at which it can have been measured, a day being one of UTC.
-        has_zone: its date has a time; a day alone may be of any zone.
-    """
-
-    when: int
-    first: int
-    last: int
-    has_zone: bool
-
-    def may_be_after(self, other: Taken) -> bool:
-        """Whether it may have been measured at the same time as another, or later.
-
-        Two days are days of the calendar; where only one of them has a zone, the other may be of any.
-        """
-        west = _WEST if other.has_zone and not self.has_zone else 0
-        east = _EAST if self.has_zone and not other.has_zone else 0
-        return other.when - east <= self.last + west or other.first - east <= self.when + west
-
-
-NEWEST: Final = Taken(_NOBODY_KNOWS_WHEN, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone=True)
+NEWEST: Final = Span(_NOBODY_KNOWS_WHEN, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone=True)
 """Of what cannot be read: it may be the newest."""
 
 
@@ -219,7 +191,7 @@ def effective(observation: Json) -> str:
     return next((text for text in stated if text is not None), "")
 
 
-def taken(observation: Json, date: str) -> Taken:
+def taken(observation: Json, date: str) -> Span:
     """Returns when an Observation was made; `date` is what `effective` says.
 
     Without a date it counts as long ago, and may be of any time. What is only said to have been issued at a
@@ -227,12 +199,12 @@ def taken(observation: Json, date: str) -> Taken:
 
     Source: R4 datatypes.html#Period (one without an end goes on); Observation.issued.
     """
-    known, has_zone = time_range(date), "T" in date
+    known = span(date)
     if known is None:
-        return Taken(_LONG_AGO, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone)
+        return Span(_LONG_AGO, _LONG_AGO, _NOBODY_KNOWS_WHEN, has_zone=False)
     if observation.get("effectiveDateTime", observation.get("effectiveInstant")) == date:
-        return Taken(known[0], *known, has_zone)
+        return known
     period = observation.get("effectivePeriod", {})
     first, _ = time_range(period.get("start", "")) or (_LONG_AGO, _LONG_AGO)
     goes_on = "start" in period and "end" not in period
-    return Taken(known[0], first, _NOBODY_KNOWS_WHEN if goes_on else known[1], has_zone)
+    return known._replace(first=first, last=_NOBODY_KNOWS_WHEN if goes_on else known.last)

@@ -17,7 +17,7 @@ import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _DATE = r"(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>0[1-9]|[12][0-9]|3[01])"
 _CLOCK = (
@@ -109,6 +109,8 @@ _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _MICROSECONDS: Final = 1_000_000
+_EAST, _WEST = 14 * _HOUR * _MICROSECONDS, 12 * _HOUR * _MICROSECONDS
+"""How long before it does in UTC a day may begin somewhere, and how long after it may end."""
 _DIGITS: Final = 6
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
@@ -164,6 +166,36 @@ def _offset(zone: str | None) -> int:
         return 0
     seconds = int(zone[1:3]) * _HOUR + int(zone[4:6]) * _MINUTE
     return -seconds if zone[0] == "-" else seconds
+
+
+class Span(NamedTuple):
+    """The time that something may be of.
+
+    Args:
+        when: as when it counts, in microseconds since 1970 UTC.
+        first, last: the first and the last moment of which it may be, a day being one of UTC.
+        has_zone: its date has a time; a day alone may be of any zone.
+    """
+
+    when: int
+    first: int
+    last: int
+    has_zone: bool
+
+    def may_be_after(self, other: Span) -> bool:
+        """Whether it may be of the same time as another, or later.
+
+        Two days are days of the calendar; where only one of them has a zone, the other may be of any.
+        """
+        west = _WEST if other.has_zone and not self.has_zone else 0
+        east = _EAST if self.has_zone and not other.has_zone else 0
+        return other.when - east <= self.last + west or other.first - east <= self.when + west
+
+
+def span(text: str) -> Span | None:
+    """Returns the time that a dateTime means, from which it counts; None where it is none."""
+    found = time_range(text) if is_date_time(text) else None
+    return None if found is None else Span(found[0], *found, has_zone="T" in text)
 
 
 # How two of them compare.

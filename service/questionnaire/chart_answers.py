@@ -30,8 +30,8 @@ from service.fhir.chart import (
     chart_values,
     is_range,
 )
-from service.fhir.chart_doubts import NEWEST, Taken, effective, taken
-from service.fhir.dates import is_date_time
+from service.fhir.chart_doubts import NEWEST, effective, taken
+from service.fhir.dates import Span, is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
@@ -88,9 +88,9 @@ class _PassedOver(NamedTuple):
     """
 
     reason: Reason
-    taken: Taken | None
+    taken: Span | None
 
-    def leaves_doubt(self, counting: Iterable[Taken]) -> bool:
+    def leaves_doubt(self, counting: Iterable[Span]) -> bool:
         """Whether it may be newer than a value that counts, and say something else."""
         seen = self.taken
         return seen is not None and any(seen.when > one.when or seen.may_be_after(one) for one in counting)

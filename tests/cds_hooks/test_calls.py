@@ -206,6 +206,25 @@ def test_latest_response_that_is_not_withdrawn_counts(cards):
     assert card["indicator"] == "warning"
 
 
+@pytest.mark.parametrize(
+    ("day", "moment", "is_shown"),
+    [
+        ("2026-11-20", "2026-11-21T01:00:00Z", True),  # the evening of that day in California
+        ("2026-11-20", "2026-11-21T12:00:00Z", False),
+        ("2026-11-20", "2026-11-21", False),
+        ("2026-11-20T23:00:00Z", "2026-11-21", True),  # the next morning in Auckland
+        ("2026-11-20T09:00:00Z", "2026-11-21", False),
+    ],
+)
+def test_a_day_may_be_one_of_any_zone(day, moment, is_shown, cards):
+    """The most urgent result counts of responses whose dates do not tell which is the latest."""
+    urgent = sample("progressive-weakness") | {"authored": day}
+    calm = sample("plain-eyelid") | {"authored": moment}
+    for responses in ((urgent, calm), (calm, urgent)):
+        found = cards(call_of(responses=searchset(*responses)), day="2026-11-25")
+        assert [card["indicator"] for card in found] == ["warning"] * is_shown
+
+
 def test_a_short_form_counts_as_the_full_one_does(cards):
     """What was asked is contained: its canonical stands there, and `questionnaire` says `#asked` alone."""
     calm = sample("plain-eyelid") | {"authored": "2026-11-19T08:00:00Z"}
