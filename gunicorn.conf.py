@@ -61,11 +61,17 @@ accesslog = None  # the application logs each request by its route; gunicorn wou
 class _Log(Logger):  # type: ignore[misc] # gunicorn has no type hints
     """gunicorn's log, without what it makes ready of each request for a line that nobody writes.
 
-    At DEBUG it would also say which byte of somebody's Basic credentials it could not read.
+    At DEBUG it would also say which byte of somebody's Basic credentials it could not read, and repeat the
+    whole of a request that ended early.
     """
 
     def access(self, *_: object) -> None:
         """Does nothing."""
+
+    def debug(self, msg: str, *args: object, **more: Any) -> None:
+        """Writes a line that says of what kind a fault is, since its text repeats what was sent."""
+        kinds = (type(arg).__name__ if isinstance(arg, Exception) else arg for arg in args)
+        super().debug(msg, *kinds, **more)
 
 
 logger_class = _Log

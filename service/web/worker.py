@@ -28,11 +28,13 @@ from contextlib import suppress
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import SHUT_RD
 from ssl import SSLSocket
+from time import perf_counter
 from typing import Any, Final
 
 from gevent import Timeout, get_hub, monkey, sleep, spawn_later
 from gevent.socket import wait
 from gunicorn import util
+from gunicorn.http import parser, unreader
 from gunicorn.workers.ggevent import GeventWorker
 
 from service.errors import Problem, Unavailable
@@ -47,6 +49,8 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LAST_WAIT_S = 1
 _A_MOMENT_S = 0.02
 _READ, _WRITE = 1, 2  # of libev
+_TURN_S: Final = 0.001  # as long as one connection is read from before all others have their turn
+_READ_OFF_BYTES: Final = 1024 * 1024
 
 RESERVE: Final = 16
 """Places for connections beyond those for requests. A connection that is opened while all places are taken by
@@ -71,6 +75,29 @@ def hold_signals() -> None:
 def release_signals() -> None:
     """Delivers the signals that have come since `hold_signals`, and those that will come."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+class Unreader(unreader.SocketUnreader):  # type: ignore[misc] # gunicorn carries no type hints
+    """Reads from one connection, and lets all others have their turn where it sends without end.
+
+    What has arrived already is read without waiting: as long as a client is quicker than we are, nobody else
+    would be answered, nor would any deadline end that.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._since = perf_counter()
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Returns what has arrived, after the others' turn if this connection had its own."""
+        if perf_counter() - self._since > _TURN_S:
+            sleep(0)
+            self._since = perf_counter()
+        data: bytes = super().chunk(size_hint)
+        return data
+
+
+parser.SocketUnreader = Unreader
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hints
@@ -163,6 +190,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         """
         readable, writable = self._turns[sock]
         with self.timeout_ctx():
+            while req.body.read(_READ_OFF_BYTES):  # what nobody has read of a body that was refused
+                pass
             wait(readable if _has_read_all(req, sock) else writable)
             return
         raise StopIteration

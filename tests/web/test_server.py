@@ -4,13 +4,18 @@ Checks SH02, SH04 to SH07 and CO05.
 """
 
 import signal
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 
 import fakes
+import gevent
 import orjson
 import pytest
 from gunicorn_server import answer_from, get, post, serving, started, until
 from patience import PATIENCE_S
+
+from service.web.worker import Unreader
 
 EVIL = "evil.example"
 APP = "https://app.example.org"
@@ -68,6 +73,44 @@ def test_what_is_not_http_gets_an_outcome_and_leaves_no_trace_in_the_log(server,
     assert answer.headers["access-control-allow-origin"] == "*"
     assert b"canary" not in answer.body
     assert "canary" not in "".join(server.log)
+
+
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        (post(b"", f"Content-Length: {10**12}"), b" " * 2**20),
+        (post(b"", f"Content-Length: {10**12}", path="/nothing"), b" " * 2**20),
+        (post(b"", "Transfer-Encoding: chunked", path="/nothing"), b"1\r\n \r\n" * 10_000),
+        (post(b"", "Transfer-Encoding: chunked"), b"1;" + b"a" * 4000 + b"\r\n \r\n"),
+    ],
+    ids=["refused for its length", "for its path", "for its path, in chunks", "of chunk extensions"],
+)
+def test_a_body_without_end_keeps_nobody_waiting(server, head, more):
+    """F1: it comes more quickly than it can be read."""
+    ended = threading.Event()
+
+    def send_on():
+        with server.connect() as connection, suppress(OSError):
+            connection.sendall(head)
+            while not ended.is_set():
+                connection.sendall(more)
+
+    sender = threading.Thread(target=send_on)
+    sender.start()
+    try:
+        assert all(server.ask(get("/healthz")).status == 200 for _ in range(10))
+    finally:
+        ended.set()
+        sender.join()
+
+
+def test_whoever_sends_without_end_has_one_turn_after_the_other():
+    turns = []
+    reader = Unreader(SimpleNamespace(recv=lambda size: b" " * size))
+    waiting = gevent.spawn(turns.append, 1)
+    while not turns:
+        assert reader.chunk() == b" " * 8192
+    waiting.join()
 
 
 def test_a_broken_chunk_is_refused_with_an_outcome(server):
@@ -212,6 +255,8 @@ def test_every_line_of_the_most_talkative_log_is_json_and_has_no_path():
         server.ask(get("/healthz?canary=1"))
         server.ask(get("/fhir/Patient/canary?canary=1", "Origin: https://canary", "X-Forwarded-For: canary"))
         server.ask(get("/healthz", "Authorization: Basic /cv/yw=="))  # bytes that are no UTF-8
+        with server.connect() as connection:
+            connection.sendall(get("/canary", "Authorization: canary").rstrip())
     lines = [orjson.loads(line) for line in server.log]
     routes = [line["route"] for line in lines if line["event"] == "request"]
     assert routes == ["/healthz", "unknown", "/healthz"]
