@@ -183,7 +183,7 @@ class FhirApplication:
                 if self._audit is not None:
                     request = self._audit.noted(route, request, request_id)
                     asked = request.asked
-                reply = _laid_out(route.view(request), request)
+                reply = _viewed(route, request)
             except ServiceError as error:
                 reply = refusal(error, self._deployment)
         except Exception:  # noqa: BLE001 - the last resort: the caller gets an answer, the log the places
@@ -263,7 +263,7 @@ def _flask_view(methods: Mapping[str, Route], deployment: Deployment) -> Callabl
         if deployment.audit is not None:
             request = deployment.audit.noted(route, request, environ[_BEGUN].request_id)
             environ[_ASKED] = request.asked
-        return _response(_laid_out(route.view(request), request))
+        return _response(_viewed(route, request))
 
     return view
 
@@ -274,11 +274,14 @@ def _response(reply: Reply) -> Response:
     return response
 
 
-def _laid_out(reply: Reply, request: Request) -> Reply:
-    """Returns JSON with line breaks where that is wanted; pages stay as they are."""
-    if request.is_pretty() and reply.body.startswith(b"{"):
-        return reply._replace(body=indented(reply.body))
-    return reply
+def _viewed(route: Route, request: Request) -> Reply:
+    """Returns the answer of a view, JSON with line breaks where that is wanted; pages stay as they are.
+
+    A query that does not say how is refused before the view has done anything.
+    """
+    is_pretty = request.is_pretty()
+    reply = route.view(request)
+    return reply._replace(body=indented(reply.body)) if is_pretty and reply.body.startswith(b"{") else reply
 
 
 def _own_headers(reply: Reply, request_id: str, environ: WSGIEnvironment) -> list[Header]:

@@ -352,6 +352,14 @@ def test_two_entries_of_a_batch_that_change_one_resource_are_both_refused(send, 
     assert read(at(kept))["meta"]["versionId"] == "1"
 
 
+def test_a_query_that_cannot_be_read_is_refused_before_anything_is_stored(send, total):
+    entry = {"resource": OPEN, "request": {"method": "POST", "url": TYPE}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    before = total()
+    assert send(bundle, "/fhir?_pretty=true&x=%ff").status == 400
+    assert total() == before
+
+
 def test_a_condition_keeps_its_letters(send):
     value = f"Zoë {uuid4()}"
     one = create(response(identifier=identified(value)), ifNoneExist=f"identifier={SYSTEM}|{value}")
