@@ -251,8 +251,7 @@ def schemas_(folder: Path) -> int:
 
 
 @program.command("diff")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="What to print.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--examples",
     type=click.IntRange(0, 100),
@@ -262,14 +261,14 @@ def schemas_(folder: Path) -> int:
 )
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
-def diff_(old: Path, new: Path, output: str, as_json: bool, examples: int) -> int:
+def diff_(old: Path, new: Path, as_json: bool, examples: int) -> int:
     """Compare two versions of a guidance: what was changed, and whose result changes with it.
 
     Exits with 0 where nothing differs, and with 1 where something does.
     """
     settings = _settings()
     found = compared(editions_in(old, settings), editions_in(new, settings), examples=examples)
-    _print_found(found.plain() if as_json or output == "json" else found.lines())
+    _print_found(found.plain() if as_json else found.lines())
     return CHANGED if found.is_change else DONE
 
 
