@@ -25,6 +25,7 @@ BASE = "https://fhir.example.org/r4"
 ORIGIN = "https://app.example.org"
 PATIENCE_S = 60
 _ATTEMPTS, _SLOW_S = 6, 1.0
+FHIR_JSON = "application/fhir+json"
 RAW = "RAW"
 """In place of a method: the body is the whole request, sent as it is."""
 _VARYING = ("Date",)
@@ -91,16 +92,14 @@ class Recorder:
         label: str,
         method: str,
         path: str,
-        body: str | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        server: str = "store",
+        body: str | bytes | None,
+        headers: Mapping[str, str],
+        server: str,
     ) -> Answer:
         """Sends a request and writes it down with what comes back; values of this run become names."""
         label = self._new(label)
         self._masks.begin(label)
-        answer = self._in_time(
-            server, method, _raw(method, quote(path, safe=_PRINTABLE), body, headers or {})
-        )
+        answer = self._in_time(server, method, _raw(method, quote(path, safe=_PRINTABLE), body, headers))
         kept = [
             (name, "<it>" if name in _VARYING else self._masks.masked(value))
             for name, value in _related(answer)
@@ -194,6 +193,43 @@ class Recorder:
         connection = self._connections.pop(server, None)
         if connection is not None:
             connection.close()
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of the servers. An exchange is named for its request, and for `what` is sent.
+
+    Keywords are headers: `if_match='W/"1"'` is sent as `If-Match`. A resource is sent as FHIR's JSON.
+    """
+
+    recorder: Recorder
+    name: str
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        what: str = "",
+        **headers: str,
+    ) -> Answer:
+        """Sends a request; without a Content-Type unless one is named."""
+        label = " ".join((self.name, what, method, path, *headers.values()))
+        sent = {name.replace("_", "-").title(): value for name, value in headers.items()}
+        data = json.dumps(body, ensure_ascii=False) if isinstance(body, Mapping) else body
+        return self.recorder.ask(label, method, path, data, sent, self.name)
+
+    def get(self, path: str, what: str = "", **headers: str) -> Answer:
+        """Reads."""
+        return self.ask("GET", path, None, what, **headers)
+
+    def post(self, path: str, body: Mapping[str, Any] | bytes, what: str = "", **headers: str) -> Answer:
+        """Sends a resource."""
+        return self.ask("POST", path, body, what, **{"content_type": FHIR_JSON} | headers)
+
+    def put(self, path: str, body: Mapping[str, Any] | bytes, what: str = "", **headers: str) -> Answer:
+        """Sends the next version of a resource."""
+        return self.ask("PUT", path, body, what, **{"content_type": FHIR_JSON} | headers)
 
 
 def _raw(method: str, path: str, body: str | bytes | None, headers: Mapping[str, str]) -> bytes:

@@ -1,78 +1,35 @@
-"""The requests that are compared: as much of what the service can be asked as fits into minutes."""
+"""The requests that are compared: as much of what the service can be asked as fits into minutes.
+
+What they are made of stands in `compare_inputs.yaml`.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from benchmarks import compare_mutations as mutations
-from benchmarks.compare_exchanges import BASE, ORIGIN, RAW, Answer, Recorder
+from benchmarks.compare_exchanges import BASE, ORIGIN, RAW, Answer, Recorder, Service
+from benchmarks.compare_mutations import INPUTS
 
 Json = dict[str, Any]
 
 RESPONSE = "QuestionnaireResponse"
-ASSESS, VALIDATE = f"/fhir/{RESPONSE}/$assess", f"/fhir/{RESPONSE}/$validate"
+HERE = f"/fhir/{RESPONSE}"
+ASSESS, VALIDATE = f"{HERE}/$assess", f"{HERE}/$validate"
 PROCESS = "/fhir/Questionnaire/$process-response"
-FHIR = {"Content-Type": "application/fhir+json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PROCESS_ONE = "/fhir/Questionnaire/muscle-twitching/$process-response"
+FORM = "application/x-www-form-urlencoded"
 SYSTEM = "https://ehr.example.org/answers"
-STORED = (RESPONSE, "RiskAssessment", "Provenance", "AuditEvent")
-PUBLISHED = (
-    "Questionnaire",
-    "CodeSystem",
-    "ValueSet",
-    "StructureDefinition",
-    "OperationDefinition",
-    "SearchParameter",
-)
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE")
-ACCEPTS = (
-    "application/fhir+json",
-    "application/json",
-    "text/json",
-    "application/json+fhir",
-    "*/*",
-    "application/*",
-    "application/fhir+json; fhirVersion=4.0",
-    "application/fhir+json; fhirVersion=5.0",
-    "application/fhir+json;q=0.1, application/json;q=0.9",
-    "application/json;q=0",
-    "application/fhir+xml",
-    "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "image/png",
-    "nonsense",
-    "",
-    "application/fhir+json; charset=latin-1",
-)
-FORMATS = (
-    "json",
-    "application/json",
-    "application/fhir%2Bjson",
-    "text/json",
-    "xml",
-    "html",
-    "ttl",
-    "",
-    "x/y",
-)
-CONTENT_TYPES = (
-    "application/fhir+json; charset=utf-8",
-    "application/json",
-    "text/json",
-    "application/json+fhir",
-    "application/fhir+json; fhirVersion=4.0",
-    "application/fhir+json; fhirVersion=3.0",
-    "application/fhir+json; charset=latin-1",
-    "application/fhir+xml",
-    "text/plain",
-    "application/x-www-form-urlencoded",
-    "nonsense",
-    "",
-)
+LONG = "x" * 65
+STORED: Sequence[str] = INPUTS["stored"]
+PUBLISHED: Sequence[str] = INPUTS["published"]
+SHAPES: Sequence[str] = INPUTS["shapes"]
+RESULTS = (*SHAPES, *INPUTS["results"])
 BODIES: tuple[bytes, ...] = (
     b"",
     b" ",
@@ -124,101 +81,6 @@ RAW_REQUESTS: tuple[bytes, ...] = (
     b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
     b"get /fhir/metadata HTTP/1.1\r\nHost: x\r\n\r\n",
 )
-SHAPES = (
-    "_summary=true",
-    "_summary=text",
-    "_summary=data",
-    "_summary=count",
-    "_summary=false",
-    "_summary=nonsense",
-    "_elements=id",
-    "_elements=status,url,item",
-    "_elements=text",
-    "_elements=nonsense",
-    "_elements=",
-    "_elements=id&_summary=true",
-    "_pretty=true",
-    "_pretty=false",
-    "_pretty=nonsense",
-    "_format=json&_pretty=true",
-    "foo=1",
-)
-RESULTS = (
-    *SHAPES,
-    *(f"_count={each}" for each in ("0", "1", "2", "1000000", "-1", "x", "1.5")),
-    *(
-        f"_sort={each}"
-        for each in ("_id", "-_id", "_lastUpdated", "-_lastUpdated", "nonsense", "", "_id,_id")
-    ),
-    "_total=none",
-    "_total=accurate",
-    "_total=estimate",
-    "_total=nonsense",
-    "_cursor=garbage",
-    "_count=1&_cursor=",
-    "_contained=true",
-    "_containedType=container",
-    *(
-        f"{each}=x"
-        for each in ("_filter", "_list", "_query", "_has", "_text", "_content", "_profile", "_tag")
-    ),
-    *(f"{each}=x" for each in ("_type", "_security", "_source", "_has:Provenance:target:agent", "_id:not")),
-    "_count:exact=1",
-    "%ff=1",
-    "_id=%ff",
-    "=",
-    "&&",
-    "_id",
-    "_id=a&_id=b",
-    "_id=a,b",
-    "_include=*",
-    "_include=nonsense",
-    "_include:iterate=Provenance:target",
-    "_revinclude=nonsense",
-)
-PREFIXES = ("eq", "ne", "lt", "le", "gt", "ge", "sa", "eb", "ap", "xx")
-MODIFIERS = (
-    *("missing", "not", "exact", "contains", "text", "above", "below", "in", "not-in", "of-type"),
-    *("identifier", "iterate", "nonsense", "Patient"),
-)
-VALUES: Mapping[str, tuple[str, ...]] = {
-    "reference": (
-        "Basic/nowhere",
-        "Patient/example",
-        "example",
-        f"{BASE}/Patient/example",
-        "a b",
-        "",
-        "Patient/",
-    ),
-    "token": (
-        "nowhere",
-        "completed",
-        "|completed",
-        "http://x|",
-        "http://x|y",
-        "|",
-        "",
-        "a,b",
-        "active",
-        "a\\,b",
-    ),
-    "date": (
-        "1850",
-        "2026",
-        "2026-11-20",
-        "2026-11-20T10:00:00Z",
-        "x",
-        "",
-        "2026-13",
-        "2024-02-30",
-        "2026,2025",
-    ),
-    "string": ("nowhere", "muscle", "MUSCLE", "müs", "", "a,b", "a\\,b", "%"),
-    "uri": ("urn:nowhere", "https://guidance.example.org/fhir", "", "nonsense"),
-    "number": ("-7", "0.5", "1e2", "x", ""),
-    "quantity": ("-7", "0.5||mg", "x", ""),
-}
 
 
 class Samples:
@@ -242,238 +104,155 @@ class Samples:
         return self.response(patient, "empty", **changes)
 
 
-def text_of(document: object) -> str:
-    return json.dumps(document, ensure_ascii=False)
-
-
 def local(url: str) -> str:
     """Returns the path of a link of the service."""
     return url.replace(BASE, "/fhir", 1)
 
 
+def packed(body: bytes) -> bytes:
+    return gzip.compress(body, mtime=0)
+
+
 def everything(recorder: Recorder, samples: Samples) -> None:
     """Makes all exchanges over HTTP, in an order that is always the same."""
-    for server in ("store", "none"):
-        addresses(recorder, server)
-        negotiation(recorder, samples, server)
-        metadata(recorder, server)
-        bodies(recorder, server)
-    operations(recorder, samples)
-    wrong_documents(recorder, samples)
-    expansions(recorder)
-    stored(recorder, samples)
-    statuses(recorder, samples)
-    bundles(recorder, samples)
-    for server in ("store", "none"):
-        searches(recorder, server)
-    pages(recorder, samples)
-    second_pair(recorder)
+    store, none, second = (Service(recorder, name) for name in ("store", "none", "second"))
+    for service in (store, none):
+        addresses(service)
+        negotiation(service, samples)
+        metadata(service)
+        bodies(service)
+        operations(service, samples)
+    operations_in_detail(store, samples)
+    wrong_documents(store, samples)
+    expansions(store)
+    stored(store, samples)
+    for document in samples.documents.values():
+        none.post(HERE, document, "no store")
+    statuses(store, samples)
+    bundles(store, none, samples)
+    searches(store, RESULTS)
+    searches(none, RESULTS[::4], with_parameters=False)
+    pages(store, samples)
+    second_pair(second)
 
 
-def addresses(recorder: Recorder, server: str) -> None:
-    """Asks for what is there and what is not, by every method."""
+# Addresses, headers and bodies.
+
+
+def addresses(service: Service) -> None:
+    """Asks for what is there and what is not, by every method, in the name of other hosts and origins."""
     kinds = (*PUBLISHED, *STORED, "Patient", "Foo", "questionnaire")
-    tails = (
-        "",
-        "/none",
-        "/none/_history",
-        "/none/_history/1",
-        "/_history",
-        "/_search",
-        "/bad_id!",
-        "/" + "x" * 65,
-    )
-    paths = [f"/fhir/{kind}{tail}" for kind in kinds for tail in tails]
-    paths += [
-        "/",
-        "/nothing",
-        "/fhir",
-        "/fhir/",
-        "/fhirx",
-        "/fhir/metadata",
-        "/fhir/metadata/",
-        "/fhir/_history",
-    ]
-    paths += [
-        "/healthz",
-        "/readyz",
-        "/openapi.json",
-        "/fhir/openapi.json",
-        "/fhir/_search",
-        "/docs",
-        "/favicon.ico",
-    ]
-    paths += [ASSESS, VALIDATE, PROCESS, "/fhir/Questionnaire/muscle-twitching/$process-response"]
-    paths += [
-        "/fhir/ValueSet/$expand",
-        "/fhir/ValueSet/none/$expand",
-        "/fhir/$nothing",
-        f"/fhir/{RESPONSE}/$nothing",
-    ]
-    paths += [
-        "/fhir/Questionnaire/none/$process-response",
-        f"/fhir/{RESPONSE}/none/$assess",
-        "/fhir/$validate",
-    ]
-    paths += ["/fhir/..%2f..%2fetc%2fpasswd", "/fhir/%00", "/fhir/Questionnaire/%2e%2e", "/fhir//metadata"]
-    paths += [
-        "/fhir/%ff",
-        "/fhir/Questionnaire/a%2Fb",
-        "/fhir/ü",
-        "/fhir/%c0%ae%c0%ae/",
-        "/.well-known/smart-configuration",
-    ]
-    for path in paths:
-        for method in METHODS:
-            recorder.ask(f"{server}/address/{method} {path}", method, path, server=server)
-    for number, raw in enumerate(RAW_REQUESTS):
-        recorder.ask(f"{server}/raw/{number}", RAW, "/", raw, server=server)
-    origins(recorder, server)
-    numbers(recorder, server)
-
-
-def origins(recorder: Recorder, server: str) -> None:
-    for path in (
-        "/fhir/metadata",
-        f"/fhir/{RESPONSE}",
-        ASSESS,
-        "/fhir/Questionnaire",
-        "/fhir",
-        "/nothing",
-        "/healthz",
-    ):
-        for origin in (ORIGIN, "https://evil.example.org", "null", "*", ORIGIN.upper()):
-            where = f"{server}/origin/{path} {origin}"
-            recorder.ask(where, "GET", path, headers={"Origin": origin}, server=server)
-            recorder.ask(where, "POST", path, "{}", FHIR | {"Origin": origin}, server=server)
-            asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-            recorder.ask(where, "OPTIONS", path, headers=asked, server=server)
-            asked |= {"Access-Control-Request-Headers": "content-type, prefer, x-nonsense"}
-            recorder.ask(where, "OPTIONS", path, headers=asked, server=server)
-
-
-def numbers(recorder: Recorder, server: str) -> None:
-    for given in ("abc", "x" * 65, "<script>", "a b", "", "a.b:c_d-e", "ü"):
-        where = f"{server}/number/{given}"
-        recorder.ask(where, "GET", "/fhir/metadata", headers={"X-Request-Id": given}, server=server)
-        recorder.ask(where, "GET", "/fhir/Patient/1", headers={"X-Request-Id": given}, server=server)
-    forged = {
-        "Host": "evil.example.org",
-        "X-Forwarded-Host": "evil.example.org",
-        "Forwarded": "host=evil.example.org",
-    }
-    forged |= {
-        "X-Forwarded-Proto": "gopher",
-        "X-Forwarded-Prefix": "/evil",
-        "X-HTTP-Method-Override": "DELETE",
-    }
+    paths = [f"/fhir/{kind}{tail}" for kind in kinds for tail in (*INPUTS["tails"], f"/{LONG}")]
+    for path in (*paths, *INPUTS["addresses"]):
+        for method in INPUTS["methods"]:
+            service.ask(method, path)
+    for raw in RAW_REQUESTS:
+        service.ask(RAW, "/", raw)
+    origins(service)
+    for given in (*INPUTS["request_ids"], LONG):
+        for path in ("/fhir/metadata", "/fhir/Patient/1"):
+            service.get(path, x_request_id=given)
     for path in ("/fhir/metadata", "/fhir/StructureDefinition?_count=1", "/fhir/Patient/1", "/openapi.json"):
-        recorder.ask(f"{server}/forged/{path}", "GET", path, headers=forged, server=server)
+        service.get(path, "forged", **INPUTS["forged"])
 
 
-def negotiation(recorder: Recorder, samples: Samples, server: str) -> None:
+def origins(service: Service) -> None:
+    for path in ("/fhir/metadata", HERE, ASSESS, "/fhir/Questionnaire", "/fhir", "/nothing", "/healthz"):
+        for origin in (ORIGIN, "https://evil.example.org", "null", "*", ORIGIN.upper()):
+            service.get(path, origin=origin)
+            service.post(path, {}, origin=origin)
+            asked = {"origin": origin, "access_control_request_method": "POST"}
+            service.ask("OPTIONS", path, **asked)
+            asked |= {"access_control_request_headers": "content-type, prefer, x-nonsense"}
+            service.ask("OPTIONS", path, **asked)
+
+
+def negotiation(service: Service, samples: Samples) -> None:
     """Asks for every media type, and sends every media type."""
-    paths = (
-        "/fhir/metadata",
-        "/fhir/Questionnaire",
-        "/fhir/Questionnaire/muscle-twitching",
-        f"/fhir/{RESPONSE}",
-    )
-    for path in (*paths, "/fhir/Patient/1", "/healthz", "/openapi.json", "/"):
-        for accept in ACCEPTS:
-            recorder.ask(
-                f"{server}/accept/{path} {accept}", "GET", path, headers={"Accept": accept}, server=server
-            )
-        for each in FORMATS:
-            recorder.ask(f"{server}/format/{path} {each}", "GET", f"{path}?_format={each}", server=server)
-    small = text_of(samples.small("negotiation"))
-    for path in (ASSESS, VALIDATE, PROCESS, f"/fhir/{RESPONSE}", "/fhir"):
-        for type_ in CONTENT_TYPES:
-            where = f"{server}/content-type/{path} {type_}"
-            recorder.ask(where, "POST", path, small, {"Content-Type": type_}, server)
-        for accept in ACCEPTS:
-            recorder.ask(
-                f"{server}/accept/{path} {accept}", "POST", path, small, FHIR | {"Accept": accept}, server
-            )
-        recorder.ask(f"{server}/no-type/{path}", "POST", path, small, server=server)
+    read = ("/fhir/metadata", "/fhir/Questionnaire", "/fhir/Questionnaire/muscle-twitching", HERE)
+    for path in (*read, "/fhir/Patient/1", "/healthz", "/openapi.json", "/"):
+        for accept in INPUTS["accepts"]:
+            service.get(path, accept=accept)
+        for format_ in INPUTS["formats"]:
+            service.get(f"{path}?_format={format_}")
+    small = samples.small("negotiation")
+    for path in (ASSESS, VALIDATE, PROCESS, HERE, "/fhir"):
+        for content_type in INPUTS["content_types"]:
+            service.post(path, small, content_type=content_type)
+        for accept in INPUTS["accepts"]:
+            service.post(path, small, accept=accept)
+        service.ask("POST", path, small, "no type")
 
 
-def metadata(recorder: Recorder, server: str) -> None:
+def metadata(service: Service) -> None:
     for path in ("/fhir/metadata", "/openapi.json", "/fhir/Questionnaire/muscle-twitching"):
         for query in (*SHAPES, "mode=full", "mode=normative", "mode=terminology", "mode=nonsense"):
-            recorder.ask(f"{server}/shape/{path} {query}", "GET", f"{path}?{query}", server=server)
-        whole = recorder.ask(f"{server}/whole/{path}", "GET", path, server=server)
-        conditional(recorder, f"{server}/conditional/{path}", path, whole, server)
+            service.get(f"{path}?{query}")
+        conditional(service, path)
 
 
-def conditional(recorder: Recorder, label: str, path: str, whole: Answer, server: str = "store") -> None:
-    """Reads again with every condition on the tag and the date of what was read."""
-    found = dict(whole.headers)
+def conditional(service: Service, path: str) -> None:
+    """Reads, and reads again with every condition on the tag and the date of what was read."""
+    found = dict(service.get(path).headers)
     tag, date = found.get("ETag", 'W/"1"'), found.get("Last-Modified", "Sat, 01 Jan 2028 00:00:00 GMT")
-    conditions: list[dict[str, str]] = [
-        {"If-None-Match": each} for each in (tag, "*", 'W/"x"', f'"y", {tag}', "x")
-    ]
-    conditions += [{"If-None-Match": tag.removeprefix("W/")}, {"If-Match": tag}, {"If-Match": 'W/"x"'}]
+    conditions = [{"if_none_match": each} for each in (tag, "*", 'W/"x"', f'"y", {tag}', "x")]
+    conditions += [{"if_none_match": tag.removeprefix("W/")}, {"if_match": tag}, {"if_match": 'W/"x"'}]
     dates = (date, "Sat, 01 Jan 2000 00:00:00 GMT", "Sat, 01 Jan 2028 00:00:00 GMT", "nonsense", "2028-01-01")
-    conditions += [{"If-Modified-Since": each} for each in dates]
-    conditions += [{"If-Unmodified-Since": each} for each in dates[:2]]
-    conditions += [{"If-None-Match": 'W/"x"', "If-Modified-Since": date}]
+    conditions += [{"if_modified_since": each} for each in dates]
+    conditions += [{"if_unmodified_since": each} for each in dates[:2]]
+    conditions += [{"if_none_match": 'W/"x"', "if_modified_since": date}]
     for condition in conditions:
         for method in ("GET", "HEAD"):
-            recorder.ask(f"{label} {condition}", method, path, headers=condition, server=server)
+            service.ask(method, path, **condition)
 
 
-def bodies(recorder: Recorder, server: str) -> None:
+def bodies(service: Service) -> None:
     """Sends what is no resource, or none that is expected."""
-    paths = (ASSESS, VALIDATE, PROCESS, f"/fhir/{RESPONSE}", "/fhir", "/fhir/ValueSet/$expand")
     for number, body in enumerate(BODIES):
-        for path in (*paths, "/fhir/Questionnaire/muscle-twitching/$process-response"):
-            recorder.ask(f"{server}/body/{number} {path}", "POST", path, body, FHIR, server)
-        recorder.ask(f"{server}/body/{number} PUT", "PUT", f"/fhir/{RESPONSE}/none", body, FHIR, server)
-        recorder.ask(
-            f"{server}/body/{number} search", "POST", "/fhir/Questionnaire/_search", body, FORM, server
-        )
-        for path in (ASSESS, f"/fhir/{RESPONSE}"):
-            packed = gzip.compress(body, mtime=0)
-            headers = FHIR | {"Content-Encoding": "gzip"}
-            recorder.ask(f"{server}/packed/{number} {path}", "POST", path, packed, headers, server)
-    for coding in ("gzip", "br", "deflate", "identity", "gzip, gzip", "nonsense"):
-        recorder.ask(
-            f"{server}/coding/{coding}", "POST", ASSESS, b"{}", FHIR | {"Content-Encoding": coding}, server
-        )
+        what = f"body {number}"
+        for path in (ASSESS, VALIDATE, PROCESS, PROCESS_ONE, HERE, "/fhir", "/fhir/ValueSet/$expand"):
+            service.post(path, body, what)
+        service.put(f"{HERE}/none", body, what)
+        service.post("/fhir/Questionnaire/_search", body, what, content_type=FORM)
+        for path in (ASSESS, HERE):
+            service.post(path, packed(body), what, content_encoding="gzip")
+    for coding in INPUTS["codings"]:
+        service.post(ASSESS, {}, content_encoding=coding)
 
 
-def operations(recorder: Recorder, samples: Samples) -> None:
-    """Sends every sample to every operation, in every form of the request."""
+# Operations.
+
+
+def operations(service: Service, samples: Samples) -> None:
+    """Sends every sample to every operation."""
     for name, document in samples.documents.items():
-        whole, packed = text_of(document), gzip.compress(text_of(document).encode(), mtime=0)
-        process = (
-            PROCESS,
-            "/fhir/Questionnaire/muscle-twitching/$process-response",
-            "/fhir/Questionnaire/x/$process-response",
-        )
-        for path in (ASSESS, VALIDATE, *process):
-            for server in ("store", "none"):
-                recorder.ask(f"{server}/sample/{name} {path}", "POST", path, whole, FHIR, server)
-            recorder.ask(
-                f"sample/{name} {path} packed", "POST", path, packed, FHIR | {"Content-Encoding": "gzip"}
-            )
+        for path in (ASSESS, VALIDATE, PROCESS, PROCESS_ONE, "/fhir/Questionnaire/x/$process-response"):
+            service.post(path, document, name)
+
+
+def operations_in_detail(service: Service, samples: Samples) -> None:
+    """Sends every sample to every operation in every form of the request."""
+    profile = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
+    queries = [f"mode={mode}" for mode in ("create", "update", "profile", "delete", "x", "")]
+    queries += [f"profile={each}" for each in (profile, f"{profile}|4.0.1", "x", "")]
+    for name, document in samples.documents.items():
+        zipped = packed(json.dumps(document).encode())
+        for path in (ASSESS, VALIDATE, PROCESS, PROCESS_ONE, "/fhir/Questionnaire/x/$process-response"):
+            service.post(path, zipped, name, content_encoding="gzip")
             for query in SHAPES:
-                recorder.ask(f"sample/{name} {path} {query}", "POST", f"{path}?{query}", whole, FHIR)
-            for prefer in ("return=minimal", "return=OperationOutcome", "respond-async", "handling=strict"):
-                recorder.ask(f"sample/{name} {path} {prefer}", "POST", path, whole, FHIR | {"Prefer": prefer})
-        for path in (ASSESS, VALIDATE, process[0]):
+                service.post(f"{path}?{query}", document, name)
+            for prefer in INPUTS["prefers"]:
+                service.post(path, document, name, prefer=prefer)
+        for path in (ASSESS, VALIDATE, PROCESS):
             for key, parameters in wrapped(document):
-                recorder.ask(f"parameters/{name} {path} {key}", "POST", path, text_of(parameters), FHIR)
-        profile = "http://hl7.org/fhir/StructureDefinition/QuestionnaireResponse"
-        queries = [f"mode={mode}" for mode in ("create", "update", "profile", "delete", "x", "")]
-        queries += [f"profile={each}" for each in (profile, f"{profile}|4.0.1", "x", "")]
+                service.post(path, parameters, f"{name} {key}")
         for query in queries:
-            recorder.ask(f"validate/{name} {query}", "POST", f"{VALIDATE}?{query}", whole, FHIR)
+            service.post(f"{VALIDATE}?{query}", document, name)
 
 
 def wrapped(document: Json) -> Iterator[tuple[str, Json]]:
     """Yields Parameters that hold the document, right and wrong."""
+    patient = {"resourceType": "Patient", "gender": "female"}
     for name in ("questionnaire-response", "resource", "in", "response", "nonsense"):
         one = {"name": name, "resource": document}
         for key, more in (
@@ -484,218 +263,134 @@ def wrapped(document: Json) -> Iterator[tuple[str, Json]]:
             ("profile", [one, {"name": "profile", "valueUri": "https://x.example.org"}]),
             ("without-value", [one, {"name": "observation"}]),
             ("observation", [one, {"name": "observation", "resource": {"resourceType": "Observation"}}]),
-            (
-                "patient",
-                [one, {"name": "patient", "resource": {"resourceType": "Patient", "gender": "female"}}],
-            ),
+            ("patient", [one, {"name": "patient", "resource": patient}]),
             ("nobody", [one, {"name": "nobody", "valueString": "knows"}]),
             ("half", [{"name": name}]),
         ):
-            yield f"{name} {key}", {"resourceType": "Parameters", "parameter": more}
+            yield f"{name} {key}", parameters_of(more)
 
 
-def wrong_documents(recorder: Recorder, samples: Samples) -> None:
+def parameters_of(parameters: list[Json]) -> Json:
+    return {"resourceType": "Parameters", "parameter": parameters}
+
+
+def wrong_documents(service: Service, samples: Samples) -> None:
     """Sends samples that are wrong in one place to the operations that find faults."""
-    paths = (ASSESS, VALIDATE)
     for name, document in samples.documents.items():
         damages = mutations.damaged(document)
-        for path, most in zip(paths, (150, 90), strict=True):
+        for path, most in ((ASSESS, 150), (VALIDATE, 90)):
             for key, place, damage in mutations.spread(damages, most):
-                body = text_of(mutations.with_damage(document, place, damage))
-                recorder.ask(f"damaged/{name} {path} {key}", "POST", path, body, FHIR)
+                service.post(path, mutations.with_damage(document, place, damage), f"{name} {key}")
         answers = [(at, value) for at in mutations.answers_of(document) for value in mutations.WRONG_ANSWERS]
-        for path, most in zip(paths, (130, 130), strict=True):
-            for at, value in mutations.spread(answers, most):
-                key = f"{mutations.shown(at)} {text_of(value)[:60]}"
-                body = text_of(mutations.with_value(document, at, value))
-                recorder.ask(f"answered/{name} {path} {key}", "POST", path, body, FHIR)
-    for name, some in (("partial", (*paths, f"/fhir/{RESPONSE}")), ("empty", (ASSESS, PROCESS))):
+        for at, value in mutations.spread(answers, 130):
+            changed, what = mutations.with_value(document, at, value), f"{name} {mutations.shown(at)} {value}"
+            for path in (ASSESS, VALIDATE):
+                service.post(path, changed, what[:90])
+    for name, paths in (("partial", (ASSESS, VALIDATE, HERE)), ("empty", (ASSESS, PROCESS))):
         for key, value in mutations.ROOT_CHANGES:
-            body = text_of(mutations.with_root(samples.documents[name], key, value))
-            for path in some:
-                recorder.ask(f"root/{name} {path} {key} {text_of(value)[:60]}", "POST", path, body, FHIR)
+            for path in paths:
+                service.post(path, samples.documents[name] | {key: value}, f"{name} {key} {value}"[:90])
 
 
-def expansions(recorder: Recorder) -> None:
+def expansions(service: Service) -> None:
     """Expands what is published, with every parameter."""
-    found = recorder.ask("expand/list", "GET", "/fhir/ValueSet?_count=100").json.get("entry", [])
+    expand = "/fhir/ValueSet/$expand"
+    found = service.get("/fhir/ValueSet?_count=100").json.get("entry", [])
     sets = [entry["resource"] for entry in found]
     urls = [each["url"] for each in sets] + [f"{each['url']}|{each['version']}" for each in sets]
-    urls += [
-        f"{sets[0]['url']}|9",
-        "",
-        "#x",
-        "nonsense",
-        "http://hl7.org/fhir/ValueSet/administrative-gender",
-    ]
-    urls += [
-        f"http://hl7.org/fhir/ValueSet/{each}"
-        for each in ("questionnaire-answers-status", "languages", "none")
-    ]
-    queries = [
-        *(
-            "filter=a",
-            "filter=yes no",
-            "count=2",
-            "count=2&offset=1",
-            "offset=-1",
-            "count=x",
-            "count=0",
-            "offset=99",
-        ),
-        *(
-            "includeDesignations=true",
-            "designation=en",
-            "includeDefinition=true",
-            "activeOnly=true",
-            "activeOnly=x",
-        ),
-        *("excludeNested=true", "excludeNotForUI=true", "excludePostCoordinated=true", "displayLanguage=de"),
-        *(
-            "exclude-system=http://loinc.org",
-            "system-version=http://loinc.org|2",
-            "system-version=http://loinc.org",
-        ),
-        *(
-            "force-system-version=http://loinc.org|9",
-            "check-system-version=http://loinc.org|9",
-            "context=x",
-            "date=2026",
-        ),
-        *(
-            "valueSet=x",
-            "contextDirection=incoming",
-            "nonsense=1",
-            "count=1&count=2",
-            "_pretty=true",
-            "valueSetVersion=9",
-        ),
-    ]
+    urls += [f"{sets[0]['url']}|9", *INPUTS["value_sets"]]
     for number, url in enumerate(urls):
-        for query in ("", *queries) if number < 3 else ("", "filter=a&count=2"):
-            where = f"/fhir/ValueSet/$expand?url={quote(url)}&{query}"
-            whole = recorder.ask(f"expand/{url} {query}", "GET", where)
+        for query in ("", *INPUTS["expansions"]) if number < 3 else ("", "filter=a&count=2"):
+            service.get(f"{expand}?url={quote(url)}&{query}")
         pairs = [{"name": "url", "valueUri": url}, {"name": "count", "valueInteger": 2}]
-        for key, parameters in (
-            ("url", pairs[:1]),
-            ("count", pairs),
-            ("text", [{"name": "url", "valueString": url}]),
-        ):
-            body = text_of({"resourceType": "Parameters", "parameter": parameters})
-            recorder.ask(f"expand/{url} {key}", "POST", "/fhir/ValueSet/$expand", body, FHIR)
-    conditional(recorder, "expand/conditional", f"/fhir/ValueSet/$expand?url={quote(urls[0])}", whole)
+        for given in (pairs[:1], pairs, [{"name": "url", "valueString": url}]):
+            service.post(expand, parameters_of(given), url)
+    conditional(service, f"{expand}?url={quote(urls[0])}")
     for each in sets:
         for query in ("", "count=1", f"url={quote(each['url'])}", "url=https://other.example.org"):
-            recorder.ask(
-                f"expand/id {each['id']} {query}", "GET", f"/fhir/ValueSet/{each['id']}/$expand?{query}"
-            )
+            service.get(f"/fhir/ValueSet/{each['id']}/$expand?{query}")
 
 
-def stored(recorder: Recorder, samples: Samples) -> None:
+# What is stored.
+
+
+def stored(service: Service, samples: Samples) -> None:
     """Creates, reads, updates and conditions, on every sample."""
     for name, document in samples.documents.items():
-        body = text_of(document)
-        for prefer in ("", "return=minimal", "return=representation", "return=OperationOutcome", "nonsense"):
-            headers = FHIR | ({"Prefer": prefer} if prefer else {})
-            recorder.ask(f"create/{name} {prefer}", "POST", f"/fhir/{RESPONSE}", body, headers)
-        recorder.ask(f"create/{name} pretty", "POST", f"/fhir/{RESPONSE}?_pretty=true", body, FHIR)
-        recorder.ask(f"create/{name} no store", "POST", f"/fhir/{RESPONSE}", body, FHIR, "none")
-        made = recorder.ask(f"create/{name} kept", "POST", f"/fhir/{RESPONSE}", body, FHIR)
+        for prefer in INPUTS["prefers"]:
+            service.post(HERE, document, name, prefer=prefer)
+        service.post(f"{HERE}?_pretty=true", document, name)
+        made = service.post(HERE, document, name)
         if made.status == 201:
-            life(recorder, name, made)
-    conditions(recorder, samples)
+            life(service, name, made)
+    identified = samples.small("conditions", identifier={"system": SYSTEM, "value": "one"})
+    known = f"identifier={SYSTEM}|one"
+    for template in INPUTS["conditions"]:
+        condition = template.format(known=known)
+        service.post(HERE, identified, if_none_exist=condition)
+        service.post(f"{HERE}?{condition.lstrip('?')}", identified)
+        service.post(f"{HERE}?{known}", identified, if_none_exist=condition)
 
 
-def life(recorder: Recorder, name: str, made: Answer) -> None:
+def life(service: Service, name: str, made: Answer) -> None:
     """Reads, updates and reads again what was created, with what was made of it."""
     document, id_ = made.json, made.json["id"]
-    at = f"/fhir/{RESPONSE}/{id_}"
-    trail(recorder, f"life/{name} first", id_)
-    for key, change in (
-        ("amended", {"status": "amended"}),
-        ("same", {}),
-        ("error", {"status": "entered-in-error"}),
-        ("right", {"status": "completed"}),
-        ("stopped", {"status": "stopped"}),
-        ("progress", {"status": "in-progress"}),
-        ("other id", {"id": "other"}),
-        ("no id", {"id": None}),
-        ("nonsense", {"status": "nonsense"}),
-        ("unknown", {"item": [{"linkId": "no-such-question"}]}),
-        ("patient", {"subject": {"reference": "Patient/another"}}),
+    at = f"{HERE}/{id_}"
+    trail(service, id_)
+    for change in (
+        *(
+            {"status": each}
+            for each in ("amended", "entered-in-error", "completed", "stopped", "in-progress")
+        ),
+        {},
+        {"id": "other"},
+        {"id": None},
+        {"status": "nonsense"},
+        {"item": [{"linkId": "no-such-question"}]},
+        {"subject": {"reference": "Patient/another"}},
     ):
-        recorder.ask(f"update/{name} {key}", "PUT", at, text_of(document | change), FHIR)
-    for header in ('W/"1"', 'W/"7"', 'W/"8"', '"8"', "*", "nonsense", 'W/"7", W/"8"', 'W/"9"', 'W/"10"', ""):
-        recorder.ask(f"update/{name} {header}", "PUT", at, text_of(document), FHIR | {"If-Match": header})
-    odd = {
-        "If-None-Match": "*",
-        "If-Unmodified-Since": "Sat, 01 Jan 2028 00:00:00 GMT",
-        "Prefer": "return=minimal",
-    }
-    for header, value in odd.items():
-        recorder.ask(f"update/{name} {header}", "PUT", at, text_of(document), FHIR | {header: value})
+        service.put(at, document | change, f"{name} {change}")
+    for tag in INPUTS["tags"]:
+        service.put(at, document, name, if_match=tag)
+    service.put(at, document, name, if_none_match="*")
+    service.put(at, document, name, if_unmodified_since="Sat, 01 Jan 2028 00:00:00 GMT")
+    service.put(at, document, name, prefer="return=minimal")
     for query in ("_pretty=true", "foo=1", "identifier=x|y", "_format=xml"):
-        recorder.ask(f"update/{name} {query}", "PUT", f"{at}?{query}", text_of(document), FHIR)
-    trail(recorder, f"life/{name} last", id_)
+        service.put(f"{at}?{query}", document, name)
+    trail(service, id_)
     for method in ("POST", "PATCH", "DELETE", "OPTIONS", "HEAD"):
-        recorder.ask(f"life/{name} {method}", method, at, headers=FHIR)
+        service.ask(method, at, content_type="application/fhir+json")
 
 
-def trail(recorder: Recorder, label: str, id_: str) -> None:
+def trail(service: Service, id_: str) -> None:
     """Reads what is stored about a response in every way."""
     at = f"{RESPONSE}/{id_}"
-    for kind, query in zip(
-        STORED, (f"_id={id_}", f"basis={at}", f"target={at}", f"entity={at}"), strict=True
-    ):
-        found = recorder.ask(f"{label} {kind}", "GET", f"/fhir/{kind}?{query}&_sort=_lastUpdated")
-        for number, entry in enumerate(found.json.get("entry", [])[:3]):
-            own = f"/fhir/{kind}/{entry['resource']['id']}"
+    queries = (f"_id={id_}", f"basis={at}", f"target={at}", f"entity={at}")
+    for kind, query in zip(STORED, queries, strict=True):
+        found = service.get(f"/fhir/{kind}?{query}&_sort=_lastUpdated").json.get("entry", [])
+        own = [f"/fhir/{kind}/{entry['resource']['id']}" for entry in found[:3]]
+        for path in own:
             for tail in ("", "/_history", "/_history?_count=2", "/_history?_count=x", "/_history?_count=0"):
-                recorder.ask(f"{label} {kind} {number} {tail}", "GET", own + tail)
+                service.get(path + tail)
             for version in ("1", "2", "3", "99", "0", "-1", "01", "x"):
-                recorder.ask(f"{label} {kind} {number} version", "GET", f"{own}/_history/{version}")
-            for query_ in SHAPES if number == 0 else ():
-                recorder.ask(f"{label} {kind} {query_}", "GET", f"{own}?{query_}")
-            if number == 0:
-                conditional(recorder, f"{label} {kind} conditional", own, recorder.ask(label, "GET", own))
-    history = recorder.ask(f"{label} pages", "GET", f"/fhir/{at}/_history?_count=1")
-    follow(recorder, f"{label} pages", history)
+                service.get(f"{path}/_history/{version}")
+        for path in own[:1]:
+            for shape in SHAPES:
+                service.get(f"{path}?{shape}")
+            conditional(service, path)
+    follow(service, service.get(f"/fhir/{at}/_history?_count=1"))
 
 
-def follow(recorder: Recorder, label: str, page: Answer, most: int = 4) -> None:
+def follow(service: Service, page: Answer, most: int = 4) -> None:
     """Follows the links to further pages."""
     for _ in range(most):
         links = {each["relation"]: each["url"] for each in page.json.get("link", [])}
         if "next" not in links:
             return
-        page = recorder.ask(f"{label} next", "GET", local(links["next"]))
+        page = service.get(local(links["next"]))
 
 
-def conditions(recorder: Recorder, samples: Samples) -> None:
-    """Creates on conditions, in the header and in the query string."""
-    identified = samples.small("conditions", identifier={"system": SYSTEM, "value": "one"})
-    body, known = text_of(identified), f"identifier={SYSTEM}|one"
-    for condition in (
-        *(known, known, f"?{known}", f"{known}&status=in-progress", f"{known}&_count=1", "foo=1", "", "?"),
-        *(
-            "identifier=",
-            "identifier:nonsense=x",
-            "patient=Patient/conditions",
-            "identifier=%ff",
-            "authored=x",
-        ),
-        *("patient=Patient/nobody-else", "_id=x,y", "identifier=a&identifier=b"),
-    ):
-        headers = FHIR | {"If-None-Exist": condition}
-        recorder.ask(f"condition/{condition}", "POST", f"/fhir/{RESPONSE}", body, headers)
-        recorder.ask(
-            f"condition/query {condition}", "POST", f"/fhir/{RESPONSE}?{condition.lstrip('?')}", body, FHIR
-        )
-        twice = f"/fhir/{RESPONSE}?{known}"
-        recorder.ask(f"condition/both {condition}", "POST", twice, body, headers)
-
-
-def statuses(recorder: Recorder, samples: Samples) -> None:
+def statuses(service: Service, samples: Samples) -> None:
     """Creates one response of every status for searches to find, with references of many kinds."""
     for number, status in enumerate(("completed", "amended", "in-progress", "stopped", "entered-in-error")):
         document = samples.response(
@@ -710,9 +405,12 @@ def statuses(recorder: Recorder, samples: Samples) -> None:
             basedOn=[{"reference": "ServiceRequest/order"}],
             partOf=[{"reference": "Procedure/visit"}],
         )
-        made = recorder.ask(f"status/{status}", "POST", f"/fhir/{RESPONSE}", text_of(document), FHIR)
+        made = service.post(HERE, document, status)
         if made.status == 201:
-            trail(recorder, f"status/{status}", made.json["id"])
+            trail(service, made.json["id"])
+
+
+# Bundles.
 
 
 def entry(
@@ -720,6 +418,10 @@ def entry(
 ) -> Json:
     made = {"fullUrl": full_url, "resource": resource, "request": {"method": method, "url": url} | request}
     return {name: value for name, value in made.items() if value is not None}
+
+
+def bundle(kind: object, entries_: object, **more: object) -> Json:
+    return {"resourceType": "Bundle", "type": kind, "entry": entries_} | more
 
 
 def urn(number: int) -> str:
@@ -736,116 +438,45 @@ def linked(samples: Samples, *targets: str) -> Json:
     return samples.small("linked", extension=extensions, text={"status": "generated", "div": div})
 
 
-def bundles(recorder: Recorder, samples: Samples) -> None:
+def bundles(store: Service, none: Service, samples: Samples) -> None:
     """Sends batches and transactions: each entry alone, each beside good ones, and what links them."""
-    first = recorder.ask(
-        "bundle/first", "POST", f"/fhir/{RESPONSE}", text_of(samples.response("bundle")), FHIR
-    ).json
-    at, new = f"{RESPONSE}/{first['id']}", samples.small("bundle")
-    good = entry("POST", RESPONSE, new)
+    first = store.post(HERE, samples.response("bundle")).json
+    at, good = f"{RESPONSE}/{first['id']}", entry("POST", RESPONSE, samples.small("bundle"))
     for key, one in entries(samples, first):
         for kind in ("batch", "transaction"):
-            for server in ("store", "none"):
-                send(recorder, f"{server}/bundle/{kind} {key}", kind, [one], server=server)
-            send(recorder, f"bundle/{kind} {key} beside", kind, [good, one, entry("GET", at)])
-    for kind in (
-        "searchset",
-        "history",
-        "collection",
-        "document",
-        "message",
-        "batch-response",
-        "nonsense",
-        5,
-        None,
-    ):
-        send(recorder, f"bundle/type {kind}", kind, [good])
-    links = [entry("POST", RESPONSE, linked(samples, urn(2), urn(3)), urn(1))]
-    links += [entry("POST", RESPONSE, linked(samples, urn(1), "Group/stays", f"{BASE}/{at}"), urn(2))]
-    links += [entry("PUT", at, first | {"status": "amended"}, f"{BASE}/{at}")]
-    links += [
-        entry("POST", RESPONSE, linked(samples, urn(3)), urn(3), ifNoneExist=f"identifier={SYSTEM}|linked")
+            for service in (store, none):
+                service.post("/fhir", bundle(kind, [one]), f"{kind} {key}")
+            store.post("/fhir", bundle(kind, [good, one, entry("GET", at)]), f"{kind} {key} beside")
+    for kind in INPUTS["bundle_types"]:
+        store.post("/fhir", bundle(kind, [good]), f"type {kind}")
+    condition = f"identifier={SYSTEM}|linked"
+    links = [
+        entry("POST", RESPONSE, linked(samples, urn(2), urn(3)), urn(1)),
+        entry("POST", RESPONSE, linked(samples, urn(1), "Group/stays", f"{BASE}/{at}"), urn(2)),
+        entry("PUT", at, first | {"status": "amended"}, f"{BASE}/{at}"),
+        entry("POST", RESPONSE, linked(samples, urn(3)), urn(3), ifNoneExist=condition),
     ]
     for kind in ("batch", "transaction"):
-        for prefer in (
-            "",
-            "return=minimal",
-            "return=representation",
-            "return=OperationOutcome",
-            "handling=strict",
-        ):
-            send(recorder, f"bundle/links {kind} {prefer}", kind, links, {"Prefer": prefer} if prefer else {})
-        send(recorder, f"bundle/same {kind}", kind, [links[0], links[0]])
-        send(recorder, f"bundle/twice {kind}", kind, [links[2], links[2]])
-        send(recorder, f"bundle/empty {kind}", kind, [])
-        send(recorder, f"bundle/many {kind}", kind, [entry("GET", "metadata")] * 101)
-        send(recorder, f"bundle/full {kind}", kind, [good] * 20)
-        for name in samples.documents:
-            send(
-                recorder,
-                f"bundle/{kind} {name}",
-                kind,
-                [entry("POST", RESPONSE, samples.documents[name], urn(9))],
-            )
-    for key, part in (
-        ("entry", {}),
-        ("entry", [5]),
-        ("entry", [{}]),
-        ("entry", None),
-        ("total", 1),
-        ("nobody", 1),
-    ):
-        document = {"resourceType": "Bundle", "type": "transaction", "entry": [good]} | {key: part}
-        recorder.ask(f"bundle/wrong {key} {part}", "POST", "/fhir", text_of(document), FHIR)
-
-
-def send(
-    recorder: Recorder,
-    label: str,
-    kind: object,
-    entries_: list[Json],
-    headers: Mapping[str, str] | None = None,
-    server: str = "store",
-) -> None:
-    document = {"resourceType": "Bundle", "type": kind, "entry": entries_}
-    recorder.ask(label, "POST", "/fhir", text_of(document), FHIR | dict(headers or {}), server)
+        for prefer in INPUTS["prefers"]:
+            store.post("/fhir", bundle(kind, links), f"links {kind}", prefer=prefer)
+        store.post("/fhir", bundle(kind, [links[0], links[0]]), f"same {kind}")
+        store.post("/fhir", bundle(kind, [links[2], links[2]]), f"twice {kind}")
+        store.post("/fhir", bundle(kind, []), f"empty {kind}")
+        store.post("/fhir", bundle(kind, [entry("GET", "metadata")] * 101), f"many {kind}")
+        store.post("/fhir", bundle(kind, [good] * 20), f"full {kind}")
+        for name, document in samples.documents.items():
+            store.post("/fhir", bundle(kind, [entry("POST", RESPONSE, document, urn(9))]), f"{kind} {name}")
+    for entries_ in ({}, [5], [{}], None):
+        store.post("/fhir", bundle("transaction", entries_), f"wrong {entries_}")
+    for name in ("total", "nobody"):
+        store.post("/fhir", bundle("transaction", [good], **{name: 1}), f"wrong {name}")
 
 
 def entries(samples: Samples, first: Json) -> Iterator[tuple[str, Json]]:
     """Yields entries of a Bundle, right and wrong."""
     at, new = f"{RESPONSE}/{first['id']}", samples.small("entries")
-    urls = (
-        "metadata",
-        at,
-        f"{at}/_history",
-        f"{at}/_history/1",
-        f"{RESPONSE}/none",
-        f"{RESPONSE}?patient=Patient/bundle",
-    )
-    urls += (
-        "Questionnaire?_summary=count",
-        "Patient/1",
-        "",
-        "$nothing",
-        f"{BASE}/{at}",
-        f"/{at}",
-        f"{at}#x",
-        f" {at}",
-    )
-    urls += (
-        "https://evil.example.org/fhir/Patient/1",
-        "//evil.example.org/x",
-        "../healthz",
-        "/healthz",
-        "file:///x",
-    )
-    urls += (
-        f"{RESPONSE}/..%2f..%2fhealthz",
-        "ValueSet/$expand?url=x",
-        f"{RESPONSE}?_count=x",
-        "Questionnaire/none",
-    )
-    for url in urls:
+    for template in INPUTS["entry_urls"]:
+        url = template.format(at=at)
         for method in ("GET", "HEAD", "DELETE", "POST", "PATCH"):
             yield f"{method} {url}", entry(method, url)
     yield "POST", entry("POST", RESPONSE, new, urn(5))
@@ -869,49 +500,45 @@ def entries(samples: Samples, first: Json) -> Iterator[tuple[str, Json]]:
     yield "no request", {"resource": new}
     yield "no url", {"resource": new, "request": {"method": "POST"}}
     yield "no method", {"resource": new, "request": {"url": RESPONSE}}
-    yield (
-        "response",
-        {"resource": new, "request": {"method": "POST", "url": RESPONSE}, "response": {"status": "200"}},
-    )
+    yield "response", entry("POST", RESPONSE, new) | {"response": {"status": "200"}}
     yield "full url", entry("POST", RESPONSE, new, "nonsense")
     yield "fragment", entry("POST", RESPONSE, new, f"{urn(5)}#x")
 
 
-def searches(recorder: Recorder, server: str) -> None:
+# Searches.
+
+
+def searches(service: Service, results: Sequence[str], *, with_parameters: bool = True) -> None:
     """Searches every type by every parameter that the CapabilityStatement names, and by others."""
-    statement = recorder.ask(f"{server}/search/metadata", "GET", "/fhir/metadata", server=server).json
-    for resource in statement["rest"][0]["resource"]:
+    for resource in service.get("/fhir/metadata").json["rest"][0]["resource"]:
         kind = resource["type"]
-        for query in RESULTS if server == "store" else RESULTS[::4]:
-            search(recorder, server, kind, query)
+        for query in results:
+            search(service, kind, query)
             if query.endswith(("=x", "nonsense", "=1", "=")):
-                search(recorder, server, kind, query, {"Prefer": "handling=strict"})
-        posted(recorder, server, kind)
-        if server != "store":
+                search(service, kind, query, prefer="handling=strict")
+        posted(service, kind)
+        if not with_parameters:
             continue
         for parameter in resource.get("searchParam", ()):
             for query in queries_of(parameter["name"], parameter["type"]):
-                search(recorder, server, kind, query)
+                search(service, kind, query)
         for name in ("searchInclude", "searchRevInclude"):
             for value in resource.get(name, ()):
-                search(recorder, server, kind, f"_count=3&_{name.removeprefix('search').lower()}={value}")
+                search(service, kind, f"_count=3&_{name.removeprefix('search').lower()}={value}")
 
 
-def search(
-    recorder: Recorder, server: str, kind: str, query: str, headers: Mapping[str, str] | None = None
-) -> None:
-    more = "" if "_count" in query else "&_count=2&_sort=_lastUpdated,_id"
-    if "_sort" in query and "_count" not in query:
-        more = "&_count=2"
-    label = f"{server}/search/{kind} {query}{' strict' if headers else ''}"
-    recorder.ask(label, "GET", f"/fhir/{kind}?{query}{more}", headers=headers, server=server)
+def search(service: Service, kind: str, query: str, **headers: str) -> None:
+    more = "" if "_count" in query else "&_count=2"
+    if more and "_sort" not in query:
+        more += "&_sort=_lastUpdated,_id"
+    service.get(f"/fhir/{kind}?{query}{more}", **headers)
 
 
 def queries_of(name: str, type_: str) -> Iterator[str]:
-    values = VALUES.get(type_, ("x",))
+    values = INPUTS["values"].get(type_, ("x",))
     for value in values:
         yield f"{name}={quote(value)}"
-    for modifier in MODIFIERS:
+    for modifier in INPUTS["modifiers"]:
         yield f"{name}:{modifier}={'true' if modifier == 'missing' else quote(values[0])}"
     yield f"{name}:missing=false"
     yield f"{name}:missing=nonsense"
@@ -919,13 +546,14 @@ def queries_of(name: str, type_: str) -> Iterator[str]:
     yield f"_sort={name}"
     yield f"_sort=-{name},_id"
     if type_ in ("date", "number", "quantity"):
-        for prefix in PREFIXES:
+        for prefix in INPUTS["prefixes"]:
             yield f"{name}={prefix}{values[1]}"
             yield f"{name}={prefix}{values[2]}"
 
 
-def posted(recorder: Recorder, server: str, kind: str) -> None:
+def posted(service: Service, kind: str) -> None:
     """Searches by a form, with parameters in the body and in the query string."""
+    path = f"/fhir/{kind}/_search"
     for pairs in (
         [("_count", "1")],
         [("_id", "x"), ("_id", "y")],
@@ -933,74 +561,64 @@ def posted(recorder: Recorder, server: str, kind: str) -> None:
         [("_summary", "count")],
         [],
     ):
-        path = f"/fhir/{kind}/_search"
-        for tail in ("?_count=2", "?_count=1&_pretty=true"):
-            label = f"{server}/posted/{kind} {pairs} {tail}"
-            recorder.ask(label, "POST", path + tail, urlencode(pairs), FORM, server)
-    recorder.ask(f"{server}/posted/{kind} json", "POST", f"/fhir/{kind}/_search", "{}", FHIR, server)
+        for query in ("_count=2", "_count=1&_pretty=true"):
+            form = urlencode(pairs)
+            service.post(f"{path}?{query}", form.encode(), form, content_type=FORM)
+    service.post(path, {})
 
 
-def pages(recorder: Recorder, samples: Samples) -> None:
+def pages(service: Service, samples: Samples) -> None:
     """Follows the pages of searches in several orders, and tampers with their links."""
     for day in range(5):
-        body = text_of(samples.small("paged", authored=f"2026-04-0{day + 1}"))
-        recorder.ask("page/create", "POST", f"/fhir/{RESPONSE}", body, FHIR | {"Prefer": "return=minimal"})
-    own = f"/fhir/{RESPONSE}?patient=Patient/paged"
-    for tail in ("", "&_sort=-authored", "&_sort=status,authored", "&_sort=_lastUpdated", "&_summary=true"):
+        service.post(HERE, samples.small("paged", authored=f"2026-04-0{day + 1}"), prefer="return=minimal")
+    own = f"{HERE}?patient=Patient/paged"
+    for order in ("", "&_sort=-authored", "&_sort=status,authored", "&_sort=_lastUpdated", "&_summary=true"):
         for size in (1, 2, 5, 6):
-            first = recorder.ask(f"page/{tail} {size}", "GET", f"{own}&_count={size}{tail}")
-            follow(recorder, f"page/{tail} {size}", first)
+            follow(service, service.get(f"{own}&_count={size}{order}"))
     for kind in PUBLISHED:
-        for tail in ("", "&_sort=-_id", "&_sort=url", "&_elements=url"):
-            first = recorder.ask(f"page/{kind} {tail}", "GET", f"/fhir/{kind}?_count=2{tail}")
-            follow(recorder, f"page/{kind} {tail}", first, 8)
-    found = recorder.ask("page/tampered", "GET", f"{own}&_count=2").json
+        for order in ("", "&_sort=-_id", "&_sort=url", "&_elements=url"):
+            follow(service, service.get(f"/fhir/{kind}?_count=2{order}"), 8)
+    found = service.get(f"{own}&_count=2").json
     following = next(each["url"] for each in found["link"] if each["relation"] == "next")
     before, _, cursor = local(following).rpartition("_cursor=")
-    for key, changed in (
-        *(("half", cursor[: len(cursor) // 2]), ("longer", f"{cursor}AAAA"), ("upper", cursor.swapcase())),
-        *(("garbage", "garbage"), ("null", "%00"), ("minus", "-1"), ("long", "0" * 6000), ("empty", "")),
-    ):
-        if key in ("garbage", "null", "minus", "long", "empty"):
-            recorder.ask(f"page/tampered {key}", "GET", f"{before}_cursor={changed}")
-    recorder.ask("page/other search", "GET", f"/fhir/{RESPONSE}?_count=2&_cursor={cursor}")
-    recorder.ask("page/other order", "GET", f"{own}&_count=2&_sort=authored&_cursor={cursor}")
+    for changed in ("garbage", "%00", "-1", "0" * 6000, ""):
+        service.get(f"{before}_cursor={changed}")
+    service.get(f"{HERE}?_count=2&_cursor={cursor}", "other search")
+    service.get(f"{own}&_count=2&_sort=authored&_cursor={cursor}", "other order")
 
 
-def second_pair(recorder: Recorder) -> None:
+def second_pair(service: Service) -> None:
     """Sends responses to another questionnaire, with scores, to a server that publishes it."""
-    found = recorder.ask("second/list", "GET", "/fhir/Questionnaire", server="second").json["entry"][0][
-        "resource"
-    ]
-    systems = recorder.ask("second/codes", "GET", "/fhir/CodeSystem?_count=50", server="second").json["entry"]
-    own = next(each["resource"] for each in systems if "workday-strain-answers" in each["resource"]["url"])
-    codes = [concept["code"] for concept in own["concept"]]
+    form = service.get("/fhir/Questionnaire").json["entry"][0]["resource"]
+    systems = service.get("/fhir/CodeSystem?_count=50").json["entry"]
+    system = next(each["resource"] for each in systems if "workday-strain-answers" in each["resource"]["url"])
+    codes = [concept["code"] for concept in system["concept"]]
     document = {
         "resourceType": RESPONSE,
-        "questionnaire": f"{found['url']}|{found['version']}",
+        "questionnaire": f"{form['url']}|{form['version']}",
         "status": "completed",
+        "subject": {"reference": "Patient/strain"},
+        "authored": "2026-11-20T10:00:00Z",
     }
-    document |= {"subject": {"reference": "Patient/strain"}, "authored": "2026-11-20T10:00:00Z"}
-    groups = [group for group in found["item"] if group["type"] == "group"]
     for number, code in enumerate(codes):
         items = [
             {
                 "linkId": group["linkId"],
                 "item": [
-                    {
-                        "linkId": each["linkId"],
-                        "answer": [{"valueCoding": {"system": own["url"], "code": chosen}}],
-                    }
-                    for place, each in enumerate(group["item"])
-                    for chosen in (codes[(number * place) % len(codes)] if number else code,)
+                    answered(item["linkId"], system["url"], codes[number * place % len(codes)])
+                    for place, item in enumerate(group["item"])
                 ],
             }
-            for group in groups
+            for group in form["item"]
+            if group["type"] == "group"
         ]
         whole = document | {"item": items}
-        for path in (ASSESS, VALIDATE, PROCESS, f"/fhir/{RESPONSE}", f"{ASSESS}?_pretty=true"):
-            recorder.ask(f"second/{code} {path}", "POST", path, text_of(whole), FHIR, "second")
+        for path in (ASSESS, VALIDATE, PROCESS, HERE, f"{ASSESS}?_pretty=true"):
+            service.post(path, whole, code)
         for key, place, damage in mutations.spread(mutations.damaged(whole), 60):
-            body = text_of(mutations.with_damage(whole, place, damage))
-            recorder.ask(f"second/{code} {key}", "POST", ASSESS, body, FHIR, "second")
-    searches(recorder, "second")
+            service.post(ASSESS, mutations.with_damage(whole, place, damage), f"{code} {key}")
+    searches(service, RESULTS[::4], with_parameters=False)
+
+
+def answered(link_id: str, system: str, code: str) -> Json:
+    return {"linkId": link_id, "answer": [{"valueCoding": {"system": system, "code": code}}]}
