@@ -122,7 +122,7 @@ def work(caller, name):
             create(marked(caller.tenant), ifNoneExist=f"identifier={SYSTEM}|same-as-nothing-{name}-{number}"),
         )
         answer = caller.ask("POST", "", bundle(("batch", "transaction")[number % 2], *entries))
-        assert statuses(answer) == ["201", "200", "200", "201"]
+        assert statuses(answer) == [201, 200, 200, 201]
         created += [id_in(answer.json["entry"][place]) for place in (0, 3)]
     return created
 
@@ -186,7 +186,7 @@ def test_au12_what_one_tenant_created_is_not_there_for_the_other(here, created):
         assert here.found(f"AuditEvent?entity={TYPE}/{id_}") == []
         inside = bundle("batch", entry("GET", f"{TYPE}/{id_}"), entry("GET", f"{TYPE}?_id={id_}"))
         told = here.ask("POST", "", inside)
-        assert statuses(told) == ["404", "200"]
+        assert statuses(told) == [404, 200]
         assert told.json["entry"][1]["resource"]["total"] == 0
 
 

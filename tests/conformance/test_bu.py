@@ -1,9 +1,7 @@
 """Batches and transactions, checks BU01 to BU04."""
 
-import json
-
 import pytest
-from fhir_client import BASE, exact, issues_of
+from fhir_client import BASE, issues_of
 from request_bundles import TYPE, bundle, create, entry, id_in, statuses, urn
 from sample_responses import SYSTEM, identified, new_patient, new_value, response, small
 
@@ -20,7 +18,8 @@ def test_bu01_what_is_declared_is_answered_and_what_is_not_is_refused(ehr, state
 
 
 @pytest.mark.parametrize(
-    "kind", ["searchset", "history", "collection", "document", "message", "batch-response", "nonsense", None]
+    "kind",
+    ["searchset", "history", "collection", "document", "message", "batch-response", "x", 1, None],
 )
 def test_bu01_other_bundles_are_refused_and_nothing_is_stored(ehr, kind):
     before = ehr.totals()
@@ -44,7 +43,9 @@ def test_bu02_each_entry_of_a_batch_stands_alone(ehr, union):
         ),
     )
     assert (answer.status, answer.json["type"]) == (200, "batch-response")
-    assert statuses(answer) == ["201", "400", "404", "200", "405", "200", "404"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Type"] == "application/fhir+json"
+    assert statuses(answer) == [201, 400, 404, 200, 405, 200, 404]
     entries = answer.json["entry"]
     for number, each in enumerate(entries):
         if number in (1, 2, 4, 6):
@@ -52,13 +53,14 @@ def test_bu02_each_entry_of_a_batch_stands_alone(ehr, union):
     assert entries[3]["resource"]["resourceType"] == "CapabilityStatement"
     assert entries[5]["resource"]["type"] == "searchset"
     assert ehr.found(f"{TYPE}?patient={patient}") == [id_in(entries[0])]
+    assert ehr.read(f"{TYPE}/{id_in(entries[0])}") == entries[0]["resource"]
     assert union([answer.json]) == [[]]
 
 
-def test_bu02_an_empty_batch_has_an_empty_answer(ehr):
-    answer = ehr.post("", {"resourceType": "Bundle", "type": "batch"})
-    assert (answer.status, answer.json["type"]) == (200, "batch-response")
-    assert "entry" not in answer.json
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_bu02_a_bundle_without_entries_is_answered_by_one_without(ehr, kind):
+    answer = ehr.post("", {"resourceType": "Bundle", "type": kind})
+    assert (answer.status, answer.json) == (200, {"resourceType": "Bundle", "type": f"{kind}-response"})
 
 
 BAD = [
@@ -117,7 +119,7 @@ def test_bu04_a_transaction_answers_each_entry_in_its_place(ehr, kept, union):
         ),
     )
     assert (answer.status, answer.json["type"]) == (200, "transaction-response")
-    assert statuses(answer) == ["200", "201", "200", "201"]
+    assert statuses(answer) == [200, 201, 200, 201]
     entries = answer.json["entry"]
     for each in (entries[1], entries[3]):
         assert each["response"]["etag"] == 'W/"1"'
@@ -127,15 +129,6 @@ def test_bu04_a_transaction_answers_each_entry_in_its_place(ehr, kept, union):
     assert entries[2]["response"]["etag"] == 'W/"2"'
     assert entries[0]["resource"]["meta"]["versionId"] == "2"
     assert union([answer.json]) == [[]]
-
-
-@pytest.mark.parametrize("kind", ["batch", "transaction"])
-def test_bu04_the_resource_is_there_as_preferred(ehr, kind):
-    minimal = ehr.post("", bundle(kind, create()), prefer="return=minimal").json["entry"][0]
-    whole = ehr.post("", bundle(kind, create()), prefer="return=representation").json["entry"][0]
-    assert "resource" not in minimal
-    assert whole["resource"]["resourceType"] == TYPE
-    assert minimal["response"]["location"]
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
@@ -150,28 +143,11 @@ def test_bu04_a_condition_of_an_entry_is_kept(ehr):
     one = create(small(identifier=identified(value)), ifNoneExist=f"identifier={SYSTEM}|{value}")
     first = ehr.post("", bundle("transaction", one))
     second = ehr.post("", bundle("transaction", one))
-    assert (statuses(first), statuses(second)) == (["201"], ["200"])
+    assert (statuses(first), statuses(second)) == ([201], [200])
     assert first.json["entry"][0]["response"]["location"] == second.json["entry"][0]["response"]["location"]
     assert ehr.total(f"{TYPE}?identifier={SYSTEM}|{value}") == 1
 
 
 def test_bu04_the_bundle_may_be_posted_with_a_slash_and_as_plain_json_rd24(ehr):
     answer = ehr.post("/fhir/", bundle("transaction", create()), content_type="application/json")
-    assert statuses(answer) == ["201"]
-
-
-def test_bu04_numbers_keep_their_digits_in_a_bundle(ehr):
-    extension = '"extension": [{"url": "https://ehr.example.org/x", "valueDecimal": 2.00}], "status"'
-    data = json.dumps(bundle("transaction", create())).replace('"status"', extension, 1).encode()
-    answer = ehr.post("", data)
-    stored = exact(ehr.get(f"{TYPE}/{id_in(answer.json['entry'][0])}").data)
-    assert stored["extension"][0]["valueDecimal"] == ("decimal", "2.00")
-
-
-def test_a_batch_may_run_the_operation_that_assesses(ehr):
-    document = response()
-    answer = ehr.post("", bundle("batch", entry("POST", f"{TYPE}/$assess", document)))
-    if statuses(answer) == ["200"]:
-        assert answer.json["entry"][0]["resource"] == ehr.post(f"{TYPE}/$assess", document).json
-    else:
-        assert statuses(answer)[0].startswith("4")
+    assert statuses(answer) == [201]

@@ -4,8 +4,8 @@ from itertools import permutations
 
 import pytest
 from fhir_client import BASE, issues_of, matches
-from request_bundles import TYPE, bundle, create, entry, statuses, urn
-from sample_responses import SYSTEM, identified, new_patient, new_value, response, small
+from request_bundles import TYPE, bundle, create, entry, statuses
+from sample_responses import new_patient, response, small
 
 TRIES = 20
 
@@ -27,31 +27,6 @@ def test_bu06_the_order_of_the_entries_changes_nothing(ehr):
 
     expected = ({"get": "200", "put": "200", "post": "201"}, ["amended", "stopped"])
     assert all(outcome(order) == expected for order in permutations(("get", "put", "post")))
-
-
-def test_bu06_two_entries_about_one_resource_fail_together(ehr, kept):
-    before = ehr.totals()
-    amended = kept.response | {"status": "amended"}
-    same = urn()
-    twice = (
-        (entry("PUT", kept.at, amended), entry("PUT", kept.at, kept.response)),
-        (create(small(), same), create(small(), same)),
-        (entry("PUT", kept.at, amended), entry("DELETE", kept.at)),
-    )
-    for entries in twice:
-        answer = ehr.post("", bundle("transaction", *entries))
-        assert 400 <= answer.status < 500
-        issues_of(answer, answer.status)
-    assert ehr.totals() == before
-    assert ehr.read(kept.at) == kept.response
-
-
-def test_bu06_two_conditional_creates_that_look_for_each_other_make_one_or_fail(ehr):
-    value = new_value()
-    one = create(small(identifier=identified(value)), ifNoneExist=f"identifier={SYSTEM}|{value}")
-    answer = ehr.post("", bundle("transaction", one, one))
-    stored = ehr.total(f"{TYPE}?identifier={SYSTEM}|{value}")
-    assert (answer.status, stored) in ((200, 1), (400, 0), (412, 0), (409, 0))
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
@@ -81,51 +56,10 @@ def test_bu08_as_many_entries_as_the_limit_are_processed(ehr):
     assert ehr.total(f"{TYPE}?patient={patient}") == 10
 
 
-NESTED = bundle("batch", create())
-WRONG = [
-    entry("POST", "", NESTED),
-    create(NESTED),
-    {"resource": small()},
-    {"fullUrl": "urn:uuid:1"},
-    entry("POST", TYPE),
-    entry("PUT", f"{TYPE}/x"),
-    {"resource": small(), "request": {"method": "POST"}},
-    {"resource": small(), "request": {"url": TYPE}},
-    entry("MAKE", TYPE, small()),
-    entry("POST", "", small()),
-    entry("GET", "https://evil.example.org/fhir/Patient/1"),
-    entry("GET", "//evil.example.org/x"),
-    entry("GET", "http://169.254.169.254/latest"),
-    entry("GET", "file:///etc/passwd"),
-    entry("GET", "../healthz"),
-    entry("GET", f"{TYPE}/../../healthz"),
-    entry("GET", f"{TYPE}/..%2f..%2fhealthz"),
-    entry("GET", "/healthz"),
-    entry("GET", "\\\\evil.example.org\\x"),
-    entry("GET", f"{TYPE}/1#x"),
-    entry("GET", f" {TYPE}"),
-]
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_bu08_an_entry_that_leads_elsewhere_or_nowhere_is_refused(ehr, wrong):
-    before = ehr.totals()
-    answer = ehr.post("", bundle("transaction", create(), wrong))
-    assert answer.status in (400, 404, 413, 422), answer.data
-    issues_of(answer, answer.status)
-    assert ehr.totals() == before
-    answer = ehr.post("", bundle("batch", wrong))
-    if answer.status == 200:
-        assert statuses(answer)[0] in ("400", "404", "422")
-    else:
-        issues_of(answer, 400, 413, 422)
-    assert ehr.totals() == before
-
-
 @pytest.mark.parametrize("url", [f"{BASE}/{TYPE}?_summary=count", f"/{TYPE}?_summary=count"])
 def test_bu08_an_address_with_our_own_base_is_ours_or_refused(ehr, url):
     answer = ehr.post("", bundle("batch", entry("GET", url)))
-    assert answer.status == 400 or statuses(answer)[0] in ("200", "400")
+    assert answer.status == 400 or statuses(answer)[0] in (200, 400)
 
 
 def test_bu08_a_search_in_a_bundle_is_as_one_outside(ehr, known):

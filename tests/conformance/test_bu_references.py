@@ -1,9 +1,9 @@
 """References between the entries of a transaction, check BU05."""
 
 import pytest
-from fhir_client import BASE, issues_of, matches
+from fhir_client import BASE, issues_of
 from request_bundles import TYPE, bundle, create, entry, id_in, statuses, urn
-from sample_responses import SYSTEM, identified, new_patient, small
+from sample_responses import identified, new_patient, small
 
 RELATED = "https://ehr.example.org/related"
 
@@ -39,30 +39,6 @@ def test_bu05_references_between_entries_are_rewritten(ehr):
     stored = [targets_of(ehr.read(each)) for each in ids]
     assert stored == [[ids[1], ids[2]], [ids[0]], [ids[2], "Group/stays"]]
     assert "urn:uuid" not in ehr.get(f"{TYPE}?patient={patient}").data.decode()
-
-
-def test_bu05_a_reference_to_an_entry_that_was_there_already_is_rewritten_to_it(ehr, kept):
-    value, there = kept.response["identifier"]["value"], urn()
-    patient = new_patient()
-    found = create(small(identifier=identified(value)), there, ifNoneExist=f"identifier={SYSTEM}|{value}")
-    answer = ehr.post("", bundle("transaction", create(linked(patient, there)), found))
-    assert statuses(answer) == ["201", "200"]
-    (stored,) = matches(ehr.search(f"{TYPE}?patient={patient}"))
-    assert targets_of(stored) == [kept.at]
-
-
-def test_bu05_a_reference_to_an_updated_entry_stays_the_same(ehr, kept):
-    patient = new_patient()
-    full_url = f"{BASE}/{kept.at}"
-    answer = ehr.post(
-        "",
-        bundle(
-            "transaction", create(linked(patient, full_url)), entry("PUT", kept.at, kept.response, full_url)
-        ),
-    )
-    assert statuses(answer) == ["201", "200"]
-    (stored,) = matches(ehr.search(f"{TYPE}?patient={patient}"))
-    assert targets_of(stored) == [kept.at]
 
 
 NOWHERE = (
@@ -101,7 +77,7 @@ def test_bu05_a_reference_to_an_entry_that_stores_nothing_leads_nowhere_too(ehr,
 def test_bu05_outside_of_a_transaction_such_a_reference_is_as_legal_as_any_other(ehr, target):
     """An entry of a batch is a request of its own (R4 http.html#brules)."""
     assert ehr.post(TYPE, linked(new_patient(), target)).status == 201
-    assert statuses(ehr.post("", bundle("batch", create(linked(new_patient(), target))))) == ["201"]
+    assert statuses(ehr.post("", bundle("batch", create(linked(new_patient(), target))))) == [201]
 
 
 def test_bu05_a_urn_that_is_no_reference_leads_nowhere_without_harm(ehr):
@@ -116,7 +92,7 @@ def test_bu05_a_urn_that_is_no_reference_leads_nowhere_without_harm(ehr):
             {"url": RELATED, "valueUuid": NOWHERE[0]},
         ],
     )
-    assert statuses(ehr.post("", bundle("transaction", create(stated)))) == ["201"]
+    assert statuses(ehr.post("", bundle("transaction", create(stated)))) == [201]
 
 
 def test_bu05_links_in_the_narrative_and_other_urls_are_rewritten_too(ehr):

@@ -8,8 +8,8 @@ from sample_responses import small
 TYPE = "QuestionnaireResponse"
 
 
-def bundle(kind, *entries):
-    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+def bundle(kind, *entries, **more):
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries), **more}
 
 
 def entry(method, url, resource=None, full_url=None, **request):
@@ -26,7 +26,7 @@ def urn():
 
 
 def statuses(answer):
-    return [each["response"]["status"][:3] for each in answer.json["entry"]]
+    return [int(each["response"]["status"][:3]) for each in answer.json["entry"]]
 
 
 def id_in(entry):

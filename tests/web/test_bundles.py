@@ -4,13 +4,15 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import permutations
+from functools import partial
 from types import SimpleNamespace
-from uuid import uuid4
 
 import fakes
 import orjson
 import pytest
+from fhir_client import BASE, through
+from request_bundles import TYPE, bundle, create, entry, statuses, urn
+from sample_responses import SYSTEM, identified, new_patient, new_value, sample, small
 
 from service import app
 from service.assess import Assessor
@@ -18,7 +20,7 @@ from service.errors import Malformed, TooLarge
 from service.fhir.json import BodyLimits
 from service.records import Repository
 from service.sandbox import Sandbox, SandboxLimits
-from service.settings import ROOT, Settings
+from service.settings import Settings
 from service.web import bundles
 from service.web.access import Access
 from service.web.application import Application
@@ -30,88 +32,43 @@ from service.web.reply import Reply, Version
 from service.web.routes import Parts, all_routes
 from service.web.routing import Route, Router
 
-BASE = "https://fhir.example.org/r4"
-TYPE = "QuestionnaireResponse"
 FHIR = {"Content-Type": "application/fhir+json"}
-SYSTEM = "https://ehr.example.org/answers"
-SAMPLE = orjson.loads((ROOT / "samples" / "plain-eyelid.json").read_bytes())
-OPEN = orjson.loads((ROOT / "samples" / "empty.json").read_bytes())
+SAMPLE = sample("plain-eyelid")
 DEPLOYMENT = Deployment(BASE, body=BodyLimits(200_000, 64), bundle_entries=20, bundle_answer_bytes=1000)
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'service.db'}"
-    return app.create_app(Settings(store_url=url, base_url=BASE, max_bundle_entries=20)).test_client()
+    return app.create_app(Settings(store_url=url, base_url=BASE)).test_client()
 
 
 @pytest.fixture
 def send(client):
-    """Posts a Bundle to the base; returns the answer with its document."""
-
-    def post(document, path="/fhir", **headers):
-        data = document if isinstance(document, bytes) else orjson.dumps(document)
-        answer = client.post(path, data=data, headers=FHIR | headers)
-        return SimpleNamespace(
-            status=answer.status_code,
-            headers=answer.headers,
-            data=answer.data,
-            json=orjson.loads(answer.data),
-        )
-
-    return post
+    """Posts a Bundle to the base; returns the answer."""
+    return partial(through(client).post, "")
 
 
 @pytest.fixture
 def read(client):
     """Returns the document under a path below the base."""
-    return lambda path: orjson.loads(client.get(f"/fhir/{path}").data)
+    return through(client).read
 
 
 @pytest.fixture
-def total(read):
+def total(client):
     """Returns how many responses are stored."""
-    return lambda: read(f"{TYPE}?_summary=count")["total"]
-
-
-def bundle(kind, *entries, **more):
-    return {"resourceType": "Bundle", "type": kind, "entry": list(entries), **more}
-
-
-def entry(method, url, resource=None, full_url=None, **request):
-    made = {"fullUrl": full_url, "resource": resource, "request": {"method": method, "url": url, **request}}
-    return {name: value for name, value in made.items() if value is not None}
-
-
-def response(**changes):
-    made = OPEN | {"id": None, "identifier": None} | changes
-    return {name: value for name, value in made.items() if value is not None}
-
-
-def identified(value):
-    return {"system": SYSTEM, "value": value}
-
-
-def create(resource=None, full_url=None, **request):
-    return entry("POST", TYPE, resource or response(), full_url, **request)
+    return partial(through(client).total, TYPE)
 
 
 def linked(*targets):
     """A response with references to others in extensions."""
     url = "https://ehr.example.org/related"
-    return response(extension=[{"url": url, "valueReference": {"reference": each}} for each in targets])
+    return small(extension=[{"url": url, "valueReference": {"reference": each}} for each in targets])
 
 
 def targets_of(resource):
     return [each["valueReference"]["reference"] for each in resource["extension"]]
-
-
-def urn():
-    return f"urn:uuid:{uuid4()}"
-
-
-def statuses(answer):
-    return [int(each["response"]["status"][:3]) for each in answer.json["entry"]]
 
 
 def at(each):
@@ -136,15 +93,8 @@ def refused(answer, status, kind):
 # what is a Bundle
 
 
-@pytest.mark.parametrize(
-    "kind", ["searchset", "history", "collection", "document", "batch-response", "x", 1, None]
-)
-def test_bu01_other_bundles_are_refused(send, kind):
-    refused(send(bundle(kind, create())), 400, "bundle-type" if kind is not None else "null")
-
-
 def test_bu01_a_body_that_is_no_bundle_is_refused(send):
-    refused(send(response()), 400, "resource-type")
+    refused(send(small()), 400, "resource-type")
 
 
 def test_bu01_without_a_store_a_batch_is_answered_and_a_transaction_is_refused(real):
@@ -176,7 +126,7 @@ def test_bodies_are_read_as_strictly_as_any_other(send, body):
 
 
 def test_a_body_of_another_media_type_is_refused(send):
-    assert send(bundle("batch"), **{"Content-Type": "text/plain"}).status == 415
+    assert send(bundle("batch"), content_type="text/plain").status == 415
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
@@ -191,13 +141,16 @@ def test_a_body_of_another_media_type_is_refused(send):
         ([create() | {"response": {"status": "200"}}], {}, "invariant"),
         ([create() | {"more": 1}], {}, "unknown-property"),
         ([create(more="x")], {}, "unknown-property"),
-        ([entry("MAKE", TYPE, response())], {}, "code"),
+        ([entry("MAKE", TYPE, small())], {}, "code"),
+        ([entry("GET", f" {TYPE}")], {}, "format"),
+        ([entry("POST", "", bundle("batch", create()))], {}, "empty"),
         ([create(full_url="x")], {}, "format"),
         ([create(full_url=f"{BASE}/{TYPE}/1/_history/2")], {}, "invariant"),
         ([create(ifModifiedSince="yesterday")], {}, "format"),
-        ([{"resource": response()}], {}, "missing"),
+        ([{"resource": small()}], {}, "missing"),
         ([{"fullUrl": "urn:uuid:1"}], {}, "missing"),
-        ([{"resource": response(), "request": {"method": "POST"}}], {}, "missing"),
+        ([{"resource": small(), "request": {"method": "POST"}}], {}, "missing"),
+        ([{"resource": small(), "request": {"url": TYPE}}], {}, "missing"),
         ([create() | {"resource": "x"}], {}, "datatype"),
         (["x"], {}, "datatype"),
         ([create()] * 2, {"entry": {"request": {"method": "GET", "url": "metadata"}}}, "datatype"),
@@ -217,29 +170,13 @@ def test_bu06_two_entries_with_one_full_url_are_refused(send, total, kind):
     assert total() == before
 
 
-@pytest.mark.parametrize("kind", ["batch", "transaction"])
-def test_bu08_more_entries_than_the_limit_are_refused(send, kind):
-    assert send(bundle(kind, *[entry("HEAD", "metadata")] * 20)).status == 200
-    refused(send(bundle(kind, *[entry("HEAD", "metadata")] * 21)), 413, "bundle-size")
-
-
-def test_bu08_a_body_over_the_limit_is_refused(send):
-    refused(send(b" " * 1_048_577), 413, "body-size")
-
-
-@pytest.mark.parametrize("kind", ["batch", "transaction"])
-def test_a_bundle_without_entries_is_answered_by_one_without(send, kind):
-    answer = send({"resourceType": "Bundle", "type": kind})
-    assert (answer.status, answer.json) == (200, {"resourceType": "Bundle", "type": f"{kind}-response"})
-
-
 # entries that cannot be requests
 
 UNFIT = [
     entry("POST", TYPE),
     entry("PUT", f"{TYPE}/x"),
     create(bundle("batch", create())),
-    entry("POST", f"{TYPE}/_search", response()),
+    entry("POST", f"{TYPE}/_search", small()),
     entry("GET", "metadata", ifModifiedSince="2016-12-31T23:59:60Z"),
     entry("GET", "metadata", ifModifiedSince="0001-01-01T00:00:00+14:00"),
     entry("GET", f"{BASE}/metadata"),
@@ -256,6 +193,7 @@ UNFIT = [
     entry("GET", "metadata#x"),
     entry("GET", "metadata//"),
     entry("GET", "?_type=Patient"),
+    entry("GET", "\\\\evil.example.org\\x"),
     {
         "request": {
             "_method": {"extension": [{"url": "https://example.org/x", "valueCode": "x"}]},
@@ -292,29 +230,12 @@ def test_a_url_may_have_a_slash_at_either_end_and_a_query(send, url):
 # batch
 
 
-def test_bu02_each_entry_of_a_batch_stands_alone(send, read):
-    bad = create(response(status="nonsense"))
-    answer = send(
-        bundle("batch", create(), bad, entry("GET", f"{TYPE}/none"), entry("DELETE", f"{TYPE}/none"))
-    )
-    assert (answer.status, answer.json["type"], statuses(answer)) == (
-        200,
-        "batch-response",
-        [201, 400, 404, 405],
-    )
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["Content-Type"] == "application/fhir+json"
-    kept, *faulty = answer.json["entry"]
-    assert read(at(kept)) == kept["resource"]
-    assert all(each["response"]["outcome"]["issue"] for each in faulty)
-
-
 def test_a_batch_may_run_operations_and_searches_by_post(send):
     answer = send(
         bundle(
             "batch",
             entry("POST", f"{TYPE}/$assess", SAMPLE),
-            entry("POST", f"{TYPE}/$validate", response(status="nonsense")),
+            entry("POST", f"{TYPE}/$validate", small(status="nonsense")),
             entry("POST", "Questionnaire/_search?_summary=count"),
         )
     )
@@ -361,8 +282,8 @@ def test_a_query_that_cannot_be_read_is_refused_before_anything_is_stored(send, 
 
 
 def test_a_condition_keeps_its_letters(send):
-    value = f"Zoë {uuid4()}"
-    one = create(response(identifier=identified(value)), ifNoneExist=f"identifier={SYSTEM}|{value}")
+    value = f"Zoë {new_value()}"
+    one = create(small(identifier=identified(value)), ifNoneExist=f"identifier={SYSTEM}|{value}")
     assert statuses(send(bundle("batch", one))) == [201]
     assert statuses(send(bundle("batch", one))) == [200]
     assert statuses(send(bundle("transaction", one))) == [200]
@@ -393,7 +314,7 @@ def test_bu04_entries_carry_status_location_etag_and_the_link_to_the_result(send
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_bu04_the_resource_is_there_as_preferred(send, kind):
     def preferred(what):
-        return send(bundle(kind, create()), Prefer=f"return={what}").json["entry"][0]
+        return send(bundle(kind, create()), prefer=f"return={what}").json["entry"][0]
 
     assert preferred("representation")["resource"]["resourceType"] == TYPE
     assert "resource" not in preferred("minimal")
@@ -428,11 +349,6 @@ def test_head_and_what_the_caller_has_already_come_without_a_resource(send):
     assert ["resource" in each for each in answer.json["entry"]] == [False, False, True, True]
 
 
-@pytest.mark.parametrize("kind", ["batch", "transaction"])
-def test_rd24_a_bundle_may_be_posted_with_a_slash_at_the_end(send, kind):
-    assert statuses(send(bundle(kind, create()), path="/fhir/")) == [201]
-
-
 def test_rb06_numbers_keep_their_digits_where_links_are_replaced(send, client):
     one, two = urn(), urn()
     digits = ["2.00", "1234567890123456789012345678", "1E+2", "-0.0"]
@@ -457,12 +373,13 @@ def test_rb06_a_resource_without_links_is_stored_as_it_was_written(send, client)
 @pytest.mark.parametrize(
     ("bad", "status", "kind"),
     [
-        (create(response(status="nonsense")), 400, "code"),
-        (create(response(questionnaire="https://example.org/none|1")), 422, "canonical-unknown"),
+        (create(small(status="nonsense")), 400, "code"),
+        (create(small(questionnaire="https://example.org/none|1")), 422, "canonical-unknown"),
         (create(ifNoneExist="nothing=1"), 400, "if-none-exist"),
         (entry("GET", f"{TYPE}/none"), 404, "id-unknown"),
-        (entry("PUT", f"{TYPE}/none", response(id="none"), urn()), 404, "id-unknown"),
-        (entry("PUT", f"{TYPE}?identifier=x", response()), 400, "method"),
+        (entry("GET", "/healthz"), 404, "type-unknown"),
+        (entry("PUT", f"{TYPE}/none", small(id="none"), urn()), 404, "id-unknown"),
+        (entry("PUT", f"{TYPE}?identifier=x", small()), 400, "method"),
         (entry("DELETE", f"{TYPE}/none"), 400, "method"),
         (entry("PATCH", f"{TYPE}/none", {"resourceType": "Parameters"}), 400, "method"),
         (entry("POST", "Patient", {"resourceType": "Patient"}), 404, "type-unknown"),
@@ -470,7 +387,7 @@ def test_rb06_a_resource_without_links_is_stored_as_it_was_written(send, client)
         (entry("POST", f"{TYPE}/$assess", SAMPLE), 400, "bundle-entry"),
         (entry("GET", "ValueSet/x/$expand"), 400, "bundle-entry"),
         (entry("POST", f"{TYPE}/_search?status=completed"), 400, "bundle-entry"),
-        (entry("POST", f"{TYPE}?identifier=x", response()), 400, "bundle-entry"),
+        (entry("POST", f"{TYPE}?identifier=x", small()), 400, "bundle-entry"),
     ],
 )
 def test_bu03_one_bad_entry_fails_the_transaction(send, total, bad, status, kind):
@@ -481,7 +398,7 @@ def test_bu03_one_bad_entry_fails_the_transaction(send, total, bad, status, kind
 
 
 def test_bu03_faults_of_structure_are_told_of_all_entries_at_once(send):
-    first, third = create(response(status=None)), create(response(subject={"reference": 1}))
+    first, third = create(small(status=None)), create(small(subject={"reference": 1}))
     outcome = refused(
         send(bundle("transaction", first, create(), third, entry("GET", "metadata"))), 400, "missing"
     )
@@ -489,15 +406,6 @@ def test_bu03_faults_of_structure_are_told_of_all_entries_at_once(send):
         "Bundle.entry[0].resource",
         "Bundle.entry[2].resource.subject.reference",
     ]
-
-
-def test_bu03_an_update_of_another_version_fails_the_transaction(send, total, read):
-    kept = send(bundle("batch", create())).json["entry"][0]
-    before = total()
-    stale = entry("PUT", at(kept), kept["resource"], ifMatch='W/"7"')
-    refused(send(bundle("transaction", create(), stale)), 412, "version-conflict")
-    assert total() == before
-    assert read(at(kept))["meta"]["versionId"] == "1"
 
 
 def test_bu05_references_between_entries_become_those_to_what_is_stored(send, read):
@@ -520,12 +428,10 @@ def test_bu05_a_reference_to_an_updated_entry_names_its_next_version(send, read)
 
 
 def test_bu05_a_reference_to_an_entry_that_is_there_already_names_that(send, read, total):
-    value, there = f"value-{uuid4()}", urn()
-    kept = send(bundle("batch", create(response(identifier=identified(value))))).json["entry"][0]
+    value, there = new_value(), urn()
+    kept = send(bundle("batch", create(small(identifier=identified(value))))).json["entry"][0]
     before = total()
-    condition = create(
-        response(identifier=identified(value)), there, ifNoneExist=f"identifier={SYSTEM}|{value}"
-    )
+    condition = create(small(identifier=identified(value)), there, ifNoneExist=f"identifier={SYSTEM}|{value}")
     answer = send(bundle("transaction", create(linked(there, f"{there}/_history/1")), condition))
     assert statuses(answer) == [201, 200]
     assert targets_of(read(at(answer.json["entry"][0]))) == [at(kept), f"{at(kept)}/_history/1"]
@@ -534,27 +440,27 @@ def test_bu05_a_reference_to_an_entry_that_is_there_already_names_that(send, rea
 
 def test_bu05_an_oid_or_uuid_cannot_become_a_link(send):
     one = urn()
-    stated = response(extension=[{"url": "https://example.org/x", "valueUuid": one}])
+    stated = small(extension=[{"url": "https://example.org/x", "valueUuid": one}])
     outcome = refused(send(bundle("transaction", create(stated), create(None, one))), 400, "bundle-reference")
     assert places(outcome) == ["Bundle.entry[0].resource.extension[0].value"]
 
 
 def test_a_conditional_reference_becomes_that_to_the_one_it_finds(send, read):
-    value = f"value-{uuid4()}"
-    kept = send(bundle("batch", create(response(identifier=identified(value))))).json["entry"][0]
+    value = new_value()
+    kept = send(bundle("batch", create(small(identifier=identified(value))))).json["entry"][0]
     found = f"{TYPE}?identifier={SYSTEM}|{value}"
     answer = send(bundle("transaction", create(linked(found, found))))
     assert targets_of(read(at(answer.json["entry"][0]))) == [at(kept), at(kept)]
 
 
 def test_conditional_references_that_lead_nowhere_fail_the_transaction_together(send, total):
-    subject = {"reference": f"Patient/{uuid4()}"}
-    send(bundle("batch", create(response(subject=subject)), create(response(subject=subject))))
+    subject = {"reference": new_patient()}
+    send(bundle("batch", create(small(subject=subject)), create(small(subject=subject))))
     before = total()
     wrong = [
         "Patient?identifier=1",
         f"{TYPE}?nothing=1",
-        f"{TYPE}?identifier={SYSTEM}|{uuid4()}",
+        f"{TYPE}?identifier={SYSTEM}|{new_value()}",
         f"{TYPE}?subject={subject['reference']}",
     ]
     outcome = refused(send(bundle("transaction", create(), create(linked(*wrong)))), 412, "bundle-reference")
@@ -576,8 +482,8 @@ def test_bu08_more_conditional_references_than_the_limit_are_refused(send, total
 
 
 def test_a_condition_that_several_meet_fails_the_transaction(send, total):
-    patient = f"Patient/{uuid4()}"
-    one = create(response(subject={"reference": patient}))
+    patient = new_patient()
+    one = create(small(subject={"reference": patient}))
     send(bundle("batch", one, one))
     before = total()
     refused(send(bundle("transaction", create(ifNoneExist=f"subject={patient}"))), 412, "multiple-matches")
@@ -585,8 +491,8 @@ def test_a_condition_that_several_meet_fails_the_transaction(send, total):
 
 
 def test_bu06_two_entries_about_one_resource_fail_together(send, read, total):
-    value = f"value-{uuid4()}"
-    stated = response(identifier=identified(value))
+    value = new_value()
+    stated = small(identifier=identified(value))
     condition = create(stated, ifNoneExist=f"identifier={SYSTEM}|{value}")
     before = total()
     refused(send(bundle("transaction", condition, condition)), 400, "bundle-duplicate")
@@ -598,18 +504,6 @@ def test_bu06_two_entries_about_one_resource_fail_together(send, read, total):
         assert places(outcome) == ["Bundle.entry[0]", "Bundle.entry[1]"]
     assert total() == before + 1
     assert read(at(kept))["meta"]["versionId"] == "1"
-
-
-@pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_bu06_the_outcome_does_not_depend_on_the_order(send, order):
-    patient = f"Patient/{uuid4()}"
-    stated = response(subject={"reference": patient})
-    kept = send(bundle("batch", create(stated))).json["entry"][0]
-    stopped = kept["resource"] | {"status": "stopped"}
-    entries = [entry("GET", f"{TYPE}?subject={patient}"), entry("PUT", at(kept), stopped), create(stated)]
-    answer = send(bundle("transaction", *(entries[number] for number in order)))
-    found = answer.json["entry"][order.index(0)]["resource"]["entry"]
-    assert sorted(each["resource"]["status"] for each in found) == ["in-progress", "stopped"]
 
 
 # on routes that only tests have
@@ -691,7 +585,7 @@ def test_bu03_responses_are_judged_before_the_transaction_begins(send, judged_in
     assert (first.status, judged_inside) == (200, [False, False])
     stored = at(first.json["entry"][0])
     of_id = stored.partition("/")[2]
-    again = send(bundle("transaction", entry("PUT", stored, response(id=of_id, language="en"))))
+    again = send(bundle("transaction", entry("PUT", stored, small(id=of_id, language="en"))))
     assert (statuses(again), judged_inside[2:]) == ([200], [False])
 
 
@@ -705,15 +599,15 @@ def test_bu03_a_response_whose_links_are_replaced_is_judged_as_it_is_stored(send
 
 
 def test_bu03_a_response_with_a_conditional_reference_is_judged_in_the_transaction(send, judged_inside):
-    value = str(uuid4())
-    assert send(bundle("transaction", create(response(identifier=identified(value))))).status == 200
+    value = new_value()
+    assert send(bundle("transaction", create(small(identifier=identified(value))))).status == 200
     found = linked(f"{TYPE}?identifier={SYSTEM}|{value}")
     assert send(bundle("transaction", create(found))).status == 200
     assert judged_inside == [False, True]
 
 
 def test_bu04_nothing_is_judged_after_the_first_that_is_refused_before_the_transaction(send, judged_inside):
-    wrong = response(status="completed")
+    wrong = small(status="completed")
     answer = send(bundle("transaction", create(), create(wrong), create()))
     refused(answer, 422, "required")
     assert judged_inside == [False, False]
@@ -801,7 +695,7 @@ def test_bu05_a_full_url_of_another_type_is_refused(send):
 
 def large(kind):
     many = [{"linkId": "x", "answer": [{"valueString": "y"}]}] * 2000
-    return orjson.dumps(bundle(kind, entry("POST", TYPE, response(item=many, status="gone"))))
+    return orjson.dumps(bundle(kind, entry("POST", TYPE, small(item=many, status="gone"))))
 
 
 def apart(**limits):
@@ -810,7 +704,8 @@ def apart(**limits):
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_a_large_bundle_is_read_as_a_small_one_is(kind):
-    assert bundle_from(large(kind), apart()) == bundle_from(large(kind), DEPLOYMENT)
+    body = large(kind)
+    assert bundle_from(body, apart()) == bundle_from(body, DEPLOYMENT)
 
 
 def test_a_large_bundle_is_refused_as_a_small_one_is():
