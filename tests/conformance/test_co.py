@@ -15,6 +15,9 @@ STRANGERS = (
     "null",
     f"{ORIGIN}.evil.example.org",
     f"{ORIGIN}:8443",
+    f"{ORIGIN}/",
+    f"{ORIGIN}, https://evil.example.org",
+    ORIGIN.upper(),
     "http://app.example.org",
     "",
 )
@@ -47,7 +50,8 @@ def preflight(ehr, where, method, headers=SENT, origin=ORIGIN):
 )
 def test_co01_a_preflight_allows_what_will_be_sent(ehr, where, method):
     answer = preflight(ehr, where, method)
-    assert answer.status in (200, 204)
+    assert (answer.status, answer.data) == (204, b"")
+    assert method.lower() in listed(answer, "Allow")
     assert answer.headers["Access-Control-Allow-Origin"] in (ORIGIN, "*")
     assert method.lower() in listed(answer, "Access-Control-Allow-Methods")
     assert set(SENT) <= listed(answer, "Access-Control-Allow-Headers")
@@ -57,13 +61,14 @@ def test_co01_a_preflight_allows_what_will_be_sent(ehr, where, method):
 def test_co01_a_preflight_allows_the_header_that_a_client_library_adds(ehr):
     answer = preflight(ehr, TYPE, "POST", (*SENT, "x-medplum"))
     assert "x-medplum" in listed(answer, "Access-Control-Allow-Headers")
+    assert answer.headers["Access-Control-Allow-Headers"].count("authorization") == 1
 
 
 @pytest.mark.parametrize("origin", STRANGERS[:-1])
 def test_co01_a_preflight_of_a_stranger_allows_nothing(ehr, origin):
     answer = preflight(ehr, TYPE, "POST", origin=origin)
-    assert answer.status in (200, 204, 403)
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert answer.status == 204
+    assert not [name for name in answer.headers.keys() if name.startswith("Access-Control-")]  # noqa: SIM118
 
 
 @pytest.mark.parametrize("service", ["ehr", "stateless"])
@@ -87,13 +92,9 @@ def test_co01_an_options_request_that_is_no_preflight_names_the_methods(ehr):
     assert {"get", "post"} <= listed(answer, "Allow")
 
 
-@pytest.mark.parametrize("origin", [ORIGIN, *STRANGERS[:-1]])
-def test_co02_what_the_service_can_do_is_told_to_every_origin(ehr, origin):
-    answer = ehr.get("metadata", origin=origin)
-    assert answer.headers["Access-Control-Allow-Origin"] in (origin, "*")
-
-
-@pytest.fixture(params=[TYPE, "{at}", "{at}/_history", "RiskAssessment", f"{TYPE}/none", "Patient/1"])
+@pytest.fixture(
+    params=[TYPE, "{at}", "{at}/_history", "RiskAssessment", f"{TYPE}/none", "Patient/1", "/nothing"]
+)
 def where(request, known):
     return request.param.format(at=known.at)
 
@@ -158,10 +159,6 @@ def test_co04_an_app_may_read_every_header_that_is_described(ehr):
     }
     answer = ehr.get("metadata", origin=ORIGIN)
     assert described <= listed(answer, "Access-Control-Expose-Headers") | SAFE
-
-
-def test_co04_an_app_may_read_the_link_to_the_result(ehr):
-    assert "link" in listed(ehr.post(TYPE, response(), origin=ORIGIN), "Access-Control-Expose-Headers")
 
 
 @pytest.mark.parametrize(

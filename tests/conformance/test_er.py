@@ -15,7 +15,8 @@ WRONG = answered(response(), "concerns", "worry", {"valueString": "much"})
 
 PROVOKED = [
     ("GET", "/nothing", None, {}, 404),
-    ("GET", "/nothing", None, {}, 404),
+    ("POST", "/", {}, {}, 405),
+    ("GET", "?_id=1", None, {}, 400),
     ("POST", "/nothing", {}, {}, 404),
     ("GET", "/fhirx", None, {}, 404),
     ("DELETE", "", None, {}, 405),
@@ -111,6 +112,7 @@ def test_er02_every_outcome_is_valid_r4(ehr, union):
     [
         ("GET", f"{TYPE}/none", None, {}, 404, {"not-found"}),
         ("GET", "Patient/1", None, {}, 404, {"not-supported"}),
+        ("GET", "Questionnaire/$nothing", None, {}, 404, {"not-supported"}),
         ("DELETE", f"{TYPE}/none", None, {}, 405, {"not-supported"}),
         ("POST", TYPE, b"{", {}, 400, {"structure", "invalid"}),
         (
@@ -230,13 +232,6 @@ def test_er07_every_answer_has_a_number_and_names_the_callers(ehr, where):
     assert answer.headers["X-Request-Id"]
     assert "abc" in (answer.headers["X-Request-Id"], answer.headers.get("X-Correlation-Id"))
     assert ehr.get(where).headers["X-Request-Id"] != answer.headers["X-Request-Id"]
-
-
-@pytest.mark.parametrize("theirs", ["x" * 10_000, "<script>", "a b", "\x7f"])
-def test_er07_a_number_that_is_none_is_dropped(ehr, theirs):
-    answer = ehr.get("metadata", x_request_id=theirs)
-    assert answer.headers["X-Request-Id"]
-    assert theirs not in str(answer.headers)
 
 
 def test_er07_a_create_has_a_number_too(ehr):

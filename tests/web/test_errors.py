@@ -45,53 +45,22 @@ def test_au01_au02_au03_er08_a_refusal_says_what_would_help(error, status, heade
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/nothing", 404),
-        ("GET", "/fhir/Patient/1", 404),
-        ("GET", "/fhir/Foo", 404),
-        ("GET", "/fhir/questionnaire/questionnaire-1", 404),
-        ("GET", "/fhir/Questionnaire/no-such-id", 404),
-        ("GET", "/fhir/Questionnaire/bad_id!", 404),
-        ("GET", "/fhir/Questionnaire/" + "x" * 65, 404),
-        ("GET", "/fhir/Questionnaire/questionnaire-1/_history/1", 404),
-        ("GET", "/fhir/QuestionnaireResponse/1", 404),
-        ("POST", "/fhir/QuestionnaireResponse/$nothing", 404),
-        ("POST", "/fhir/$assess", 404),
-        ("POST", "/fhir/Questionnaire/$nothing", 404),
         ("POST", "/fhir/QuestionnaireResponse/1/$assess", 404),
-        ("GET", "/fhir/Questionnaire/..%2f..%2fetc", 404),
-        ("GET", "/fhir/Questionnaire/%00", 404),
-        ("GET", "/fhir//metadata", 404),
-        ("GET", "/fhir/Questionnaire/%ff", 404),
-        ("POST", "/fhir", 415),
-        ("GET", "/fhir?_id=1", 400),
-        ("PUT", "/fhir", 405),
-        ("POST", "/", 405),
-        ("GET", ASSESS, 405),
-        ("PUT", ASSESS, 405),
-        ("DELETE", "/fhir/Questionnaire", 405),
-        ("PATCH", "/fhir/Questionnaire", 405),
-        ("POST", "/fhir/Questionnaire", 405),
-        ("POST", "/fhir/Questionnaire/questionnaire-1", 405),
-        ("PUT", "/fhir/Questionnaire/questionnaire-1", 405),
+        ("GET", "/fhir/QuestionnaireResponse/1", 404),
         ("GET", "/fhir/QuestionnaireResponse", 405),
         ("POST", "/fhir/QuestionnaireResponse", 405),
-        ("TRACE", "/fhir/metadata", 405),
-        ("POST", "/fhir/metadata", 405),
-        ("POST", "/healthz", 405),
+        ("PUT", "/fhir/QuestionnaireResponse/$assess", 405),
+        ("GET", "/fhir/Questionnaire/..%2f..%2fetc", 404),
+        ("GET", "/fhir//metadata", 404),
+        ("POST", "/fhir/$assess", 404),
     ],
 )
-def test_what_is_not_served_is_refused_with_an_outcome(client, is_outcome, method, path, status):
+def test_what_is_not_served_where_nothing_is_stored_is_refused_with_an_outcome(
+    client, is_outcome, method, path, status
+):
     answer = client.open(path, method=method)
     assert answer.status_code == status
     is_outcome(answer)
-
-
-def test_an_unknown_operation_type_and_id_have_different_codes(client):
-    codes = [
-        orjson.loads(client.get(path).data)["issue"][0]["code"]
-        for path in ("/fhir/Questionnaire/$x", "/fhir/Patient", "/fhir/Questionnaire/x")
-    ]
-    assert codes == ["not-supported", "not-supported", "not-found"]
 
 
 def test_a_refused_method_names_the_methods_that_are_answered(client):
@@ -190,15 +159,11 @@ def test_a_callers_request_id_comes_back_beside_our_own(client, theirs):
     assert answer.headers["X-Request-Id"] not in (theirs, "")
 
 
-@pytest.mark.parametrize("theirs", ["x" * 65, "a b", "<x>", "ümlaut", ""])
+@pytest.mark.parametrize("theirs", ["x" * 65, "a b", "<x>", "ümlaut", "\x7f", ""])
 def test_a_request_id_that_is_not_plain_is_dropped(client, theirs):
     answer = client.get("/healthz", headers={"X-Request-Id": theirs})
     assert "X-Correlation-Id" not in answer.headers
     assert answer.headers["X-Request-Id"]
-
-
-def test_every_request_has_its_own_id(client):
-    assert client.get("/healthz").headers["X-Request-Id"] != client.get("/healthz").headers["X-Request-Id"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/fhir/metadata", "/fhir/Questionnaire", "/nothing", "/fhir"])
