@@ -136,13 +136,7 @@ def test_cn08_the_format_in_the_address_goes_before_the_header(ehr, where, forma
 
 
 def test_cn08_another_format_in_the_address_is_refused(ehr, where):
-    for format_ in (
-        "xml",
-        "application/fhir%2Bxml",
-        "html",
-        "ttl",
-        f"{FHIR};fhirVersion=5.0".replace("+", "%2B"),
-    ):
+    for format_ in ("xml", "application/fhir%2Bxml", "ttl", "application/fhir%2Bjson;fhirVersion=5.0"):
         issues_of(ehr.get(f"{where}?_format={format_}"), 406)
 
 
