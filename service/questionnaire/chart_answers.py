@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from service.datatypes.answers import Answer, Coding, Unread
+from service.datatypes.answers import Answer, Coding, Days, Unread
 from service.datatypes.days import day_of, days_before, is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
@@ -48,7 +48,8 @@ _NOT_R4: Final = Reason("unreadable", "it is no Observation of R4")
 _FOCUS: Final = Reason("focus", "the value is about somebody or something else than its subject (focus)")
 _NO_DATE: Final = Reason("undated", "the value has no date")
 _FUTURE: Final = Reason("future", "the date of the value is in the future")
-_TOO_OLD: Final = Reason("too-old", "the value is older than the period of the question, or may be")
+_TOO_OLD: Final = Reason("too-old", "the value is older than the period of the question")
+_MAY_BE_OLD: Final = Reason("may-be-old", "the value may be older than the period of the question")
 _NOT_FINAL: Final = Reason("not-final", "the status of the value is not final, amended or corrected")
 
 
@@ -211,12 +212,17 @@ def _why_not(observation: Json, date: str, days: Fraction, authored: str) -> Rea
         return _NO_DATE
     if is_late(date, authored):
         return _FUTURE
-    oldest = days_before(date, day_of(authored)).high
-    if oldest is None or oldest > days:
-        return _TOO_OLD
-    if observation["status"] not in USABLE:
+    of_old = _why_too_old(observation, days_before(date, day_of(authored)), days)
+    if of_old is None and observation["status"] not in USABLE:
         return _NOT_FINAL
-    return None
+    return of_old
+
+
+def _why_too_old(observation: Json, age: Days, days: Fraction) -> Reason | None:
+    goes_on = "end" not in observation.get("effectivePeriod", {"end": None})
+    if age.low is not None and age.low > days and not goes_on:
+        return _TOO_OLD
+    return _MAY_BE_OLD if age.high is None or age.high > days else None
 
 
 def _values(

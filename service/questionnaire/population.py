@@ -1,8 +1,9 @@
 """A QuestionnaireResponse that is filled in as far as the form and a chart can: initial values, expressions.
 
 Answers come, for each question, from its initial values, else from its initialExpression, else from what the
-caller has read in Observations. Each expression is evaluated once, after those whose linkIds it names. What
-does not fit its question is left out and named, never with its value.
+caller has read in Observations. Each expression is evaluated once, after those whose linkIds it names; where
+one of these was left out, so is what follows from it. What does not fit its question is left out and named,
+never with its value.
 
 A question that the answers close for certain stays empty; one that is only not decided yet keeps what it has,
 so that nobody types again what the chart knows.
@@ -121,7 +122,11 @@ _NO_SUCH_UNIT: Final = Reason("unit", "its unit cannot be converted to one of th
 _TOO_MANY: Final = Reason("too-many", "there are more values than the question takes")
 _UNHELD: Final = Reason("unheld", "the answer that would hold it is not there")
 _CLOSED: Final = Reason("closed", "other answers close the question")
+_OPEN: Final = Reason("open", "it follows from a question that was not filled in")
 RANGE: Final = Reason("range", "the value has a comparator, so that it is a range")
+
+_NO_VALUE: Final = frozenset({"too-old", "focus", "test"})
+"""Reasons, by name, for which something says nothing about the person as they are now."""
 
 
 class Unfit(Exception):
@@ -144,6 +149,7 @@ class Population:
         origin_extension: url of the extension that says where an answer comes from.
         filled: answers by linkId.
         problems: what was left out, and why.
+        doubted: linkIds of questions for which there is something that was left out.
     """
 
     form: PopulatedForm
@@ -154,6 +160,7 @@ class Population:
     origin_extension: str
     filled: dict[str, Filled] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    doubted: set[str] = field(default_factory=set)
 
     def leave_out(self, link: str, reason: Reason, kind: str = "populate-left-out") -> None:
         """Notes that a question, or an answer to it, is not filled in."""
@@ -162,6 +169,8 @@ class Population:
         about = self._text(item) if item.is_quoted else ""
         noted = Problem(kind, words, item.path, severity(kind), about=about, reason=reason.name)
         self.problems.append(noted)
+        if reason.name not in _NO_VALUE:
+            self.doubted.add(link)
 
     def drop(self, link: str, reason: Reason, kind: str = "populate-left-out") -> None:
         """Leaves out what a question was filled in with."""
@@ -340,6 +349,9 @@ def _fill_expression(
     population: Population, evaluation: Evaluation, occurrence: Occurrence, reads: _Reads
 ) -> None:
     link, item = occurrence.item.link_id, occurrence.item
+    if reads.links & population.doubted - population.filled.keys():  # that it has no answer is not known
+        population.leave_out(link, _OPEN)
+        return
     values = evaluation.values(population.form.expressions.initial[link], occurrence)
     if isinstance(values, Undecided) and reads.missing:
         population.leave_out(

@@ -445,7 +445,7 @@ def test_two_questions_with_one_code_are_both_filled_in_each_in_its_period() -> 
     answer = filled(observation(), items=(POTASSIUM, week))
     assert list(answers(answer)) == ["k"]
     assert [issue.partition(":")[0] for issue in issues(answer)] == ["populate-left-out"]
-    assert left_out(answer) == ["the value is older than the period of the question, or may be."]
+    assert left_out(answer) == ["the value is older than the period of the question."]
 
 
 def test_initial_values_and_closed_questions_go_before_a_chart() -> None:

@@ -19,7 +19,7 @@ from populate_requests import (
     origins,
     part,
 )
-from small_forms import ENCODE
+from small_forms import ENCODE, UCUM
 
 from service import catalogue
 from service.assess import Assessor
@@ -171,6 +171,39 @@ def test_an_older_value_that_raises_the_result_is_filled_in_although_a_newer_one
     assert "lab-potassium" not in answers(normal)
     assert "lab-potassium-date" not in answers(normal)
     assert "labs-available" not in answers(normal)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        {"status": "preliminary"},
+        {"status": "registered"},
+        {"effectiveDateTime": None},
+        {"effectiveDateTime": "2026"},
+        {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-01-01"}},
+        {"valueQuantity": {"value": 6.8, "unit": "mg", "system": UCUM, "code": "mg"}},
+        {"valueQuantity": {"value": 68, "unit": "mmol/L", "system": UCUM, "code": "mmol/L"}},
+    ],
+)
+def test_a_list_of_the_values_that_there_are_is_not_filled_in_where_one_was_left_out(
+    left_out: Json, populate: Callable[..., Json]
+) -> None:
+    """What is not ticked would count as not measured; `$assess` leaves the same value open, or reads it."""
+    potassium = {**lab("2823-3", Decimal("6.8"), "mmol/L"), **left_out}
+    potassium = {name: element for name, element in potassium.items() if element is not None}
+    answer = populate(potassium, lab("17861-6", Decimal("9.2"), "mg/dL"))
+    assert "lab-calcium" in answers(answer)
+    assert answers(answer).keys().isdisjoint({"lab-potassium", "labs-available"})
+    assert "labs-available: not filled in: it follows from a question that was" in str(issues(answer))
+
+
+@pytest.mark.parametrize("nothing", [{"effectiveDateTime": "2026-01-01"}, {"status": "entered-in-error"}])
+def test_what_says_nothing_of_today_is_not_in_the_list_of_the_values_that_there_are(
+    nothing: Json, populate: Callable[..., Json]
+) -> None:
+    potassium = lab("2823-3", Decimal("6.8"), "mmol/L") | nothing
+    answer = populate(potassium, lab("17861-6", Decimal("9.2"), "mg/dL"))
+    assert answers(answer)["labs-available"]["code"] == "calcium"
 
 
 def test_a_worse_value_whose_date_is_vaguer_may_be_the_newest(populate: Callable[..., Json]) -> None:
