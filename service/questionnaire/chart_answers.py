@@ -266,11 +266,17 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
 def _fill(
     population: Population, link: str, values: ChartValues, said: _Said, reader: ChartReader | None
 ) -> None:
-    """Fills in a question with the one value that a chart has for it, or says why there is none."""
+    """Fills in a question with the one value that a chart has for it, or says why there is none.
+
+    One that raises the result is filled in although a newer one cannot be used, and that is said too: the
+    newer one may raise it further.
+    """
     reasons = said.reasons
     if len(said.plain) == 1:
-        if not said.has_doubts or (reader is not None and reader.raises(link, said.plain[0])):
+        raises = reader is not None and reader.raises(link, said.plain[0])
+        if raises or not said.has_doubts:
             _fill_value(population, link, values, said, reader)
+        if not said.has_doubts:
             return
         reasons = (_NEWER, *reasons)
     elif said.plain:

@@ -167,6 +167,11 @@ def test_an_older_value_that_raises_the_result_is_filled_in_although_a_newer_one
     low = populate(newer, lab("2823-3", Decimal("2.4"), "mmol/L"))
     assert answers(low)["lab-potassium"]["value"] == Decimal("2.4")
     assert answers(low)["lab-potassium-date"] == "2026-11-16"
+    told = [issue for issue in issues(low) if "lab-potassium" in issue]
+    assert [issue.partition("not filled in: ")[2] for issue in told] == [
+        "a newer value cannot be used, and an older one may no longer hold.",
+        "the status of the value is not final, amended or corrected.",
+    ], "it may raise the result further"
     normal = populate(newer, lab("2823-3", Decimal("4.1"), "mmol/L"))
     assert "lab-potassium" not in answers(normal)
     assert "lab-potassium-date" not in answers(normal)
