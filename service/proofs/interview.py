@@ -21,10 +21,8 @@ from service.guidance.conditions import links_of
 from service.guidance.model import Outcome, Rule
 from service.guidance.quantities import sources_of
 from service.guidance.scores import links_of_score
-from service.proofs.answer_space import AnswerSpace, all_of, any_of
-from service.proofs.encoding import Encoding, Value, World
-from service.proofs.ends import DateEnds, LevelEnds, Reached, TierEnds
-from service.proofs.sums import Ends, Sum
+from service.proofs.answer_space import AnswerSpace, Ends, Sum, all_of, any_of
+from service.proofs.encoding import DateEnds, Encoding, LevelEnds, Reached, TierEnds, Value, World
 
 Broken = tuple[str, z3.BoolRef]
 """A promise, and the formula of a response that breaks it."""

@@ -11,8 +11,7 @@ from service.guidance import Guidance
 from service.guidance.conditions import AskedWhen
 from service.guidance.model import Outcome, Promise
 from service.proofs.answer_space import all_of, any_of
-from service.proofs.encoding import ABSENT, PRESENT, UNKNOWN, Encoding, Value
-from service.proofs.ends import DateEnds, TierEnds
+from service.proofs.encoding import ABSENT, PRESENT, UNKNOWN, DateEnds, Encoding, TierEnds, Value
 from service.proofs.interview import Interview, interview_promises
 
 

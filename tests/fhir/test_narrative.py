@@ -10,7 +10,7 @@ import pytest
 
 from service.errors import Problem
 from service.fhir.xhtml import is_narrative
-from service.results.full_narrative import FullNarrative
+from service.results.full import FullNarrative
 from service.results.phrases import phrases_in
 
 
