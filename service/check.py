@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import TextIO
 
 from service import catalogue
-from service.authoring.coverage import coverage_lines
 from service.authoring.editions import Folders, folders_in
-from service.authoring.translations import outdated_lines
-from service.authoring.warnings import faults_of, language_gaps, undecided, unscored, warnings_of
+from service.authoring.translations import language_gaps, outdated_lines
+from service.authoring.warnings import (
+    coverage_lines,
+    faults_of,
+    undecided,
+    unscored,
+    warnings_of,
+)
 from service.cds_hooks import trigger_faults, trigger_warnings
 from service.checked import CheckedGuidance, CheckRecord, Kept, can_prove
 from service.datatypes.answers import AnswersByLink, Coding

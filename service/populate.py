@@ -41,8 +41,7 @@ from service.questionnaire import (
     languages_in,
     subject_problems,
 )
-from service.questionnaire.chart_answers import fill_from_chart
-from service.questionnaire.chart_queries import launch_contexts, query_variables
+from service.questionnaire.chart_answers import fill_from_chart, launch_contexts, query_variables
 from service.questionnaire.expressions import FormExpressions, all_expressions, declared_expressions
 from service.questionnaire.population import (
     Given,

@@ -1,4 +1,6 @@
-"""Remembers the English text that each translation was made from, so that a change is noticed.
+"""What a language lacks, and what may no longer say what the English says.
+
+The English text that each translation was made from is remembered, so that a change is noticed.
 
 A file for each language, `messages/sources/<language>.yaml`, has a digest of the English text at every key
 that was translated. It is written by the command `translations`, when somebody says that all texts fit.
@@ -15,9 +17,10 @@ from typing import Final, NamedTuple
 from service.authoring.editions import Edition
 from service.catalogue import Pair
 from service.errors import GuidanceError
-from service.guidance.messages import texts_of
+from service.guidance.messages import differences, texts_of
+from service.languages import missing_words
 from service.mapping_files import read_yaml
-from service.questionnaire import languages_in, texts_in
+from service.questionnaire import languages_in, missing_texts, texts_in
 
 _DIGITS: Final = 8
 _HEAD: Final = """\
@@ -47,16 +50,37 @@ def translations_in(pair: Pair, language: str) -> Iterator[Translation]:
         for key, text in messages.texts.items():
             if messages.language == language and key in english:
                 yield Translation(f"{pair.slug}/{messages.file}", ".".join(key), english[key], text)
-    name = f"Questionnaire {pair.compiled.resource.get('id', 'questionnaire')}"
+    name = _form_of(pair)
     for place, original, text in texts_in(pair.compiled, language):
         if text:
             yield Translation(name, place, original, text)
+
+
+def _form_of(pair: Pair) -> str:
+    return f"Questionnaire {pair.compiled.resource.get('id', 'questionnaire')}"
 
 
 def languages_of(pair: Pair) -> list[str]:
     """Returns the languages that the guidance or its questionnaire has texts in, English left out."""
     told = {messages.language for messages in pair.messages}
     return sorted({*told, *filter(None, languages_in(pair.compiled.resource))})
+
+
+def language_gaps(pair: Pair) -> Iterator[str]:
+    """Yields every text that a language lacks, and every one that translates nothing any more.
+
+    A language is meant to be there as soon as the guidance or its questionnaire has a text in it.
+    """
+    by_language = {messages.language: messages for messages in pair.messages}
+    for language in languages_of(pair):
+        if language in by_language:
+            gaps = differences(pair.guidance.written, by_language[language])
+            yield from (f"{pair.slug}/{gap}" for gap in gaps)
+        else:
+            expected = f"expected this file: the questionnaire has texts in {language}"
+            yield f"{pair.slug}/messages/{language}.yaml: {expected}"
+        yield from (f"{_form_of(pair)}: {gap}" for gap in missing_texts(pair.compiled, language))
+        yield from missing_words(language)
 
 
 def outdated(pair: Pair, folder: Path, language: str) -> Iterator[tuple[Translation, str]]:

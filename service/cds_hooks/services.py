@@ -21,7 +21,7 @@ from service.cds_hooks.triggers import Triggers
 from service.datatypes.answers import Coding
 from service.fhir.json import Json
 from service.questionnaire import ASKED_ID
-from service.questionnaire.chart_queries import observed_codes
+from service.questionnaire.chart_answers import observed_codes
 from service.questionnaire.translations import translated
 
 PATIENT_VIEW: Final = "patient-view"

@@ -25,8 +25,7 @@ from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Qua
 from service.datatypes.days import is_late
 from service.datatypes.form import Form, Question
 from service.datatypes.spelling import folded
-from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, unit
-from service.datatypes.unit_names import names_another
+from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, names_another, unit
 from service.errors import Problem, has_errors
 from service.fhir.chart_doubts import (
     NEWEST,

@@ -1,6 +1,6 @@
 """The engine: guidance is data, an answer has three values; imports marshmallow and errors, nothing else."""
 
-from service.guidance.interview import Ahead
+from service.guidance.evaluate import Ahead
 from service.guidance.loading import Guidance, load
 
 __all__ = ["Ahead", "Guidance", "load"]

@@ -29,7 +29,6 @@ from service.guidance.conditions import (
     Unsure,
     walk,
 )
-from service.guidance.earlier import not_known_faults
 from service.guidance.faults import (
     Expected,
     Fault,
@@ -40,7 +39,7 @@ from service.guidance.faults import (
 )
 from service.guidance.model import Outcome, Parameter, Rule, Tier, Written
 from service.guidance.options import CHOICES, DATES, NUMBERS, PLAIN, codings_of, units_of
-from service.guidance.quantities import quantity_faults, questions_of
+from service.guidance.quantities import not_known_faults, quantity_faults, questions_of
 from service.guidance.schema import fault_line
 from service.guidance.scores import score_faults
 from service.guidance.steps import step_faults

@@ -1,11 +1,12 @@
-"""Answers in, result out: tier, dates, levels, advice and open questions, on one screen.
+"""Answers in, result out: tier, dates, levels, advice and open questions; and what is still to be asked.
 
-Source: guidance/clinical-decisions.md, sections 2, 5 and 8 (three values, tables, contradictions).
+Source: guidance/clinical-decisions.md, sections 2, 5 and 8 (three values, tables,
+contradictions); SDC 4.0, adaptive questionnaires.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -16,13 +17,21 @@ from typing import NamedTuple
 
 from service.datatypes.answers import Answer, Answers, Quantity
 from service.datatypes.ucum import converted
-from service.guidance.bits import positions, run, union
+from service.guidance.bits import UNKNOWN, positions, run, union
 from service.guidance.model import Advice, Contradiction
 from service.guidance.options import DAY
-from service.guidance.reasons import Reasons, Sureness, chosen, open_questions
+from service.guidance.reasons import (
+    Reasons,
+    Sureness,
+    Undecided,
+    askable,
+    chosen,
+    level_movers,
+    open_questions,
+)
 from service.guidance.result import Change, Due, FindingStates, Fired, Interval, Result, Risk, Tally
 from service.guidance.state import State, state_of
-from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock
+from service.guidance.tables import COUNT_BITS, ComparisonTable, Compiled, OutcomeTable, RuleBlock, RuleTable
 
 
 def evaluate(compiled: Compiled, answers: Answers) -> Result:
@@ -309,3 +318,89 @@ def _ignored(compiled: Compiled, state: State, answers: Answers) -> tuple[str, .
     counted = union([table.reads for table in state.holds])
     counted |= union([compiled.bit_of[link_id] for link_id in state.counted])
     return tuple(link_id for link_id in answers.ignored if not compiled.bit_of.get(link_id, 0) & counted)
+
+
+# The short interview: which questions to ask next, so that the result is that of the full form.
+#
+# A question is asked while an answer to it could still change the step, its date, the date of the result or a
+# level. That nothing else ever changes them is proved for every patient (`service/proofs/interview.py`).
+
+
+class Ahead(NamedTuple):
+    """The questions that are still to be asked, by linkId; no other ever is, unless an answer is changed.
+
+    Both are empty where the step, its date and the levels are what the full form would make of them.
+
+    Args:
+        now: those that can be asked now, in the order in which to ask them.
+        later: those that could matter once other questions are answered, which may open them, and the
+            questions on which that depends; in form order.
+    """
+
+    now: tuple[str, ...]
+    later: tuple[str, ...]
+
+
+def questions_ahead(compiled: Compiled, answers: Answers, asked: Collection[str] = ()) -> Ahead:
+    """Returns the questions that are still to be asked.
+
+    First what could lead to a safety step, the highest first; then red flags; the rest in form order. At a
+    safety step only what could lead to a higher one is asked. Whether a question is enabled is left to the
+    form.
+
+    Args:
+        answers: what was answered so far.
+        asked: linkIds of questions that were asked already; one without an answer is not asked again.
+    """
+    state = state_of(compiled, answers)
+    open_ = state.open & ~union(compiled.bit_of.get(link_id, 0) for link_id in asked)
+    places: dict[int, int] = {}
+    undecided = Undecided(compiled, state)
+    all_deciding = 0
+    for urgency, rules in enumerate(_by_urgency(compiled, state)):
+        deciding = undecided.of([table.node for table in rules]) & open_
+        all_deciding |= deciding
+        for place in positions(askable(compiled, open_, deciding)):
+            places.setdefault(place, urgency)
+    flags = compiled.support.red_flags
+    ordered = sorted(places, key=lambda place: (places[place], not flags >> place & 1, place))
+    further = _with_gates(compiled, all_deciding, open_)
+    later = (place for place in positions(further) if place not in places)
+    return Ahead(*(tuple(compiled.questions[place] for place in listed) for listed in (ordered, later)))
+
+
+def _with_gates(compiled: Compiled, mask: int, open_: int) -> int:
+    """Returns questions with the open ones that decide whether these are asked."""
+    found, waiting = mask, mask & compiled.conditional
+    while waiting:
+        gates = union(compiled.enabled_by[place] for place in positions(waiting)) & open_ & ~found
+        found, waiting = found | gates, gates & compiled.conditional
+    return found
+
+
+def _by_urgency(compiled: Compiled, state: State) -> Iterator[list[RuleTable]]:
+    """Yields the rules that could still change something: of the highest safety step first, the rest last."""
+    rules = list(_movers(compiled, state, reached(compiled, state)))
+    overlays = [tier.code for tier in reversed(compiled.tiers) if tier.overlay]
+    for code in overlays:
+        yield [table for table in rules if table.rule.tier == code]
+    yield [table for table in rules if table.rule.tier not in overlays]
+
+
+def _movers(compiled: Compiled, state: State, so_far: Reached) -> Iterator[RuleTable]:
+    """Yields the undecided rules that could change the step or a date, and those of levels."""
+    at_least = so_far.rank
+    is_at_safety = compiled.tiers[at_least].overlay
+    for table in compiled.block.tier_rules:
+        if state.bits >> 2 * table.node & 3 == UNKNOWN:
+            is_own = table.rank == at_least and _is_sooner(table, so_far.step_due)
+            if table.rank > at_least or (not is_at_safety and (is_own or _is_sooner(table, so_far.due))):
+                yield table
+    if not is_at_safety:
+        for outcome in compiled.outcomes:
+            yield from level_movers(compiled.block, outcome, state)
+
+
+def _is_sooner(table: RuleTable, due: Due | None) -> bool:
+    """Whether a rule has a date, and an earlier one than this."""
+    return table.due is not None and (due is None or table.due.days < due.days)

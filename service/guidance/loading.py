@@ -24,9 +24,8 @@ from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from
 from service.guidance.conditions import links_of
-from service.guidance.evaluate import evaluate
+from service.guidance.evaluate import Ahead, evaluate, questions_ahead
 from service.guidance.graph import Graph, graph_from
-from service.guidance.interview import Ahead, questions_ahead
 from service.guidance.messages import ENGLISH, Messages, Telling, Translation, translation
 from service.guidance.model import Contradiction, Written, unfit_answers
 from service.guidance.options import codings_of
@@ -161,7 +160,7 @@ class Guidance:
         return self.questions_ahead(answers, asked).now
 
     def questions_ahead(self, answers: Answers, asked: Collection[str] = ()) -> Ahead:
-        """Returns the questions that can still change the result, as `interview.py` does."""
+        """Returns the questions that can still change the result, as `evaluate.py` does."""
         return questions_ahead(self.compiled, answers, asked)
 
     def decided_by(self, answers: Answers, *, enabled: Enabled) -> dict[str, tuple[str, ...]]:

@@ -1,10 +1,11 @@
-"""Quantities beside the answers as they stand: derived ones, and those of the chart.
+"""What is read beside the answers as they stand: derived quantities, the chart, and earlier responses.
 
 A date is read as the days before the response was written; other quantities follow from that. What
 a value from the chart says is brought into the units that the guidance compares with. Here is how an author
-writes both, and what is wrong with them.
+writes them, and what is wrong with that.
 
-Source: guidance/clinical-decisions.md, sections 1 (dates are reckoned from `authored`) and 3 (chart values).
+Source: guidance/clinical-decisions.md, sections 1 (dates are reckoned from `authored`) and 3 (chart values,
+earlier responses).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from marshmallow import ValidationError, validates_schema
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import Conversion, comparable, unit
 from service.guidance.conditions import Place
-from service.guidance.fields import Factor, ListOf, Part, Shape, Text, Word
-from service.guidance.model import ChartEntry, Derived, Written
-from service.guidance.options import DATES, DAY, NUMBERS, units_of
+from service.guidance.faults import Fault, not_in_the_questionnaire, unknown
+from service.guidance.fields import Anything, ByName, Factor, ListOf, Name, Part, Shape, Text, Word
+from service.guidance.model import ChartEntry, Derived, EarlierEntry, Written
+from service.guidance.options import DATES, DAY, NUMBERS, codings_of, units_of
 
 # How they are written in guidance.yaml.
 
@@ -162,3 +164,38 @@ def _conversion_faults(conversion: Conversion, units: tuple[str, ...]) -> Iterat
         yield "from", f"expected a unit that UCUM does not convert to {conversion.target}"
     if units and not any(comparable(conversion.target, code) for code in units):
         yield "to", f"expected a unit comparable with one of the question's: {', '.join(units)}"
+
+
+# Earlier responses: which of their answers say nothing, and how a worked case writes them.
+#
+# What counts as new is a condition (`new-since-earlier`): it holds now, and an earlier response denied it. An
+# answer such as "not done" denies nothing, nor does what it hides.
+
+
+class EarlierShape(Shape):
+    """How earlier responses are read."""
+
+    not_known = ByName(keys=Word(), values=ListOf(Word()), required=True, data_key="not-known")
+
+
+class EarlierCaseShape(Shape):
+    """What the person of a case had answered before."""
+
+    makes = EarlierEntry
+
+    authored = Text(required=True)
+    like = Name(load_default="")
+    answers = ByName(keys=Word(), values=Anything(allow_none=True), load_default=dict)
+
+
+def not_known_faults(written: Written, form: Form) -> Iterator[Fault]:
+    """Yields questions and answers that do not exist, among those by which nothing was found out."""
+    for link, words in written.not_known.items():
+        question, place = form.questions.get(link), ("earlier", "not-known", link)
+        if question is None:
+            yield "guidance.yaml", place, not_in_the_questionnaire(link)
+            continue
+        codes = [option.coding.code for option in question.options]
+        for index, word in enumerate(words):
+            if not codings_of(question, word, written.words):
+                yield "guidance.yaml", (*place, index), unknown(word, codes)

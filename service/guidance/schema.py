@@ -14,7 +14,6 @@ from marshmallow import Schema, ValidationError, validates_schema
 from service.datatypes.answers import Coding
 from service.errors import GuidanceError
 from service.guidance.conditions import Place
-from service.guidance.earlier import EarlierCaseShape, EarlierShape
 from service.guidance.fields import (
     Anything,
     ByName,
@@ -60,7 +59,7 @@ from service.guidance.model import (
     Tier,
     Written,
 )
-from service.guidance.quantities import ChartShape, DerivedShape
+from service.guidance.quantities import ChartShape, DerivedShape, EarlierCaseShape, EarlierShape
 from service.guidance.scores import ScoreShape, with_band_rules
 from service.guidance.steps import RecheckShape, RedirectShape
 

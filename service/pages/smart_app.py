@@ -22,7 +22,7 @@ from service.pages.forms import Form, FormSettings, page_headers
 from service.pages.model import Frame, MessagePage
 from service.pages.static_files import compressed
 from service.pages.templates import render
-from service.questionnaire.chart_queries import chart_queries
+from service.questionnaire.chart_answers import chart_queries
 from service.web import descriptions as does
 from service.web.access import Access
 from service.web.deployment import Deployment

@@ -3,7 +3,7 @@
 A question has one variable for each of its options, or for each interval of a number that the
 parameters cut and each range that may lie in several of them; one for *open*; and, where it is asked
 under a condition, one for *hidden*. Exactly one of them holds, except that a question with several
-answers may have several options.
+answers may have several options. The sums of scores follow from these variables.
 """
 
 from __future__ import annotations

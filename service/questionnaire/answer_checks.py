@@ -24,7 +24,7 @@ from hashlib import sha1
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM as UCUM
-from service.datatypes.unit_names import codes_by, names_another
+from service.datatypes.ucum import codes_by, names_another
 from service.errors import Lookup, Problem
 from service.fhir.dates import is_date_time, is_time
 from service.fhir.extensions import text

@@ -5,7 +5,7 @@ limits, may be the worse of two that contradict each other.
 
 Items are demanded (required, minOccurs) only while they are enabled and what holds them is in use;
 `accept.py` states the same rules for forms in which every item occurs once. The answers themselves are
-judged in `answer_checks.py`, expressions in `constraints.py`, computed limits in `computed_limits.py`.
+judged in `answer_checks.py`, expressions and the limits that they compute in `constraints.py`.
 
 Every rule is satisfied, violated or undecided. Undecided is a notice with its reason, and no rule that
 depends on it fires: nothing is demanded below an item of which it is not decided whether it is enabled,
@@ -23,8 +23,7 @@ from service.fhir import extensions as ext
 from service.fhir.json import Json
 from service.fhir.references import contained_types
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
-from service.questionnaire.computed_limits import computed_limit_problems
-from service.questionnaire.constraints import constraint_problems, initial_problems
+from service.questionnaire.constraints import computed_limit_problems, constraint_problems, initial_problems
 from service.questionnaire.enable_when import set_enabled
 from service.questionnaire.expressions import Evaluation, FormExpressions, Undecided
 from service.questionnaire.items import DISPLAY, GROUP, Item

@@ -19,7 +19,7 @@ from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.datatypes.form import Option
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM as UCUM
-from service.datatypes.unit_names import names_of
+from service.datatypes.ucum import names_of
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json

@@ -1,6 +1,7 @@
 """The RiskAssessment with all that argues for it: rules, statements, table rows, open questions, wordings.
 
 What the short form says, it says in the same places; the rest stands in extensions and in a long narrative.
+Every text of it is escaped once, at start, for XHTML inside JSON.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class _Patterns:
         return in_json(f"{rule.says.to_clinician} {named}.".strip()), in_json(cited)
 
 
-# The narrative of a full RiskAssessment: every text is escaped once, at start, for XHTML inside JSON.
+# The narrative: the whole result, with what argues for it.
 
 
 _MOST_ANSWERS = 4

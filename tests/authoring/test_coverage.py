@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from service import catalogue, check
-from service.authoring import coverage
-from service.authoring.coverage import possible_totals
+from service.authoring import warnings
 from service.authoring.editions import Edition
+from service.authoring.warnings import coverage_lines, possible_totals
 from service.guidance.conditions import Measured
 from service.settings import ROOT, Settings
 
@@ -90,7 +90,7 @@ def test_what_nobody_is_asked_is_no_number_on_the_near_side_of_an_edge() -> None
     closed = ((case, pair.compiled.answers_of(case.answers).closed & numbers) for case in pair.guidance.cases)
     case, hidden = next((case, links) for case, links in closed if links)
     alone = replace(pair, guidance=replace(pair.guidance, cases=(case,)))
-    lines = list(coverage.coverage_lines(alone))
+    lines = list(coverage_lines(alone))
     for link in hidden:
         assert [line for line in lines if f" {link} is not " in line]
 
@@ -122,7 +122,7 @@ def test_a_score_with_too_many_totals_is_taken_to_have_any(
 ) -> None:
     pair = edition(new).pair
     assert pair is not None
-    monkeypatch.setattr(coverage, "MOST_TOTALS", 10)
+    monkeypatch.setattr(warnings, "MOST_TOTALS", 10)
     assert possible_totals(pair.guidance.written.scores[0], pair) is None
 
 
@@ -130,7 +130,7 @@ def test_rules_that_are_switched_off_do_not_count_and_cases_come_with_what_was_a
     """Rules for a deployment without emergency steps, and one that fires only beside an earlier response."""
     served = catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
     pair = next(pair for pair in served.pairs.values() if pair.slug == "muscle-twitching")
-    first, *others = coverage.coverage_lines(pair)
+    first, *others = coverage_lines(pair)
     found = re.search(r"(\d+) of (\d+) rules", first)
     assert found is not None
     reached, counted = map(int, found.groups())

@@ -6,7 +6,7 @@ from populate_requests import NOW, initially, launching, linked, variable
 from small_forms import SYSTEM, compiled, form
 
 from service.fhir.extensions import LAUNCH_CONTEXT
-from service.questionnaire.chart_queries import ChartQuery, chart_queries, launch_contexts
+from service.questionnaire.chart_answers import ChartQuery, chart_queries, launch_contexts
 
 Json = dict[str, Any]
 

@@ -28,7 +28,7 @@ from service.fhir.definitions import ANSWER_ORIGIN, own_definitions
 from service.fhir.json import BodyLimits, decoded
 from service.fhir.resource_models import faults_in
 from service.populate import Populator
-from service.questionnaire.chart_queries import ChartQuery, chart_queries
+from service.questionnaire.chart_answers import ChartQuery, chart_queries
 from service.results import FULL
 from service.validate import Validator
 

@@ -21,9 +21,10 @@ from service.datatypes.ucum import (
     comparable,
     converted,
     convertible,
+    names_another,
     unit,
+    units_named,
 )
-from service.datatypes.unit_names import names_another, units_named
 from service.questionnaire.values import _in_unit, possible_signs
 
 

@@ -13,8 +13,7 @@ import pytest
 from golden_patients import BETWEEN, MOST_REASONS, MOST_THINGS, MOST_WORDS, PATIENTS, assessed, listed
 
 from service.assess import Assessor
-from service.authoring.translations import outdated_lines
-from service.authoring.warnings import language_gaps
+from service.authoring.translations import language_gaps, outdated_lines
 from service.catalogue import Pair
 from service.datatypes.answers import Answers, Coding
 from service.fhir.response_context import ResponseContext
