@@ -21,10 +21,10 @@ from service.fhir.definitions import ANSWER_ORIGIN, Canonicals
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, MutableJson, encoded, read
 from service.fhir.outcome import operation_outcome, severity
-from service.fhir.parameters import ResourceAt
-from service.fhir.populate_parameters import (
+from service.fhir.parameters import (
     Content,
     PopulateInput,
+    ResourceAt,
     populate_input,
     resources_by_reference,
     subjects_of,
