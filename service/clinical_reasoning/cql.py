@@ -17,12 +17,11 @@ from typing import Final
 
 from service.clinical_reasoning.cql_answers import (
     CONTEXT,
-    DATE_FUNCTIONS,
-    FUNCTIONS,
     AnswerNames,
     CqlLibrary,
     comment,
     define,
+    functions,
     head,
     joined,
     name,
@@ -86,8 +85,8 @@ class _Libraries(GuidanceNodes):
             body += writer.derivation(derived)
         body += self._atom_definitions()
         text = head(called, self.version, {}, about) + "\n" + "\n".join(writer.terminology()) + "\n" + CONTEXT
-        functions = FUNCTIONS + DATE_FUNCTIONS * writer.needs_dates
-        return CqlLibrary(called, self.version, text + functions + "\n" + "\n".join(body))
+        text += functions(of_dates=writer.needs_dates)
+        return CqlLibrary(called, self.version, text + "\n" + "\n".join(body))
 
     def _main(self) -> CqlLibrary:
         text = head(self.base, self.version, {ANSWERS: self.base + ANSWERS}, self._about_all())

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
+from pathlib import Path
 from textwrap import fill
 from typing import Final
 
@@ -97,224 +98,17 @@ def head(called: str, version: str, includes: Mapping[str, str], about: Iterable
 
 CONTEXT: Final = "\ncontext Patient\n"
 
-FUNCTIONS: Final = """
-/*
-  One of several verdicts about a question: one that is true decides. Null where there is none.
-*/
-define function Any(verdicts List<Boolean>):
-  case
-    when exists (verdicts V where V return all 1) then true
-    when not exists verdicts or exists (verdicts V where V is null return all 1) then null
-    else false
-  end
+_FOLDER: Final = Path(__file__).parent
+_FILES: Final = ("answers.cql", "dates.cql")
 
-// At least so many of these hold; null while those that may hold are needed for it.
-define function AtLeast(needed Integer, verdicts List<Boolean>):
-  case
-    when Count(verdicts V where V is true return all 1) >= needed then true
-    when Count(verdicts V where V is not false return all 1) >= needed then null
-    else false
-  end
 
-// What is true or null is no more than possible.
-define function Possibly(verdict Boolean):
-  if verdict is false then false else null as Boolean
+def functions(*, of_dates: bool) -> str:
+    """Returns what every library of answers begins with; with dates also what these need.
 
-define function HasOneOf(answers List<System.Code>, options List<System.Code>):
-  exists (answers A where A in options return all 1)
-
-// An option was chosen. What is no option, and "not sure", decides nothing.
-define function Chosen(answers List<System.Code>, options List<System.Code>, decided Boolean):
-  case
-    when not exists answers then null
-    when HasOneOf(answers, options) then true
-    when decided then false
-    else null as Boolean
-  end
-
-/*
-  A number, or a range of numbers: null at an end is without an end; an open end does not belong to it.
-*/
-define function Number(value Decimal, comparator String, unit String):
-  if value is null then null
-  else Tuple {
-    low: if comparator in { '<', '<=' } then null else value,
-    high: if comparator in { '>', '>=' } then null else value,
-    lowOpen: Coalesce(comparator, '') = '>',
-    highOpen: Coalesce(comparator, '') = '<',
-    unit: unit
-  }
-
-// A sum of which the least and the most are known.
-define function Total(least Decimal, most Decimal):
-  Tuple { low: least, high: most, lowOpen: false, highOpen: false, unit: '1' }
-
-define function Plain(items List<FHIR.QuestionnaireResponse.Item>):
-  items I return all Tuple { link: I.linkId.value, answers: I.answer, items: I.item }
-
-define function ItemsOf(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  Plain(flatten (items I where I.link = link return all I.items))
-
-define function AnswersTo(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  flatten (items I where I.link = link return all I.answers)
-
-define function ItemsUnder(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  Plain(flatten ((AnswersTo(items, link)) A return all A.item))
-
-define function Codes(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  (AnswersTo(items, link)) A
-    let coding: A.value as FHIR.Coding, typed: A.value as FHIR.string
-    return all case
-      when coding.code.value is not null
-        then Code { system: Coalesce(coding.system.value, ''), code: coding.code.value }
-      when typed is not null then Code { system: 'text', code: typed.value }
-      else null as System.Code
-    end
-
-define function Numbers(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  (AnswersTo(items, link)) A
-    let quantity: A.value as FHIR.Quantity
-    return all case
-      when quantity is not null
-        then Number(quantity.value.value, quantity.comparator.value, Coalesce(quantity.code.value, ''))
-      when A.value is FHIR.integer then Number(ToDecimal((A.value as FHIR.integer).value), null, '1')
-      else Number((A.value as FHIR.decimal).value, null, '1')
-    end
-
-define function Booleans(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  (AnswersTo(items, link)) A return all (A.value as FHIR.boolean).value
-
-define function Answered(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  (AnswersTo(items, link)) A return all (if A.value is null then null else true)
-
-/*
-  The whole range lies beyond a limit (true), none of it does (false), or some of it (null).
-*/
-define function MoreThan(
-  number Tuple { low Decimal, high Decimal, lowOpen Boolean, highOpen Boolean, unit String }, limit Decimal
-):
-  case
-    when limit is null then null
-    when number.low > limit or (number.low = limit and number.lowOpen) then true
-    when number.high <= limit then false
-    else null as Boolean
-  end
-
-define function AtLeastAs(
-  number Tuple { low Decimal, high Decimal, lowOpen Boolean, highOpen Boolean, unit String }, limit Decimal
-):
-  case
-    when limit is null then null
-    when number.low >= limit then true
-    when number.high < limit or (number.high = limit and number.highOpen) then false
-    else null as Boolean
-  end
-"""
-"""What every library of answers begins with."""
-
-DATE_FUNCTIONS: Final = """
-/*
-  How many days before the response was written a date is; a partial date is a range of days.
-*/
-define function DaysBefore(first Date, last Date):
-  Tuple {
-    low: ToDecimal(Max({ -1, difference in days between last and "Written on" })),
-    high: ToDecimal(Max({ -1, difference in days between first and "Written on" })),
-    lowOpen: false,
-    highOpen: false,
-    unit: 'd'
-  }
-
-define function AnswerDate(answer FHIR.QuestionnaireResponse.Item.Answer):
-  case
-    when answer.value is FHIR.date then (answer.value as FHIR.date).value
-    when answer.value is FHIR.dateTime then date from (answer.value as FHIR.dateTime).value
-    else null as Date
-  end
-
-define function FirstDay(partial Date):
-  Date(year from partial, Coalesce(month from partial, 1), Coalesce(day from partial, 1))
-
-define function LastDay(partial Date):
-  case
-    when month from partial is null then Date(year from partial, 12, 31)
-    when day from partial is null then Date(year from partial, month from partial, 1) + 1 month - 1 day
-    else partial
-  end
-
-define function AnswerDays(answer FHIR.QuestionnaireResponse.Item.Answer):
-  if AnswerDate(answer) is null or "Written on" is null then
-    Tuple {
-      low: null as Decimal, high: null as Decimal, lowOpen: false, highOpen: false, unit: 'd'
-    }
-  else
-    DaysBefore(FirstDay(AnswerDate(answer)), LastDay(AnswerDate(answer)))
-
-define function Days(
-  items List<Tuple { link String, answers List<FHIR.QuestionnaireResponse.Item.Answer>,
-    items List<FHIR.QuestionnaireResponse.Item> }>,
-  link String
-):
-  (AnswersTo(items, link)) A where A.value is not null return all AnswerDays(A)
-
-/*
-  A number in days, where it can be counted in days; else any number of days.
-*/
-define function InDays(
-  number Tuple { low Decimal, high Decimal, lowOpen Boolean, highOpen Boolean, unit String }, factor Decimal
-):
-  Tuple {
-    low: number.low * factor,
-    high: number.high * factor,
-    lowOpen: Coalesce(number.lowOpen, false),
-    highOpen: Coalesce(number.highOpen, false),
-    unit: 'd'
-  }
-
-/*
-  What the whole can be without the part; an end is open if it is open in either.
-*/
-define function Difference(
-  whole Tuple { low Decimal, high Decimal, lowOpen Boolean, highOpen Boolean, unit String },
-  part Tuple { low Decimal, high Decimal, lowOpen Boolean, highOpen Boolean, unit String }
-):
-  Tuple {
-    low: whole.low - part.high,
-    high: whole.high - part.low,
-    lowOpen: whole.lowOpen or part.highOpen,
-    highOpen: whole.highOpen or part.lowOpen,
-    unit: 'd'
-  }
-"""
-"""What a library of answers needs beside that where a date is asked for, or a quantity is derived."""
+    Args:
+        of_dates: whether a date is asked for, or a quantity is derived.
+    """
+    return "".join(f"\n{_FOLDER.joinpath(file).read_text()}" for file in _FILES[: 1 + of_dates])
 
 
 class CannotBeWritten(GuidanceError):
