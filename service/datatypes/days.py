@@ -23,9 +23,9 @@ LATEST: Final = -1
 _WHOLE_DATE: Final = len("2026-11-28")
 
 
-def day_of(authored: str) -> date | None:
+def day_of(authored: str | None) -> date | None:
     """Returns the day on which a response was written, or None where it does not name one."""
-    return date.fromisoformat(authored[:_WHOLE_DATE]) if len(authored) >= _WHOLE_DATE else None
+    return date.fromisoformat(authored[:_WHOLE_DATE]) if authored and len(authored) >= _WHOLE_DATE else None
 
 
 def day_before(day: str, days: int) -> str:
@@ -43,26 +43,26 @@ def days_before(text: str, day: date | None) -> Days:
     """Returns how many days before `day` a date or dateTime is; no date is known to lie further ahead."""
     if day is None:
         return ANY_DAYS
-    first, last = _ends(text)
+    first, last = first_and_last(text)
     return Days(max((day - last).days, LATEST), max((day - first).days, LATEST))
 
 
 def is_late(text: str, authored: str) -> bool:
     """Whether a date or dateTime is certainly more than a day after the response was written."""
     day = day_of(authored)
-    return bool(text) and day is not None and (day - _ends(text)[0]).days < LATEST
+    return bool(text) and day is not None and (day - first_and_last(text)[0]).days < LATEST
 
 
 def is_in_calendar(text: str) -> bool:
     """Whether a text of the form YYYY, YYYY-MM or YYYY-MM-DD is in the calendar."""
     try:
-        _ends(text)
+        first_and_last(text)
     except ValueError:
         return False
     return True
 
 
-def _ends(text: str) -> tuple[date, date]:
+def first_and_last(text: str) -> tuple[date, date]:
     """Returns the first and the last day that a date can mean."""
     parts = [int(part) for part in text[:_WHOLE_DATE].split("-")]
     year, month, day = (*parts, *(0, 0)[: 3 - len(parts)])

@@ -19,6 +19,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from service.datatypes.days import first_and_last
+
 _DATE = r"(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2])(?:-(?P<day>0[1-9]|[12][0-9]|3[01])"
 _CLOCK = (
     r"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
@@ -129,7 +131,7 @@ def time_range(text: str) -> tuple[int, int] | None:
     if match is None or not _is_in_calendar(match):
         return None
     if match["hour"] is None:
-        first, last = _days(match)
+        first, last = (day.toordinal() - _EPOCH for day in first_and_last(text))
         return first * _DAY * _MICROSECONDS, (last + 1) * _DAY * _MICROSECONDS - 1
     low = _seconds(match) * _MICROSECONDS
     second, fraction = match.group("second", "fraction")
@@ -138,15 +140,6 @@ def time_range(text: str) -> tuple[int, int] | None:
     digits = fraction[:_DIGITS]
     unit = 10 ** (_DIGITS - len(digits))
     return low + int(digits) * unit, low + int(digits) * unit + unit - 1
-
-
-def _days(match: re.Match[str]) -> tuple[int, int]:
-    """Returns the first and the last day that a date can mean, counted from 1970."""
-    year, month, day = (int(match[name] or 0) for name in ("year", "month", "day"))
-    last_month = month or 12
-    first = date(year, month or 1, day or 1)
-    last = date(year, last_month, day or monthrange(year, last_month)[1])
-    return first.toordinal() - _EPOCH, last.toordinal() - _EPOCH
 
 
 def _seconds(match: re.Match[str]) -> int:

@@ -39,12 +39,8 @@ NARRATIVE_EXPECTED: Final = "one XHTML div that says something, with elements of
 
 def is_narrative(div: str) -> bool:
     """Says whether `div` may be shown: no script, no foreign element, not blank."""
-    reader = _Reader()
-    try:
-        reader.read(div)
-    except (expat.ExpatError, _NotAllowed):
-        return False
-    return reader.says_something
+    reader = _read(div)
+    return reader is not None and reader.says_something
 
 
 # What a reader's browser would load from elsewhere, or let lie over the page, is not passed on.
@@ -76,12 +72,17 @@ def _shown_attribute(attribute: re.Match[str]) -> str:
 
 def links_in(div: str) -> frozenset[str]:
     """Returns every link and address of an image in a narrative; none if it is no narrative."""
+    reader = _read(div)
+    return frozenset() if reader is None else frozenset(reader.links)
+
+
+def _read(div: str) -> _Reader | None:
     reader = _Reader()
     try:
         reader.read(div)
     except (expat.ExpatError, _NotAllowed):
-        return frozenset()
-    return frozenset(reader.links)
+        return None
+    return reader
 
 
 class _NotAllowed(Exception):

@@ -477,12 +477,14 @@ class _Search:
             question = self.guidance.form.questions[link_id]
             options: dict[Answer, int] = {option.coding: n for n, option in enumerate(question.options)}
             is_list = question.type in CHOICES and question.repeats
-            alone = (one for one in options if self._is_alone(link_id, one, options))
+            takes = self.replies.takes
+            alone = [
+                one
+                for one in options
+                if not any(other != one and takes(link_id, (one, other)) for other in options)
+            ]
             self.lists[link_id] = _List(options, frozenset(alone)) if is_list else None
         return self.lists[link_id]
-
-    def _is_alone(self, link_id: str, one: Answer, options: Collection[Answer]) -> bool:
-        return not any(other != one and self.replies.takes(link_id, (one, other)) for other in options)
 
     def _ticked(self, link_id: str, options: Collection[Answer]) -> Values:
         """Returns options of a list in the order of the form, other answers behind them."""

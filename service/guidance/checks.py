@@ -41,7 +41,7 @@ from service.guidance.model import Outcome, Parameter, Rule, Tier, Written
 from service.guidance.options import CHOICES, DATES, NUMBERS, PLAIN, codings_of, units_of
 from service.guidance.quantities import not_known_faults, quantity_faults, questions_of
 from service.guidance.schema import fault_line
-from service.guidance.scores import score_faults
+from service.guidance.scores import parts_below, score_faults
 from service.guidance.steps import step_faults
 
 
@@ -319,7 +319,8 @@ def _named(condition: Named, written: Written, questions: Mapping[str, Question]
 def _unsure(condition: Unsure, written: Written) -> Expected:
     """Yields the faults of a condition that somebody may be unsure about: it must rest on answers only."""
     if any(
-        isinstance(part, InBand | Scored | Newly | AtTier | AtLevel) for part in _below(condition.of, written)
+        isinstance(part, InBand | Scored | Newly | AtTier | AtLevel)
+        for part in parts_below(condition.of, written)
     ):
         expected = "expected a condition on answers, without scores, results and earlier responses"
         yield ("unsure",), expected
@@ -330,21 +331,8 @@ def _newly(condition: Newly, written: Written) -> Expected:
     if len(set(condition.parts)) < len(condition.parts):
         yield (), "expected each condition once"
     for place, part in enumerate(condition.parts):
-        if any(isinstance(inner, Newly | AtTier | AtLevel) for inner in _below(part, written)):
+        if any(isinstance(inner, Newly | AtTier | AtLevel) for inner in parts_below(part, written)):
             yield (NEWLY, place), "expected a condition on answers and scores, without earlier responses"
-
-
-def _below(condition: Condition, written: Written) -> Iterator[Condition]:
-    """Yields a condition and all inside it, those of the findings that it names too."""
-    whens = {finding.name: finding.when for finding in written.findings}
-    seen: set[str] = set()
-    waiting = [condition]
-    while waiting:
-        for _, part in walk(waiting.pop(), ()):
-            yield part
-            if isinstance(part, Named) and part.finding in whens and part.finding not in seen:
-                seen.add(part.finding)
-                waiting.append(whens[part.finding])
 
 
 def _answer(

@@ -67,6 +67,11 @@ class Shape(Schema):
         return data
 
 
+def names_one(value: Any, key: str) -> bool:
+    """Whether a value is a mapping of this key alone to a text, such as `{parameter: name}`."""
+    return isinstance(value, dict) and set(value) == {key} and isinstance(value[key], str)
+
+
 class Part(fields.Nested):
     """A mapping inside a mapping, or with `many` a list of them, which loads to a tuple."""
 
@@ -182,7 +187,7 @@ class ParameterName(Strict[str]):
     expected = "expected {parameter: name}; every number is a parameter of guidance.yaml"
 
     def _takes(self, value: Any) -> bool:
-        return isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
+        return names_one(value, "parameter")
 
     def _read(self, value: Any) -> str:
         return str(value["parameter"])
@@ -446,10 +451,9 @@ def _parameters(value: Mapping[str, Any], word: str) -> tuple[str, ...]:
 
 def _parameter(value: Mapping[str, Any], word: str) -> str:
     written = value[word]
-    if isinstance(written, dict) and set(written) == {"parameter"} and isinstance(written["parameter"], str):
+    if names_one(written, "parameter"):
         return str(written["parameter"])
-    fault = ["expected {parameter: name}; every number is a parameter of guidance.yaml"]
-    raise ValidationError({word: fault} if word else fault)
+    raise ValidationError({word: [ParameterName.expected]} if word else [ParameterName.expected])
 
 
 def _options(written: Any) -> tuple[str | bool, ...]:

@@ -34,6 +34,7 @@ from service.guidance.fields import (
     Text,
     TrueOrFalse,
     Word,
+    names_one,
 )
 from service.guidance.model import (
     Advice,
@@ -407,9 +408,7 @@ class ListedField(Strict[str]):
     expected = "expected always, or {from: level}"
 
     def _takes(self, value: Any) -> bool:
-        return value == "always" or (
-            isinstance(value, dict) and set(value) == {"from"} and isinstance(value["from"], str)
-        )
+        return value == "always" or names_one(value, "from")
 
     def _read(self, value: Any) -> str:
         return "" if value == "always" else str(value["from"])
@@ -528,44 +527,34 @@ class GuidanceShape(Shape):
 
     def _members(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
+            **{name: data[name] for name in _AS_THEY_ARE},
             "identity": _identity(data),
-            "words": data["words"],
             "parameters": {name: Parameter(name=name, **entry) for name, entry in data["parameters"].items()},
             "derived": {name: Derived(name=name, **entry) for name, entry in data["derived"].items()},
-            "chart": data["chart"],
             "tiers": tuple(Tier(rank=rank, **entry) for rank, entry in enumerate(data["tiers"])),
             "levels": {code: Level(code=code, **entry) for code, entry in data["levels"].items()},
-            "outcomes": data["outcomes"],
             "kinds": {name: kind["red_flag"] for name, kind in data["kinds"].items()},
-            "exceptions": data["exceptions"],
-            "addressees": data["addressees"],
-            "redirects": data["redirects"],
-            "promises": data["promises"],
-            "summary": data["summary"],
-            "answer_words": data["answer_words"],
-            "respondent": data["respondent"],
             "not_known": data["earlier"].get("not_known", {}),
         }
 
 
-_AS_WRITTEN = (
-    "url",
-    "version",
-    "title",
-    "patient_title",
-    "status",
-    "date",
-    "questionnaire",
-    "intended_use",
-    "terminology",
+_AS_THEY_ARE = (
+    *("words", "chart", "outcomes", "exceptions", "addressees", "redirects", "promises"),
+    *("summary", "answer_words", "respondent"),
 )
-"""Members of `Identity` that are what the file says."""
+"""Members of `Written` that are what the file says."""
+
+_OF_IDENTITY = (
+    *("url", "version", "title", "patient_title", "status", "date"),
+    *("questionnaire", "intended_use", "terminology"),
+)
+"""The same of `Identity`."""
 
 
 def _identity(data: Mapping[str, Any]) -> Identity:
     source, code, reason = data["source"], data["code"], data["reason"]
     return Identity(
-        **{name: data[name] for name in _AS_WRITTEN},
+        **{name: data[name] for name in _OF_IDENTITY},
         slug=data["url"].rstrip("/").rpartition("/")[2],
         hash="",
         code=Coding(code["system"], code["code"]),

@@ -40,6 +40,7 @@ from service.guidance.fields import (
     Strict,
     Text,
     Word,
+    names_one,
 )
 from service.guidance.model import (
     Addend,
@@ -135,9 +136,7 @@ class EndField(Number):
     expected = "expected a number, or {parameter: name}"
 
     def _takes(self, value: Any) -> bool:
-        return super()._takes(value) or (
-            isinstance(value, dict) and set(value) == {"parameter"} and isinstance(value["parameter"], str)
-        )
+        return super()._takes(value) or names_one(value, "parameter")
 
     def _read(self, value: Any) -> Any:
         return value["parameter"] if isinstance(value, dict) else super()._read(value)
@@ -290,12 +289,12 @@ def links_of_score(score: Score, written: Written) -> tuple[str, ...]:
     """Returns the linkIds of every question that a score reads, those behind its conditions included."""
     found = dict.fromkeys(score.items)
     for addend in score.addends:
-        for part in _parts_below(addend.when, written):
+        for part in parts_below(addend.when, written):
             found.update(dict.fromkeys(links_of(part, {})))
     return tuple(found)
 
 
-def _parts_below(condition: Condition | None, written: Written) -> Iterator[Condition]:
+def parts_below(condition: Condition | None, written: Written) -> Iterator[Condition]:
     """Yields the condition and everything that it stands on, through the findings that it names."""
     known = {finding.name: finding.when for finding in written.findings}
     waiting, seen = [condition], set[str]()
@@ -422,7 +421,7 @@ def _addend_faults_of(score: Score, written: Written, form: Form) -> Iterator[Fa
     for index, addend in enumerate(score.addends):
         place = (score.name, "sum-of", index)
         if addend.when is not None:
-            if any(isinstance(part, InBand | Scored) for part in _parts_below(addend.when, written)):
+            if any(isinstance(part, InBand | Scored) for part in parts_below(addend.when, written)):
                 yield _FILE, (*place, "when"), "expected a condition that rests on no score"
             continue
         question = form.questions.get(addend.link_id)

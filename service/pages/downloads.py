@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
+from service.datatypes.days import day_of
 from service.results import RISK, indented
-from service.results.phrases import day_of
 from service.results.risk_assessment import result_name
 from service.results.wording import dates
 from service.web.negotiation import FHIR_JSON

@@ -24,7 +24,7 @@ import orjson
 
 from service.datatypes import ucum
 from service.datatypes.answers import Coding
-from service.datatypes.days import day_after
+from service.datatypes.days import day_after, day_of
 from service.fhir.dates import is_instant
 from service.fhir.json import Json, MutableJson
 from service.guidance import Guidance
@@ -33,7 +33,7 @@ from service.guidance.result import Total
 from service.results import wording
 from service.results.extensions import coding
 from service.results.patient import PatientText
-from service.results.phrases import Phrases, day_of, digits, is_assessable
+from service.results.phrases import Phrases, digits, is_assessable
 from service.results.risk_assessment import (
     NOBODY,
     STEP,

@@ -139,12 +139,16 @@ def _risk(risk: Risk) -> Json:
     }
 
 
-def _minimal(found: Minimal, result: Result) -> Json:
+def _forced(found: Minimal, result: Result) -> str:
+    """Returns the code of the level of an outcome, or of the step, that a minimal reason forces."""
     ladders = {risk.outcome.code: risk.outcome.levels for risk in result.risks}
-    ladder = ladders.get(found.of) or [tier.code for tier in result.tiers]
+    return (ladders.get(found.of) or [tier.code for tier in result.tiers])[found.rank]
+
+
+def _minimal(found: Minimal, result: Result) -> Json:
     return {
         "of": found.of,
-        "forces": ladder[found.rank],
+        "forces": _forced(found, result),
         "finished": found.finished,
         "answers": [list(links) for links in found.sets],
     }
@@ -294,12 +298,10 @@ def _statements(guidance: Guidance, fired: Iterable[Fired]) -> Iterator[Json]:
 
 
 def _reasons(minimal: Iterable[Minimal], result: Result) -> Iterator[Parts]:
-    ladders = {risk.outcome.code: risk.outcome.levels for risk in result.risks}
     for found in minimal:
-        ladder = ladders.get(found.of) or [tier.code for tier in result.tiers]
         sets = [_entry("answers", _links(links)) for links in found.sets]
         finished = _is("finished", yes=found.finished)
-        yield [_code("of", found.of), _code("forces", ladder[found.rank]), finished, *sets]
+        yield [_code("of", found.of), _code("forces", _forced(found, result)), finished, *sets]
 
 
 def _other(found: Changes, ladder: Sequence[str], words: _Words) -> Parts:

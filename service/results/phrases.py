@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from html import escape
 from typing import Final
 
 from service.datatypes.answers import Quantity
-from service.datatypes.days import day_after
+from service.datatypes.days import day_after, day_of
 from service.errors import Problem
 from service.guidance.model import NOT_ASSESSABLE, Level, Says, Tier
 from service.guidance.result import Interval, Total
@@ -24,11 +23,6 @@ _ONE: Final = Decimal(1)
 def digits(value: Decimal | int) -> str:
     """Returns a number with the digits that it came with, as JSON has it."""
     return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def day_of(authored: str | None) -> date | None:
-    """Returns the day on which a response was written; None where that is not known to the day."""
-    return date.fromisoformat(authored[:10]) if authored is not None and len(authored) >= 10 else None
 
 
 def is_assessable(tier: Interval) -> bool:
