@@ -11,7 +11,6 @@ from service.guidance.answer_tables import AnswerTable, AnswerTables, Verdict
 from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closures, program, union
 from service.guidance.checks import Checked
 from service.guidance.conditions import Answered, AtLevel, AtTier, Denied, Is, Measured, links_of
-from service.guidance.days import DatesRead, DerivedQuantity
 from service.guidance.graph import Atom, Graph
 from service.guidance.model import (
     Comparison,
@@ -34,8 +33,10 @@ from service.guidance.tables import (
     ComparisonTable,
     Compiled,
     ContradictionTable,
+    DatesRead,
     DateTable,
     Denial,
+    DerivedQuantity,
     Ladders,
     NodeSupport,
     OutcomeTable,

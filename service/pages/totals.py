@@ -23,7 +23,7 @@ from service.pages.plan import fitting, in_order
 from service.pages.reading import Control
 from service.pages.state import FormState
 from service.questionnaire import CompiledQuestionnaire, Item
-from service.questionnaire.calculated import Term
+from service.questionnaire.constraints import Term
 
 _PLACES: Final = 8
 """Most decimal places of a total whose question does not limit them."""

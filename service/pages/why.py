@@ -30,8 +30,7 @@ from service.guidance.options import NUMBERS, units_of, unsure_codings
 from service.guidance.reasons import TIER
 from service.pages.model import Row
 from service.pages.templates import render
-from service.results.phrases import is_assessable
-from service.results.values import AnswerTexts
+from service.results.phrases import AnswerTexts, is_assessable
 
 if TYPE_CHECKING:
     from service.assess import Scored

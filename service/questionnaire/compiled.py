@@ -25,8 +25,8 @@ from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.questionnaire.accept import AcceptTable, accept, accept_parsed, compile_accept
 from service.questionnaire.answer_checks import limit_faults
-from service.questionnaire.calculated import Term, calculated_values, plain_sum
 from service.questionnaire.check import Checked, CheckTable, check
+from service.questionnaire.constraints import Term, calculated_values, plain_sum
 from service.questionnaire.enable_when import (
     EnableWhenTable,
     compile_enable_when,

@@ -15,8 +15,7 @@ from service.guidance import Guidance
 from service.guidance.arguments import Minimal
 from service.guidance.changes import NOT_SEARCHED, Changes, Counterfactual
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally, Total
-from service.results.phrases import is_assessable, phrases_in
-from service.results.values import AnswerTexts
+from service.results.phrases import AnswerTexts, is_assessable, phrases_in
 
 
 class Why(NamedTuple):

@@ -7,69 +7,32 @@ Every text of it is escaped once, at start, for XHTML inside JSON.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import orjson
 
 from service.errors import Problem
-from service.fhir.json import MutableJson
 from service.guidance import Guidance
 from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
 from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally
 from service.languages import ENGLISH
 from service.results import wording
-from service.results.extensions import Extensions, array, by_level, element, in_json, in_xhtml, intervals
-from service.results.patient import PatientText
+from service.results.extensions import Extensions, by_level, element, in_json, in_xhtml, intervals
 from service.results.phrases import Phrases, is_assessable
-from service.results.risk_assessment import Head, Predictions, Remarks
-from service.results.wording import Assessment
+from service.results.risk_assessment import Predictions
 
 
-class FullParts(NamedTuple):
-    """What the short form of a result is made of as well."""
-
-    head: Head
-    extensions: Extensions
-    predictions: Predictions
-    remarks: Remarks
-    patient: PatientText
-
-
-class FullDocument:
-    """Writes the full RiskAssessments of one guidance."""
-
-    def __init__(self, guidance: Guidance, parts: FullParts, phrases: Phrases) -> None:
-        self._parts = parts
-        self._narrative = FullNarrative(guidance, phrases)
-        self._patterns = _Patterns(guidance, parts, phrases)
-
-    def write(self, assessment: Assessment) -> bytes:
-        """Returns the RiskAssessment."""
-        result = assessment.result
-        listed = [risk for risk in result.risks if risk.listed]
-        parts = self._parts
-        predictions = (parts.predictions.step(assessment), *map(self._patterns.prediction, listed))
-        document: MutableJson = {
-            **parts.head.begun(self._narrative.div(result, listed, assessment.problems), assessment),
-            "extension": orjson.Fragment(array(parts.extensions.of_result(result))),
-            **parts.head.about(assessment),
-            "prediction": orjson.Fragment(array(predictions)),
-            "mitigation": parts.patient.text(assessment),
-            "note": parts.remarks.notes(assessment),
-        }
-        return orjson.dumps({name: value for name, value in document.items() if value is not None})
-
-
-class _Patterns:
+class FullPredictions:
     """Writes the predictions of outcomes with every rule that holds, its answers and its statements."""
 
-    def __init__(self, guidance: Guidance, parts: FullParts, phrases: Phrases) -> None:
-        self._extensions = parts.extensions
+    def __init__(
+        self, guidance: Guidance, extensions: Extensions, predictions: Predictions, phrases: Phrases
+    ) -> None:
+        self._extensions = extensions
         self._phrases = phrases
         self._begun = by_level(
             guidance.written,
             lambda outcome, ladder, level: (
-                parts.predictions.head(outcome, ladder, level) + in_json(self._open_end(ladder, level))
+                predictions.head(outcome, ladder, level) + in_json(self._open_end(ladder, level))
             ),
         )
         self._rules = {rule.name: self._said(rule) for rule in guidance.written.rules}

@@ -13,8 +13,7 @@ from service.guidance import Guidance
 from service.guidance.model import Advice
 from service.guidance.reasons import DATE, TIER
 from service.guidance.result import Fired, Result, Risk
-from service.results.phrases import Phrases, is_assessable
-from service.results.values import FIRST_PART, AnswerTexts, beside, first_sentences
+from service.results.phrases import FIRST_PART, AnswerTexts, Phrases, beside, first_sentences, is_assessable
 from service.results.wording import Assessment, Numbers, changes, is_step_later, main_reasons
 
 MOST_WORDS: Final = 200

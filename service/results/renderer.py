@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -10,13 +11,12 @@ from service.fhir.definitions import AS_WRITTEN, Canonicals
 from service.fhir.json import MutableJson
 from service.guidance import Guidance
 from service.results.bundle import ResultBundle
-from service.results.extensions import Extensions
-from service.results.full import FullDocument, FullParts
+from service.results.extensions import Extensions, array
+from service.results.full import FullNarrative, FullPredictions
 from service.results.patient import PatientText
-from service.results.phrases import phrases_in
+from service.results.phrases import AnswerTexts, phrases_in
 from service.results.risk_assessment import Head, Predictions, Remarks
 from service.results.summary import Summary
-from service.results.values import AnswerTexts
 from service.results.wording import Assessment, Numbers
 
 RISK: Final = "risk"
@@ -49,14 +49,14 @@ class Renderer:
         self.summary = Summary(guidance, texts, phrases)
         self.patient = PatientText(guidance, texts, phrases, numbers)
         self._predictions = Predictions(guidance, self._extensions, self.summary, phrases)
-        parts = FullParts(self._head, self._extensions, self._predictions, self._remarks, self.patient)
-        self._full = FullDocument(guidance, parts, phrases)
+        self._narrative = FullNarrative(guidance, phrases)
+        self._patterns = FullPredictions(guidance, self._extensions, self._predictions, phrases)
         self._bundle = ResultBundle(guidance, self.summary, self.patient, phrases)
 
     def document(self, assessment: Assessment, detail: str = RISK) -> bytes:
         """Returns the result as one resource, in one of the DETAILS."""
         if detail == FULL:
-            return self._full.write(assessment)
+            return self._full(assessment)
         risk = self.risk(assessment)
         return self._bundle.write(risk, assessment) if detail == BUNDLE else risk
 
@@ -66,12 +66,42 @@ class Renderer:
         The ends that the step can still lie between are named while it is not settled, and only then.
         """
         tier = assessment.result.tier
+        return self._written(
+            assessment,
+            div=self.summary.narrative(assessment),
+            extensions=[] if tier.settled else [self._extensions.tier(tier)],
+            predictions=self._predictions.of(assessment),
+            mitigation=self.patient.in_short(assessment),
+        )
+
+    def _full(self, assessment: Assessment) -> bytes:
+        """Returns the RiskAssessment with all that argues for it."""
+        result = assessment.result
+        listed = [risk for risk in result.risks if risk.listed]
+        return self._written(
+            assessment,
+            div=self._narrative.div(result, listed, assessment.problems),
+            extensions=self._extensions.of_result(result),
+            predictions=[self._predictions.step(assessment), *map(self._patterns.prediction, listed)],
+            mitigation=self.patient.text(assessment),
+        )
+
+    def _written(
+        self,
+        assessment: Assessment,
+        *,
+        div: bytes,
+        extensions: Sequence[bytes],
+        predictions: Sequence[bytes],
+        mitigation: str,
+    ) -> bytes:
+        """Returns a RiskAssessment of these parts; a member that is None is left out."""
         document: MutableJson = {
-            **self._head.begun(self.summary.narrative(assessment), assessment),
-            "extension": None if tier.settled else orjson.Fragment(b"[%b]" % self._extensions.tier(tier)),
+            **self._head.begun(div, assessment),
+            "extension": orjson.Fragment(array(extensions)) if extensions else None,
             **self._head.about(assessment),
-            "prediction": orjson.Fragment(self._predictions.of(assessment)),
-            "mitigation": self.patient.in_short(assessment),
+            "prediction": orjson.Fragment(array(predictions)),
+            "mitigation": mitigation,
             "note": self._remarks.notes(assessment),
         }
         return orjson.dumps({name: value for name, value in document.items() if value is not None})

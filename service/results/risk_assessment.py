@@ -28,7 +28,6 @@ from service.languages import ENGLISH, languages
 from service.results import wording
 from service.results.extensions import (
     Extensions,
-    array,
     by_level,
     coding,
     extension,
@@ -36,9 +35,8 @@ from service.results.extensions import (
     intervals,
     level_coding,
 )
-from service.results.phrases import Phrases, is_assessable, phrases_in
+from service.results.phrases import Phrases, cut, is_assessable, phrases_in
 from service.results.summary import Summary
-from service.results.values import cut
 from service.results.wording import Assessment
 
 LONGEST_RATIONALE: Final = 120
@@ -244,10 +242,10 @@ class Predictions:
         self._said = {rule.name: cut(rule.says.to_clinician, LONGEST_RATIONALE) for rule in written.rules}
         self._rationales = {name: in_json(said) + b'"}' for name, said in self._said.items()}
 
-    def of(self, assessment: Assessment) -> bytes:
-        """Returns the array: the step of care, then every outcome that a report names."""
+    def of(self, assessment: Assessment) -> list[bytes]:
+        """Returns the step of care, then every outcome that a report names."""
         listed = [risk for risk in assessment.result.risks if risk.listed]
-        return array((self.step(assessment), *map(self._pattern, listed)))
+        return [self.step(assessment), *map(self._pattern, listed)]
 
     def step(self, assessment: Assessment) -> bytes:
         """Returns the prediction that is the step of care, with its first reason."""

@@ -20,8 +20,7 @@ from service.guidance.model import Level, Outcome
 from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
 from service.results.extensions import by_level
-from service.results.phrases import Phrases
-from service.results.values import AnswerTexts, as_sent, beside
+from service.results.phrases import AnswerTexts, Phrases, as_sent, beside
 from service.results.wording import Assessment
 
 MOST_CHANGES: Final = 4

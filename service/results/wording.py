@@ -13,8 +13,7 @@ from service.fhir.json import Json
 from service.fhir.response_context import ResponseContext
 from service.guidance.result import Due, Fired, Result
 from service.languages import ENGLISH
-from service.results.phrases import Phrases
-from service.results.values import AnswerTexts
+from service.results.phrases import AnswerTexts, Phrases
 
 SIDES: Final[Mapping[str, tuple[str, str]]] = {
     "left": ("matches", ""),

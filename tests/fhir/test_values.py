@@ -9,8 +9,7 @@ import pytest
 from service.datatypes.answers import UNREAD, Coding, Quantity, Uncoded
 from service.datatypes.form import Form, Option, Question
 from service.guidance.model import AnswerWords, ChartEntry
-from service.results.phrases import phrases_in
-from service.results.values import AnswerTexts, cut, first_sentences
+from service.results.phrases import AnswerTexts, cut, first_sentences, phrases_in
 
 ENGLISH, GERMAN = phrases_in("en"), phrases_in("de")
 

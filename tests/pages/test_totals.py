@@ -14,7 +14,7 @@ from service.pages.downloads import RESPONSE_FILE
 from service.pages.fields import Fields
 from service.pages.totals import totals_of
 from service.questionnaire import compile_questionnaire
-from service.questionnaire.calculated import Term, plain_sum
+from service.questionnaire.constraints import Term, plain_sum
 from service.questionnaire.fhirpath import parse_expression
 from service.settings import Settings
 from service.terminology import value_sets_from
