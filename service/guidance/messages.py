@@ -7,11 +7,11 @@ is. The mapping itself is the English; nothing is compiled again, since only wor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from service.datatypes.form import Form
 from service.errors import GuidanceError
@@ -42,6 +42,10 @@ ENGLISH: Final = "en"
 
 Key = tuple[str, ...]
 """Where a text stands: section, name of the entry, and what it is."""
+
+Entry = TypeVar(
+    "Entry", bound=Tier | Outcome | Rule | Advice | Contradiction | Comparison | Row | Score | ScoreBand
+)
 
 Say = Callable[[Key, str], str]
 """Makes of a text, which stands at a key, the text in another language."""
@@ -142,10 +146,10 @@ def retold(written: Written, say: Say) -> Written:
     """Returns the guidance with what `say` makes of each of its texts; empty ones stay empty."""
     teller = _Teller(say)
     scores = tuple(map(teller.score, written.scores))
-    outcomes = tuple(map(teller.outcome, written.outcomes))
+    outcomes = tuple(teller.entry(outcome, "outcomes", outcome.code) for outcome in written.outcomes)
     made = {name for score in written.scores for name in _made_by(score)}
-    rules = [teller.rule(rule) for rule in written.rules if rule.name not in made]
-    tiers = tuple(map(teller.tier, written.tiers))
+    rules = [teller.entry(rule, "rules", rule.name) for rule in written.rules if rule.name not in made]
+    tiers = tuple(teller.entry(tier, "tiers", tier.code) for tier in written.tiers)
     return replace(
         written,
         identity=teller.identity(written.identity),
@@ -154,10 +158,12 @@ def retold(written: Written, say: Say) -> Written:
         outcomes=outcomes,
         rules=with_band_rules(rules, scores, tiers, outcomes),
         comparisons=tuple(map(teller.comparison, written.comparisons)),
-        advice=tuple(map(teller.advice, written.advice)),
-        contradictions=tuple(map(teller.contradiction, written.contradictions)),
+        advice=tuple(teller.entry(advice, "advice", advice.name) for advice in written.advice),
+        contradictions=tuple(
+            teller.entry(found, "contradictions", found.name) for found in written.contradictions
+        ),
         scores=scores,
-        addressees={name: teller.addressee(name, says) for name, says in written.addressees.items()},
+        addressees={name: teller.says(says, "addressees", name) for name, says in written.addressees.items()},
         answer_words={link: teller.answer_words(link, words) for link, words in written.answer_words.items()},
     )
 
@@ -167,6 +173,10 @@ def _made_by(score: Score) -> Iterator[str]:
     for band in score.bands:
         yield f"{score.name}-{band.name}"
         yield f"{score.name}-{band.name}-{score.outcome}"
+
+
+_WORDS: Final = ("title", "display", "target", "feature")
+"""Members of entries that are texts, each under its own name; `says` holds the words for the readers."""
 
 
 class _Teller:
@@ -186,6 +196,15 @@ class _Teller:
             self.text(says.step, *key, "step"),
         )
 
+    def entry(self, entry: Entry, *key: str) -> Entry:
+        """Returns an entry with its own words told again."""
+        members: dict[str, Any] = {
+            name: self.text(getattr(entry, name), *key, name) for name in _WORDS if hasattr(entry, name)
+        }
+        says = getattr(entry, "says", None)
+        members |= {} if says is None else {"says": self.says(says, *key)}
+        return replace(entry, **members)
+
     def identity(self, identity: Identity) -> Identity:
         return replace(
             identity,
@@ -201,38 +220,9 @@ class _Teller:
             reason_text=self.text(identity.reason_display, "guidance", "reason"),
         )
 
-    def tier(self, tier: Tier) -> Tier:
-        return replace(
-            tier,
-            display=self.text(tier.display, "tiers", tier.code, "display"),
-            target=self.text(tier.target, "tiers", tier.code, "target"),
-            says=self.says(tier.says, "tiers", tier.code),
-        )
-
     def level(self, level: Level) -> Level:
         display = self.text(level.display, "levels", level.code, "display")
         return replace(level, display=display, coding_display=level.coding_display or level.display)
-
-    def outcome(self, outcome: Outcome) -> Outcome:
-        return replace(
-            outcome,
-            display=self.text(outcome.display, "outcomes", outcome.code, "display"),
-            says=self.says(outcome.says, "outcomes", outcome.code),
-        )
-
-    def rule(self, rule: Rule) -> Rule:
-        return replace(rule, says=self.says(rule.says, "rules", rule.name))
-
-    def advice(self, advice: Advice) -> Advice:
-        return replace(advice, says=self.says(advice.says, "advice", advice.name))
-
-    def contradiction(self, contradiction: Contradiction) -> Contradiction:
-        return replace(
-            contradiction, says=self.says(contradiction.says, "contradictions", contradiction.name)
-        )
-
-    def addressee(self, name: str, says: Says) -> Says:
-        return self.says(says, "addressees", name)
 
     def answer_words(self, link: str, words: AnswerWords) -> AnswerWords:
         return AnswerWords(
@@ -244,8 +234,7 @@ class _Teller:
     def comparison(self, table: Comparison) -> Comparison:
         key = ("comparisons", table.name)
         return replace(
-            table,
-            title=self.text(table.title, *key, "title"),
+            self.entry(table, *key),
             left=self.head(table.left, *key, "left"),
             right=self.head(table.right, *key, "right"),
             rows=tuple(self.row(row, *key, "rows", row.name) for row in table.rows),
@@ -256,20 +245,15 @@ class _Teller:
 
     def row(self, row: Row, *key: str) -> Row:
         return replace(
-            row,
-            feature=self.text(row.feature, *key, "feature"),
+            self.entry(row, *key),
             left=replace(row.left, says=self.text(row.left.says, *key, "left")),
             right=replace(row.right, says=self.text(row.right.says, *key, "right")),
         )
 
     def score(self, score: Score) -> Score:
-        bands = tuple(self.band(band, "scores", score.name, "bands", band.name) for band in score.bands)
-        return replace(score, display=self.text(score.display, "scores", score.name, "display"), bands=bands)
-
-    def band(self, band: ScoreBand, *key: str) -> ScoreBand:
-        return replace(
-            band, display=self.text(band.display, *key, "display"), says=self.says(band.says, *key)
-        )
+        key = ("scores", score.name)
+        bands = tuple(self.entry(band, *key, "bands", band.name) for band in score.bands)
+        return replace(self.entry(score, *key), bands=bands)
 
 
 # A guidance in a language, and its results.
@@ -306,31 +290,20 @@ class Translation:
     @cached_property
     def contradictions(self) -> Mapping[str, Contradiction]:
         """Every contradiction that a result can name."""
-        return _by_name((*self.written.contradictions, *unfit_answers(self.form, self.unfit)))
+        all_of_them = (*self.written.contradictions, *unfit_answers(self.form, self.unfit))
+        return {contradiction.name: contradiction for contradiction in all_of_them}
 
     @cached_property
-    def _rules(self) -> Mapping[str, Rule]:
-        return _by_name(self.written.rules)
-
-    @cached_property
-    def _outcomes(self) -> Mapping[str, Outcome]:
-        return {outcome.code: outcome for outcome in self.written.outcomes}
-
-    @cached_property
-    def _comparisons(self) -> Mapping[str, Comparison]:
-        return _by_name(self.written.comparisons)
+    def _entries(self) -> Mapping[tuple[type, str], Any]:
+        """The entries that a result can name, by kind and name."""
+        told = self.written
+        named: list[Any] = [*told.rules, *told.comparisons, *told.advice, *told.scores]
+        found = {(type(entry), entry.name): entry for entry in named}
+        return found | {(Outcome, outcome.code): outcome for outcome in told.outcomes}
 
     @cached_property
     def _rows(self) -> Mapping[tuple[str, str], Row]:
         return {(table.name, row.name): row for table in self.written.comparisons for row in table.rows}
-
-    @cached_property
-    def _advice(self) -> Mapping[str, Advice]:
-        return _by_name(self.written.advice)
-
-    @cached_property
-    def _scores(self) -> Mapping[str, Score]:
-        return _by_name(self.written.scores)
 
     def of(self, result: Result) -> Result:
         """Returns a result with the entries of this language in place of those that it names."""
@@ -349,25 +322,25 @@ class Translation:
         )
 
     def _told(self, advice: tuple[Advice, ...]) -> tuple[Advice, ...]:
-        return tuple(self._advice[found.name] for found in advice)
+        return tuple(self._entries[Advice, found.name] for found in advice)
 
     def _fired(self, fired: Fired) -> Fired:
-        return replace(fired, rule=self._rules[fired.rule.name])
+        return replace(fired, rule=self._entries[Rule, fired.rule.name])
 
     def _due(self, due: Due | None) -> Due | None:
-        return None if due is None else replace(due, rule=self._rules[due.rule.name])
+        return None if due is None else replace(due, rule=self._entries[Rule, due.rule.name])
 
     def _risk(self, risk: Risk) -> Risk:
-        outcome = self._outcomes[risk.outcome.code]
+        outcome = self._entries[Outcome, risk.outcome.code]
         return replace(risk, outcome=outcome, fired=tuple(map(self._fired, risk.fired)))
 
     def _tally(self, tally: Tally) -> Tally:
         name = tally.comparison.name
         rows = tuple(RowTally(self._rows[name, found.row.name], found.state) for found in tally.rows)
-        return replace(tally, comparison=self._comparisons[name], rows=rows)
+        return replace(tally, comparison=self._entries[Comparison, name], rows=rows)
 
     def _total(self, total: Total) -> Total:
-        return replace(total, score=self._scores[total.score.name])
+        return replace(total, score=self._entries[Score, total.score.name])
 
 
 def translation(written: Written, messages: Messages, form: Form, telling: Telling) -> Translation:
@@ -396,7 +369,3 @@ def _hash_of(guidance: str, messages: Messages) -> str:
     texts = {".".join(key): text for key, text in messages.texts.items()}
     text = json.dumps([guidance, messages.language, texts], sort_keys=True, ensure_ascii=False)
     return sha256(text.encode()).hexdigest()
-
-
-def _by_name(entries: Sequence[Any]) -> dict[str, Any]:
-    return {entry.name: entry for entry in entries}
