@@ -24,25 +24,10 @@ COMPLETE_STATUSES = frozenset({"completed", "amended"})
 _OF_COMPLETENESS = frozenset({"required", "too-few", "calculated-missing"})
 _OF_STRUCTURE = frozenset(
     {
-        "response-type",
-        "response-status",
-        "canonical-missing",
-        "canonical-unknown",
-        "canonical-mismatch",
-        "malformed",
-        "link-id-missing",
-        "item-unknown",
-        "item-misplaced",
-        "item-order",
-        "item-repeated",
-        "group-answer",
-        "display-answer",
-        "item-nesting",
-        "answer-empty",
-        "answer-several-values",
-        "answer-type",
-        "answer-format",
-        "too-costly",
+        *("response-type", "response-status", "canonical-missing", "canonical-unknown", "canonical-mismatch"),
+        *("malformed", "link-id-missing", "item-unknown", "item-misplaced", "item-order", "item-repeated"),
+        *("group-answer", "display-answer", "item-nesting", "answer-empty", "answer-several-values"),
+        *("answer-type", "answer-format", "too-costly"),
     }
 )
 

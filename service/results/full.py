@@ -77,15 +77,8 @@ _MOST_ANSWERS = 4
 
 
 _HEADINGS = (
-    "full.contradictions",
-    "full.ask-first",
-    "full.why",
-    "full.patterns",
-    "full.scores",
-    "results.ignored",
-    "full.remarks",
-    "full.for-patient",
-    "full.for-clinician",
+    *("full.contradictions", "full.ask-first", "full.why", "full.patterns", "full.scores", "results.ignored"),
+    *("full.remarks", "full.for-patient", "full.for-clinician"),
 )
 
 

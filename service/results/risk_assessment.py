@@ -343,18 +343,8 @@ def indented(resource: bytes) -> str:
 # When the response is withdrawn.
 
 _KEPT: Final = (
-    "resourceType",
-    "language",
-    "contained",
-    "identifier",
-    "method",
-    "code",
-    "subject",
-    "encounter",
-    "occurrenceDateTime",
-    "performer",
-    "reasonCode",
-    "basis",
+    *("resourceType", "language", "contained", "identifier", "method", "code", "subject", "encounter"),
+    *("occurrenceDateTime", "performer", "reasonCode", "basis"),
 )
 
 

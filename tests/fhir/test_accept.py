@@ -129,14 +129,8 @@ def test_a_response_without_identifier_has_a_header_without_one(decode, response
 
 DAYS_OF_2026 = [(date(2026, 1, 1) + timedelta(days)).isoformat() for days in range(365)]
 NEVER = [
-    "2026-02-29",
-    "2026-02-30",
-    "2026-04-31",
-    "2026-11-31",
-    "2026-13-01",
-    "2026-00-01",
-    "2026-01-00",
-    "2026-1-1",
+    *("2026-02-29", "2026-02-30", "2026-04-31", "2026-11-31"),
+    *("2026-13-01", "2026-00-01", "2026-01-00", "2026-1-1"),
 ]
 
 
@@ -338,35 +332,10 @@ JUNK = st.sampled_from(
 )
 NAMES = st.sampled_from(
     [
-        "item",
-        "answer",
-        "linkId",
-        "text",
-        "valueBoolean",
-        "valueInteger",
-        "valueDecimal",
-        "valueString",
-        "valueDate",
-        "valueDateTime",
-        "valueTime",
-        "valueUri",
-        "valueCoding",
-        "valueQuantity",
-        "value",
-        "code",
-        "system",
-        "display",
-        "unit",
-        "id",
-        "identifier",
-        "subject",
-        "reference",
-        "authored",
-        "status",
-        "extension",
-        "definition",
-        "meta",
-        "_text",
+        *("item", "answer", "linkId", "text", "valueBoolean", "valueInteger", "valueDecimal", "valueString"),
+        *("valueDate", "valueDateTime", "valueTime", "valueUri", "valueCoding", "valueQuantity", "value"),
+        *("code", "system", "display", "unit", "id", "identifier", "subject", "reference", "authored"),
+        *("status", "extension", "definition", "meta", "_text"),
     ]
 )
 
@@ -404,42 +373,10 @@ def test_no_change_of_a_value_makes_it_unsound(decode, edits):
 
 SNIPPETS = st.sampled_from(
     [
-        b'"',
-        b"\\",
-        b"{}",
-        b"[]",
-        b"-0",
-        b"-",
-        b"0",
-        b"1e5",
-        b"E5",
-        b".0",
-        b",",
-        b":",
-        b'"value',
-        b'],"item":[',
-        b" ",
-        b"\n",
-        b"null",
-        b'"2.0"',
-        b"\xff",
-        b"\xed\xa0\x80",
-        b"\x00",
-        b"\x01",
-        b'"linkId":"x",',
-        b'"valueInteger":1,',
-        b'{"linkId":"x"},',
-        b"\\u0041",
-        b'"id":"r1",',
-        b'""',
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b"\xc3\xa4",
-        b"\x7f",
-        b"true",
-        b"NaN",
+        *(b'"', b"\\", b"{}", b"[]", b"-0", b"-", b"0", b"1e5", b"E5", b".0", b",", b":", b'"value'),
+        *(b'],"item":[', b" ", b"\n", b"null", b'"2.0"', b"\xff", b"\xed\xa0\x80", b"\x00", b"\x01"),
+        *(b'"linkId":"x",', b'"valueInteger":1,', b'{"linkId":"x"},', b"\\u0041", b'"id":"r1",', b'""'),
+        *(b"{", b"}", b"[", b"]", b"\xc3\xa4", b"\x7f", b"true", b"NaN"),
     ]
 )
 
