@@ -41,7 +41,7 @@ def test_every_text_is_said_somewhere() -> None:
     chosen += ("form.result.urgency.", "form.result.call.", "form.result.marks.")
     chosen += ("form.length.",)  # tests/pages/test_short_form.py has these
     chosen += ("app.",)  # tests/pages/test_smart_app.py has these
-    chosen += ("not-filled.",)  # tests/populate/test_what_people_are_told.py has these
+    chosen += ("not-filled.",)  # tests/populate/test_whole.py has these
     chosen += ("preview.states.", "preview.lower", "preview.higher")
     chosen += ("cards.",)  # tests/cds_hooks/test_calls.py has these
     unsaid = [

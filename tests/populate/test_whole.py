@@ -1,5 +1,6 @@
 """The served questionnaires, end to end: what a chart knows is filled in, answered on, and assessed."""
 
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import orjson
 import pytest
 from populate_requests import (
+    NOW,
+    PATIENT,
     SUBJECT,
     answers,
     asking,
@@ -15,18 +18,23 @@ from populate_requests import (
     context,
     issues,
     items_of,
+    linked,
     observation,
     origins,
     part,
+    populated,
+    populator,
 )
-from small_forms import ENCODE, UCUM
+from small_forms import CANONICAL, ENCODE, UCUM, form
 
 from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Catalogue
+from service.fhir.chart import LEFT_OUT
 from service.fhir.definitions import ANSWER_ORIGIN, own_definitions
 from service.fhir.json import BodyLimits, decoded
 from service.fhir.resource_models import faults_in
+from service.languages import languages, words_in
 from service.populate import Populator
 from service.questionnaire.chart_answers import ChartQuery, chart_queries
 from service.results import FULL
@@ -34,11 +42,11 @@ from service.validate import Validator
 
 Json = dict[str, Any]
 
-CANONICAL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
+SERVED = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
 AUTHORED = "2026-11-20T12:20:00Z"
-PATIENT: Json = {"resourceType": "Patient", "id": "p1", "birthDate": "1992-03-01"}
+PERSON: Json = {"resourceType": "Patient", "id": "p1", "birthDate": "1992-03-01"}
 PRACTITIONER: Json = {"resourceType": "Practitioner", "id": "u1"}
-CONTEXTS = (context("patient", PATIENT), context("user", PRACTITIONER))
+CONTEXTS = (context("patient", PERSON), context("user", PRACTITIONER))
 LIMITS = BodyLimits()
 
 
@@ -79,7 +87,7 @@ def lab(code: str, value: Any, unit: str, date: str = "2026-11-16", **more: Any)
 
 def charted(response: Json, served: Catalogue) -> Iterator[Json]:
     """The typed laboratory values of a response, as Observations of a chart."""
-    items = served.questionnaires[CANONICAL].items
+    items = served.questionnaires[SERVED].items
     by_link = {item["linkId"]: item["answer"][0] for item in items_of(response) if "answer" in item}
     for link, answer in by_link.items():
         if link.startswith("lab-") and "valueQuantity" in answer:
@@ -245,7 +253,7 @@ def test_units_of_laboratories_are_brought_to_those_of_the_form(
 def test_who_uses_the_app_says_who_fills_in_the_form(
     populate: Callable[..., Json], kind: str, expected: str
 ) -> None:
-    contexts = (context("patient", PATIENT), context("user", {"resourceType": kind, "id": "u1"}))
+    contexts = (context("patient", PERSON), context("user", {"resourceType": kind, "id": "u1"}))
     answer = populate(lab("2823-3", 4, "mmol/L"), contexts=contexts)
     assert answers(answer)["completed-by"]["code"] == expected
     assert origins(answer)["completed-by"] == [f"{kind}/u1"]
@@ -258,7 +266,7 @@ def test_who_uses_the_app_says_who_fills_in_the_form(
 
 
 def test_while_nobody_says_who_fills_it_in_every_value_is_kept(populate: Callable[..., Json]) -> None:
-    answer = populate(lab("2823-3", 4, "mmol/L"), contexts=(context("patient", PATIENT),))
+    answer = populate(lab("2823-3", 4, "mmol/L"), contexts=(context("patient", PERSON),))
     assert {"age", "patient-age", "labs-available", "lab-potassium"} <= answers(answer).keys()
     assert issues(answer) == [
         "populate-not-sent: Item completed-by: not filled in: the context user was not sent."
@@ -289,7 +297,7 @@ def test_what_is_ticked_comes_from_the_values_that_it_follows_from(populate: Cal
 def test_the_age_is_that_on_the_day_of_the_response(
     populate: Callable[..., Json], born: str, age: int | None
 ) -> None:
-    answer = populate(contexts=(context("patient", PATIENT | {"birthDate": born}),))
+    answer = populate(contexts=(context("patient", PERSON | {"birthDate": born}),))
     assert answers(answer).get("age") == age
     assert born not in str(issues(answer))
 
@@ -348,7 +356,7 @@ def test_every_served_questionnaire_can_be_begun_and_assessed(root: Path, folder
 
 def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     """Each launch context, and Observations with every code of a question that has a period."""
-    compiled = served.questionnaires[CANONICAL]
+    compiled = served.questionnaires[SERVED]
     *contexts, observations = chart_queries(compiled, AUTHORED)
     assert contexts == [
         ChartQuery("patient", "Patient/{{%patient.id}}"),
@@ -363,3 +371,73 @@ def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     linked = [item for item in compiled.items.values() if "observationLinkPeriod" in str(item.source)]
     expected = [f"http://loinc.org%7C{code.code}" for item in linked for code in item.codes]
     assert codes == expected
+
+
+# What people are told of questions that were not filled in: `details.text`, in their language.
+
+
+NAMED = {"name": "questionnaire", "valueCanonical": CANONICAL}
+POTASSIUM = {"id": "k", "type": "quantity", "raw": linked()}
+ROOMS = Path(__file__).parents[2] / "service/questionnaire"
+
+
+@pytest.fixture(scope="module")
+def told(served: Catalogue) -> Callable[..., list[str]]:
+    """Gives the texts of the issues of a served form, for people who want these languages."""
+    by = Populator(served, BodyLimits())
+
+    def of(*observations: Json, wanted: tuple[str, ...] = ()) -> list[str]:
+        body = ENCODE(asking(context("patient", PATIENT), data=bundle(*observations)))
+        answer = decoded(by.populate_body(body, NOW, "muscle-twitching", wanted).body)
+        return [issue["details"]["text"] for issue in part(answer, "issues")["issue"]]
+
+    return of
+
+
+def test_why_a_value_of_the_record_is_not_there_is_said_with_the_question(
+    told: Callable[..., list[str]],
+) -> None:
+    why = "it is not final yet, or not certain."
+    text = f"A value for “Potassium in serum or plasma” was not filled in: {why}"
+    assert text in told(observation(status="preliminary"))
+
+
+def test_it_is_said_in_the_language_that_is_wanted(told: Callable[..., list[str]]) -> None:
+    why = "er ist noch nicht endgültig oder nicht sicher."
+    text = f"Ein Wert für „Kalium in Serum oder Plasma“ wurde nicht übernommen: {why}"
+    assert text in told(observation(status="preliminary"), wanted=("de-AT",))
+
+
+def test_a_language_without_words_of_the_service_is_answered_in_english() -> None:
+    """The form has the language; the service has no words of it."""
+    french = form(POTASSIUM, language="fr")
+    request = asking(NAMED, data=bundle(observation(status="preliminary")))
+    answer = populated(populator(french), request, languages=("fr",))
+    (issue,) = part(answer, "issues")["issue"]
+    assert issue["details"]["text"].endswith("was not filled in: it is not final yet, or not certain.")
+
+
+def test_a_form_that_came_along_is_not_quoted() -> None:
+    sent = {"name": "questionnaire", "resource": form(POTASSIUM)}
+    answer = populated(populator(), asking(sent, data=bundle(observation(status="preliminary"))))
+    (issue,) = part(answer, "issues")["issue"]
+    assert issue["details"]["text"] == "A question was not filled in: it is not final yet, or not certain."
+
+
+def test_what_is_about_somebody_else_is_said_without_saying_whom(told: Callable[..., list[str]]) -> None:
+    other = observation(subject={"reference": "Patient/canary"})
+    text = "Something from the record was not used, since it does not show that it is about this person."
+    assert [said for said in told(other) if said.startswith("Something")] == [text]
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_reason_has_words(language: str) -> None:
+    sources = "".join((ROOMS / f"{room}.py").read_text() for room in ("population", "chart_answers"))
+    names = set(re.findall(r'Reason\(\s*"([a-z0-9-]+)"', sources))
+    texts = words_in(language).texts
+    assert names <= {
+        key.rpartition(".")[2] for key in texts if key.startswith(("not-filled.why.", "left-out."))
+    }
+    said = {key.rpartition(".")[2] for key in texts if key.startswith("not-filled.why.")}
+    assert said <= names
+    assert {f"left-out.{name}" for name in LEFT_OUT} <= texts.keys()
