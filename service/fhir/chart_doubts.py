@@ -18,7 +18,7 @@ from typing import Any, Final
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import Conversion, brought_to
 from service.fhir.dates import Span, span, time_range
-from service.fhir.extensions import mappings, said_absent, says_why_absent, text
+from service.fhir.extensions import is_said_absent, mappings, said_absent, says_why_absent, text
 from service.fhir.json import Json
 
 _ABNORMAL: Final = {
@@ -88,7 +88,7 @@ def _labels(resource: Json, name: str) -> frozenset[str]:
 
 def has_reason_beside(element: Json) -> bool:
     """Returns whether an Observation or component says why its value, code, status or date is missing."""
-    if says_why_absent(element) or any(name in element for name in said_absent(element)):
+    if is_said_absent(element):
         return True
     held = (*_values(element), element.get("code"))
     return any(isinstance(part, Mapping) and _is_doubted(part) for part in held)

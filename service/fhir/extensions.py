@@ -139,6 +139,11 @@ def said_absent(element: Json) -> Iterator[str]:
             yield name[1:]
 
 
+def is_said_absent(element: Json) -> bool:
+    """Returns whether an element says why it is missing, or why something is that it states."""
+    return says_why_absent(element) or any(name in element for name in said_absent(element))
+
+
 def computed(element: object) -> Json | None:
     """Returns the Expression that computes an element, or None where none does.
 

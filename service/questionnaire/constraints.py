@@ -108,14 +108,13 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
     expression = evaluation.expressions.calculated.get(occurrence.item.link_id)
     if expression is None:
         return
-    item = occurrence.item
     expected = calculated_answers(evaluation, expression, occurrence)
     if isinstance(expected, Undecided):
         yield _undecided(occurrence, expected.reason)
     elif not occurrence.response_answers:
         if expected:
-            words = f"{item.label}: expected the calculated value to be in the response."
-            yield problem("calculated-missing", words, occurrence.path, item.text)
+            words = "expected the calculated value to be in the response"
+            yield _problem_of(occurrence, "calculated-missing", words)
     elif not expected:
         yield _undecided(occurrence, "the calculation has no result")
     else:
@@ -123,14 +122,17 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
         if agree is None:
             yield _undecided(occurrence, "unit or precision do not allow to compare it")
         elif not agree:
-            words = f"{item.label}: expected the value that the form calculates."
-            yield problem("calculated-differs", words, occurrence.path, item.text)
+            yield _problem_of(occurrence, "calculated-differs", "expected the value that the form calculates")
 
 
 def _undecided(occurrence: Occurrence, reason: str) -> Problem:
+    return _problem_of(occurrence, "calculated-undecided", f"the calculated value was not compared: {reason}")
+
+
+def _problem_of(occurrence: Occurrence, kind: str, words: str) -> Problem:
+    """Returns a problem of an item; it begins with the name of that, and is about its text."""
     item = occurrence.item
-    words = f"{item.label}: the calculated value was not compared: {reason}."
-    return problem("calculated-undecided", words, occurrence.path, item.text)
+    return problem(kind, f"{item.label}: {words}.", occurrence.path, item.text)
 
 
 def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Problem]:
@@ -145,9 +147,8 @@ def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Itera
 
 
 def _initial_differs(occurrence: Occurrence) -> Problem:
-    item = occurrence.item
-    words = f"{item.label}: expected the initial value, because the item is read-only."
-    return problem("initial-differs", words, occurrence.path, item.text)
+    words = "expected the initial value, because the item is read-only"
+    return _problem_of(occurrence, "initial-differs", words)
 
 
 def calculated_answers(
@@ -267,9 +268,8 @@ def _limited(
             continue
         found = _limit(name, occurrence.item, evaluation.values(expression, occurrence))
         if isinstance(found, Undecided):
-            item = occurrence.item
-            words = f"{item.label}: {_WORDS[name]} was not checked, because {found.reason}."
-            yield problem("limit-undecided", words, occurrence.path, item.text)
+            words = f"{_WORDS[name]} was not checked, because {found.reason}"
+            yield _problem_of(occurrence, "limit-undecided", words)
         occurrence.item = _with_limit(occurrence.item, name, found)
 
 

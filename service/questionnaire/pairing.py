@@ -218,7 +218,7 @@ class _Pairing:
             self._add_unanswered(occurrence)
         else:
             self._read_question(occurrence, source)
-        if source is not None and self.values > values and _is_said_absent(source):
+        if source is not None and self.values > values and ext.is_said_absent(source):
             words = f"{item.label}: expected an answer, or the reason why it is missing, not both."
             self._report("answer-absent-value", path, words)
         occurrence.end = self.count + 1
@@ -291,18 +291,13 @@ def absent_at_head(response: Json) -> Iterator[str]:
     for name, parts in _STATED_AT_HEAD.items():
         stated = response.get(name)
         if isinstance(stated, dict):
-            is_absent = _is_said_absent(stated) and not stated.keys().isdisjoint(parts)
+            is_absent = ext.is_said_absent(stated) and not stated.keys().isdisjoint(parts)
         else:
             is_absent = stated is not None and ext.says_why_absent(response.get(f"_{name}"))
         if is_absent:
             yield f"QuestionnaireResponse.{name}"
     if ext.says_why_absent(response) and "item" in response:
         yield "QuestionnaireResponse"
-
-
-def _is_said_absent(element: Json) -> bool:
-    """Returns whether an element says why it is missing, or why something is that it states."""
-    return ext.says_why_absent(element) or any(name in element for name in ext.said_absent(element))
 
 
 def _expected_text(item: Item) -> str:
