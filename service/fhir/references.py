@@ -3,7 +3,7 @@
 Nothing is looked up: what stands there is judged. Where it does not tell the type, nobody guesses it.
 
 Source: R4 references.html (literal references and the regular expression of RESTful ones, Reference.type,
-contained resources). What an element may lead to, the tables in `r4.txt` say.
+contained resources). Which types there are, and what an element may lead to, the tables of `shapes.py` say.
 """
 
 from __future__ import annotations
@@ -15,37 +15,7 @@ from typing import Final
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
 from service.fhir.primitives import ID, R4_DEFINITIONS
-from service.fhir.shapes import Fault
-
-_TYPES: Final = (
-    "Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse "
-    "AuditEvent Basic Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan "
-    "CareTeam CatalogEntry ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression "
-    "CodeSystem Communication CommunicationRequest CompartmentDefinition Composition ConceptMap Condition "
-    "Consent Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue "
-    "Device DeviceDefinition DeviceMetric DeviceRequest DeviceUseStatement DiagnosticReport "
-    "DocumentManifest DocumentReference EffectEvidenceSynthesis Encounter Endpoint EnrollmentRequest "
-    "EnrollmentResponse EpisodeOfCare EventDefinition Evidence EvidenceVariable ExampleScenario "
-    "ExplanationOfBenefit FamilyMemberHistory Flag Goal GraphDefinition Group GuidanceResponse "
-    "HealthcareService ImagingStudy Immunization ImmunizationEvaluation ImmunizationRecommendation "
-    "ImplementationGuide InsurancePlan Invoice Library Linkage List Location Measure MeasureReport Media "
-    "Medication MedicationAdministration MedicationDispense MedicationKnowledge MedicationRequest "
-    "MedicationStatement MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication "
-    "MedicinalProductIndication MedicinalProductIngredient MedicinalProductInteraction "
-    "MedicinalProductManufactured MedicinalProductPackaged MedicinalProductPharmaceutical "
-    "MedicinalProductUndesirableEffect MessageDefinition MessageHeader MolecularSequence NamingSystem "
-    "NutritionOrder Observation ObservationDefinition OperationDefinition OperationOutcome Organization "
-    "OrganizationAffiliation Parameters Patient PaymentNotice PaymentReconciliation Person PlanDefinition "
-    "Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson "
-    "RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy ResearchSubject "
-    "RiskAssessment RiskEvidenceSynthesis Schedule SearchParameter ServiceRequest Slot Specimen "
-    "SpecimenDefinition StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid "
-    "SubstancePolymer SubstanceProtein SubstanceReferenceInformation SubstanceSourceMaterial "
-    "SubstanceSpecification SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport "
-    "TestScript ValueSet VerificationResult VisionPrescription"
-)
-RESOURCE_TYPES: Final = frozenset(_TYPES.split())
-"""The types of resource that R4 has, without the two abstract ones."""
+from service.fhir.shapes import Fault, resource_types
 
 _ABSTRACT: Final = frozenset({"Resource", "DomainResource"})
 
@@ -95,7 +65,7 @@ def _type_in_absolute(url: str) -> str | None:
         return None
     found = _RESTFUL.fullmatch(url)
     # Only with a type of R4 is it the url of a FHIR server; any other may lead anywhere.
-    return found["type"] if found is not None and found["type"] in RESOURCE_TYPES else ""
+    return found["type"] if found is not None and found["type"] in resource_types() else ""
 
 
 def target_type(reference: Json, contained: Mapping[str, str]) -> str:
@@ -129,14 +99,14 @@ def reference_fault(reference: Json, contained: Mapping[str, str], targets: froz
         return Fault(
             "reference-syntax", "a reference such as Patient/1, an absolute url, a urn or #id", "reference"
         )
-    if found and found not in RESOURCE_TYPES:
+    if found and found not in resource_types():
         return Fault("reference-type", "a reference to a type of resource that R4 has", "reference")
     if found and stated and found != stated:
         return Fault("reference-type", "the type that the reference names", "type")
     target = found or stated
     if target and targets and target not in targets:
         return Fault("reference-type", f"a reference to {' or '.join(sorted(targets))}")
-    if stated and stated not in RESOURCE_TYPES:
+    if stated and stated not in resource_types():
         return Fault("reference-type", "a type of resource that R4 has", "type")
     return None
 

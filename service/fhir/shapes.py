@@ -120,10 +120,21 @@ def shapes() -> Mapping[str, Shape]:
 
 @cache
 def _lines(file: str) -> Mapping[str, str]:
+    return _read(file)
+
+
+def _read(file: str) -> Mapping[str, str]:
     """Reads a file beside this module: its lines by the name of the type."""
     text = Path(__file__).with_name(file).read_text("utf-8")
     entries = re.sub(r"\n +", " ", text).splitlines()
     return {name: body for name, _, body in (entry.partition(" = ") for entry in entries)}
+
+
+@cache
+def resource_types() -> frozenset[str]:
+    """Returns the types of resource that R4 has, without the two abstract ones."""
+    found = {**_lines("r4.txt"), **_read("r4_resources.txt")}
+    return frozenset(name for name, body in found.items() if f" {_OF_RESOURCE} " in f" {body} ")
 
 
 def shape_named(name: str) -> Shape | None:

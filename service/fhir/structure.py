@@ -13,8 +13,8 @@ from typing import Final
 from service.errors import Problem, ProblemList
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, Place, is_name, problem_at
-from service.fhir.references import RESOURCE_TYPES, contained_types, reference_fault
-from service.fhir.shapes import LOCAL, Element, Shape, shape_named, shapes
+from service.fhir.references import contained_types, reference_fault
+from service.fhir.shapes import LOCAL, Element, Shape, resource_types, shape_named, shapes
 from service.fhir.xhtml import NARRATIVE_EXPECTED, is_narrative, links_in
 
 _CHECKED: Final = frozenset({"QuestionnaireResponse", "Observation"})
@@ -56,7 +56,7 @@ def check_made(resource: Json) -> tuple[Problem, ...]:
     codes of required bindings and targets of References are checked, their further invariants are not.
     """
     named = str(resource.get("resourceType"))
-    if named not in RESOURCE_TYPES:
+    if named not in resource_types():
         return (Problem("resource-type", "resourceType: expected a type of resource that R4 has.", named),)
     return _Check(named, shape_named).run(resource, named)
 
@@ -166,7 +166,7 @@ class _Check:
     def _resource(self, member: Json, place: Place) -> None:
         """Checks a contained resource; of a type that is not read here, only what must not be missed."""
         named = member.get("resourceType")
-        if not isinstance(named, str) or named not in RESOURCE_TYPES:
+        if not isinstance(named, str) or named not in resource_types():
             self._report("resource-type", place, "a resource with a resourceType of R4")
             return
         self._pending.append((member, named if self._knows_all or named in _CHECKED else "Resource", place))

@@ -23,8 +23,7 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
 from service.fhir.primitives import R4_DEFINITIONS
-from service.fhir.references import RESOURCE_TYPES
-from service.fhir.shapes import Element, shape_named
+from service.fhir.shapes import Element, resource_types, shape_named
 from service.questionnaire.extracted_values import (
     EntryExpressions,
     Results,
@@ -239,7 +238,7 @@ class DefinitionPlan:
         """Returns the type of resource that a canonical of R4 names; empty, and a problem, for others."""
         url, _, version = canonical.partition("|")
         named = url.removeprefix(R4_DEFINITIONS)
-        if named in RESOURCE_TYPES and url.startswith(R4_DEFINITIONS) and version in _VERSIONS:
+        if named in resource_types() and url.startswith(R4_DEFINITIONS) and version in _VERSIONS:
             return named
         example = f"{R4_DEFINITIONS}Patient"
         words = f"Expected a type of resource of R4 (4.0.1), such as {example}: no profile is at hand."

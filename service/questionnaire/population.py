@@ -29,8 +29,8 @@ from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
 from service.fhir.outcome import severity
-from service.fhir.references import RESOURCE_TYPES
 from service.fhir.response_context import portable_coding, portable_quantity, portable_reference
+from service.fhir.shapes import resource_types
 from service.fhir.structure import is_of_type
 from service.questionnaire.answer_checks import AnswerContext, answer_problems
 from service.questionnaire.compiled import CompiledQuestionnaire
@@ -416,7 +416,7 @@ def fitted(item: Item, value: Any) -> tuple[str, Any]:
 def reference_to(resource: Json) -> Json:
     """Returns a Reference to a resource: by its id, else by an identifier, else by its type alone."""
     kind, id_ = text(resource.get("resourceType")), resource.get("id")
-    if kind not in RESOURCE_TYPES:
+    if kind not in resource_types():
         return {"display": "A resource that was sent"}
     if isinstance(id_, str) and is_of_type({"reference": f"{kind}/{id_}"}, "Reference"):
         return {"reference": f"{kind}/{id_}"}

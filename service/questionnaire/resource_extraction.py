@@ -22,8 +22,7 @@ from service.errors import Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, MutableJson
-from service.fhir.references import RESOURCE_TYPES
-from service.fhir.shapes import Element, shape_named
+from service.fhir.shapes import Element, resource_types, shape_named
 from service.questionnaire.compiled import CompiledQuestionnaire
 from service.questionnaire.definition_extraction import (
     Built,
@@ -132,7 +131,7 @@ class TemplatePlan:
             return None
         resource, at = self._contained[name]
         kind = text(resource.get("resourceType"))
-        if kind not in RESOURCE_TYPES:
+        if kind not in resource_types():
             self._report("extract-form", "Expected a template of a type of resource that R4 has.", at)
             return None
         if name not in self._read:

@@ -15,7 +15,8 @@ from service.errors import Problem
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import text
 from service.fhir.json import Json
-from service.fhir.references import RESOURCE_TYPES, contained_types, target_type
+from service.fhir.references import contained_types, target_type
+from service.fhir.shapes import resource_types
 from service.questionnaire.compiled import CompiledQuestionnaire, compile_leniently, find_questionnaire
 from service.questionnaire.lint import PUBLICATION_STATUSES
 from service.questionnaire.problems import STATUSES, disabled_items_as_errors, problem, problems_for_status
@@ -155,7 +156,7 @@ def subject_problems(response: Json, compiled: CompiledQuestionnaire) -> Iterato
     subject, types = response.get("subject"), compiled.subject_types
     if not types or not isinstance(subject, Mapping):
         return
-    expected = " or ".join(sorted(types & RESOURCE_TYPES)) or "of another type"
+    expected = " or ".join(sorted(types & resource_types())) or "of another type"
     found = target_type(subject, contained_types(response))
     if found and found not in types:
         words = f"Expected a subject that the Questionnaire is about: {expected} (subjectType)."

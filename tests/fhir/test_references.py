@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.fhir.references import RESOURCE_TYPES, contained_types, target_type, type_in
+from service.fhir.references import contained_types, target_type, type_in
+from service.fhir.shapes import resource_types
 from service.fhir.structure import check_structure
 
 ROOT = "QuestionnaireResponse"
@@ -116,7 +117,7 @@ TARGETS = {
     "encounter": ("Encounter",),
     "author": ("Device", "Practitioner", "PractitionerRole", "Patient", "RelatedPerson", "Organization"),
     "source": ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson"),
-    "subject": tuple(sorted(RESOURCE_TYPES)),
+    "subject": tuple(sorted(resource_types())),
 }
 
 
@@ -126,13 +127,13 @@ def place(name: str) -> str:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_each_element_refers_to_the_types_that_r4_names_and_no_other(name: str) -> None:
-    taken = [kind for kind in sorted(RESOURCE_TYPES) if head(name, {"reference": f"{kind}/1"}) == []]
+    taken = [kind for kind in sorted(resource_types()) if head(name, {"reference": f"{kind}/1"}) == []]
     assert taken == sorted(TARGETS[name])
-    stated = [kind for kind in sorted(RESOURCE_TYPES) if head(name, {"type": kind, "display": "x"}) == []]
+    stated = [kind for kind in sorted(resource_types()) if head(name, {"type": kind, "display": "x"}) == []]
     assert stated == sorted(TARGETS[name])
     inside = [
         kind
-        for kind in sorted(RESOURCE_TYPES - {ROOT, "Observation"})
+        for kind in sorted(resource_types() - {ROOT, "Observation"})
         if head(name, {"reference": "#x"}, contained=[{"resourceType": kind, "id": "x"}]) == []
     ]
     assert inside == sorted({*TARGETS[name]} - {ROOT, "Observation"})

@@ -11,8 +11,7 @@ import pytest
 from validator_fixtures import FOLDER, make_ready
 
 from service.errors import MOST_OF_A_KIND
-from service.fhir.references import RESOURCE_TYPES
-from service.fhir.shapes import Element, Shape, shape_named, shape_of, shapes
+from service.fhir.shapes import Element, Shape, resource_types, shape_named, shape_of, shapes
 from service.fhir.structure import check_response
 
 Change = Callable[[dict[str, Any]], Any]
@@ -380,12 +379,12 @@ def test_the_types_of_resource_are_those_of_r4():
     make_ready()
     resources = official("profiles-resources.json").values()
     named = {each["type"] for each in resources if each.get("kind") == "resource" and not each["abstract"]}
-    assert named - {"SubscriptionStatus"} == RESOURCE_TYPES, "which is of R4B"
+    assert named - {"SubscriptionStatus"} == resource_types(), "which is of R4B"
 
 
 def resource_shapes(structures: dict[str, Any]) -> dict[str, Shape | None]:
     """The shapes of all resources and their parts, by the names that R4 has for them."""
-    kinds = [structures[name]["snapshot"]["element"] for name in RESOURCE_TYPES]
+    kinds = [structures[name]["snapshot"]["element"] for name in resource_types()]
     elements = [each for listed in kinds for each in listed]
     names = [each["path"] for each in elements if "." not in each["path"] or is_part(each)]
     return {name: shape_named(name) for name in names}
