@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import NamedTuple
 
 from oxidd.bcdd import BCDDFunction as Diagram
@@ -19,6 +20,7 @@ from oxidd.bcdd import BCDDFunction as Diagram
 from service.authoring.patterns import Version
 from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.guidance.answer_tables import AnswerTable, Verdict
+from service.guidance.arguments import DOUBTED, WORSE
 from service.guidance.cases import AUTHORED
 from service.guidance.conditions import Denied, InBand, Scored
 from service.guidance.graph import ASKED, Atom, Node
@@ -85,7 +87,7 @@ class GuidanceDiagrams:
         self._atoms = dict(self._atoms_of_answers())
         self._sums = {table.score.name: self._sum(table) for table in self.compiled.scores}
         fitting = self._world({})
-        doubted, worse = self._world(self._doubts(fitting)), self._world(self._forces(fitting))
+        doubted, worse = (self._world(self._forced(world, fitting)) for world in (DOUBTED, WORSE))
         self.values = self._mixed(fitting, doubted, worse)
 
     # What comes of a pattern.
@@ -286,29 +288,16 @@ class GuidanceDiagrams:
             return Value(space.at_least(node.need, present), space.at_least(node.need, possible))
         return Value(space.any(present), space.any(possible))
 
-    def _doubts(self, fitting: Values) -> Values:
-        """Returns what contradictions make of a node where they count as a not sure."""
-        graph, doubts = self.graph, Values()
-        own = {*graph.unsure.values(), *graph.findings.values()}
-        own.update(index for index in self._nodes if graph.nodes[index].atom is not None)
-        for table in self.compiled.contradictions:
-            holds = fitting[table.node]
-            for index in own:
-                bits = table.doubts >> 2 * index & 3
-                if bits:
-                    value = holds if bits & 1 else Value(self.space.false, holds.possible)
-                    doubts[index] = value.either(doubts.get(index, self._absent))
-        return doubts
+    def _forced(self, world: int, fitting: Values) -> Values:
+        """Returns by node what contradictions make of it in one of the worlds."""
 
-    def _forces(self, fitting: Values) -> Values:
-        """Returns by finding what contradictions force it to be."""
-        forces = Values()
-        pairs = zip(self.guidance.written.contradictions, self.graph.contradictions, strict=True)
-        for contradiction, node in pairs:
-            for name in contradiction.worse:
-                finding = self.graph.findings[name]
-                forces[finding] = fitting[node].either(forces.get(finding, self._absent))
-        return forces
+        def made(node: int, holds: bool) -> Value:  # noqa: FBT001 - as `Forces` has it
+            return fitting[node] if holds else Value(self.space.false, fitting[node].possible)
+
+        return {
+            index: reduce(Value.either, (made(node, holds) for node, holds in by), self._absent)
+            for index, by in self.guidance.argued.forces[world].items()
+        }
 
     def _mixed(self, fitting: Values, doubted: Values, worse: Values) -> Values:
         values, table = dict(worse), self.compiled.worse

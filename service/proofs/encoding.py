@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
+from functools import reduce
 from operator import ge, le
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import z3
 
 from service.guidance import Guidance
 from service.guidance.answer_tables import BEYOND
+from service.guidance.arguments import DOUBTED, WORSE
 from service.guidance.conditions import Answered, AskedWhen, Denied, InBand, Is, Measured, Scored
 from service.guidance.graph import Atom, Node
 from service.guidance.model import Outcome, Rule
@@ -91,9 +93,9 @@ class Encoding:
         self.solver.add(*[rule for found in sums.values() for rule in found.rules])
         fitting = World(f"fitting{suffix}", {}, [])
         self._fill(fitting)
-        doubted = World(f"doubted{suffix}", self._doubts(fitting.values), [])
+        doubted = World(f"doubted{suffix}", self._forced(DOUBTED, fitting.values), [])
         self._fill(doubted)
-        worse = World(f"worse{suffix}", self._forces(fitting.values), [])
+        worse = World(f"worse{suffix}", self._forced(WORSE, fitting.values), [])
         self._fill(worse)
         self.worlds = fitting, doubted, worse
         self.values = self._mixed(*self.worlds, into=[*worse.values], of=self._rules)
@@ -235,29 +237,16 @@ class Encoding:
             high += reached if points > 0 else certain
         return low, high
 
-    def _doubts(self, unforced: list[Value]) -> dict[int, Value]:
-        """Returns by atom what contradictions make of it where they count as a not sure."""
-        graph, doubts = self.guidance.graph, dict[int, Value]()
-        own = {*graph.unsure.values(), *graph.findings.values()}
-        own.update(index for index, node in enumerate(self.nodes) if node.atom is not None)
-        for table in self.guidance.compiled.contradictions:
-            holds = unforced[table.node]
-            for index in own:
-                bits = table.doubts >> 2 * index & 3
-                if bits:
-                    value = holds if bits & 1 else Value(FALSE, holds.possible)
-                    doubts[index] = _either(doubts.get(index, ABSENT), value)
-        return doubts
+    def _forced(self, world: int, unforced: list[Value]) -> dict[int, Value]:
+        """Returns by node what contradictions make of it in one of the worlds."""
 
-    def _forces(self, unforced: list[Value]) -> dict[int, Value]:
-        """Returns by finding what contradictions force it to be."""
-        forces: dict[int, Value] = {}
-        contradictions = self.guidance.written.contradictions
-        for contradiction, node in zip(contradictions, self.guidance.graph.contradictions, strict=True):
-            for name in contradiction.worse:
-                finding = self.guidance.graph.findings[name]
-                forces[finding] = _either(forces.get(finding, ABSENT), unforced[node])
-        return forces
+        def made(node: int, holds: bool) -> Value:  # noqa: FBT001 - as `Forces` has it
+            return unforced[node] if holds else Value(FALSE, unforced[node].possible)
+
+        return {
+            index: reduce(_either, (made(node, holds) for node, holds in by), ABSENT)
+            for index, by in self.guidance.argued.forces[world].items()
+        }
 
 
 def _either(first: Value, second: Value) -> Value:
