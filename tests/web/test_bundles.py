@@ -273,11 +273,10 @@ def test_two_entries_of_a_batch_that_change_one_resource_are_both_refused(send, 
     assert read(at(kept))["meta"]["versionId"] == "1"
 
 
-def test_a_query_that_cannot_be_read_is_refused_before_anything_is_stored(send, total):
-    entry = {"resource": OPEN, "request": {"method": "POST", "url": TYPE}}
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+def test_a_query_that_cannot_be_read_is_refused_before_anything_is_stored(client, total):
     before = total()
-    assert send(bundle, "/fhir?_pretty=true&x=%ff").status == 400
+    answer = through(client).post("?_pretty=true&x=%ff", bundle("transaction", create()))
+    assert answer.status == 400
     assert total() == before
 
 
