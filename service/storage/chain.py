@@ -40,7 +40,7 @@ _Value = TypeVar("_Value")
 
 def head_of(connection: Connection, tenant: str) -> Head | None:
     """Returns the end of the chain of a tenant; None if there is none yet."""
-    return next(map(_head, fetched(connection, Sql(_HEAD, (tenant,)))), None)
+    return next(map(_head, fetched(connection, _head_query(tenant))), None)
 
 
 def heads(connection: Connection) -> Sequence[Head]:
@@ -75,7 +75,7 @@ def append(
         now: microseconds since 1970 UTC; an entry is never older than the one before it.
         behind: what is inserted before.
     """
-    found = run_all(connection, (*behind, *database.claiming(_lock_of(tenant)), Sql(_HEAD, (tenant,))))
+    found = run_all(connection, (*behind, *database.claiming(_lock_of(tenant)), _head_query(tenant)))
     head = _head(found[0]) if found else _unbegun(tenant)
     written = max(now, head.written)
     entries: list[Values] = []
@@ -85,12 +85,16 @@ def append(
         before = link_hash(before, tenant, seq, written, link.body)
         entries.append((tenant, seq, written, link.body, before))
     first = () if found else (Rows(CHAIN_HEAD, [head]),)
-    moved = Sql(_MOVE, (seq, before, written, tenant))
+    moved = Sql(_MOVE, (seq, before, written, tenant), planned=True)
     run_and_commit(connection, (*first, *_rows(entries, links), moved))
 
 
 def _lock_of(tenant: str) -> str:
     return f"{tenant}\n{_CHAIN}"
+
+
+def _head_query(tenant: str) -> Sql:
+    return Sql(_HEAD, (tenant,), planned=True)
 
 
 def _head(row: Sequence[Any]) -> Head:

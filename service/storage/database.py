@@ -60,11 +60,8 @@ class Database(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Waits until this process may begin to write. Raises StoreBusy."""
 
-    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
-        """Holds the lock of this name until the transaction ends, or of these parts of it alone."""
-
-    def claiming(self, name: str) -> Sequence[Sql]:
-        """Returns the statements that hold the lock of this name until the transaction ends."""
+    def claiming(self, name: str, parts: Collection[str] = ()) -> Sequence[Sql]:
+        """Returns statements that hold the lock of this name, or of these parts of it, until the end."""
 
     def exclude(self, connection: Connection) -> None:
         """Lets no other transaction write until this one, which has done nothing yet, ends."""

@@ -7,14 +7,15 @@ from may import it.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -22,8 +23,7 @@ from service.storage.database import StoreLimits
 from service.storage.rows import Sql
 from service.storage.schema import METADATA, RECORD
 
-# A prepared search is planned without its values, so the one person and the status that all have look
-# alike, and the plan may start at the status. Searches are planned anew each time, writes are prepared.
+# For statements of SQLAlchemy: those that read are planned anew each time (see `Sql`), writes are prepared.
 _PREPARE = "prepare_threshold"
 _OFTEN = 5  # runs of a statement after which psycopg prepares it
 _IDLE_S = 5.0  # after which a connection is asked whether it still works, which takes a round trip
@@ -51,6 +51,7 @@ class PostgreSql:
             pool_timeout=self._limits.connect_s,
             connect_args=self._connect_args(),
         )
+        event.listen(engine, "do_connect", _connect)
         event.listen(engine, "begin", _prepare_as_asked)
         event.listen(engine, "checkin", _note_end)
         event.listen(engine, "checkout", partial(_check, engine.dialect))
@@ -74,20 +75,16 @@ class PostgreSql:
         """Does not wait: the server orders writers by the rows that they change."""
         yield
 
-    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
-        """Holds the lock of this name until the transaction ends, or of these parts of it alone.
+    def claiming(self, name: str, parts: Collection[str] = ()) -> Sequence[Sql]:
+        """Returns the statement that holds the lock of this name, or of these parts of it, until the end.
 
         Whoever holds parts holds the whole together with others, so it waits for who holds the whole alone.
         Parts are locked in one order, whatever the order in which they are named: no two wait for each other.
         """
-        _driver(connection).prepare_threshold = None
         alone = sorted({_number(f"{name}\n\n{part}") for part in parts}) or [_number(name)]
-        locks = [func.pg_advisory_xact_lock_shared(_number(name))] if parts else []
-        connection.execute(select(*locks, *map(func.pg_advisory_xact_lock, alone)))
-
-    def claiming(self, name: str) -> Sequence[Sql]:
-        """Returns the statement that holds the lock of this name until the transaction ends."""
-        return (Sql("SELECT pg_advisory_xact_lock(?)", (_number(name),)),)
+        shared = (_number(name),) if parts else ()
+        locks = ["pg_advisory_xact_lock_shared(?)"] * len(shared) + ["pg_advisory_xact_lock(?)"] * len(alone)
+        return (Sql(f"SELECT {', '.join(locks)}", (*shared, *alone), planned=True),)
 
     def exclude(self, connection: Connection) -> None:
         """Lets no other transaction write, or lock a row, until this one ends."""
@@ -114,6 +111,48 @@ class PostgreSql:
             "options": f"-c lock_timeout={lock_ms} -c statement_timeout={statement_ms}"
             " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
         }
+
+
+def _connect(dialect: Any, _entry: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    kind = dialect.loaded_dbapi.Connection
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("select"):
+        kind = _sending_at_once(kind, monkey.get_original("select", "select"))
+    return kind.connect(*arguments, **options)
+
+
+@cache
+def _sending_at_once(kind: Any, select: Callable[..., Any]) -> Any:
+    """Returns a kind of connection that waits for answers only, and not before each statement that it sends.
+
+    gevent's own `select` lets other greenlets go on even where nothing has to be waited for. Meanwhile the
+    lock that the statement before has got is held.
+
+    Args:
+        kind: psycopg's connection.
+        select: the standard library's function, which waits for all greenlets.
+    """
+
+    class Sending(kind):  # type: ignore[misc]
+        def wait(self, generator: Any, *args: Any, **options: Any) -> Any:
+            if self.pgconn.pipeline_status:
+                generator = _sent_at_once(generator, self.pgconn.socket, select)
+            return super().wait(generator, *args, **options)
+
+    return Sending
+
+
+_WRITE = 2  # psycopg.waiting.Wait.W and Ready.W
+
+
+def _sent_at_once(generator: Any, socket: int, select: Callable[..., Any]) -> Generator[int, int, Any]:
+    try:
+        wanted = next(generator)
+        while True:
+            free = wanted & _WRITE and select((), (socket,), (), 0)[1]
+            wanted = generator.send(_WRITE if free else (yield wanted))
+    except StopIteration as end:
+        return end.value
 
 
 def _prepare_as_asked(connection: Connection) -> None:

@@ -8,6 +8,7 @@ here are errors of the drivers; `translated` knows them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -19,10 +20,18 @@ Values = tuple[Any, ...]
 
 
 class Sql(NamedTuple):
-    """A statement, or a piece of one: a question mark stands for each of the values."""
+    """A statement, or a piece of one: a question mark stands for each of the values.
+
+    Args:
+        text: the statement.
+        values: in the order of the question marks.
+        planned: whether PostgreSQL may plan it once for all values. To such a plan a person and the status
+            that all have look alike, so no search is one of these.
+    """
 
     text: str
     values: Values = ()
+    planned: bool = False
 
 
 class Rows(NamedTuple):
@@ -38,10 +47,7 @@ def fetched(connection: Connection, statement: Sql) -> Sequence[Any]:
     Raises:
         Exception: of the driver.
     """
-    cursor = connection.connection.cursor()
-    text = statement.text if connection.dialect.name == "sqlite" else _for_psycopg(statement.text)
-    cursor.execute(text, statement.values)
-    return cursor.fetchall()
+    return run_all(connection, (statement,))
 
 
 @lru_cache(maxsize=512)  # searches of one shape have one text
@@ -75,7 +81,7 @@ def run_and_commit(connection: Connection, statements: Iterable[Sql | Rows]) -> 
     """
     wanted = [statement for statement in statements if isinstance(statement, Sql) or statement.values]
     if wanted and connection.dialect.name != "sqlite":
-        wanted.append(Sql("COMMIT"))
+        wanted.append(Sql("COMMIT", planned=True))
     run_all(connection, wanted)
 
 
@@ -89,24 +95,26 @@ def _run_on_sqlite(connection: Connection, statements: Iterable[Sql | Rows]) -> 
     return cursor.fetchall()
 
 
-def _run_on_postgresql(connection: Connection, statements: Iterable[Sql | Rows]) -> Sequence[Any]:
+def _run_on_postgresql(connection: Connection, statements: Sequence[Sql | Rows]) -> Sequence[Any]:
     driver: Any = connection.connection.dbapi_connection
     cursor = driver.cursor()
-    with driver.pipeline():
+    # Pipeline mode takes more processor time than a single answer is worth.
+    with driver.pipeline() if len(statements) > 1 else nullcontext():
         for statement in statements:
             cursor = driver.cursor()
-            cursor.execute(*_for_server(connection.dialect, statement))
+            text, values, planned = _for_server(connection.dialect, statement)
+            cursor.execute(text, values, prepare=None if planned else False)
     return () if cursor.description is None else list(cursor.fetchall())
 
 
 def _for_server(dialect: Dialect, statement: Sql | Rows) -> Sql:
     if isinstance(statement, Sql):
-        return Sql(_for_psycopg(statement.text), statement.values)
+        return statement._replace(text=_for_psycopg(statement.text))
     if len(statement.values) == 1:
-        return Sql(_of_values(dialect, statement.table), statement.values[0])
+        return Sql(_of_values(dialect, statement.table), statement.values[0], planned=True)
     # One statement for the server, however many rows: it plans and answers once.
     columns = tuple(list(column) for column in zip(*statement.values, strict=True))
-    return Sql(_of_arrays(dialect, statement.table), columns)
+    return Sql(_of_arrays(dialect, statement.table), columns, planned=True)
 
 
 def insert_keyed(

@@ -32,6 +32,7 @@ from sqlalchemy.types import TypeEngine
 
 from service.errors import StartupError
 from service.storage.database import Database, translated
+from service.storage.rows import run_all
 
 # A test compares these tables with what `migrations/` creates.
 
@@ -180,7 +181,7 @@ def migrate(database: Database) -> Migration:
     engine = database.engine()
     try:
         with translated(), database.migrator(engine).begin() as connection:
-            database.claim(connection, _CLAIM)
+            run_all(connection, database.claiming(_CLAIM))
             found = _revision(connection)
             if found != REVISION:
                 _refuse_unknown(found)

@@ -84,9 +84,9 @@ def joined(separator: str, pieces: Iterable[Sql]) -> Sql:
     """Returns the pieces one after the other."""
     texts: list[str] = []
     values: list[Any] = []
-    for text, bound in pieces:
-        texts.append(text)
-        values += bound
+    for piece in pieces:
+        texts.append(piece.text)
+        values += piece.values
     return Sql(separator.join(texts), tuple(values))
 
 
@@ -156,7 +156,7 @@ def _entries(criterion: Criterion, of_type: str, *conditions: Sql) -> Sql:
         conditions: more that have to hold, in which {0} stands for the table.
     """
     table = _table_of(criterion)
-    more = (Sql(text.format(table), values) for text, values in conditions)
+    more = (Sql(condition.text.format(table), condition.values) for condition in conditions)
     these = (Sql(f"{table}.type = ?", (of_type,)), any_of(_alternatives(criterion)), *more)
     return selected(Sql(f"{table}.record"), table, these)
 

@@ -72,10 +72,7 @@ class _Sqlite:
         finally:
             turn.release()
 
-    def claim(self, connection: Connection, name: str, parts: Collection[str] = ()) -> None:
-        """Does nothing: there is one writing transaction at a time."""
-
-    def claiming(self, name: str) -> Sequence[Sql]:
+    def claiming(self, name: str, parts: Collection[str] = ()) -> Sequence[Sql]:
         """Returns nothing: there is one writing transaction at a time."""
         return ()
 

@@ -286,6 +286,7 @@ class Transaction(View):
     ) -> None:
         super().__init__(connection, database, tenant)
         self._append_only = append_only
+        self._ahead: Sequence[Sql] = ()
         self._texts: list[Values] = []
         self._ranges: list[Values] = []
         self._links: list[Link] = []
@@ -325,14 +326,19 @@ class Transaction(View):
     def claim(self, search: Search, codes: Collection[str] = ()) -> Page:
         """Returns the matches; until this transaction ends, no other one may claim the same."""
         tenant = f"{self._tenant}\n" if self._tenant else ""
-        with translated():
-            self._database.claim(self._connection, tenant + search.type, [*map(bounded, codes)])
+        self._ahead = self._database.claiming(tenant + search.type, [*map(bounded, codes)])
         return self.search(search)
 
     def search(self, search: Search) -> Page:
         """Returns one page of what the search finds, what this transaction wrote included."""
         self.flush()
         return super().search(search)
+
+    def _rows(self, query: Sql) -> Sequence[Any]:
+        """Reads what is there once all that comes ahead is done: locks of claims."""
+        ahead, self._ahead = self._ahead, ()
+        with translated():
+            return run_all(self._connection, (*ahead, query))
 
     def flush(self) -> None:
         """Writes the entries of the records that were stored so far, all in one go."""

@@ -7,12 +7,23 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+from gevent import monkey
 from patience import PATIENCE_S
+from psycopg import waiting
 from sqlalchemy import create_engine, text
 from store_fixtures import PATIENT
 
 from service.storage.entries import Token
-from service.storage.model import AlreadyExists, Draft, Link, link_hash
+from service.storage.model import (
+    AlreadyExists,
+    Criterion,
+    Draft,
+    Link,
+    Search,
+    TokenIs,
+    claim_one,
+    link_hash,
+)
 
 
 class Undone(Exception):
@@ -175,10 +186,10 @@ def test_expiry_and_whoever_adds_an_entry_meanwhile_do_not_wait_for_each_other(p
     assert [link.body for link in links(store)] == [b"expired", b"meanwhile"]
 
 
-def test_whoever_waits_for_the_chain_waits_for_one_answer_to_another_process(
-    postgresql_url, open_one, monkeypatch
-):
-    store, sent = open_one(postgresql_url), []
+@pytest.fixture
+def sent(monkeypatch):
+    """The statements that PostgreSQL is sent together, as lists."""
+    sent = []
     pipeline, execute = psycopg.Connection.pipeline, psycopg.Cursor.execute
 
     def together(connection):
@@ -192,12 +203,51 @@ def test_whoever_waits_for_the_chain_waits_for_one_answer_to_another_process(
 
     monkeypatch.setattr(psycopg.Connection, "pipeline", together)
     monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    return sent
+
+
+def test_whoever_waits_for_the_chain_waits_for_one_answer_to_another_process(postgresql_url, open_one, sent):
+    store = open_one(postgresql_url)
     with store.writing() as transaction:
         transaction.create(Draft("Note", "a", 1, b"{}", [Token("identifier", "x", "urn:s")]))
         transaction.chain(Link(b"one", {"who": b"w"}, [("who", "name")]), 1000)
     first, last = sent
     assert "pg_advisory_xact_lock" in first[-2]
     assert last[-1] == "COMMIT"
+
+
+def test_a_claim_is_sent_with_the_search_that_it_is_for(postgresql_url, open_one, sent):
+    store = open_one(postgresql_url)
+    with store.writing() as transaction:
+        assert (
+            claim_one(transaction, Search("Note", (Criterion("identifier", (TokenIs("x"),)),)), "x") is None
+        )
+    [(lock, search)] = sent
+    assert "pg_advisory_xact_lock" in lock
+    assert "text_entry" in search
+
+
+def test_who_sends_several_statements_lets_others_go_on_for_the_answers_only(
+    postgresql_url, open_one, monkeypatch
+):
+    monkeypatch.setattr(monkey, "is_module_patched", lambda _: True)  # as in a worker
+    store, wanted, wait = open_one(postgresql_url), [], waiting.wait
+
+    def noting(generator, *args, **options):
+        return wait(noted(generator), *args, **options)
+
+    def noted(generator):
+        ready = None
+        try:
+            while True:
+                wanted.append(generator.send(ready))
+                ready = yield wanted[-1]
+        except StopIteration as end:
+            return end.value
+
+    monkeypatch.setattr(waiting, "wait", noting)
+    chained(store, b"one", parts={"who": b"w"}, names=[("who", "name")])
+    assert set(wanted) == {waiting.Wait.R}
     assert [link.body for link in links(store)] == [b"one"]
 
 
