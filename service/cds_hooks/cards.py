@@ -25,6 +25,7 @@ import msgspec
 from service.assess import Assessor, Outlined
 from service.cds_hooks.requests import Call
 from service.cds_hooks.services import RESPONSES, CdsService
+from service.cds_hooks.triggers import OverrideReason
 from service.datatypes.days import day_of
 from service.errors import Malformed, NotScorable, TooLarge
 from service.fhir.extensions import text
@@ -287,9 +288,13 @@ class _Draft:
         reasons = service.triggers.override_reasons
         if reasons:
             card["overrideReasons"] = [
-                {"system": found.system, "code": found.code, "display": found.display} for found in reasons
+                {"system": found.system, "code": found.code, "display": self._worded(found)}
+                for found in reasons
             ]
         return card
+
+    def _worded(self, reason: OverrideReason) -> str:
+        return reason.translations.get(self.words.language, reason.display)
 
     def _source(self, service: CdsService) -> dict[str, Any]:
         spoken = service.pair.further.get(self.words.language, service.pair)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Coding
 from service.errors import GuidanceError
 from service.fhir.definitions import Canonicals
-from service.guidance.fields import CodeShape, CodingShape, Part, Shape, Text
+from service.guidance.fields import ByName, CodeShape, CodingShape, Part, Shape, Text
 from service.guidance.schema import fault_line
 from service.mapping_files import read_yaml
 from service.terminology import ValueSets
@@ -33,11 +33,16 @@ _CORNERS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class OverrideReason:
-    """Why somebody may say no to a card; who is asked chooses one."""
+    """Why somebody may say no to a card; who is asked chooses one.
+
+    Args:
+        display: in English. translations: the same in other languages, by their tags.
+    """
 
     system: str
     code: str
     display: str
+    translations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class _OverrideShape(CodeShape):
     makes = OverrideReason
 
     display = Text(required=True)
+    translations = ByName(keys=Text(), values=Text(), load_default=dict)
 
 
 class _TriggersShape(Shape):
@@ -149,8 +155,12 @@ def trigger_faults(folder: Path, pair: Pair, canonicals: Canonicals, known: Valu
 
 
 def trigger_warnings(folder: Path, pair: Pair, canonicals: Canonicals) -> Iterator[str]:
-    """Yields that nothing in a chart is a reason to offer the form."""
+    """Yields that nothing in a chart is a reason to offer the form, and what cards say in English only."""
     found = read_triggers(folder, pair, canonicals)
+    for number, reason in enumerate(found.override_reasons):
+        for language in sorted({each.language for each in pair.messages} - set(reason.translations)):
+            text = f"has none for {language}: a card in that language says it in English"
+            yield fault_line(CDS_FILE, ("override-reasons", number, "translations"), text)
     if not (found.conditions or found.observations or found.reasons):
         text = "is missing, and the Questionnaire has no code: no card offers the form by what a chart has"
         yield fault_line(CDS_FILE, (), text)

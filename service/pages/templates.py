@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.languages import words_in
+
+_NUMBER_AND_WORD: Final = re.compile(r"(?<=\d)(\.?) (?=[^\W\d])")
 
 
 def render(name: str, language: str, **model: Any) -> str:
@@ -26,7 +29,7 @@ def render(name: str, language: str, **model: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("service.pages"),
         autoescape=True,
         trim_blocks=True,
@@ -34,3 +37,10 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
+    environment.filters["together"] = together
+    return environment
+
+
+def together(text: str) -> str:
+    """Returns a text whose numbers stay on one line with the word behind them: `7 December`, `4 months`."""
+    return _NUMBER_AND_WORD.sub("\\1\N{NO-BREAK SPACE}", text)

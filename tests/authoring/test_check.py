@@ -136,6 +136,16 @@ def test_cds_yaml_with_codes_that_there_may_be_is_no_fault(new: Path, report: Re
     assert (code, "cds.yaml" in told) == (0, False)
 
 
+def test_a_reason_to_say_no_without_words_in_a_language_is_warned(tmp_path: Path, report: Report) -> None:
+    for part in ("questionnaires", "mappings"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    path = tmp_path / "mappings/muscle-twitching/cds.yaml"
+    path.write_text(path.read_text().replace("    translations: {de: Schon bekannt}\n", ""))
+    _, told = report(tmp_path)
+    assert "cds.yaml: override-reasons[0].translations: has none for de" in told
+    assert "override-reasons[1]" not in told
+
+
 def test_a_form_that_no_chart_gives_a_reason_for_is_warned(new: Path, report: Report) -> None:
     (form,) = (new / "questionnaires").rglob("*.json")
     resource = orjson.loads(form.read_bytes())

@@ -68,3 +68,11 @@ def test_what_is_folded_on_screen_is_on_paper_and_buttons_are_not(printed):
     assert page.locator("h1").is_visible()
     page.emulate_media(media="screen")
     assert not page.locator(".paper").is_visible()
+
+
+def test_no_question_is_torn_from_its_answer(printed):
+    page = printed("professional-with-labs", "de")
+    torn = """() => [...document.querySelectorAll('.all dl > *')].filter(row =>
+      new Set([...row.getClientRects()].map(part => part.x)).size > 1).length"""
+    assert page.locator(".all dl > *").count() > 20
+    assert page.evaluate(torn) == 0

@@ -357,6 +357,12 @@ def test_card_speaks_the_language_that_is_asked_for(at):
     assert card["summary"].startswith("Fragebogen zum Muskelzucken: ")
     assert "Akte" in card["summary"]
     assert card["source"]["label"].startswith("Muskelzucken: Ersteinschätzung und wahrscheinliche Muster")
+    assert [reason["display"] for reason in card["overrideReasons"]] == [
+        "Schon bekannt",
+        "Schon veranlasst",
+        "Passt nicht zu dieser Person",
+        "Die Person möchte es nicht",
+    ]
 
 
 def test_what_the_sandbox_sends_is_taken_ch04(at):

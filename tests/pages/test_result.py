@@ -84,6 +84,12 @@ def test_the_patient_reads_what_the_renderer_says_in_its_order(told: Pair, step:
         place = found + len(said)
 
 
+def test_a_date_is_not_torn_from_its_month(told: Pair) -> None:
+    page = page_of(scored_case(told, STEPS["prompt"]))
+    (heading,) = re.findall(r"</span>(.*)</h1>", page)
+    assert re.search(r"\d\.?\N{NO-BREAK SPACE}[^\W\d]+ \d{4}", heading)
+
+
 def test_what_stands_behind_read_more_is_folded_and_the_rest_is_not(told: Pair) -> None:
     scored = scored_case(told, STEPS["prompt"])
     first, more = told.renderer.patient.sections(scored.assessment())
