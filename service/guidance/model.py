@@ -374,7 +374,7 @@ class Comparison:
 class Advice:
     """One piece of advice; general advice, which is always shown, has no condition (`when`).
 
-    `group` is self-care, work-up, come-back, safety or information; `number` as a tier has it.
+    `group` is self-care, work-up, visit, come-back, safety or information; `number` as a tier has it.
     """
 
     name: str

@@ -66,7 +66,7 @@ from service.guidance.steps import RecheckShape, RedirectShape
 
 # The shapes of sources.yaml, findings.yaml, rules.yaml, advice.yaml and contradictions.yaml.
 
-GROUPS = ("safety", "self-care", "work-up", "come-back", "information")
+GROUPS = ("safety", "self-care", "work-up", "visit", "come-back", "information")
 NUMBERS = ("emergency", "crisis")
 RESPONDENTS = ("Patient", "RelatedPerson", "Practitioner", "PractitionerRole")
 """What may be the source of a QuestionnaireResponse in FHIR R4."""

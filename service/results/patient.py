@@ -186,6 +186,7 @@ class _Told:
         unknown = [one for one in advice if one not in known and one.number != "emergency"]
         self._things = _once(map(text.said, (*self._safety, *self_care, *unknown)))
         self._come_back = _once(text.said(one) for one in advice if one.group == "come-back")
+        self._visit = _once(text.said(one) for one in advice if one.group == "visit")
         self._rest = _once(text.said(one) for one in advice if one.group in ("work-up", "information"))
         # What every report names is told by its look; what something points to explains itself as well.
         pointed = [risk.outcome for risk in result.risks if risk.listed and risk.outcome.listed_from]
@@ -214,7 +215,8 @@ class _Told:
         # While nothing is assessable, no likeness stands beside the questions to comfort anybody.
         looks = room.taken(self._looks, 1 if is_assessed and self._is_like_any else 0)
         self._rest = [line for line in self._rest if line not in looks and line not in self._looks]
-        again = room.taken(self._come_back, MOST_NEXT)
+        again = room.taken(self._come_back, MOST_NEXT)  # what to watch for has the room first
+        visit = room.taken(self._visit, 1)
         things = room.taken(self._things, MOST_THINGS)
         sections = (
             self._head,
@@ -224,7 +226,7 @@ class _Told:
             self._section("check", clashes),
             self._section("looks", looks),
             self._section("things", things),
-            self._section("come-back", again),
+            self._section("come-back", visit + again),
             line,
         )
         return [section for section in sections if section.lines]
@@ -238,7 +240,7 @@ class _Told:
             self._section("since", tuple(self._since)),
             self._section("check", tuple(self._clashes)),
             self._section("more-things", tuple(self._things)),
-            self._section("come-back", tuple(self._come_back)),
+            self._section("come-back", (*self._visit, *self._come_back)),
             self._section("compared", tuple(self._looks)),
             self._section("good-to-know", tuple(self._rest)),
             self._section("emergency", tuple(self._signs)),

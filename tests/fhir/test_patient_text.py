@@ -160,6 +160,20 @@ def test_two_of_the_next_steps_come_first(text, make_result):
     assert "What happens next:\nYou: later\n" in more
 
 
+def test_who_arranges_the_visit_is_said_before_when_to_come_back(text, make_result):
+    pieces = (advice("again", "come-back"), advice("ask", "visit"), advice("other", "visit"))
+    first, _, more = text(make_result(advice=pieces)).partition("Read more")
+    assert "What happens next:\n- You: ask\n- You: again\n" in first
+    assert "What happens next:\nYou: other\n" in more
+
+
+def test_where_there_is_no_room_for_both_what_to_watch_for_comes_first(text, make_result):
+    pieces = (advice("again", "come-back", long(100, "again")), advice("ask", "visit", long(100, "ask")))
+    first, _, more = text(make_result(advice=pieces)).partition("Read more")
+    assert "again word" in first
+    assert "ask word" in more
+
+
 def test_at_most_four_reasons_come_first_and_contained_ones_nowhere(text, make_result, guidance):
     rule = guidance.written.rules[0]
     rules = [replace(rule, name=f"r{n}", says=model.Says(f"Reason {n}.", "")) for n in range(6)]
