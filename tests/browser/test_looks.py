@@ -56,3 +56,17 @@ def test_nothing_is_found_on_the_page_of_an_emergency_or_a_refusal(new_context, 
     form.main.locator("input[name=state]").evaluate("each => { each.value = 'changed' }")
     form.press("next")
     assert form.kind == "message"
+
+
+MOVING = """() => [...document.querySelectorAll('*')].flatMap(each => ['', '::before', '::after'].map(part =>
+  getComputedStyle(each, part))).filter(style => !/^0s(, 0s)*$/.test(style.transitionDuration) ||
+  style.animationName !== 'none' || style.scrollBehavior !== 'auto').length"""
+
+
+@pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_where_somebody_does_not_want_it(new_context, origin, wish, moves):
+    context, _ = new_context(reduced_motion=wish)
+    form = Form(context.new_page(), f"{origin}/questionnaires/{SLUG}").open()
+    assert (form.page.evaluate(MOVING) > 0) is moves
+    form.finish(as_of_today(cases_of(SLUG)["new-confusion-is-an-emergency"]))
+    assert (form.page.evaluate(MOVING) > 0) is moves
