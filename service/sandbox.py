@@ -261,8 +261,8 @@ def _written(work: Callable[[], Any]) -> bytes:  # pragma: no cover - runs in th
         return _DONE + msgspec.msgpack.encode(work())
     except ServiceError as refused:
         return _REFUSED + msgspec.msgpack.encode((type(refused).__name__, tuple(refused.problems)))
-    except (MemoryError, RecursionError):
-        raise
+    except (MemoryError, RecursionError, SystemError):
+        raise  # without memory the interpreter may end a call without saying that it was that
     except Exception:  # noqa: BLE001 - the last resort: the log has the places, the parent answers
         _LOG.exception({"event": "failed"})
         return _FAILED

@@ -7,6 +7,7 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Final
@@ -24,6 +25,10 @@ from service.pages.state import FormState, StateRefused, StateSeal, StateWriter
 from service.web.request import FORM, MULTIPART, Request
 
 _MOST_PARTS: Final = 2000
+_MOST_SAID: Final = 10_000
+"""Most lines and parameters of all heads of parts together: a control has three, a file five."""
+_LONGEST_HEAD_BYTES: Final = 8192
+_BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\r\r|\n\n")
 _REFUSALS: Final[Mapping[str, str]] = {"bad": "refused", "old": "old", "other": "other-version"}
 _OWN_SITES: Final = ("same-origin", "none")
 _MOST_FAULTS: Final = 10
@@ -76,6 +81,8 @@ def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, byte
     if media_type not in (FORM, MULTIPART):
         raise PageRefused("refused", 415)
     body = request.body(limit)
+    if not _is_quick_to_read(body, options.get("boundary", "") if media_type == MULTIPART else None):
+        raise PageRefused("refused", 400)
     parser = FormDataParser(
         stream_factory=lambda *_, **__: BytesIO(),  # a file of answers never goes to the disk
         max_form_memory_size=limit,
@@ -88,6 +95,21 @@ def controls_in(request: Request, limit: int) -> tuple[Posted, Mapping[str, byte
     except (HTTPException, ValueError) as fault:
         raise PageRefused("refused", 400) from fault
     return Posted(dict(values.lists())), {name: file.read() for name, file in files.items()}
+
+
+def _is_quick_to_read(body: bytes, boundary: str | None) -> bool:
+    """Says whether a form has no more controls, and says no more of them, than a page of ours could send.
+
+    Args:
+        body: the form.
+        boundary: what stands between its parts; None of one that is written as a query string.
+    """
+    if boundary is None:
+        return body.count(b"&") < _MOST_PARTS
+    parts = body.split(f"--{boundary}".encode("latin-1", "replace"))[1:]
+    heads = [_BLANK_LINE.split(part[:_LONGEST_HEAD_BYTES], 1) for part in parts if not part.startswith(b"--")]
+    said = sum(head[0].count(b";") + len(head[0].splitlines()) for head in heads)
+    return len(parts) <= _MOST_PARTS and all(len(head) > 1 for head in heads) and said <= _MOST_SAID
 
 
 def opened(posted: Posted, seal: StateSeal, writer: StateWriter) -> FormState:

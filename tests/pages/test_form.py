@@ -662,6 +662,17 @@ def test_what_is_no_form_or_too_long_is_refused(client, person):
     assert cut.status_code == 400
 
 
+def test_a_form_may_have_many_controls_and_a_file_any_name_and_content(client):
+    hidden = ParsedPage(client.get(PATH).get_data(as_text=True)).hidden | {"action": "show"}
+    many = {f"q.{number}": "x" for number in range(1900)}
+    assert client.post(PATH, data=hidden | many).status_code == 200
+    assert client.post(PATH, data=hidden | many, content_type="multipart/form-data").status_code == 200
+    saved = {**orjson.loads(SAMPLE.read_bytes()), "status": "in-progress"}
+    data = orjson.dumps(saved, option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n\r\n" * 20)
+    sent = hidden | {"action": "resume", "file": (io.BytesIO(data), "a; b=c; d;;" * 20 + ".json")}
+    assert client.post(PATH, data=sent, content_type="multipart/form-data").status_code == 200
+
+
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_there_is_no_form_of_another_name(client, method):
     answer = getattr(client, method)("/questionnaires/none", headers={"Accept": "text/html"})

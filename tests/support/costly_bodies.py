@@ -14,6 +14,8 @@ FORM = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
 GROUP = "strength"
 
 _TYPE = "/fhir/QuestionnaireResponse"
+_PAGE = "/questionnaires/muscle-twitching"
+_PARTS = "multipart/form-data; boundary=x"
 _SYSTEM = "urn:x"
 
 
@@ -22,6 +24,7 @@ class Costly(NamedTuple):
 
     path: str
     body: bytes
+    media_type: str = "application/fhir+json"
 
 
 # A Questionnaire that the response contains.
@@ -239,6 +242,19 @@ _TO_SERVED: tuple[Callable[[], bytes], ...] = (
 )
 
 
+# Pages of a form.
+
+
+def form_of_many_controls() -> bytes:
+    return b"&a" * 500_000
+
+
+def form_of_many_parameters(each: int = 150) -> bytes:
+    """A form whose parts say a lot of what they are."""
+    part = b'--x\r\nContent-Disposition: form-data; name="a"; ' + b'a="b";' * each + b"\r\n\r\n\r\n"
+    return part * (1_000_000 // len(part)) + b"--x--"
+
+
 def requests() -> dict[str, Costly]:
     """Returns every request by name."""
     named = {form.__name__: Costly(f"{_TYPE}/$validate", orjson.dumps(form())) for form in _FORMS}
@@ -260,6 +276,9 @@ def requests() -> dict[str, Costly]:
         "transaction_of_one_large": Costly("/fhir", bundle("transaction", [(_TYPE, repeated_group())])),
         "transaction_of_one_empty": Costly("/fhir", bundle("transaction", [(_TYPE, empty_items())])),
         "empty_entries": Costly("/fhir", empty_entries()),
+        "form_of_many_controls": Costly(_PAGE, form_of_many_controls(), "application/x-www-form-urlencoded"),
+        "form_of_many_parameters": Costly(_PAGE, form_of_many_parameters(), _PARTS),
+        "form_of_one_long_head": Costly(_PAGE, form_of_many_parameters(160_000), _PARTS),
         "parameters_without_end": Costly("/fhir/ValueSet/$expand", parameters_without_end()),
     }
     return named

@@ -42,9 +42,11 @@ def sent(application: Any, costly: Costly) -> int:
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": costly.path,
-        "CONTENT_TYPE": "application/fhir+json",
+        "CONTENT_TYPE": costly.media_type,
         "CONTENT_LENGTH": str(len(costly.body)),
         "wsgi.input": BytesIO(costly.body),
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "localhost",
     }
     statuses: list[str] = []
     list(application.wsgi_app(environ, lambda status, _headers: statuses.append(status)))

@@ -161,6 +161,14 @@ def test_a_child_that_runs_out_of_memory_is_beyond_its_limits() -> None:
         run_limited(lambda: bytes(64 * 1024 * 1024)[:1], replace(LIMITS, memory_bytes=1024 * 1024))
 
 
+def test_a_child_whose_interpreter_gives_up_for_want_of_memory_is_beyond_its_limits() -> None:
+    def work() -> int:
+        raise SystemError("error return without exception set")
+
+    with pytest.raises(LimitExceeded):
+        Sandbox(LIMITS).call(work, int)
+
+
 def test_a_child_that_computes_for_too_long_is_beyond_its_limits() -> None:
     def work() -> bytes:
         while process_time() < 2 * LIMITS.cpu_s:
