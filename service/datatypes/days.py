@@ -1,7 +1,8 @@
 """Dates as days before a response was written.
 
-Days are counted in the calendar, as both dates are written: nobody means hours. A partial date is a
-stretch of days. Where the response does not say on which day it was written, a date means any day.
+Days are counted in the calendar, as both dates are written: nobody means hours. What a program has dated may
+be written in another zone than the response (`in_zone_of`). A partial date is a stretch of days. Where the
+response does not say on which day it was written, a date means any day.
 
 Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `authored`.
 """
@@ -9,7 +10,7 @@ Source: guidance/clinical-decisions.md, section 1: all dates are reckoned from `
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from service.datatypes.answers import Days
@@ -21,6 +22,7 @@ LATEST: Final = -1
 """A date may be one day after that on which the response was written: clocks and zones differ."""
 
 _WHOLE_DATE: Final = len("2026-11-28")
+_SECOND, _LEAP_SECOND = ":59", ":60"
 
 
 def day_of(authored: str | None) -> date | None:
@@ -45,6 +47,18 @@ def days_before(text: str, day: date | None) -> Days:
         return ANY_DAYS
     first, last = first_and_last(text)
     return Days(max((day - last).days, LATEST), max((day - first).days, LATEST))
+
+
+def in_zone_of(authored: str, text: str) -> str:
+    """Returns a dateTime in the zone in which a response was written, if it is another day there."""
+    if "T" not in text or "T" not in authored:
+        return text
+    zone, moment = (datetime.fromisoformat(one.replace(_LEAP_SECOND, _SECOND)) for one in (authored, text))
+    try:
+        there = moment.astimezone(zone.tzinfo)
+    except OverflowError:  # beyond the calendar
+        return text
+    return text if there.date() == moment.date() else there.isoformat()
 
 
 def is_late(text: str, authored: str) -> bool:

@@ -22,7 +22,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple, Protocol
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
-from service.datatypes.days import is_late
+from service.datatypes.days import in_zone_of, is_late
 from service.datatypes.form import Form, Question
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM, Conversion, Unit, brought_to, convertible, names_another, unit
@@ -310,7 +310,7 @@ class _Collected:
         unusable = {choice.link_id for choice in chosen} - answers.keys()
         for choice in chosen:
             link = self._reader.chart_date(choice.link_id)
-            dates = choice.dates(self._form.questions[link].type) if link else ()
+            dates = choice.dates(self._form.questions[link].type, self._authored) if link else ()
             if dates:
                 answers[link] = dates
             elif link:
@@ -347,12 +347,15 @@ class _Chosen(NamedTuple):
         found = dict.fromkeys(reading.answer for reading in self.readings if reading.answer is not None)
         return (*found, *([UNREAD] if self.is_outdated or self.repeats else ()))
 
-    def dates(self, type_: str) -> tuple[Answer, ...]:
-        """Returns the dates of the values, as answers to a question of this type; none if undated."""
+    def dates(self, type_: str, authored: str) -> tuple[Answer, ...]:
+        """Returns the dates of the values, as answers to a question of this type; none if undated.
+
+        A moment has two where it is another day in the zone in which the response was written.
+        """
         stated = [reading.measurement.date for reading in self.readings if reading.measurement.date]
-        found: dict[Answer, None] = dict.fromkeys(
-            date[:_DATE_DIGITS] if type_ == "date" else date for date in stated
-        )
+        moments = [one for date in stated for one in (date, in_zone_of(authored, date))]
+        digits = _DATE_DIGITS if type_ == "date" else None
+        found: dict[Answer, None] = dict.fromkeys(moment[:digits] for moment in moments)
         return (*found, *([UNREAD] if found and self.is_outdated else ()))
 
     def sources(self) -> tuple[Json, ...]:

@@ -595,6 +595,23 @@ def test_the_newest_usable_value_counts_and_a_newer_one_that_does_not_decide_tak
         assert same == values
 
 
+@pytest.mark.parametrize(
+    ("date", "authored", "days"),
+    [
+        ("2026-01-05T23:30:00Z", "2026-01-20T10:00:00+01:00", ("2026-01-05", "2026-01-06")),
+        ("2026-01-05T22:30:60Z", "2026-01-20T10:00:00+01:00", ("2026-01-05",)),
+        ("2026-01-05T02:00:60.5Z", "2026-01-20T10:00:00-08:00", ("2026-01-05", "2026-01-04")),
+        ("2026-01-05T23:30:00Z", "2026-01-20", ("2026-01-05",)),
+        ("2026-01-05", "2026-01-20T10:00:00+01:00", ("2026-01-05",)),
+        ("0001-01-01T00:00:00Z", "2026-01-20T10:00:00-08:00", ("0001-01-01",)),
+    ],
+)
+def test_the_day_of_a_moment_is_that_of_the_zone_of_the_response_too(date, authored, days):
+    """Many servers write all moments in UTC: where it was measured, a day may have begun already."""
+    sent = AssessInput({"authored": authored}, "", (ResourceAt(salt(3, date), "data"),))
+    assert chart_values(sent, LAB, READER).answers["salt-date"] == days
+
+
 @st.composite
 def dated(draw: st.DrawFn) -> tuple[dict[str, Any], float, float]:
     """The date of a value in any way, and the first and the last day of January that it can mean."""
