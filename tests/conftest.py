@@ -17,7 +17,9 @@ from examples import IN_CI, examples
 from hypothesis import is_hypothesis_test, settings
 
 from service import app, catalogue
+from service.assess import Assessor
 from service.bulk import pool
+from service.fhir.json import BodyLimits
 from service.pages.fields import Control, Fields
 from service.questionnaire.compiled import Item
 from service.sandbox import SandboxLimits
@@ -127,6 +129,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def root() -> Path:
     """The project root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def served(root: Path) -> catalogue.Catalogue:
+    """The questionnaires and mappings of the project."""
+    return catalogue.read(root / "questionnaires", root / "mappings")
+
+
+@pytest.fixture(scope="session")
+def pair(served: catalogue.Catalogue) -> catalogue.Pair:
+    """The questionnaire of the project that is in use, with its guidance."""
+    (found,) = served.pairs.values()
+    return found
+
+
+@pytest.fixture(scope="session")
+def assessor(served: catalogue.Catalogue) -> Assessor:
+    return Assessor(served, BodyLimits())
 
 
 @pytest.fixture

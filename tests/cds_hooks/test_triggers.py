@@ -15,11 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = '{system: http://snomed.info/sct, code: "82470000"}'
 
 
-@pytest.fixture(scope="module")
-def served():
-    return catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
-
-
 @pytest.fixture
 def read(tmp_path, served):
     (pair,) = served.pairs.values()

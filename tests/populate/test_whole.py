@@ -51,11 +51,6 @@ LIMITS = BodyLimits()
 
 
 @pytest.fixture(scope="module")
-def served(root: Path) -> Catalogue:
-    return catalogue.read(root / "questionnaires", root / "mappings")
-
-
-@pytest.fixture(scope="module")
 def populate(served: Catalogue) -> Callable[..., Json]:
     by = Populator(served, LIMITS)
 

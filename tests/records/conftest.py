@@ -7,20 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from service import catalogue
-from service.assess import Assessor
-from service.fhir.json import BodyLimits
 from service.records import APPEND_ONLY, Repository
 from service.storage.opening import open_store
 
 BASE = "https://fhir.example.org/r4"
 START = 1_795_000_000_000_000
 SECOND = 1_000_000
-
-
-@pytest.fixture(scope="session")
-def assessor(root) -> Assessor:
-    return Assessor(catalogue.read(root / "questionnaires", root / "mappings"), BodyLimits())
 
 
 @pytest.fixture

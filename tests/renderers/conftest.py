@@ -13,10 +13,6 @@ import pytest
 from playwright.sync_api import Browser
 
 from benchmarks import chromium
-from service import catalogue
-from service.assess import Assessor
-from service.catalogue import Pair
-from service.fhir.json import BodyLimits
 from service.settings import ROOT
 
 HERE = Path(__file__).resolve().parent
@@ -30,19 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if HERE in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason=WHY_NOT))
-
-
-@pytest.fixture(scope="session")
-def assessor() -> Assessor:
-    """Scores responses to what is published."""
-    return Assessor(catalogue.read(ROOT / "questionnaires", ROOT / "mappings"), BodyLimits())
-
-
-@pytest.fixture(scope="session")
-def pair() -> Pair:
-    """The questionnaire as it is published, with its guidance."""
-    pairs = catalogue.read(ROOT / "questionnaires", ROOT / "mappings").pairs
-    return next(pair for pair in pairs.values() if pair.is_active)
 
 
 @pytest.fixture(scope="session")

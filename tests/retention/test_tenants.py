@@ -7,20 +7,13 @@ import orjson
 import pytest
 from fhir_client import BASE, STORED
 
-from service import catalogue, cli
-from service.assess import Assessor
-from service.fhir.json import BodyLimits
+from service import cli
 from service.records import APPEND_ONLY, Reach, Repository
 
 PATIENT = "Patient/canary-7"
 ONE = dict.fromkeys(STORED, 1)
 UNCLEAR = "error: --tenant: expected one of whom something is stored: north, south.\n"
 LONG_AGO = 1_600_000_000_000_000
-
-
-@pytest.fixture(scope="module")
-def assessor(root):
-    return Assessor(catalogue.read(root / "questionnaires", root / "mappings"), BodyLimits())
 
 
 @pytest.fixture

@@ -16,15 +16,9 @@ import pytest
 
 from service import catalogue, cli, serve
 from service.assess import OUTPUTS
-from service.settings import ROOT, Settings
+from service.settings import ROOT
 
 SAMPLE = ROOT / "samples" / "plain-eyelid.json"
-
-
-@pytest.fixture(scope="module")
-def served():
-    """The project's own catalogue, read once."""
-    return catalogue.read(Settings().questionnaires_dir, Settings().mappings_dir)
 
 
 @pytest.fixture

@@ -29,19 +29,8 @@ def settings(folder, **more):
 
 
 @pytest.fixture(scope="module")
-def served():
-    return app.catalogue_from(Settings())
-
-
-@pytest.fixture(scope="module")
 def client():
     return app.create_app(Settings()).test_client()
-
-
-@pytest.fixture(scope="module")
-def pair(served):
-    (found,) = served.pairs.values()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from service import catalogue
 from service.datatypes.answers import Coding
 from service.questionnaire import compile_leniently
-from service.settings import Settings
 from service.terminology import value_sets_from
 from service.web.application import Application
 from service.web.capability import capability_statement
@@ -346,11 +345,6 @@ def test_every_expansion_is_valid_r4(client: FlaskClient, union: Any) -> None:
         get(client, date="2020"),
     ]
     assert union([orjson.loads(each.data) for each in answers]) == [[]] * len(answers)
-
-
-@pytest.fixture(scope="module")
-def served() -> catalogue.Catalogue:
-    return catalogue.read(Settings().questionnaires_dir, Settings().mappings_dir)
 
 
 @pytest.fixture(scope="module")

@@ -12,29 +12,18 @@ from case_responses import answers_by_link, questions_of, response_of
 from flask.testing import FlaskClient
 from interviews import begun, interviewed
 
-from service import app, catalogue, cli
+from service import app, cli
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
 from service.errors import NotScorable
 from service.fhir.json import BodyLimits
 from service.fhir.resource_models import faults_in
-from service.settings import ROOT, Settings
+from service.settings import Settings
 
 Json = dict[str, Any]
 PATH = "/fhir/Questionnaire/$next-question"
 FHIR = {"Content-Type": "application/fhir+json"}
 ADAPTIVE = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-questionnaireAdaptive"
-
-
-@pytest.fixture(scope="module")
-def served() -> Catalogue:
-    return catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
-
-
-@pytest.fixture(scope="module")
-def pair(served: Catalogue) -> Pair:
-    (found,) = served.pairs.values()
-    return found
 
 
 def ask(client: FlaskClient, body: Any, status: int = 200) -> Json:

@@ -236,11 +236,6 @@ def test_a_questionnaire_that_the_next_edition_lacks_is_counted_as_not_scored(fo
 
 
 @pytest.fixture(scope="module")
-def served():
-    return catalogue.read(ROOT / "questionnaires", ROOT / "mappings")
-
-
-@pytest.fixture(scope="module")
 def stricter(served, tmp_path_factory):
     """The project's guidance with other numbers, whatever its worked cases say of that."""
     folder = tmp_path_factory.mktemp("stricter") / "muscle-twitching"

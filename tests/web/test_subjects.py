@@ -6,7 +6,6 @@ import orjson
 import pytest
 from interviews import begun
 
-from service import catalogue
 from service.apply import Applier
 from service.assess import Assessor
 from service.errors import Forbidden
@@ -46,8 +45,7 @@ OF_OTHERS = (
 
 
 @pytest.fixture(scope="module")
-def views(root):
-    served = catalogue.read(root / "questionnaires", root / "mappings")
+def views(served):
     limits, deployment = BodyLimits(), Deployment(BASE)
     assessments = Assessments(Assessor(served, limits), deployment)
     validations = Validations(Validator(served, limits), frozenset(), deployment)

@@ -7,26 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from service import catalogue
 from service.assess import Assessor
-from service.catalogue import Catalogue, Pair
+from service.catalogue import Catalogue
 from service.fhir.json import BodyLimits
 from service.results import FULL
 from service.validate import Validator
 
 Json = dict[str, Any]
-
-CANONICAL = "https://guidance.example.org/fhir/Questionnaire/muscle-twitching|1.1.0"
-
-
-@pytest.fixture(scope="session")
-def served(root: Path) -> Catalogue:
-    return catalogue.read(root / "questionnaires", root / "mappings")
-
-
-@pytest.fixture(scope="session")
-def pair(served: Catalogue) -> Pair:
-    return served.pairs[CANONICAL]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from service import catalogue, cli
 from service.assess import Assessor
 from service.errors import NotScorable
 from service.fhir.json import BodyLimits
-from service.settings import ROOT, Settings
+from service.settings import ROOT
 from service.terminology import TerminologyServer
 from service.validate import Validator
 
@@ -124,11 +124,6 @@ def test_the_command_line_asks_the_server_that_is_set(
     monkeypatch.setenv("SERVICE_TERMINOLOGY_SERVER", base[0])
     assert validated(files, capsys) == [[], ["answer-option"]]
     assert len(base[1]) == 2
-
-
-@pytest.fixture(scope="module")
-def served() -> catalogue.Catalogue:
-    return catalogue.read(Settings().questionnaires_dir, Settings().mappings_dir)
 
 
 def test_validate_asks_for_a_form_that_came_with_the_request_and_nothing_else_does(
