@@ -7,7 +7,7 @@ because the table is to be read on one screen. `{type}` stands for the type of r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.fhir.parameters import DETAIL
@@ -69,10 +69,15 @@ _VALIDATORS: Final = ("ETag", "Last-Modified")
 _CREATED: Final = (*_VALIDATORS, "Location", "Link", "X-Guidance")
 _FOUND: Final = (*_VALIDATORS, "Content-Location", "Link", "X-Guidance")
 _BODY: Final = (400, 406, 413, 415)
+_WORK: Final = (*_BODY, 422, 503)
+"""Refusals of an operation on what is sent."""
+_WORK_ON_ONE: Final = (*_BODY, 404, 422, 503)
+_WORK_ON_STORED: Final = (400, 404, 406, 422, 503)
 
 _OK: Final[Mapping[int, tuple[str, ...]]] = {200: ()}
 _READABLE: Final[Mapping[int, tuple[str, ...]]] = {200: _VALIDATORS, 304: _VALIDATORS}
 _TAGGED: Final[Mapping[int, tuple[str, ...]]] = {200: ("ETag",), 304: ("ETag",)}
+_RESULT: Final[Mapping[int, tuple[str, ...]]] = {200: ("X-Guidance", "Content-Language")}
 
 _SAME: Final = {"id": "$response.body#/id"}
 _TO_SAME: Final = (
@@ -82,6 +87,12 @@ _TO_SAME: Final = (
     FollowUp("GET", "/{id}/_history/{version}", _SAME | {"version": "$response.body#/meta/versionId"}),
 )
 _TO_FIRST: Final = (FollowUp("GET", "/{id}", {"id": "$response.body#/entry/0/resource/id"}),)
+
+
+def _posted(what: Description) -> Description:
+    """Returns the same by a POST that may bring Parameters."""
+    return replace(what, refusals=_WORK_ON_ONE, body="Parameters", body_required=False)
+
 
 # Every path.
 
@@ -245,60 +256,47 @@ READ_VERSION: Final = Description(
 # Operations.
 
 ASSESS: Final = Description(
-    "Assesses a response; nothing is kept.",
-    "Result",
-    {200: ("X-Guidance", "Content-Language")},
-    (*_BODY, 422, 503),
-    (_LANGUAGE, *LAYOUT, DETAIL),
-    "Input",
+    "Assesses a response; nothing is kept.", "Result", _RESULT, _WORK, (_LANGUAGE, *LAYOUT, DETAIL), "Input"
 )
 EXPLAIN: Final = Description(
     "Says why a response has its result, and what would change it; nothing is kept.",
     "Parameters",
-    {200: ("X-Guidance", "Content-Language")},
-    (*_BODY, 422, 503),
+    _RESULT,
+    _WORK,
     (_LANGUAGE, *LAYOUT),
     "Input",
 )
 EXPLAIN_STORED: Final = Description(
     "Says why a stored result is what it is, and what would change it.",
     "Parameters",
-    {200: ("X-Guidance", "Content-Language")},
-    (400, 404, 406, 422, 503),
+    _RESULT,
+    _WORK_ON_STORED,
     LAYOUT,
 )
-EXPLAIN_STORED_POSTED: Final = Description(
-    "Says why a stored result is what it is, and what would change it.",
-    "Parameters",
-    {200: ("X-Guidance", "Content-Language")},
-    (*_BODY, 404, 422, 503),
-    LAYOUT,
-    "Parameters",
-    body_required=False,
-)
+EXPLAIN_STORED_POSTED: Final = _posted(EXPLAIN_STORED)
 ASSESS_STORED: Final = Description(
     "Assesses a stored response, beside earlier ones where that is asked; nothing is kept.",
     "Result",
-    {200: ("X-Guidance", "Content-Language")},
-    (400, 404, 406, 422, 503),
+    _RESULT,
+    _WORK_ON_STORED,
     (_LANGUAGE, *LAYOUT, DETAIL, "_earlier"),
 )
 VALIDATE: Final = Description(
     "Says what is wrong with a response: 200 whether anything is or not.",
     "OperationOutcome",
     _OK,
-    (*_BODY, 422, 503),
+    _WORK,
     ("mode", "profile", *LAYOUT),
     "Any",
 )
 PROCESS: Final = Description(
-    "Checks a response and takes it.", "OperationOutcome", _OK, (*_BODY, 404, 422, 503), LAYOUT, "Input"
+    "Checks a response and takes it.", "OperationOutcome", _OK, _WORK_ON_ONE, LAYOUT, "Input"
 )
 POPULATE: Final = Description(
     "Begins a response with what a chart knows; nothing is fetched or kept.",
     "Parameters",
     {200: ("Content-Language",)},
-    (*_BODY, 404, 422, 503),
+    _WORK_ON_ONE,
     (_LANGUAGE, *LAYOUT),
     "Parameters",
 )
@@ -306,15 +304,15 @@ NEXT_QUESTION: Final = Description(
     "Asks the next question of a response; nothing is kept.",
     "QuestionnaireResponse",
     _OK,
-    (*_BODY, 422, 503),
+    _WORK,
     LAYOUT,
     "Interview",
 )
 APPLY: Final = Description(
     "Returns what a plan proposes for the person of a response; nothing is kept.",
     "Bundle",
-    {200: ("X-Guidance", "Content-Language")},
-    (*_BODY, 404, 422, 503),
+    _RESULT,
+    _WORK_ON_ONE,
     (_LANGUAGE, *LAYOUT),
     "Parameters",
 )
@@ -322,7 +320,7 @@ EXTRACT: Final = Description(
     "Makes Observations of the answers of a response; nothing is kept.",
     "Parameters",
     _OK,
-    (*_BODY, 422, 503),
+    _WORK,
     LAYOUT,
     "Parameters",
 )
@@ -330,18 +328,10 @@ EXTRACT_STORED: Final = Description(
     "Makes Observations of the answers of a stored response; they are not kept.",
     "Parameters",
     _OK,
-    (400, 404, 406, 422, 503),
+    _WORK_ON_STORED,
     LAYOUT,
 )
-EXTRACT_STORED_POSTED: Final = Description(
-    "Makes Observations of the answers of a stored response; they are not kept.",
-    "Parameters",
-    _OK,
-    (*_BODY, 404, 422, 503),
-    LAYOUT,
-    "Parameters",
-    body_required=False,
-)
+EXTRACT_STORED_POSTED: Final = _posted(EXTRACT_STORED)
 EXPAND: Final = Description(
     "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)
 )
