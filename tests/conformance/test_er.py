@@ -153,21 +153,10 @@ def test_er03_every_fault_has_its_own_issue_with_its_place(ehr, where):
 @pytest.mark.parametrize("where", [TYPE, ASSESS, "{at}", ""])
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"\xff\xfe{\x00}\x00",
-        b'{"resourceType":"QuestionnaireResponse","resourceType":"QuestionnaireResponse"}',
-        b'{"resourceType":"QuestionnaireResponse","x":NaN}',
-        b'{"resourceType":"QuestionnaireResponse","status":null}',
-        b'{"resourceType":"QuestionnaireResponse","nobody":"knows"}',
-        b'{"resourceType":"QuestionnaireResponse","status":"\\ud800"}',
-        b"[" * 100_000,
-        b'{"a":' * 5_000,
-    ],
+    [b"{", b'{"resourceType":"QuestionnaireResponse","nobody":"knows"}', b"[" * 100_000],
 )
 def test_er04_a_body_that_cannot_be_parsed_is_400(ehr, known, where, body):
+    """What else is no strict JSON: test_rb.py."""
     where = where.format(at=known.at)
     issues_of(ehr.ask("PUT" if where == known.at else "POST", where, body), 400)
 

@@ -6,13 +6,14 @@ from sample_responses import SYSTEM, answered, identified, new_value, response, 
 
 TYPE = "QuestionnaireResponse"
 PERSON, NUMBER, WORD, TOKEN = "canary-person", "canary-number", "canary-answer", "canary-token"
-CANARIES = (PERSON, NUMBER, WORD, TOKEN)
+CANARIES = (PERSON, NUMBER, WORD, TOKEN, "canary-7")
 HEADERS = {
     "authorization": f"Bearer {TOKEN}",
     "x_request_id": NUMBER,
     "cookie": f"session={TOKEN}",
     "user_agent": TOKEN,
     "referer": f"https://app.example.org/{PERSON}",
+    "accept": f"{TOKEN}/x, */*",
     "origin": f"https://{TOKEN}.example.org",
     "x_forwarded_for": TOKEN,
 }
@@ -137,6 +138,7 @@ def test_what_is_refused_is_neither_logged_nor_repeated(ehr, kept, log, body):
         f"{TYPE}?_summary={PERSON}",
         f"{TYPE}?_format={PERSON}",
         f"{TYPE}?_sort={PERSON}&foo={NUMBER}",
+        f"{TYPE}?canary-7=1",
         f"{TYPE}?_include={PERSON}:{NUMBER}",
         f"{TYPE}?patient={BASE}/Patient/{PERSON}&_count=-1",
         f"RiskAssessment?probability={NUMBER}",
@@ -177,10 +179,10 @@ def test_no_route_logs_what_it_is_sent(app, ehr, log):
     answers = []
     for route in app.routes:
         path = route.path.replace("<id:id>", PERSON).replace("<id:version>", NUMBER)
-        for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             query = f"?patient={PERSON}&name={WORD}&_count={NUMBER}&identifier={NUMBER}"
-            body = None if method in ("GET", "DELETE") else noted(response())
-            answers.append(ehr.ask(method, path + query, body, **HEADERS))
+            body = None if method in ("GET", "DELETE", "OPTIONS") else noted(response())
+            answers.append(ehr.ask(method, path + query, body, **HEADERS, prefer=TOKEN))
     silent(log, *answers)
 
 

@@ -19,7 +19,6 @@ from service.questionnaire import compile_questionnaire, not_shown
 from service.sandbox import Sandbox
 from service.settings import ROOT
 from service.terminology import value_sets_from
-from service.web.access import Access
 
 PATH = "/questionnaires/muscle-twitching"
 SAMPLE = ROOT / "samples/plain-eyelid.json"
@@ -745,25 +744,6 @@ def test_styles_and_scripts_come_without_their_comments_and_with_the_licence_of_
     assert without_comments(b"/* a */ .b{}\n.c{}\n/* d\n * e */\n.f{}\n") == b"/* a */ .b{}\n.c{}\n.f{}\n"
     foreign = "fhir-client.pure.min.js"
     assert client.get(f"/static/{foreign}").data == (FOLDER / foreign).read_bytes()
-
-
-def test_every_route_has_its_access_rule_and_the_forms_theirs_alone(client):
-    """AU15: walk the table and the map of Flask."""
-    application = client.application
-    declared = {route.path: route.access for route in application.routes}
-    for rule in application.url_map.iter_rules():
-        assert rule.rule in declared or not rule.methods - {"OPTIONS"}, rule
-    forms = {path for path, access in declared.items() if access is Access.PUBLIC_FORM}
-    assert forms == {"/", "/questionnaires/<id:slug>"}
-    public = {path for path, access in declared.items() if access is Access.PUBLIC}
-    assert public == {
-        "/fhir/metadata",
-        "/healthz",
-        "/readyz",
-        "/cds-services",
-        "/static/<id:name>",
-        "/embed.js",
-    }
 
 
 def test_below_a_path_of_its_host_a_form_leads_there(settings):

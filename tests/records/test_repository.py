@@ -49,14 +49,6 @@ def test_the_result_is_based_on_the_response_as_stored(repository, body):
     assert risk["meta"]["lastUpdated"] == document(kept.record)["meta"]["lastUpdated"]
 
 
-def test_the_stored_result_is_that_of_assess_but_for_id_meta_and_basis(repository, assessor, body):
-    kept = document(repository.create(body()).risk)
-    alone = orjson.loads(assessor.assess_body(body()).body)
-    for each in (kept, alone):
-        each.pop("id", None), each.pop("meta", None), each.pop("basis")
-    assert kept == alone
-
-
 def test_provenance_names_what_was_made_of_what_and_by_whom(repository, store, body):
     repository.create(body(author={"reference": "Practitioner/p"}, source={"reference": "Patient/example"}))
     with store.reading() as view:
@@ -148,13 +140,6 @@ def test_when_the_last_record_fails_the_first_are_undone(repository, store, body
     assert stored(store) == dict.fromkeys(KINDS, 0)
 
 
-def test_an_amended_response_has_a_new_version_of_its_result(repository, store, body):
-    repository.create(body())
-    kept = repository.update("r1", body(id="r1", status="amended"), expected={1})
-    assert (kept.record.version, kept.risk.version) == (2, 2)
-    assert stored(store) == {RESPONSE: 1, RISK: 1, PROVENANCE: 2, AUDIT: 2}
-
-
 def test_entered_in_error_retracts_the_result(repository, body):
     repository.create(body())
     kept = repository.update("r1", body(id="r1", status="entered-in-error"))
@@ -197,43 +182,6 @@ def test_cr12_an_update_names_the_id_of_the_path(repository, body, given):
     with pytest.raises(Malformed) as refused:
         repository.update("r1", body(id=given))
     assert [each.kind for each in refused.value.problems] == ["id-mismatch"]
-
-
-def test_cr13_an_update_does_not_create(repository, store, body):
-    with pytest.raises(NotFound):
-        repository.update("r9", body(id="r9"))
-    assert stored(store) == dict.fromkeys(KINDS, 0)
-
-
-def test_cr14_an_update_of_a_version_that_is_gone_changes_nothing(repository, store, body):
-    repository.create(body())
-    repository.update("r1", body(id="r1"), expected={1})
-    with pytest.raises(PreconditionFailed):
-        repository.update("r1", body(id="r1"), expected={1})
-    assert stored(store)[PROVENANCE] == 2
-
-
-def condition():
-    return condition_from(RESPONSE, "identifier=urn:s|v", base="https://fhir.example.org/r4")
-
-
-def test_cr08_a_conditional_create_finds_what_is_there(repository, store, body):
-    identified = body(identifier={"system": "urn:s", "value": "v"})
-    first = repository.create(identified, condition())
-    second = repository.create(identified, condition())
-    assert (first.is_new, second.is_new) == (True, False)
-    assert second.record.id == first.record.id
-    assert second.risk.id == first.record.id
-    assert stored(store)[RESPONSE] == 1
-
-
-def test_cr09_several_matches_are_refused(repository, store, body):
-    identified = body(identifier={"system": "urn:s", "value": "v"})
-    repository.create(identified), repository.create(identified)
-    with pytest.raises(PreconditionFailed) as refused:
-        repository.create(identified, condition())
-    assert [each.kind for each in refused.value.problems] == ["multiple-matches"]
-    assert stored(store)[RESPONSE] == 2
 
 
 def test_a_condition_that_would_take_too_long_to_decide_is_refused(repository, store, body, monkeypatch):
