@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPException, HTTPResponse
@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from benchmarks.compare_masks import Masks
+from benchmarks.http import free_port, has_started
 
 BASE = "https://fhir.example.org/r4"
 ORIGIN = "https://app.example.org"
@@ -278,7 +279,9 @@ def serving(tree: Tree, name: str, settings: Mapping[str, str]) -> Iterator[int]
         ) as process,
     ):
         try:
-            _wait_for(port, process, tree.work / f"{name}.log")
+            if not has_started(port, process):
+                said = (tree.work / f"{name}.log").read_text(errors="replace")
+                raise SystemExit(f"the server did not start; it said:\n{said[-4000:]}")
             yield port
         finally:
             process.terminate()
@@ -286,20 +289,3 @@ def serving(tree: Tree, name: str, settings: Mapping[str, str]) -> Iterator[int]
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    ends = time.monotonic() + 120
-    while time.monotonic() < ends and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"the server did not start; it said:\n{log.read_text(errors='replace')[-4000:]}")

@@ -95,7 +95,8 @@ def serving(
         subprocess.Popen(command, cwd=ROOT, stderr=log or own, env=environment) as process,
     ):
         try:
-            wait_for(port, process)
+            if not has_started(port, process):
+                raise SystemExit(f"the server on port {port} did not start")
             yield Server(port, process)
         finally:
             process.terminate()
@@ -107,16 +108,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns when the port answers."""
-    for _ in range(1200):  # a machine with other work takes its time
-        if process.poll() is not None:
-            break
+def has_started(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until the port answers; says whether it does before the process ends."""
+    ends = time.monotonic() + 120  # a machine with other work takes its time
+    while time.monotonic() < ends and process.poll() is None:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"the server on port {port} did not start")
+            return True
+        time.sleep(0.05)
+    return False
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.http import free_port, has_started
+
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-_STARTS_WITHIN_S = 60
 
 
 class NoProxy(Exception):
@@ -31,12 +30,13 @@ def proxy(ports: Sequence[int]) -> Iterator[int]:
     if program is None:
         raise NoProxy("nginx is not on this machine (on Debian: apt-get install nginx)")
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
-        folder, port = Path(name), _free_port()
+        folder, port = Path(name), free_port()
         folder.chmod(0o755)  # its workers are another user's where root starts it
         (folder / "nginx.conf").write_text(_configuration(folder, port, ports))
         with subprocess.Popen([program, "-p", name, "-c", name + "/nginx.conf"]) as process:
             try:
-                _wait_for(port, process)
+                if not has_started(port, process):
+                    raise NoProxy("nginx did not start")
                 yield port
             finally:
                 process.terminate()
@@ -53,19 +53,3 @@ def _configuration(folder: Path, port: int, ports: Sequence[int]) -> str:
         "location / {\nproxy_pass http://services;\nproxy_http_version 1.1;\n"
         'proxy_set_header Connection "";\nproxy_set_header Host $host;\n}\n}\n}\n'
     )
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _STARTS_WITHIN_S
-    while time.monotonic() < end and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise NoProxy("nginx did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

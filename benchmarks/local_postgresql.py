@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.http import free_port
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "postgres"
@@ -85,7 +86,7 @@ def _initialised(programs: Path, folder: Path) -> Server:
             shutil.chown(path, _USER)
     options = ("-U", _USER, "-A", "scram-sha-256", "--pwfile", words, "-E", "UTF8", "--locale=C.UTF-8")
     _run(programs / "initdb", "-D", folder / "data", "--no-sync", *options)
-    return Server(programs, folder, _free_port(), password)
+    return Server(programs, folder, free_port(), password)
 
 
 def _run(program: Path, *arguments: str | Path) -> None:
@@ -93,12 +94,6 @@ def _run(program: Path, *arguments: str | Path) -> None:
     other: dict[str, Any] = {"user": _USER, "group": _USER, "extra_groups": []} if os.geteuid() == 0 else {}
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     subprocess.run([program, *arguments], cwd="/", check=True, **quiet, **other)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _programs(*, install: bool) -> Path:
