@@ -2,17 +2,16 @@
 
 import copy
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 import pytest
 from cds_calls import VIEW, call_of, sample, searchset
 from client_jwts import ISSUER, KEYS, OTHER_ISSUER, OTHER_P384, RSA, jwk, signed
 from gunicorn_server import Answer, post
+from loopback_servers import QuietHandler, listening
 from running_service import running
 
 from service import app
@@ -50,23 +49,14 @@ def keys():
     """Serves the keys of two clients; yields the url, and the paths that were asked for."""
     asked = []
 
-    class Keys(BaseHTTPRequestHandler):
+    class Keys(QuietHandler):
         def do_GET(self):
             asked.append(self.path)
             known = {"/north": KEYS, "/south": [jwk(OTHER_P384, "p384")]}
-            body = orjson.dumps({"keys": known.get(self.path, [])})
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.tell(orjson.dumps({"keys": known.get(self.path, [])}))
 
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with listening(Keys) as server:
         yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import orjson
 import pytest
 from cds_calls import sample, with_answer
 from gunicorn_server import get, post, serving
+from loopback_servers import QuietHandler, listening
 from patience import PATIENCE_S
 
 from service import app
@@ -43,7 +44,7 @@ def searchset(*resources: Any, following: str = "") -> dict[str, Any]:
     return bundle | {"entry": [{"resource": resource} for resource in resources]}
 
 
-class Chart(BaseHTTPRequestHandler):
+class Chart(QuietHandler):
     """Answers from `server.pages`: by the type of resource, or by the whole path."""
 
     protocol_version = "HTTP/1.1"
@@ -67,24 +68,16 @@ class Chart(BaseHTTPRequestHandler):
         with suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(sent)
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @contextmanager
 def charts() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Chart)
-    server.asked, server.pages, server.ended = [], {"Patient": PATIENT}, threading.Event()
-    server.base = f"http://127.0.0.1:{server.server_address[1]}/fhir"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.ended.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Chart) as server:
+        server.asked, server.pages, server.ended = [], {"Patient": PATIENT}, threading.Event()
+        server.base = f"http://127.0.0.1:{server.server_port}/fhir"
+        try:
+            yield server
+        finally:
+            server.ended.set()
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from loopback_servers import listening
 from playwright.sync_api import Browser
 
 from benchmarks import chromium
@@ -48,10 +48,8 @@ def address(files: Path) -> Iterator[str]:
     for name in ("lhc-forms", "smart-forms"):
         (files / name).symlink_to(BUILT / name)
     shutil.copy(ROOT / "questionnaires/muscle-twitching.json", files / "questionnaire.json")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(files))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with listening(partial(_Files, directory=str(files))) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")

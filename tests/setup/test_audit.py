@@ -5,13 +5,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from loopback_servers import QuietHandler, listening
 
 SCHEMAS = Path(__file__).parent / "cyclonedx"
 LOCK = """\
@@ -53,22 +52,14 @@ def audited(root: Path, tmp_path: Path) -> Iterator[Callable[[Told], subprocess.
     """Returns a function that audits a lock of three packages with an index that tells so much."""
     told: Told = {}
 
-    class Index(BaseHTTPRequestHandler):
+    class Index(QuietHandler):
         def do_GET(self) -> None:
             status, document = told.get(self.path.removeprefix("/pypi/").removesuffix("/json"), (404, {}))
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Keeps quiet."""
+            self.tell(json.dumps(document).encode(), status)
 
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+    with listening(Index) as server:
 
         def run(index: Told) -> subprocess.CompletedProcess[str]:
             told.update(index)
@@ -77,7 +68,6 @@ def audited(root: Path, tmp_path: Path) -> Iterator[Callable[[Told], subprocess.
             return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
         yield run
-        server.shutdown()
 
 
 def test_packages_that_were_looked_up_and_have_no_advisory_pass(audited):

@@ -1,9 +1,9 @@
 """Pages of other sites: each server has an origin of its own, and serves what it is given."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from loopback_servers import QuietHandler, listening
 
 _TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
@@ -19,7 +19,7 @@ def site(
         headers: that every answer has.
     """
 
-    class Pages(BaseHTTPRequestHandler):
+    class Pages(QuietHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             body = pages.get(path)
@@ -30,10 +30,5 @@ def site(
             self.end_headers()
             self.wfile.write((body or "").encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with listening(Pages) as server:
         yield f"http://{host}:{server.server_port}"
-        server.shutdown()

@@ -6,10 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from loopback_servers import QuietHandler, listening
 from patience import PATIENCE_S
 
 from service.errors import Lookup, Problem
@@ -33,26 +34,16 @@ class Fake:
 
 @contextmanager
 def running(fake: Fake) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            fake.asked.append((self.path, json.loads(body)))
+            fake.asked.append((self.path, json.loads(self.body())))
             fake.answer(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/r4"
-    finally:
-        fake.done.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Handler) as server:
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/r4"
+        finally:
+            fake.done.set()
 
 
 def says(body: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:

@@ -1,16 +1,15 @@
 """The next guidance in the shadow of the current one: what is answered, what is counted, what is not kept."""
 
 import shutil
-import threading
 from collections import Counter
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import orjson
 import pytest
 from cds_calls import VIEW, call_of, searchset
 from form_driver import FormDriver
 from gunicorn_server import get, post, until
+from loopback_servers import QuietHandler, listening
 from running_service import running
 from sample_responses import SECOND, sample, strain
 
@@ -374,21 +373,15 @@ def test_the_counts_are_those_of_all_workers_and_a_command_prints_them(
 def test_the_command_brings_the_token_and_says_where_it_is_not_let_in(monkeypatch, capsys):
     asked = []
 
-    class Refusing(BaseHTTPRequestHandler):
+    class Refusing(QuietHandler):
         def do_GET(self):
             asked.append((self.path, self.headers["Authorization"]))
             self.send_error(401)
 
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+    with listening(Refusing) as server:
         monkeypatch.setenv("SERVICE_PORT", str(server.server_port))
         monkeypatch.setenv("SERVICE_METRICS_TOKEN", "t" * 32)
-        answering = threading.Thread(target=server.handle_request)
-        answering.start()
         assert cli.main(["shadow"]) == 2
-        answering.join()
     assert asked == [("/metrics", f"Bearer {'t' * 32}")]
     said = capsys.readouterr().err
     assert "SERVICE_METRICS=true" in said

@@ -4,12 +4,11 @@ Without the packages of the extra `tracing` these tests are left out; in CI they
 """
 
 import os
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from fhir_client import break_route
 from gunicorn_server import get, serving, until
+from loopback_servers import QuietHandler, listening
 from sample_responses import strain
 
 from service import app
@@ -170,33 +169,19 @@ def test_without_the_packages_the_service_does_not_start(monkeypatch):
         app.tracing_from(Settings(tracing=True))
 
 
-class Collector(HTTPServer):
+class Collector(QuietHandler):
     """Takes spans over OTLP and HTTP."""
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Taking)
-        self.bodies = []
-
-
-class Taking(BaseHTTPRequestHandler):
     def do_POST(self):
-        self.server.bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.server.bodies.append((self.path, self.body()))
+        self.tell(b"")
 
 
 @pytest.fixture
 def collector():
-    with Collector() as collecting:
-        thread = threading.Thread(target=collecting.serve_forever, daemon=True)
-        thread.start()
+    with listening(Collector) as collecting:
+        collecting.bodies = []
         yield collecting
-        collecting.shutdown()
-        thread.join()
 
 
 @pytest.mark.slow

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from loopback_servers import QuietHandler, listening
 
 from service import catalogue, cli
 from service.assess import Assessor
@@ -62,28 +61,16 @@ def base() -> Iterator[tuple[str, list[Any]]]:
     """A terminology server that knows the code c, and what it was asked."""
     asked: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            question = json.loads(self.body())
             asked.append(question)
             codes = [one["valueCode"] for one in question["parameter"] if one["name"] == "code"]
             result = {"name": "result", "valueBoolean": codes == ["c"]}
-            body = json.dumps({"resourceType": "Parameters", "parameter": [result]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.tell(json.dumps({"resourceType": "Parameters", "parameter": [result]}).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/fhir", asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Handler) as server:
+        yield f"http://127.0.0.1:{server.server_port}/fhir", asked
 
 
 def kinds(line: str) -> list[str]:
