@@ -160,19 +160,11 @@ def _several(one: Said) -> Said:
 
 def _mapping(keys: Mapping[str, Said]) -> Said:
     """Returns a mapping that has exactly these keys."""
-    return {
-        "type": "object",
-        "properties": dict(keys),
-        "required": [*keys],
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": dict(keys), "required": [*keys], "additionalProperties": False}
 
 
 _EITHER: Said = {
-    "anyOf": [
-        _OF_PARAMETER,
-        _mapping({"parameters": {"type": "array", "items": _TEXT, "minItems": 2}}),
-    ]
+    "anyOf": [_OF_PARAMETER, _mapping({"parameters": {"type": "array", "items": _TEXT, "minItems": 2}})]
 }
 
 

@@ -25,15 +25,7 @@ from service.guidance.bits import both, intersection, union
 from service.guidance.conditions import Answered, Is, Measured
 from service.guidance.graph import ABSENT, ASKED, PRESENT, UNKNOWN, Atom, Test
 from service.guidance.model import Written
-from service.guidance.options import (
-    CHOICES,
-    DATES,
-    DAY,
-    PLAIN,
-    codings_of,
-    units_of,
-    unsure_codings,
-)
+from service.guidance.options import CHOICES, DATES, DAY, PLAIN, codings_of, units_of, unsure_codings
 
 # One table per question.
 

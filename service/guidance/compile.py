@@ -12,16 +12,7 @@ from service.guidance.bits import PRESENT, STEPS, UNKNOWN, both, certain, closur
 from service.guidance.checks import Checked
 from service.guidance.conditions import Answered, AtLevel, AtTier, Denied, Is, Measured, links_of
 from service.guidance.graph import Atom, Graph
-from service.guidance.model import (
-    Comparison,
-    Contradiction,
-    Outcome,
-    Row,
-    Rule,
-    Tier,
-    Written,
-    unfit_answers,
-)
+from service.guidance.model import Comparison, Contradiction, Outcome, Row, Rule, Tier, Written, unfit_answers
 from service.guidance.options import DATES
 from service.guidance.quantities import questions_of, sources_of
 from service.guidance.result import Due, Fired, Interval, Risk, RowTally

@@ -12,14 +12,7 @@ from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
 from service.guidance.answer_tables import Verdict
-from service.guidance.arguments import (
-    Argued,
-    Enabled,
-    Minimal,
-    argued_from,
-    decided_by,
-    minimal_reasons,
-)
+from service.guidance.arguments import Argued, Enabled, Minimal, argued_from, decided_by, minimal_reasons
 from service.guidance.cases import Case
 from service.guidance.checks import Checked
 from service.guidance.compile import compiled_from

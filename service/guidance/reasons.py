@@ -128,11 +128,7 @@ class _World:
     __slots__ = ("_digits", "_doubtful", "_found", "_open", "_support")
 
     def __init__(
-        self,
-        support: tuple[NodeSupport, ...],
-        bits: int,
-        open_: int,
-        doubtful: tuple[Contribution, ...] = (),
+        self, support: tuple[NodeSupport, ...], bits: int, open_: int, doubtful: tuple[Contribution, ...] = ()
     ) -> None:
         self._support = support
         self._digits = f"{_unknown(bits) | 1 << 2 * len(support):b}"[::-1]

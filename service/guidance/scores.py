@@ -17,15 +17,7 @@ from marshmallow import ValidationError, fields, validates_schema
 from service.datatypes.answers import Answer, Coding
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import comparable, unit
-from service.guidance.conditions import (
-    Condition,
-    InBand,
-    Named,
-    Place,
-    Scored,
-    links_of,
-    walk,
-)
+from service.guidance.conditions import Condition, InBand, Named, Place, Scored, links_of, walk
 from service.guidance.faults import Fault, not_in_the_questionnaire
 from service.guidance.fields import (
     CodeShape,

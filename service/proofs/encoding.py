@@ -161,13 +161,7 @@ class Encoding:
         return changed
 
     def _mixed(
-        self,
-        fitting: World,
-        doubted: World,
-        worse: World,
-        *,
-        into: list[Value],
-        of: Iterable[int],
+        self, fitting: World, doubted: World, worse: World, *, into: list[Value], of: Iterable[int]
     ) -> list[Value]:
         """Puts in the values of some nodes that count, and returns all.
 

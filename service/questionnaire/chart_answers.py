@@ -28,15 +28,7 @@ from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion, converted
 from service.errors import has_errors
 from service.fhir import extensions as ext
-from service.fhir.chart import (
-    LEFT_OUT,
-    USABLE,
-    VOID,
-    ChartReader,
-    ChartValues,
-    chart_values,
-    is_range,
-)
+from service.fhir.chart import LEFT_OUT, USABLE, VOID, ChartReader, ChartValues, chart_values, is_range
 from service.fhir.chart_doubts import NEWEST, effective, taken
 from service.fhir.dates import Span, is_date_time
 from service.fhir.extensions import mappings, text

@@ -431,10 +431,7 @@ def _walked(
 
 
 def _put(
-    node: MutableJson,
-    element: ElementPath,
-    given: tuple[list[Typed], list[str], Any],
-    results: Results,
+    node: MutableJson, element: ElementPath, given: tuple[list[Typed], list[str], Any], results: Results
 ) -> None:
     values, places, unit = given
     step = element.steps[-1]

@@ -45,14 +45,8 @@ class Concept(NamedTuple):
 
 
 _OF_EVERY_RESULT: Final = (
-    (
-        NEEDS_EVALUATION,
-        "Somebody should look at what was reported; how soon is said by a tier.",
-    ),
-    (
-        TRIAGE,
-        "Answers to a questionnaire were sorted by urgency by software. Nobody was examined.",
-    ),
+    (NEEDS_EVALUATION, "Somebody should look at what was reported; how soon is said by a tier."),
+    (TRIAGE, "Answers to a questionnaire were sorted by urgency by software. Nobody was examined."),
     (STEP, "Which tier the answers lead to."),
 )
 """Codes, which are keys of the service's own words too, and what they mean."""

@@ -200,8 +200,7 @@ def assert_counted_as_tried(old: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in MANY_PATTERNS else name for name in PAIRS],
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in MANY_PATTERNS else name for name in PAIRS]
 )
 def test_the_counts_and_the_plainest_patterns_are_those_of_every_pattern_tried(name: str) -> None:
     assert_counted_as_tried(*PAIRS[name])

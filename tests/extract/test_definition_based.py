@@ -50,10 +50,7 @@ def allocating(name):
 
 def phone(element):
     """What makes a mobile telephone of a number."""
-    return (
-        gives(f"{element}.use", valueCode="mobile"),
-        gives(f"{element}.system", valueCode="phone"),
-    )
+    return (gives(f"{element}.use", valueCode="mobile"), gives(f"{element}.system", valueCode="phone"))
 
 
 NAME = {

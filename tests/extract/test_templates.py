@@ -111,11 +111,7 @@ ITEMS = [
     {
         "id": "patient",
         "items": [
-            {
-                "id": "name",
-                "repeats": True,
-                "items": [{"id": "given", "repeats": True}, {"id": "family"}],
-            },
+            {"id": "name", "repeats": True, "items": [{"id": "given", "repeats": True}, {"id": "family"}]},
             {"id": "gender", "options": ["female", "male"]},
             {"id": "ihi"},
             {"id": "mobile"},

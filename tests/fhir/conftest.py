@@ -69,10 +69,7 @@ LEVELS = tuple(
     model.Level(code, f"{code.capitalize()} likelihood", Coding(RISK, code))
     for code in ("low", "moderate", "high")
 )
-GRADES = (
-    model.Level("none", "Nothing points to it", None),
-    model.Level("some", "Something does", None),
-)
+GRADES = (model.Level("none", "Nothing points to it", None), model.Level("some", "Something does", None))
 FLU = model.Outcome(
     "flu",
     "Flu pattern",
@@ -249,10 +246,7 @@ def troubled(make_result: Callable[..., Result]) -> Result:
     return make_result(
         tier=Interval(2, 3),
         fired=(Fired(RULES[1], ("cough",)),),
-        risks=(
-            Risk(FLU, Interval(1, 2), ()),
-            Risk(OTHER, Interval(1, 1), (Fired(RULES[4], ("note",)),)),
-        ),
+        risks=(Risk(FLU, Interval(1, 2), ()), Risk(OTHER, Interval(1, 1), (Fired(RULES[4], ("note",)),))),
         open=(OpenQuestion("fever", ("tier", "a-score"), True),),
         contradictions=(CLASH,),
         totals=(Total(SCORE, Decimal(0), Decimal("3.0"), ("mild", "severe"), 1, 1, None, False),),

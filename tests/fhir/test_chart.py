@@ -501,10 +501,7 @@ LAB = Form(
 READER = Reader(
     Quantity(Decimal("3.5"), "mmol/L"),
     {"salt": "salt-date"},
-    (
-        Conversion("mg/dL", "mmol/L", Fraction("0.5")),
-        Conversion("meq/L", "mmol/L", Fraction("0.25")),
-    ),
+    (Conversion("mg/dL", "mmol/L", Fraction("0.5")), Conversion("meq/L", "mmol/L", Fraction("0.25"))),
 )
 
 

@@ -28,12 +28,7 @@ def in_body(*entries):
 
 def test_a_query_string_has_values_of_the_declared_types():
     pairs = [("url", "http://x"), ("count", "-3"), ("flag", "true"), ("words", "a b"), ("words", "c")]
-    assert in_query(*pairs) == {
-        "url": ("http://x",),
-        "count": (-3,),
-        "flag": (True,),
-        "words": ("a b", "c"),
-    }
+    assert in_query(*pairs) == {"url": ("http://x",), "count": (-3,), "flag": (True,), "words": ("a b", "c")}
 
 
 def test_a_body_has_the_same_values():

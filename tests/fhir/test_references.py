@@ -214,11 +214,7 @@ def test_a_reference_in_an_answer_is_checked() -> None:
     answer = {"valueReference": {"reference": "Patient/1", "type": "Group"}}
     found = head("item", {"linkId": "a", "answer": [answer]})
     assert found == [("datatype", "item")]
-    response = {
-        "resourceType": ROOT,
-        "status": "completed",
-        "item": [{"linkId": "a", "answer": [answer]}],
-    }
+    response = {"resourceType": ROOT, "status": "completed", "item": [{"linkId": "a", "answer": [answer]}]}
     (problem,) = check_structure(response, ROOT, ROOT)
     assert (problem.kind, problem.expression) == ("reference-type", f"{ROOT}.item[0].answer[0].value.type")
 

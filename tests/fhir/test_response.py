@@ -176,11 +176,7 @@ def test_a_fault_in_an_answer_is_named_with_its_path(response, answer, kind, at)
             "identifier.period",
         ),
         (lambda r: r.update(text={"status": "generated"}), "missing", "text"),
-        (
-            lambda r: r.update(text={"status": "generated", "div": DIV.format(" ")}),
-            "narrative",
-            "text.div",
-        ),
+        (lambda r: r.update(text={"status": "generated", "div": DIV.format(" ")}), "narrative", "text.div"),
         (lambda r: r.update(modifierExtension=[{"url": "x"}]), "modifier-extension", "modifierExtension"),
         (
             lambda r: r["item"][1].update(modifierExtension=[{"url": "x"}]),
@@ -195,11 +191,7 @@ def test_a_fault_in_an_answer_is_named_with_its_path(response, answer, kind, at)
             "extension[0]",
         ),
         (with_extension(url="x", valueFoo=1), "unknown-property", "extension[0].valueFoo"),
-        (
-            with_extension(url="x", valueRatio={"numerator": {"value": 1}}),
-            "invariant",
-            "extension[0].value",
-        ),
+        (with_extension(url="x", valueRatio={"numerator": {"value": 1}}), "invariant", "extension[0].value"),
         (
             with_extension(url="x", valueRange={"low": {"value": 2}, "high": {"value": Decimal("1.5")}}),
             "invariant",
@@ -211,11 +203,7 @@ def test_a_fault_in_an_answer_is_named_with_its_path(response, answer, kind, at)
         (with_extension(url="x", valueUuid="urn:uuid:x"), "format", "extension[0].value"),
         (lambda r: r.update(contained=[{"id": "x"}]), "resource-type", "contained[0]"),
         (lambda r: r.update(contained=["x"]), "datatype", "contained[0]"),
-        (
-            lambda r: r.update(contained=[{"resourceType": "Patient", "id": "p"}]),
-            "contained",
-            "contained[0]",
-        ),
+        (lambda r: r.update(contained=[{"resourceType": "Patient", "id": "p"}]), "contained", "contained[0]"),
         (lambda r: r.update(contained=[{"resourceType": "Patient"}]), "contained", "contained[0]"),
         (lambda r: r.update(subject={"reference": "#p"}), "reference", "subject.reference"),
     ],

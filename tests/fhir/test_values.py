@@ -120,12 +120,7 @@ def test_a_date_is_reckoned_only_from_a_day():
 def test_a_latest_date_stands_in_a_sentence():
     assert [
         GERMAN.by_when(days, day) for days, day in ((0, None), (14, "2026-11-28"), (14, None), (1, ""))
-    ] == [
-        "heute",
-        "bis zum 12. Dezember 2026",
-        "innerhalb von 2 Wochen",
-        "innerhalb von 1 Tag",
-    ]
+    ] == ["heute", "bis zum 12. Dezember 2026", "innerhalb von 2 Wochen", "innerhalb von 1 Tag"]
 
 
 def test_a_span_is_in_weeks_where_these_are_whole():

@@ -6,16 +6,7 @@ from typing import Any
 import orjson
 import pytest
 from flask.testing import FlaskClient
-from populate_requests import (
-    answers,
-    asking,
-    bundle,
-    context,
-    initially,
-    launching,
-    observation,
-    part,
-)
+from populate_requests import answers, asking, bundle, context, initially, launching, observation, part
 from small_forms import form
 
 from service import app

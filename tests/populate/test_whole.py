@@ -353,10 +353,7 @@ def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     """Each launch context, and Observations with every code of a question that has a period."""
     compiled = served.questionnaires[SERVED]
     *contexts, observations = chart_queries(compiled, AUTHORED)
-    assert contexts == [
-        ChartQuery("patient", "Patient/{{%patient.id}}"),
-        ChartQuery("user", "{{%user}}"),
-    ]
+    assert contexts == [ChartQuery("patient", "Patient/{{%patient.id}}"), ChartQuery("user", "{{%user}}")]
     assert observations.context == ""
     path, _, query = observations.query.partition("?")
     parameters = dict(pair.split("=", 1) for pair in query.split("&"))

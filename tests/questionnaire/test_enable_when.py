@@ -140,8 +140,7 @@ def test_a_repeating_group_closes_a_question_only_if_it_is_closed_in_every_occur
 )
 @pytest.mark.parametrize("is_group_first", [False, True])
 def test_items_with_the_same_conditions_are_closed_each_with_what_holds_it(
-    said: dict[str, str],
-    is_group_first: bool,
+    said: dict[str, str], is_group_first: bool
 ) -> None:
     same = ["t", "=", "x"]
     group = {"id": "g", "when": ["u", "=", "x"], "items": [choice("inside", same), choice("further", same)]}

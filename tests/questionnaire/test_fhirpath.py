@@ -78,10 +78,7 @@ RESPONSE = {
                 {"valueString": "x", "_valueString": {"extension": [{"url": "u", "valueBoolean": True}]}}
             ],
         },
-        {
-            "linkId": "only",
-            "answer": [{"_valueString": {"extension": [{"url": "u", "valueBoolean": True}]}}],
-        },
+        {"linkId": "only", "answer": [{"_valueString": {"extension": [{"url": "u", "valueBoolean": True}]}}]},
     ],
 }
 

@@ -9,15 +9,7 @@ from typing import Any
 import pytest
 
 from service.datatypes.answers import Coding
-from service.terminology.membership import (
-    CodeSet,
-    Doubt,
-    Member,
-    Said,
-    difference,
-    intersection,
-    union,
-)
+from service.terminology.membership import CodeSet, Doubt, Member, Said, difference, intersection, union
 from service.terminology.value_sets import ValueSets, value_sets_from
 
 Json = dict[str, Any]

@@ -78,12 +78,7 @@ def test_a_code_that_the_server_knows_is_no_problem() -> None:
     assert {
         one["name"]: one.get("valueUri", one.get("valueCode", one.get("valueString")))
         for one in sent["parameter"]
-    } == {
-        "url": "http://v",
-        "valueSetVersion": "2",
-        "system": "http://s",
-        "code": "c",
-    }
+    } == {"url": "http://v", "valueSetVersion": "2", "system": "http://s", "code": "c"}
 
 
 def test_a_code_that_the_server_denies_is_an_error_in_our_words() -> None:
