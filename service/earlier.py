@@ -8,7 +8,7 @@ Source: guidance/clinical-decisions.md, section 3, earlier responses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -30,6 +30,7 @@ from service.fhir.response_context import (
 from service.fhir.structure import check_response
 from service.guidance import Guidance
 from service.guidance.options import unsure_codings
+from service.languages import why_left_out
 from service.questionnaire import CompiledQuestionnaire, asked_form
 from service.results import EarlierResponse
 
@@ -37,17 +38,6 @@ MOST_EARLIER: Final = 20
 """The most earlier responses that one response is compared with."""
 
 VOID: Final = frozenset({"entered-in-error", "stopped"})
-
-LEFT_OUT: Final[Mapping[str, str]] = {
-    "earlier-void": "its status says that it must not be used",
-    "earlier-altered": "its labels say that it is not whole, was changed, or was made for a test",
-    "earlier-same": "it is another version of the response itself",
-    "earlier-undated": "it or the response does not say when it was written",
-    "earlier-order": "it was not certainly written before the response",
-    "earlier-version": "it answers a version of the questionnaire that is not known here",
-    "earlier-invalid": "its answers do not fit the questionnaire that it names",
-}
-"""Why an earlier response is not compared."""
 
 
 class EarlierResponses(NamedTuple):
@@ -262,7 +252,7 @@ def _problem(kind: str, text: str, at: str) -> Problem:
 
 
 def _left_out(at: str, reason: str) -> Problem:
-    text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
+    text = f"An earlier response was not compared: {why_left_out(reason)}."
     return replace(_problem("earlier-left-out", text, at), reason=reason)
 
 

@@ -45,6 +45,7 @@ from service.fhir.references import is_another
 from service.fhir.response_context import distinct, portable_identifier, security_labels
 from service.fhir.shapes import has_value
 from service.fhir.structure import check_structure
+from service.languages import why_left_out
 
 USABLE: Final = frozenset({"final", "amended", "corrected"})
 """Statuses of an Observation whose value is there to stay."""
@@ -55,36 +56,6 @@ _OF_OTHERS: Final = frozenset({"focus", "test"})
 _PLAIN: Final = "1"
 """The unit of a plain number in UCUM."""
 _DATE_DIGITS: Final = len("2026-11-28")
-
-LEFT_OUT: Final[Mapping[str, str]] = {
-    "no-question": "no question has its code",
-    "preliminary": "its status is preliminary, and it would only reassure",
-    "status": "its status is not final, amended, corrected or preliminary",
-    "flagged": "it is called abnormal where it comes from, and would only reassure here",
-    "interpretation": "how it was interpreted is not known here, and it would only reassure",
-    "option-named": "it is called by the name of another option than its code says, and would only reassure",
-    "altered": "its labels say that it was changed or is not whole, and it would only reassure",
-    "page": "it is from a page of a search whose next page is missing, and would only reassure",
-    "test": "its labels say that it was made for a test, and those of the response do not",
-    "focus": "it is about somebody or something else than its subject",
-    "value-absent": "it only says why its value is missing",
-    "value-and-reason": "it says why something is missing that it states",
-    "question": "its question takes no value from the chart",
-    "unit-of-several": "its unit cannot be converted to one of the question's",
-    "no-quantity": "it has no quantity",
-    "unit-not-ucum": "its unit is not coded in UCUM",
-    "unit-named": "its unit is called by the name of another one than its code says",
-    "unit-missing": "it has no unit, and its question has",
-    "several-units": "its question names several units for a number",
-    "unit-unexpected": "it has a unit, and its question names none",
-    "unit": "its unit cannot be converted to the question's",
-    "not-whole": "it is no whole number in the unit of its question",
-    "option": "its code is not one option of the question",
-    "type": "its value is not of the type of the question",
-    "later": "it was measured after the response was written",
-    "not-r4": "it is no Observation of R4",
-}
-"""Why a value is not used, by the name of the reason; results say it in words of their language."""
 
 
 class ChartReader(Protocol):
@@ -114,7 +85,7 @@ class ChartValue(NamedTuple):
         value: with its comparator, such as `> 3.5`; empty where there is none to print.
         unit: as the Observation shows it.
         date: when it was measured, as the Observation says; empty where it does not.
-        left_out: why it was not used, one of LEFT_OUT; empty where it was.
+        left_out: why it was not used, a name of `left-out` in languages/en.yaml; empty where it was.
     """
 
     link_id: str
@@ -174,11 +145,11 @@ class _Measurement(NamedTuple):
     Args:
         element: has the code and the value.
         taken, key: order several of the same code, whatever their order was.
-        doubt: why it denies nothing whatever its value is, one of LEFT_OUT; empty where it may.
+        doubt: the name of why it denies nothing whatever its value is; empty where it may.
         labels: its security labels.
         date: when it was measured, as the Observation says.
         source: Reference to the Observation.
-        left_out: why none of its values is used, one of LEFT_OUT; empty where they may be.
+        left_out: the name of why none of its values is used; empty where they may be.
     """
 
     at: str
@@ -219,7 +190,7 @@ class _Reading(NamedTuple):
 
 
 class _NotUsable(Exception):
-    """A measurement says nothing to a question, for one of the reasons LEFT_OUT."""
+    """A measurement says nothing to a question, for one of the reasons `left-out` of languages/en.yaml."""
 
 
 def chart_values(sent: AssessInput, form: Form, reader: ChartReader) -> ChartValues:
@@ -441,7 +412,7 @@ def is_range(answer: Answer | None) -> bool:
 
 
 def _left_out(at: str, reason: str) -> Problem:
-    text = f"A value from the chart was left out: {LEFT_OUT[reason]}."
+    text = f"A value from the chart was left out: {why_left_out(reason)}."
     return Problem("chart-ignored", text, at, "information", reason=reason)
 
 

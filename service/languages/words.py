@@ -121,6 +121,11 @@ def _leaves(value: Mapping[str, object], above: str) -> Iterator[tuple[str, str 
             yield f"{above}{name}", below if isinstance(below, str) else None
 
 
+def why_left_out(reason: str) -> str:
+    """Returns in English why a value of the chart is not used, or an earlier response not compared."""
+    return words_in(ENGLISH)[f"left-out.{reason}"]
+
+
 # Which language an answer is in.
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from service.assess import Assessor, Scored
 from service.catalogue import known_earlier
 from service.datatypes.answers import Answers, AnswersByLink
-from service.earlier import LEFT_OUT, VOID, asked_alike, is_same_person
+from service.earlier import VOID, asked_alike, is_same_person
 from service.errors import Malformed, NotScorable, Problem, TooLarge
 from service.fhir.dates import compare, date_time, time_range
 from service.fhir.definitions import ANSWER_ORIGIN
@@ -24,6 +24,7 @@ from service.fhir.json import Json, encoded, read
 from service.fhir.response_context import context_from_resource
 from service.fhir.structure import check_response
 from service.guidance import Ahead
+from service.languages import why_left_out
 from service.pages.forms import Form, FormSettings, Version, Visit
 from service.pages.plan import NOTHING_AHEAD, Walk
 from service.pages.response import AS_OF, as_asked, as_sent, asked_anew, link_at, readable, resumed
@@ -221,7 +222,7 @@ class AnswersOfForms:
         if not reason and compare(authored, date_time(self._settings.now())) != -1:
             reason = "earlier-order"
         if reason:
-            text = f"An earlier response was not compared: {LEFT_OUT[reason]}."
+            text = f"An earlier response was not compared: {why_left_out(reason)}."
             raise NotScorable(Problem("earlier-order", text, reason=reason))
 
     def standing(self, visit: Visit) -> Standing:
@@ -379,7 +380,7 @@ def _of_version(
     asked = asked_form(response, "QuestionnaireResponse")
     status = str(response["status"])
     if status in VOID:
-        raise NotScorable(Problem("status-not-scorable", f"status: {LEFT_OUT['earlier-void']}."))
+        raise NotScorable(Problem("status-not-scorable", f"status: {why_left_out('earlier-void')}."))
     if asked is not None:
         changed = tuple(asked.faults(version.compiled))
         if changed:

@@ -28,7 +28,7 @@ from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion, converted
 from service.errors import has_errors
 from service.fhir import extensions as ext
-from service.fhir.chart import LEFT_OUT, USABLE, VOID, ChartReader, ChartValues, chart_values, is_range
+from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, is_range
 from service.fhir.chart_doubts import NEWEST, effective, taken
 from service.fhir.dates import Span, is_date_time
 from service.fhir.extensions import mappings, text
@@ -36,6 +36,7 @@ from service.fhir.json import Json
 from service.fhir.parameters import AssessInput, ResourceAt
 from service.fhir.references import is_another
 from service.fhir.structure import check_structure
+from service.languages import why_left_out
 from service.questionnaire.compiled import CompiledQuestionnaire
 from service.questionnaire.items import Item
 from service.questionnaire.population import RANGE, Origin, Population, Reason, typed_answer
@@ -405,7 +406,7 @@ def _said(link: str, values: ChartValues, passed_over: Sequence[_PassedOver]) ->
     date = next((value.date for value in printed if not value.left_out), "")
     counting = values.taken.get(link, ())
     is_passed = any(found.leaves_doubt(counting) for found in passed_over)
-    left_out = (Reason(value.left_out, LEFT_OUT[value.left_out]) for value in printed if value.left_out)
+    left_out = (Reason(value.left_out, why_left_out(value.left_out)) for value in printed if value.left_out)
     ranges = (RANGE for answer in answers if is_range(answer))
     reasons = dict.fromkeys((*left_out, *ranges, *(found.reason for found in passed_over)))
     return _Said(plain, date, is_passed or 0 < len(plain) < len(answers), tuple(reasons))

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service import earlier
 from service.errors import GuidanceError, SettingsError
-from service.fhir.chart import LEFT_OUT
 from service.fhir.outcome import problem_kinds
 from service.languages import known_language, languages, missing_words, words, words_in
 
@@ -64,11 +62,6 @@ def test_every_kind_that_is_no_error_in_a_response_can_be_told() -> None:
     notes = {kind for kind in found if problem_kinds()[kind].severity not in ("error", "fatal")}
     told = {key.partition(".")[2] for key in words_in("en").texts if key.startswith("problems.")}
     assert told == notes | {"constraint", "more-problems", "other"}
-
-
-def test_why_a_value_of_the_chart_is_not_used_is_said_in_the_same_words_everywhere() -> None:
-    texts = {key.partition(".")[2]: text for key, text in words_in("en").texts.items() if "left-out." in key}
-    assert texts == LEFT_OUT | earlier.LEFT_OUT
 
 
 def _parts(key: str) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ from small_forms import CANONICAL, ENCODE, UCUM, form
 from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Catalogue
-from service.fhir.chart import LEFT_OUT
 from service.fhir.definitions import ANSWER_ORIGIN, own_definitions
 from service.fhir.json import BodyLimits, decoded
 from service.fhir.resource_models import faults_in
@@ -432,4 +431,3 @@ def test_every_reason_has_words(language: str) -> None:
     }
     said = {key.rpartition(".")[2] for key in texts if key.startswith("not-filled.why.")}
     assert said <= names
-    assert {f"left-out.{name}" for name in LEFT_OUT} <= texts.keys()
