@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import pytest
 from extract_requests import (
+    AMY,
+    AMY_MADE,
     HEAD,
     answered,
     asking,
@@ -137,11 +139,7 @@ def complex_form():
 
 
 GIVEN = {
-    "patient": {
-        "name": [{"given": ["Amy", "Lee"], "family": "Shaw"}, {"family": "Baxter"}],
-        "gender": "female",
-        "ihi": "8003608833357361",
-    },
+    "patient": AMY,
     "contacts": [{"contact": "Jo", "relation": "C"}, {"contact": "Sam"}],
     "obs": {"height": Decimal("1.63")},
 }
@@ -152,21 +150,7 @@ def test_the_complex_example_fills_in_a_patient_its_contacts_and_a_measurement()
     bundle = part(answered(complex_form(), GIVEN), "return")
     patient, first, second, height = (entry["resource"] for entry in bundle["entry"])
     url = bundle["entry"][0]["fullUrl"]
-    assert patient == {
-        "resourceType": "Patient",
-        "identifier": [
-            {
-                "type": {"text": "National Identifier (IHI)"},
-                "system": "http://example.org/nhio",
-                "value": "8003608833357361",
-            }
-        ],
-        "name": [
-            {"text": "Amy Lee Shaw", "family": "Shaw", "given": ["Amy", "Lee"]},
-            {"text": "Baxter", "family": "Baxter"},
-        ],
-        "gender": "female",
-    }
+    assert patient == AMY_MADE
     assert first == {
         "resourceType": "RelatedPerson",
         "patient": {"reference": url},

@@ -31,6 +31,28 @@ HEAD: Json = {
     "authored": "2026-11-29T10:00:00+01:00",
     "author": {"reference": "Practitioner/d1"},
 }
+AMY: Json = {
+    "name": [{"given": ["Amy", "Lee"], "family": "Shaw"}, {"family": "Baxter"}],
+    "gender": "female",
+    "ihi": "8003608833357361",
+}
+"""Answers about the patient of SDC's complex examples."""
+AMY_MADE: Json = {
+    "resourceType": "Patient",
+    "identifier": [
+        {
+            "type": {"text": "National Identifier (IHI)"},
+            "system": "http://example.org/nhio",
+            "value": "8003608833357361",
+        }
+    ],
+    "name": [
+        {"text": "Amy Lee Shaw", "family": "Shaw", "given": ["Amy", "Lee"]},
+        {"text": "Baxter", "family": "Baxter"},
+    ],
+    "gender": "female",
+}
+"""The Patient that is made of them, by definitions and by templates."""
 
 
 def asking(value: bool | str = True) -> Json:
