@@ -76,7 +76,8 @@ def _by_loop(port: int, body: bytes, seconds: int, path: str) -> Measured:
 
 def request_of(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
     """Returns a request as it goes over the wire."""
-    said = {"Host": "x", "Content-Type": "application/fhir+json", **headers, "Content-Length": str(len(body))}
+    said = {"Host": "localhost", "Content-Type": "application/fhir+json", **headers}
+    said["Content-Length"] = str(len(body))
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in said.items()), "", ""]
     return "\r\n".join(lines).encode() + body
 

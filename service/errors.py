@@ -185,6 +185,10 @@ class NotAllowed(ServiceError):
         self.allow: Sequence[str] = allow
 
 
+class Misdirected(ServiceError):
+    """The request was meant for a server of another name."""
+
+
 class PreconditionFailed(ServiceError):
     """What the request demands of the stored state (If-Match, If-None-Exist) does not hold."""
 

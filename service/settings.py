@@ -291,6 +291,15 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def is_name_of_loopback(host: str) -> bool:
+    """Returns whether a Host header names this machine alone: as `is_loopback`, or below `.localhost`."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
+
+
 def origin_of(url: str) -> str:
     """Returns scheme, host and port of a url, as browsers write them; empty if it has none."""
     try:

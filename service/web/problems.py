@@ -15,6 +15,7 @@ from gunicorn.http import errors
 from service.errors import (
     Forbidden,
     Malformed,
+    Misdirected,
     NotAcceptable,
     NotAllowed,
     NotFound,
@@ -46,6 +47,7 @@ STATUS: dict[type[ServiceError], int] = {
     PreconditionFailed: 412,
     TooLarge: 413,
     Unsupported: 415,
+    Misdirected: 421,
     NotScorable: 422,
     TooManyRequests: 429,
     Unavailable: 503,
@@ -120,8 +122,8 @@ def raw_response(exc: BaseException, deployment: Deployment) -> bytes:
 
 
 def _answer(exc: BaseException) -> tuple[int, Problem]:
-    if isinstance(exc, Unavailable):
-        return STATUS[Unavailable], exc.problems[0]
+    if isinstance(exc, Unavailable | Misdirected):
+        return STATUS[type(exc)], exc.problems[0]
     for kind, status, problem in _ANSWERS:
         if isinstance(exc, kind):
             return status, problem

@@ -37,9 +37,10 @@ from gunicorn import util
 from gunicorn.http import parser, unreader
 from gunicorn.workers.ggevent import GeventWorker
 
-from service.errors import Problem, Unavailable
+from service.auth.ehrs import names_access
+from service.errors import Misdirected, Problem, Unavailable
 from service.fhir.definitions import Canonicals
-from service.settings import from_environment
+from service.settings import from_environment, is_loopback, is_name_of_loopback
 from service.web.deployment import Deployment
 from service.web.health import PROBES
 from service.web.problems import raw_response
@@ -58,6 +59,9 @@ running requests has that many more to send its request before the next one take
 _OTHER_FILES: Final = 64  # what a process has open besides: the store, the sandbox, the log
 _BUSY: Final = Problem(
     "server-busy", "All places of the server are taken. The same request may succeed in a moment."
+)
+_MISDIRECTED: Final = Problem(
+    "host", "Expected a name of this machine as Host, such as localhost; or set SERVICE_BASE_URL."
 )
 
 
@@ -106,6 +110,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
     def init_process(self) -> None:
         """Reads the settings once, in the worker."""
         self._settings = from_environment(os.environ)
+        self._is_private = not self._settings.base_url and not names_access(self._settings.ehrs_file)
         self._stopping = False
         self._used = False
         self._open = self._running = 0  # connections, and requests on them
@@ -162,6 +167,9 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self._idle.pop(sock, None)
         if self._running >= self._places and req.path not in PROBES:
             self.handle_error(req, sock, addr, Unavailable(_BUSY, retry_after_s=1))
+            raise StopIteration
+        if self._is_private and _is_misdirected(listener_name, req):
+            self.handle_error(req, sock, addr, Misdirected(_MISDIRECTED))
             raise StopIteration
         if self._stopping:
             req.force_close()
@@ -227,6 +235,17 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         while self._open:
             sleep(_A_MOMENT_S)
         sys.exit(0)
+
+
+def _is_misdirected(listener: Any, req: Any) -> bool:
+    """Says whether a request that only this machine can send was meant for a server of another name.
+
+    To its browser a page from elsewhere whose own name leads here all at once (DNS rebinding) is of the same
+    origin as we are. Its name gives it away.
+    """
+    if not isinstance(listener, tuple) or not is_loopback(listener[0]):
+        return False
+    return not all(is_name_of_loopback(value) for name, value in req.headers if name == "HOST")
 
 
 def _turns_on(client: Any) -> tuple[Any, Any]:

@@ -111,13 +111,13 @@ def post(body: bytes, *headers: str, path: str = "/fhir/QuestionnaireResponse/$a
     own = list(headers)
     if not any(header.lower().startswith(("content-length", "transfer-encoding")) for header in own):
         own.append(f"Content-Length: {len(body)}")
-    lines = (f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/fhir+json", *own, "", "")
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/fhir+json", *own, "", "")
     return "\r\n".join(lines).encode() + body
 
 
 def get(path: str, *headers: str, method: str = "GET") -> bytes:
     """Returns the bytes of a GET."""
-    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", *headers, "", "")).encode()
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", "")).encode()
 
 
 def started(

@@ -184,8 +184,8 @@ def test_a_connection_is_kept_for_the_next_request(server):
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        get("/fhir/Questionnaire").replace(b"Host: x", f"Host: {EVIL}".encode()),
-        get("/fhir/Questionnaire").replace(b"Host: x", b"Host:"),
+        get("/fhir/Questionnaire").replace(b"Host: localhost", f"Host: {EVIL}".encode()),
+        get("/fhir/Questionnaire").replace(b"Host: localhost", b"Host:"),
         get("/fhir/Questionnaire").replace(b" /fhir", f" http://{EVIL}/fhir".encode()),
         get("/fhir/Questionnaire", f"X-Forwarded-Host: {EVIL}", "X-Forwarded-Proto: ftp"),
         get("/fhir/Questionnaire", f"Forwarded: host={EVIL};proto=ftp", "X-Forwarded-Port: 666"),
@@ -201,6 +201,23 @@ def test_links_come_from_the_settings_whatever_a_request_says_of_its_host(server
     assert answer.body == server.ask(get("/fhir/Questionnaire")).body
     assert answer.document["link"][0]["url"] == f"{fakes.BASE}/Questionnaire"
     assert "evil" not in str(answer.headers)
+
+
+HERE = ("localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "forms.localhost:1")
+ELSEWHERE = (EVIL, f"{EVIL}:8000", "localhost.evil.example", "127.0.0.1.evil.example", "x@[", "10.0.0.1")
+
+
+def test_only_who_means_this_machine_is_let_in_where_nothing_else_keeps_others_out():
+    """A page whose own name leads here is of our origin to its browser, and would read all that is stored."""
+    with serving(WORKERS="1") as server:
+        for host in HERE:
+            assert server.ask(get("/fhir/metadata").replace(b"localhost", host.encode())).status == 200
+        for host in ELSEWHERE:
+            answer = server.ask(get("/fhir/metadata").replace(b"localhost", host.encode()))
+            assert answer.status == 421
+            assert answer.document["issue"][0]["details"]["coding"][0]["code"] == "host"
+            assert answer.headers["connection"] == "close"
+        assert server.ask(b"GET /fhir/metadata HTTP/1.0\r\n\r\n").status == 200
 
 
 def test_a_request_for_two_hosts_is_refused(server):
