@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -63,7 +64,7 @@ from service.web.auditing import Audit
 from service.web.cds_hooks import CdsHooks, cds_routes
 from service.web.chart_servers import ChartServers
 from service.web.deployment import Deployment
-from service.web.operations import Populations
+from service.web.operations import populated
 from service.web.proxies import Proxies
 from service.web.routes import Parts, all_routes
 from service.web.routing import Route
@@ -439,7 +440,7 @@ def pages_of(setup: Setup, assessor: Assessor, populator: Populator, repository:
         deployment.edition.previews = tuple(f"{deployment.server}{path}" for path in previews.paths)
     launching = apps(setup.ehrs)
     if launching:
-        populate = Populations(populator, deployment).populate
+        populate = partial(populated, populator, deployment)
         routes += app_routes(SmartApp(launching, forms, statics.urls, deployment, how), populate)
     launched = frozenset(slug for ehr in launching for slug in ehr.forms)
     return Pages(routes, tuple((form.title, form.path) for form in forms), launched)

@@ -206,70 +206,46 @@ class Validations:
         return request.body(self.deployment.body.body_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Populations:
-    """The view of `$populate`: Parameters with resources of a chart in, Parameters with a response out."""
+def populated(populator: Populator, deployment: Deployment, request: Request) -> Reply:
+    """Answers `$populate`: Parameters with resources of a chart in, those with a response out.
 
-    populator: Populator
-    deployment: Deployment
-
-    def populate(self, request: Request) -> Reply:
-        """Returns the response and issues.
-
-        Raises:
-            Malformed, TooLarge, NotFound, NotScorable, Unavailable: no response can be made.
-            Forbidden: it would be about another patient than the one whom the token names.
-        """
-        content_type, body = request.operation(self.deployment.body.body_bytes)
-        populated = self.populator.populate_body(
-            body, date_time(datetime.now(UTC)), request.args.get("id", ""), request.languages()
-        )
-        check_subjects(populated.body, request.reach, self.deployment.base)
-        language = ("Content-Language", populated.language)
-        return Reply(
-            200, populated.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE)
-        )
+    Raises:
+        Malformed, TooLarge, NotFound, NotScorable, Unavailable: no response can be made.
+        Forbidden: it would be about another patient than the one whom the token names.
+    """
+    content_type, body = request.operation(deployment.body.body_bytes)
+    now = date_time(datetime.now(UTC))
+    found = populator.populate_body(body, now, request.args.get("id", ""), request.languages())
+    check_subjects(found.body, request.reach, deployment.base)
+    language = ("Content-Language", found.language)
+    return Reply(200, found.body, (("Content-Type", content_type), language, NO_STORE, VARY_BY_LANGUAGE))
 
 
-@dataclass(frozen=True, slots=True)
-class Interviews:
-    """The view of `$next-question`: a response in, the same with the next question out."""
+def next_question(interviewer: Interviewer, deployment: Deployment, request: Request) -> Reply:
+    """Answers `$next-question`: a response in, the same with the next question out, or completed.
 
-    interviewer: Interviewer
-    deployment: Deployment
-
-    def ask(self, request: Request) -> Reply:
-        """Returns the response with the next question, or completed.
-
-        Raises:
-            Malformed, TooLarge, NotScorable, Unavailable: nothing can be asked.
-            Forbidden: it is about another patient than the one whom the token names.
-        """
-        content_type, body = request.operation(self.deployment.body.body_bytes)
-        found = self.interviewer.next_body(body)
-        check_subjects(body, request.reach, self.deployment.base)
-        return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
+    Raises:
+        Malformed, TooLarge, NotScorable, Unavailable: nothing can be asked.
+        Forbidden: it is about another patient than the one whom the token names.
+    """
+    content_type, body = request.operation(deployment.body.body_bytes)
+    found = interviewer.next_body(body)
+    check_subjects(body, request.reach, deployment.base)
+    return Reply(200, found, (("Content-Type", content_type), NO_STORE, VARY))
 
 
-@dataclass(frozen=True, slots=True)
-class Applications:
-    """The view of `$apply`: Parameters with a response in, a Bundle with what a plan proposes out."""
+def applied(applier: Applier, deployment: Deployment, request: Request) -> Reply:
+    """Answers `$apply`: Parameters with a response in, a Bundle with what a plan proposes out.
 
-    applier: Applier
-    deployment: Deployment
-
-    def apply(self, request: Request) -> Reply:
-        """Returns the Bundle.
-
-        Raises:
-            NotFound, Malformed, TooLarge, NotScorable, Unavailable: nothing can be proposed.
-            Forbidden: it would be for another patient than the one whom the token names.
-        """
-        content_type, body = request.operation(self.deployment.body.body_bytes)
-        found = self.applier.apply_body(body, request.args.get("id", ""), request.languages())
-        about = {"resourceType": RESPONSE, "subject": {"reference": found.subject}}
-        check_subjects(orjson.dumps(about), request.reach, self.deployment.base)
-        return _told(found, content_type)
+    Raises:
+        NotFound, Malformed, TooLarge, NotScorable, Unavailable: nothing can be proposed.
+        Forbidden: it would be for another patient than the one whom the token names.
+    """
+    content_type, body = request.operation(deployment.body.body_bytes)
+    found = applier.apply_body(body, request.args.get("id", ""), request.languages())
+    about = {"resourceType": RESPONSE, "subject": {"reference": found.subject}}
+    check_subjects(orjson.dumps(about), request.reach, deployment.base)
+    return _told(found, content_type)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from service.clinical_reasoning.definitions import DEFINITIONS
@@ -25,13 +26,13 @@ from service.web.health import Probes
 from service.web.negotiation import JSON
 from service.web.openapi import openapi_document
 from service.web.operations import (
-    Applications,
     Assessments,
     Expansions,
     Extractions,
-    Interviews,
-    Populations,
     Validations,
+    applied,
+    next_question,
+    populated,
 )
 from service.web.published import TYPES, Definitions, Document, PublishedType
 from service.web.resources import StoredType
@@ -168,17 +169,17 @@ def operation_routes(parts: Parts, deployment: Deployment) -> Iterator[Route]:
         forms = frozenset(artifact.id for artifact in parts.artifacts if artifact.type == FORM)
         yield from validation_routes(Validations(parts.validator, forms, deployment))
     if parts.populator is not None:
-        views = Populations(parts.populator, deployment)
-        yield from _on_type_and_one(FORM, "populate", views.populate, does.POPULATE)
+        populate = partial(populated, parts.populator, deployment)
+        yield from _on_type_and_one(FORM, "populate", populate, does.POPULATE)
     if parts.extractor is not None:
         extractions = Extractions(parts.extractor, deployment, parts.repository)
         yield from extraction_routes(extractions, is_stored=is_stored)
     if parts.interviewer is not None:
-        asked = Interviews(parts.interviewer, deployment).ask
-        yield _operation(FORM, "next-question", asked, does.NEXT_QUESTION)
+        ask = partial(next_question, parts.interviewer, deployment)
+        yield _operation(FORM, "next-question", ask, does.NEXT_QUESTION)
     if parts.applier is not None:
-        applied = Applications(parts.applier, deployment).apply
-        yield from _on_type_and_one("PlanDefinition", "apply", applied, does.APPLY)
+        apply = partial(applied, parts.applier, deployment)
+        yield from _on_type_and_one("PlanDefinition", "apply", apply, does.APPLY)
     if parts.catalogue is not None:
         yield from expansion_routes(Expansions(parts.catalogue, deployment))
 

@@ -1,5 +1,6 @@
 """A token for one patient gets nothing made about another one: what is only worked on included (AU12)."""
 
+from functools import partial
 from io import BytesIO
 
 import orjson
@@ -17,12 +18,12 @@ from service.records.reach import EVERYTHING, Reach
 from service.validate import Validator
 from service.web.deployment import Deployment
 from service.web.operations import (
-    Applications,
     Assessments,
     Extractions,
-    Interviews,
-    Populations,
     Validations,
+    applied,
+    next_question,
+    populated,
 )
 from service.web.request import Request
 
@@ -49,14 +50,13 @@ def views(served):
     limits, deployment = BodyLimits(), Deployment(BASE)
     assessments = Assessments(Assessor(served, limits), deployment)
     validations = Validations(Validator(served, limits), frozenset(), deployment)
-    populations = Populations(Populator(served, limits), deployment)
     return {
         "$assess": assessments.assess,
         "$process-response": validations.process,
         "$validate": validations.validate,
-        "$populate": populations.populate,
-        "$next-question": Interviews(Interviewer(served, Assessor(served, limits)), deployment).ask,
-        "$apply": Applications(Applier(served, Assessor(served, limits), limits), deployment).apply,
+        "$populate": partial(populated, Populator(served, limits), deployment),
+        "$next-question": partial(next_question, Interviewer(served, Assessor(served, limits)), deployment),
+        "$apply": partial(applied, Applier(served, Assessor(served, limits), limits), deployment),
         "$extract": Extractions(Extractor(served, limits), deployment).extract,
     }
 
