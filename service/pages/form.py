@@ -23,7 +23,7 @@ from service.datatypes.answers import AnswersByLink
 from service.errors import NotScorable, ServiceError, Unavailable
 from service.fhir.dates import date_time
 from service.fhir.json import Json, encoded
-from service.languages import ENGLISH, chosen, languages, words_in
+from service.languages import languages
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, Download, download
 from service.pages.fields import RESPONDENTS, Fields
 from service.pages.forms import PART_HEADERS, Form, FormSettings, Visit, page_headers
@@ -43,7 +43,7 @@ from service.web import descriptions as does
 from service.web.access import Access
 from service.web.capability import SOFTWARE
 from service.web.deployment import Deployment
-from service.web.negotiation import FHIR_JSON, preferred_languages
+from service.web.negotiation import FHIR_JSON
 from service.web.problems import STATUS
 from service.web.reply import NO_STORE, Reply
 from service.web.request import Request
@@ -132,7 +132,7 @@ class FormViews:
         form = self._forms.get(request.args["slug"])
         if form is None:
             return compressed(self._absent(request), request)
-        language = self._language(form.spoken, request)
+        language = self._settings.language_of(request, form.spoken)
         parent = request.option("parent") or request.option("messaging_origin") or ""
         if parent and parent not in self._settings.framing_origins:
             reply = self._refused(form, language, PageRefused("embedding", 403))
@@ -147,7 +147,7 @@ class FormViews:
         form = self._forms.get(request.args["slug"])
         if form is None:
             return compressed(self._absent(request), request)
-        language = self._language(form.spoken, request)
+        language = self._settings.language_of(request, form.spoken)
         try:
             check_origin(request, self._deployment.server)
             sent = self._sent(form, request)
@@ -161,12 +161,6 @@ class FormViews:
             status = STATUS[type(error)]
             reply = self._refused(form, language, PageRefused(_NAMES.get(status, "refused"), status))
         return compressed(reply, request)
-
-    def _language(self, offered: Collection[str], request: Request) -> str:
-        wanted = [*filter(None, [request.option("language")])]
-        wanted += preferred_languages(request.header("ACCEPT_LANGUAGE") or "")
-        otherwise = self._settings.language
-        return chosen(wanted, offered, otherwise if otherwise in offered else ENGLISH)
 
     def _sent(self, form: Form, request: Request) -> Submission:
         posted, files = controls_in(request, self._deployment.body.body_bytes)
@@ -529,13 +523,12 @@ class FormViews:
 
     def _frame(self, visit: Visit) -> Frame:
         form, state = visit.form, visit.state
-        others = tuple((tag, words_in(tag)["form.language"]) for tag in form.spoken if tag != state.language)
         return Frame(
             title=visit.spoken.title,
             language=state.language,
             action=self._below + form.path,
             state=self._seal.sealed(state, form.writer),
-            languages=others,
+            languages=visit.other_languages,
             assets=self._assets,
             parent=state.parent,
             part=visit.part,
@@ -544,7 +537,7 @@ class FormViews:
 
     def _absent(self, request: Request) -> Reply:
         """Returns what people read where no form is served, or one that these pages cannot show."""
-        language = self._language(languages(), request)
+        language = self._settings.language_of(request, languages())
         name = "not-shown" if request.args["slug"] in self._not_shown else "not-found"
         model = MessagePage(self._empty(SOFTWARE, language), name)
         return self._page(render("message.html", language, page=model), 404)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -14,7 +14,7 @@ from service.earlier import comparable
 from service.fhir.dates import date_time
 from service.fhir.extensions import text
 from service.guidance import Ahead
-from service.languages import ENGLISH, words_in
+from service.languages import ENGLISH, chosen, words_in
 from service.pages.fields import Fields
 from service.pages.form_store import FormStore
 from service.pages.plan import NOTHING_AHEAD, Plan, Walk, fitting
@@ -24,8 +24,9 @@ from service.pages.state import FormState, StateWriter
 from service.pages.why import WhyPage
 from service.questionnaire import CompiledQuestionnaire, not_shown, translated
 from service.results import Numbers
-from service.web.negotiation import HTML
+from service.web.negotiation import HTML, preferred_languages
 from service.web.reply import NO_STORE, Header
+from service.web.request import Request
 
 _LOG: Final = logging.getLogger("service.start")
 
@@ -51,6 +52,12 @@ class FormSettings:
     store: FormStore | None = None
     privacy_notice_url: str = ""
     is_short: bool = False
+
+    def language_of(self, request: Request, offered: Collection[str]) -> str:
+        """Returns the language of those offered that the address asks for, else the browser."""
+        wanted = [*filter(None, [request.option("language")])]
+        wanted += preferred_languages(request.header("ACCEPT_LANGUAGE") or "")
+        return chosen(wanted, offered, self.language if self.language in offered else ENGLISH)
 
 
 class Spoken:
@@ -166,6 +173,12 @@ class Visit:
     def spoken(self) -> Spoken:
         """The form in the language of the pages."""
         return self.form.spoken[self.state.language]
+
+    @property
+    def other_languages(self) -> tuple[tuple[str, str], ...]:
+        """The other languages of the form, each with its name in itself."""
+        others = (tag for tag in self.form.spoken if tag != self.state.language)
+        return tuple((tag, words_in(tag)["form.language"]) for tag in others)
 
     @property
     def asks_who(self) -> bool:

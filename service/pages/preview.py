@@ -22,7 +22,6 @@ from service.datatypes.answers import AnswersByLink
 from service.errors import NotFound, NotScorable, Problem
 from service.fhir.response_context import context_from_resource
 from service.guidance.cases import Case
-from service.languages import ENGLISH, chosen, words_in
 from service.pages.fields import Fields
 from service.pages.forms import Form, FormSettings, Visit, page_headers
 from service.pages.model import Field, Frame
@@ -42,7 +41,6 @@ from service.sandbox import in_child
 from service.web import descriptions as does
 from service.web.access import Access, Operator
 from service.web.deployment import Deployment
-from service.web.negotiation import preferred_languages
 from service.web.reply import NO_STORE, Reply
 from service.web.request import Request
 from service.web.routing import Route
@@ -215,7 +213,7 @@ class Previews:
         of = self._of(request)
         if request.option("known") == self._edition.files:
             return Reply(204, b"", (NO_STORE,))
-        language = self._language(of, request)
+        language = self._settings.language_of(request, of.form.spoken)
         case = of.cases.get(request.option("case") or "")
         return compressed(self._page(of, self._begun(of, case, language)), request)
 
@@ -226,7 +224,7 @@ class Previews:
             NotFound: as `show` does. TooLarge, Malformed, Unsupported: as Request.body does.
         """
         of = self._of(request)
-        language = self._language(of, request)
+        language = self._settings.language_of(request, of.form.spoken)
         try:
             check_origin(request, self._deployment.server)
             posted, _ = controls_in(request, self._deployment.body.body_bytes)
@@ -240,12 +238,6 @@ class Previews:
         if of is None or not self._author.sends(request.environ):
             raise NotFound(_ABSENT)
         return of
-
-    def _language(self, of: _Previewed, request: Request) -> str:
-        wanted = [*filter(None, [request.option("language")])]
-        wanted += preferred_languages(request.header("ACCEPT_LANGUAGE") or "")
-        offered, otherwise = of.form.spoken, self._settings.language
-        return chosen(wanted, offered, otherwise if otherwise in offered else ENGLISH)
 
     def _begun(self, of: _Previewed, case: Case | None, language: str) -> _Asked:
         if case is None:
@@ -327,12 +319,15 @@ class Previews:
         return parts_of(orjson.loads(said)["parameter"])
 
     def _frame(self, of: _Previewed, visit: Visit) -> Frame:
-        language = visit.state.language
-        others = tuple((tag, words_in(tag)["form.language"]) for tag in of.form.spoken if tag != language)
-        emergency = self._settings.numbers.emergency
-        action = self._below + of.path
-        title = visit.spoken.title
-        return Frame(title, language, action, "", languages=others, assets=self._assets, emergency=emergency)
+        return Frame(
+            visit.spoken.title,
+            visit.state.language,
+            self._below + of.path,
+            "",
+            languages=visit.other_languages,
+            assets=self._assets,
+            emergency=self._settings.numbers.emergency,
+        )
 
 
 def preview_routes(previews: Previews) -> tuple[Route, ...]:
