@@ -114,7 +114,7 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
     elif not occurrence.response_answers:
         if expected:
             words = "expected the calculated value to be in the response"
-            yield _problem_of(occurrence, "calculated-missing", words)
+            yield _problem("calculated-missing", words, occurrence)
     elif not expected:
         yield _undecided(occurrence, "the calculation has no result")
     else:
@@ -122,14 +122,14 @@ def _calculated(evaluation: Evaluation, occurrence: Occurrence) -> Iterator[Prob
         if agree is None:
             yield _undecided(occurrence, "unit or precision do not allow to compare it")
         elif not agree:
-            yield _problem_of(occurrence, "calculated-differs", "expected the value that the form calculates")
+            yield _problem("calculated-differs", "expected the value that the form calculates", occurrence)
 
 
 def _undecided(occurrence: Occurrence, reason: str) -> Problem:
-    return _problem_of(occurrence, "calculated-undecided", f"the calculated value was not compared: {reason}")
+    return _problem("calculated-undecided", f"the calculated value was not compared: {reason}", occurrence)
 
 
-def _problem_of(occurrence: Occurrence, kind: str, words: str) -> Problem:
+def _problem(kind: str, words: str, occurrence: Occurrence) -> Problem:
     """Returns a problem of an item; it begins with the name of that, and is about its text."""
     item = occurrence.item
     return problem(kind, f"{item.label}: {words}.", occurrence.path, item.text)
@@ -148,7 +148,7 @@ def _initial_expression(evaluation: Evaluation, occurrence: Occurrence) -> Itera
 
 def _initial_differs(occurrence: Occurrence) -> Problem:
     words = "expected the initial value, because the item is read-only"
-    return _problem_of(occurrence, "initial-differs", words)
+    return _problem("initial-differs", words, occurrence)
 
 
 def calculated_answers(
@@ -269,7 +269,7 @@ def _limited(
         found = _limit(name, occurrence.item, evaluation.values(expression, occurrence))
         if isinstance(found, Undecided):
             words = f"{_WORDS[name]} was not checked, because {found.reason}"
-            yield _problem_of(occurrence, "limit-undecided", words)
+            yield _problem("limit-undecided", words, occurrence)
         occurrence.item = _with_limit(occurrence.item, name, found)
 
 

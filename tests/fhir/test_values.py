@@ -91,7 +91,7 @@ def test_a_question_is_named_by_its_label_its_short_text_or_its_text(texts):
         (Quantity(Decimal(1), "d"), "1 day", "1 Tag"),
         (Quantity(Decimal("1.0"), "d"), "1.0 day", "1,0 Tag"),
         (Quantity(Decimal(3), "wk", ">"), "more than 3 weeks", "mehr als 3 Wochen"),
-        (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L", "höchstens 3,10 mmol/L"),
+        (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L", "höchstens 3,10 mmol/l"),
         (Quantity(Decimal(5), "{drinks}", ">="), "at least 5 drinks", "mindestens 5 drinks"),
         (Quantity(Decimal(5), "1", "<"), "less than 5", "weniger als 5"),
     ],
