@@ -238,8 +238,8 @@ class _Prefetch:
             R4 search.html#conformance: the self link has the parameters that the server has used.
         """
         wanted, used = (
-            [value for name, value in parse_qsl(query) if name == "_sort"]
-            for query in (urlsplit(self._templates[key]).query, urlsplit(_link_of(page, "self")).query)
+            [value for name, value in parse_qsl(url.partition("#")[0].partition("?")[2]) if name == "_sort"]
+            for url in (self._templates[key], _link_of(page, "self"))
         )
         if wanted != used or not _fall(map(_DATES[key], found)):
             return False

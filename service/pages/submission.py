@@ -61,7 +61,10 @@ def check_origin(request: Request, server: str) -> None:
         raise PageRefused("refused", 403)
     if origin in (None, "null"):
         return
-    named, public = urlsplit(origin or ""), urlsplit(server)
+    try:
+        named, public = urlsplit(origin or ""), urlsplit(server)
+    except ValueError as fault:
+        raise PageRefused("refused", 403) from fault
     if named[:2] != public[:2] and named.netloc != request.header("HOST"):
         raise PageRefused("refused", 403)
 

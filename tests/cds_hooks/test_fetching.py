@@ -259,6 +259,7 @@ def test_a_page_that_was_not_read_is_told_where_there_would_be_no_card(
         (SORTED.replace("-authored", "authored"), ("2026-11-19", "2026-11-01"), True),
         ("QuestionnaireResponse?patient=example", ("2026-11-19", "2026-11-01"), True),
         ("", ("2026-11-19", "2026-11-01"), True),
+        ("https://[", ("2026-11-19", "2026-11-01"), True),
     ],
 )
 def test_a_server_that_sorts_has_nothing_newer_on_a_later_page(client, ehr, used, days, is_told):

@@ -602,6 +602,7 @@ def test_a_decimal_is_read_as_the_language_writes_it(person):
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://["},
     ],
 )
 def test_a_form_that_a_page_of_another_origin_sends_is_refused(client, person, headers):
