@@ -70,3 +70,20 @@ def test_nothing_moves_where_somebody_does_not_want_it(new_context, origin, wish
     assert (form.page.evaluate(MOVING) > 0) is moves
     form.finish(as_of_today(cases_of(SLUG)["new-confusion-is-an-emergency"]))
     assert (form.page.evaluate(MOVING) > 0) is moves
+
+
+WIDER = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important; }
+p { margin-bottom: 2em !important; }"""
+
+
+def test_text_that_somebody_spaces_wider_fits_too(new_context, origin, measure):
+    """WCAG 2.2, 1.4.12, where words are long and the window is narrow."""
+    context, _ = new_context(bypass_csp=True, locale="de-DE", viewport={"width": 320, "height": 640})
+
+    def wider(page):
+        page.add_style_tag(content=WIDER)
+        measure(page)
+
+    form = Form(context.new_page(), f"{origin}/questionnaires/{SLUG}", wider).open()
+    form.finish(as_of_today(cases_of(SLUG)["growing-weakness-with-wasting-makes-the-als-pattern-high"]))
+    assert form.kind == "result"

@@ -849,8 +849,10 @@ def test_what_got_worse_since_the_answers_of_the_record_is_told_and_written(tab,
     box = page.get_by_role("checkbox")
     expect(box).to_be_checked()
     days = "1 September 2026, 1 June 2026"
-    expect(page.locator("label")).to_have_text(f"Say what is new or worse since the answers of {days}")
+    said = "Say what is new or worse since the answers of 1 September 2026 and 1 June 2026"
+    expect(page.locator("label")).to_have_text(said)
     expect(page.get_by_role("button", name=re.compile("1 October"))).to_have_count(0)
+    expect(page.locator("main .btn:not(.second)")).to_have_text("Go on with the form of 1 November 2026")
     judge(page)
     went_on(page, world)
     expect(page.locator("main")).to_contain_text(f"Compared with your answers of {days}")

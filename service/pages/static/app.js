@@ -46,8 +46,8 @@
     return made;
   }
 
-  function button(key, press, parts = {}) {
-    const made = element("button", say(key, parts), { type: "button", class: "btn" });
+  function button(key, press, parts = {}, look = "btn") {
+    const made = element("button", say(key, parts), { type: "button", class: look });
     made.addEventListener("click", press);
     return made;
   }
@@ -387,10 +387,12 @@
     return best.text || [...(best.given || []), best.family].filter(Boolean).join(" ");
   }
 
+  const spoken = () => navigator.languages.find((tag) => tag.split("-")[0] === settings.language) || settings.language;
+  const listed = (texts) => new Intl.ListFormat(spoken()).format(texts);
+
   function dayOf(text) {
     if (!/^\d{4}-\d{2}-\d{2}/.test(text || "")) return text || "";
-    const own = navigator.languages.find((tag) => tag.split("-")[0] === settings.language) || settings.language;
-    const form = new Intl.DateTimeFormat(own, { dateStyle: "long", timeZone: "UTC" });
+    const form = new Intl.DateTimeFormat(spoken(), { dateStyle: "long", timeZone: "UTC" });
     return form.format(new Date(`${text.slice(0, 10)}T00:00:00Z`));
   }
 
@@ -494,16 +496,17 @@
     const ofForm = earlier.filter((response) => canonicalOf(response) === form.canonical);
     const { box, isChosen } = comparison(compared);
     const start = (response) => attempt(() => startForm(form, response, isChosen() ? compared : []));
+    const isBegun = (response) => response.status === "in-progress";
     const choices = ofForm.map((response) => {
-      const key = response.status === "in-progress" ? "go-on" : "change-earlier";
-      return button(key, () => start(response), { day: dayOf(response.authored) });
+      const [key, look] = isBegun(response) ? ["go-on", "btn"] : ["change-earlier", "btn second"];
+      return button(key, () => start(response), { day: dayOf(response.authored) }, look);
     });
     return show(
       say("earlier"),
       ...(choices.length ? [element("p", say("earlier-text"))] : []),
       ...box,
       ...choices,
-      button("start-new", () => start(null)),
+      button("start-new", () => start(null), {}, ofForm.some(isBegun) ? "btn second" : "btn"),
     );
   }
 
@@ -524,7 +527,7 @@
   /** Returns a ticked box that says with which days the answers will be compared, and what says whether it still is. */
   function comparison(compared) {
     if (!compared.length) return { box: [], isChosen: () => false };
-    const days = [...new Set(compared.map(({ authored }) => dayOf(authored)))].join(", ");
+    const days = listed([...new Set(compared.map(({ authored }) => dayOf(authored)))]);
     const input = element("input", "", { type: "checkbox", id: "app-compare", "aria-describedby": "app-compare-note" });
     input.checked = true;
     const label = element("label", "", { for: "app-compare", class: "o" });
@@ -602,7 +605,7 @@
   function tellLimits() {
     const lines = [];
     const { unread, unused } = kept(CHART) || { unread: [], unused: [] };
-    if (unread.length) lines.push(say("unread", { types: unread.map(typeName).join(", ") }));
+    if (unread.length) lines.push(say("unread", { types: listed(unread.map(typeName)) }));
     if (kept(UNCOMPARED)) lines.push(say("uncompared"));
     if (!may("QuestionnaireResponse", "c")) lines.push(say("no-writing"));
     notice(...lines.map((line) => element("p", line)), ...(unused.length ? [unusedOf(unused)] : []));
@@ -706,12 +709,13 @@
   }
 
   function download(entries) {
-    return button("download", () => {
+    const give = () => {
       const bundle = { resourceType: "Bundle", type: "collection", entry: entries };
       const url = URL.createObjectURL(new Blob([JSON.stringify(bundle, null, 2)], { type: FHIR_JSON }));
       element("a", "", { href: url, download: "questionnaire-result.json" }).click();
       URL.revokeObjectURL(url);
-    });
+    };
+    return button("download", give, {}, "btn second");
   }
 
   // Writing.
