@@ -72,7 +72,8 @@ def test_nothing_moves_where_somebody_does_not_want_it(new_context, origin, wish
     assert (form.page.evaluate(MOVING) > 0) is moves
 
 
-WIDER = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important; }
+WIDER = """* { line-height: 1.5 !important; letter-spacing: .12em !important; }
+* { word-spacing: .16em !important; }
 p { margin-bottom: 2em !important; }"""
 
 

@@ -1,5 +1,6 @@
 """The preview for authors in a browser: it follows each answer and each change of the files."""
 
+import re
 import shutil
 
 import pytest
@@ -53,6 +54,12 @@ def shows(page, code):
     expect(step(page)).to_have_text(code, timeout=PATIENCE_MS)
 
 
+def stopped(page):
+    """Stops the clock of a page, which goes on only where a test says so."""
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+
+
 @pytest.mark.parametrize("width", [320, 1500])
 def test_a_worked_case_and_then_another_answer(opened, judge, width):
     page = opened("phq-9", width)
@@ -63,6 +70,7 @@ def test_a_worked_case_and_then_another_answer(opened, judge, width):
     answer.check()
     shows(page, "same-day")
     expect(answer).to_be_focused()
+    expect(page.locator("main.live")).to_be_visible()
     expect(page.locator("#case")).to_have_value("total-nine")
     judge(page)
 
@@ -87,6 +95,9 @@ def test_what_somebody_looks_at_stays_while_the_page_follows(opened):
     expect(age).to_have_value("7540")
     assert page.locator("#why").evaluate("each => each.scrollTop") == 40
     expect(page.locator(f"#why details[data-state={state}]")).to_have_attribute("open", "")
+    page.select_option("#case", "three-points")
+    expect(age).not_to_have_value("7540")
+    assert page.locator("#why").evaluate("each => each.scrollTop") == 0
 
 
 def test_an_answer_that_comes_late_is_not_shown_over_a_newer_one(opened):
@@ -108,6 +119,51 @@ def test_an_answer_that_comes_late_is_not_shown_over_a_newer_one(opened):
     page.evaluate("() => new Promise(resolve => setTimeout(resolve))")
     shows(page, "same-day")
     expect(page.locator("#case")).to_have_value("total-nine")
+
+
+def test_text_is_sent_once_when_nobody_types_any_more(opened):
+    page = opened("curb-65")
+    sent = []
+    page.on("request", lambda request: request.method == "POST" and sent.append(request))
+    age = page.locator('input[name="q.age"]')
+    stopped(page)
+    for typed in ("7", "70"):
+        age.fill(typed)
+        page.clock.run_for(200)
+    assert sent == []
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.clock.run_for(1000)
+    assert len(sent) == 1
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_is_kept(opened):
+    page = opened("curb-65")
+    held = []
+    page.route("**/preview*", lambda route: held.append(route) if route.request.method == "POST" else None)
+    age = page.locator('input[name="q.age"]')
+    stopped(page)
+    age.fill("70")
+    with page.expect_request(lambda request: request.method == "POST"):
+        page.clock.run_for(1000)
+    age.fill("71")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        held[0].continue_()
+    page.evaluate("() => document.fonts.ready")
+    expect(age).to_have_value("71")
+
+
+def test_an_answer_that_is_no_preview_leaves_the_page_as_it_is(opened):
+    page = opened("phq-9", query="?case=total-nine", expects=["503"])
+    shows(page, "watch")
+    page.route(
+        "**/preview*", lambda route: route.fulfill(status=503, body="<p>away", content_type="text/html")
+    )
+    answer = page.locator('[name="q.self-harm"][value="LA6571-9"]')
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        answer.check()
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    shows(page, "watch")
+    expect(answer).to_be_checked()
 
 
 def test_columns_stand_side_by_side_and_below_one_another_where_there_is_no_room(opened):
@@ -135,6 +191,9 @@ def test_it_speaks_german(opened, judge):
     page.locator(".langs button").click()
     expect(page.locator("#why h2")).to_have_text("Why")
     shows(page, "talk")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator(".skip")).to_have_text("Skip to the content")
+    expect(page).to_have_title(re.compile("Preview"))
 
 
 def test_it_works_without_script(opened, measure):

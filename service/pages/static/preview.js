@@ -19,6 +19,7 @@
   }
 
   async function update(action) {
+    clearTimeout(waiting);
     last += 1;
     const number = last;
     const fields = new FormData(form());
@@ -34,7 +35,7 @@
   function show(page, action) {
     const next = page.querySelector('main.preview');
     const [focused, columns] = [document.activeElement, [...main().querySelectorAll('.col')]];
-    const named = focused && main().contains(focused) ? place(focused) : '';
+    const named = place(focused);
     const unfolded = new Map([...main().querySelectorAll('details')].map((details) => [summary(details), details.open]));
     const tops = columns.map((column) => column.scrollTop);
     const selection = /^(text|textarea)$/.test(focused.type) ? [focused.selectionStart, focused.selectionEnd] : null;
@@ -50,7 +51,7 @@
       if (unfolded.has(summary(details))) details.open = unfolded.get(summary(details));
     }
     if (action !== 'case') [...next.querySelectorAll('.col')].forEach((column, index) => { column.scrollTop = tops[index]; });
-    const again = named && [...next.querySelectorAll('a, button, input, select, textarea, summary, [tabindex]')].find((one) => place(one) === named);
+    const again = [...next.querySelectorAll('a, button, input, select, textarea, summary, [tabindex]')].find((one) => place(one) === named);
     if (again) again.focus({ preventScroll: true });
     if (again && selection) again.setSelectionRange(...selection);
   }
