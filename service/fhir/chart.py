@@ -34,6 +34,7 @@ from service.fhir.chart_doubts import (
     interpreted,
     is_altered,
     is_test,
+    plain_system,
     taken,
 )
 from service.fhir.dates import Span, is_date
@@ -219,17 +220,20 @@ class _Collected:
         self._authored = authored
         self._leaves_out = leaves_out
         self._asked: dict[Coding, list[Question]] = {}
+        self._alike: dict[Coding, list[Question]] = {}
         self._readings: dict[str, list[_Reading]] = {}
         for question in form.questions.values():
             for code in question.codes:
                 self._asked.setdefault(code, []).append(question)
+                for key in keys_of(code):
+                    self._alike.setdefault(key, []).append(question)
 
     def add(self, measurement: _Measurement) -> None:
         """Adds what a measurement says to every question that has its code."""
+        codes = codings_of(measurement.element["code"])
+        named = {question.link_id for code in codes for question in self._asked.get(code, ())}
         asked = {
-            question.link_id: question
-            for code in codings_of(measurement.element["code"])
-            for question in self._asked.get(code, ())
+            question.link_id: question for code in codes for question in self._alike.get(key_of(code), ())
         }
         reasons = {} if asked else {"no-question": None}
         if not asked and "component" in measurement.element and not has_value(measurement.element):
@@ -237,7 +241,8 @@ class _Collected:
         if self._leaves_out and is_late(measurement.date, self._authored):
             measurement = measurement._replace(left_out="later")
         for link, question in asked.items():
-            reading = self._reading(question, measurement)
+            doubted = measurement._replace(doubt=measurement.doubt or "system")
+            reading = self._reading(question, measurement if link in named else doubted)
             if reading.left_out:
                 reasons[reading.left_out] = None
             if measurement.status not in VOID and reading.left_out not in _OF_OTHERS:
@@ -481,6 +486,16 @@ def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
     for index, component in enumerate(mappings(observation.get("component"))):
         place = f"component[{index}]"
         yield whole._replace(at=f"{at}.{place}", element={**called, **component}, key=(*whole.key, place))
+
+
+def keys_of(code: Coding) -> tuple[Coding, Coding]:
+    """Returns how a value may name the code of a question: its code system as it likes, or not at all."""
+    return key_of(code), Coding("", code.code)
+
+
+def key_of(code: Coding) -> Coding:
+    """Returns a code by which the questions for it are found, however its code system is written."""
+    return Coding(plain_system(code.system), code.code)
 
 
 def codings_of(concept: Json) -> tuple[Coding, ...]:

@@ -11,6 +11,7 @@ datatypes.html#dateTime and #Period; Observation (effective[x], issued).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
@@ -68,6 +69,19 @@ _TEST: Final = "HTEST"
 """The code of v3-ActReason for data of tests."""
 
 _NEEDED: Final = frozenset({"value", "comparator", "system", "code"})
+
+
+_SYSTEMS: Final = {
+    "urn:oid:2.16.840.1.113883.6.1": "http://loinc.org",
+    "urn:oid:2.16.840.1.113883.6.96": "http://snomed.info/sct",
+}
+"""How HL7 calls LOINC and SNOMED CT elsewhere (HL7 Terminology, external code systems)."""
+
+
+def plain_system(system: str) -> str:
+    """Returns a code system without what its name may be written with or without."""
+    named = _SYSTEMS.get(system.lower(), system.lower())
+    return re.sub(r"^https?://(www\.)?|/+$", "", named)
 
 
 def is_altered(resource: Json) -> bool:

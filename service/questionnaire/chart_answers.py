@@ -28,7 +28,7 @@ from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion, converted
 from service.errors import has_errors
 from service.fhir import extensions as ext
-from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, is_range
+from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, is_range, key_of, keys_of
 from service.fhir.chart_doubts import NEWEST, effective, taken
 from service.fhir.dates import Span, is_date_time
 from service.fhir.extensions import mappings, text
@@ -276,14 +276,15 @@ def _sorted(population: Population, data: Sequence[ResourceAt], periods: Mapping
     asked: dict[Coding, list[str]] = {}
     for link in periods:
         for coding in population.form.compiled.items[link].codes:
-            asked.setdefault(coding, []).append(link)
+            for key in keys_of(coding):
+                asked.setdefault(key, []).append(link)
     bound = {link: _bound(population, data, link) for link in periods}
     found = _Sorted(usable={days: {} for days in periods.values()})
     for observation in data:
         if text(observation.resource.get("status")) in VOID:
             continue
         links = dict.fromkeys(
-            link for coding in _codes(observation.resource) for link in asked.get(coding, ())
+            link for coding in _codes(observation.resource) for link in asked.get(key_of(coding), ())
         )
         here = {link: periods[link] for link in links if observation.at in (bound[link] or {observation.at})}
         if here:

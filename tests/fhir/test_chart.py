@@ -593,6 +593,30 @@ def test_the_newest_usable_value_counts_and_a_newer_one_that_does_not_decide_tak
 
 
 @pytest.mark.parametrize(
+    "system",
+    ["https://loinc.org", "http://www.loinc.org/", "HTTP://LOINC.org", "urn:oid:2.16.840.1.113883.6.1", None],
+)
+def test_a_code_whose_system_is_written_otherwise_raises_and_never_denies(system):
+    """Documents that were converted name code systems by their OIDs; some programs name none."""
+    coding = {"system": system, "code": "salt"} if system else {"code": "salt"}
+    for value, answers in ((3, (amount(3),)), (4, None)):
+        values = found(LAB, salt(value) | {"code": {"coding": [coding]}}, reader=READER)
+        assert values.answers.get("salt") == answers
+        assert ("salt" in values.unusable) is (answers is None)
+        assert [problem.reason for problem in values.problems] == ["system"] * (answers is None)
+    older = salt(4, EVE)
+    assert (
+        found(LAB, salt(4) | {"code": {"coding": [coding]}}, older, reader=READER).answers["salt"][-1]
+        is UNREAD
+    )
+
+
+def test_a_code_of_another_system_is_another_code():
+    other = salt(3) | {"code": {"coding": [{"system": "urn:other", "code": "salt"}]}}
+    assert found(LAB, other, reader=READER).answers == {}
+
+
+@pytest.mark.parametrize(
     ("date", "authored", "days"),
     [
         ("2026-01-05T23:30:00Z", "2026-01-20T10:00:00+01:00", ("2026-01-05", "2026-01-06")),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from populate_requests import (
+    CODE,
     LOINC,
     NOW,
     SUBJECT,
@@ -209,6 +210,19 @@ def test_a_value_of_a_moment_is_left_out_where_one_that_is_not_read_is_not_certa
     passed_over = observation(6.8, **({"status": "registered"} | undecided))
     answer = filled(passed_over, observation(4.1, effectiveDateTime=NOON))
     assert (number(answer) is not None) is taken
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"code": "k"}, {"system": "https://loinc.org", "code": "k"}, {"system": f"{LOINC}/", "code": "k"}],
+)
+def test_a_value_whose_code_system_is_written_otherwise_is_left_out_and_an_older_one_with_it(
+    named: Json,
+) -> None:
+    newer = observation(6.8, id="newer") | {"code": {"coding": [{**named, "code": CODE}]}}
+    answer = filled(newer, observation(4.1, effectiveDateTime="2026-11-01"))
+    assert number(answer) is None
+    assert len(left_out(answer)) == 2
 
 
 NEXT = {"relation": "next", "url": "https://example.org/Observation?page=2"}
