@@ -31,6 +31,7 @@ from service.fhir.chart_doubts import (
     NEWEST,
     effective,
     has_reason_beside,
+    in_versions,
     interpreted,
     is_altered,
     is_test,
@@ -434,6 +435,7 @@ def _late(at: str) -> Problem:
 def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measurement]:
     """Yields Observations, each with its components; adds the faults of those that are none."""
     subject = sent.response.get("subject")
+    doubled = in_versions(observation.resource for observation in sent.data)
     for observation in sent.data:
         faults = check_structure(observation.resource, "Observation", observation.at)
         if has_errors(faults):
@@ -448,7 +450,8 @@ def _measurements(sent: AssessInput, problems: list[Problem]) -> Iterator[_Measu
             problems.append(Problem("chart-subject", text, f"{observation.at}.subject"))
             continue
         of_test = is_test(observation.resource) and not is_test(sent.response)
-        yield from _parts(observation, "test" if of_test else "")
+        is_doubled = observation.resource.get("id") in doubled
+        yield from _parts(observation, "test" if of_test else "", "versions" * is_doubled)
 
 
 def _unread(observation: ResourceAt) -> _Measurement:
@@ -461,7 +464,7 @@ def _unread(observation: ResourceAt) -> _Measurement:
     return _Measurement(observation.at, element, "unknown", NEWEST, ("", ""), "", {}, "not-r4")
 
 
-def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
+def _parts(found: ResourceAt, left_out: str, doubt: str) -> Iterator[_Measurement]:
     """Yields an Observation and its components; what is wrong with it as a whole is wrong with them."""
     observation, at = found.resource, found.at
     if not left_out and "focus" in observation:
@@ -478,7 +481,7 @@ def _parts(found: ResourceAt, left_out: str) -> Iterator[_Measurement]:
         date,
         _source(observation),
         left_out,
-        "altered" if is_altered(observation) else "page" * found.is_of_page,
+        "altered" if is_altered(observation) else doubt or "page" * found.is_of_page,
         security_labels(observation),
     )
     yield whole

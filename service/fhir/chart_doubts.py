@@ -84,6 +84,18 @@ def plain_system(system: str) -> str:
     return re.sub(r"^https?://(www\.)?|/+$", "", named)
 
 
+def in_versions(resources: Iterable[Json]) -> frozenset[str]:
+    """Returns the ids of which several versions are there: an older one may not hold any more."""
+    first: dict[str, object] = {}
+    found = set()
+    for resource in resources:
+        meta, of_id = resource.get("meta"), text(resource.get("id"))
+        version = meta.get("versionId") if isinstance(meta, Mapping) else None
+        if version is not None and first.setdefault(of_id, version) != version:
+            found.add(of_id)
+    return frozenset(found)
+
+
 def is_altered(resource: Json) -> bool:
     """Returns whether its labels say that something was left out of a resource, or changed in it."""
     return not _ALTERED.isdisjoint(_labels(resource, "security")) or "SUBSETTED" in _labels(resource, "tag")

@@ -29,7 +29,7 @@ from service.datatypes.ucum import Conversion, converted
 from service.errors import has_errors
 from service.fhir import extensions as ext
 from service.fhir.chart import USABLE, VOID, ChartReader, ChartValues, chart_values, is_range, key_of, keys_of
-from service.fhir.chart_doubts import NEWEST, effective, taken
+from service.fhir.chart_doubts import NEWEST, effective, in_versions, taken
 from service.fhir.dates import Span, is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -195,6 +195,7 @@ _NEWER: Final = Reason("newer", "a newer value cannot be used, and an older one 
 _SEVERAL: Final = Reason("several", "there are several values of one moment")
 _NOT_R4: Final = Reason("unreadable", "it is no Observation of R4")
 _FOCUS: Final = Reason("focus", "the value is about somebody or something else than its subject (focus)")
+_VERSIONS: Final = Reason("versions", "there is another version of it beside it")
 _NO_DATE: Final = Reason("undated", "the value has no date")
 _FUTURE: Final = Reason("future", "the date of the value is in the future")
 _TOO_OLD: Final = Reason("too-old", "the value is older than the period of the question")
@@ -248,10 +249,15 @@ class _PassedOver(NamedTuple):
 
 @dataclass(slots=True)
 class _Sorted:
-    """The Observations by the period that they were found for, and those that are passed over, by linkId."""
+    """The Observations by the period that they were found for, and those that are passed over, by linkId.
+
+    Args:
+        doubled: ids of which several versions are there.
+    """
 
     usable: dict[Fraction, dict[str, ResourceAt]] = field(default_factory=dict)
     passed_over: dict[str, list[_PassedOver]] = field(default_factory=dict)
+    doubled: frozenset[str] = frozenset()
 
 
 def fill_from_chart(population: Population, data: Sequence[ResourceAt], reader: ChartReader | None) -> None:
@@ -279,7 +285,8 @@ def _sorted(population: Population, data: Sequence[ResourceAt], periods: Mapping
             for key in keys_of(coding):
                 asked.setdefault(key, []).append(link)
     bound = {link: _bound(population, data, link) for link in periods}
-    found = _Sorted(usable={days: {} for days in periods.values()})
+    doubled = in_versions(observation.resource for observation in data)
+    found = _Sorted({days: {} for days in periods.values()}, doubled=doubled)
     for observation in data:
         if text(observation.resource.get("status")) in VOID:
             continue
@@ -346,6 +353,8 @@ def _sort(
     date = effective(resource) if is_sound else ""
     for link, days in periods.items():
         reason = _why_not(resource, date, days, authored) if is_sound else _NOT_R4
+        if reason is None and resource.get("id") in found.doubled:
+            reason = _VERSIONS
         if reason is None:
             found.usable[days][observation.at] = observation
             continue

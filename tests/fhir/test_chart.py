@@ -616,6 +616,19 @@ def test_a_code_of_another_system_is_another_code():
     assert found(LAB, other, reader=READER).answers == {}
 
 
+@pytest.mark.parametrize("later", [salt(4, status="entered-in-error"), salt(3, EVE, status="corrected")])
+def test_of_a_value_that_is_there_in_several_versions_none_denies(later):
+    """A page of a search may have it as it was, and the next page as it was corrected meanwhile."""
+    first, second = (
+        one | {"id": "one", "meta": {"versionId": version}} for version, one in (("1", salt(4)), ("2", later))
+    )
+    for sent in ((first, second), (second, first)):
+        values = found(LAB, *sent, reader=READER)
+        assert amount(4) not in values.answers.get("salt", ())
+        assert "salt" in values.unusable or UNREAD in values.answers["salt"]
+    assert found(LAB, first, first, reader=READER).answers["salt"] == (amount(4),)
+
+
 @pytest.mark.parametrize(
     ("date", "authored", "days"),
     [

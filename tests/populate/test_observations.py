@@ -225,6 +225,15 @@ def test_a_value_whose_code_system_is_written_otherwise_is_left_out_and_an_older
     assert len(left_out(answer)) == 2
 
 
+def test_a_value_that_is_there_in_several_versions_is_left_out() -> None:
+    first, second = ({"meta": {"versionId": version}} for version in "12")
+    withdrawn = observation(4.1, status="entered-in-error", **second)
+    answer = filled(observation(4.1, **first), withdrawn)
+    assert number(answer) is None
+    assert left_out(answer) == ["there is another version of it beside it."]
+    assert number(filled(observation(4.1, **first), observation(4.1, **first))) == 4.1
+
+
 NEXT = {"relation": "next", "url": "https://example.org/Observation?page=2"}
 SORTED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-date&_count=1"}
 CHANGED = {"relation": "self", "url": "https://example.org/Observation?code=k&_sort=-_lastUpdated"}
