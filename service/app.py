@@ -11,11 +11,12 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from service import catalogue
 from service.apply import Applier
@@ -34,6 +35,7 @@ from service.auth.ehrs import (
 from service.catalogue import Catalogue
 from service.cds_hooks import Cards, Links, ShownCards, all_triggers, services_of
 from service.checked import Kept
+from service.datatypes.values import replace
 from service.errors import SettingsError, StartupError
 from service.extract import Extractor
 from service.fhir.json import BodyLimits
@@ -130,8 +132,7 @@ def _with_lasting_keys(settings: Settings) -> Settings:
     return replace(settings, form_keys=key)
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True):
     """What the parts of one application are built from.
 
     Args:

@@ -12,10 +12,10 @@ Bundle where R4 returns a CarePlan.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 
 from service.assess import Assessor, Languages, Scored, SentBody, check_response
@@ -90,8 +90,7 @@ class Applied(NamedTuple):
     chart: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     """What was sent, read and not yet checked."""
 
     subject: str

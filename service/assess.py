@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
 from msgspec import UNSET
 
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import Answers
 from service.datatypes.days import day_before, is_late
+from service.datatypes.values import replace
 from service.earlier import EarlierReader, EarlierResponses
 from service.errors import Malformed, NotScorable, Problem, has_errors
 from service.fhir.accept import ACCEPTED_SUBJECT, Decode, decoder
@@ -163,8 +164,7 @@ class Outlined(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True):
     """A scored response before it is written.
 
     Args:

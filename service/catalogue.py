@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from service.checked import CheckRecord, Kept
 from service.clinical_reasoning.definitions import names_of
 from service.datatypes.answers import Answers
+from service.datatypes.values import replace
 from service.errors import GuidanceError, NotScorable, Problem, ProblemList
 from service.fhir.definitions import AS_WRITTEN, DOMAIN, Artifact, Canonicals, artifact, own_definitions
 from service.fhir.json import Json, read_published
@@ -123,8 +126,7 @@ class Answered(NamedTuple):
         return "in-progress" if self.asked is not None else str(self.response.get("status"))
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(msgspec.Struct, frozen=True):
     """Everything that is served.
 
     Args:
@@ -309,8 +311,7 @@ def guidance_folders(mappings: Path) -> list[Path]:
     return sorted(path.parent for path in mappings.glob("*/guidance.yaml"))
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """What a folder publishes: its resources with their files, the questionnaires compiled, and faults."""
 
     resources: tuple[tuple[Path, dict[str, Any]], ...]
@@ -432,8 +433,7 @@ def _compiled(
     return compiled, faults
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(msgspec.Struct, frozen=True):
     """What mapping folders hold: guidance, the code systems made of it, and every fault.
 
     The faults are those of what is published, too.

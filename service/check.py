@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
+
+import msgspec
 
 from service import catalogue
 from service.authoring.editions import Folders, folders_in
@@ -27,6 +28,7 @@ from service.cds_hooks import trigger_faults, trigger_warnings
 from service.checked import CheckedGuidance, CheckRecord, Kept, can_prove
 from service.datatypes.answers import AnswersByLink, Coding
 from service.datatypes.days import day_before
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.fhir.definitions import Canonicals, own_definitions
 from service.fhir.json import read_published
@@ -43,8 +45,7 @@ from service.settings import Settings
 SOUND, FAULTY = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What is to be checked.
 
     Args:

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from http.client import HTTPConnection, HTTPException
@@ -45,6 +44,7 @@ from service.bulk.scorer import SUMMARY, Scorer, ScoringOptions
 from service.bulk.tables import format_of
 from service.cds_hooks import FileShape
 from service.clinical_reasoning.definitions import write_guidance
+from service.datatypes.values import replace
 from service.errors import Problem, ServiceError, StartupError, has_errors
 from service.fhir.definitions import Canonicals
 from service.fhir.json import BodyLimits

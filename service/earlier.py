@@ -9,12 +9,14 @@ Source: guidance/clinical-decisions.md, section 3, earlier responses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
+
+import msgspec
 
 from service.catalogue import Answered, Catalogue, Pair, known_earlier
 from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.form import Question
+from service.datatypes.values import replace
 from service.errors import Malformed, NotScorable, Problem, has_errors
 from service.fhir.chart_doubts import is_altered, is_test
 from service.fhir.dates import compare, time_range
@@ -52,8 +54,7 @@ class EarlierResponses(NamedTuple):
         return tuple(response.answers for response in self.found)
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierReader:
+class EarlierReader(msgspec.Struct, frozen=True):
     """Reads earlier responses for one response.
 
     Args:

@@ -23,15 +23,15 @@ status, the published CodeSystem `problem-kind` maps kind to code, and tests pro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 Ask = tuple[str, str]
 """What a terminology server is asked about: resource type (ValueSet or CodeSystem) and canonical."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """How a terminology server can settle a problem that says that something could not be decided.
 
     Args:
@@ -46,8 +46,7 @@ class Lookup:
     refused: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One fault, in words that are safe to show: it repeats no answer, identifier or token.
 
     Args:

@@ -11,12 +11,12 @@ Source: SDC 4.0 OperationDefinition Questionnaire-next-question; adaptive.html.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue
+from service.datatypes.values import replace
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.json import encoded
 from service.fhir.parameters import DETAIL

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
 from service.catalogue import Catalogue
+from service.datatypes.values import replace
 from service.errors import NotFound, NotScorable, Problem
 from service.fhir.definitions import ANSWER_ORIGIN, Canonicals
 from service.fhir.extensions import mappings, text

@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from service.settings import ROOT, Settings, files_below, from_environment
 
@@ -25,8 +26,7 @@ _PAUSE_S: Final = 0.15
 _SUFFIXES: Final = (".json", ".yaml")
 
 
-@dataclass(slots=True)
-class Edition:
+class Edition(msgspec.Struct):
     """The files that are served, or that were to be served.
 
     Args:

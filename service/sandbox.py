@@ -26,7 +26,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -92,8 +91,7 @@ def time_limit(seconds: float, raising: type[Exception]) -> Iterator[None]:
         sys.setprofile(before)
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxLimits:
+class SandboxLimits(msgspec.Struct, frozen=True):
     """What one piece of work in a child may take.
 
     Args:

@@ -18,9 +18,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from service import catalogue
 from service.assess import Assessor, Scored, SentBody
@@ -28,6 +29,7 @@ from service.authoring.editions import between
 from service.catalogue import Catalogue, Pair
 from service.checked import Kept
 from service.datatypes.answers import UNREAD, Answer, Answers, Coding, Uncoded
+from service.datatypes.values import replace
 from service.earlier import EarlierReader
 from service.errors import GuidanceError, ServiceError, Unavailable
 from service.fhir.chart import chart_values
@@ -85,8 +87,7 @@ DROPPED, FAILED, COSTLY, REFUSED, UNMATCHED, UNREADABLE = (
 a child may; the next guidance refuses it; the next edition has none for it; the current one refuses it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
+class Following(msgspec.Struct, frozen=True):
     """The guidance that comes after another one.
 
     Args:

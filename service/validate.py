@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from service.catalogue import Catalogue
+from service.datatypes.values import replace
 from service.errors import GuidanceError, Malformed, NotScorable, Problem, ServiceError, has_errors
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, read_with_faults, refuse, without_faults

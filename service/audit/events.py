@@ -77,8 +77,7 @@ class RecordedRequest:
     whole: list[bytes] = field(default_factory=list, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request, or of a part of it that is about one patient.
 
     Args:
@@ -92,7 +91,7 @@ class Event:
     asked: RecordedRequest
     at: int
     status: int
-    patient: Mapping[str, Any] = field(default_factory=dict)
+    patient: Mapping[str, Any] = msgspec.field(default_factory=dict)
     references: Sequence[str] = ()
 
 

@@ -8,10 +8,10 @@ only a head that was written down elsewhere (an anchor) shows it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 
 from service.audit.events import ERASURE, EXPIRY
@@ -54,8 +54,7 @@ _TEXTS: Final = {
 }
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """What was found of one chain.
 
     Args:
@@ -67,7 +66,7 @@ class Verdict:
     head: Head
     entries: int = 0
     emptied: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = msgspec.field(default_factory=list)
 
     def add(self, kind: str, seq: int) -> None:
         """Adds a fault."""

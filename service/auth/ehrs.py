@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.exceptions import SCHEMA
 
@@ -79,8 +80,7 @@ class Tokens:
     scopes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CdsClient:
+class CdsClient(msgspec.Struct, frozen=True):
     """A CDS client that may call: `iss` of what it signs, the url of its keys, and how it may sign."""
 
     issuer: str
@@ -88,8 +88,7 @@ class CdsClient:
     algorithms: tuple[str, ...] = CLIENT_ALGORITHMS
 
 
-@dataclass(frozen=True, slots=True)
-class Ehr:
+class Ehr(msgspec.Struct, frozen=True):
     """One EHR that is registered.
 
     Args:

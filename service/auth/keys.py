@@ -16,10 +16,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -60,8 +60,7 @@ def _new_lock() -> threading.Lock:
     return threading.Lock()
 
 
-@dataclass(slots=True)
-class _KeySet:
+class _KeySet(msgspec.Struct):
     """One set of keys, as it was last fetched.
 
     Args:
@@ -77,11 +76,10 @@ class _KeySet:
     sought: float = float("-inf")
     failed: float = float("-inf")
     misled: bool = False
-    lock: threading.Lock = field(default_factory=_new_lock)
+    lock: threading.Lock = msgspec.field(default_factory=_new_lock)
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(msgspec.Struct, frozen=True):
     """One key.
 
     Args:

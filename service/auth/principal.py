@@ -9,8 +9,9 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from service.auth.scopes import PATIENT, Scope, contexts_granting
 from service.errors import Forbidden, Problem
@@ -21,8 +22,7 @@ TOKEN_KIND: Final = "token"  # noqa: S105 - a kind of sender, no secret
 CLIENT_KIND: Final = "cds-client"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who sends a request.
 
     Args:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 PATIENT: Final = "patient"
 ANY_TYPE: Final = "*"
@@ -30,8 +31,7 @@ _SCOPE: Final = re.compile(
 _FIRST_VERSION: Final = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """One scope that was understood.
 
     Args:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from service.authoring.editions import Edition, Outcome, as_answered_to, listed, outcome_in
 from service.authoring.in_words import plain
 from service.catalogue import Pair
+from service.datatypes.values import replace
 from service.guidance.cases import Case
 
 if TYPE_CHECKING:
@@ -44,8 +46,7 @@ _SHORT = 40
 """Values of up to so many characters are told, longer ones only named."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One key that differs between two versions: its path and both values, empty if there is none."""
 
     key: str
@@ -60,8 +61,7 @@ class Change:
         return f"{self.key}: {self.old or '(none)'} -> {self.new or '(none)'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """One kind of entry: which were added or removed, each with a word about it, and which changed."""
 
     what: str
@@ -75,8 +75,7 @@ class Section:
         return not (self.added or self.removed or self.changed)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseChange:
+class CaseChange(msgspec.Struct, frozen=True):
     """A worked case that comes out differently.
 
     Args:
@@ -93,8 +92,7 @@ class CaseChange:
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(msgspec.Struct, frozen=True):
     """What differs between two versions of a guidance.
 
     Args:
@@ -121,8 +119,7 @@ class Diff:
         return bool(self.sections or self.cases or self.faults) or patterns
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True):
     """Two folders compared: each guidance that both have, and names of those that only one has."""
 
     diffs: tuple[Diff, ...]
@@ -136,7 +133,8 @@ class Compared:
 
     def plain(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""
-        return asdict(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     def lines(self) -> Iterator[str]:
         """Yields the report for a reader."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from service.catalogue import read_questionnaires
@@ -46,8 +46,7 @@ _HEADS: Mapping[str, str] = {
 Document = dict[str, Any] | list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What is to be drafted.
 
     Args:
@@ -260,8 +259,7 @@ def _number(value: Decimal) -> Decimal | int:
 # Questions whose options have points: a sum, its bands, and cases on both sides of each edge.
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
+class _Band(msgspec.Struct, frozen=True):
     """A band from `low` to `high`, both included."""
 
     number: int

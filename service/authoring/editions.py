@@ -7,9 +7,10 @@ several of those, or one that holds `questionnaires/` and `mappings/`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from service.catalogue import Pair, Published, outcome_of, read_pair, read_questionnaires
 from service.datatypes.answers import AnswersByLink
@@ -24,8 +25,7 @@ from service.mapping_files import read_documents
 from service.settings import Settings, files_below
 
 
-@dataclass(frozen=True, slots=True)
-class Edition:
+class Edition(msgspec.Struct, frozen=True):
     """One version of a guidance.
 
     Args:
@@ -72,8 +72,7 @@ def listed(value: object) -> list[Mapping[str, Any]]:
     return [*mappings(value)]
 
 
-@dataclass(frozen=True, slots=True)
-class Folders:
+class Folders(msgspec.Struct, frozen=True):
     """Mapping folders, and the folder of their questionnaires.
 
     `whole`: these are all mappings that there are for these questionnaires.
@@ -163,8 +162,7 @@ def _edition(folder: Path, questionnaires: Path, published: Published, canonical
 # What a worked case comes to, in words that two versions can be compared by.
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a worked case comes to: every value in words, by what it is."""
 
     values: Mapping[str, str]

@@ -10,18 +10,20 @@ Source: Python `random`, notes on reproducibility (`random()` with the same seed
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
+
 from service.assess import Assessor
 from service.catalogue import Catalogue, Pair
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.days import day_before
 from service.datatypes.form import Question
+from service.datatypes.values import replace
 from service.errors import GuidanceError, has_errors
 from service.fhir.extensions import mappings
 from service.fhir.json import BodyLimits, MutableJson, decoded, encoded
@@ -75,8 +77,7 @@ class _Ago(NamedTuple):
     days: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What is to be made.
 
     Args:

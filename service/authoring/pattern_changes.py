@@ -7,11 +7,11 @@ alike, and are no estimate of how many people are concerned.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 from oxidd.bcdd import BCDDFunction as Diagram
 
 from service.authoring.diagrams import GuidanceDiagrams
@@ -35,8 +35,7 @@ STEP, DATE = "step", "date"
 NO_DATE = "no date"
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True):
     """How many patterns there are: exactly, in decimal digits, and as a part of all of them."""
 
     exact: str
@@ -50,8 +49,7 @@ class Count:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ExamplePatient:
+class ExamplePatient(msgspec.Struct, frozen=True):
     """One pattern of a change, in words, with what either version makes of it.
 
     Args:
@@ -69,8 +67,7 @@ class ExamplePatient:
     only_new: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PatternChange:
+class PatternChange(msgspec.Struct, frozen=True):
     """Patterns that come to something else: what they came to, what they come to now, and the plainest.
 
     `moved`: `higher` or `lower` for a step, `later` or `sooner` for a date; else empty.
@@ -84,8 +81,7 @@ class PatternChange:
     examples: tuple[ExamplePatient, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(msgspec.Struct, frozen=True):
     """What patterns come to, old by new; pairs that no pattern has are absent.
 
     `changed`: how many patterns come to something else.
@@ -96,8 +92,7 @@ class Matrix:
     counts: Mapping[str, Mapping[str, Count]]
 
 
-@dataclass(frozen=True, slots=True)
-class PatternChanges:
+class PatternChanges(msgspec.Struct, frozen=True):
     """How the answer patterns of two versions come out.
 
     Args:

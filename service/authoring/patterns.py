@@ -20,7 +20,6 @@ https://doi.org/10.1109/TC.1986.1676819; diagrams with complement edges of OxiDD
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -29,6 +28,7 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import NamedTuple
 
+import msgspec
 from oxidd.bcdd import BCDDFunction as Diagram
 from oxidd.bcdd import BCDDManager
 
@@ -54,8 +54,7 @@ _MOST_STEPS = 1000
 """Whole numbers of a line (a slider with points of its own) up to which each is a class."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredQuestion:
+class AnsweredQuestion(msgspec.Struct, frozen=True):
     """A question of one version or both, and one answer of each class.
 
     Args:

@@ -6,12 +6,13 @@ A fault is what no guidance may lack before it is used. A warning is what an aut
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, pairwise
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from service.authoring.draft import TODO
 from service.catalogue import Pair, Published, answers_of_case
@@ -143,8 +144,7 @@ class _Tried(NamedTuple):
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """How many there are of one kind, how many are not reached, and lines that name these."""
 
     name: str

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
@@ -104,8 +103,7 @@ class Placed(NamedTuple):
     outcome: str
 
 
-@dataclass(slots=True)
-class OfGuidance:
+class OfGuidance(msgspec.Struct):
     """What was counted for one guidance.
 
     Args:
@@ -116,8 +114,8 @@ class OfGuidance:
 
     guidance: str
     steps: tuple[str, ...]
-    placed: Counter[Placed] = field(default_factory=Counter)
-    unlabelled: Counter[str] = field(default_factory=Counter)
+    placed: Counter[Placed] = msgspec.field(default_factory=Counter)
+    unlabelled: Counter[str] = msgspec.field(default_factory=Counter)
 
     def count(self, basis: str, holds: Callable[[Placed], bool]) -> int:
         """Returns how many labelled responses there are on this basis for which something holds."""
@@ -258,8 +256,7 @@ def _rates(by_basis: Mapping[str, Mapping[str, Rate]]) -> Iterator[str]:
             yield f"  {name:13} {basis:9} {rate}"
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(msgspec.Struct, frozen=True):
     """What labelled responses say of the guidances that scored them.
 
     Args:

@@ -13,7 +13,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -93,8 +92,7 @@ def files_beside(output: Path) -> tuple[Path, ...]:
     )
 
 
-@dataclass(slots=True)
-class Journal:
+class Journal(msgspec.Struct):
     """The output of a run while it grows, and the record of how far it is.
 
     Args:
@@ -105,7 +103,7 @@ class Journal:
 
     output: Path
     state: State
-    counts: Counter[Counted] = field(default_factory=Counter)
+    counts: Counter[Counted] = msgspec.field(default_factory=Counter)
     _part: int = -1
 
     @classmethod

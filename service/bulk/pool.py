@@ -14,7 +14,6 @@ import struct
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from mmap import mmap
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
@@ -69,8 +68,7 @@ class Done(NamedTuple):
     counts: tuple[tuple[Counted, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RangeScorer:
+class RangeScorer(msgspec.Struct, frozen=True):
     """Scores ranges.
 
     Args:
@@ -129,8 +127,7 @@ def _given_up() -> Problem:
     return Problem("too-costly", text)
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(msgspec.Struct):
     """A process, the connection to it, what it says about its line, and the task that it has."""
 
     process: ForkProcess
@@ -139,8 +136,7 @@ class _Worker:
     task: Task | None = None
 
 
-@dataclass(slots=True)
-class Pool:
+class Pool(msgspec.Struct):
     """Processes that score ranges.
 
     Args:
@@ -150,9 +146,9 @@ class Pool:
 
     scoring: RangeScorer
     size: int
-    _workers: list[_Worker] = field(default_factory=list)
-    _again: deque[Task] = field(default_factory=deque)
-    _ends: Counter[int] = field(default_factory=Counter)
+    _workers: list[_Worker] = msgspec.field(default_factory=list)
+    _again: deque[Task] = msgspec.field(default_factory=deque)
+    _ends: Counter[int] = msgspec.field(default_factory=Counter)
     _barren: int = 0
     replaced: int = 0
 

@@ -7,10 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, TextIO
+
+import msgspec
 
 from service.bulk.journal import Journal, basis, files_beside, journal_of, told_of_a_full_disk
 from service.bulk.pool import Done, Pool, RangeScorer
@@ -113,8 +114,7 @@ def _check_source(job: Job) -> None:
             raise StartupError([f"{path}: expected another file than the input"])
 
 
-@dataclass(slots=True)
-class _Caught:
+class _Caught(msgspec.Struct):
     """The signal that asks a run to stop; 0 for none."""
 
     number: int = 0

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import msgspec
 
 from service.cds_hooks.feedback import ACCEPTED, OVERRIDDEN
 from service.cds_hooks.shown import CARD, Kept, kept_in
+from service.datatypes.values import replace
 from service.storage.model import Record, Search, Store
 
 _PAGE: Final = 500
@@ -21,8 +23,7 @@ _LEFT: Final = 3
 _NO_NAME: Final = "-"
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What became of the cards that say the same.
 
     Args:
@@ -42,8 +43,8 @@ class Tally:
     accepted: int = 0
     overridden: int = 0
     answered: int = 0
-    suggestions: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
+    suggestions: Counter[str] = msgspec.field(default_factory=Counter)
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, kept: Kept) -> None:
         """Counts a card."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
@@ -75,8 +74,7 @@ Shows = Callable[[ShownCard], bool]
 """Says whether a card is to be shown: not where somebody said no to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(msgspec.Struct, frozen=True):
     """Where the form opens.
 
     Args:
@@ -200,8 +198,7 @@ class Cards:
         return day is not None and day <= today + _OTHER_ZONES and today - day < timedelta(days)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(msgspec.Struct, frozen=True):
     """What the cards of one call have in common."""
 
     call: Call

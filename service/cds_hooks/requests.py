@@ -76,8 +76,7 @@ class Brought(NamedTuple):
     unread: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A call that is well-formed.
 
     Args:

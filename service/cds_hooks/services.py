@@ -12,9 +12,10 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
+
+import msgspec
 
 from service.catalogue import Catalogue, Pair
 from service.cds_hooks.triggers import Triggers
@@ -59,8 +60,7 @@ _OF_MEDICINES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CdsService:
+class CdsService(msgspec.Struct, frozen=True):
     """One service of one hook.
 
     Args:

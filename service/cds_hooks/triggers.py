@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from marshmallow import Schema, ValidationError
 
 from service.catalogue import Catalogue, Pair
@@ -31,8 +31,7 @@ _TURN: Final = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 _CORNERS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideReason:
+class OverrideReason(msgspec.Struct, frozen=True):
     """Why somebody may say no to a card; who is asked chooses one.
 
     Args:
@@ -42,11 +41,10 @@ class OverrideReason:
     system: str
     code: str
     display: str
-    translations: Mapping[str, str] = field(default_factory=dict)
+    translations: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Triggers:
+class Triggers(msgspec.Struct, frozen=True):
     """What in a chart makes a form worth filling in.
 
     Args:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 from pathlib import Path
 from textwrap import fill
 from typing import Final
+
+import msgspec
 
 from service.datatypes.answers import Answer, Coding
 from service.datatypes.form import Question
@@ -70,8 +71,7 @@ def define(called: str, expression: str, about: Iterable[str] = ()) -> str:
     return f"{comment(lines)}\n" * bool(lines) + f"define {name(called)}:\n  {expression}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class CqlLibrary:
+class CqlLibrary(msgspec.Struct, frozen=True):
     """One library: its name, and its text."""
 
     name: str

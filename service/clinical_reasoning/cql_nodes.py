@@ -6,10 +6,11 @@ Unfit answers may count in several ways; a section holds the definitions of one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Final
+
+import msgspec
 
 from service.clinical_reasoning.cql_answers import (
     AnswerNames,
@@ -35,8 +36,7 @@ from service.questionnaire import CompiledQuestionnaire
 ANSWERS: Final = "Answers"
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """One way to count unfit answers.
 
     Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
+
+import msgspec
 
 
 class Coding(NamedTuple):
@@ -18,8 +19,7 @@ class Coding(NamedTuple):
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Uncoded:
+class Uncoded(msgspec.Struct, frozen=True):
     """An option of the form that has no code: it is known by its display, with or without a system."""
 
     system: str
@@ -73,8 +73,7 @@ AnswersByLink = Mapping[str, tuple[Answer, ...]]
 _NOTHING: AnswersByLink = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(msgspec.Struct, frozen=True):
     """What one response says.
 
     Args:
@@ -92,7 +91,7 @@ class Answers:
 
     given: AnswersByLink
     closed: frozenset[str] = frozenset()
-    ignored: AnswersByLink = field(default_factory=lambda: _NOTHING)
-    chart: AnswersByLink = field(default_factory=lambda: _NOTHING)
+    ignored: AnswersByLink = msgspec.field(default_factory=lambda: _NOTHING)
+    chart: AnswersByLink = msgspec.field(default_factory=lambda: _NOTHING)
     authored: str = ""
     earlier: tuple[Answers, ...] = ()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from service.datatypes.answers import Coding
 from service.datatypes.spelling import folded
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(msgspec.Struct, frozen=True):
     """One permitted answer.
 
     Args:
@@ -30,8 +30,7 @@ class Option:
         return frozenset(map(folded, filter(None, (self.display, *self.translations))))
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """One item of the questionnaire that can be answered.
 
     Args:
@@ -65,8 +64,7 @@ class Question:
     is_asked_again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """A questionnaire as the guidance sees it.
 
     Args:

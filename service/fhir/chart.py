@@ -16,10 +16,11 @@ guidance/clinical-decisions.md, section 3, Chart values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.days import in_zone_of, is_late
@@ -97,8 +98,7 @@ class ChartValue(NamedTuple):
     left_out: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChartValues:
+class ChartValues(msgspec.Struct, frozen=True):
     """Values from the chart.
 
     Args:
@@ -112,13 +112,13 @@ class ChartValues:
         taken: when the values that count were measured, by linkId.
     """
 
-    answers: AnswersByLink = field(default_factory=dict)
-    sources: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    answers: AnswersByLink = msgspec.field(default_factory=dict)
+    sources: Mapping[str, tuple[Json, ...]] = msgspec.field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     unusable: frozenset[str] = frozenset()
     printed: tuple[ChartValue, ...] = ()
     labels: tuple[Json, ...] = ()
-    taken: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    taken: Mapping[str, tuple[Span, ...]] = msgspec.field(default_factory=dict)
 
     @property
     def basis(self) -> tuple[Json, ...]:

@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from service.fhir.json import Json, MutableJson, encoded, read_published
 
 Value = TypeVar("Value")
@@ -42,8 +44,7 @@ PUBLISHER: Final = "Guidance service (example publisher; name your own before us
 RISK_ASSESSMENT_BASIS: Final = f"{BASE}/SearchParameter/RiskAssessment-basis"
 
 
-@dataclass(frozen=True, slots=True)
-class Canonicals:
+class Canonicals(msgspec.Struct, frozen=True):
     """Canonical urls of one deployment; they begin with `domain`, which has no slash at its end."""
 
     domain: str = DOMAIN

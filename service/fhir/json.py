@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
@@ -41,8 +40,7 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _WIDE_EXPONENT = re.compile(r"[eE][+-]?[0-9]{3}")
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
+class BodyLimits(msgspec.Struct, frozen=True):
     """What a body may cost.
 
     Args:

@@ -15,8 +15,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.errors import Malformed, NotScorable, Problem
 from service.fhir.extensions import mappings, text
@@ -65,8 +66,7 @@ _PROPERTIES: Final = frozenset(("resourceType", "id", "meta", "language", "param
 _URLS: Final = ("valueUri", "valueCanonical", "valueUrl")
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """A parameter as the operation declares it; `type` is a primitive datatype of R4."""
 
     name: str
@@ -212,8 +212,7 @@ _MEMBERS = _BESIDE | {"resource"}
 _OF_DETAIL = _BESIDE | {"valueCode"}
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceAt:
+class ResourceAt(msgspec.Struct, frozen=True):
     """A resource and its FHIRPath in the body.
 
     Args:
@@ -225,8 +224,7 @@ class ResourceAt:
     is_of_page: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AssessInput:
+class AssessInput(msgspec.Struct, frozen=True):
     """What was sent.
 
     Args:
@@ -409,8 +407,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """One resource that was sent, or a reference to one.
 
     Args:
@@ -423,8 +420,7 @@ class Content:
     is_reference: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PopulateInput:
+class PopulateInput(msgspec.Struct, frozen=True):
     """What was sent.
 
     Args:
@@ -444,7 +440,7 @@ class PopulateInput:
     identifier: Json | None = None
     form: Json | None = None
     subject: Json | None = None
-    contexts: Mapping[str, tuple[Content, ...]] = field(default_factory=dict)
+    contexts: Mapping[str, tuple[Content, ...]] = msgspec.field(default_factory=dict)
     loose: tuple[Content, ...] = ()
     data: tuple[ResourceAt, ...] = ()
     is_local: bool = False

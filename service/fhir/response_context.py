@@ -6,10 +6,10 @@ A response comes typed from the accept path or as plain JSON from the full path;
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from service.fhir.accept import AcceptedResponse, Identifier, Reference
@@ -23,8 +23,7 @@ _QUANTITY: Final = ("value", "comparator", "unit", "system", "code")
 CONTAINED: Final = "Named in the response, which contains it"
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseContext:
+class ResponseContext(msgspec.Struct, frozen=True):
     """The parts of a response that its result repeats, as plain JSON; None if the response lacks them.
 
     References and identifiers are cut to what can stand in another resource: reference, type,

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.fhir.dates import compare, is_date_time
 from service.fhir.json import Json, MutableJson
 from service.fhir.primitives import PRIMITIVES
@@ -45,8 +47,7 @@ MENTION: Final = "mention"
 _MENTIONS: Final = MappingProxyType({"uri": MENTION, "url": MENTION})
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     """One JSON property.
 
     Args:
@@ -72,8 +73,7 @@ class Element:
     primitive: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """The properties of one type.
 
     Args:

@@ -7,9 +7,9 @@ with its FHIRPath, in one pass without recursion, linear in the size of the body
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
+from service.datatypes.values import replace
 from service.errors import Problem, ProblemList
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json, Place, is_name, problem_at

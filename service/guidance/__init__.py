@@ -1,4 +1,4 @@
-"""The engine: guidance is data, an answer has three values; imports marshmallow and errors, nothing else."""
+"""The engine: guidance is data, an answer has three values; imports marshmallow, msgspec and errors only."""
 
 from service.guidance.evaluate import Ahead
 from service.guidance.loading import Guidance, load

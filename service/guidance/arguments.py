@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import chain, combinations
 
+import msgspec
+
 from service.datatypes.answers import Answers, AnswersByLink
+from service.datatypes.values import replace
 from service.guidance.answer_tables import Verdict, holds
 from service.guidance.bits import PRESENT, UNKNOWN, both, certain, positions, program, union
 from service.guidance.conditions import Answered, Denied, InBand, Is, Measured, Scored
@@ -48,8 +50,7 @@ Enabled = Callable[[AnswersByLink], tuple[frozenset[str], frozenset[str]]]
 """The linkIds of items that are enabled by some answers, and of those that are hidden for certain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Minimal:
+class Minimal(msgspec.Struct, frozen=True):
     """The minimal reasons for the step, or for the level of one outcome.
 
     Args:
@@ -114,8 +115,7 @@ def decided_by(
 # What is to be forced: ranks of a ladder, by rules of which the first that holds decides.
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(msgspec.Struct, frozen=True):
     """Ranks to be forced, the one that is shown, and the rules that decide.
 
     Args:
@@ -247,8 +247,7 @@ Forces = Mapping[int, tuple[tuple[int, bool], ...]]
 """By node, the contradictions that force it, each with whether it then holds; else it is only not absent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argued:
+class Argued(msgspec.Struct, frozen=True):
     """A guidance as reasons are searched in it: its nodes, and what contradictions force in each world.
 
     Args:
@@ -628,8 +627,7 @@ class _Sum:
         return _End(start, tuple((by, sets) for by, sets in moves if by and sets))
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
+class _End(msgspec.Struct, frozen=True):
     """One end of a sum: where nothing is known, and what moves it, with the sets by which that is known."""
 
     start: Decimal

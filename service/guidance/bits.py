@@ -13,9 +13,10 @@ possible follow the same steps; `none` swaps the two, and `unless` denies what i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from operator import and_
+
+import msgspec
 
 from service.guidance.graph import Graph
 
@@ -89,8 +90,7 @@ Counted = tuple[int, int, int, int, int]
 """Its *possible* mask, how many of it, its *certain* mask, what it sets where it is possible, and certain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(msgspec.Struct, frozen=True):
     """The steps of one depth; none of them reads what another sets. Each ends with what it sets.
 
     Certain implies possible, so a step is tried once, for both.

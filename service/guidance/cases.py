@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
+
+import msgspec
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
 from service.datatypes.days import day_before, is_in_calendar, is_late
@@ -44,8 +45,7 @@ Ends = tuple[Any, Any]
 """What an interval is at least and at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True):
     """What a case expects; None (or an empty mapping) where it says nothing.
 
     Args:
@@ -61,22 +61,21 @@ class Expectation:
     date: tuple[int | None, ...] = ()
     to: str = ""
     recheck: tuple[int | None, ...] = ()
-    levels: Mapping[str, Ends] = field(default_factory=dict)
+    levels: Mapping[str, Ends] = msgspec.field(default_factory=dict)
     fires: tuple[str, ...] = ()
     not_fires: tuple[str, ...] = ()
     open: tuple[str, ...] | None = None
     contradictions: tuple[str, ...] | None = None
     settled: bool | None = None
-    tables: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    scores: Mapping[str, Ends] = field(default_factory=dict)
+    tables: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
+    scores: Mapping[str, Ends] = msgspec.field(default_factory=dict)
 
 
 Fault = tuple[Place, str]
 """A place inside a case, and what was expected there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """One worked case; `answers` holds what the person answered on the day `authored`, asked or not.
 
     Args:
@@ -158,8 +157,7 @@ def _with_inherited(
     return {**inherited, **reader.answers(written, place, authored)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     """Reads the plain values of one case; what is wrong with them is added to `faults`."""
 
     written: Written

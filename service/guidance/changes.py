@@ -17,12 +17,14 @@ Source: design/architecture.md, "The engine in five ideas", 3; guidance/clinical
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
+import msgspec
+
 from service.datatypes.answers import Answer, Answers
 from service.datatypes.form import Question
+from service.datatypes.values import replace
 from service.guidance.answer_tables import KnownAnswers
 from service.guidance.arguments import Enabled
 from service.guidance.bits import both, intersection, union
@@ -57,8 +59,7 @@ class Counterfactual(NamedTuple):
     tier: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """The smallest changes in one direction.
 
     Args:

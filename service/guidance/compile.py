@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
+
+import msgspec
 
 from service.datatypes.form import Form, Question
 from service.guidance.answer_tables import AnswerTable, AnswerTables, Verdict
@@ -125,8 +126,7 @@ def _denials(source: _Source) -> Mapping[int, Denial]:
 # What all tables are made from, and the tables of the questions: answers and scores.
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True):
     """The guidance as graph and as written, with the closure of every node.
 
     Args:

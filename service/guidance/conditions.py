@@ -7,7 +7,8 @@ or of one score, a switch, or a group of conditions. Nothing is evaluated here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 COMPARISONS = {
     "more-than": "more than",
@@ -19,30 +20,26 @@ COMPARISONS = {
 """The word of a condition, and the `edge` of the parameters that it compares with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """Another finding, by name."""
 
     finding: str
 
 
-@dataclass(frozen=True, slots=True)
-class Is:
+class Is(msgspec.Struct, frozen=True):
     """One of these options is selected; `words` are option words, or true and false."""
 
     link_id: str
     words: tuple[str | bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """Any answer is given."""
 
     link_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """A number lies beyond a parameter: the first parameter whose unit can be compared is used."""
 
     link_id: str
@@ -50,16 +47,14 @@ class Measured:
     parameters: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class InBand:
+class InBand(msgspec.Struct, frozen=True):
     """A score lies in one of these bands."""
 
     score: str
     bands: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True):
     """A score lies beyond a parameter."""
 
     score: str
@@ -67,52 +62,45 @@ class Scored:
     parameter: str
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(msgspec.Struct, frozen=True):
     """A parameter that is true or false for all responses."""
 
     parameter: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unsure:
+class Unsure(msgspec.Struct, frozen=True):
     """What was answered leaves this condition undecided: "not sure", or an answer that does not decide it."""
 
     of: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class Newly:
+class Newly(msgspec.Struct, frozen=True):
     """One of these conditions holds and an earlier response denied it; absent without earlier responses."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Denied:
+class Denied(msgspec.Struct, frozen=True):
     """An earlier response denied this condition; no file writes it, it stands for a part of `Newly`."""
 
     of: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class AtTier:
+class AtTier(msgspec.Struct, frozen=True):
     """The result is at this tier or beyond it; `comparison` is `at-least` or `at-most`."""
 
     comparison: str
     tier: str
 
 
-@dataclass(frozen=True, slots=True)
-class AtLevel:
+class AtLevel(msgspec.Struct, frozen=True):
     """The risk of an outcome is at least this level."""
 
     outcome: str
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Several conditions: `word` is any, all, none, not or at-least (then with the parameter that counts)."""
 
     word: str

@@ -7,7 +7,6 @@ contradictions); SDC 4.0, adaptive questionnaires.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from service.datatypes.answers import Answer, Answers, Quantity
 from service.datatypes.ucum import converted
+from service.datatypes.values import replace
 from service.guidance.bits import UNKNOWN, positions, run, union
 from service.guidance.model import Advice, Contradiction
 from service.guidance.options import DAY

@@ -14,9 +14,10 @@ that change the result only together, it has to ask one. That bounds every inter
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice, pairwise, product
+
+import msgspec
 
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
 from service.datatypes.form import Question
@@ -27,8 +28,7 @@ from service.guidance.options import CHOICES, DAY, PLAIN, units_of, unsure_codin
 from service.guidance.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
+class Floor(msgspec.Struct, frozen=True):
     """The questions that a person was asked, and those of them that can change the result, in form order."""
 
     asked: tuple[str, ...]
@@ -68,8 +68,7 @@ _MOST_TRIED = 20_000
 """So many ways of answering several questions are tried; where none has another result, none is claimed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interviewed:
+class Interviewed(msgspec.Struct, frozen=True):
     """A person whom an interview asks, and what others would answer whom it could take for the same.
 
     Args:

@@ -7,8 +7,9 @@ evaluation. Findings keep a node of their own, since a contradiction may force t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from service.guidance.checks import Checked
 from service.guidance.conditions import (
@@ -68,8 +69,7 @@ class Node(NamedTuple):
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True):
     """All nodes, and which of them the parts of the guidance stand on.
 
     What results are read from stands in blocks of neighbouring nodes: tier rules (highest tier

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
+
+import msgspec
 
 from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
+from service.datatypes.values import replace
 from service.guidance.answer_tables import Verdict
 from service.guidance.arguments import Argued, Enabled, Minimal, argued_from, decided_by, minimal_reasons
 from service.guidance.cases import Case
@@ -27,8 +29,7 @@ from service.guidance.schema import written_from
 from service.guidance.tables import Compiled
 
 
-@dataclass(frozen=True, slots=True)
-class Guidance:
+class Guidance(msgspec.Struct, frozen=True):
     """A guidance that passed every check.
 
     Args:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
+
 from service.datatypes.form import Form
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.guidance.model import (
     UNFIT,
@@ -57,8 +60,7 @@ _MAY_BE_EMPTY: Final = ("before", "after")
 # A messages file.
 
 
-@dataclass(frozen=True, slots=True)
-class Messages:
+class Messages(msgspec.Struct, frozen=True):
     """The texts of a guidance in one language, as `messages/<language>.yaml` has them.
 
     Args:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import Conversion
@@ -21,8 +23,7 @@ Origin = str
 """`article` (from the source) or `project` (our own choice, marked so)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(msgspec.Struct, frozen=True):
     """Wording for the two readers; either may be empty where the text is not for that reader.
 
     `patient_unsure` is what a patient reads where an answer of not sure made it hold; empty: the same.
@@ -43,8 +44,7 @@ class Says:
 # guidance.yaml: what the guidance is, its numbers, tiers, outcomes, kinds and promises.
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """What the guidance is: named in every result (`RiskAssessment.method`).
 
     Args:
@@ -85,8 +85,7 @@ class Identity:
         return f"{self.url}|{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A named number (or switch): the only place where a number of the guidance stands.
 
     Args:
@@ -102,8 +101,7 @@ class Parameter:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Recheck:
+class Recheck(msgspec.Struct, frozen=True):
     """When to look again: on a day counted from when something began, or so long after the response.
 
     Args:
@@ -117,8 +115,7 @@ class Recheck:
     otherwise: str
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(msgspec.Struct, frozen=True):
     """A quantity in days that follows from answers and is compared like the answer of a question.
 
     Args:
@@ -131,8 +128,7 @@ class Derived:
     of: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ChartEntry:
+class ChartEntry(msgspec.Struct, frozen=True):
     """How a value from the chart answers a question.
 
     Args:
@@ -148,8 +144,7 @@ NOT_ASSESSABLE: Final = "not-assessable"
 """Code of a lowest step whose words say that nothing can be said yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(msgspec.Struct, frozen=True):
     """One step of the triage ladder; `rank` is its position in the file: 0 is the lowest.
 
     Args:
@@ -175,8 +170,7 @@ class Tier:
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(msgspec.Struct, frozen=True):
     """A condition under which a step is for another addressee; its rank and its date stay as they are."""
 
     name: str
@@ -185,8 +179,7 @@ class Redirect:
     to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(msgspec.Struct, frozen=True):
     """One level that outcomes share. `coding` is its risk-probability code, if it has one.
 
     `coding_display` is the display of that code where it is not `display`: in another language.
@@ -227,8 +220,7 @@ class Outcome:
         object.__setattr__(self, "lowest_listed", self.levels.index(self.listed_from) if known else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerWords:
+class AnswerWords(msgspec.Struct, frozen=True):
     """How the answers to a question read where a result prints them: words around the value.
 
     `label` stands for the question, in place of its own text.
@@ -239,16 +231,14 @@ class AnswerWords:
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelledRules:
+class CancelledRules(msgspec.Struct, frozen=True):
     """A finding that is allowed to cancel these rules (`exceptions`); proofs leave them aside."""
 
     finding: str
     cancels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(msgspec.Struct, frozen=True):
     """What must hold for every response; which fields are filled depends on `form`.
 
     Args:
@@ -266,8 +256,7 @@ class Promise:
 # The entries of the other files.
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """One statement of the source, in our words. `unused` says why nothing cites it, else empty."""
 
     id: str
@@ -278,8 +267,7 @@ class Statement:
     unused: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A named clinical finding: present, absent or unknown for any response.
 
     `unsure_present`: whether an answer of not sure counts as present.
@@ -295,8 +283,7 @@ class Finding:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule: a condition, and the tier or the level of an outcome that it fires.
 
     Args:
@@ -325,8 +312,7 @@ class Rule:
     beside: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """One side of a table's row; `when` is None where nothing can match it."""
 
     says: str
@@ -334,8 +320,7 @@ class Side:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One row of a comparison table.
 
     Args:
@@ -351,16 +336,14 @@ class Row:
     not_done: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The head of a table's column: an outcome, or else a label."""
 
     outcome: str
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """A side-by-side table; evidence laid out, never a probability and never part of a tier."""
 
     name: str
@@ -370,8 +353,7 @@ class Comparison:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(msgspec.Struct, frozen=True):
     """One piece of advice; general advice, which is always shown, has no condition (`when`).
 
     `group` is self-care, work-up, visit, come-back, safety or information; `number` as a tier has it.
@@ -387,8 +369,7 @@ class Advice:
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
+class Contradiction(msgspec.Struct, frozen=True):
     """Conditions that cannot all be true, and the findings that then count as present (`worse`)."""
 
     name: str
@@ -404,8 +385,7 @@ class Contradiction:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreBand:
+class ScoreBand(msgspec.Struct, frozen=True):
     """One band of a score; both ends are included, and each is a number or names a parameter.
 
     Args:
@@ -422,8 +402,7 @@ class ScoreBand:
     says: Says
 
 
-@dataclass(frozen=True, slots=True)
-class Addend:
+class Addend(msgspec.Struct, frozen=True):
     """What is added to a score: the points of a question (`link_id`), or `points` while `when` is present.
 
     Args:
@@ -441,8 +420,7 @@ class Addend:
     high: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """What is reported of a score while something that it adds up is not known.
 
     Args:
@@ -454,8 +432,7 @@ class Missing:
     most: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """A sum, with its bands from low to high.
 
     Args:
@@ -484,8 +461,7 @@ class Score:
         return tuple(addend.link_id for addend in self.addends if addend.link_id)
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierEntry:
+class EarlierEntry(msgspec.Struct, frozen=True):
     """What the person of a worked case had answered before, on the day `authored`; `like` as in a case."""
 
     authored: str
@@ -493,8 +469,7 @@ class EarlierEntry:
     answers: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CaseEntry:
+class CaseEntry(msgspec.Struct, frozen=True):
     """One worked case as written: `answers`, `chart` and `expect` are still plain values.
 
     `authored` is the day on which the person answered; empty: a fixed one. `floor`: count its questions.
@@ -512,8 +487,7 @@ class CaseEntry:
     earlier: tuple[EarlierEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Respondent:
+class Respondent(msgspec.Struct, frozen=True):
     """The question that says who answers.
 
     Args:
@@ -525,8 +499,7 @@ class Respondent:
     answers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """All mapping files of one guidance.
 
     Args:
@@ -561,14 +534,14 @@ class Written:
     contradictions: tuple[Contradiction, ...]
     scores: tuple[Score, ...]
     cases: tuple[CaseEntry, ...]
-    addressees: Mapping[str, Says] = field(default_factory=dict)
+    addressees: Mapping[str, Says] = msgspec.field(default_factory=dict)
     redirects: tuple[Redirect, ...] = ()
     summary: tuple[str, ...] = ()
-    answer_words: Mapping[str, AnswerWords] = field(default_factory=dict)
-    derived: Mapping[str, Derived] = field(default_factory=dict)
-    chart: Mapping[str, ChartEntry] = field(default_factory=dict)
+    answer_words: Mapping[str, AnswerWords] = msgspec.field(default_factory=dict)
+    derived: Mapping[str, Derived] = msgspec.field(default_factory=dict)
+    chart: Mapping[str, ChartEntry] = msgspec.field(default_factory=dict)
     respondent: Respondent | None = None
-    not_known: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_known: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
     @property
     def charted(self) -> frozenset[str]:

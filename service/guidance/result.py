@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
 
 from service.guidance.model import Advice, Comparison, Contradiction, Outcome, Row, Rule, Score, Tier
 
@@ -22,8 +23,7 @@ class Interval(NamedTuple):
         return self.at_least == self.at_most
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(msgspec.Struct, frozen=True):
     """A rule that holds, with the linkIds of the answers that made it hold, in form order.
 
     Args:
@@ -39,8 +39,7 @@ class Fired:
     unsure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """A latest date: so many days after the response, for whom, and the rule that says so."""
 
     days: int
@@ -48,8 +47,7 @@ class Due:
     rule: Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Risk:
+class Risk(msgspec.Struct, frozen=True):
     """One outcome: its interval of levels, and the rules that hold for the level (deciding one first)."""
 
     outcome: Outcome
@@ -62,8 +60,7 @@ class Risk:
         return self.level.at_least >= self.outcome.lowest_listed
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQuestion:
+class OpenQuestion(msgspec.Struct, frozen=True):
     """A question that could still move something: `tier` and/or outcome codes.
 
     `unsure`: it has an answer, but one that leaves it unknown ("not sure").
@@ -75,16 +72,14 @@ class OpenQuestion:
     unsure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RowTally:
+class RowTally(msgspec.Struct, frozen=True):
     """A row of a table and its state: left, right, both, neither, not-done, open or informs-only."""
 
     row: Row
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """A table: rows matched on each side, rows answered, rows open, rows whose examination was not done.
 
     `both` counts as matched on either side; `answered` is every row that is not open, not not-done
@@ -100,8 +95,7 @@ class Tally:
     not_done: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True):
     """A score: what it is at least and at most, and the band names those ends fall into.
 
     Rules read the two ends. What is reported follows the score's own rule for what is missing.
@@ -174,8 +168,7 @@ class Change(NamedTuple):
     earlier: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What the guidance makes of one set of answers.
 
     Args:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+
+import msgspec
 
 from service.datatypes.answers import Answer, AnswersByLink
 from service.guidance.answer_tables import Exact, holds
@@ -28,8 +29,7 @@ from service.guidance.result import Total
 from service.guidance.scores import ZERO, Weights, smallest_step, weights_of
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreTable:
+class ScoreTable(msgspec.Struct, frozen=True):
     """One score.
 
     Args:

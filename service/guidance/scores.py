@@ -7,16 +7,17 @@ them. `score_tables.py` makes the tables that answers are added up with.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import msgspec
 from marshmallow import ValidationError, fields, validates_schema
 
 from service.datatypes.answers import Answer, Coding
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import comparable, unit
+from service.datatypes.values import replace
 from service.guidance.conditions import Condition, InBand, Named, Place, Scored, links_of, walk
 from service.guidance.faults import Fault, not_in_the_questionnaire
 from service.guidance.fields import (
@@ -201,8 +202,7 @@ class Line(NamedTuple):
         return self.offset + self.factor * value if self.low <= value <= self.high else None
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(msgspec.Struct, frozen=True):
     """The points of one question: by answer, and the least and most that it can add when open.
 
     `line` says what a number adds that is no option; None if the question has options. `several` answers of

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from service.datatypes.answers import UNREAD, Answer, Answers, AnswersByLink, Days, Quantity, Unread
 from service.datatypes.days import ANY_DAYS, day_of, days_before
 from service.datatypes.ucum import converted
@@ -22,8 +24,7 @@ from service.guidance.score_tables import ScoreTable
 # A quantity with a comparator is a stretch of days, as a partial date is. Differences are exact.
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedQuantity:
+class DerivedQuantity(msgspec.Struct, frozen=True):
     """A derived quantity, ready to be calculated.
 
     Args:
@@ -158,8 +159,7 @@ def _difference(first: Days | Unread, second: Days | Unread) -> Days | Unread:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTable:
+class RuleTable(msgspec.Struct, frozen=True):
     """A rule, its node, and the rank that it fires (of the tier or of the level).
 
     Args:
@@ -197,8 +197,7 @@ class RecheckTable(NamedTuple):
     otherwise: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuleBlock:
+class RuleBlock(msgspec.Struct, frozen=True):
     """All rules, in the order of their nodes, which are neighbours: first those of the tier.
 
     Their bits are read from 0 on (`bits >> start`): rule n has the *certain* bit 2n.
@@ -230,8 +229,7 @@ class RuleBlock:
         return self.rules[: self.tier.bit_count()]
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeTable:
+class OutcomeTable(msgspec.Struct, frozen=True):
     """An outcome; bits are those of the rule block.
 
     Args:
@@ -252,8 +250,7 @@ class OutcomeTable:
     otherwise: Risk
 
 
-@dataclass(frozen=True, slots=True)
-class ContradictionTable:
+class ContradictionTable(msgspec.Struct, frozen=True):
     """A contradiction, its node, and the *certain* bits that its worse findings set.
 
     Args:
@@ -300,8 +297,7 @@ COUNT_BITS = 16
 """Width of one count in `ComparisonTable.counts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonTable:
+class ComparisonTable(msgspec.Struct, frozen=True):
     """A table: where the bits of its rows start, a mask of them from 0 on, and the states.
 
     Both `tallies` and `counts` are by row and by the byte of its bits; the first byte is the lowest.
@@ -319,8 +315,7 @@ class ComparisonTable:
     counts: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AdviceTable:
+class AdviceTable(msgspec.Struct, frozen=True):
     """Advice: where its bits start, and which of them shows which piece.
 
     Args:
@@ -338,8 +333,7 @@ class AdviceTable:
     general: tuple[Advice, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ladders:
+class Ladders(msgspec.Struct, frozen=True):
     """Bits that advice reads off the result.
 
     Args:
@@ -352,8 +346,7 @@ class Ladders:
     levels: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSupport:
+class NodeSupport(msgspec.Struct, frozen=True):
     """What one node stands on. An atom stands on itself; `any` under `any` is flattened.
 
     Args:
@@ -376,8 +369,7 @@ class NodeSupport:
     deep: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Support:
+class Support(msgspec.Struct, frozen=True):
     """For reasons and open questions: what every node stands on.
 
     Args:
@@ -395,8 +387,7 @@ class Support:
     below: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(msgspec.Struct, frozen=True):
     """The whole guidance as tables.
 
     Args:

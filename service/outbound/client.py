@@ -10,9 +10,10 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
+
+import msgspec
 
 from service.settings import origin_of
 
@@ -44,8 +45,7 @@ class TooLong(Unreadable):
     """Its answer is longer than any that is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What another server answered; the names of `headers` are in lower case."""
 
     status: int

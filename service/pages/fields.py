@@ -12,14 +12,15 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 import orjson
 
 from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity, Uncoded
+from service.datatypes.values import replace
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -355,8 +356,7 @@ class Fields:
         return self._typed(answer)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
+class _Scene(msgspec.Struct, frozen=True):
     """What the fields of a page depend on.
 
     Args:
@@ -366,7 +366,7 @@ class _Scene:
     walk: Walk
     shown: frozenset[str]
     posted: Posted | None = None
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def _said(element: Json, name: str, language: str) -> str:

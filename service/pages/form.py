@@ -11,15 +11,16 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 
 from service.assess import Assessor
 from service.datatypes.answers import AnswersByLink
+from service.datatypes.values import replace
 from service.errors import NotScorable, ServiceError, Unavailable
 from service.fhir.dates import date_time
 from service.fhir.json import Json, encoded
@@ -64,8 +65,7 @@ _NAMES: Final[Mapping[int, str]] = {413: "too-large", 503: "failed"}
 """Messages for errors that are not about what was sent, by status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """One page as it came back.
 
     Args:

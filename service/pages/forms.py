@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
+import msgspec
+
 from service.catalogue import Catalogue, Pair
+from service.datatypes.values import replace
 from service.earlier import comparable
 from service.fhir.dates import date_time
 from service.fhir.extensions import text
@@ -31,8 +33,7 @@ from service.web.request import Request
 _LOG: Final = logging.getLogger("service.start")
 
 
-@dataclass(frozen=True, slots=True)
-class FormSettings:
+class FormSettings(msgspec.Struct, frozen=True):
     """How the forms of one deployment behave.
 
     Args:
@@ -156,8 +157,7 @@ def slugs_not_shown(catalogue: Catalogue) -> frozenset[str]:
     return frozenset(pair.slug for pair in newest if not_shown(pair.compiled.items))
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """A person at a form.
 
     Args:

@@ -6,11 +6,11 @@ No HTTP and no words of a clinic: every text comes from the Questionnaire, the g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One option of a question, or one unit of a quantity.
 
     Args:
@@ -26,8 +26,7 @@ class Choice:
     media: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One item of a page.
 
     Args:
@@ -90,8 +89,7 @@ class Field:
     children: tuple[Field, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """A line of the error summary: the id of the field that it links to, and what to do.
 
     Args:
@@ -103,8 +101,7 @@ class Problem:
     is_technical: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """What every page of a form has around its content.
 
     Args:
@@ -128,8 +125,7 @@ class Frame:
     emergency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionPage:
+class QuestionPage(msgspec.Struct, frozen=True):
     """A page of questions (template question.html).
 
     Args:
@@ -166,8 +162,7 @@ class QuestionPage:
     other_length: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One question of the check page, its answers in words, and the page on which to change them.
 
     What is shown and not asked has no such page.
@@ -180,8 +175,7 @@ class Row:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckPage:
+class CheckPage(msgspec.Struct, frozen=True):
     """Check your answers (template check.html): rows by page heading.
 
     Args:
@@ -200,8 +194,7 @@ class CheckPage:
     as_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePage:
+class MessagePage(msgspec.Struct, frozen=True):
     """A page that only says something (template message.html).
 
     Args:

@@ -17,11 +17,13 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+import msgspec
+
 from service.datatypes.answers import AnswersByLink
+from service.datatypes.values import replace
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.guidance import Ahead
@@ -42,8 +44,7 @@ def control_of(item: Item) -> str:
     return next((text(coding.get("code")) for coding in codings), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A page of a form.
 
     Args:

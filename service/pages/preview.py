@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import orjson
 from markupsafe import Markup
 
 from service.assess import Assessor, Scored
 from service.catalogue import Catalogue, Pair, answers_of_case, with_draft
 from service.datatypes.answers import AnswersByLink
+from service.datatypes.values import replace
 from service.errors import NotFound, NotScorable, Problem
 from service.fhir.response_context import context_from_resource
 from service.guidance.cases import Case
@@ -54,8 +55,7 @@ Parts = Mapping[str, list[Any]]
 """The parts of a parameter: by name, the values or the parts of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(msgspec.Struct, frozen=True):
     """A worked case as it can be chosen."""
 
     name: str
@@ -63,8 +63,7 @@ class Chosen:
     is_chosen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A question: the id of its field in the page, its text, and its answers in words."""
 
     field: str
@@ -72,8 +71,7 @@ class Link:
     said: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewPage:
+class PreviewPage(msgspec.Struct, frozen=True, kw_only=True):
     """What the template writes.
 
     Args:
@@ -153,14 +151,13 @@ class _Previewed:
         return replace(scored, answers=answers, earlier=tuple(map(EarlierResponse, days, told.earlier)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """What to show: a visit, the worked case that it began with, and the texts that were typed."""
 
     visit: Visit
     case: Case | None = None
     posted: Posted | None = None
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Previews:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity
 from service.datatypes.days import is_in_calendar, is_late
@@ -35,8 +36,7 @@ _COMPARATORS: Final = {"\u2264": "<=", "\u2265": ">="}
 _TIME: Final = re.compile(r"([01]?[0-9]|2[0-3])[:.]([0-5][0-9])(?:[:.]([0-5][0-9]))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(msgspec.Struct, frozen=True):
     """One option of a question, or one unit of a quantity.
 
     Args:
@@ -51,8 +51,7 @@ class Option:
     media: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(msgspec.Struct, frozen=True):
     """What never changes about the field of one item, in one language.
 
     Args:
@@ -105,8 +104,7 @@ class Posted:
         return name in self._values
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What was read of a page.
 
     Args:

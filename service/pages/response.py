@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
 from service.datatypes.answers import UNREAD, Answer, AnswersByLink, Coding, Quantity, Uncoded
 from service.datatypes.ucum import SYSTEM as UCUM
+from service.datatypes.values import replace
 from service.fhir import extensions as ext
 from service.fhir.dates import date_time, time_range
 from service.fhir.extensions import mappings

@@ -11,8 +11,9 @@ table, for nobody. The doctor's lines and the answers stay, folded away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from service.pages.downloads import has_calendar
 from service.pages.templates import render
@@ -131,8 +132,7 @@ class Told(NamedTuple):
     open: tuple[TextLine, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What the template writes.
 
     Args:

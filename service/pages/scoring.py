@@ -9,12 +9,14 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
 
 from service.assess import Assessor, Scored
 from service.catalogue import known_earlier
 from service.datatypes.answers import Answers, AnswersByLink
+from service.datatypes.values import replace
 from service.earlier import VOID, asked_alike, is_same_person
 from service.errors import Malformed, NotScorable, Problem, TooLarge
 from service.fhir.dates import compare, date_time, time_range
@@ -50,8 +52,7 @@ _OTHER_SUBJECT: Final = Problem(
 _NOTHING_EARLIER: Final = Problem("resource-type", "Expected a Bundle of earlier responses.")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What the answers so far come to.
 
     Args:
@@ -61,7 +62,7 @@ class Standing:
     """
 
     leading: frozenset[str] | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = msgspec.field(default_factory=dict)
     ahead: Ahead = NOTHING_AHEAD
 
 

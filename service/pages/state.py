@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
 import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -35,8 +35,7 @@ _FINGERPRINT: Final = 12
 IN_PROGRESS, COMPLETED, AMENDED = "in-progress", "completed", "amended"
 
 
-@dataclass(frozen=True, slots=True)
-class FormState:
+class FormState(msgspec.Struct, frozen=True):
     """What one person has answered so far, and how far they are.
 
     Args:
@@ -63,10 +62,10 @@ class FormState:
     form: str
     language: str
     parent: str = ""
-    answers: AnswersByLink = field(default_factory=dict)
-    offered: AnswersByLink = field(default_factory=dict)
-    sources: Mapping[str, Json] = field(default_factory=dict)
-    head: Json = field(default_factory=dict)
+    answers: AnswersByLink = msgspec.field(default_factory=dict)
+    offered: AnswersByLink = msgspec.field(default_factory=dict)
+    sources: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    head: Json = msgspec.field(default_factory=dict)
     seen: frozenset[str] = frozenset()
     respondent: str = ""
     reviewing: bool = False
@@ -76,7 +75,7 @@ class FormState:
     is_short: bool = False
     trail: tuple[str, ...] = ()
     begun: str = ""
-    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unread: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
 
 
 class StateRefused(Exception):

@@ -11,13 +11,14 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from service.datatypes.answers import Answer, AnswersByLink
+from service.datatypes.values import replace
 from service.fhir.json import Json
 from service.pages.plan import fitting, in_order
 from service.pages.reading import Control
@@ -48,8 +49,7 @@ def with_calculated(
     return state
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(msgspec.Struct, frozen=True):
     """One calculated value as the script sees it.
 
     Args:

@@ -19,12 +19,14 @@ Source: design/architecture.md, "The engine in five ideas", 3; guidance/clinical
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
+from service.datatypes.values import replace
 from service.guidance.floor import decimal_of, other_answers
 from service.guidance.options import NUMBERS, units_of, unsure_codings
 from service.guidance.reasons import TIER
@@ -120,8 +122,7 @@ class Reason(NamedTuple):
         return self.statements[MOST_BESIDE:]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What the template writes.
 
     Args:

@@ -9,12 +9,12 @@ answers may have several options. The sums of scores follow from these variables
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
+import msgspec
 import z3
 
 from service.datatypes.answers import Answer
@@ -46,8 +46,7 @@ def _array(formulas: tuple[z3.BoolRef, ...]) -> object:
     return (z3.Ast * len(formulas))(*[formula.as_ast() for formula in formulas])
 
 
-@dataclass(frozen=True, slots=True)
-class PossibleAnswer:
+class PossibleAnswer(msgspec.Struct, frozen=True):
     """One answer: words for it, what it says to the tests, its weight in scores, and its variable."""
 
     words: str
@@ -57,8 +56,7 @@ class PossibleAnswer:
     holds: z3.BoolRef
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerSpace:
+class AnswerSpace(msgspec.Struct, frozen=True):
     """All that can be answered to one question; exactly one of `answers`, `open` and `hidden` holds.
 
     Where a question takes several answers, several of `answers` may hold.

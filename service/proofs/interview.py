@@ -13,10 +13,10 @@ Source: SDC 4.0, adaptive questionnaires; guidance/clinical-decisions.md, sectio
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 import z3
 
+from service.datatypes.values import replace
 from service.guidance.conditions import links_of
 from service.guidance.model import Outcome, Rule
 from service.guidance.quantities import sources_of

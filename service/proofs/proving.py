@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 import z3
 
 from service.guidance import Guidance
@@ -32,8 +32,7 @@ def prove(guidance: Guidance, asked: AskedWhen | None = None) -> Report:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """One promise and how it ended; `counterexample` names the answers of a response that breaks it."""
 
     promise: str
@@ -49,8 +48,7 @@ class Proof:
         return f"FAILED: {self.promise}" + (f" (for example: {answers})" if answers else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """All proofs of a guidance."""
 
     proofs: tuple[Proof, ...]

@@ -18,11 +18,11 @@ full check.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from math import ceil, floor
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from service.datatypes.answers import Answer, Answers, Coding, Quantity
@@ -52,8 +52,7 @@ _PLAIN_TYPES = frozenset(
 _UNBOUNDED = 2**31
 
 
-@dataclass(frozen=True, slots=True)
-class CodedAnswer:
+class CodedAnswer(msgspec.Struct, frozen=True):
     """One option: the answers of a question that has it alone, and bits of conditions true and known.
 
     A condition that is true and not known is undecided.
@@ -71,8 +70,7 @@ class CodedAnswer:
     displays: frozenset[Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptItem:
+class AcceptItem(msgspec.Struct, frozen=True):
     """One item for the accept path.
 
     Args:
@@ -107,8 +105,7 @@ class AcceptItem:
     in_condition: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RequiredItem:
+class RequiredItem(msgspec.Struct, frozen=True):
     """One required item, in item bits.
 
     Args:
@@ -122,8 +119,7 @@ class RequiredItem:
     holder: int
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptTable:
+class AcceptTable(msgspec.Struct, frozen=True):
     """All items by linkId; `always`: bits of questions that every complete response must answer."""
 
     by_link: Mapping[str, AcceptItem]

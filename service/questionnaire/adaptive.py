@@ -11,8 +11,9 @@ sdc-questionnaireresponse-adapt.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from service.datatypes.spelling import folded, spelled
 from service.errors import NotScorable, Problem
@@ -28,8 +29,7 @@ ASKED_ID: Final = "asked"
 """Id that the Questionnaire of what was asked has in the responses that are written here."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskedForm:
+class AskedForm(msgspec.Struct, frozen=True):
     """The Questionnaire that a response contains, with what was asked.
 
     Args:

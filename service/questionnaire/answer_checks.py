@@ -17,9 +17,10 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha1
+
+import msgspec
 
 from service.datatypes.answers import Answer, Coding, Quantity, Unread
 from service.datatypes.spelling import folded
@@ -73,8 +74,7 @@ _ABSOLUTE_URL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerContext:
+class AnswerContext(msgspec.Struct, frozen=True):
     """What the answers of one response share: what it contains, and the time left for slow patterns.
 
     Args:
@@ -82,7 +82,7 @@ class AnswerContext:
     """
 
     contained: Mapping[str, str]
-    patterns: PatternBudget = field(default_factory=PatternBudget)
+    patterns: PatternBudget = msgspec.field(default_factory=PatternBudget)
 
 
 def answer_problems(occurrence: Occurrence, context: AnswerContext) -> Iterator[Problem]:

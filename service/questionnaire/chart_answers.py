@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from service.datatypes.answers import Answer, Coding, Days, Quantity, Unread
 from service.datatypes.days import day_before, day_of, days_before, is_late
@@ -247,16 +248,15 @@ class _PassedOver(NamedTuple):
         return seen is not None and any(seen.when > one.when or seen.may_be_after(one) for one in counting)
 
 
-@dataclass(slots=True)
-class _Sorted:
+class _Sorted(msgspec.Struct):
     """The Observations by the period that they were found for, and those that are passed over, by linkId.
 
     Args:
         doubled: ids of which several versions are there.
     """
 
-    usable: dict[Fraction, dict[str, ResourceAt]] = field(default_factory=dict)
-    passed_over: dict[str, list[_PassedOver]] = field(default_factory=dict)
+    usable: dict[Fraction, dict[str, ResourceAt]] = msgspec.field(default_factory=dict)
+    passed_over: dict[str, list[_PassedOver]] = msgspec.field(default_factory=dict)
     doubled: frozenset[str] = frozenset()
 
 

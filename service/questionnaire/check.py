@@ -15,7 +15,8 @@ and its answers are checked as any others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from service.datatypes.answers import UNREAD, Answer, Answers
 from service.errors import Problem, ProblemList
@@ -41,8 +42,7 @@ from service.questionnaire.problems import problem, problems_for_status
 from service.sandbox import TooMuchHere
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """What a response says and what is wrong with it.
 
     Args:
@@ -54,8 +54,7 @@ class Checked:
     answers: Answers
 
 
-@dataclass(frozen=True, slots=True)
-class CheckTable:
+class CheckTable(msgspec.Struct, frozen=True):
     """What the check needs of a Questionnaire.
 
     Args:
@@ -118,8 +117,7 @@ def check(table: CheckTable, response: Json, status: str, *, apart: bool = True)
     return Checked(problems_for_status(problems.listed(), status), _answers(paired))
 
 
-@dataclass(frozen=True, slots=True)
-class _ExpressionConditions:
+class _ExpressionConditions(msgspec.Struct, frozen=True):
     """The enableWhenExpressions on one response; `reasons`: why one is undecided, by id of its occurrence."""
 
     evaluation: Evaluation | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import or_
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from typing import Any
 from service.datatypes.answers import Answer, Answers, AnswersByLink
 from service.datatypes.form import Form, Question
 from service.datatypes.ucum import SYSTEM as UCUM
+from service.datatypes.values import replace
 from service.errors import GuidanceError, Problem
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text

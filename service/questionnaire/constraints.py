@@ -19,12 +19,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, Final
 
+import msgspec
+
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
 from service.datatypes.ucum import converted
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir.json import Json
 from service.questionnaire.expressions import (
@@ -353,8 +355,7 @@ def _rounded_number(item: Item, number: Decimal) -> Decimal:
 # Sums that need no FHIRPath.
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(msgspec.Struct, frozen=True):
     """One term of a sum.
 
     Args:

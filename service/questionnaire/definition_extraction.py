@@ -15,8 +15,9 @@ definitionExtractValue, itemExtractionContext (its code).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.errors import Problem
 from service.fhir import extensions as ext
@@ -160,15 +161,14 @@ class PlannedDefinitions(NamedTuple):
     values: tuple[PlannedValue, ...] = ()
 
 
-@dataclass(slots=True)
-class _Frames:
+class _Frames(msgspec.Struct):
     """The elements of one resource that are open at a place, outermost first, each by its keys.
 
     While a form is read, `made` says through which element that repeats which others were reached.
     """
 
     opened: tuple[tuple[tuple[str, ...], object], ...] = (((), None),)
-    made: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
+    made: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class DefinitionPlan:
@@ -353,8 +353,7 @@ def _extensions_below(element: Json) -> Iterator[Json]:
 # What a response makes of it.
 
 
-@dataclass(slots=True, eq=False)
-class Built:
+class Built(msgspec.Struct, eq=False):
     """A resource that is made.
 
     Args:

@@ -24,10 +24,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from operator import attrgetter, ge, gt, le, lt
 
+import msgspec
+
 from service.datatypes.answers import Answer
+from service.datatypes.values import replace
 from service.questionnaire.items import DISPLAY, EnableWhen, Item
 from service.questionnaire.pairing import Container, Occurrence, PairedResponse
 from service.questionnaire.values import answers_equal, possible_signs
@@ -126,8 +128,7 @@ def needed_links(item: Item) -> set[str]:
 # numbered by the order of their questions, so those that read a subtree are a contiguous run of bits.
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalItem:
+class ConditionalItem(msgspec.Struct, frozen=True):
     """An item with conditions, in bits.
 
     Args:
@@ -147,16 +148,14 @@ class ConditionalItem:
     links: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadQuestion:
+class ReadQuestion(msgspec.Struct, frozen=True):
     """A question that conditions read: its item type, and (condition, its bit) each."""
 
     type: str
     conditions: tuple[tuple[EnableWhen, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EnableWhenTable:
+class EnableWhenTable(msgspec.Struct, frozen=True):
     """All conditions of a Questionnaire, in bits.
 
     Args:

@@ -21,6 +21,8 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from service.datatypes.answers import Answer, Coding
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
@@ -78,8 +80,7 @@ _LIMITING_ELEMENTS = {"maxLength": "max_length", "required": "required", "repeat
 # Every expression that a Questionnaire declares, wherever it stands and whatever it is for.
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredExpression:
+class DeclaredExpression(msgspec.Struct, frozen=True):
     """One expression as it stands in the Questionnaire.
 
     Args:
@@ -98,8 +99,7 @@ class DeclaredExpression:
     human: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True):
     """A rule that is neither satisfied nor violated; `reason` says why, without any answer."""
 
     reason: str

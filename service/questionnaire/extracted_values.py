@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.errors import Problem, ProblemList
 from service.fhir import extensions as ext
@@ -213,8 +214,7 @@ class View(NamedTuple):
     key: str
 
 
-@dataclass(slots=True)
-class Results:
+class Results(msgspec.Struct):
     """Evaluates what a form says is to be extracted, and notes what does not work.
 
     Args:
@@ -224,7 +224,7 @@ class Results:
 
     response: Json
     evaluation: Evaluation
-    problems: ProblemList = field(default_factory=ProblemList)
+    problems: ProblemList = msgspec.field(default_factory=ProblemList)
     _made: int = 0
 
     def report(self, kind: str, words: str, at: str) -> None:

@@ -11,9 +11,10 @@ within the item goes before it), observation-extract-category; sdc-obsn-1; R4 Ob
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.errors import NotScorable, Problem
 from service.fhir import extensions as ext
@@ -62,8 +63,7 @@ class Wanted(NamedTuple):
     categories: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ExtractionPlan:
+class ExtractionPlan(msgspec.Struct, frozen=True):
     """What is extracted of each item, by linkId; `problems`: why nothing can be."""
 
     items: Mapping[str, Item]
@@ -213,8 +213,7 @@ def _categories(element: Json) -> tuple[Json, ...]:
 # What a response makes of the plan.
 
 
-@dataclass(slots=True)
-class Extracted:
+class Extracted(msgspec.Struct):
     """What one answer or group becomes, if anything.
 
     Args:
@@ -231,8 +230,8 @@ class Extracted:
     key: str
     at: str
     value: MutableJson
-    components: list[MutableJson] = field(default_factory=list)
-    members: list[Extracted] = field(default_factory=list)
+    components: list[MutableJson] = msgspec.field(default_factory=list)
+    members: list[Extracted] = msgspec.field(default_factory=list)
     derived_from: Extracted | None = None
 
     @property

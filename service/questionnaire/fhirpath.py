@@ -26,6 +26,8 @@ from decimal import Decimal
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
+import msgspec
+
 from service.fhir.dates import is_date, is_instant
 from service.fhir.extensions import mappings, text
 from service.questionnaire.fhirpath_syntax import (
@@ -80,8 +82,7 @@ def _not_known(_: str, __: Any) -> bool | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """What an expression can read beside its focus and variables; one for all expressions of a response.
 
     Args:
@@ -90,11 +91,11 @@ class Surroundings:
         remembered: results that many expressions share, such as `%resource.repeat(item)`.
     """
 
-    resource: Mapping[str, Any] = field(default_factory=dict)
+    resource: Mapping[str, Any] = msgspec.field(default_factory=dict)
     authored: str = ""
     weight_of: WeightOf = _no_weight
     member_of: MemberOf = _not_known
-    remembered: dict[tuple[str, int], Remembered] = field(default_factory=dict)
+    remembered: dict[tuple[str, int], Remembered] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

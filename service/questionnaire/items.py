@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+
+import msgspec
 
 from service.datatypes.answers import Answer, Coding, Quantity, Uncoded
 from service.datatypes.form import Option
 from service.datatypes.spelling import folded
 from service.datatypes.ucum import SYSTEM as UCUM
 from service.datatypes.ucum import names_of
+from service.datatypes.values import replace
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json
@@ -170,8 +173,7 @@ class AnswerLimits:
     reference_types: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EnableWhen:
+class EnableWhen(msgspec.Struct, frozen=True):
     """One enableWhen: `question operator expected`.
 
     For `exists` the expected answer is a bool. It is None where the condition cannot be read, and so

@@ -11,9 +11,10 @@ Source: FHIR R4 QuestionnaireResponse.item; SDC validation rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Protocol
+
+import msgspec
 
 from service.datatypes.answers import UNREAD, Answer, Uncoded
 from service.datatypes.spelling import spelled
@@ -31,8 +32,7 @@ MAX_OCCURRENCES_HERE = 1_000
 """The same where other requests wait meanwhile: a response with more is checked in a child."""
 
 
-@dataclass(slots=True, eq=False)
-class ResponseAnswer:
+class ResponseAnswer(msgspec.Struct, eq=False):
     """One answer as it stands in the response.
 
     Args:
@@ -49,17 +49,15 @@ class ResponseAnswer:
     nested: Any = None
 
 
-@dataclass(slots=True, eq=False)
-class Container:
+class Container(msgspec.Struct, eq=False):
     """A place in the response where items stand: the top, a group, or the inside of one answer."""
 
     path: str
     owner: Occurrence | None = None
-    by_link: dict[str, list[Occurrence]] = field(default_factory=dict)
+    by_link: dict[str, list[Occurrence]] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class Occurrence:
+class Occurrence(msgspec.Struct, eq=False):
     """One item in one place.
 
     Args:
@@ -81,9 +79,9 @@ class Occurrence:
     position: int
     source: Json | None
     end: int = 0
-    response_answers: list[ResponseAnswer] = field(default_factory=list)
+    response_answers: list[ResponseAnswer] = msgspec.field(default_factory=list)
     answers: tuple[Answer, ...] = ()
-    containers: list[Container] = field(default_factory=list)
+    containers: list[Container] = msgspec.field(default_factory=list)
     in_use: bool = False
     can_be_answered: bool = False
     enabled: bool | None = True
@@ -95,8 +93,7 @@ class Occurrence:
         return self.source is not None
 
 
-@dataclass(slots=True)
-class PairedResponse:
+class PairedResponse(msgspec.Struct):
     """The whole response: the top container, all occurrences, and problems of structure.
 
     Args:

@@ -8,10 +8,10 @@ reference validator has it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import regex  # type: ignore[import-untyped]
 
 TIME_LIMIT_S = 0.1
@@ -42,8 +42,7 @@ def compile_pattern(pattern: str) -> Any:
         raise PatternInvalid("a regular expression") from fault
 
 
-@dataclass(slots=True)
-class PatternBudget:
+class PatternBudget(msgspec.Struct):
     """How many patterns may still take too long in one response, before none is tried any more."""
 
     left: int = 5

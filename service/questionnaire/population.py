@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.datatypes.answers import Answer, Coding, Quantity
 from service.datatypes.ucum import SYSTEM as UCUM
@@ -71,8 +72,7 @@ class Origin(NamedTuple):
     date: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """A launch context, or what a query of the form found.
 
     Args:
@@ -91,8 +91,7 @@ class Filled(NamedTuple):
     origin: Origin | None
 
 
-@dataclass(frozen=True, slots=True)
-class PopulatedForm:
+class PopulatedForm(msgspec.Struct, frozen=True):
     """A Questionnaire as it is filled in.
 
     Args:
@@ -137,8 +136,7 @@ class Unfit(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class Population:
+class Population(msgspec.Struct):
     """A response while it is filled in.
 
     Args:
@@ -158,9 +156,9 @@ class Population:
     given: Mapping[str, Given]
     asked: frozenset[str]
     origin_extension: str
-    filled: dict[str, Filled] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    doubted: set[str] = field(default_factory=set)
+    filled: dict[str, Filled] = msgspec.field(default_factory=dict)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    doubted: set[str] = msgspec.field(default_factory=set)
 
     def leave_out(self, link: str, reason: Reason, kind: str = "populate-left-out") -> None:
         """Notes that a question, or an answer to it, is not filled in."""

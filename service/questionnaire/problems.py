@@ -11,8 +11,8 @@ Source: SDC validation of QuestionnaireResponse; org.hl7.fhir.core#1841 (require
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir.outcome import severity
 

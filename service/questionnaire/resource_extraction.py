@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from service.errors import Problem
 from service.fhir import extensions as ext
@@ -331,8 +332,7 @@ class PlannedPlace(NamedTuple):
         return bool(self.definitions.resources or self.templates or self.observation)
 
 
-@dataclass(frozen=True, slots=True)
-class ResourcePlan:
+class ResourcePlan(msgspec.Struct, frozen=True):
     """What a form asks for, by linkId and at its root (None); `problems`: why nothing can be made.
 
     Args:
@@ -424,15 +424,14 @@ class _Place(NamedTuple):
     containers: list[tuple[Container, str]]
 
 
-@dataclass(slots=True)
-class _Making:
+class _Making(msgspec.Struct):
     """One walk over the occurrences of a response."""
 
     plan: ResourcePlan
     results: Results
     allocate: Allocate
-    built: list[Built] = field(default_factory=list)
-    observations: dict[str, MutableJson] = field(default_factory=dict)
+    built: list[Built] = msgspec.field(default_factory=list)
+    observations: dict[str, MutableJson] = msgspec.field(default_factory=dict)
 
     def run(self, top: Container) -> Json | None:
         planned = self.plan.places[None]

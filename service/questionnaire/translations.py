@@ -8,12 +8,12 @@ Source: http://hl7.org/fhir/StructureDefinition/translation (lang, content); val
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from service.datatypes.answers import Answer, Coding
 from service.datatypes.form import Form, Question
+from service.datatypes.values import replace
 from service.fhir import extensions as ext
 from service.fhir.extensions import mappings, text
 from service.fhir.json import Json

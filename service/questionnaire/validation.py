@@ -9,8 +9,8 @@ Source: FHIR R4 QuestionnaireResponse; Questionnaire.status and effectivePeriod.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir.dates import is_date_time
 from service.fhir.extensions import text

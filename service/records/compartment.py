@@ -14,12 +14,12 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from service.datatypes.values import replace
 from service.errors import Forbidden, Malformed, Problem
 from service.records.drafts import AUDIT, PROVENANCE, RESPONSE, RISK
 from service.records.meta import Members, members
@@ -198,8 +198,7 @@ def _response_of(told: Record) -> str:
     return told.id.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
+class Limited(msgspec.Struct, frozen=True):
     """A view in which only what may be touched exists; see model.Reading.
 
     Args:

@@ -6,8 +6,9 @@ Source: R4 provenance.html, auditevent.html; codes of the value sets that R4 bin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from service.audit.feed import REST, ROLE
 from service.fhir.json import Json, MutableJson
@@ -19,8 +20,7 @@ _PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-particip
 _OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One stored version of a response.
 
     Args:

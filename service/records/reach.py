@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+
+class Reach(msgspec.Struct, frozen=True):
     """The stored data that one request may touch; everything else is as if it did not exist.
 
     Args:

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ import msgspec
 
 from service.assess import OF_RESPONSE, Assessed, Assessor, Judged, Languages, check_detail
 from service.audit import Event, RecordedRequest, link_of, named, patients_in
+from service.datatypes.values import replace
 from service.errors import (
     Malformed,
     NotFound,
@@ -84,8 +84,7 @@ class Foreseen(NamedTuple):
     found: Judged | ServiceError
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """The transaction that a request of a Bundle is part of.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from html import escape
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from service.datatypes.answers import Answer, AnswersByLink, Coding, Days, Quantity, Uncoded, Unread
 from service.datatypes.days import day_after, day_of
 from service.datatypes.form import Question
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir.dates import is_date
 from service.guidance import Guidance

@@ -10,10 +10,10 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
+import msgspec
 import orjson
 
 from service.audit import export_link, results_export_link
@@ -40,8 +40,7 @@ _NOT_SCRUBBED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Console:
+class Console(msgspec.Struct, frozen=True, kw_only=True):
     """Where a command works and where it prints.
 
     Args:
@@ -62,8 +61,7 @@ class Console:
         return self.settings.public_base
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """A person as an operator names one, in one way or in several.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
+from service.datatypes.values import replace
 from service.errors import Malformed, Problem
 from service.search.elements import Shape
 from service.search.entries import Target, target_of, values_at

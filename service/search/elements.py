@@ -6,7 +6,6 @@ Source: FHIR R4 search.html 3.1.1.5.8 and 3.1.1.5.9
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
@@ -138,8 +137,7 @@ SUBSETTED: Final = {
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """What is wanted of each resource: a summary, or some elements, or all of it.
 
     Args:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.fhir.definitions import RISK_ASSESSMENT_BASIS
 
 Kind = Literal["token", "reference", "date", "string", "uri", "number"]
@@ -26,8 +28,7 @@ _MODIFIERS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SearchParameter:
+class SearchParameter(msgspec.Struct, frozen=True):
     """One search parameter of one type of resource.
 
     Args:
@@ -55,8 +56,7 @@ class SearchParameter:
     modifiers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(msgspec.Struct, frozen=True):
     """Standard parameters whose canonicals begin alike, such as `clinical-patient` and `clinical-date`."""
 
     prefix: str

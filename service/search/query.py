@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.errors import Malformed, Problem
 from service.search.elements import ELEMENTS, Shape, Summary
 from service.search.entries import split, unescaped
@@ -65,8 +67,7 @@ _NO_CRITERIA: Final = frozenset((*NAMES, *LAYOUT, "_contained", "_containedType"
 """What narrows no search; the last two are R4's as well, and not offered here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """A search as it was asked.
 
     Args:
@@ -355,8 +356,7 @@ _RECORD: Final[Mapping[str, Sort]] = {"_id": Sort("id"), "_lastUpdated": Sort("u
 _ENTRY: Final[Mapping[str, Literal["range", "date"]]] = {"date": "date", "number": "range"}
 
 
-@dataclass(frozen=True, slots=True)
-class Include:
+class Include(msgspec.Struct, frozen=True):
     """What comes along with the matches: `source:parameter`, those of one type only where `target` says so.
 
     With `reverse` it is what refers to the matches, else what they refer to.

@@ -10,10 +10,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.storage.entries import HIGHEST, LOWEST, Entry
 
 # What can go wrong in a store. No fault repeats a value, a statement or an address. Those that pass with
@@ -90,55 +93,48 @@ Position = tuple[int | str, ...]
 Comparison = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenIs:
+class TokenIs(msgspec.Struct, frozen=True):
     """A token with this code (None: any) in this system (None: any, empty: in none)."""
 
     code: str | None
     system: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceTo:
+class ReferenceTo(msgspec.Struct, frozen=True):
     """A reference to the record with this id, of this type (None: any)."""
 
     id: str
     type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceToUrl:
+class ReferenceToUrl(msgspec.Struct, frozen=True):
     """A reference to this absolute url or canonical."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceToIdentifier:
+class ReferenceToIdentifier(msgspec.Struct, frozen=True):
     """A reference by this identifier, in this system (None: any, empty: in none)."""
 
     value: str
     system: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UriIs:
+class UriIs(msgspec.Struct, frozen=True):
     """A uri that is this one, or that begins with it."""
 
     value: str
     match: Literal["exact", "starts"] = "exact"
 
 
-@dataclass(frozen=True, slots=True)
-class StringIs:
+class StringIs(msgspec.Struct, frozen=True):
     """A text that is, begins with, or contains this one; folded by the caller as the entry was."""
 
     value: str
     match: Literal["exact", "starts", "contains"] = "starts"
 
 
-@dataclass(frozen=True, slots=True)
-class RangeIs:
+class RangeIs(msgspec.Struct, frozen=True):
     """A date or number in this relation to the range from `low` to `high`, both included.
 
     Args:
@@ -174,23 +170,20 @@ class Criterion:
             raise ValueError("Expected one value or more, all of them ranges or none.")
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """The record has no entry of this parameter; with `missing` false: it has one."""
 
     parameter: str
     missing: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class IdIs:
+class IdIs(msgspec.Struct, frozen=True):
     """The record's id is one of these."""
 
     any_of: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UpdatedIs:
+class UpdatedIs(msgspec.Struct, frozen=True):
     """The moment of the last change is in one of these relations to a range of time."""
 
     any_of: tuple[RangeIs, ...]
@@ -199,8 +192,7 @@ class UpdatedIs:
 AnyCriterion = Criterion | Missing | IdIs | UpdatedIs
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(msgspec.Struct, frozen=True):
     """One key of an order. Records without an entry of the parameter come last.
 
     Args:
@@ -220,8 +212,7 @@ def is_by_date(sort: Sequence[Sort]) -> bool:
     return [key.by for key in sort] == ["date"]
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(msgspec.Struct, frozen=True):
     """A search among the current versions of one type that are not deleted.
 
     Args:
@@ -295,8 +286,7 @@ LinkPart = tuple[int, str]
 """The number of an entry in a chain, and the name of a part of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """An entry to append to a chain.
 
     Args:
@@ -305,7 +295,7 @@ class Link:
     """
 
     body: bytes
-    parts: Mapping[str, bytes] = field(default_factory=dict)
+    parts: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     names: Sequence[tuple[str, str]] = ()
 
 
@@ -362,8 +352,7 @@ def link_hash(before: bytes, tenant: str, seq: int, written: int, body: bytes) -
     return sha256(place.encode() + b"\n" + body).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Some matches of a search, in its order.
 
     Args:
@@ -377,8 +366,7 @@ class Page:
     next: Position | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """The versions of a record that a history is asked for; moments in microseconds since 1970 UTC.
 
     Args:
@@ -394,8 +382,7 @@ class Period:
 ALWAYS: Final = Period()
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """Some versions of one record, newest first.
 
     Args:

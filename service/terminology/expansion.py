@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
 
 from service.datatypes.answers import Coding
 from service.errors import NotScorable, Problem
@@ -37,8 +38,7 @@ _WORD: Final = re.compile(r"\w+")
 _LANGUAGE_SYSTEMS: Final = ("", "urn:ietf:bcp:47")
 
 
-@dataclass(frozen=True, slots=True)
-class ExpansionParameters:
+class ExpansionParameters(msgspec.Struct, frozen=True):
     """How a value set is to be expanded; each field is a parameter of `$expand`.
 
     Args:

@@ -12,12 +12,15 @@ for ordinal numbers, https://doi.org/10.2307/2267778
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from service.datatypes.answers import Coding
+from service.datatypes.values import replace
 from service.errors import Ask
 from service.terminology.code_systems import Ancestor, names_in
 
@@ -73,8 +76,7 @@ Said = Member | Doubt | None
 """What is said of a code: inside, in doubt, or outside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(msgspec.Struct, frozen=True):
     """Whether a code is a member of a value set.
 
     Args:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
 import orjson
 
+from service.datatypes.values import replace
 from service.errors import Ask, Lookup, Problem
 from service.fhir.extensions import mappings, text
 from service.fhir.outcome import severity

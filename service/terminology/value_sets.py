@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from service.datatypes.answers import Answer, Coding
 from service.errors import Ask
 from service.fhir.extensions import mappings, text, values
@@ -61,8 +63,7 @@ _Memo = MutableMapping[int, tuple[Resource, _Value]]
 """What was made of a resource, by its identity; the resource beside it keeps the identity its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One permitted answer.
 
     Args:

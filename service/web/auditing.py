@@ -8,12 +8,12 @@ transaction. Requests for what is the same for everybody (definitions, pages, pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from service.audit import Event, RecordedRequest, Trail, contents_of, patient_of, patients_in
 from service.audit.feed import DENIED
 from service.auth.principal import ANONYMOUS, Principal
+from service.datatypes.values import replace
 from service.errors import ServiceError
 from service.web.access import SENDER, Access
 from service.web.problems import STATUS, refusal

@@ -13,12 +13,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
+from service.datatypes.values import replace
 from service.errors import Malformed, NotAllowed, Problem, ServiceError, TooLarge
 from service.fhir.json import decoded, read
 from service.fhir.primitives import ID
@@ -49,8 +49,7 @@ _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 _LAST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One entry as a request.
 
     Args:
@@ -101,8 +100,7 @@ class Entry:
         return self.resource is not None and (self.creates or (self.method == "PUT" and bool(self.changes)))
 
 
-@dataclass(frozen=True, slots=True)
-class PostedBundle:
+class PostedBundle(msgspec.Struct, frozen=True):
     """A Bundle: `batch` or `transaction`, and its entries in order."""
 
     type: str

@@ -18,10 +18,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
 from service.fhir.json import Place, encoded, expression, relative_path
 from service.fhir.primitives import ID
@@ -80,8 +82,7 @@ class Link(NamedTuple):
         return str(self.holder[self.key])
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What an entry becomes: `Type/id`, and the version that it has after the transaction."""
 
     reference: str

@@ -14,10 +14,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 
 from service.errors import Malformed, Problem, ServiceError, TooLarge, Unavailable
@@ -57,8 +57,7 @@ _OF_ALL: Final = ("HTTP_PREFER", "HTTP_ACCEPT_LANGUAGE")
 _OUTCOME: Final = b'{"resourceType":"OperationOutcome"'
 
 
-@dataclass(frozen=True, slots=True)
-class Bundles:
+class Bundles(msgspec.Struct, frozen=True):
     """The view on `POST [base]`.
 
     Args:
@@ -95,8 +94,7 @@ class Bundles:
         return Transaction(self.router, self.deployment, request, self.repository)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """A batch that is about to be processed.
 
     Args:
@@ -155,8 +153,7 @@ def _dependencies(entry: Entry, targets: Mapping[str, Target]) -> Iterator[Probl
             yield Problem("bundle-reference", text, expression(here, link.place))
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """A transaction that is about to be processed.
 
     Args:
@@ -289,16 +286,14 @@ def _structure_of(entries: Sequence[Entry], sandbox: Sandbox | None) -> tuple[Pr
 # What a transaction depends on is settled before anything is written: identities, and where links point to.
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWrite:
+class PlannedWrite(msgspec.Struct, frozen=True):
     """What an entry stores; `new_id` is its id where that is made for it."""
 
     target: Target
     new_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What was settled, by place of the entry.
 
     Args:
@@ -310,8 +305,7 @@ class Plan:
     bodies: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Planner:
+class Planner(msgspec.Struct, frozen=True):
     """Makes the plan of one transaction; it writes nothing.
 
     Args:

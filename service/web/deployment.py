@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
+
+import msgspec
 
 from service.errors import Problem
 from service.fhir.definitions import AS_WRITTEN, Canonicals
@@ -30,8 +31,7 @@ _NOSNIFF: Header = ("X-Content-Type-Options", "nosniff")
 _TLS_ONLY: Header = ("Strict-Transport-Security", "max-age=31536000")
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(msgspec.Struct, frozen=True):
     """The public side of one deployment.
 
     Args:
@@ -56,7 +56,7 @@ class Deployment:
     base: str = ""
     canonicals: Canonicals = AS_WRITTEN
     origins: frozenset[str] = frozenset()
-    body: BodyLimits = field(default_factory=BodyLimits)
+    body: BodyLimits = msgspec.field(default_factory=BodyLimits)
     bundle_entries: int = 100
     bundle_answer_bytes: int = 16 * 1024 * 1024
     bundle_s: float = 10.0

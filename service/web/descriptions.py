@@ -7,15 +7,16 @@ because the table is to be read on one screen. `{type}` stands for the type of r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
+from service.datatypes.values import replace
 from service.fhir.parameters import DETAIL
 from service.search import LAYOUT
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(msgspec.Struct, frozen=True):
     """A request that can follow, about what was answered: a Link Object of OpenAPI.
 
     Args:
@@ -31,8 +32,7 @@ class FollowUp:
     body: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(msgspec.Struct, frozen=True):
     """What one method of a path does.
 
     Args:

@@ -11,8 +11,9 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from service.auth.principal import ANONYMOUS, ANONYMOUS_KIND, Principal
 from service.auth.tokens import TokenChecks, bearer_token, token_refused
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from service.web.routing import Route
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """Holds requests to the access rules of their routes.
 
     Args:

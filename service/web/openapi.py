@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from service.clinical_reasoning.definitions import DEFINITIONS
@@ -82,8 +82,7 @@ def openapi_document(routes: Sequence[Route], deployment: Deployment, form: str 
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Operations:
+class _Operations(msgspec.Struct, frozen=True):
     """Writes path items: each method of each path as an operation object.
 
     Args:

@@ -10,11 +10,11 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 
 from service.earlier import MOST_EARLIER
@@ -60,8 +60,7 @@ MOST_EXPAND_BYTES: Final = 64 * 1024
 """Longest body of `$expand`: a hundred parameters that are plain values need no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assessments:
+class Assessments(msgspec.Struct, frozen=True):
     """The views of `$assess` and `$explain`: a response that was sent or is stored in, its result or why out.
 
     Args:
@@ -166,8 +165,7 @@ _NOT_STORED: Final = Problem(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Validations:
+class Validations(msgspec.Struct, frozen=True):
     """The views of `$validate` and `$process-response`; their answer is an OperationOutcome.
 
     Args:
@@ -248,8 +246,7 @@ def applied(applier: Applier, deployment: Deployment, request: Request) -> Reply
     return _told(found, content_type)
 
 
-@dataclass(frozen=True, slots=True)
-class Extractions:
+class Extractions(msgspec.Struct, frozen=True):
     """The views of `$extract`: a response that was sent or is stored in, Parameters with a Bundle out.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -18,8 +17,7 @@ VARY: Header = ("Vary", "Accept")
 VARY_BY_LANGUAGE: Header = ("Vary", "Accept, Accept-Language")
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """The version of a resource that a reply is about: its headers say it, and so does an entry of a Bundle.
 
     Args:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import parse_qsl
 
+import msgspec
 from gunicorn.http.errors import ParseException
 
 from service.assess import AS_STATED, OF_RESPONSE
@@ -46,8 +46,7 @@ _RETURNS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request.
 
     Args:

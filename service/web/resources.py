@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+import msgspec
 import orjson
 
+from service.datatypes.values import replace
 from service.errors import Forbidden, Malformed, NotFound, PreconditionFailed, Problem
 from service.fhir.dates import instant, is_instant, time_range
 from service.fhir.json import MutableJson
@@ -238,8 +239,7 @@ def _condition(request: Request) -> str | None:
 # The history of one resource.
 
 
-@dataclass(frozen=True, slots=True)
-class _WantedPage:
+class _WantedPage(msgspec.Struct, frozen=True):
     """The parameters of a history, `used` as they came."""
 
     used: Mapping[str, str]

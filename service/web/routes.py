@@ -8,9 +8,10 @@ document are made from the table, and `flask routes` lists it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from service.clinical_reasoning.definitions import DEFINITIONS
 from service.records import KINDS, RESPONSE, RISK
@@ -69,8 +70,7 @@ STANDARD: Final = {
 """Operations that HL7 defines, by name, with the canonicals of their definitions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """What the views stand on; a part that is not there has no routes.
 
     Args:

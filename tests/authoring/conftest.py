@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from service.authoring.editions import Edition, editions_in
+from service.datatypes.values import replace
 from service.settings import ROOT, Settings
 
 EXAMPLE = ROOT / "docs" / "authoring" / "phq-9"

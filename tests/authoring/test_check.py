@@ -3,13 +3,13 @@
 import io
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 
 from service import check, cli
+from service.datatypes.values import replace
 from service.settings import ROOT, Settings
 
 Edit = Callable[[Path, str, str, str], None]

@@ -3,7 +3,6 @@
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -18,6 +17,7 @@ from service.app import catalogue_from
 from service.assess import OUTPUTS, Assessor
 from service.catalogue import guidance_folders
 from service.checked import CheckRecord, Kept
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.fhir.json import BodyLimits
 from service.settings import Settings

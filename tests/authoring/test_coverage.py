@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from service import catalogue, check
 from service.authoring import warnings
 from service.authoring.editions import Edition
 from service.authoring.warnings import coverage_lines, possible_totals
+from service.datatypes.values import replace
 from service.guidance.conditions import Measured
 from service.settings import ROOT, Settings
 

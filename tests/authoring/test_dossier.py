@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from service import cli
 from service.authoring.dossier import dossier
 from service.authoring.editions import Edition, editions_in
+from service.datatypes.values import replace
 from service.settings import ROOT, Settings
 
 Edit = Callable[[Path, str, str, str], None]

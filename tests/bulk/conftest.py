@@ -2,7 +2,6 @@
 
 import io
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -10,6 +9,7 @@ import pytest
 
 from service.bulk.score import Job, score
 from service.bulk.scorer import Scorer, ScoringOptions
+from service.datatypes.values import replace
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from service.bulk.scorer import (
     Scorer,
     ScoringOptions,
 )
+from service.datatypes.values import replace
 from service.errors import Problem, Unavailable
 from service.results import digits
 from service.settings import Settings

@@ -7,7 +7,6 @@ random responses also answer questions that are closed. CQL_RESPONSES says how m
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +24,7 @@ from service.catalogue import Pair
 from service.clinical_reasoning.cql import libraries_of
 from service.clinical_reasoning.cql_answers import CannotBeWritten, comment, limit_of, name, quoted
 from service.datatypes.answers import Answer, AnswersByLink, Quantity
+from service.datatypes.values import replace
 from service.guidance.result import Result
 from service.results.phrases import is_assessable
 

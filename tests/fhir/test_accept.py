@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from service.datatypes.answers import Coding
 from service.datatypes.form import Form, Option
+from service.datatypes.values import replace
 from service.errors import ServiceError
 from service.fhir.accept import Decode, decoder
 from service.fhir.json import BodyLimits, read

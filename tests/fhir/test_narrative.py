@@ -2,12 +2,12 @@
 
 import json
 import re
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir.xhtml import is_narrative
 from service.results.full import FullNarrative

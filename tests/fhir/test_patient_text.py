@@ -1,12 +1,12 @@
 """What a patient reads: what to do, by when and why comes first, in 200 words, and nothing contradicts it."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.datatypes.answers import Answers, Quantity
+from service.datatypes.values import replace
 from service.guidance import model
 from service.guidance.conditions import Answered
 from service.guidance.result import Due, Fired, Interval, Risk

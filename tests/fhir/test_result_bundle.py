@@ -2,13 +2,13 @@
 
 import json
 from base64 import b64decode
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.datatypes.answers import Answers, Coding
+from service.datatypes.values import replace
 from service.guidance import model
 from service.guidance.result import Due, Fired, Interval
 from service.results import BUNDLE, Renderer, withdrawn

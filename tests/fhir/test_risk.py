@@ -1,13 +1,13 @@
 """IV16 to IV19, OP06: the full RiskAssessment says what the result says, names sources, invents nothing."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValues

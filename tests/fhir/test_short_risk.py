@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.datatypes.answers import Answers, Coding, Quantity
+from service.datatypes.values import replace
 from service.errors import Problem
 from service.fhir import definitions
 from service.fhir.chart import ChartValue, ChartValues

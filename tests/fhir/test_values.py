@@ -1,6 +1,5 @@
 """Answers, scores and dates as a sentence has them."""
 
-from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import pytest
 
 from service.datatypes.answers import UNREAD, Coding, Quantity, Uncoded
 from service.datatypes.form import Form, Option, Question
+from service.datatypes.values import replace
 from service.guidance.model import AnswerWords, ChartEntry
 from service.results.phrases import AnswerTexts, cut, first_sentences, phrases_in
 

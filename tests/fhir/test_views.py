@@ -1,10 +1,10 @@
 """The other views of one result: every reason as JSON, and how files show JSON."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 
 from service.datatypes.answers import UNREAD, Uncoded
+from service.datatypes.values import replace
 from service.guidance.arguments import Minimal
 from service.guidance.changes import Change, Changes, Counterfactual
 from service.guidance.result import Interval

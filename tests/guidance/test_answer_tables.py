@@ -1,10 +1,9 @@
 """The answers to one question as finitely many cases."""
 
-from dataclasses import replace
-
 import headache
 
 from service.datatypes.form import Form
+from service.datatypes.values import replace
 from service.guidance import Guidance, load
 
 

@@ -1,7 +1,6 @@
 """Worse since earlier responses: what one of them denied and what holds now."""
 
 from copy import deepcopy
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from reference_evaluator import Reference
 
 from service.datatypes.answers import Answer, Answers
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.guidance import Guidance, load
 from service.guidance.result import Result

@@ -1,13 +1,14 @@
 """A guidance in another language: its own texts, the same result, and what the language lacks."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import headache
+import msgspec
 import pytest
 
 from service.datatypes.answers import Answers
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.guidance import Guidance
 from service.guidance.messages import Messages, Telling, differences, messages_from, texts_of
@@ -35,12 +36,12 @@ def texts_in(value: object) -> Iterator[str]:
     """Every text of a result that people read."""
     if isinstance(value, Says):
         yield from filter(None, (value.patient, value.clinician))
-    elif is_dataclass(value):
-        for member in fields(value):
-            if member.name in ("display", "title", "feature", "target", "label"):
-                yield from filter(None, (getattr(value, member.name),))
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            if name in ("display", "title", "feature", "target", "label"):
+                yield from filter(None, (getattr(value, name),))
             else:
-                yield from texts_in(getattr(value, member.name))
+                yield from texts_in(getattr(value, name))
     elif isinstance(value, tuple):
         for part in value:
             yield from texts_in(part)

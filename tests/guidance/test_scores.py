@@ -1,7 +1,6 @@
 """Every way of adding points: options, numbers, conditions, multiplied, negative or reversed."""
 
 import random
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -15,6 +14,7 @@ from reference_evaluator import Reference
 
 from service.datatypes.answers import UNREAD, Answer, Answers, AnswersByLink, Coding, Quantity
 from service.datatypes.form import Form, Option, Question
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.guidance import Guidance, load
 from service.guidance.result import Result, Total

@@ -4,7 +4,6 @@ import gzip
 import io
 import re
 import time
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import orjson
@@ -13,6 +12,7 @@ from form_driver import FormDriver, ParsedPage
 
 from service import app
 from service.datatypes.answers import Coding, Quantity
+from service.datatypes.values import replace
 from service.errors import SettingsError
 from service.pages.static_files import FOLDER, without_comments
 from service.questionnaire import compile_questionnaire, not_shown

@@ -1,7 +1,5 @@
 """Forms of the public that are stored where tokens say who may read what (AU12, AU15)."""
 
-from dataclasses import replace
-
 import orjson
 import pytest
 from form_driver import FormDriver
@@ -9,6 +7,7 @@ from result_pages import Reader
 from tenants_with_tokens import by, registry_of
 
 from service import app, catalogue
+from service.datatypes.values import replace
 from service.errors import SettingsError
 from service.settings import Settings
 

@@ -1,7 +1,6 @@
 """Which pages a form has, what each asks, and which comes next."""
 
-from dataclasses import replace
-
+from service.datatypes.values import replace
 from service.guidance import Ahead
 from service.pages.plan import Plan, Walk, fitting
 from service.pages.response import as_sent, resumed

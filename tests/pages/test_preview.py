@@ -1,7 +1,6 @@
 """The preview for authors: form, result and why of every mapping, drafts too, and nobody else sees it."""
 
 import re
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -10,6 +9,7 @@ from form_driver import ParsedPage
 
 from service import app, catalogue
 from service.catalogue import outcome_of
+from service.datatypes.values import replace
 from service.guidance.cases import Case
 from service.settings import ROOT
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from result_pages import STATE, Reader, answers_of, page_of, scored_case
 from service import catalogue
 from service.assess import Assessor, Scored
 from service.catalogue import Pair
+from service.datatypes.values import replace
 from service.fhir.json import BodyLimits
 from service.pages.model import Frame, Row
 from service.pages.result import ResultPage

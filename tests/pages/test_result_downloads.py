@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from result_pages import scored_case
 from service import catalogue
 from service.assess import Assessor
 from service.catalogue import Pair
+from service.datatypes.values import replace
 from service.fhir.json import BodyLimits
 from service.pages.downloads import CALENDAR_FILE, RESPONSE_FILE, RISK_FILE, calendar, download
 

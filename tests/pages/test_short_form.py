@@ -3,7 +3,6 @@
 import io
 import os
 import re
-from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -15,6 +14,7 @@ from typed_cases import can_be_typed, pair_of
 
 from service import app
 from service.catalogue import Pair, outcome_of
+from service.datatypes.values import replace
 from service.guidance.cases import Case
 
 PART = 1 if os.environ.get("FORM_CASES") == "all" else 24 if IN_CI else 72

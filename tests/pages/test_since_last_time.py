@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from shutil import copytree
 from typing import Any
@@ -16,6 +15,7 @@ from form_driver import FormDriver
 
 from service import app
 from service.datatypes.answers import Coding
+from service.datatypes.values import replace
 from service.earlier import asked_alike
 from service.languages import words_in
 from service.pages import scoring

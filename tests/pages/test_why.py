@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from result_pages import ASSETS, STATE, Reader, scored_case
 from service import catalogue
 from service.assess import Scored
 from service.catalogue import Pair
+from service.datatypes.values import replace
 from service.errors import NotScorable, Problem
 from service.guidance.changes import Changes
 from service.guidance.options import unsure_codings

@@ -1,10 +1,10 @@
 """What a bounded search looks at, leaves out and refuses, however many records there are."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
+from service.datatypes.values import replace
 from service.storage import store as view_module
 from service.storage.entries import Absent, Date, Reference, Token
 from service.storage.model import (

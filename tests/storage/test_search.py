@@ -1,10 +1,10 @@
 """The contract of a store: what a search finds, in which order, page by page."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from service.datatypes.values import replace
 from service.storage import store as view_module
 from service.storage.entries import HIGHEST, LOWEST, Date, Number, Reference, String, Token, Uri, whole
 from service.storage.model import (

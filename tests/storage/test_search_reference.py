@@ -1,7 +1,6 @@
 """Every store finds what a reference in plain Python finds, page by page and cursor by cursor."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from unittest.mock import patch
 
 import psycopg
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from reference_search import ReferenceSearch
 
+from service.datatypes.values import replace
 from service.search.entries import folded
 from service.storage import store as view_module
 from service.storage.database import StoreLimits

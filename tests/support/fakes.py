@@ -4,12 +4,13 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
+from service.datatypes.values import replace
 from service.errors import Malformed, Problem
 from service.fhir.json import BodyLimits
 from service.web.application import Application

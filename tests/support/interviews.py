@@ -1,7 +1,7 @@
 """Interviews with made-up patients: what they are asked, and whether the result is that of the full form."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from service.authoring.generator import SHARES, Patients
 from service.catalogue import Pair
 from service.datatypes.answers import AnswersByLink
+from service.datatypes.values import replace
 from service.guidance.cases import Case
 from service.guidance.result import Result
 

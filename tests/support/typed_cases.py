@@ -1,8 +1,7 @@
 """Worked cases that a form can send."""
 
-from dataclasses import replace
-
 from service.catalogue import Catalogue, Pair, outcome_of
+from service.datatypes.values import replace
 from service.guidance.cases import Case
 
 

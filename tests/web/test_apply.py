@@ -3,7 +3,6 @@
 import json
 from base64 import b64decode
 from copy import deepcopy
-from dataclasses import replace
 from shutil import copytree
 
 import orjson
@@ -17,6 +16,7 @@ from service.apply import Applier
 from service.assess import Assessor
 from service.clinical_reasoning import definitions
 from service.clinical_reasoning.cql_answers import CannotBeWritten
+from service.datatypes.values import replace
 from service.errors import NotScorable
 from service.fhir.json import BodyLimits
 from service.fhir.resource_models import faults_in

@@ -3,7 +3,6 @@
 import logging
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ from sample_responses import SYSTEM, identified, new_patient, new_value, sample,
 
 from service import app
 from service.assess import Assessor
+from service.datatypes.values import replace
 from service.errors import Malformed, TooLarge
 from service.fhir.json import BodyLimits
 from service.records import Repository

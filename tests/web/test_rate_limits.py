@@ -5,7 +5,6 @@ import re
 import signal
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -22,6 +21,7 @@ from tenants_with_tokens import registry_of
 
 from service import app
 from service.auth.principal import TOKEN_KIND, Principal
+from service.datatypes.values import replace
 from service.errors import Problem, TooManyRequests, Unauthenticated
 from service.records.reach import Reach
 from service.settings import CONTROLLED_RATE, Settings

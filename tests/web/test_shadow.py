@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -17,6 +16,7 @@ from service import app, catalogue, cli, shadow
 from service.assess import Assessor, SentBody
 from service.authoring.editions import as_answered_to
 from service.catalogue import read_pair, read_questionnaires
+from service.datatypes.values import replace
 from service.errors import GuidanceError, SettingsError
 from service.fhir.definitions import AS_WRITTEN
 from service.fhir.json import BodyLimits

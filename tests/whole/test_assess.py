@@ -1,7 +1,6 @@
 """From bytes to the RiskAssessment, through both ways in."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from service.assess import OUTPUTS, Assessor
 from service.catalogue import Catalogue
+from service.datatypes.values import replace
 from service.errors import Malformed, NotScorable, ServiceError, TooLarge
 from service.fhir.json import BodyLimits
 from service.fhir.structure import check_response

@@ -3,7 +3,6 @@
 import io
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,6 +11,7 @@ from sample_responses import strain
 
 from service import catalogue, check
 from service.assess import Assessor
+from service.datatypes.values import replace
 from service.errors import GuidanceError, NotScorable
 from service.fhir.json import BodyLimits
 from service.settings import Settings

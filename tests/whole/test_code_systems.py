@@ -1,7 +1,6 @@
 """The codes of a guidance's own are published: made of its mapping, or stated by a file that has them all."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import orjson
 import pytest
 
 from service import catalogue
+from service.datatypes.values import replace
 from service.errors import GuidanceError
 from service.fhir.resource_models import faults_in
 from service.results import code_system

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from service.assess import OUTPUTS, Assessor
 from service.catalogue import Catalogue, Pair, read, read_questionnaires
+from service.datatypes.values import replace
 from service.earlier import MOST_EARLIER, comparable
 from service.errors import Malformed, NotScorable
 from service.fhir.definitions import Canonicals

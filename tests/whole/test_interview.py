@@ -1,6 +1,5 @@
 """The short interview over the guidance that is served: the result of the full form, with fewer questions."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,6 +12,7 @@ from patients_by_chance import by_chance
 from service.catalogue import Pair, read
 from service.check import floor_of_case, least_of_case
 from service.datatypes.answers import AnswersByLink
+from service.datatypes.values import replace
 from service.guidance.bits import UNKNOWN, certain, union
 from service.guidance.reasons import Undecided, _doubtful, _unsure
 from service.guidance.state import State, state_of

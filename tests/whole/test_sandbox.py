@@ -11,7 +11,6 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -25,6 +24,7 @@ from service import sandbox
 from service.app import create_app
 from service.assess import Assessor
 from service.catalogue import Catalogue
+from service.datatypes.values import replace
 from service.errors import Malformed, NotScorable, Problem, ServiceError, TooLarge, Unavailable
 from service.fhir import extensions
 from service.fhir.json import BodyLimits
