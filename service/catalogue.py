@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,7 @@ from service.guidance import Guidance, load
 from service.guidance.cases import Case
 from service.guidance.messages import Messages, Telling, messages_from
 from service.guidance.model import Says, Written
+from service.guidance.prepared import NOTHING, Prepared, PreparedGuidance, packed, unpacked
 from service.guidance.result import Result
 from service.guidance.schema import written_from
 from service.languages import ENGLISH, Words, chosen, languages, words_in
@@ -38,8 +40,10 @@ from service.questionnaire import (
     asked_form,
     compile_questionnaire,
     form_in,
+    know,
     order_of_version,
     told_in,
+    trees_of,
     version_order,
 )
 from service.results import Numbers, Renderer, code_system, missing_codes
@@ -226,6 +230,7 @@ def read(
     require_review: bool = False,
     numbers: Numbers = _NO_NUMBERS,
     record: CheckRecord | None = None,
+    prepared: bytes = b"",
 ) -> Catalogue:
     """Reads both folders.
 
@@ -238,14 +243,18 @@ def read(
         numbers: telephone numbers that patients are told.
         record: what `check` found of these very files: worked cases are neither read nor run, and the lint
             is not asked.
+        prepared: what was compiled of these very files, from `prepared_from`: they are not read again.
 
     Raises:
         GuidanceError: every fault of every file, a line each; worked cases that fail count as faults.
     """
     canonicals = Canonicals(canonical_base)
+    known = _known_from(prepared)
+    know(known.trees)
     published = read_questionnaires(questionnaires, canonicals, terminology, is_sound=record is not None)
     hashes = {} if record is None else record.hashes()
-    mapped = read_mappings(guidance_folders(mappings), published, canonicals, numbers, hashes)
+    folders = guidance_folders(mappings)
+    mapped = read_mappings(folders, published, canonicals, numbers, hashes, known.guidances)
     pairs = _in_use(mapped.pairs)
     unsigned = list(_unsigned(pairs.values())) if require_review else []
     if mapped.faults or unsigned:
@@ -277,7 +286,8 @@ def read_checked(kept: Kept, questionnaires: Path, mappings: Path, **how: Any) -
     """
     record = kept.record(questionnaires, guidance_folders(mappings))
     if record is not None:
-        served = read(questionnaires, mappings, record=record, **how)
+        prepared = kept.prepared(questionnaires, guidance_folders(mappings))
+        served = read(questionnaires, mappings, record=record, prepared=prepared, **how)
         # Nobody has written to the files while they were read.
         if record == kept.record(questionnaires, guidance_folders(mappings)):
             cases = sum(guidance.cases for guidance in record.guidances)
@@ -287,6 +297,18 @@ def read_checked(kept: Kept, questionnaires: Path, mappings: Path, **how: Any) -
     found = (*served.pairs.values(), *served.superseded)
     _LOG.info({"event": "checked-now", "cases": sum(len(pair.guidance.cases) for pair in found)})
     return served
+
+
+def _known_from(prepared: bytes) -> Prepared:
+    with suppress(ValueError):
+        return unpacked(prepared)
+    return NOTHING
+
+
+def prepared_from(pairs: Iterable[Pair], published: Published) -> bytes:
+    """Returns in bytes what was compiled of guidances and of the expressions of questionnaires."""
+    trees = trees_of((compiled.resource, compiled.items) for compiled in published.compiled.values())
+    return packed((PreparedGuidance(pair.guidance, pair.messages) for pair in pairs), trees)
 
 
 def from_settings(settings: Settings, kept: Kept | None = None) -> Catalogue:
@@ -450,13 +472,18 @@ def read_mappings(
     canonicals: Canonicals,
     numbers: Numbers = _NO_NUMBERS,
     hashes: Mapping[str, str] = MappingProxyType({}),
+    prepared: Mapping[str, PreparedGuidance] = MappingProxyType({}),
 ) -> Mapped:
     """Returns the guidance of mapping folders; of those whose hash is known no worked case is read."""
     pairs: list[Pair] = []
     faults = list(published.faults)
     for folder in folders:
         try:
-            known = hashes.get(folder.name, "")
+            known, found = hashes.get(folder.name, ""), prepared.get(folder.name)
+            if found is not None and found.guidance.written.identity.hash == known:
+                form = published.compiled[found.guidance.written.identity.questionnaire]  # `check` found it
+                pairs.append(_spoken(*found, form, canonicals, numbers))
+                continue
             pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers, known_hash=known))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
@@ -529,7 +556,19 @@ def read_pair(
     if faults:
         raise GuidanceError(faults)
     texts = [messages_from(document, language) for language, document in read_messages(folder).items()]
-    pair = Pair(form, guidance, Renderer(guidance, canonicals, numbers), messages=tuple(texts))
+    return _spoken(guidance, tuple(texts), form, canonicals, numbers)
+
+
+def _spoken(
+    guidance: Guidance,
+    texts: tuple[Messages, ...],
+    form: CompiledQuestionnaire,
+    canonicals: Canonicals,
+    numbers: Numbers,
+) -> Pair:
+    """Returns a guidance with its questionnaire, in each language that it has."""
+    guidance = replace(guidance, form=form.form)
+    pair = Pair(form, guidance, Renderer(guidance, canonicals, numbers), messages=texts)
     spoken = {
         messages.language: _in_language(pair, messages, canonicals, numbers)
         for messages in texts

@@ -87,7 +87,8 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     """Checks the guidance of some folders with their questionnaires, and returns whether all is right."""
     kept.watch(target.files)
     known = kept.report(target.files())
-    if known and kept.record(target.questionnaires, target.mappings):
+    served = target.questionnaires, target.mappings
+    if known and kept.record(*served) and kept.prepared(*served):
         out.write(f"{known}nothing has changed since this was checked; --all checks it again\n")
         return True
     faults = list(type_faults(target.questionnaires))
@@ -110,7 +111,8 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     out.write(report.getvalue())
     if all(sound):
         kept.keep(target.files(), report.getvalue())
-        kept.keep_record(target.questionnaires, target.mappings, _record_of(pairs))
+        kept.keep_record(*served, _record_of(pairs))
+        kept.keep_prepared(*served, catalogue.prepared_from(pairs, published))
     return all(sound)
 
 

@@ -1,12 +1,14 @@
 """Remembers what `check` has found sound, until anything that it depends on changes.
 
-There are two kinds. A report counts again for `check` while nothing has changed: a proof takes much longer
+There are three kinds. A report counts again for `check` while nothing has changed: a proof takes much longer
 than reading files. A record tells the start that the worked cases of what it serves need not be run again.
+Beside it stands what was compiled of the same files, so that a start need not do that again either.
 
 Both stand in a folder of their own, under the hash of what they are about: the questionnaires, the mappings,
 the terminology, the program, the packages it runs with and the Python below it. So no change of them is
 missed, and what is kept may be copied with what it is about, as into an image. It is no seal: whoever may
 write to the folder may say there what was checked, as who may write to the mappings decides what is served.
+What was compiled counts only where nobody may write but this user and root.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_IWGRP, S_IWOTH
 
 import msgspec
 
 from service.settings import Settings, files_below
 
 _PROGRAM = Path(__file__).parent
+_TOTAL = sha256().digest_size
+_MOST_COMPILED = 4
 
 
 class CheckedGuidance(msgspec.Struct, frozen=True):
@@ -109,6 +114,30 @@ class Kept:
         if known is None or record.is_proved or not known.is_proved:
             self._write(self._record(questionnaires, folders), msgspec.json.encode(record).decode())
 
+    def prepared(self, questionnaires: Path, mappings: Iterable[Path]) -> bytes:
+        """Returns what was compiled of these folders; empty if there is none, or others may write."""
+        place = self._prepared(questionnaires, mappings)
+        if place is not None:
+            with suppress(OSError):
+                if _is_ours(place.parent) and _is_ours(place):
+                    kept = place.read_bytes()
+                    content, total = kept[:-_TOTAL], kept[-_TOTAL:]
+                    return content if sha256(content).digest() == total else b""
+        return b""
+
+    def keep_prepared(self, questionnaires: Path, mappings: Iterable[Path], content: bytes) -> None:
+        """Keeps what was compiled of these folders, and of what was kept before the newest: it is large."""
+        place = self._prepared(questionnaires, mappings)
+        self._write_bytes(place, content + sha256(content).digest())
+        if place is not None:
+            with suppress(OSError):
+                kept = sorted(place.parent.glob(f"*{place.suffix}"), key=lambda path: path.stat().st_mtime_ns)
+                for old in kept[:-_MOST_COMPILED]:
+                    old.unlink()
+
+    def _prepared(self, questionnaires: Path, mappings: Iterable[Path]) -> Path | None:
+        return self._place(_served(questionnaires, mappings), "", "compiled")
+
     def _report(self, files: Iterable[Path]) -> Path | None:
         return self._place(_named(files), f" proofs: {can_prove()}", "txt")
 
@@ -129,16 +158,27 @@ class Kept:
         return ""
 
     def _write(self, place: Path | None, content: str) -> None:
-        """Writes a file as a whole, its own hash at the end."""
+        """Writes a text with its own hash at the end."""
+        self._write_bytes(place, f"{content}\n{_hash(content)}".encode())
+
+    def _write_bytes(self, place: Path | None, content: bytes) -> None:
+        """Writes a file as a whole, which nobody else may change."""
         if place is None:
             return
         with suppress(OSError):
             if digest_of(_named(self._files())) != self._found:
                 return
-            place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             part = place.with_suffix(f".{os.getpid()}.part")
-            part.write_text(f"{content}\n{_hash(content)}", "utf-8")
+            part.write_bytes(content)
+            part.chmod(0o644)
             part.replace(place)
+
+
+def _is_ours(place: Path) -> bool:
+    """Returns whether nobody but this user and root may write there."""
+    found = place.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & (S_IWGRP | S_IWOTH)
 
 
 def can_prove() -> bool:

@@ -10,7 +10,9 @@ from service.questionnaire.compiled import (
     order_of_version,
     version_order,
 )
+from service.questionnaire.expressions import trees_of
 from service.questionnaire.fhirpath import load_engine
+from service.questionnaire.fhirpath_syntax import know
 from service.questionnaire.items import DISPLAY, GROUP, AnswerLimits, Item
 from service.questionnaire.lint import lint, not_shown
 from service.questionnaire.problems import COMPLETE_STATUSES
@@ -42,6 +44,7 @@ __all__ = [
     "compile_questionnaire",
     "find_questionnaire",
     "form_in",
+    "know",
     "languages_in",
     "lint",
     "load_engine",
@@ -53,6 +56,7 @@ __all__ = [
     "texts_in",
     "told_in",
     "translated",
+    "trees_of",
     "validate",
     "version_order",
 ]

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
@@ -37,7 +38,7 @@ from service.questionnaire.fhirpath import (
     item_node,
     parse_expression,
 )
-from service.questionnaire.fhirpath_syntax import NotParsed
+from service.questionnaire.fhirpath_syntax import NotParsed, Tree, trees_by_shape
 from service.questionnaire.items import Item
 from service.questionnaire.pairing import Occurrence, PairedResponse
 from service.sandbox import time_limit
@@ -208,6 +209,14 @@ def compile_expressions(
     if not any(_is_checked(expression, items) for expression in declared):
         return None
     return all_expressions(resource, items, value_sets, is_quoted=is_quoted)
+
+
+def trees_of(
+    forms: Iterable[tuple[Mapping[str, Any], Mapping[str, Item]]],
+) -> dict[str, Tree]:
+    """Returns the syntax trees of all expressions of some Questionnaires, as `know` takes them."""
+    declared = chain.from_iterable(declared_expressions(resource, items) for resource, items in forms)
+    return trees_by_shape(found.text for found in declared if found.language == FHIRPATH)
 
 
 def all_expressions(
@@ -398,7 +407,7 @@ class Evaluation:
             self.out_of_time = True
             raise
 
-    def _known(self, focus: Any, qitem: Any) -> dict[str, Any]:
+    def _known(self, focus: Any, qitem: Any) -> dict[str, Tree]:
         return {
             "resource": self.response,
             "rootResource": self.response,
@@ -419,7 +428,7 @@ class Evaluation:
         with time_limit(max(0.0, self._deadline - monotonic()), OutOfTime):
             return expression.nodes(focus, known, self._surroundings)
 
-    def _variables_seen_by(self, occurrence: Occurrence | None) -> dict[str, Any]:
+    def _variables_seen_by(self, occurrence: Occurrence | None) -> dict[str, Tree]:
         """Returns the variables seen from an occurrence, evaluated from the root down."""
         owners: list[Occurrence | None] = []
         while occurrence is not None:
@@ -435,7 +444,7 @@ class Evaluation:
 
     def _variables_declared_by(
         self, owner: Occurrence | None, link: str | None, known: dict[str, Any]
-    ) -> dict[str, Any]:
+    ) -> dict[str, Tree]:
         if id(owner) not in self._variables_by_occurrence:
             variables = dict(known)
             for declared, expression in self.expressions.variables[link]:

@@ -6,7 +6,8 @@ Source: the grammar of FHIRPath N1, http://hl7.org/fhirpath/N1/grammar.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -55,9 +56,38 @@ _PLAIN_PART = re.compile(
 )
 
 
+_KNOWN: dict[str, Tree] = {}
+"""Trees of shapes that were parsed when the questionnaires were checked."""
+
+
+def know(trees: Mapping[str, Tree]) -> None:
+    """Takes trees by shape, as `trees_by_shape` returned them, so that these are not parsed again."""
+    _KNOWN.update(trees)
+
+
+def trees_by_shape(texts: Iterable[str]) -> dict[str, Tree]:
+    """Returns by shape the trees of those expressions that can be parsed, each shape once."""
+    found: dict[str, Tree] = {}
+    for text in texts:
+        shape, _ = _shape_of(_QUOTED_CONSTANT.sub(_in_backticks, text))
+        with suppress(NotParsed, RecursionError):
+            if _MARK not in text and text.strip() and len(text) <= MAX_LENGTH:
+                found[shape] = _parsed_shape(shape)
+    return found
+
+
 def _tree_by_shape(text: str) -> Tree:
     if _MARK in text:
         return _parsed_strictly(text)
+    shape, parts = _shape_of(text)
+    try:
+        return _filled(_parsed_shape(shape), parts)
+    except NotParsed:
+        return _parsed_strictly(text)  # for the right line and column
+
+
+def _shape_of(text: str) -> tuple[str, list[str]]:
+    """Returns an expression with marks in the places of its parts, and these."""
     parts: list[str] = []
 
     def marked(match: re.Match[str]) -> str:
@@ -69,16 +99,13 @@ def _tree_by_shape(text: str) -> Tree:
             return f"%`{_MARK}{len(parts) - 1}`"
         return match[0]
 
-    shape = _PLAIN_PART.sub(marked, text)
-    try:
-        return _filled(_parsed_shape(shape), parts)
-    except NotParsed:
-        return _parsed_strictly(text)  # for the right line and column
+    return _PLAIN_PART.sub(marked, text), parts
 
 
 @lru_cache(maxsize=512)
 def _parsed_shape(shape: str) -> Tree:
-    return _parsed_strictly(shape)
+    known = _KNOWN.get(shape)
+    return _parsed_strictly(shape) if known is None else known
 
 
 def _filled(tree: Any, parts: Sequence[str]) -> Any:

@@ -24,13 +24,23 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import SHUT_RD
 from ssl import SSLSocket
 from time import perf_counter
 from typing import Any, Final
 
+# What gevent puts in the place of modules is imported before the fork, so that workers share it.
+import gevent.events
+import gevent.select
+import gevent.selectors
+import gevent.signal
+import gevent.ssl
+import gevent.subprocess
+import gevent.threading  # noqa: F401
 from gevent import Timeout, get_hub, monkey, sleep, spawn_later
 from gevent.socket import wait
 from gunicorn import util
@@ -63,6 +73,21 @@ _BUSY: Final = Problem(
 _MISDIRECTED: Final = Problem(
     "host", "Expected a name of this machine as Host, such as localhost; or set SERVICE_BASE_URL."
 )
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: object) -> Iterator[None]:
+    """Puts something else in the place of a function of a module for a while."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def _no_entry_points(**_: str) -> tuple[()]:
+    return ()
 
 
 def hold_signals() -> None:
@@ -120,6 +145,14 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
         self.worker_connections += RESERVE
         _allow_files(self.worker_connections + _OTHER_FILES)
         super().init_process()
+
+    def patch(self) -> None:
+        """Lets gevent wait where Python would, as gunicorn does it, and has it look for no plugin.
+
+        It would look through all installed packages a dozen times, which takes a tenth of a start.
+        """
+        with _replaced(metadata, "entry_points", _no_entry_points):
+            super().patch()
 
     def init_signals(self) -> None:
         """Installs the handlers of the worker, then lets the signals come that the master holds back."""

@@ -1,13 +1,18 @@
 """What `check` keeps for the start: when it counts, when it does not, and that nothing else differs by it."""
 
+import itertools
 import logging
+import marshal
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from case_responses import response_of
@@ -19,8 +24,11 @@ from service.catalogue import guidance_folders
 from service.checked import CheckRecord, Kept
 from service.datatypes.values import replace
 from service.errors import GuidanceError
+from service.fhir.definitions import DOMAIN, Canonicals
 from service.fhir.json import BodyLimits
-from service.settings import Settings
+from service.guidance import prepared
+from service.questionnaire import fhirpath_syntax
+from service.settings import ROOT, Settings
 
 SettingsOf = Callable[[Path], Settings]
 
@@ -293,3 +301,179 @@ def test_a_record_that_was_deleted_is_made_again(sound: Settings) -> None:
     only(sound).unlink()
     assert check.run(sound, StringIO(), check.Wanted(cache=sound.checked_dir)) == check.SOUND
     assert record(sound) is not None
+
+
+# ---- What was compiled -----------------------------------------------------------------------------
+
+
+def compiled(settings: Settings) -> Path:
+    """Returns the file of what was compiled."""
+    assert settings.checked_dir is not None
+    (file,) = settings.checked_dir.glob("*.compiled")
+    return file
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Returns the mapping folders that a start reads, as it goes on."""
+    read, found = catalogue.read_documents, list[Path]()
+
+    def noted(folder: Path, *args: Any, **how: Any) -> dict[str, object]:
+        found.append(folder)
+        return read(folder, *args, **how)
+
+    monkeypatch.setattr(catalogue, "read_documents", noted)
+    return found
+
+
+def parts_of(value: Any) -> Any:
+    """Returns everything that a value holds, in an order of its own, so that two can be compared."""
+    if isinstance(value, msgspec.Struct):
+        held = {name: getattr(value, name) for name in value.__struct_fields__}
+    elif is_dataclass(value):
+        held = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, Mapping):
+        slots = {name: getattr(value, name) for name in getattr(value, "__slots__", ())}
+        held = {"held": sorted((repr(key), parts_of(of)) for key, of in value.items()), **slots}
+    elif isinstance(value, set | frozenset):
+        return type(value).__name__, sorted(map(repr, value))
+    elif isinstance(value, tuple | list):
+        return type(value).__name__, [parts_of(part) for part in value]
+    else:
+        return type(value).__name__, repr(value)
+    return type(value).__name__, [(name, parts_of(part)) for name, part in held.items()]
+
+
+@pytest.mark.parametrize("mapping", ["phq-9", "muscle-twitching"])
+def test_what_was_compiled_is_all_that_would_be_compiled(settings: Settings, mapping: str) -> None:
+    home = settings.mappings_dir.parent if mapping == "phq-9" else ROOT
+    published = catalogue.read_questionnaires(home / "questionnaires", Canonicals(DOMAIN))
+    folder = home / "mappings" / mapping
+    pair = catalogue.read_pair(folder, published.compiled, Canonicals(DOMAIN), run_cases=False)
+    bare = catalogue.read_pair(folder, published.compiled, Canonicals(DOMAIN), known_hash="some")
+    (taken,) = prepared.unpacked(catalogue.prepared_from([pair], published)).guidances.values()
+    guidance = replace(taken.guidance, form=bare.guidance.form)
+    identity = replace(guidance.written.identity, hash="some")
+    guidance = replace(guidance, written=replace(guidance.written, identity=identity))
+    assert pair.guidance.cases
+    assert parts_of(guidance) == parts_of(bare.guidance)
+    assert parts_of(taken.messages) == parts_of(pair.messages)
+
+
+def test_a_start_reads_no_mapping_again(sound: Settings, reads: list[Path]) -> None:
+    (pair,) = catalogue_from(sound).pairs.values()
+    assert reads == []
+    assert pair.guidance.form is pair.compiled.form
+
+
+def test_a_start_parses_no_expression_again(sound: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "%resource.item.where(linkId = 'of this test alone').exists()"
+    shape, parts = fhirpath_syntax._shape_of(text)
+    trees = fhirpath_syntax.trees_by_shape([text, "not (FHIRPath"])
+    assert [*trees] == [shape]
+    expected = fhirpath_syntax.syntax_tree(text)
+    fhirpath_syntax._parsed_shape.cache_clear()
+    monkeypatch.setattr(fhirpath_syntax, "_KNOWN", {})
+    monkeypatch.setattr(fhirpath_syntax, "_parsed_strictly", lambda _: pytest.fail("parsed again"))
+    fhirpath_syntax.know(trees)
+    assert fhirpath_syntax.syntax_tree(text) == expected
+    assert parts
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_what_others_may_write_is_not_taken(sound: Settings, reads: list[Path], mode: int) -> None:
+    compiled(sound).chmod(mode)
+    assert catalogue_from(sound).pairs
+    assert reads
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_what_others_may_replace_is_not_taken(sound: Settings, reads: list[Path], mode: int) -> None:
+    compiled(sound).parent.chmod(mode)
+    assert catalogue_from(sound).pairs
+    assert reads
+
+
+def test_what_somebody_else_owns_is_not_taken(
+    sound: Settings, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checked.os, "geteuid", lambda: 4711)
+    path, status = compiled(sound), compiled(sound).stat()
+    other = os.stat_result((*status[:4], 4712, *status[5:]))
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda of, **how: other if of == path else stat(of, **how))
+    assert catalogue_from(sound).pairs
+    assert reads
+
+
+@pytest.mark.parametrize("kept", [0, 10, -1])
+def test_half_of_what_was_compiled_is_not_taken(sound: Settings, reads: list[Path], kept: int) -> None:
+    whole = compiled(sound).read_bytes()
+    compiled(sound).write_bytes(whole[:kept])
+    assert catalogue_from(sound).pairs
+    assert reads
+    assert checks(sound) == check.SOUND  # which replaces it
+    assert compiled(sound).read_bytes() == whole
+
+
+def test_what_was_deleted_is_compiled_again(sound: Settings) -> None:
+    compiled(sound).unlink()
+    assert check.run(sound, StringIO(), check.Wanted(cache=sound.checked_dir)) == check.SOUND
+    assert compiled(sound).stat().st_size
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ("os", "mkdir"),
+        ("pathlib", "Path"),
+        ("builtins", "eval"),
+        ("service.catalogue", "Pair"),
+        ("service.guidance.loading", "load"),
+        ("service.guidance.loading", "sha256"),
+        ("service.guidance.checks", "Checked"),
+        ("service.guidance.prepared", "sys"),
+        ("service.guidance.unheard", "Of"),
+    ],
+)
+def test_nothing_but_values_is_made(sound: Settings, reads: list[Path], name: tuple[str, str]) -> None:
+    made = compiled(sound).parent / "made"
+    asked = marshal.dumps(((name,), [str(made)], [(0, (0,))]))
+    with pytest.raises(ValueError, match="not a prepared guidance") as refused:
+        prepared.unpacked(asked)
+    assert str(refused.value.__cause__) == "expected values only"
+    compiled(sound).write_bytes(asked + sha256(asked).digest())
+    assert catalogue_from(sound).pairs
+    assert reads
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"",
+        b"{",
+        marshal.dumps(1),
+        marshal.dumps(((), [], [])),
+        marshal.dumps(((("builtins", "dict"),), [1], [(0, (0,))])),
+        marshal.dumps(((("builtins", "tuple"),), [], [(0, (5,))])),
+        marshal.dumps(((("builtins", "tuple"),), [], [(3, ())])),
+        marshal.dumps(((("builtins", "tuple"),), [], [(0, ())])),
+        marshal.dumps(((("service.guidance.model", "Says"),), [], [(0, ())])),
+    ],
+    ids=itertools.count(),
+)
+def test_what_is_no_prepared_guidance_is_refused(other: bytes) -> None:
+    with pytest.raises(ValueError, match="not a prepared guidance"):
+        prepared.unpacked(other)
+
+
+def test_the_newest_are_kept(sound: Settings) -> None:
+    whole = compiled(sound)
+    for age in range(6):
+        old = whole.with_name(f"{age}.compiled")
+        old.write_bytes(b"")
+        os.utime(old, (age, age))
+    assert checks(sound) == check.SOUND
+    kept = {path.name for path in whole.parent.glob("*.compiled")}
+    assert kept == {"3.compiled", "4.compiled", "5.compiled", whole.name}
