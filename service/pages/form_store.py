@@ -9,7 +9,8 @@ can make a state for another form, and none is ever in an address or a log. On t
 site is refused by Sec-Fetch-Site and Origin before it is read.
 
 The record has the id of the form. So a form that is sent twice is stored once, and answers that were changed
-afterwards become its next version.
+afterwards become its next version. One that was deleted is not stored again: a page that was sent before
+still says that the person agreed, and a browser sends it again where somebody goes back.
 
 Where tokens say who may touch what, nobody vouches for who fills in a public form. What it stores belongs to
 the tenant that the deployment names, is in the compartment of no patient, and so is reached by scopes for all
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from service.errors import Unavailable
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 _BY_PERSON: Final = "Person who filled in the form, by the button on its result"
 _AT_A_MOMENT: Final = ("id", "meta", "authored", "text")
 """Members that tell two sendings of the same answers apart."""
+
+_REMEMBERED_S: Final = 720 * 3600
+"""How long it is known that a form was deleted: as long as its pages can be taken at most."""
 
 _NAMING: Final = frozenset(("subject", "author", "encounter", "basedOn", "partOf"))
 """Members by which a response belongs to somebody; the kind of its source is none."""
@@ -79,6 +84,8 @@ class FormStore:
     def keep(self, form: str, data: bytes, languages: Languages) -> str:
         """Stores what was answered, with its result, and returns the id of the record.
 
+        Of a form that was deleted it stores nothing, and returns an empty text.
+
         Args:
             form: id of the form, from its signed state.
             data: the response in bytes.
@@ -88,6 +95,8 @@ class FormStore:
             NotScorable, Malformed: it cannot be scored.
             Unavailable: the store cannot be used.
         """
+        if self._was_deleted(form):
+            return ""
         named = stamped(data, form, 1, instant(self._clock()))
         foreseen = self._repository.foresee(named, form, languages)
         try:
@@ -131,7 +140,7 @@ class FormStore:
             head: elements of the earlier response that it goes on with.
         """
         try:
-            return self.takes(head) and not self.has(form)
+            return self.takes(head) and not self.has(form) and not self._was_deleted(form)
         except Unavailable:
             return False
 
@@ -149,9 +158,22 @@ class FormStore:
         Raises:
             Unavailable: the store cannot be used.
         """
+        if not self.has(form):
+            return False
         event = EventStamp(str(uuid.uuid4()), self._clock(), self._base, _BY_PERSON)
+        now = self._clock() // 1_000_000
         with service_errors():
+            self._store.use_once(_deleted(form), until=now + _REMEMBERED_S, now=now)
             return bool(erase(self._store, [of_response(form)], event, self._reach.tenant))
+
+    def _was_deleted(self, form: str) -> bool:
+        with service_errors():
+            return self._store.is_used(_deleted(form))
+
+
+def _deleted(form: str) -> str:
+    """Returns the name under which it is remembered that a form was deleted; nobody reads the id in it."""
+    return sha256(f"deleted form\n{form}".encode()).hexdigest()
 
 
 def _answers(body: bytes) -> Mapping[str, bytes]:

@@ -538,6 +538,9 @@ class Store(Protocol):
         Raises StoreBusy, StoreUnavailable, StoreFull.
         """
 
+    def is_used(self, name: str) -> bool:
+        """Returns whether a name was used, and is not forgotten yet. Raises StoreBusy, StoreUnavailable."""
+
     def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""
 

@@ -520,6 +520,7 @@ def _added(counts: Iterator[tuple[str, int]]) -> Mapping[str, int]:
 # What is used once. Several may forget at the same time: none waits for what another one deletes.
 
 _USE = insert(USED)
+_USED_BEFORE = select(USED.c.name).where(USED.c.name == bindparam("name"))
 _OVER = select(USED.c.name).where(USED.c.until < bindparam("now")).order_by(USED.c.until).limit(_BATCH)
 _FORGET = delete(USED).where(USED.c.name.in_(_OVER.with_for_update(skip_locked=True)))
 
@@ -584,6 +585,11 @@ class SqlStore:
         except AlreadyExists:
             return False
         return True
+
+    def is_used(self, name: str) -> bool:
+        """Says whether a name was used, and is not forgotten yet."""
+        with self._read() as connection:
+            return connection.execute(_USED_BEFORE, {"name": _name(name)}).first() is not None
 
     def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""

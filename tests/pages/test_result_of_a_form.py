@@ -292,6 +292,21 @@ def test_deleting_erases_the_record_and_forgets_the_form(storing, answers, file)
     assert len(stored(file)) == 1
 
 
+def test_a_page_that_is_sent_again_does_not_store_what_was_deleted(storing, answers, file):
+    """Without script Back asks the browser to send it again, and the tick under the consent goes with it."""
+    finished(storing, answers(PLAIN), consent=["yes"]).press("delete")
+    again = finished(storing, answers(PLAIN), consent=["yes"])
+    assert EN["form.result.not-kept"] in again.page.text
+    assert [kind for kind, _, _ in stored(file)] == ["AuditEvent"]
+    assert "consent" not in filled_in(storing, answers(PLAIN)).press("show").controls
+    other = FormDriver(storing, PATH)
+    other.open("?language=en")
+    while other.page.main["data-kind"] == "question":
+        other.answer(answers(PLAIN))
+    other.press("send", {"consent": ["yes"]})
+    assert len(responses(file)) == 1
+
+
 def test_another_form_deletes_nothing_of_this_one(storing, answers, file):
     finished(storing, answers(PLAIN), consent=["yes"])
     other = filled_in(storing, answers(EMERGENCY))
