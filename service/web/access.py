@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from service.auth.principal import ANONYMOUS, Principal
 from service.records.reach import EVERYTHING, Reach
-from service.settings import is_loopback
+from service.settings import is_loopback, is_name_of_loopback
 from service.web.reply import Header, Reply
 
 if TYPE_CHECKING:
@@ -117,8 +117,14 @@ class Operator:
 
 
 def _is_local(environ: Mapping[str, Any]) -> bool:
-    """Returns whether a program of this machine asks for itself, not a proxy on behalf of others."""
-    return is_loopback(environ.get("REMOTE_ADDR", "")) and not any(name in environ for name in _PROXIED)
+    """Returns whether a program of this machine asks for itself, not for a page or a client from elsewhere.
+
+    A proxy says that it asks for others, or passes on the name that they asked for. A page whose own name
+    leads here (DNS rebinding) has that name in Host.
+    """
+    if any(name in environ for name in _PROXIED) or not is_loopback(environ.get("REMOTE_ADDR", "")):
+        return False
+    return is_name_of_loopback(environ.get("HTTP_HOST", "localhost"))
 
 
 # Cross-origin resource sharing.

@@ -32,6 +32,7 @@ from socket import SHUT_RD
 from ssl import SSLSocket
 from time import perf_counter
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 # What gevent puts in the place of modules is imported before the fork, so that workers share it.
 import gevent.events
@@ -135,7 +136,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn carries no type hin
     def init_process(self) -> None:
         """Reads the settings once, in the worker."""
         self._settings = from_environment(os.environ)
-        self._is_private = not self._settings.base_url and not names_access(self._settings.ehrs_file)
+        own = urlsplit(self._settings.public_base).netloc
+        self._is_private = is_name_of_loopback(own) and not names_access(self._settings.ehrs_file)
         self._stopping = False
         self._used = False
         self._open = self._running = 0  # connections, and requests on them

@@ -63,6 +63,8 @@ def test_without_the_setting_there_is_no_such_route(real):
         ({"REMOTE_ADDR": "::1"}, {}, 200),
         ({"REMOTE_ADDR": "127.0.0.1"}, {"X-Forwarded-For": "127.0.0.1"}, 401),
         ({"REMOTE_ADDR": "127.0.0.1"}, {"Via": "1.1 proxy"}, 401),
+        ({"REMOTE_ADDR": "127.0.0.1"}, {"Host": "127.0.0.1:8000"}, 200),
+        ({"REMOTE_ADDR": "127.0.0.1"}, {"Host": "forms.example.org"}, 401),
         ({"REMOTE_ADDR": ""}, {}, 401),
         (ELSEWHERE, {}, 401),
         (ELSEWHERE, {"Authorization": TOKEN}, 401),

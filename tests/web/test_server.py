@@ -207,9 +207,10 @@ HERE = ("localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:800
 ELSEWHERE = (EVIL, f"{EVIL}:8000", "localhost.evil.example", "127.0.0.1.evil.example", "x@[", "10.0.0.1")
 
 
-def test_only_who_means_this_machine_is_let_in_where_nothing_else_keeps_others_out():
+@pytest.mark.parametrize("own", [{}, {"BASE_URL": "http://localhost:8000/fhir"}], ids=["no url", "own url"])
+def test_only_who_means_this_machine_is_let_in_where_nothing_else_keeps_others_out(own):
     """A page whose own name leads here is of our origin to its browser, and would read all that is stored."""
-    with serving(WORKERS="1") as server:
+    with serving(WORKERS="1", **own) as server:
         for host in HERE:
             assert server.ask(get("/fhir/metadata").replace(b"localhost", host.encode())).status == 200
         for host in ELSEWHERE:
