@@ -461,12 +461,14 @@ def test_ap07_a_token_of_another_type_is_not_used(tab, world):
     assert not world.ehr.tokens
 
 
-def test_what_may_not_be_read_is_not_asked_for_and_is_named(tab, world):
+@pytest.mark.parametrize("partly", ["", " patient/Observation.rs?category=laboratory"])
+def test_what_may_not_be_read_is_not_asked_for_and_is_named(tab, world, partly):
+    """Nor what may be read in part: what is left out may be the newer and the worse value."""
     page = tab()
-    scope = "patient/Patient.rs patient/QuestionnaireResponse.crus"
+    scope = "patient/Patient.rs patient/QuestionnaireResponse.crus" + partly
     page.route("**/token", changed(lambda answer: answer | {"scope": scope}))
     launched(page, world, questionnaire=LONG)
-    said = "without them: details of who signed in, measurements and results"
+    said = "without them: details of who signed in and measurements and results"
     expect(page.locator("#app-notice")).to_contain_text(said)
     assert not any("Observation" in each or "Practitioner" in each for each in world.ehr.seen)
 

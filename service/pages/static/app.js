@@ -271,10 +271,12 @@
 
   // What the token permits.
 
+  /** Says whether something is permitted; reading only where all of it may be read, since what a condition leaves
+      out may be the newer and the worse value. */
   function may(type, letter) {
     return kept(SESSION).scope.split(" ").some((scope) => {
-      const found = /^(?:patient|user|system)\/([A-Za-z]+|\*)\.(read|write|\*|[cruds]+)(?:\?.*)?$/.exec(scope);
-      if (!found || ![type, "*"].includes(found[1])) return false;
+      const found = /^(?:patient|user|system)\/([A-Za-z]+|\*)\.(read|write|\*|[cruds]+)(\?.*)?$/.exec(scope);
+      if (!found || ![type, "*"].includes(found[1]) || (found[3] && "rs".includes(letter))) return false;
       const letters = { read: "rs", write: "cud", "*": "cruds" }[found[2]] || found[2];
       return letters.includes(letter);
     });
