@@ -481,9 +481,10 @@ def read_mappings(
         try:
             known, found = hashes.get(folder.name, ""), prepared.get(folder.name)
             if found is not None and found.guidance.written.identity.hash == known:
-                form = published.compiled[found.guidance.written.identity.questionnaire]  # `check` found it
-                pairs.append(_spoken(*found, form, canonicals, numbers))
-                continue
+                form = published.compiled.get(found.guidance.written.identity.questionnaire)
+                if form is not None:  # else it has changed since `check` found it, and a fault says so
+                    pairs.append(_spoken(*found, form, canonicals, numbers))
+                    continue
             pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers, known_hash=known))
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)

@@ -88,11 +88,13 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
     kept.watch(target.files)
     known = kept.report(target.files())
     served = target.questionnaires, target.mappings
-    if known and kept.record(*served) and kept.prepared(*served):
+    record, canonicals = kept.record(*served), Canonicals(settings.canonical_base)
+    if known and record is not None:
+        if not kept.prepared(*served):
+            _prepare(target, settings, kept, record)
         out.write(f"{known}nothing has changed since this was checked; --all checks it again\n")
         return True
     faults = list(type_faults(target.questionnaires))
-    canonicals = Canonicals(settings.canonical_base)
     try:
         published = catalogue.read_questionnaires(target.questionnaires, canonicals, settings.terminology_dir)
     except GuidanceError as error:
@@ -114,6 +116,17 @@ def _checked(target: Folders, settings: Settings, kept: Kept, out: TextIO) -> bo
         kept.keep_record(*served, _record_of(pairs))
         kept.keep_prepared(*served, catalogue.prepared_from(pairs, published))
     return all(sound)
+
+
+def _prepare(target: Folders, settings: Settings, kept: Kept, record: CheckRecord) -> None:
+    """Compiles again for the start what has not changed since it was checked, and proves nothing again."""
+    canonicals = Canonicals(settings.canonical_base)
+    with suppress(GuidanceError):  # it has changed by now
+        published = catalogue.read_questionnaires(target.questionnaires, canonicals, settings.terminology_dir)
+        mapped = catalogue.read_mappings(target.mappings, published, canonicals, hashes=record.hashes())
+        prepared = catalogue.prepared_from(mapped.pairs, published)
+        if not mapped.faults:
+            kept.keep_prepared(target.questionnaires, target.mappings, prepared)
 
 
 def _other_faults(

@@ -22,6 +22,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
+from tempfile import mkstemp
 
 import msgspec
 
@@ -169,10 +170,16 @@ class Kept:
             if digest_of(_named(self._files())) != self._found:
                 return
             place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            part = place.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(content)
-            part.chmod(0o644)
-            part.replace(place)
+            number, name = mkstemp(f".{place.name}.part", dir=place.parent)  # which nobody else has made
+            part = Path(name)
+            try:
+                with os.fdopen(number, "wb") as file:
+                    file.write(content)
+                part.chmod(0o644)
+                part.replace(place)
+            except BaseException:  # a full disk: half of it is of no use to anybody
+                part.unlink(missing_ok=True)
+                raise
 
 
 def _is_ours(place: Path) -> bool:

@@ -29,6 +29,11 @@ from service.guidance.messages import Messages
 _ROOMS: Final = ("service.datatypes.", "service.guidance.")
 _CONSTANTS: Final = {str, int, bool, type(None)}
 _NO_FORM: Final = Form("", {})
+_FAULTS: Final = (
+    *(EOFError, TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError, MemoryError),
+)
+"""What reading bytes, or making values of what they say, may raise."""
 
 Make = Callable[[list[Any]], Any]
 """Takes what a value is made of."""
@@ -79,7 +84,7 @@ def unpacked(data: bytes) -> Prepared:
         for which, places in rows:
             made.append(makers[which]([constants[at] if at >= 0 else made[~at] for at in places]))
         found = made[-1]
-    except (EOFError, TypeError, ValueError, LookupError, AttributeError) as fault:
+    except _FAULTS as fault:
         raise ValueError("not a prepared guidance") from fault
     if not isinstance(found, Prepared):
         raise ValueError("not a prepared guidance")  # noqa: TRY004 - of the bytes

@@ -1,5 +1,6 @@
 """What `check` keeps for the start: when it counts, when it does not, and that nothing else differs by it."""
 
+import errno
 import itertools
 import logging
 import marshal
@@ -416,10 +417,45 @@ def test_half_of_what_was_compiled_is_not_taken(sound: Settings, reads: list[Pat
     assert compiled(sound).read_bytes() == whole
 
 
-def test_what_was_deleted_is_compiled_again(sound: Settings) -> None:
+def test_what_was_deleted_is_compiled_again_and_nothing_else(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the newest are kept, and who checks many folders need not prove them all again."""
+    whole = compiled(sound).read_bytes()
     compiled(sound).unlink()
+    monkeypatch.setattr(check, "type_faults", lambda _: pytest.fail("checked again"))
     assert check.run(sound, StringIO(), check.Wanted(cache=sound.checked_dir)) == check.SOUND
-    assert compiled(sound).stat().st_size
+    assert compiled(sound).read_bytes() == whole
+
+
+def test_a_questionnaire_that_goes_while_it_is_read_is_a_fault(
+    sound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = catalogue.read_questionnaires
+
+    def late(folder: Path, *args: Any, **how: Any) -> catalogue.Published:
+        (folder / "phq-9.json").write_text(
+            '{"resourceType": "CodeSystem", "id": "a", "url": "https://a.org"}'
+        )
+        return read(folder, *args, **how)
+
+    monkeypatch.setattr(catalogue, "read_questionnaires", late)
+    with pytest.raises(GuidanceError, match=r"no questionnaire .* is published"):
+        catalogue_from(sound)
+
+
+def test_a_full_disk_is_not_filled_with_halves(sound: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled(sound).unlink()
+    before = {*compiled_and_kept(sound)}
+    with monkeypatch.context() as full:
+        full.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        assert checks(sound) == check.SOUND
+    assert {*compiled_and_kept(sound)} == before
+
+
+def compiled_and_kept(settings: Settings) -> list[str]:
+    assert settings.checked_dir is not None
+    return [path.name for path in settings.checked_dir.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -460,6 +496,8 @@ def test_nothing_but_values_is_made(sound: Settings, reads: list[Path], name: tu
         marshal.dumps(((("builtins", "tuple"),), [], [(3, ())])),
         marshal.dumps(((("builtins", "tuple"),), [], [(0, ())])),
         marshal.dumps(((("service.guidance.model", "Says"),), [], [(0, ())])),
+        marshal.dumps(((("fractions", "Fraction"),), [1, 0], [(0, (0, 1))])),
+        marshal.dumps(((("decimal", "Decimal"),), ["x"], [(0, (0,))])),
     ],
     ids=itertools.count(),
 )
