@@ -105,7 +105,7 @@ def listens(port: int) -> bool:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     store = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
-    with running(store, BASE_URL=PUBLIC, CORS_ORIGINS=ORIGIN, WORKERS="1") as (server, _):
+    with running(store, BASE_URL=PUBLIC, CORS_ORIGINS=ORIGIN, WORKERS="1", METRICS="true") as (server, _):
         yield server
 
 
@@ -176,6 +176,18 @@ def test_sh03_sh04_links_use_the_public_base_below_its_path_whatever_the_headers
 )
 def test_sh06_co05_what_is_refused_is_an_outcome_that_an_app_may_read(front, raw, status):
     is_readable_by_an_app(front.ask(raw), status)
+
+
+@pytest.mark.parametrize("name", ["readyz", "healthz", "metrics"])
+def test_how_the_service_fares_is_told_to_nobody_outside(front, name):
+    """The service takes slashes behind a path, and so would who looks for a way round."""
+    for path in (name, f"{name}/", f"{name}//", f"/{name}/", f"%{ord(name[0]):x}{name[1:]}/"):
+        assert front.ask(get(f"/guidance/{path}")).status == 404
+
+
+def test_sh04_nobody_is_sent_to_the_host_that_they_name(front):
+    answer = front.ask(get("/guidance").replace(b"localhost", b"evil.example"))
+    assert (answer.status, answer.headers["location"]) == (301, "/guidance/")
 
 
 @pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET /x HTTP/9.9\r\n\r\n"])
