@@ -295,6 +295,21 @@ def test_who_waits_for_a_form_that_goes_away_is_told(page: Page, sites: Sites) -
     assert gone == ["The element shows another form.", "The element was removed."]
 
 
+def test_who_waits_for_a_form_that_is_loaded_anew_is_told(page: Page, sites: Sites) -> None:
+    """What was asked of the page before reached nobody who could still answer it."""
+    frame = embedded(page, f"{sites.app}/{SMALL}.html")
+    posts = "**/questionnaires/*"
+    page.route(posts, lambda route: route.request.method == "POST" or route.fallback())  # no answer to a POST
+    with page.expect_request(lambda sent: sent.method == "POST"):
+        page.evaluate(
+            f"() => {{ {ELEMENT}.requestResponse().catch(({{message}}) => {{ window.said = message; }}); }}"
+        )
+    frame.evaluate("() => location.reload()")
+    assert page.wait_for_function("() => window.said").json_value() == "The form was loaded anew."
+    page.unroute(posts)
+    assert page.evaluate(f"() => {ELEMENT}.requestResponse().then(({{status}}) => status)") == "in-progress"
+
+
 def test_what_could_not_be_told_is_told_with_the_next_answer(contexts: NewContext, sites: Sites) -> None:
     context, _ = contexts(expects=["ERR_FAILED"])
     page = context.new_page()

@@ -87,6 +87,11 @@
     #close(reason) {
       this.#isReady = false;
       this.#unsent = [];
+      this.#refuse(reason);
+    }
+
+    /** Tells all who wait for an answer that none will come. */
+    #refuse(reason) {
       for (const { reject } of this.#waiting.values()) reject(new Error(reason));
       this.#waiting.clear();
     }
@@ -123,6 +128,7 @@
       const said = this.#said(messageType, payload);
       this.#post({ messageId: identifier(), responseToMessageId: messageId, payload: said });
       if (messageType !== "status.handshake") return;
+      if (this.#isReady) this.#refuse("The form was loaded anew."); // the page that was asked is gone
       this.#isReady = true;
       for (const message of this.#unsent.splice(0)) this.#post(message);
       this.#tell("ready", null);
