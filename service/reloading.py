@@ -44,7 +44,8 @@ def folders_of(settings: Settings) -> tuple[Path, ...]:
     """Returns the folders that authors write in."""
     current = settings.questionnaires_dir, settings.mappings_dir, settings.terminology_dir
     named = *current, settings.next_questionnaires_dir, settings.next_mappings_dir
-    return tuple(folder.resolve() for folder in named if folder is not None)
+    # Not resolved: a link among them may lead elsewhere later.
+    return tuple(folder.absolute() for folder in named if folder is not None)
 
 
 def fingerprint(folders: Iterable[Path]) -> str:

@@ -12,7 +12,8 @@ from patience import PATIENCE_S
 from sample_responses import SECOND, strain
 
 from service import app, cli
-from service.reloading import Edition, fingerprint, watch
+from service.reloading import Edition, fingerprint, folders_of, watch
+from service.settings import Settings
 
 APP = "service.app:from_environment()"
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
@@ -106,6 +107,22 @@ def test_the_fingerprint_follows_every_file_that_is_read_and_no_other(folders, g
     (folders / "texts/it.yaml").write_text("{}")
     assert fingerprint([folders / "mappings"]) != seen[-1]
     assert fingerprint([folders, folders / "gone"]) == ""
+
+
+def test_a_link_that_leads_elsewhere_is_a_change(folders, tmp_path):
+    """As where one edition after another takes the place of `current`."""
+    for edition in ("one", "two"):
+        shutil.copytree(folders / "mappings", tmp_path / edition / "mappings")
+    link = tmp_path / "current"
+    link.symlink_to("one")
+    watched = folders_of(
+        Settings(questionnaires_dir=folders / "questionnaires", mappings_dir=link / "mappings")
+    )
+    before = fingerprint(watched)
+    assert fingerprint(watched) == before
+    link.unlink()
+    link.symlink_to("two")
+    assert fingerprint(watched) != before
 
 
 # What is served then.
