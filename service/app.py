@@ -105,6 +105,8 @@ def reloaded(before: Application) -> Application:
         faults = tuple(error.faults)
     except OSError as error:  # a file has gone since its folder was listed
         faults = (f"{error.filename}: {error.strerror}",)
+    except Exception as error:  # noqa: BLE001 - a half-written file must not end the server
+        faults = (f"a file is of a shape that nobody thought of: {error!r}",)
     else:
         sys.stderr.write("reload: the changed files are served\n")
         return after

@@ -366,9 +366,20 @@ def _resources(folder: Path, canonicals: Canonicals) -> Iterator[tuple[Path, dic
         raise GuidanceError([f"{folder}: no questionnaire found; expected *.json files"])
     for path in paths:
         try:
-            yield path, canonicals.restated(read_published(path.read_bytes()))
+            yield path, canonicals.restated(_named(read_published(path.read_bytes())))
         except (ValueError, OSError) as fault:
             raise GuidanceError([f"{path.name}: not a FHIR resource in JSON: {fault}"]) from fault
+
+
+def _named(resource: dict[str, Any]) -> dict[str, Any]:
+    """Returns a resource; raises ValueError where what it is found by is of another kind than R4 has it."""
+    texts = ("id", "url", "version", "date", "name", "title")
+    if not isinstance(resource.get("meta", {}), dict):
+        raise ValueError("meta: expected an object")  # noqa: TRY004 - of the file
+    for name in ("resourceType", *texts):
+        if not isinstance(resource.get(name, None if name == "resourceType" else ""), str):
+            raise ValueError(f"{name}: expected a text")  # noqa: TRY004 - of the file
+    return resource
 
 
 def _code_systems(

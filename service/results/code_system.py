@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.fhir.definitions import PUBLISHER
+from service.fhir.extensions import mappings
 from service.fhir.json import Json
 from service.guidance.model import Written
 from service.languages import ENGLISH, words_in
@@ -125,16 +126,16 @@ def code_system(guidances: Sequence[Written], further: Iterable[tuple[str, Writt
 
 def missing_codes(stated: Json, guidances: Iterable[Written]) -> Iterator[str]:
     """Yields the codes that results name and that a CodeSystem does not state."""
-    known = set(_codes(stated.get("concept", ())))
+    known = set(_codes(stated))
     for code in {code: None for written in guidances for code in guidance_codes(written)}:
         if code not in known:
             yield code
 
 
-def _codes(concepts: Iterable[Json]) -> Iterator[str]:
-    for concept in concepts:
-        yield concept.get("code", "")
-        yield from _codes(concept.get("concept", ()))
+def _codes(stated: Json) -> Iterator[str]:
+    for concept in mappings(stated.get("concept")):
+        yield str(concept.get("code", ""))
+        yield from _codes(concept)
 
 
 def _name(id_: str) -> str:

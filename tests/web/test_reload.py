@@ -168,6 +168,37 @@ def test_a_file_that_goes_while_it_is_read_is_a_fault(folders, monkeypatch, caps
     assert before.edition.faults == ("rules.yaml: No such file or directory",)
 
 
+def test_a_file_that_nobody_thought_of_does_not_end_the_server(folders, monkeypatch):
+    before = app.from_environment()
+    monkeypatch.setattr(app, "create_app", lambda *_: {}["resourceType"])
+    assert app.reloaded(before) is before
+    assert before.edition.faults == ("a file is of a shape that nobody thought of: KeyError('resourceType')",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("resourceType", None, "resourceType: expected a text"),
+        ("date", 2026, "date: expected a text"),
+        ("url", ["a"], "url: expected a text"),
+        ("meta", "a", "meta: expected an object"),
+        ("concept", [True], "concept: expected the code "),
+    ],
+)
+def test_a_resource_that_is_half_written_is_a_fault(folders, name, value, expected):
+    before = app.from_environment()
+    file = folders / "questionnaires/CodeSystem-workday-strain-answers.json"
+    changed = {**orjson.loads(file.read_bytes()), name: value}
+    if name == "concept":
+        changed["url"] = "https://guidance.example.org/fhir/CodeSystem/workday-strain-guidance"
+        file = file.with_name("CodeSystem-workday-strain-guidance.json")
+    if value is None:
+        del changed[name]
+    file.write_bytes(orjson.dumps(changed))
+    assert app.reloaded(before) is before
+    assert any(f"{file.name}: " in fault and expected in fault for fault in before.edition.faults)
+
+
 def test_a_form_that_is_open_goes_on_after_a_change(folders, guidance):
     before = app.from_environment()
     page = before.test_client().get("/questionnaires/workday-strain").text
