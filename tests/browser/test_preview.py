@@ -5,13 +5,11 @@ import shutil
 
 import pytest
 from gunicorn_server import ROOT, serving
-from patience import PATIENCE_S
 from playwright.sync_api import expect
 from watched_pages import watched_contexts
 
 APP = "service.app:from_environment()"
 FOLDERS = ROOT / "tests/second_pair", ROOT / "tests/instruments", ROOT / "docs/authoring/phq-9"
-PATIENCE_MS = PATIENCE_S * 1000
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,6 @@ def opened(browser, address):
         def preview(slug, width=1500, query="", **settings):
             context, _ = make(viewport={"width": width, "height": 900}, **settings)
             page = context.new_page()
-            page.set_default_timeout(PATIENCE_MS)
             page.goto(f"{address}/questionnaires/{slug}/preview{query}")
             return page
 
@@ -51,7 +48,7 @@ def step(page):
 
 
 def shows(page, code):
-    expect(step(page)).to_have_text(code, timeout=PATIENCE_MS)
+    expect(step(page)).to_have_text(code)
 
 
 def stopped(page):
@@ -217,11 +214,11 @@ def test_it_follows_the_files_and_says_what_is_wrong_with_them(opened, folder):
     sound = rules.read_text()
     rules.write_text(sound + "- [\n")
     fault = page.locator(".errs li")
-    expect(fault).to_contain_text("phq-9/rules.yaml: line ", timeout=PATIENCE_MS)
+    expect(fault).to_contain_text("phq-9/rules.yaml: line ")
     shows(page, "same-day")
     said = "Ninth question answered other than not at all."
     assert said in sound
     rules.write_text(sound.replace(said, "The ninth question, changed."))
-    expect(page.locator("#why")).to_contain_text("The ninth question, changed.", timeout=PATIENCE_MS)
+    expect(page.locator("#why")).to_contain_text("The ninth question, changed.")
     expect(fault).to_have_count(0)
     expect(page.locator('[name="q.self-harm"][value="LA6571-9"]')).to_be_checked()

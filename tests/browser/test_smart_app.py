@@ -90,7 +90,6 @@ LAUNCHES: dict[str, dict[str, Any]] = {
     "old-context": {"user": USER, "context": {**IN, "fhirContext": "ImagingStudy/1"}},
     "strings": {"user": USER, "context": {**IN, "fhirContext": ["ImagingStudy/1", None, 3]}},
 }
-expect.set_options(timeout=30_000)  # a page of the form takes its time where many tests run
 ANSWERED = "main[data-kind=question]"
 STOPPED = re.compile("We cannot go on")
 OLD_SCOPES = "patient/*.read user/QuestionnaireResponse.write"

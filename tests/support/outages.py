@@ -90,7 +90,8 @@ def running(url: str, **settings: str) -> Iterator[Service]:
 class Load:
     """Clients that create responses and update them, and remember what was acknowledged.
 
-    `versions` holds the highest acknowledged version by id; `refused` what was answered otherwise.
+    `versions` holds the highest acknowledged version by id; `refused` what was answered otherwise, but for
+    those who are told that the store is busy, as on a busy machine.
     """
 
     def __init__(self, service: Service, clients: int = 6) -> None:
@@ -135,7 +136,13 @@ class Load:
     def _acknowledged(self, status: int, expected: int, body: dict) -> bool:
         with self._lock:
             if status != expected:
-                self.refused.append(status)
+                if not _is_busy(body):
+                    self.refused.append(status)
                 return False
             self.versions[body["id"]] = int(body["meta"]["versionId"])
             return True
+
+
+def _is_busy(body: dict) -> bool:
+    codings = [coding for issue in body.get("issue", ()) for coding in issue["details"]["coding"]]
+    return any(coding["code"] == "store-busy" for coding in codings)

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, WebError
+from patience import PATIENCE_S
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, WebError, expect
 
+_PATIENCE_MS = PATIENCE_S * 1000
+expect.set_options(timeout=_PATIENCE_MS)
 PHONE = {"width": 390, "height": 844}
 OPENS_NO_CONNECTION = ("about", "blob", "data")
 
@@ -86,6 +89,7 @@ def watched_contexts(browser: Browser, origins: Collection[str]) -> Iterator[New
     ) -> tuple[BrowserContext, Watch]:
         given = {"viewport": PHONE, "locale": "en-GB", "reduced_motion": "reduce"} | options
         context = browser.new_context(java_script_enabled=script, **given)
+        context.set_default_timeout(_PATIENCE_MS)
         watch = Watch(frozenset([*origins, *further]), list(expects))
         watch.attach(context)
         made.append((context, watch))
