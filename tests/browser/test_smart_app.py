@@ -1001,9 +1001,14 @@ def test_what_the_chart_has_and_cannot_be_used_is_named_in_the_language_of_the_r
     world.ehr.add(POTASSIUM | {"status": "preliminary"})
     page = launched(tab(locale="de-DE"), world, questionnaire=LONG)
     unused = page.locator("#app-notice details")
-    unused.locator("summary", has_text="Werte der Akte, die nicht übernommen wurden: 1").click()
-    why = "er ist noch nicht endgültig oder nicht sicher."
-    said = f"Ein Wert für „Kalium in Serum oder Plasma“ wurde nicht übernommen: {why}"
+    unused.locator("summary", has_text="Werte der Akte, die nicht übernommen wurden: 2").click()
+    potassium = "er ist noch nicht endgültig oder nicht sicher."
+    # A tick for what is known would say of potassium that nobody has measured it.
+    available = "er hängt von etwas ab, das nicht ausgefüllt wurde."
+    said = [
+        f"Ein Wert für „Kalium in Serum oder Plasma“ wurde nicht übernommen: {potassium}",
+        f"Ein Wert für „Welche Laborwerte liegen vor?“ wurde nicht übernommen: {available}",
+    ]
     expect(unused.locator("li")).to_have_text(said)
     judge(page)
     page.reload()
