@@ -60,7 +60,7 @@ from service.storage.database import StoreLimits
 from service.storage.model import Store, StoreFault
 from service.storage.opening import migrate_before_fork, open_store
 from service.validate import Validator, server_from
-from service.web.access import Gatekeeper, Operator
+from service.web.access import Operator
 from service.web.application import Application
 from service.web.auditing import Audit
 from service.web.cds_hooks import CdsHooks, cds_routes
@@ -69,7 +69,7 @@ from service.web.deployment import Deployment
 from service.web.operations import populated
 from service.web.proxies import Proxies
 from service.web.routes import Parts, all_routes
-from service.web.routing import Route
+from service.web.routing import Gatekeeper, Route
 from service.web.smart_configuration import tokens_of
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -90,13 +91,21 @@ def imports(path: Path) -> list[str]:
     return plain + [node.module for node in nodes_of(path, ast.ImportFrom) if node.module]
 
 
+def by_module() -> dict[str, Path]:
+    return {
+        name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__"): path
+        for path in MODULES
+    }
+
+
 def read_modules(path: Path, modules: dict[str, Path]) -> set[str]:
     """Returns the modules of the service that a module imports, in either form of `from ... import`."""
     found = set()
     for node in nodes_of(path, ast.ImportFrom):
-        if node.module:
-            names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-            found |= names & modules.keys()
+        submodules = {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys()
+        found |= submodules
+        if len(submodules) < len(node.names):
+            found |= {str(node.module)} & modules.keys()
     return found
 
 
@@ -119,6 +128,12 @@ def test_the_import_contracts_hold():
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_modules_know_each_other_in_a_circle_not_even_by_their_types():
+    modules = by_module()
+    others = {name: read_modules(path, modules) - {name} for name, path in modules.items()}
+    TopologicalSorter(others).prepare()
 
 
 def test_guidance_imports_only_the_standard_library_and_what_values_are_made_with():
@@ -213,13 +228,17 @@ def test_the_rooms_are_those_of_the_architecture():
 
 def test_a_small_module_serves_more_than_one_reader():
     """Under 60 lines and read by one: it belongs to its reader, since a split only to be short is a fault."""
-    modules = {name_of(path).removesuffix(".py").replace("/", "."): path for path in MODULES}
+    modules = by_module()
     read_by = dict.fromkeys(modules, 0)
     for reader, path in modules.items():
         for module in read_modules(path, modules):
             read_by[module] += module != reader
-    small = [module for module, path in modules.items() if len(path.read_text().splitlines()) < 60]
-    slivers = [module for module in small if read_by[module] == 1 and not module.endswith("__init__")]
+    small = [
+        module
+        for module, path in modules.items()
+        if path.stem != "__init__" and len(path.read_text().splitlines()) < 60
+    ]
+    slivers = [module for module in small if read_by[module] == 1]
     assert [module for module in slivers if module not in ALONE] == []
 
 

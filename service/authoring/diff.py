@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from service.authoring.editions import Edition, Outcome, as_answered_to, listed, outcome_in
+from service.authoring.editions import ORDER, Edition, Outcome, as_answered_to, listed, outcome_in
 from service.authoring.in_words import plain
 from service.catalogue import Pair
 from service.datatypes.values import replace
@@ -341,7 +341,6 @@ def _has_dates(pair: Pair) -> bool:
 
 # The report for a reader: what a reviewer must look at comes first.
 
-ORDER = ("lower", "later", "higher", "sooner", "")
 _MOST = 10
 """So many changes that several cases have are counted."""
 

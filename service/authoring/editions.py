@@ -24,6 +24,9 @@ from service.guidance.result import Interval, Result
 from service.mapping_files import read_documents
 from service.settings import Settings, files_below
 
+ORDER = ("lower", "later", "higher", "sooner", "")
+"""How a step moves between two versions, what a reviewer must look at first."""
+
 
 class Edition(msgspec.Struct, frozen=True):
     """One version of a guidance.

@@ -15,8 +15,7 @@ import msgspec
 from oxidd.bcdd import BCDDFunction as Diagram
 
 from service.authoring.diagrams import GuidanceDiagrams
-from service.authoring.diff import ORDER
-from service.authoring.editions import between
+from service.authoring.editions import ORDER, between
 from service.authoring.patterns import Space, plainest
 from service.catalogue import Pair
 from service.datatypes.answers import Answer, AnswersByLink, Coding, Quantity

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import msgspec
-
+from service.outbound.answer import Answer, OutboundFault
 from service.settings import origin_of
 
 if TYPE_CHECKING:
@@ -27,30 +26,6 @@ TIMEOUT_S: Final = 3.0
 """Longest time for one question with its answer."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
-
-
-class OutboundFault(Exception):
-    """Another server cannot be asked: not registered, or not reachable."""
-
-
-class TooSlow(OutboundFault):
-    """It gave no whole answer in time."""
-
-
-class Unreadable(OutboundFault):
-    """Its answer is too long, breaks off, or says two things of its length."""
-
-
-class TooLong(Unreadable):
-    """Its answer is longer than any that is read."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What another server answered; the names of `headers` are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Outbound:

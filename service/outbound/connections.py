@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InvalidHeader, NewConnectionError, ProtocolError
 from urllib3.exceptions import TimeoutError as TimeoutFault
 
-from service.outbound.client import Answer, OutboundFault, TooLong, TooSlow, Unreadable
+from service.outbound.answer import Answer, OutboundFault, TooLong, TooSlow, Unreadable
 
 _CHUNK: Final = 16_384
 _TOO_SLOW: Final = "no whole answer in time"

@@ -45,8 +45,7 @@ from service.web.access import Access
 from service.web.capability import SOFTWARE
 from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.problems import STATUS
-from service.web.reply import NO_STORE, Reply
+from service.web.reply import NO_STORE, STATUS, Reply
 from service.web.request import Request
 from service.web.routing import Route
 

@@ -16,19 +16,14 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
-from service.auth.principal import ANONYMOUS, Principal
-from service.records.reach import EVERYTHING, Reach
 from service.settings import is_loopback, is_name_of_loopback
 from service.web.reply import Header, Reply
-
-if TYPE_CHECKING:
-    from service.web.routing import Route
 
 
 class Access(Enum):
@@ -50,47 +45,6 @@ class Access(Enum):
 
 WITHOUT_TOKEN: Final = (Access.PUBLIC, Access.PUBLIC_FORM, Access.OPERATOR)
 """The rules under which nobody has to say who they are."""
-
-
-class Gatekeeper(Protocol):
-    """Decides who sends a request and what they may touch, or refuses it."""
-
-    def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
-        """Returns who sends a request to a route; anonymous if the route does not ask."""
-
-    def reach(self, route: Route, principal: Principal) -> Reach:
-        """Returns which stored data a request to a route may touch."""
-
-    def lets_all_in(self, route: Route) -> bool:
-        """Says whether a route lets in everybody."""
-
-
-SENDER: Final = "service.sender"
-"""The key of the WSGI environment that holds who sends the request, once that is known."""
-
-
-def admitted(
-    gate: Gatekeeper | None,
-    route: Route,
-    environ: MutableMapping[str, Any],
-    sender: Principal | None = None,
-) -> tuple[Principal, Reach]:
-    """Returns who sends a request, and what of the stored data it may touch.
-
-    Args:
-        gate: None if there is neither access control nor a limit of rates.
-        route: that of the request.
-        environ: the WSGI environment.
-        sender: who sends the Bundle that the request is an entry of; None if it came on its own.
-
-    Raises:
-        Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate does.
-    """
-    if gate is None:
-        return ANONYMOUS if sender is None else sender, EVERYTHING
-    principal = gate.principal(route, environ) if sender is None else sender
-    environ[SENDER] = principal
-    return principal, gate.reach(route, principal)
 
 
 _SCHEME: Final = "Bearer "

@@ -11,11 +11,10 @@ headers and write the same log line: see `Completion`.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from flask import Flask, Response
@@ -24,21 +23,22 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 
 from service.errors import Malformed, Problem, ServiceError, TooManyRequests
-from service.web.access import ANY_ORIGIN, Access, admitted, is_preflight, preflight, with_origin
-from service.web.auditing import answered
-from service.web.deployment import BASE_PATH, Deployment
+from service.web.access import ANY_ORIGIN, Access, is_preflight, preflight, with_origin
+from service.web.deployment import Deployment
 from service.web.front_page import page_not_found, page_too_many
 from service.web.health import STOPPING
-from service.web.logs import METHODS, REQUESTS
+from service.web.logs import METHODS, REQUESTS, Begun
 from service.web.negotiation import prefers_html
 from service.web.problems import breakdown, refusal
 from service.web.reply import STATUS_LINES, Header, Reply, indented
 from service.web.request import Request
 from service.web.routing import (
+    BASE_PATH,
     FhirId,
     MatchingRule,
     Route,
     Router,
+    admitted,
     by_path,
     method_refused,
     path_refused,
@@ -46,6 +46,8 @@ from service.web.routing import (
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from service.audit import RecordedRequest
 
 
 _BEGUN: Final = "service.begun"
@@ -107,14 +109,11 @@ class Application(Flask):
     def _complete(self, response: Response) -> Response:
         headers = tuple(header for header in response.headers if header[0] != "Content-Length")
         reply = Reply(response.status_code, response.get_data(), headers)
-        if self.audit is not None:
-            environ, route = flask.request.environ, self._route()
-            request_id = environ[_BEGUN].request_id
-            reply = answered(self._deployment, reply, (route, environ.get(_ASKED)), environ, request_id)
-        completed = self._completion.of(
-            reply, self._route(), flask.request.environ, flask.request.environ[_BEGUN]
-        )
-        return _response(completed)
+        environ, route = flask.request.environ, self._route()
+        begun: Begun = environ[_BEGUN]
+        request = route, environ.get(_ASKED)
+        reply = _recorded(self._deployment, reply, request, environ, begun.request_id)
+        return _response(self._completion.of(reply, route, environ, begun))
 
     def _refuse_request(self, error: ServiceError) -> Response:
         """Answers what the gate or a view refuses; a browser gets a page where somebody may try again."""
@@ -189,21 +188,21 @@ class FhirApplication:
         except Exception:  # noqa: BLE001 - the last resort: the caller gets an answer, the log the places
             _log_failure(request_id, route, True)  # noqa: FBT003 - as logging takes it
             reply = breakdown(request_id, self._deployment)
-        if self._audit is not None:
-            reply = answered(self._deployment, reply, (route, asked), environ, request_id)
-        return route, reply
+        return route, _recorded(self._deployment, reply, (route, asked), environ, request_id)
 
 
-class Begun(NamedTuple):
-    """The beginning of a request: the id under which the log knows it, and the time."""
-
-    request_id: str
-    at_ns: int
-
-    @classmethod
-    def now(cls) -> Begun:
-        """Returns a beginning with an id of its own."""
-        return cls(os.urandom(16).hex(), perf_counter_ns())
+def _recorded(
+    deployment: Deployment,
+    reply: Reply,
+    request: tuple[Route | None, RecordedRequest | None],
+    environ: WSGIEnvironment,
+    request_id: str,
+) -> Reply:
+    """Records an answer and returns it; returns a refusal if it cannot be recorded; see Audit."""
+    if deployment.audit is None:
+        return reply
+    full = deployment.audit.recorded(reply, request, environ, request_id)
+    return reply if full is None else refusal(full, deployment)
 
 
 class Completion:

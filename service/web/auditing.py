@@ -8,21 +8,17 @@ transaction. Requests for what is the same for everybody (definitions, pages, pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from service.audit import Event, RecordedRequest, Trail, contents_of, patient_of, patients_in
 from service.audit.feed import DENIED
 from service.auth.principal import ANONYMOUS, Principal
 from service.datatypes.values import replace
 from service.errors import ServiceError
-from service.web.access import SENDER, Access
-from service.web.problems import STATUS, refusal
-from service.web.reply import Reply
+from service.web.access import Access
+from service.web.reply import STATUS, Reply
 from service.web.request import Request
-
-if TYPE_CHECKING:
-    from service.web.deployment import Deployment
-    from service.web.routing import Route
+from service.web.routing import SENDER, Route
 
 _REFUSED: Final = 400  # and above
 _ABOUT_PATIENTS: Final = (Access.TOKEN, Access.CLIENT)
@@ -154,17 +150,3 @@ class Audit:
             route=route.path,
             patient=patient_of(patient, self._base) if patient else {},
         )
-
-
-def answered(
-    deployment: Deployment,
-    reply: Reply,
-    request: tuple[Route | None, RecordedRequest | None],
-    environ: Mapping[str, Any],
-    request_id: str,
-) -> Reply:
-    """Records an answer and returns it; returns a refusal if it cannot be recorded; see Audit."""
-    if deployment.audit is None:
-        return reply
-    full = deployment.audit.recorded(reply, request, environ, request_id)
-    return reply if full is None else refusal(full, deployment)

@@ -36,12 +36,13 @@ from service.web.bundle_entries import (
     located,
 )
 from service.web.bundle_links import LinkReplacement, Target, links_in, relinked, root_of, stays
-from service.web.deployment import BASE_PATH, Deployment
+from service.web.deployment import Deployment
 from service.web.logs import REQUESTS
 from service.web.negotiation import FHIR_JSON
 from service.web.problems import breakdown, refusal
 from service.web.reply import NO_STORE, STATUS_LINES, Reply, Version
 from service.web.request import FORM
+from service.web.routing import BASE_PATH
 
 if TYPE_CHECKING:
     from service.records import Repository

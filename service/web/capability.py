@@ -12,9 +12,9 @@ from typing import Final
 
 from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
-from service.web.deployment import BASE_PATH, Deployment
+from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.routing import Route
+from service.web.routing import BASE_PATH, Route
 from service.web.smart_configuration import security
 
 SOFTWARE: Final = "Questionnaire guidance service"

@@ -14,18 +14,16 @@ from service.fhir.json import BodyLimits, MutableJson
 from service.fhir.outcome import operation_outcome
 from service.sandbox import Sandbox
 from service.web.reply import Header
+from service.web.routing import BASE_PATH
 
 if TYPE_CHECKING:
     from service.auth.ehrs import Tokens
     from service.reloading import Edition
     from service.shadow import Shadow
-    from service.web.access import Gatekeeper
     from service.web.auditing import Audit
     from service.web.metrics import Metrics
+    from service.web.routing import Gatekeeper
     from service.web.tracing import Tracing
-
-BASE_PATH = "/fhir"
-"""Where the FHIR API stands on this server; a proxy may show it under another path."""
 
 _NOSNIFF: Header = ("X-Content-Type-Options", "nosniff")
 _TLS_ONLY: Header = ("Strict-Transport-Security", "max-age=31536000")

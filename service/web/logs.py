@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import traceback
 from datetime import UTC, datetime
+from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 REQUESTS: Final = logging.getLogger("service.request")
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 """The methods that logs and spans name; they call every other one "other"."""
+
+
+class Begun(NamedTuple):
+    """The beginning of a request: the id under which the log knows it, and the time."""
+
+    request_id: str
+    at_ns: int
+
+    @classmethod
+    def now(cls) -> Begun:
+        """Returns a beginning with an id of its own."""
+        return cls(os.urandom(16).hex(), perf_counter_ns())
 
 
 class JsonLines(logging.Formatter):

@@ -24,12 +24,12 @@ from service.fhir.json import MutableJson
 from service.search import SearchParameter, includes_of, parameters_of, revincludes_of
 from service.web.access import Access
 from service.web.capability import DATE
-from service.web.deployment import BASE_PATH, Deployment
+from service.web.deployment import Deployment
 from service.web.descriptions import EXPAND, SEARCH, FollowUp
 from service.web.negotiation import FHIR_JSON, HTML, JSON
 from service.web.operations import EXPAND_INPUTS
 from service.web.request import FORM, MULTIPART
-from service.web.routing import FhirId, Route
+from service.web.routing import BASE_PATH, FhirId, Route
 
 ALWAYS: Final = (400, 414, 417, 431, 500, 501)
 """What any request may be answered: it cannot be read as HTTP or at all, or the service fails on it."""

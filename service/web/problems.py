@@ -14,44 +14,21 @@ from gunicorn.http import errors
 
 from service.errors import (
     Forbidden,
-    Malformed,
     Misdirected,
-    NotAcceptable,
     NotAllowed,
-    NotFound,
-    NotScorable,
-    PreconditionFailed,
     Problem,
     ServiceError,
-    TooLarge,
     TooManyRequests,
     Unauthenticated,
     Unavailable,
-    Unsupported,
 )
 from service.web.access import ANY_ORIGIN
 from service.web.deployment import Deployment
 from service.web.negotiation import FHIR_JSON
-from service.web.reply import NO_STORE, STATUS_LINES, Header, Reply, json_reply
+from service.web.reply import NO_STORE, STATUS, STATUS_LINES, Header, Reply, json_reply
 
 if TYPE_CHECKING:
     from service.web.metrics import Metrics
-
-STATUS: dict[type[ServiceError], int] = {
-    Malformed: 400,
-    Unauthenticated: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    NotAllowed: 405,
-    NotAcceptable: 406,
-    PreconditionFailed: 412,
-    TooLarge: 413,
-    Unsupported: 415,
-    Misdirected: 421,
-    NotScorable: 422,
-    TooManyRequests: 429,
-    Unavailable: 503,
-}
 
 
 def refusal(error: ServiceError, deployment: Deployment) -> Reply:

@@ -8,9 +8,42 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
+from service.errors import (
+    Forbidden,
+    Malformed,
+    Misdirected,
+    NotAcceptable,
+    NotAllowed,
+    NotFound,
+    NotScorable,
+    PreconditionFailed,
+    ServiceError,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+
 Header = tuple[str, str]
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+STATUS: dict[type[ServiceError], int] = {
+    Malformed: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    NotAllowed: 405,
+    NotAcceptable: 406,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+    Unsupported: 415,
+    Misdirected: 421,
+    NotScorable: 422,
+    TooManyRequests: 429,
+    Unavailable: 503,
+}
+"""The status that answers each kind of error."""
 NO_STORE: Header = ("Cache-Control", "no-store")
 REVALIDATE: Header = ("Cache-Control", "no-cache")
 VARY: Header = ("Vary", "Accept")

@@ -20,7 +20,6 @@ from service.web import descriptions as does
 from service.web.access import Access
 from service.web.bundles import Bundles
 from service.web.capability import capability_statement
-from service.web.deployment import BASE_PATH
 from service.web.descriptions import Description
 from service.web.front_page import FrontPage
 from service.web.health import Probes
@@ -37,7 +36,7 @@ from service.web.operations import (
 )
 from service.web.published import TYPES, Definitions, Document, PublishedType
 from service.web.resources import StoredType
-from service.web.routing import Route, Router, View
+from service.web.routing import BASE_PATH, Route, Router, View
 from service.web.smart_configuration import CONFIGURATION_PATH, smart_configuration
 
 if TYPE_CHECKING:

@@ -1,27 +1,30 @@
-"""From a request to its route: what a route declares, and a router over a table of routes."""
+"""From a request to its route: what a route declares, who is let in, and a router over a table of routes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import BaseConverter, Map, Rule
 
+from service.auth.principal import ANONYMOUS, Principal
 from service.errors import NotAllowed, NotFound, Problem
 from service.fhir.primitives import ID
-from service.web.access import Access, Gatekeeper, admitted
-from service.web.deployment import BASE_PATH
+from service.records.reach import EVERYTHING, Reach
+from service.web.access import Access
 from service.web.descriptions import ALLOWED_METHODS, Description
 from service.web.reply import Reply
 from service.web.request import Request
 
 if TYPE_CHECKING:
-    from service.auth.principal import Principal
     from service.records import Unit
+
+BASE_PATH = "/fhir"
+"""Where the FHIR API stands on this server; a proxy may show it under another path."""
 
 View = Callable[[Request], Reply]
 
@@ -54,6 +57,47 @@ class Route(msgspec.Struct, frozen=True):
     interactions: tuple[str, ...] = ()
     operation: str = ""
     scope: str = ""
+
+
+class Gatekeeper(Protocol):
+    """Decides who sends a request and what they may touch, or refuses it."""
+
+    def principal(self, route: Route, environ: Mapping[str, Any]) -> Principal:
+        """Returns who sends a request to a route; anonymous if the route does not ask."""
+
+    def reach(self, route: Route, principal: Principal) -> Reach:
+        """Returns which stored data a request to a route may touch."""
+
+    def lets_all_in(self, route: Route) -> bool:
+        """Says whether a route lets in everybody."""
+
+
+SENDER: Final = "service.sender"
+"""The key of the WSGI environment that holds who sends the request, once that is known."""
+
+
+def admitted(
+    gate: Gatekeeper | None,
+    route: Route,
+    environ: MutableMapping[str, Any],
+    sender: Principal | None = None,
+) -> tuple[Principal, Reach]:
+    """Returns who sends a request, and what of the stored data it may touch.
+
+    Args:
+        gate: None if there is neither access control nor a limit of rates.
+        route: that of the request.
+        environ: the WSGI environment.
+        sender: who sends the Bundle that the request is an entry of; None if it came on its own.
+
+    Raises:
+        Unauthenticated, Forbidden, TooManyRequests, Unavailable: as the gate does.
+    """
+    if gate is None:
+        return ANONYMOUS if sender is None else sender, EVERYTHING
+    principal = gate.principal(route, environ) if sender is None else sender
+    environ[SENDER] = principal
+    return principal, gate.reach(route, principal)
 
 
 class FhirId(BaseConverter):

@@ -22,14 +22,13 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.status import StatusCode
 
-from service.web.logs import METHODS
+from service.web.logs import METHODS, Begun
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
 
-    from service.web.application import Begun
 
 _NAME: Final = "service"
 _OTHER: Final = "_OTHER"  # what the conventions call a method that is none of theirs

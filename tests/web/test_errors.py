@@ -8,7 +8,8 @@ import pytest
 
 from service import errors
 from service.web.deployment import Deployment
-from service.web.problems import STATUS, refusal
+from service.web.problems import refusal
+from service.web.reply import STATUS
 
 ASSESS = "/fhir/QuestionnaireResponse/$assess"
 

@@ -17,7 +17,8 @@ from service.web.descriptions import BASE as BASE_OF_THE_API
 from service.web.gate import Gate
 from service.web.openapi import ALWAYS, openapi_document
 from service.web.operations import EXPAND_INPUTS
-from service.web.problems import _ANSWERS, STATUS
+from service.web.problems import _ANSWERS
+from service.web.reply import STATUS
 from service.web.routing import Route
 
 BASE = "http://127.0.0.1:8000/fhir"
