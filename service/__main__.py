@@ -26,5 +26,7 @@ except ModuleNotFoundError as missing:
     expected = f"Expected: {first}.venv/bin/python -m service"
     sys.stderr.write(f"error: {missing.name} is not installed here. {expected}\n")
     sys.exit(2)
+except KeyboardInterrupt:
+    sys.exit(128 + signal.SIGINT)
 
 run()

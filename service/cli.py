@@ -55,8 +55,8 @@ from service.settings import HOME, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
-UNREAD = 128 + signal.SIGPIPE
-"""What a shell says of a program whose reader has gone, as `head` does once it has its lines."""
+UNREAD, STOPPED = 128 + signal.SIGPIPE, 128 + signal.SIGINT
+"""What a shell says where the reader has gone, as `head` does once it has its lines, and after Ctrl+C."""
 CHANGED = 1
 """What `diff` returns where two versions differ."""
 _METRICS_WAIT_S = 10
@@ -69,6 +69,8 @@ def run() -> NoReturn:
         code = main(sys.argv[1:])
     except BrokenPipeError:  # of what is told on standard error
         code = UNREAD
+    except KeyboardInterrupt:
+        code = STOPPED
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -558,7 +560,7 @@ def rescore_(
         )
     except KeyboardInterrupt:
         print("Stopped; the same command goes on from there.", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return STOPPED
 
 
 @program.command()

@@ -253,6 +253,26 @@ def test_a_full_disk_under_the_output_is_told_once():
     assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
+@pytest.mark.parametrize("module", ["click", "pyarrow"])
+def test_a_command_that_is_stopped_by_ctrl_c_says_nothing(module, tmp_path):
+    """While the program is imported, and while it runs: modules that are asked for then take the signal."""
+    (tmp_path / f"{module}.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    )
+    (tmp_path / "in.ndjson").write_text("{}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "service",
+        "score",
+        str(tmp_path / "in.ndjson"),
+        str(tmp_path / "out.csv"),
+    ]
+    within = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=within, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 def test_without_the_environment_it_says_which_python_to_use(tmp_path):
     """-S and -I hide the packages of this environment, as a Python without them would."""
     program = "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
