@@ -51,6 +51,8 @@ class Newcomer:
         return done.stdout
 
     _ENTER = """
+        mount --bind "$1" "$1" # a root that is mounted: commands inside have mounts of their own
+        cd "$1"
         mount -t proc proc "$1/proc"
         mount -t tmpfs tmpfs "$1/dev/shm"
         exec chroot "$1" sh -ec "cd /project; $2"
