@@ -371,8 +371,12 @@ def test_a_run_that_is_killed_before_a_step_ends_with_the_same_table(
     assert calls[0] > 20
     for last in range(calls[0], 0, -3):
         with monkeypatch.context() as patched:
-            counted(patched, last)
-            assert tabled(source, out) == -signal.SIGKILL
+            done = counted(patched, last)
+            ended = tabled(source, out)
+        # A busy machine saves less often, so that the last steps may not be reached.
+        is_killed = done[0] == last
+        assert ended == (-signal.SIGKILL if is_killed else 0)
+        assert is_killed or last > calls[0] // 2
         assert files_of(folders[1]).get(name, whole[name]) == whole[name]
         assert tabled(source, out) == 0
         assert files_of(folders[1]) == whole
