@@ -38,7 +38,7 @@ from service.authoring.generator import generated
 from service.authoring.json_schema import write_schemas
 from service.authoring.translations import shown
 from service.bulk.evaluation import evaluate, read_labels
-from service.bulk.ranges import opened
+from service.bulk.ranges import compression, opened
 from service.bulk.scorer import OUTPUTS as LINE_OUTPUTS
 from service.bulk.scorer import SUMMARY, Scorer, ScoringOptions
 from service.bulk.tables import format_of
@@ -416,6 +416,8 @@ def score_(
         return _on_spark((spark, source, target, restart), options)
     if Path(target).is_dir():
         return _could_not_run(["OUT: expected a file, and there is a folder of this name"])
+    if compression(target) and format_of(Path(target).with_suffix("")):
+        return _could_not_run(["OUT: expected a table without .gz or .zst; only NDJSON is compressed"])
     job = Job(source, Path(target), workers or 0, Path(report) if report else None, restart)
     if format_of(job.output):
         job, options = as_table(job), options._replace(output=SUMMARY)

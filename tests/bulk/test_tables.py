@@ -400,6 +400,15 @@ def counted(patched: pytest.MonkeyPatch, last: int = 0) -> mmap:
     return done
 
 
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.PARQUET.zst"])
+def test_a_table_that_would_be_compressed_is_refused_before_it_is_ndjson(
+    name: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["score", str(source), str(tmp_path / name)]) == cli.COULD_NOT_RUN
+    assert capsys.readouterr().err.startswith("error: OUT: expected a table without .gz or .zst")
+    assert not (tmp_path / name).exists()
+
+
 def test_while_a_table_is_written_no_other_run_writes_it(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
