@@ -37,6 +37,10 @@ from service.records.repository import service_errors
 LONGEST_S: Final = 300
 """How far ahead the end of a JWT may lie: a limit of this service, and as long as it must be remembered."""
 
+_REMEMBERED_S: Final = 3 * SKEW_S
+"""How long after its end a JWT is remembered. A machine forgets by its own clock for all that share the store:
+it may be as far ahead of who signs as the one that could still take the JWT is behind."""
+
 _TYPE: Final = "JWT"
 _HEADERS: Final = frozenset(("alg", "kid", "typ", "jku", "x5t", "x5t#S256"))
 
@@ -143,7 +147,7 @@ class ClientChecks:
         if not isinstance(given, str) or not given:
             raise Refused
         name = sha256(f"{client.issuer}\n{given}".encode("utf-8", "surrogatepass")).hexdigest()
-        until = ceil(seconds_in(claims, "exp")) + SKEW_S
+        until = ceil(seconds_in(claims, "exp")) + _REMEMBERED_S
         with service_errors():
             if not self._used.use_once(name, until=until, now=int(self._clock())):
                 raise Refused
