@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from ipaddress import ip_address
 from socket import SHUT_RDWR, socket
 from threading import Timer
 from typing import Any, Final
@@ -165,6 +166,18 @@ class _Watched(HTTPConnection):
         """Connects; from here on there may be something to cut."""
         _WATCH.get().connection = self
         super().connect()
+
+    def _new_conn(self) -> socket:
+        """Returns a connection, but to no address of the local link: a cloud tells its own secrets there.
+
+        It is looked at once it is connected: what a name leads to may change, and a number has many spellings.
+        """
+        connected = super()._new_conn()
+        address = ip_address(connected.getpeername()[0])
+        if (getattr(address, "ipv4_mapped", None) or address).is_link_local:
+            connected.close()
+            raise NewConnectionError(self, "an address of the local link")
+        return connected
 
     def getresponse(self) -> Any:
         """Returns the answer, which may take the socket away from the connection."""

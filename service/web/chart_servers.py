@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -59,7 +58,7 @@ class ChartServers:
     """
 
     def __init__(self, ehrs: Iterable[Ehr], clock: Callable[[], float] = time.monotonic) -> None:
-        self._tenants = {ehr.issuer.rstrip("/"): ehr.tenant for ehr in ehrs if not _is_local_link(ehr.issuer)}
+        self._tenants = {ehr.issuer.rstrip("/"): ehr.tenant for ehr in ehrs}
         self._clock = clock
         self._outbound = Outbound(map(origin_of, self._tenants), timeout_s=EACH_S, most_bytes=MOST_BYTES)
 
@@ -129,12 +128,3 @@ def _absolute(at: str, url: object) -> str:
         return urljoin(at, url) if isinstance(url, str) else ""
     except ValueError:
         return ""
-
-
-def _is_local_link(issuer: str) -> bool:
-    """Says whether a host is an address that no EHR has, such as that of a cloud's own data."""
-    try:
-        address = ip_address(urlsplit(issuer).hostname or "")
-    except ValueError:
-        return False
-    return address.is_link_local or address.is_multicast or address.is_unspecified

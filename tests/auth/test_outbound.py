@@ -16,6 +16,7 @@ from socketserver import BaseRequestHandler
 
 import jwt
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -144,6 +145,31 @@ def test_what_has_no_registered_origin_is_not_asked(server, origin, url):
     with pytest.raises(OutboundFault):
         Outbound([origin]).get(url.format(origin.removeprefix("http://")))
     assert not server.asked
+
+
+class Connected:
+    """A connection to an address; nothing may be sent on it."""
+
+    def __init__(self, address):
+        self.address, self.is_closed = address, False
+
+    def getpeername(self):
+        return (self.address, 443)
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%lo"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_ch08_an_address_of_the_link_is_not_asked_whatever_leads_there(monkeypatch, scheme, address):
+    """A name, another spelling of the number, or a name that leads elsewhere by now."""
+    connected = Connected(address)
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", lambda _: connected)
+    origin = f"{scheme}://ehr.example.org"
+    with pytest.raises(OutboundFault):
+        Outbound([origin]).get(f"{origin}/fhir/Patient/1")
+    assert connected.is_closed
 
 
 def test_a_redirect_is_not_followed(server, origin):
