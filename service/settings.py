@@ -24,7 +24,7 @@ HOME = Path.cwd() if ROOT == _IN_WHEEL else ROOT
 """Folder in which relative paths of the store begin: nothing is stored among installed packages."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.\-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _FILE = "sqlite:///"
 _SHORTEST_KEY = 32
 CLOSED: Final = (
@@ -79,7 +79,7 @@ def _content(path: str) -> str:
 
 def _origins(text: str) -> None:
     for origin in filter(None, text.split(",")):
-        if origin != origin.strip() or not _ORIGIN.fullmatch(origin):
+        if not _ORIGIN.fullmatch(origin) or origin != origin_of(origin):
             raise ValidationError("Expected origins such as https://app.example.org, with commas between.")
 
 

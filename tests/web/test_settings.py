@@ -110,6 +110,26 @@ def test_proxies_are_named_by_address_network_or_as_a_unix_socket():
             from_environment({"SERVICE_TRUSTED_PROXIES": refused})
 
 
+@pytest.mark.parametrize("name", ["SERVICE_CORS_ORIGINS", "SERVICE_EMBED_ORIGINS"])
+def test_an_origin_that_no_browser_writes_is_refused_as_it_would_never_be_let_in(name):
+    own = "https://app.example.org,https://app.example.org:8443,http://[::1]:9000,https://xn--bcher-kva.example"
+    from_environment({name: own})
+    for refused in (
+        "null",
+        "*",
+        "https://app.example.org/",
+        "https://app.example.org:443",
+        "http://app.example.org:80",
+        "https://app.example.org:0443",
+        "https://user@app.example.org",
+        "https://App.example.org",
+        "https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example",
+        "https://app.example.org, https://other.example.org",
+    ):
+        with pytest.raises(SettingsError, match=f"{name}: Expected origins such as"):
+            from_environment({name: refused})
+
+
 LOOPBACK = ("127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1")
 REACHABLE = (
     "0.0.0.0",
