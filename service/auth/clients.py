@@ -38,8 +38,8 @@ LONGEST_S: Final = 300
 """How far ahead the end of a JWT may lie: a limit of this service, and as long as it must be remembered."""
 
 _REMEMBERED_S: Final = 3 * SKEW_S
-"""How long after its end a JWT is remembered. A machine forgets by its own clock for all that share the store:
-it may be as far ahead of who signs as the one that could still take the JWT is behind."""
+"""How long a JWT is remembered after its end. A machine forgets by its own clock for all on the store,
+which may be as far ahead of who signs as the clock of another one, which could take it, is behind."""
 
 _TYPE: Final = "JWT"
 _HEADERS: Final = frozenset(("alg", "kid", "typ", "jku", "x5t", "x5t#S256"))

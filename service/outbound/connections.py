@@ -170,7 +170,7 @@ class _Watched(HTTPConnection):
     def _new_conn(self) -> socket:
         """Returns a connection, but to no address of the local link: a cloud tells its own secrets there.
 
-        It is looked at once it is connected: what a name leads to may change, and a number has many spellings.
+        It is looked at once it is there: what a name leads to may change, and a number has many spellings.
         """
         connected = super()._new_conn()
         address = ip_address(connected.getpeername()[0])

@@ -1,4 +1,4 @@
-"""Conditional requests: If-None-Match and If-Modified-Since for reads, If-Match for updates.
+"""Conditional requests: If-Match for reads and updates; If-None-Match and If-Modified-Since for reads.
 
 Source:
     RFC 9110, section 13; R4 http.html#cread, http.html#concurrency.
@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from werkzeug.datastructures import ETags
 from werkzeug.http import http_date, parse_date, parse_etags, unquote_etag
 
-from service.errors import Malformed, Problem
+from service.errors import Malformed, PreconditionFailed, Problem
+from service.records.repository import OTHER_VERSION
 from service.web.reply import Header, Reply, Version
 from service.web.request import Request
 
@@ -31,7 +32,14 @@ def conditional(request: Request, reply: Reply, version: Version, *, by_time: bo
         reply: the whole answer.
         version: what it is about.
         by_time: whether If-Modified-Since may decide; it tells no changes within one second apart.
+
+    Raises:
+        PreconditionFailed: If-Match names other versions alone.
+        Malformed: it names no entity tag.
     """
+    if_match = request.header("IF_MATCH")
+    if if_match is not None and not _names(if_match, version.etag):
+        raise PreconditionFailed(OTHER_VERSION)
     validators = validators_of(version)
     if _is_known(request, version, by_time=by_time):
         kept = tuple(header for header in reply.headers if header[0] != "Content-Type")
@@ -64,11 +72,21 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     """
     if if_match is None or if_match.strip() == "*":
         return None
+    tags = _tags_of(if_match)
+    texts = (tag or "" for tag in tags.as_set(include_weak=True))  # Werkzeug reads "" as None
+    return frozenset(int(text) for text in texts if VERSION_ID.fullmatch(text))
+
+
+def _names(if_match: str, etag: str) -> bool:
+    return if_match.strip() == "*" or _tags_of(if_match).contains_weak(unquote_etag(etag)[0])
+
+
+def _tags_of(if_match: str) -> ETags:
+    """Returns the tags of If-Match; raises Malformed."""
     tags = _tags(if_match)
     if tags is None:
         raise Malformed(Problem("if-match", 'If-Match: expected an entity tag such as W/"1".'))
-    texts = (tag or "" for tag in tags.as_set(include_weak=True))  # Werkzeug reads "" as None
-    return frozenset(int(text) for text in texts if VERSION_ID.fullmatch(text))
+    return tags
 
 
 def _is_known(request: Request, version: Version, *, by_time: bool) -> bool:

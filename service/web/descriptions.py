@@ -64,7 +64,8 @@ class Description(msgspec.Struct, frozen=True):
 
 _PART: Final = ("_summary", "_elements")
 _LANGUAGE: Final = "Accept-Language"
-_CONDITIONS: Final = ("If-None-Match", "If-Modified-Since")
+_TAGS: Final = ("If-Match", "If-None-Match")
+_CONDITIONS: Final = (*_TAGS, "If-Modified-Since")
 _VALIDATORS: Final = ("ETag", "Last-Modified")
 _CREATED: Final = (*_VALIDATORS, "Location", "Link", "X-Guidance")
 _FOUND: Final = (*_VALIDATORS, "Content-Location", "Link", "X-Guidance")
@@ -115,11 +116,9 @@ ALIVE: Final = Description("Says whether the process lives.", "Probe", _OK, is_p
 READY: Final = Description(
     "Says whether requests are welcome.", "Probe", {200: (), 503: ("Retry-After",)}, is_plain=True
 )
-OPENAPI: Final = Description(
-    "Returns this document.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
-)
+OPENAPI: Final = Description("Returns this document.", "Any", _TAGGED, (400, 412), _TAGS, is_plain=True)
 SMART_CONFIGURATION: Final = Description(
-    "Says where apps get access tokens.", "Any", _TAGGED, parameters=("If-None-Match",), is_plain=True
+    "Says where apps get access tokens.", "Any", _TAGGED, (400, 412), _TAGS, is_plain=True
 )
 
 _PAGE: Final = ("text/html",)
@@ -193,7 +192,7 @@ BUNDLE: Final = Description(
     "Requests",
 )
 METADATA: Final = Description(
-    "Says what is offered.", "CapabilityStatement", _TAGGED, (400, 406), ("If-None-Match", *LAYOUT)
+    "Says what is offered.", "CapabilityStatement", _TAGGED, (400, 406, 412), (*_TAGS, *LAYOUT)
 )
 
 # Interactions with a type of resource.
@@ -225,13 +224,13 @@ CREATE: Final = Description(
     _TO_SAME,
 )
 READ: Final = Description(
-    "Reads a {type}.", "{type}", _READABLE, (400, 404, 406), ("Prefer", *_CONDITIONS, *LAYOUT, *_PART)
+    "Reads a {type}.", "{type}", _READABLE, (400, 404, 406, 412), ("Prefer", *_CONDITIONS, *LAYOUT, *_PART)
 )
 READ_RESULT: Final = Description(
     "Reads a {type}, or more of the result that it is.",
     "Result",
     _READABLE,
-    (400, 404, 406),
+    (400, 404, 406, 412),
     ("Prefer", *_CONDITIONS, *LAYOUT, *_PART, DETAIL),
 )
 UPDATE: Final = Description(
@@ -250,7 +249,7 @@ HISTORY: Final = Description(
     ("Prefer", *LAYOUT, "_count", "_since", "_at", "_before"),
 )
 READ_VERSION: Final = Description(
-    "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406), (*_CONDITIONS, *LAYOUT)
+    "Reads one version of a {type}.", "{type}", _READABLE, (400, 404, 406, 412), (*_CONDITIONS, *LAYOUT)
 )
 
 # Operations.
@@ -333,7 +332,7 @@ EXTRACT_STORED: Final = Description(
 )
 EXTRACT_STORED_POSTED: Final = _posted(EXTRACT_STORED)
 EXPAND: Final = Description(
-    "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 422), ("If-None-Match", *LAYOUT)
+    "Lists the codes of a value set.", "ValueSet", _TAGGED, (400, 404, 406, 412, 422), (*_TAGS, *LAYOUT)
 )
 EXPAND_POSTED: Final = Description(
     "Lists the codes of a value set.",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
-from fhir_client import PUBLISHED, STORED, issues_of, path_of
+from fhir_client import PUBLISHED, STORED, codes_of, issues_of, path_of
 
 EVERY = (*PUBLISHED, *STORED)
 ILL_FORMED = ("bad_id!", "x" * 65, "..", "%00", "%ff", "a%2Fb")
@@ -141,6 +141,20 @@ def test_rd07_a_date_decides_where_there_is_no_tag(ehr, one_of_each, kind):
 def test_rd07_a_tag_counts_and_not_the_date_beside_it(ehr, kept):
     headers = {"if_none_match": 'W/"stale"', "if_modified_since": kept.answer.headers["Last-Modified"]}
     assert ehr.get(kept.at, **headers).status == 200
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_rd07_who_names_a_version_gets_that_one_or_none(ehr, one_of_each, kind):
+    """RFC 9110, section 13.1.1; the tags are compared by their text, as in an update."""
+    where = f"{kind}/{one_of_each[kind]}"
+    tag = ehr.get(where).headers["ETag"]
+    for tags in (tag, "*", f'W/"stale", {tag}', tag.removeprefix("W/")):
+        assert ehr.get(where, if_match=tags).status == 200
+    assert ehr.get(where, if_match=tag, if_none_match=tag).status == 304
+    assert codes_of(ehr.get(where, if_match='W/"stale"'), 412) == {"conflict"}
+    assert codes_of(ehr.get(where, if_match='W/"stale"', if_none_match=tag), 412) == {"conflict"}
+    assert codes_of(ehr.get(where, if_match="stale"), 400)
+    assert ehr.get(f"{kind}/no-such-id", if_match='W/"stale"').status == 404
 
 
 def is_marked(resource):

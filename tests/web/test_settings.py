@@ -112,7 +112,9 @@ def test_proxies_are_named_by_address_network_or_as_a_unix_socket():
 
 @pytest.mark.parametrize("name", ["SERVICE_CORS_ORIGINS", "SERVICE_EMBED_ORIGINS"])
 def test_an_origin_that_no_browser_writes_is_refused_as_it_would_never_be_let_in(name):
-    own = "https://app.example.org,https://app.example.org:8443,http://[::1]:9000,https://xn--bcher-kva.example"
+    own = (
+        "https://app.example.org,https://app.example.org:8443,http://[::1]:9000,https://xn--bcher-kva.example"
+    )
     from_environment({name: own})
     for refused in (
         "null",
