@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,10 @@ _REMEMBERED_S: Final = 720 * 3600
 
 _NAMING: Final = frozenset(("subject", "author", "encounter", "basedOn", "partOf"))
 """Members by which a response belongs to somebody; the kind of its source is none."""
+
+
+class _WasDeleted(Exception):
+    """Somebody has deleted the form."""
 
 
 class FormStore:
@@ -95,14 +100,15 @@ class FormStore:
             NotScorable, Malformed: it cannot be scored.
             Unavailable: the store cannot be used.
         """
-        if self._was_deleted(form):
-            return ""
         named = stamped(data, form, 1, instant(self._clock()))
         foreseen = self._repository.foresee(named, form, languages)
         try:
+            with suppress(AlreadyExists):  # else it was sent twice, and the other one was faster
+                self._put(form, named, foreseen)
+                return form
             self._put(form, named, foreseen)
-        except AlreadyExists:  # it was sent twice, and the other one was faster
-            self._put(form, named, foreseen)
+        except _WasDeleted:
+            return ""
         return form
 
     def _put(self, form: str, data: bytes, foreseen: Foreseen) -> None:
@@ -113,6 +119,8 @@ class FormStore:
                 self._repository.create(data, unit=unit, reach=self._reach)
             elif _answers(current.body) != _answers(data):
                 self._repository.update(form, data, unit=unit, reach=self._reach)
+            if transaction.is_used(_deleted(form)):  # asked last: what is deleted from now on goes with this
+                raise _WasDeleted
 
     def kept(self, form: str, response: Json, languages: Languages, *, agrees: bool) -> str:
         """Stores what was answered where the person agrees, and returns the id of what is stored, if any.
@@ -167,8 +175,8 @@ class FormStore:
             return bool(erase(self._store, [of_response(form)], event, self._reach.tenant))
 
     def _was_deleted(self, form: str) -> bool:
-        with service_errors():
-            return self._store.is_used(_deleted(form))
+        with service_errors(), self._store.reading(self._reach.tenant) as view:
+            return view.is_used(_deleted(form))
 
 
 def _deleted(form: str) -> str:

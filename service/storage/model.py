@@ -435,6 +435,9 @@ class ReadingAll(Reading, Protocol):
     def links_after(self, after: int, *, since: int = 0, limit: int) -> Sequence[StoredLink]:
         """Returns entries of the tenant's chain behind number `after`, none from before `since`."""
 
+    def is_used(self, name: str) -> bool:
+        """Returns whether a name was used once, and is not forgotten yet."""
+
 
 class Writing(Reading, Protocol):
     """A transaction: all of it is stored, or nothing. Every method may raise what Reading raises."""
@@ -473,6 +476,9 @@ class Writing(Reading, Protocol):
             link: the entry.
             now: microseconds since 1970 UTC.
         """
+
+    def is_used(self, name: str) -> bool:
+        """Returns whether a name was used once by now, and is not forgotten yet."""
 
 
 class Erasing(Writing, Protocol):
@@ -537,9 +543,6 @@ class Store(Protocol):
 
         Raises StoreBusy, StoreUnavailable, StoreFull.
         """
-
-    def is_used(self, name: str) -> bool:
-        """Returns whether a name was used, and is not forgotten yet. Raises StoreBusy, StoreUnavailable."""
 
     def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""

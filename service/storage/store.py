@@ -204,6 +204,10 @@ class View:
         with translated():
             return chain.links_after(self._connection, self._tenant, after, since=since, limit=limit)
 
+    def is_used(self, name: str) -> bool:
+        """Says whether a name was used once, and is not forgotten yet."""
+        return self._run(_USED_BEFORE, {"name": _name(name)}).first() is not None
+
     def flush(self) -> None:
         """Does nothing: a view writes nothing that a search would miss."""
 
@@ -585,11 +589,6 @@ class SqlStore:
         except AlreadyExists:
             return False
         return True
-
-    def is_used(self, name: str) -> bool:
-        """Says whether a name was used, and is not forgotten yet."""
-        with self._read() as connection:
-            return connection.execute(_USED_BEFORE, {"name": _name(name)}).first() is not None
 
     def tenants(self, type: str) -> Sequence[str]:
         """Returns the tenants that have a record of the type, in order."""

@@ -140,6 +140,20 @@ def test_deleting_leaves_nothing_of_the_form_and_all_of_the_others(forms, store,
     assert b"somebody else" in content
 
 
+def test_what_is_deleted_while_it_is_sent_again_is_not_stored(forms, file, response, monkeypatch):
+    """In another tab, after the form was sent there and before what was sent is stored."""
+    forms.keep(FORM, response(), ENGLISH)
+    foresee = Repository.foresee
+
+    def foreseen(self, *given, **named):
+        assert forms.delete(FORM)
+        return foresee(self, *given, **named)
+
+    monkeypatch.setattr(Repository, "foresee", foreseen)
+    assert forms.keep(FORM, response(status="amended"), ENGLISH) == ""
+    assert not [of_id for _, of_id, _ in versions(file) if of_id.startswith(FORM)]
+
+
 def test_that_something_was_deleted_is_recorded_without_a_word_of_what(forms, store, file, response):
     forms.keep(FORM, response(), ENGLISH)
     forms.delete(FORM)

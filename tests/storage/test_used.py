@@ -15,8 +15,10 @@ def names_in(url):
 def test_a_name_is_used_once(store):
     assert store.use_once("a", until=20, now=10)
     assert not store.use_once("a", until=99, now=10)
-    assert store.is_used("a")
-    assert not store.is_used("b")
+    for opened in (store.reading, store.writing):
+        with opened() as view:
+            assert view.is_used("a")
+            assert not view.is_used("b")
     assert store.use_once("b", until=20, now=10)
 
 
