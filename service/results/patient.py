@@ -14,7 +14,14 @@ from service.guidance.model import Advice
 from service.guidance.reasons import DATE, TIER
 from service.guidance.result import Fired, Result, Risk
 from service.results.phrases import FIRST_PART, AnswerTexts, Phrases, beside, first_sentences, is_assessable
-from service.results.wording import Assessment, Numbers, changes, is_step_later, main_reasons
+from service.results.wording import (
+    Assessment,
+    Numbers,
+    behind,
+    changes,
+    is_step_later,
+    main_reasons,
+)
 
 MOST_WORDS: Final = 200
 """Words before "Read more"."""
@@ -130,8 +137,7 @@ class PatientText:
         """Returns why, in words for what was answered, with the answers; empty where there are no words."""
         says = fired.rule.says
         words = says.patient_unsure if fired.unsure and says.patient_unsure else says.patient
-        totals = assessment.result.totals
-        shown = "; ".join(self._texts.said(fired.rule.shows, assessment.all_answers, totals))
+        shown = "; ".join(behind(fired, assessment, self._texts))
         return f"{beside(words.rstrip('.'), shown, FIRST_PART)}." if words and shown else words
 
     def changes(self, assessment: Assessment) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from html import escape
 from typing import Final
@@ -271,11 +271,11 @@ class AnswerTexts:
             for option in (question.options if link not in self._dates else ())
         }
 
-    def said(self, names: Iterable[str], answers: AnswersByLink, totals: Iterable[Total] = ()) -> list[str]:
+    def said(self, names: Collection[str], answers: AnswersByLink, totals: Iterable[Total] = ()) -> list[str]:
         """Returns in words what was answered, and what it adds up to.
 
         A plain yes, no or not sure says nothing without its question, and is left out; so is a score
-        that is not to be reported.
+        that is not to be reported. Of several measured values each says what was measured.
 
         Args:
             names: linkIds and names of scores; one that is neither is passed over.
@@ -283,9 +283,12 @@ class AnswerTexts:
             totals: the scores.
         """
         found = []
+        are_several = sum(name in self._dates and name in answers for name in names) > 1
         for name in names:
             total = next((total for total in totals if total.score.name == name), None)
             words = self._value(name, answers) if total is None else self._with_points(total)
+            if words and are_several and name in self._dates:
+                words = f"{self.labels[name]} {words}"
             found += [words] if words else []
         return found
 

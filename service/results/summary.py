@@ -15,8 +15,8 @@ from service.datatypes.answers import Coding
 from service.datatypes.form import Question
 from service.fhir.chart import ChartValue
 from service.guidance import Guidance
-from service.guidance.conditions import Condition, Group, Is
-from service.guidance.model import Level, Outcome
+from service.guidance.conditions import Condition, Group, Is, Named
+from service.guidance.model import Level, Outcome, Written
 from service.guidance.result import Due, Fired, Interval, Result
 from service.results import wording
 from service.results.extensions import by_level
@@ -137,7 +137,7 @@ class Summary:
     def reason(self, fired: Fired, assessment: Assessment) -> str:
         """Returns what a rule says, with the answers that stand behind it."""
         said = fired.rule.says.to_clinician.rstrip(".")
-        shown = self._texts.said(fired.rule.shows, assessment.all_answers, assessment.result.totals)
+        shown = wording.behind(fired, assessment, self._texts)
         is_unsure = fired.unsure and fired.rule.says.patient_unsure
         unsure = [self._phrases["clinician.not-sure"]] if is_unsure else []
         behind = "; ".join((*unsure, *shown))
@@ -254,8 +254,10 @@ class _Sign(NamedTuple):
 
     Args:
         link, label: its linkId, and its name in few words.
-        findings: of a red-flag kind, that one answer to it makes present.
-        denials: of a list, the answers that deny all of it; one that is ticked for no sign is no denial.
+        findings: that one answer to it makes present: warning signs and, where no answer of its own denies
+            them all, what else is a reason for a step.
+        denials: the answers that deny all of it, none where any can: in a list those that say so, else all
+            but those by which nothing was found out.
         gates: the questions that can close it: linkId, the answer no, and a name in few words.
     """
 
@@ -269,27 +271,29 @@ class _Sign(NamedTuple):
 def _signs(guidance: Guidance, labels: Mapping[str, str]) -> list[_Sign]:
     """Returns the questions that ask for warning signs, in the order of the findings."""
     written, questions = guidance.written, guidance.form.questions
+    reasons = {rule.when.finding for rule in written.rules if rule.tier and isinstance(rule.when, Named)}
     asked: dict[str, list[str]] = {}
+    beside: dict[str, list[str]] = {}
     for finding in written.findings:
-        for link in _alone(finding.when) if written.kinds[finding.kind] else ():
-            asked.setdefault(link, []).append(finding.name)
-    no = written.words.get("no")
-    return [
-        _Sign(
-            link,
-            labels[link],
-            tuple(names),
-            _denials(questions[link], written.words),
-            tuple(_gates(questions[link], questions, labels, no)),
-        )
-        for link, names in asked.items()
-    ]
+        is_sign = written.kinds[finding.kind]
+        for link in _alone(finding.when) if is_sign or finding.name in reasons else ():
+            (asked if is_sign else beside).setdefault(link, []).append(finding.name)
+    no, found = written.words.get("no"), []
+    for link, names in asked.items():
+        question = questions[link]
+        denials = _denials(question, written)
+        others = () if question.repeats and denials else beside.get(link, ())
+        gates = tuple(_gates(question, questions, labels, no))
+        found.append(_Sign(link, labels[link], (*names, *others), denials, gates))
+    return found
 
 
-def _denials(question: Question, words: Mapping[str, str]) -> frozenset[Coding]:
-    codes = [words.get(word, word) for word in ("no", "none")]
-    options = question.options if question.repeats else ()
-    return frozenset(option.coding for option in options if option.coding.code in codes)
+def _denials(question: Question, written: Written) -> frozenset[Coding]:
+    nothing = written.not_known.get(question.link_id, ())
+    listed = ("no", "none") if question.repeats else nothing
+    codes = {written.words.get(word, word) for word in listed}
+    codings = [option.coding for option in question.options if listed]
+    return frozenset(coding for coding in codings if (coding.code in codes) == question.repeats)
 
 
 def _gates(

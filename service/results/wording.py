@@ -11,6 +11,7 @@ from service.errors import Problem
 from service.fhir.chart import ChartValues
 from service.fhir.json import Json
 from service.fhir.response_context import ResponseContext
+from service.guidance.conditions import Answered
 from service.guidance.result import Due, Fired, Result
 from service.languages import ENGLISH
 from service.results.phrases import AnswerTexts, Phrases
@@ -119,6 +120,18 @@ def changes(assessment: Assessment, texts: AnswerTexts) -> list[Changed]:
     return found
 
 
+def behind(fired: Fired, assessment: Assessment, texts: AnswerTexts) -> list[str]:
+    """Returns the answers behind a reason in words; last, those that do not fit and counted as the worse."""
+    shows, answers = fired.rule.shows, assessment.answers
+    said = texts.said(shows, assessment.all_answers, assessment.result.totals)
+    for contradiction in assessment.result.contradictions:
+        match contradiction.between:
+            case (Answered(link),) if link in shows and (link in answers.given or link in answers.ignored):
+                unfit = answers.ignored if link in answers.ignored else answers.chart
+                said += texts.said((link,), unfit)
+    return said
+
+
 def is_step_later(result: Result) -> bool:
     """Returns whether the step has a date of its own that is later than the earliest of all reasons."""
     due, step = result.due, result.step_due
@@ -134,6 +147,8 @@ def dates(result: Result) -> tuple[Due, ...]:
 def main_reasons(result: Result) -> list[Fired]:
     """Returns the rules that fired without those that another one contains.
 
+    What is sure is not contained in what somebody was not sure about.
+
     Where reasons have dates, one that has none is a reason for its own step only: "you answered no to
     every warning sign" is none to see a doctor.
     """
@@ -141,4 +156,5 @@ def main_reasons(result: Result) -> list[Fired]:
     is_dated = result.due is not None
     listed = [one for one in result.fired if not is_dated or one.days is not None or one.rule.tier == step]
     names = {reason.rule.name for reason in listed}
-    return [reason for reason in listed if names.isdisjoint(reason.rule.beside)]
+    sure = {reason.rule.name for reason in listed if not reason.unsure}
+    return [one for one in listed if (names if one.unsure else sure).isdisjoint(one.rule.beside)]

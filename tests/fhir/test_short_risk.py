@@ -16,6 +16,7 @@ from service.fhir.chart import ChartValue, ChartValues
 from service.fhir.xhtml import is_narrative
 from service.guidance import model
 from service.guidance.conditions import Group, Is, Named
+from service.guidance.model import unfit_answers
 from service.guidance.result import Due, Fired, Interval
 from service.results import Renderer
 from service.results.risk_assessment import LONGEST_RATIONALE
@@ -220,6 +221,31 @@ def test_a_reason_that_another_one_contains_is_left_out(render, make_result, gui
     assert "rule fever-is-urgent" in lines(render(make_result(fired=(contained,))))["Findings"]
 
 
+def test_what_is_sure_is_not_contained_in_what_somebody_was_not_sure_about(render, make_result, guidance):
+    first, second = guidance.written.rules[:2]
+    contained = Fired(replace(first, beside=(second.name,)), ())
+    said = lines(render(make_result(fired=(contained, Fired(second, (), unsure=True)))))["Findings"]
+    assert "rule fever-is-urgent" in said
+    both = (replace(contained, unsure=True), Fired(second, (), unsure=True))
+    assert "rule fever-is-urgent" not in lines(render(make_result(fired=both)))["Findings"]
+
+
+def test_a_worse_value_that_counted_beside_an_answer_stands_behind_it(
+    with_written, make_assessment, make_result, guidance
+):
+    fired = Fired(replace(guidance.written.rules[0], shows=("days",)), ("fever",))
+    given, worse = {"days": (Quantity(4, "mo"),)}, {"days": (Quantity(1, "d"),)}
+    unfit = tuple(one for one in unfit_answers(guidance.form) if one.name == "unfit-days")
+
+    def found(answers: Answers) -> str:
+        assessment = make_assessment(make_result(fired=(fired,), contradictions=unfit), answers)
+        return lines(json.loads(with_written().document(assessment)))["Findings"]
+
+    assert found(Answers(given, chart=worse)) == "Clinician: rule fever-is-urgent (4 months; 1 day)"
+    assert found(Answers({}, ignored=given)) == "Clinician: rule fever-is-urgent (4 months)"
+    assert found(Answers({}, chart=worse)) == "Clinician: rule fever-is-urgent (1 day)"
+
+
 def dated(rule: model.Rule, days: int, to: str = "") -> Due:
     return Due(days, to, rule)
 
@@ -267,12 +293,13 @@ SIGNS = (
 def with_signs(guidance):
     """Makes a renderer of a guidance with warning signs; a no to cough closes the question on pain."""
 
-    def made(*signs: Any, a_list: str = "pain") -> Renderer:
+    def made(*signs: Any, a_list: str = "pain", **members: Any) -> Renderer:
         findings = tuple(
             model.Finding(name, kind, "", when, False, (), "article", ()) for name, when, kind in signs
         )
         kinds = {"red": True, "plain": False}
-        written = replace(guidance.written, findings=findings, kinds=kinds, words={"no": NO.code})
+        words = {"no": NO.code}
+        written = replace(guidance.written, findings=findings, kinds=kinds, words=words, **members)
         questions = {**guidance.form.questions}
         questions["pain"] = replace(questions["pain"], enabled_by=("cough",))
         questions[a_list] = replace(questions[a_list], repeats=a_list != "pain")
@@ -309,6 +336,37 @@ def test_a_list_in_which_something_is_ticked_is_not_denied(
     assert denied(NO) == "fever above 38 \u00b0C & chills <today>"
     assert denied(YES) is None
     assert denied(NO, YES) is None
+
+
+def test_an_answer_by_which_nothing_was_found_out_denies_nothing(
+    guidance, with_signs, make_assessment, make_result, make_states
+):
+    result = make_result(findings=make_states(**{"fever-sign": "absent"}))
+
+    def denied(**not_known: Any) -> str | None:
+        renderer = with_signs(("fever-sign", Is("fever", ("yes",)), "red"), not_known=not_known)
+        assessment = make_assessment(result, Answers({"fever": (NO,)}))
+        return lines(json.loads(renderer.document(assessment))).get("Denied or normal")
+
+    assert denied() == denied(cough=("no",)) == "fever above 38 \u00b0C & chills <today>"
+    assert denied(fever=("no",)) is None
+
+
+def test_an_answer_that_is_a_reason_of_another_kind_denies_nothing(
+    guidance, with_signs, make_assessment, make_result, make_states
+):
+    rules = (replace(guidance.written.rules[0], when=Named("chills")), *guidance.written.rules[1:])
+    renderer = with_signs(
+        ("fever-sign", Is("fever", ("yes",)), "red"), ("chills", Is("fever", ("no",)), "plain"), rules=rules
+    )
+
+    def denied(chills: str) -> str | None:
+        findings = make_states(**{"fever-sign": "absent", "chills": chills})
+        assessment = make_assessment(make_result(findings=findings), Answers({"fever": (NO,)}))
+        return lines(json.loads(renderer.document(assessment))).get("Denied or normal")
+
+    assert denied("absent") == "fever above 38 \u00b0C & chills <today>"
+    assert denied("present") is None
 
 
 def test_a_no_that_closed_a_warning_question_is_named(make_assessment, make_result, make_states, with_signs):

@@ -74,6 +74,15 @@ def test_a_value_of_the_chart_has_its_date(guidance):
     assert texts.said(["crp"], {"crp": crp}) == ["12 mg/L"]
 
 
+def test_of_several_dated_values_each_says_what_was_measured(guidance):
+    written = replace(guidance.written, chart={link: ChartEntry("taken", ()) for link in ("crp", "days")})
+    texts = AnswerTexts(SimpleNamespace(written=written, form=guidance.form), ENGLISH)
+    answers = {"crp": (Quantity(Decimal(12), "mg/L"),), "days": (Quantity(Decimal(2), "d"),)}
+    labels = texts.labels
+    assert texts.said(["crp", "days"], answers) == [f"{labels['crp']} 12 mg/L", f"{labels['days']} 2 days"]
+    assert texts.said(["crp", "days"], {"days": answers["days"]}) == ["2 days"]
+
+
 def test_a_question_is_named_by_its_label_its_short_text_or_its_text(texts):
     assert dict(texts.labels) == {
         "sites": "weakness",
