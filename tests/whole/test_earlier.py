@@ -131,6 +131,22 @@ def test_a_response_as_before_is_not_worse(compared: Callable[..., Json], now: J
     assert len(document["basis"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("link", "answer"),
+    [("wasting", YES), ("known-conditions", "mnd"), ("suspected-conditions", "mnd")],
+)
+def test_what_a_patient_denied_is_new_whatever_a_professional_would_have_been_asked(
+    compared: Callable[..., Json], before: Json, link: str, answer: Json | str
+) -> None:
+    now = dated(before, NOW, "now")
+    given = items(now)[link]
+    (coding,) = (one["valueCoding"] for one in given["answer"])
+    given["answer"] = [{"valueCoding": answer if isinstance(answer, dict) else coding | {"code": answer}}]
+    for shown in given["answer"]:
+        shown["valueCoding"].pop("display", None)
+    assert RULE in orjson.dumps(compared(now, before)).decode()
+
+
 def test_one_that_is_silent_denies_nothing(compared: Callable[..., Json], now: Json, before: Json) -> None:
     before["status"] = "in-progress"
     del items(before)["eyelid-closes"]["answer"]
