@@ -503,6 +503,22 @@ def test_a_page_that_is_not_on_the_list_gets_no_form_and_no_message(
     assert page.evaluate("() => heard") == []
 
 
+def test_a_page_that_is_not_on_the_list_gets_no_form_by_a_page_that_is(
+    contexts: NewContext, sites: Sites
+) -> None:
+    """Whoever frames a hospital's page could cover the form in it with something else to click on."""
+    context, watch = contexts(expects=["frame-ancestors"])
+    page = context.new_page()
+    outer = f'<!doctype html><link rel="icon" href="data:,"><iframe src="{sites.app}/bare.html"></iframe>'
+    sites.strange["/outer.html"] = outer
+    page.goto(f"{sites.stranger}/outer.html")
+    assert any("frame-ancestors" in report for report in watch.reports)
+    (middle,) = page.main_frame.child_frames
+    (frame,) = middle.child_frames
+    assert frame.locator("main").count() == 0
+    assert middle.evaluate("() => heard") == []
+
+
 def test_the_service_refuses_the_form_to_a_parent_that_is_not_on_the_list(page: Page, sites: Sites) -> None:
     for parent in (sites.stranger, sites.app + "/", sites.app.upper(), "null", "*", "https://example.org"):
         answer = page.request.get(f"{sites.service}/questionnaires/{SMALL}", params={"parent": parent})
