@@ -55,6 +55,7 @@ from service.settings import HOME, Settings, from_environment
 from service.validate import Validator, server_from
 
 DONE, REFUSED, COULD_NOT_RUN = 0, 1, 2
+_COMMAND = "questionnaire-guidance"
 UNREAD, STOPPED = 128 + signal.SIGPIPE, 128 + signal.SIGINT
 """What a shell says where the reader has gone, as `head` does once it has its lines, and after Ctrl+C."""
 CHANGED = 1
@@ -91,11 +92,16 @@ def _replace_closed_streams() -> None:
             setattr(sys, name, io.TextIOWrapper(raw, write_through=True))  # so that nothing waits for the end
 
 
+def _program_name() -> str:
+    """Returns what the program was started by: as a module, or by the command that a wheel installs."""
+    return _COMMAND if Path(sys.argv[0]).name == _COMMAND else "python -m service"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
         # Not by `program.main`, which ends the process where a reader of the output stops reading.
-        with program.make_context("python -m service", [*arguments]) as context:
+        with program.make_context(_program_name(), [*arguments]) as context:
             code = int(program.invoke(context) or DONE)
             sys.stdout.flush()
             return code

@@ -117,8 +117,11 @@ class Journal(msgspec.Struct):
             made: what is made of the output, which goes once this is there; None where it stays.
 
         Raises:
-            StartupError: something else stands there; or another run writes to it.
+            StartupError: it names no file; something else stands there; or another run writes to it.
         """
+        if output.name == "-":
+            text = "expected the name of a file: how far a run is stands in another one beside it"
+            raise StartupError([f"{output}: {text}"])
         found = cls(output, State(now))
         known = None if restart else found._known()
         if output.exists() and not restart and (known is None or not known.is_whole):

@@ -457,6 +457,20 @@ def test_standard_input_is_gone_on_with_where_it_is_the_same(
     assert (tmp_path / "out.ndjson").read_bytes() == expected(data)
 
 
+@pytest.mark.parametrize("command", [["score", "in.ndjson"], ["rescore"]])
+def test_what_elsewhere_stands_for_standard_output_is_refused_and_no_file_of_that_name(
+    command, tmp_path, monkeypatch, capsys, sqlite_url
+):
+    (tmp_path / "in.ndjson").write_bytes(b"{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVICE_STORE_URL", sqlite_url)
+    assert cli.main([*command, "-"]) == 2
+    assert "-: expected the name of a file: how far a run is stands in another one beside it" in (
+        capsys.readouterr().err
+    )
+    assert not [*tmp_path.glob("-*")]
+
+
 def test_an_output_that_is_there_is_kept(records, run, tmp_path):
     (tmp_path / "in.ndjson").write_bytes(records[0])
     (tmp_path / "out.ndjson").write_bytes(b"kept")

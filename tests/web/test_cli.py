@@ -196,6 +196,12 @@ def test_what_is_wrong_on_the_command_line_is_told_by_what_was_expected(capsys, 
     assert "canary" not in notes
 
 
+def test_an_installed_wheel_is_told_of_by_the_name_of_its_command(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/srv/service/bin/questionnaire-guidance"])
+    assert cli.main(["assess"]) == 2
+    assert capsys.readouterr().err.startswith("Usage: questionnaire-guidance assess ")
+
+
 def test_an_option_without_its_value_is_named(capsys):
     assert cli.main(["validate", "x", "--questionnaire"]) == 2
     assert capsys.readouterr().err == "error: Expected --questionnaire as --help shows it.\n"
