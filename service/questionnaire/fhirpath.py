@@ -9,6 +9,7 @@ The engine is the library fhirpathpy, with these corrections:
 - It runs regular expressions without end; here each has a time limit.
 - It walks the whole response for each `where(linkId = ...)`; here the items are found by an index.
 - It reads the number of a quantity with a comparator as if it were the answer; here that is not at hand.
+- It compares values as texts and lists by their first values; see `fhirpath_values.py`.
 
 What cannot be known from the response is said by an error, `NotAtHand`, and never guessed. The library is
 loaded on first use, and never run on the accept path.
@@ -38,6 +39,13 @@ from service.questionnaire.fhirpath_syntax import (
     nodes_of,
     syntax_tree,
     variables_in,
+)
+from service.questionnaire.fhirpath_values import (
+    Moment,
+    NotComparable,
+    functions_of_values,
+    is_beside_value,
+    without_siblings,
 )
 from service.questionnaire.pattern import PatternTooSlow, matches, replace_matches
 
@@ -124,6 +132,8 @@ class Expression:
             raise
         except PatternTooSlow as fault:
             raise OutOfTime("a regular expression took too long") from fault
+        except NotComparable as fault:
+            raise NotAtHand(str(fault)) from fault
         except Exception as fault:
             raise NotEvaluated("the expression of the form failed on this response") from fault
 
@@ -180,7 +190,9 @@ def data_of(node: Any) -> Any:
     if isinstance(value, engine.quantity):
         unit = engine.quantity.timeUnitsToUCUM.get(value.unit, value.unit) or "'1'"
         return {"value": value.value, "system": _CONSTANTS["ucum"], "code": unit.strip("'")}
-    return str(value) if isinstance(value, engine.moment) else value
+    if isinstance(value, engine.moment):
+        return value.asStr
+    return str(value) if isinstance(value, Moment) else value
 
 
 class Typed(NamedTuple):
@@ -212,7 +224,7 @@ class _Engine(NamedTuple):
     quantity: Any
     moment: Any
     model: Any
-    functions: frozenset[str]
+    functions: Mapping[str, Mapping[str, Any]]
 
 
 @cache
@@ -227,9 +239,11 @@ def _engine() -> _Engine:
     evaluators[_PATH] = _remembered_path
     evaluators[_OPERAND] = _checked_operand
     evaluators[_INSIDE] = _checked_inside
+    evaluators["FunctionInvocation"] = partial(_with_its_own_focus, evaluators["FunctionInvocation"])
     library: Any = engine
     types: Any = nodes
     data: Any = util
+    functions: Any = invocation_registry
     return _Engine(
         evaluate=library.do_eval,
         create_node=types.ResourceNode.create_node,
@@ -237,7 +251,7 @@ def _engine() -> _Engine:
         quantity=types.FP_Quantity,
         moment=types.FP_TimeBase,
         model=models["r4"],
-        functions=frozenset(invocation_registry),
+        functions=functions,
     )
 
 
@@ -260,6 +274,16 @@ def _run(tree: Tree, focus: Any, variables: dict[str, Any], surroundings: Surrou
 def _is_bare_extension(value: Any) -> bool:
     """Returns whether this is what the library makes of a primitive that has extensions and no value."""
     return isinstance(value, Mapping) and list(value) == ["extension"]
+
+
+def _with_its_own_focus(
+    invoke: Callable[..., list[Any]], context: dict[str, Any], inputs: list[Any], node: Tree
+) -> list[Any]:
+    """Calls a function, and puts `$this` back: the library leaves it at what a criterion looked at last."""
+    before = context["$this"]
+    found = invoke(context, inputs, node)
+    context["$this"] = before
+    return found
 
 
 # Planning: the same tree, with an index where the library would walk the whole response.
@@ -318,7 +342,7 @@ def _planned_chain(tree: Tree) -> Tree:
     links = _links_wanted(last)
     if links:
         start, path = _start_and_path(left)
-        return _from(start, {**_step(_ITEMS, path, start), "links": links, "where": last})
+        return _from(start, {**_step(_ITEMS, path, start), "links": links, "where": _planned(last)})
     if _is_walk(last) and _is_closed(last):
         start, path = _start_and_path(tree)
         return _from(start, _step(_PATH, path, start))
@@ -483,8 +507,11 @@ def _reads_a_number(tree: Tree) -> bool:
 def _checked_operand(context: dict[str, Any], inputs: list[Any], node: Tree) -> list[Any]:
     """Evaluates an operand of a planned tree."""
     found = _engine().evaluate(context, inputs, node["children"][0])
-    _refuse_ranges(found if isinstance(found, list) else [found])
-    return found  # type: ignore[no-any-return]
+    _refuse_ranges(found)
+    plain = [value for value in found if not is_beside_value(_engine().get_data(value))]
+    if found and not plain:
+        raise NotAtHand("an answer that it reads has no value")
+    return plain
 
 
 def _checked_inside(context: dict[str, Any], inputs: list[Any], node: Tree) -> list[Any]:
@@ -506,6 +533,10 @@ def _refuse_ranges(nodes: list[Any]) -> None:
 
 class NotANumber(Exception):
     """A function that adds or compares numbers was given something else."""
+
+
+class NotOne(Exception):
+    """A function that takes one value was given several."""
 
 
 _NOT_DONE = (
@@ -533,29 +564,34 @@ def _own_functions(surroundings: Surroundings) -> dict[str, dict[str, Any]]:
         "min": (lambda inputs: min(_numbers(inputs), default=[]), _NO_ARGUMENT),
         "max": (lambda inputs: max(_numbers(inputs), default=[]), _NO_ARGUMENT),
         "avg": (_average, _NO_ARGUMENT),
+        "count": (len, _NO_ARGUMENT),
+        "single": (_single, _NO_ARGUMENT),
         "matches": (_matches, {1: ["String"]}),
         "replaceMatches": (_replace_matches, {2: ["String", "String"]}),
-        "now": (lambda _: _moment(authored, "time"), _NO_ARGUMENT),
-        "today": (lambda _: _moment(authored, "day")[:10], _NO_ARGUMENT),
-        "timeOfDay": (lambda _: _time_of_day(authored), _NO_ARGUMENT),
+        "now": (lambda _: Moment(_moment(authored, "time")), _NO_ARGUMENT),
+        "today": (lambda _: Moment(_moment(authored, "day")[:10]), _NO_ARGUMENT),
+        "timeOfDay": (lambda _: Moment(_time_of_day(authored)), _NO_ARGUMENT),
         "hasValue": (lambda inputs: len(_primitive(inputs)) == 1, _NO_ARGUMENT),
         "getValue": (_primitive, _NO_ARGUMENT),
         "memberOf": (partial(_member_of, surroundings.member_of), {1: ["String"]}),
         "resolve": (partial(_resolved, surroundings.resource), _NO_ARGUMENT),
         **{name: (partial(_not_done, name), {0: [], 1: ["Any"], 2: ["Any", "Any"]}) for name in _NOT_DONE},
     }
-    return {name: {"fn": _on_values(function), "arity": arity} for name, (function, arity) in plain.items()}
+    own = {name: {"fn": _on_values(function), "arity": arity} for name, (function, arity) in plain.items()}
+    return own | functions_of_values(_engine())
 
 
 def _on_values(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a function of the library's form that hands over JSON values instead of nodes."""
     get_data = _engine().get_data
-    return lambda _, inputs, *arguments: function([get_data(node) for node in inputs], *arguments)
+    return lambda _, inputs, *arguments: function(
+        without_siblings([get_data(node) for node in inputs]), *arguments
+    )
 
 
 def _known_functions() -> frozenset[str]:
     """Returns the names of all functions that can be called."""
-    return _engine().functions | _own_functions(Surroundings()).keys()
+    return frozenset({*_engine().functions, *_own_functions(Surroundings())})
 
 
 def _weights(weight_of: WeightOf, inputs: Sequence[Any]) -> list[Decimal]:
@@ -582,6 +618,12 @@ def _replace_matches(inputs: Sequence[Any], pattern: Any, by: Any) -> list[str]:
     return [replace_matches(pattern, by, str(inputs[0]))]
 
 
+def _single(inputs: Sequence[Any]) -> list[Any]:
+    if len(inputs) > 1:
+        raise NotOne
+    return list(inputs)
+
+
 # What R4 adds, and the moment of the response.
 
 
@@ -604,13 +646,7 @@ def _time_of_day(authored: str) -> str:
 
 def _primitive(inputs: Sequence[Any]) -> list[Any]:
     """Returns the one primitive value of a collection; nothing if it only has extensions."""
-    values = [value for value in inputs if not _is_beside_value(value)]
-    return values if len(values) == 1 and not isinstance(values[0], Mapping | list) else []
-
-
-def _is_beside_value(value: Any) -> bool:
-    """Returns whether this is the id and the extensions of a primitive, which the library counts too."""
-    return isinstance(value, Mapping) and value.keys() <= {"id", "extension"}
+    return list(inputs) if len(inputs) == 1 and not isinstance(inputs[0], Mapping | list) else []
 
 
 def _member_of(member_of: MemberOf, inputs: Sequence[Any], url: Any) -> list[bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import nullcontext
 from decimal import Decimal
@@ -225,6 +226,166 @@ def test_a_form_that_comes_with_the_response_has_no_word_in_a_message(severity: 
 def test_a_mark_in_a_text_stays_a_text() -> None:
     assert evaluated("'\ue0000' & 'x'") == ["\ue0000x"]
     assert evaluated(r"'it\'s' & ' ' & 'so'") == ["it's so"]
+
+
+# Values: equal, in order, and some time later, as N1 says, and in three values.
+
+KG = {"system": "http://unitsofmeasure.org", "code": "kg"}
+ANSWERS: dict[str, list[dict[str, Any]]] = {
+    "day": [{"valueDate": "2026-11-28"}],
+    "month": [{"valueDate": "2026-11"}],
+    "noon": [{"valueDateTime": "2026-11-28T12:00:00Z"}],
+    "later": [{"valueDateTime": "2026-11-28T14:00:00Z"}],
+    "clock": [{"valueTime": "10:30:00"}],
+    "weight": [{"valueQuantity": {"value": Decimal("70.5"), "unit": "kg", **KG}}],
+    "nothing": [{"valueQuantity": {"value": 0, **KG}}],
+    "bare": [{"valueQuantity": {"value": 3, "unit": "cups"}}],
+    "term": [{"valueQuantity": {"value": 3, "system": KG["system"], "code": "mo"}}],
+    "several": [{"valueCoding": {"code": "a"}}, {"valueCoding": {"code": "b"}}],
+    "yes": [{"valueBoolean": True}],
+    "one": [{"valueInteger": 1}],
+    "said": [{"valueString": "yes", "_valueString": {"id": "n"}}],
+    "missing": [{"_valueString": {"extension": [{"url": "u", "valueCode": "unknown"}]}}],
+}
+AUTHORED = "2026-11-28T23:30:00+10:00"  # half past one in the afternoon, in UTC
+
+
+def of_answers(text: str) -> list[Any]:
+    """Returns what an expression says; `@day` in it is the answer to `day`."""
+    named = re.sub(r"@([a-z]+)", r"item.where(linkId = '\1').answer.value", text)
+    focus = {
+        "resourceType": "QuestionnaireResponse",
+        "item": [{"linkId": link, "answer": answers} for link, answers in ANSWERS.items()],
+    }
+    return [data_of(node) for node in parse_expression(named).nodes(focus, {}, Surroundings(focus, AUTHORED))]
+
+
+def assert_says(text: str, expected: bool | None) -> None:
+    if expected is None:
+        with pytest.raises(NotAtHand):
+            of_answers(text)
+    else:
+        assert of_answers(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@later > now()", True),
+        ("@later <= now()", False),
+        ("@noon < now()", True),
+        ("now() = @2026-11-28T13:30:00Z", True),
+        ("now() != @2026-11-28T13:30:00.000Z", False),
+        ("@day = today()", True),
+        ("@day > today() - 1 day", True),
+        ("@month = today()", None),
+        ("@month != @day", None),
+        ("@month < @day", None),
+        ("@month < today() + 1 month", True),
+        ("@day = @noon", None),
+        ("@day != @noon", None),
+        ("@day < @noon", None),
+        ("now() > today()", None),
+        ("today() in @day", True),
+        ("@noon in (@2026-11-27T12:00:00Z | @2026-11-29T12:00:00Z)", False),
+        ("@noon = @2026-11-28T12:00:00", None),
+        ("@noon < @2026-11-29T23:00:00", True),
+        ("@noon > @2026-11-28T12:00Z", None),
+        ("@noon > @2026-11-28T11:59Z", True),
+        ("@clock > @T10:30", None),
+        ("@clock = @T10:30:00.0", True),
+        ("@clock < @T10:31", True),
+        ("@clock = @noon", False),
+        ("now() + 1 day = @2026-11-29T23:30:00+10:00", True),
+        ("now() - 1 month < @2026-10-28T23:30:01+10:00", True),
+        ("@day = '2026-11-28'", True),
+    ],
+)
+def test_moments_compare_as_far_as_they_are_known(text: str, expected: bool | None) -> None:
+    assert_says(text, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@weight > 70 'kg'", True),
+        ("@weight >= 70500 'g'", True),
+        ("@weight = 70500 'g'", True),
+        ("@weight != 70500 'g'", False),
+        ("@weight < 1 't'", True),
+        ("@nothing = 0 'g'", True),
+        ("@nothing = @nothing", True),
+        ("@bare = @bare", True),
+        ("@term >= 3 months", True),
+        ("@term < 1 year", True),
+        ("8 days > 1 week", True),
+        ("@weight in (70500 'g' | 1 'kg')", True),
+        ("(1 | 2) = (1 | 3)", False),
+        ("(1 | 2) = (1 | 2)", True),
+        ("(1 | 2) ~ (2 | 1)", True),
+        ("(1 | 2) !~ (2 | 3)", True),
+        ("@several.code = ('a' | 'c')", False),
+        ("(5 'mg' | 6 'mg').count() = 2", True),
+        ("(@weight | @weight | @nothing).count() = 2", True),
+        ("(@weight | @nothing).where($this > 1 'kg').count() = 1", True),
+        ("(@noon | @later).where($this > now()).count() = 1", True),
+        ("(1 | 1.0 | @one | true | @yes).count() = 2", True),
+        ("@several.distinct().isDistinct()", True),
+        ("@several.where(code = 'a').code.subsetOf(item.answer.value.code)", True),
+        ("@yes = @one", False),
+        ("@yes = true", True),
+        ("@said = 'yes'", True),
+        ("@missing = 'yes'", None),
+        ("@missing != 'yes'", None),
+        ("'no' in @said", False),
+    ],
+)
+def test_values_are_equal_and_in_order_as_a_whole_and_in_any_unit(text: str, expected: bool | None) -> None:
+    assert_says(text, expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@weight > 3 'mmol/L'",
+        "@weight = 3 'mmol/L'",
+        "@weight > 3",
+        "@bare > 2 'kg'",
+        "6 months > 80 days",
+        "@yes > false",
+        "@several.code.single() = 'a'",
+    ],
+)
+def test_values_that_cannot_be_compared_are_not_guessed(text: str) -> None:
+    with pytest.raises(NotEvaluated):
+        of_answers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("24.45.round(1)", Decimal("24.5")),
+        ("2.5.round(0)", 3),
+        ("2.5.round()", 3),
+        ("(-2.5).round()", -3),
+        ("(107 / 40).round(2)", Decimal("2.68")),
+        ("@yes.toString()", "true"),
+        ("now().toString()", AUTHORED),
+        ("@said.toBoolean()", True),
+        ("@yes.toBoolean()", True),
+        ("@said.convertsToBoolean()", True),
+        ("@noon.toDate()", "2026-11-28"),
+        ("(now() + 7 days).toDate()", "2026-12-05"),
+        ("now() + 7 days", "2026-12-05T23:30:00+10:00"),
+        ("now() - 3 months", "2026-08-28T23:30:00+10:00"),
+        ("@noon + 90 minutes", "2026-11-28T13:30:00Z"),
+        ("@noon + 0.5 's'", "2026-11-28T12:00:00.500Z"),
+        ("@2024-02-29T10:00:00Z + 1 year", "2025-02-28T10:00:00Z"),
+        ("today() + 1 month", "2026-12-28"),
+    ],
+)
+def test_what_is_made_of_a_value_is_what_n1_says(text: str, expected: Any) -> None:
+    assert of_answers(text) == [expected]
 
 
 # The index: it finds what the library finds by walking.
