@@ -154,7 +154,7 @@ def _normality(concept: Json) -> bool | None:
     codes = {text(coding.get("code")) for coding in codings}
     own = {text(one.get("code")) for one in codings if text(one.get("system")) in _INTERPRETATIONS}
     words = {folded(text(said)) for said in (concept.get("text"), *(one.get("display") for one in codings))}
-    if not codes.isdisjoint(_ABNORMAL) or not words.isdisjoint(_SAID_ABNORMAL):
+    if not codes.isdisjoint(_ABNORMAL) or not _SAID_ABNORMAL.isdisjoint({*words, *map(folded, codes)}):
         return False
     if not own.isdisjoint(_NORMAL) or not words.isdisjoint(_SAID_NORMAL):
         return True
@@ -162,27 +162,55 @@ def _normality(concept: Json) -> bool | None:
 
 
 def _is_outside(element: Json, conversions: tuple[Conversion, ...]) -> bool:
+    """Whether a value is in none of the normal ranges, or in none of those that are for everybody.
+
+    A laboratory that states a range for some people only means this person, as far as is known here.
+    """
     quantity = element.get("valueQuantity", {})
     if "value" not in quantity or "comparator" in quantity:
         return False
-    of_all = filter(_is_of_all, mappings(element.get("referenceRange")))
-    inside = [_is_inside(quantity, one, conversions) for one in of_all]
-    return False in inside and True not in inside
+    normal = [one for one in mappings(element.get("referenceRange")) if _is_normal(one)]
+    of_all = [one for one in normal if not one.keys() & {"appliesTo", "age"}]
+    found = ([_is_inside(quantity, one, conversions) for one in ranges] for ranges in (normal, of_all))
+    return any(False in inside and True not in inside for inside in found)
 
 
-def _is_of_all(interval: Json) -> bool:
-    """Whether a reference range is the normal one, for everybody."""
-    kinds = {text(coding.get("code")) for coding in mappings(interval.get("type", {}).get("coding"))}
-    return not interval.keys() & {"appliesTo", "age"} and ("type" not in interval or "normal" in kinds)
+def _is_normal(interval: Json) -> bool:
+    """Whether a reference range is the normal one, which it is where it does not say of what it is."""
+    kind = interval.get("type")
+    if kind is None:
+        return True
+    codings = list(mappings(kind.get("coding")))
+    said = (kind.get("text"), *(one.get(name) for one in codings for name in ("code", "display")))
+    return any(folded(text(words)).startswith("normal") for words in said)
 
 
 def _is_inside(quantity: Json, interval: Json, conversions: tuple[Conversion, ...]) -> bool | None:
     """Returns whether a value is in a range; None where the range cannot be compared with it."""
     value = Fraction(quantity["value"])
-    low, high = (_end(interval.get(name), quantity, conversions) for name in ("low", "high"))
+    stated = interval if interval.keys() & {"low", "high"} else _ends_in_words(text(interval.get("text")))
+    low, high = (_end(stated.get(name), quantity, conversions) for name in ("low", "high"))
     if low is None and high is None:
         return None
     return (low is None or value >= low) and (high is None or value <= high)
+
+
+_IN_WORDS: Final = re.compile(
+    r"\s*(?:(?P<low>{0})\s*(?:-|\u2013|to|bis)|(?P<above>[>≥]=?)|[<≤]=?)\s*(?P<end>{0})\s*(?P<unit>[^\s\d]\S*)?\s*".format(
+        r"\d+(?:[.,]\d+)?"
+    )
+)
+"""A range with two ends, or one: `3.5 - 5.1 mmol/L`, `< 4,5`."""
+
+
+def _ends_in_words(words: str) -> Json:
+    """Returns the ends of a range that is stated in words only; nothing where these say something else."""
+    found = _IN_WORDS.fullmatch(words)
+    if found is None:
+        return {}
+    named = {"unit": found["unit"]} if found["unit"] else {}
+    ends = {"low": found["low"], "low" if found["above"] else "high": found["end"]}
+    return {name: {"value": end.replace(",", "."), **named} for name, end in ends.items() if end}
 
 
 def _end(end: Json | None, quantity: Json, conversions: tuple[Conversion, ...]) -> Fraction | None:

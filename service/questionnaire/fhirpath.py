@@ -578,7 +578,7 @@ def _own_functions(surroundings: Surroundings) -> dict[str, dict[str, Any]]:
         **{name: (partial(_not_done, name), {0: [], 1: ["Any"], 2: ["Any", "Any"]}) for name in _NOT_DONE},
     }
     own = {name: {"fn": _on_values(function), "arity": arity} for name, (function, arity) in plain.items()}
-    return own | functions_of_values(_engine())
+    return own | _functions_of_values()
 
 
 def _on_values(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -587,6 +587,11 @@ def _on_values(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _, inputs, *arguments: function(
         without_siblings([get_data(node) for node in inputs]), *arguments
     )
+
+
+@cache
+def _functions_of_values() -> dict[str, dict[str, Any]]:
+    return functions_of_values(_engine())
 
 
 def _known_functions() -> frozenset[str]:

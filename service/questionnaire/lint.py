@@ -422,6 +422,8 @@ def _obstacles(item: Item, items: Mapping[str, Item]) -> Iterator[str]:
         yield _NOT_SHOWN[item.type]
     if item.repeats and (item.type == GROUP or item.type in _NOT_REPEATED):
         yield f"several of type {item.type} cannot be filled in"
+    if item.answerable and item.min_occurs > 1 and not item.repeats:
+        yield "several answers are expected (minOccurs), and it does not repeat"
     below = (items[link].type for link in item.children)
     if item.answerable and item.repeats and any(kind != DISPLAY for kind in below):
         yield "what stands below a question that repeats cannot be filled in"

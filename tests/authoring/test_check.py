@@ -216,12 +216,19 @@ def test_a_warning_of_the_lint_is_shown(new: Path, edit: Edit, report: Report) -
     assert line.startswith("phq-9/Questionnaire phq-9: Questionnaire.item[0].item[0].answerOption[0]")
 
 
+MIN_OCCURS = "http://hl7.org/fhir/StructureDefinition/questionnaire-minOccurs"
+
+
 @pytest.mark.parametrize(
     ("item", "why"),
     [
         ({"type": "attachment"}, "a file cannot be attached"),
         ({"type": "reference"}, "a record cannot be pointed at"),
         ({"type": "date", "repeats": True}, "several of type date cannot be filled in"),
+        (
+            {"type": "string", "extension": [{"url": MIN_OCCURS, "valueInteger": 2}]},
+            "several answers are expected (minOccurs), and it does not repeat",
+        ),
     ],
 )
 def test_an_item_that_the_form_cannot_show_is_warned_of(

@@ -701,6 +701,10 @@ def range_(low: Any = None, high: Any = None, code: str = "mmol/L", **more: Any)
     return {"referenceRange": [stated | more]}
 
 
+def in_words(text: str) -> dict[str, Any]:
+    return {"referenceRange": [{"text": text}]}
+
+
 def labelled(code: str, kind: str = "security") -> dict[str, Any]:
     return {"meta": {kind: [{"system": "urn:any", "code": code}]}}
 
@@ -728,10 +732,18 @@ def labelled(code: str, kind: str = "security") -> dict[str, Any]:
         ({"interpretation": [{"coding": [{"code": "N"}]}, {"text": "siehe Kommentar"}]}, "interpretation"),
         ({"interpretation": [{"coding": [{"system": "urn:any", "code": "N"}]}]}, "interpretation"),
         ({"interpretation": [{"coding": [{"code": "H>"}]}]}, "interpretation"),
+        ({"interpretation": [{"coding": [{"code": "N"}, {"system": "urn:any", "code": "LOW"}]}]}, "flagged"),
         (range_(3, Decimal("3.9")), "flagged"),
         (range_(Decimal("4.1")), "flagged"),
         (range_(high=Decimal("3.9"), code=""), "flagged"),
         (range_(150, 200, "mg/dL", type={"coding": [{"code": "normal"}]}), "flagged"),
+        (range_(1, 2, type={"text": "Normal Range"}), "flagged"),
+        (range_(1, 2, appliesTo=[{"text": "women"}]), "flagged"),
+        (range_(1, 2, age={"low": {"value": 18}}), "flagged"),
+        (in_words("1.5 - 3.9"), "flagged"),
+        (in_words("1,5-3,9 mmol/L"), "flagged"),
+        (in_words("<3.9"), "flagged"),
+        (in_words("≥ 4.1 mmol/L"), "flagged"),
         (labelled("MASKED"), "altered"),
         (labelled("SUBSETTED", "tag"), "altered"),
     ],
@@ -764,9 +776,18 @@ def test_such_a_value_counts_where_it_raises_the_result(more):
         range_(6, 8, "mg/dL"),
         range_(30, 50, "kg"),
         range_(1, 2, type={"coding": [{"code": "treatment"}]}),
-        range_(1, 2, appliesTo=[{"text": "children"}]),
         {"referenceRange": [*range_(1, 2)["referenceRange"], *range_(3, 5)["referenceRange"]]},
-        {"referenceRange": [{"text": "3.5 to 5"}]},
+        {
+            "referenceRange": [
+                *range_(1, 2, appliesTo=[{"text": "children"}])["referenceRange"],
+                *range_(3, 5, appliesTo=[{"text": "adults"}])["referenceRange"],
+            ]
+        },
+        in_words("3.5 to 5"),
+        in_words("> 3"),
+        in_words("1 - 2 mg/dL"),
+        in_words("1 - 2 in children"),
+        in_words("see comment"),
         labelled("R"),
         labelled("HTEST", "tag"),
     ],
