@@ -45,6 +45,7 @@ from service.questionnaire.fhirpath_values import (
     NotComparable,
     functions_of_values,
     is_beside_value,
+    unescaped,
     without_siblings,
 )
 from service.questionnaire.pattern import PatternTooSlow, matches, replace_matches
@@ -239,6 +240,7 @@ def _engine() -> _Engine:
     evaluators[_PATH] = _remembered_path
     evaluators[_OPERAND] = _checked_operand
     evaluators[_INSIDE] = _checked_inside
+    evaluators["StringLiteral"] = lambda _context, _inputs, node: [unescaped(node["text"])]
     evaluators["FunctionInvocation"] = partial(_with_its_own_focus, evaluators["FunctionInvocation"])
     library: Any = engine
     types: Any = nodes

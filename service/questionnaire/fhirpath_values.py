@@ -25,6 +25,7 @@ _WIDEST_ZONES: Final = 26 * 3600 * 1_000_000
 """How far a time without a zone may be from one with a zone, in microseconds: from -12:00 to +14:00."""
 
 _ZONE: Final = re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})?$")
+_CLOCK: Final = re.compile(r"T?([01][0-9]|2[0-3])(:[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?)?")
 _TO_THE_SECOND: Final = len("10:30:00")
 _CALENDAR: Final = frozenset({"a", "mo"})
 """Units of which nobody knows how many days they have."""
@@ -178,9 +179,11 @@ def _order_of_clocks(a: str, b: str) -> int | None:
 
 
 def _order_of_dates(a: str, b: str) -> int | None:
-    ours, theirs = time_range(a), time_range(b)
-    if "T" not in a or "T" not in b or ours is None or theirs is None:
+    if "T" not in a or "T" not in b:
         return compare(a, b)
+    ours, theirs = time_range(a), time_range(b)
+    if ours is None or theirs is None:  # to the hour: FHIR has no such
+        return None
     slack = _WIDEST_ZONES if bool(_zone(a)) != bool(_zone(b)) else 0
     if ours[1] + slack < theirs[0] or theirs[1] + slack < ours[0]:
         return sign(ours, theirs)
@@ -279,6 +282,10 @@ def _dates(values: Values, digits: int | None = None) -> list[Moment]:
     return [Moment(text[:digits]) for text in _texts(values) if time_range(text) is not None]
 
 
+def _times(values: Values) -> list[Moment]:
+    return [Moment(text.removeprefix("T")) for text in _texts(values) if _CLOCK.fullmatch(text)]
+
+
 _CONVERSIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "round": _rounded,
     "toString": _texts,
@@ -286,8 +293,31 @@ _CONVERSIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "convertsToBoolean": lambda values: [bool(_truth(values))] if len(values) == 1 else [],
     "toDate": lambda values: _dates(values, len("YYYY-MM-DD")),
     "toDateTime": _dates,
+    "toTime": _times,
 }
 """What makes another value of a list of one, by name."""
+
+
+_ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_CONTROLS: Final = {"r": "\r", "n": "\n", "t": "\t", "f": "\f"}
+_THEMSELVES: Final = frozenset("'\"`\\/")
+
+
+def unescaped(literal: str) -> str:
+    """Returns the text of a literal, which stands in quotes; what is no escape of FHIRPath stays as it is.
+
+    Source: FHIRPath N1, section 4.1.2, String.
+    """
+    return (
+        _ESCAPED.sub(_character, literal[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
+def _character(found: re.Match[str]) -> str:
+    code, letter = found.groups()
+    if code is not None:
+        return chr(int(code, 16))
+    return letter if letter in _THEMSELVES else _CONTROLS.get(letter, found[0])
 
 
 # The library: it hands over nodes, and takes these functions before its own.
