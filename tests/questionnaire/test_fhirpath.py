@@ -355,6 +355,12 @@ def test_values_are_equal_and_in_order_as_a_whole_and_in_any_unit(text: str, exp
         "6 months > 80 days",
         "@yes > false",
         "@several.code.single() = 'a'",
+        "@several in @several",
+        "@several > @weight",
+        "@weight in (3 'mmol/L' | 4 'mmol/L')",
+        "@clock < @noon",
+        "@noon + 3 'kg'",
+        "@said.round()",
     ],
 )
 def test_values_that_cannot_be_compared_are_not_guessed(text: str) -> None:
@@ -371,6 +377,8 @@ def test_values_that_cannot_be_compared_are_not_guessed(text: str) -> None:
         ("(-2.5).round()", -3),
         ("(107 / 40).round(2)", Decimal("2.68")),
         ("@yes.toString()", "true"),
+        ("@weight.toString()", "70.5 'kg'"),
+        ("(1 week).toString()", "1 week"),
         ("now().toString()", AUTHORED),
         ("@said.toBoolean()", True),
         ("@yes.toBoolean()", True),
@@ -393,6 +401,11 @@ def test_values_that_cannot_be_compared_are_not_guessed(text: str) -> None:
 )
 def test_what_is_made_of_a_value_is_what_n1_says(text: str, expected: Any) -> None:
     assert of_answers(text) == [expected]
+
+
+@pytest.mark.parametrize("text", ["@nobody in @several", "@several.toString()", "@several contains @nobody"])
+def test_nothing_comes_of_nothing_nor_of_several_where_one_is_taken(text: str) -> None:
+    assert of_answers(text) == []
 
 
 # The index: it finds what the library finds by walking.
