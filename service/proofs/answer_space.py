@@ -205,8 +205,8 @@ def number(value: Exact | int) -> z3.RatNumRef:
     return z3.RealVal(str(value))
 
 
-def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> Sum:
-    """Returns the sum of the questions of a score."""
+def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace], free: str = "") -> Sum:
+    """Returns the sum of the questions of a score; `free` names two ends that may be anything instead."""
     parts, rules = dict[str, Ends](), list[z3.BoolRef]()
     for weights in table.weights:
         added = _added(weights, spaces[weights.link_id])
@@ -214,6 +214,8 @@ def total_of(table: ScoreTable, spaces: Mapping[str, AnswerSpace]) -> Sum:
         least = z3.If(added.unknown, number(weights.least), least)
         parts[weights.link_id] = least, z3.If(added.unknown, number(weights.most), most)
         rules += added.rules
+    if free:
+        return Sum((z3.Real(f"least of {free}"), z3.Real(f"most of {free}")), tuple(rules), parts)
     low, high = (z3.Sum([number(0), *(part[end] for part in parts.values())]) for end in (0, 1))
     return Sum((low, high), tuple(rules), parts)
 

@@ -60,10 +60,14 @@ class Encoding:
 
     Args:
         asked: when questions are asked; by default every question always is.
+        free_sums: sums may be anything, whatever their questions add.
     """
 
-    def __init__(self, guidance: Guidance, asked: AskedWhen | None = None) -> None:
+    def __init__(
+        self, guidance: Guidance, asked: AskedWhen | None = None, *, free_sums: bool = False
+    ) -> None:
         self.guidance = guidance
+        self.free_sums = free_sums
         self.nodes = guidance.graph.nodes
         self._rules = frozenset(guidance.graph.rules.values())
         self.scores = {table.score.name: table for table in guidance.compiled.scores}
@@ -88,7 +92,8 @@ class Encoding:
         """Adds the values of all nodes for what is answered."""
         self.spaces = spaces
         self.full = z3.And([z3.Not(space.open) for space in spaces.values()])
-        sums = {name: total_of(table, spaces) for name, table in self.scores.items()}
+        free = f"{{}}{suffix}" if self.free_sums else ""
+        sums = {name: total_of(table, spaces, free.format(name)) for name, table in self.scores.items()}
         self.sums = sums
         self.solver.add(*[rule for found in sums.values() for rule in found.rules])
         fitting = World(f"fitting{suffix}", {}, [])

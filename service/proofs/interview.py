@@ -234,7 +234,7 @@ def _without(space: AnswerSpace, left: z3.BoolRef) -> AnswerSpace:
 def _around(known: Ends, full: Ends, later: z3.BoolRef) -> list[z3.BoolRef]:
     """Returns that what is known lies around what is added in full, and is the same with nothing left out."""
     is_same = all_of(known[0] == full[0], known[1] == full[1])
-    return [known[0] <= full[0], full[1] <= known[1], any_of(later, is_same)]
+    return [known[0] <= full[0], full[0] <= full[1], full[1] <= known[1], any_of(later, is_same)]
 
 
 def _undecided(value: Value) -> z3.BoolRef:

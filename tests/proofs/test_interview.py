@@ -10,6 +10,7 @@ import pytest
 import z3
 from headache import local
 
+from service.authoring.editions import editions_in
 from service.datatypes.answers import Answers
 from service.guidance.conditions import Is
 from service.guidance.reasons import Undecided
@@ -17,6 +18,8 @@ from service.guidance.state import state_of
 from service.proofs import prove
 from service.proofs.encoding import Encoding
 from service.proofs.interview import Interview, interview_promises
+from service.proofs.proving import _can_be
+from service.settings import ROOT, Settings
 
 ASKED = {link_id: Is(question, ("yes",)) for link_id, question in headache.ENABLED_BY.items()}
 NEVER = "interview: what it leaves out never changes"
@@ -117,3 +120,17 @@ def test_a_contradiction_left_out_of_the_list_breaks_the_promise(monkeypatch: py
     assert broken() == set()
     monkeypatch.setattr(Interview, "_set_by", lambda self, masks, deciding: {key: [] for key in range(9999)})
     assert "the step" in broken()
+
+
+def test_what_it_leaves_out_is_proved_whatever_the_sums_are() -> None:
+    (edition,) = editions_in(ROOT / "docs" / "authoring" / "phq-9", Settings())
+    loose = Interview(Encoding(edition.pair.guidance, free_sums=True))
+    assert loose.full.scores
+    assert [promise for promise, broken in interview_promises(loose) if _can_be(loose.full, broken)] == []
+
+
+def test_a_solver_that_is_stopped_proves_and_refutes_nothing() -> None:
+    encoding = Encoding(dated_headache.guidance(), ASKED)
+    encoding.solver.set("rlimit", 1)
+    with pytest.raises(KeyboardInterrupt):
+        _can_be(encoding, encoding.full)
