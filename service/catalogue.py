@@ -9,7 +9,7 @@ corrected for the same version of its questionnaire, and the older one then stan
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -488,6 +488,11 @@ def read_mappings(
     """Returns the guidance of mapping folders; of those whose hash is known no worked case is read."""
     pairs: list[Pair] = []
     faults = list(published.faults)
+    at_fault = {
+        f"{resource.get('url')}|{resource.get('version')}"
+        for _, resource in published.resources
+        if resource.get("resourceType") == "Questionnaire"
+    } - published.compiled.keys()
     for folder in folders:
         try:
             known, found = hashes.get(folder.name, ""), prepared.get(folder.name)
@@ -496,7 +501,16 @@ def read_mappings(
                 if form is not None:  # else it has changed since `check` found it, and a fault says so
                     pairs.append(_spoken(*found, form, canonicals, numbers))
                     continue
-            pairs.append(read_pair(folder, published.compiled, canonicals, numbers=numbers, known_hash=known))
+            pairs.append(
+                read_pair(
+                    folder,
+                    published.compiled,
+                    canonicals,
+                    numbers=numbers,
+                    known_hash=known,
+                    at_fault=at_fault,
+                )
+            )
         except GuidanceError as error:
             faults.extend(f"{folder.name}/{fault}" for fault in error.faults)
     made, lacking = _code_systems(pairs, published.resources)
@@ -542,11 +556,13 @@ def read_pair(
     run_cases: bool = True,
     numbers: Numbers = _NO_NUMBERS,
     known_hash: str = "",
+    at_fault: Collection[str] = (),
 ) -> Pair:
     """Returns the guidance of a mapping folder with its questionnaire.
 
     Args:
         known_hash: of its mapping files, where they are known to pass their worked cases: it then has none.
+        at_fault: Questionnaires whose own faults are told: that a guidance finds none of them is no other.
 
     Raises:
         GuidanceError: a fault of a file, or a worked case that fails, unless no case is run.
@@ -558,7 +574,8 @@ def read_pair(
         written_from(documents)  # says what guidance.yaml lacks
     form = compiled.get(canonical)
     if form is None:
-        raise GuidanceError([f"guidance.yaml: questionnaire: {_unpublished(canonical, compiled)}"])
+        expected = f"guidance.yaml: questionnaire: {_unpublished(canonical, compiled)}"
+        raise GuidanceError([] if canonical in at_fault else [expected])
     guidance = load(documents, form.form, slug=folder.name, hashed=known_hash or written)
     faults = [
         f"cases.yaml: {case.name}: {fault}"

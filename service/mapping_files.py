@@ -105,7 +105,7 @@ def value_from(text: str, name: str) -> object:
     except _Refused as refused:
         raise GuidanceError([f"{name}: line {refused.line}: {refused}"]) from refused
     except yaml.YAMLError as error:
-        raise GuidanceError([f"{name}: {_not_yaml(error)}"]) from error
+        raise GuidanceError([f"{name}: {_not_yaml(error, text)}"]) from error
 
 
 class _Document:
@@ -186,7 +186,10 @@ def _scalar(event: yaml.ScalarEvent) -> object:
     return _WORDS.get(text, text)
 
 
-def _not_yaml(error: yaml.YAMLError) -> str:
+def _not_yaml(error: yaml.YAMLError, text: str) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = "" if mark is None else f"line {mark.line + 1}: "
+    lines = [] if mark is None else text.split("\n")[mark.line : mark.line + 1]
+    if any(line.startswith("\t") for line in (line.lstrip(" ") for line in lines)):
+        problem = "expected blanks, not a tab, to indent with"
     return f"{place}not YAML: {problem or 'expected printable characters only'}"

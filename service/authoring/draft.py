@@ -8,9 +8,9 @@ text, and refuses it in an active guidance.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from service.errors import GuidanceError
 from service.fhir.definitions import DOMAIN, Canonicals
 from service.fhir.json import Json, read_published
 from service.guidance.model import NOT_ASSESSABLE, Score
-from service.guidance.options import CHOICES
+from service.guidance.options import CHOICES, NOT_SURE
 from service.guidance.scores import ScoreShape, ends_of, smallest_step, weights_of
 from service.questionnaire import CompiledQuestionnaire, compile_questionnaire
 from service.settings import Settings
@@ -151,7 +151,7 @@ def drafted(wanted: Wanted, compiled: CompiledQuestionnaire) -> dict[str, Docume
     elif wanted.edges:
         raise GuidanceError(["--bands: expected a Questionnaire whose options have points"])
     else:
-        found = _with_findings(compiled.form)
+        found = _with_findings(compiled)
     steps = found.pop("steps")
     empty: dict[str, Document] = {stem: [] for stem in _EMPTY}
     return {"guidance": _guidance(wanted, compiled, steps), **empty, **found}
@@ -186,11 +186,26 @@ def _guidance(wanted: Wanted, compiled: CompiledQuestionnaire, steps: int) -> di
             "patient": f"{TODO}: what the result is for, and what it is not",
             "clinician": f"{TODO}: what the result is for, and what it is not",
         },
-        "words": {},
+        "words": dict(zip([NOT_SURE], unsure_codes(compiled.form), strict=False)),
         "kinds": {"sign": {}},
         "parameters": {},
         "tiers": [_lowest_step(), *map(_step, range(1, steps + 1))],
     }
+
+
+_NOT_SURE = re.compile(
+    r"\b(not[ -]sure|unsure|uncertain|unknown|unk|asku|do(n['\u2019]?t|[ -]not)[ -]know"
+    r"|can(['\u2019]t|[ -]?not) (say|tell)|weiß (es )?nicht|nicht sicher|unsicher|unbekannt)\b"
+)
+
+
+def unsure_codes(form: Form) -> list[str]:
+    """Returns the codes of options that seem to say not sure, by their code or by their display."""
+    options = (option for question in form.questions.values() for option in question.options)
+    found = (
+        one.coding.code for one in options if _NOT_SURE.search(f"{one.coding.code} {one.display}".lower())
+    )
+    return [*dict.fromkeys(found)]
 
 
 def _lowest_step() -> dict[str, Any]:
@@ -359,12 +374,41 @@ def _sums(points: Mapping[str, Points]) -> dict[Decimal, Chosen]:
 def _reached(points: Mapping[str, Points], compiled: CompiledQuestionnaire) -> dict[Decimal, Chosen]:
     """Returns totals of forms that are filled in, with the answers to the questions that are asked."""
     reached: dict[Decimal, Chosen] = {}
-    for chosen in _sums(points).values():
-        asked, _ = compiled.enabled({link: (answer,) for link, answer in chosen.items()})
-        counted = {link: answer for link, answer in chosen.items() if link in asked}
-        total = sum((points[link][answer] for link, answer in counted.items()), Decimal(0))
-        reached.setdefault(total, counted)
+    deciding = _deciding(points, compiled)
+    for answers in islice(product(*deciding.values()), _MOST_OPENINGS):
+        opening = dict(zip(deciding, answers, strict=True))
+        for chosen in _sums(points).values():
+            counted = _asked({**opening, **chosen}, compiled)
+            total = sum((points[link][counted[link]] for link in points if link in counted), Decimal(0))
+            reached.setdefault(total, counted)
     return reached
+
+
+_MOST_OPENINGS = 16
+"""So many ways of opening questions by others are tried."""
+
+
+def _asked(chosen: Mapping[str, Any], compiled: CompiledQuestionnaire) -> dict[str, Any]:
+    """Returns the answers to the questions that are asked of somebody who gives them."""
+    asked, _ = compiled.enabled({link: (answer,) for link, answer in chosen.items()})
+    return {link: answer for link, answer in chosen.items() if link in asked}
+
+
+def _deciding(links: Collection[str], compiled: CompiledQuestionnaire) -> dict[str, list[Any]]:
+    """Returns answers to other questions that decide whether these are asked."""
+    questions = compiled.form.questions
+    found: dict[str, list[Any]] = {}
+    gates = dict.fromkeys(gate for link in links for gate in questions[link].enabled_by)
+    for gate in [gate for gate in gates if gate not in links]:
+        answers: list[Any] = [option.coding for option in questions[gate].options]
+        if questions[gate].type == "boolean":
+            answers = [True, False]
+        elif not answers:
+            conditions = (one for item in compiled.items.values() for one in item.enable_when)
+            compared = (one for one in conditions if one.question == gate and one.operator != "exists")
+            answers = [one.expected for one in compared if one.expected is not None]
+        found[gate] = answers
+    return {gate: answers for gate, answers in found.items() if answers}
 
 
 def _with_one_open(
@@ -402,8 +446,9 @@ def _word(answer: Answer) -> Any:
 # Questions without points: a finding for each, and two steps.
 
 
-def _with_findings(form: Form) -> dict[str, Any]:
-    counting = {link: ends for link, question in form.questions.items() if (ends := _ends(question))}
+def _with_findings(compiled: CompiledQuestionnaire) -> dict[str, Any]:
+    form, unsure = compiled.form, unsure_codes(compiled.form)[:1]
+    counting = {link: ends for link, question in form.questions.items() if (ends := _ends(question, unsure))}
     if not counting:
         expected = "expected a question with options, or one to be answered with yes or no"
         raise GuidanceError([f"Questionnaire.item: {expected}"])
@@ -413,7 +458,7 @@ def _with_findings(form: Form) -> dict[str, Any]:
             "finding": names[link],
             "kind": "sign",
             "means": f"{TODO}: what counts, and what it means: {form.questions[link].text or link}",
-            "when": {"answer": link, "is": yes},
+            "when": {"answer": link, "is": _word(yes)},
             "sources": ["S001"],
         }
         for link, (yes, _) in counting.items()
@@ -424,16 +469,16 @@ def _with_findings(form: Form) -> dict[str, Any]:
         "sources": [_statement("S001", claim)],
         "findings": findings,
         "rules": [_rule(2, "any", names.values()), _rule(1, "none", names.values())],
-        "cases": [*_marked(counting, form)],
+        "cases": [*_marked(counting, compiled)],
     }
 
 
-def _ends(question: Question) -> tuple[Any, Any] | None:
+def _ends(question: Question, unsure: Sequence[str]) -> tuple[Answer, Answer] | None:
     """Returns the answer that is taken to count, and one that is not; None if there are no two."""
     if question.type == "boolean":
         return True, False
-    codes = [*dict.fromkeys(option.coding.code for option in question.options)]
-    return (codes[0], codes[-1]) if question.type in CHOICES and len(codes) > 1 else None
+    codings = [option.coding for option in question.options if option.coding.code not in unsure]
+    return (codings[0], codings[-1]) if question.type in CHOICES and len(codings) > 1 else None
 
 
 def _names(links: Iterable[str]) -> dict[str, str]:
@@ -468,19 +513,23 @@ def _rule(step: int, word: str, names: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _marked(counting: Mapping[str, tuple[Any, Any]], form: Form) -> Iterator[dict[str, Any]]:
+def _marked(
+    counting: Mapping[str, tuple[Answer, Answer]], compiled: CompiledQuestionnaire
+) -> Iterator[dict[str, Any]]:
+    deciding = {link: answers[0] for link, answers in _deciding(counting, compiled).items()}
+    answers = _asked({**deciding, **{link: no for link, (_, no) in counting.items()}}, compiled)
     yield {
         "case": "nothing-marked",
         "about": "No answer that counts.",
-        "answers": {link: no for link, (_, no) in counting.items()},
+        "answers": {link: _word(answer) for link, answer in answers.items()},
         "expect": {"tier": "step-1"},
     }
-    always = (link for link in counting if not form.questions[link].enabled_by)
+    always = (link for link in counting if not compiled.form.questions[link].enabled_by)
     for number, link in enumerate(always, 1):
         yield {
             "case": f"only-question-{number}-marked",
             "about": f"Only the answer to {link} counts.",
             "like": "nothing-marked",
-            "answers": {link: counting[link][0]},
+            "answers": {link: _word(counting[link][0])},
             "expect": {"tier": "step-2"},
         }

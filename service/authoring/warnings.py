@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.authoring.draft import TODO
+from service.authoring.draft import TODO, unsure_codes
 from service.catalogue import Pair, Published, answers_of_case
 from service.datatypes.answers import Answer
 from service.datatypes.form import Question
 from service.guidance.conditions import Measured, Place, Scored
 from service.guidance.graph import Graph
 from service.guidance.model import Addend, Score, Written
-from service.guidance.options import CHOICES, unsure_codings
+from service.guidance.options import CHOICES, DATES, NOT_SURE, NUMBERS, unsure_codings
 from service.guidance.result import Result
 from service.guidance.schema import fault_line, step_of
 from service.guidance.scores import Weights, weights_of
@@ -44,6 +44,8 @@ def warnings_of(pair: Pair) -> Iterator[str]:
     """Yields warnings for the author of a guidance, a line each: file, key, what was expected."""
     yield from _standing(pair)
     yield from _of_questionnaire(pair)
+    yield from _read_as_sure(pair)
+    yield from _unread(pair)
     for score in pair.guidance.written.scores:
         yield from _without_points(score, pair)
         yield from untried_totals(score, pair)
@@ -98,6 +100,28 @@ def unscored(published: Published, mapped: set[str]) -> Iterator[str]:
             yield f"{path.name}: version: is missing; a guidance names its questionnaire as url|version"
         elif f"{resource.get('url')}|{resource.get('version')}" not in mapped:
             yield f"{path.name}: no mapping scores {resource.get('url')}|{resource.get('version')}"
+
+
+# Answers that say nothing to the guidance, or something that they do not mean.
+
+
+def _read_as_sure(pair: Pair) -> Iterator[str]:
+    """Yields a line for each code of options that seem to say not sure, and are read as a plain answer."""
+    for code in unsure_codes(pair.guidance.form):
+        if code != pair.guidance.written.words.get(NOT_SURE):
+            text = f"the option {code} seems to say it, and is read as a plain answer"
+            yield fault_line("guidance.yaml", ("words", NOT_SURE), text)
+
+
+def _unread(pair: Pair) -> Iterator[str]:
+    """Yields a line for each question whose answer neither the guidance nor the form uses."""
+    written, questions = pair.guidance.written, pair.guidance.form.questions
+    used = {*pair.guidance.compiled.links, *written.summary, *written.charted, *written.answer_words}
+    used |= {link for question in questions.values() for link in question.enabled_by}
+    used |= {link for rule in written.rules for link in rule.shows}
+    for link, question in questions.items():
+        if link not in used and question.type in (*CHOICES, *NUMBERS, *DATES, "boolean"):
+            yield f"Questionnaire {pair.compiled.resource.get('id')}: {link}: nothing reads the answer to it"
 
 
 # Scores: options that add nothing known.

@@ -262,16 +262,19 @@ def _unit_faults(
 ) -> Iterator[str]:
     """Yields the faults in the units of one comparison; `parameters` have numbers."""
     units = units_of(question)
+    fitting = [
+        parameter
+        for parameter in parameters
+        if not units or any(convertible(answered, parameter.unit, conversions) for answered in units)
+    ]
     for parameter in parameters:
-        if units and not any(convertible(answered, parameter.unit, conversions) for answered in units):
+        if parameter not in fitting:
             expected = f"expected a unit comparable with {', '.join(units)}"
             if units == (PLAIN,):
                 expected = 'expected the unit "1", or words in braces, for a plain number without a unit'
             yield f"{expected}; that of {parameter.name} is {parameter.unit}"
-    for answered in units:
-        if parameters and not any(
-            convertible(answered, parameter.unit, conversions) for parameter in parameters
-        ):
+    for answered in units if fitting else ():
+        if not any(convertible(answered, parameter.unit, conversions) for parameter in fitting):
             yield f"expected a parameter comparable with {answered}, in which the question may be answered"
 
 

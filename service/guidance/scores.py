@@ -552,10 +552,11 @@ def _band_faults(place: Place, bands: list[_Band], span: _Span) -> Iterator[Faul
 def _range_faults(place: Place, bands: list[_Band], span: _Span) -> Iterator[Fault]:
     """Yields faults if the first or the last band does not reach the end of the range."""
     if bands[0].low > span.lowest:
-        yield _FILE, (*place, 0, "from"), f"gap: expected {span.lowest} or less, the lowest possible sum"
+        yield _FILE, (*place, 0, "from"), f"gap: expected {span.lowest} or less, the lowest sum of all parts"
     if bands[-1].high < span.highest:
         last = len(bands) - 1
-        yield _FILE, (*place, last, "to"), f"gap: expected {span.highest} or more, the highest possible sum"
+        expected = f"gap: expected {span.highest} or more, the highest sum of all parts"
+        yield _FILE, (*place, last, "to"), expected
 
 
 def _score_unit_faults(written: Written) -> Iterator[Fault]:

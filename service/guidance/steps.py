@@ -62,6 +62,11 @@ def _date_faults(written: Written, form: Form) -> Iterator[Fault]:
             yield from _recheck((*place, "recheck"), tier.recheck, written, form)
     for rule in written.rules:
         yield from _within("rules.yaml", (rule.name, "within"), rule.within, written)
+    dated = [tier.code for tier in written.tiers if tier.within]
+    for tier in written.tiers if dated else ():
+        if tier.overlay and not tier.within:
+            expected = f"is missing; expected a latest date: that of a reason for {dated[0]} would stand here"
+            yield "guidance.yaml", ("tiers", tier.code, "within"), expected
 
 
 def _within(file: str, place: Place, name: str, written: Written) -> Iterator[Fault]:

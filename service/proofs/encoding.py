@@ -52,6 +52,12 @@ class World(NamedTuple):
     values: list[Value]
 
 
+def _solver() -> z3.Solver:
+    solver = z3.SimpleSolver()  # no other finds so soon what follows from definitions of yes and no
+    solver.set("relevancy", 0)
+    return solver
+
+
 class Encoding:
     """The guidance as formulas over every possible response.
 
@@ -71,11 +77,15 @@ class Encoding:
         self.nodes = guidance.graph.nodes
         self._rules = frozenset(guidance.graph.rules.values())
         self.scores = {table.score.name: table for table in guidance.compiled.scores}
-        self.solver = z3.SimpleSolver()  # no other finds so soon what follows from definitions of yes and no
-        self.solver.set("relevancy", 0)
+        self.solver = _solver()
         spaces = spaces_of(guidance, asked or {})
         self.solver.add(*rules_of(spaces, guidance, asked or {}))
         self._encode(spaces)
+
+    def forget(self) -> None:
+        """Goes on with a solver that has learned nothing: what it learns of sums can keep it for hours."""
+        known, self.solver = self.solver, _solver()
+        self.solver.add(known.assertions())
 
     def with_spaces(self, spaces: Mapping[str, AnswerSpace], name: str) -> Encoding:
         """Returns a second copy of the guidance beside this one, in the same solver, over other answers.

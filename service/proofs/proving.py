@@ -74,6 +74,8 @@ def _can_be(encoding: Encoding, *wanted: z3.BoolRef) -> bool:
     Raises:
         KeyboardInterrupt: somebody stopped it; the solver takes the signal for itself, and answers nothing.
     """
+    if encoding.scores:
+        encoding.forget()
     found = encoding.solver.check(*wanted)
     if found == z3.unknown:
         raise KeyboardInterrupt

@@ -190,6 +190,37 @@ def test_an_edge_between_two_bands_that_no_case_tries_is_warned_of(
     assert found[1:] == ["phq-9/scores.yaml: total.bands.severe.from: no worked case has the total 20"]
 
 
+def test_an_option_that_says_not_sure_and_is_read_as_a_plain_answer_is_warned_of(
+    new: Path, edit: Edit, report: Report
+) -> None:
+    edit(new, "phq-9.json", '"display": "Not difficult at all"', '"display": "I don\'t know"')
+    text = "the option LA6572-7 seems to say it, and is read as a plain answer"
+    assert f"phq-9/guidance.yaml: words.not-sure: {text}" in warnings(report(new)[1])
+    edit(new, "guidance.yaml", "words:\n", "words:\n  not-sure: LA6572-7\n")
+    assert text not in report(new)[1]
+
+
+def test_a_question_whose_answer_nothing_reads_is_warned_of(new: Path, report: Report) -> None:
+    path = new / "questionnaires" / "phq-9.json"
+    form = orjson.loads(path.read_bytes())
+    form["item"] += [
+        {"linkId": "alone", "text": "Do you live alone?", "type": "boolean"},
+        {"linkId": "remarks", "text": "Anything else?", "type": "text"},
+    ]
+    path.write_bytes(orjson.dumps(form))
+    found = [line for line in warnings(report(new)[1]) if "nothing reads" in line]
+    assert found == ["phq-9/Questionnaire phq-9: alone: nothing reads the answer to it"]
+
+
+def test_a_questionnaire_with_faults_is_not_called_missing_as_well(
+    new: Path, edit: Edit, report: Report
+) -> None:
+    edit(new, "phq-9.json", '"linkId": "mood"', '"linkId": "sleep"')
+    code, text = report(new)
+    assert (code, len(text.splitlines())) == (1, 1), text
+    assert "Expected a linkId of its own" in text
+
+
 def test_an_option_of_a_sum_without_a_weight_is_warned_of(new: Path, edit: Edit, report: Report) -> None:
     path = new / "questionnaires" / "phq-9.json"
     form = orjson.loads(path.read_bytes())

@@ -66,7 +66,7 @@ def points(case: Any, weights: dict[str, int]) -> int:
 
 def only_decisions(lines: list[str], slug: str) -> list[str]:
     """The warnings that name nothing a draft leaves to a person, nor the lack of cards."""
-    known = ("to be decided", "status: draft", f"{slug}/cds.yaml")
+    known = ("to be decided", "nothing reads the answer", "status: draft", f"{slug}/cds.yaml")
     return [line for line in lines if "warning" in line and not any(one in line for one in known)]
 
 
@@ -251,6 +251,38 @@ def test_without_points_each_question_becomes_a_finding(checked: Checked, place:
     code, lines = checked()
     assert code == check.SOUND, lines
     assert "  3 worked cases pass" in lines
+
+
+def test_a_draft_answers_what_opens_other_questions_and_never_counts_not_sure(
+    checked: Checked, place: Path, form: Form
+) -> None:
+    def change(made: dict[str, Any]) -> None:
+        first, second = made["item"]
+        first["answerOption"] = [option("yes"), option("no"), option("not-sure")]
+        second["answerOption"] = [option("yes"), option("no"), option("not-sure")]
+        second["enableWhen"] = [{"question": "age", "operator": ">=", "answerInteger": 50}]
+        made["item"].insert(0, {"linkId": "age", "text": "Age", "type": "integer"})
+
+    assert new("form", form(change)) == cli.DONE
+    assert entries(place, "form", "guidance")["words"] == {"not-sure": "not-sure"}
+    assert case(place, "form", "nothing-marked")["answers"] == {"age": 50, "/1": "no", "/2": "no"}
+    code, lines = checked()
+    assert code == check.SOUND, lines
+
+
+def test_a_sum_of_questions_that_another_one_opens_is_worked_out_with_it(
+    checked: Checked, place: Path, form: Form
+) -> None:
+    def change(made: dict[str, Any]) -> None:
+        made["item"][0]["enableWhen"] = [{"question": "tube", "operator": "=", "answerBoolean": False}]
+        made["item"][1]["enableWhen"] = [{"question": "tube", "operator": "=", "answerBoolean": True}]
+        made["item"].insert(0, {"linkId": "tube", "text": "Tube", "type": "boolean"})
+
+    assert new("form", form(change), "--bands", "2") == cli.DONE
+    found = case(place, "form", "lowest-of-band-1")
+    assert found["answers"] == {"tube": False, "/1": "no"}
+    code, lines = checked()
+    assert code == check.SOUND, lines
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ def test_a_question_is_named_by_its_label_its_short_text_or_its_text(texts):
         (Quantity(Decimal("3.10"), "mmol/L", "<="), "at most 3.10 mmol/L", "höchstens 3,10 mmol/l"),
         (Quantity(Decimal(5), "{drinks}", ">="), "at least 5 drinks", "mindestens 5 drinks"),
         (Quantity(Decimal(5), "1", "<"), "less than 5", "weniger als 5"),
+        (Quantity(Decimal("39.5"), "Cel"), "39.5 °C", "39,5 °C"),
+        (Quantity(Decimal(60), "/min"), "60 per minute", "60 pro Minute"),
     ],
 )
 def test_a_quantity_has_its_unit_and_its_comparator_in_words(quantity, said, german):

@@ -59,6 +59,7 @@ def test_a_decimal_number_keeps_its_digits():
         ("a: 1\nb: !!str 5", "file.yaml: line 2: expected no tag (!)"),
         ("a: [1", "file.yaml: line 2: not YAML: did not find expected ',' or ']'"),
         ("a: 1\n--- \nb: 2", "file.yaml: line 2: expected one document only"),
+        ("a:\n\tb: 1", "file.yaml: line 2: not YAML: expected blanks, not a tab, to indent with"),
         ("a: \x07", "file.yaml: not YAML: expected printable characters only"),
         ("[" * 70 + "]" * 70, "file.yaml: line 1: expected at most 64 levels"),
         ("[" * 3000 + "]" * 3000, "file.yaml: line 1: expected at most 64 levels"),
