@@ -246,7 +246,7 @@ def assert_restored(url: str, original: str, before: dict[str, int]) -> None:
 @pytest.mark.slow
 def test_a_backup_of_sqlite_under_load_is_restored_whole(sqlite_url: str, tmp_path: Path) -> None:
     kept, restored = tmp_path / "copy.db", tmp_path / "restored.db"
-    command = commands_of_the_page("python3 -c")
+    command = commands_of_the_page("(umask 077 && python3 -c")
     for page, here in {
         "data/service.db": sqlite_url.removeprefix("sqlite:///"),
         "copy.db": str(kept),
@@ -259,6 +259,7 @@ def test_a_backup_of_sqlite_under_load_is_restored_whole(sqlite_url: str, tmp_pa
         reader.execute("SELECT count(*) FROM record").fetchone()
         with written_meanwhile(sqlite_url) as (_, before):
             run_backup(command)
+    assert kept.stat().st_mode & 0o077 == 0, "others can read the backup"
     shutil.copy(kept, restored)
     assert_restored(f"sqlite:///{restored}", sqlite_url, before)
 
@@ -268,10 +269,11 @@ def test_a_backup_of_postgresql_under_load_is_restored_whole(
     postgresql_server, postgresql_url, tmp_path
 ) -> None:
     programs = f"{postgresql_server.programs}:{os.environ['PATH']}"
-    command = commands_of_the_page("pg_dump").replace("copy.dump", str(tmp_path / "copy.dump"))
+    command = commands_of_the_page("(umask 077 && pg_dump").replace("copy.dump", str(tmp_path / "copy.dump"))
     dump, restore = command.splitlines()
     empty = new_database(postgresql_server)
     with written_meanwhile(postgresql_url) as (_, before):
         run_backup(dump, PATH=programs, SERVICE_STORE_URL=postgresql_url)
+    assert (tmp_path / "copy.dump").stat().st_mode & 0o077 == 0, "others can read the backup"
     run_backup(restore, PATH=programs, EMPTY_DATABASE_URL=empty)
     assert_restored(empty, postgresql_url, before)
