@@ -151,7 +151,8 @@ def _problems_of_condition(
 ) -> Iterator[Problem]:
     question = items.get(text(source.get("question")))
     if question is None:
-        yield _problem("enable-when-unknown", path, "expected question to be the linkId of a question")
+        expected = f"{item.label}: expected question to be the linkId of a question"
+        yield _problem("enable-when-unknown", path, expected)
         return
     if not question.answerable or question is item:
         yield _problem(
@@ -176,7 +177,8 @@ def _comparison_problems(source: Json, path: str, question: Item) -> Iterator[Pr
     elif operator not in ("=", "!=") and question.type not in _ORDERED:
         yield _problem("enable-when-operator", path, "expected = or != for a question of this type")
     if found is None:
-        yield _problem("enable-when-answer", path, "expected answer[x]")
+        expected = f"expected answer[x], with a value that {question.label} can have"
+        yield _problem("enable-when-answer", path, expected)
     elif not _is_possible(question, *found):
         yield _problem("enable-when-answer", path, f"expected an answer that {question.label} can have")
 

@@ -299,6 +299,16 @@ def test_a_sum_of_questions_that_another_one_opens_is_worked_out_with_it(
             "given.json: Questionnaire.item[1]: Expected a linkId of its own; ",
         ),
         (
+            lambda made: made["item"][1]["enableWhen"][0].update(question="one"),
+            "given.json: Questionnaire.item[1].enableWhen[0]: “Two”: expected question to be the linkId of ",
+        ),
+        (
+            lambda made: made["item"][1].update(
+                enableWhen=[{"question": "/1", "operator": "=", "answerInteger": "1"}]
+            ),
+            "given.json: Questionnaire.item[1].enableWhen[0]: Expected answer[x], with a value that “One” c",
+        ),
+        (
             lambda made: made.update(item=[{"linkId": "a", "text": "A", "type": "text"}]),
             "Questionnaire.item: expected a question with options, or one to be answered with yes or no",
         ),
