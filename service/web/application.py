@@ -25,7 +25,7 @@ from werkzeug.exceptions import NotFound as NoRoute
 from service.errors import Malformed, Problem, ServiceError, TooManyRequests
 from service.web.access import ANY_ORIGIN, Access, is_preflight, preflight, with_origin
 from service.web.deployment import Deployment
-from service.web.front_page import page_not_found, page_too_many
+from service.web.front_page import FAILED, NOT_FOUND, TOO_MANY, message_page
 from service.web.health import STOPPING
 from service.web.logs import METHODS, REQUESTS, Begun
 from service.web.negotiation import prefers_html
@@ -118,16 +118,14 @@ class Application(Flask):
     def _refuse_request(self, error: ServiceError) -> Response:
         """Answers what the gate or a view refuses; a browser gets a page where somebody may try again."""
         reply = refusal(error, self._deployment)
-        if isinstance(error, TooManyRequests) and prefers_html(flask.request.headers.get("Accept")):
-            return _response(page_too_many(error.retry_after_s))
+        if isinstance(error, TooManyRequests):
+            return _page_or(reply, TOO_MANY, ("Retry-After", str(error.retry_after_s)))
         return _response(reply)
 
     def _refuse(self, error: HTTPException) -> Response:
         """Answers the requests that Flask refuses; for an unknown path a browser gets a page."""
         if isinstance(error, NoRoute):
-            if prefers_html(flask.request.headers.get("Accept")):
-                return _response(page_not_found())
-            return _response(refusal(path_refused(flask.request.path), self._deployment))
+            return _page_or(refusal(path_refused(flask.request.path), self._deployment), NOT_FOUND)
         if isinstance(error, MethodNotAllowed):
             return _response(refusal(method_refused(error.valid_methods or ()), self._deployment))
         if error.code is not None and 400 <= error.code < 500:
@@ -137,7 +135,7 @@ class Application(Flask):
 
     def _break_down(self, error: Exception) -> Response:
         self.log_exception((type(error), error, error.__traceback__))
-        return _response(breakdown(flask.request.environ[_BEGUN].request_id, self._deployment))
+        return _page_or(breakdown(flask.request.environ[_BEGUN].request_id, self._deployment), FAILED)
 
     def _route(self) -> Route | None:
         """Returns the route of the present request; None if there is no such path or method."""
@@ -271,6 +269,14 @@ def _response(reply: Reply) -> Response:
     response = Response(reply.body, STATUS_LINES[reply.status])
     response.headers = Headers([*reply.headers])
     return response
+
+
+def _page_or(reply: Reply, words: tuple[str, ...], *headers: Header) -> Response:
+    """Returns a page with the status of a refusal where a browser asks, else the refusal."""
+    asked = flask.request.headers
+    if not prefers_html(asked.get("Accept")):
+        return _response(reply)
+    return _response(message_page(reply.status, words, asked.get("Accept-Language", ""), *headers))
 
 
 def _viewed(route: Route, request: Request) -> Reply:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from flask import render_template
 
 from service.errors import Malformed, Problem
+from service.languages import ENGLISH, chosen, languages, words_in
 from service.search import LAYOUT
 from service.web.capability import SOFTWARE
-from service.web.negotiation import HTML, JSON, prefers_html
+from service.web.negotiation import HTML, JSON, preferred_languages, prefers_html
 from service.web.reply import NO_STORE, REVALIDATE, VARY, Header, Reply, json_reply
 
 if TYPE_CHECKING:
@@ -20,13 +23,26 @@ if TYPE_CHECKING:
 
 DOCUMENTATION: Final = "README.md and the folder docs/ of this project say how to use, operate and extend it."
 
+_STYLE: Final = (
+    ":root{color-scheme:light dark}"
+    "body{max-width:40rem;margin:auto;padding:1rem;font:1.125rem/1.5 system-ui,sans-serif;"
+    "overflow-wrap:anywhere}"
+    "h1,h2{line-height:1.25}"
+    "a{display:inline-block;padding:.5rem 0}"
+)
+_STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
+_POLICY: Final = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    f"style-src 'sha256-{_STYLE_HASH}'"
+)
 _PAGE: Final[tuple[Header, ...]] = (
     ("Content-Type", f"{HTML}; charset=utf-8"),
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
+    ("Content-Security-Policy", _POLICY),
 )
+
+NOT_FOUND: Final = ("page.not-found.title", "page.not-found.text", "page.not-found.start")
+TOO_MANY: Final = ("page.too-many.title", "page.too-many.text")
+FAILED: Final = ("page.failed.title", "page.failed.text")
 
 
 class FrontPage:
@@ -54,7 +70,8 @@ class FrontPage:
     def links(self, request: Request) -> Reply:
         """Returns a page to a browser, and the same links as JSON to any other client."""
         if prefers_html(request.header("ACCEPT")):
-            return page_reply(200, render_template("front.html", **self._links), REVALIDATE, VARY)
+            html = render_template("front.html", language=ENGLISH, style=_STYLE, **self._links)
+            return page_reply(200, html, REVALIDATE, VARY)
         return json_reply(self._links, JSON, REVALIDATE, VARY)
 
     def base(self, request: Request) -> Reply:
@@ -75,15 +92,18 @@ class FrontPage:
         return json_reply(outcome, content_type, REVALIDATE, VARY, link)
 
 
-def page_not_found() -> Reply:
-    """Returns the page for a browser that asks for a path that is not served."""
-    return page_reply(404, render_template("not_found.html", title="Not found"), NO_STORE)
+def message_page(status: int, words: tuple[str, ...], accept_language: str, *headers: Header) -> Reply:
+    """Returns the page for a browser that gets nothing else, in a language that it asks for.
 
-
-def page_too_many(retry_after_s: int) -> Reply:
-    """Returns the page for a browser whose network sends more than it may."""
-    html = render_template("too_many.html", title="Too many requests")
-    return page_reply(429, html, ("Retry-After", str(retry_after_s)), NO_STORE)
+    Args:
+        words: keys of its title, its text and, where a link to the front page helps, the words of that.
+    """
+    language = chosen(preferred_languages(accept_language), languages(), ENGLISH)
+    title, text, *start = map(words_in(language).__getitem__, words)
+    html = render_template(
+        "message.html", language=language, style=_STYLE, title=title, text=text, start=start
+    )
+    return page_reply(status, html, *headers, NO_STORE)
 
 
 def page_reply(status: int, html: str, *headers: Header) -> Reply:

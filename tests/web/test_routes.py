@@ -2,6 +2,9 @@
 
 import io
 import logging
+import re
+from base64 import b64encode
+from hashlib import sha256
 
 import fakes
 import orjson
@@ -163,6 +166,30 @@ def test_a_browser_gets_a_page_where_there_is_none(client):
     assert b"Nothing is served" in answer.data
     assert b"canary" not in answer.data
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_browser_gets_a_page_where_the_program_fails_in_a_language_that_it_asks_for(client, monkeypatch):
+    def broken(_request):
+        raise KeyError("canary")
+
+    methods = client.application._paths["/healthz"]
+    monkeypatch.setitem(methods, "GET", Route("GET", "/healthz", broken, Access.TOKEN, READ))
+    answer = client.get("/healthz", headers={"Accept": "text/html", "Accept-Language": "de-CH, en;q=0.5"})
+    assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert '<html lang="de">' in answer.text
+    assert "laden Sie diese Seite dann neu" in answer.text
+    assert "canary" not in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_the_policy_of_a_page_lets_in_its_own_style_and_no_other(client, path):
+    answer = client.get(path, headers={"Accept": "text/html"})
+    (style,) = re.findall("<style>(.*)</style>", answer.text)
+    hashed = b64encode(sha256(style.encode()).digest()).decode()
+    policy = answer.headers["Content-Security-Policy"]
+    assert f"style-src 'sha256-{hashed}'" in policy
+    assert "unsafe" not in policy
 
 
 @pytest.mark.parametrize(
