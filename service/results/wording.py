@@ -97,17 +97,22 @@ def narrative(language: str, *paragraphs: str) -> Json:
 
 
 class Changed(NamedTuple):
-    """A question whose answer got worse: what was answered then, when that was, and what is answered now."""
+    """A question whose answer got worse: what was answered then, when that was, and what is answered now.
+
+    Args:
+        was_closed: another answer of then had closed it, such as a no to what it asks the details of.
+    """
 
     link_id: str
     before: str
     authored: str
     now: str
+    was_closed: bool
 
     def said(self, phrases: Phrases) -> dict[str, str]:
-        """Returns the parts of a sentence about it; a question that was not asked then had no answer."""
-        before = self.before or phrases["results.no-answer"]
-        return {"before": before, "date": phrases.date(self.authored), "now": self.now}
+        """Returns the parts of a sentence about it."""
+        nothing = phrases["results.did-not-apply" if self.was_closed else "results.no-answer"]
+        return {"before": self.before or nothing, "date": phrases.date(self.authored), "now": self.now}
 
 
 def changes(assessment: Assessment, texts: AnswerTexts) -> list[Changed]:
@@ -115,8 +120,9 @@ def changes(assessment: Assessment, texts: AnswerTexts) -> list[Changed]:
     answers, found = assessment.all_answers, []
     for link, place in assessment.result.changes:
         earlier = assessment.earlier[place]
-        before = texts.plainly(link, earlier.answers.given)
-        found.append(Changed(link, before, earlier.context.authored or "", texts.plainly(link, answers)))
+        then, authored = earlier.answers, earlier.context.authored or ""
+        before, now = texts.plainly(link, then.given), texts.plainly(link, answers)
+        found.append(Changed(link, before, authored, now, link in then.closed))
     return found
 
 

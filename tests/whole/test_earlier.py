@@ -118,6 +118,17 @@ def test_a_clinician_reads_the_first_four_answers_that_got_worse_and_how_many_mo
     assert line.endswith("; and 10 more; compared with: 20 October 2026.")
 
 
+def test_a_detail_that_a_no_of_then_had_closed_is_not_said_to_have_had_no_answer(
+    assessor: Assessor, sample: Sample
+) -> None:
+    now = dated(sample("progressive-weakness"), NOW, "now")
+    before = dated(sample("plain-eyelid"), BEFORE, "before")
+    sent = parameters(now, before)
+    assert "weakness: did not apply on 20 October 2026, now " in assessor.shown(sent, "clinician")
+    assert "no answer" not in assessor.shown(sent, "text")
+    assert "Schwäche: traf nicht zu am 20. Oktober 2026, jetzt " in assessor.shown(sent, "clinician", ("de",))
+
+
 def test_the_date_is_that_of_an_expedited_consultation(assessor: Assessor, now: Json, before: Json) -> None:
     alone = assessor.shown(orjson.dumps(now), "clinician")
     beside = assessor.shown(parameters(now, before), "clinician")
