@@ -421,29 +421,44 @@ def test_any_host_of_sdc_smart_web_messaging_can_use_the_form(page: Page, sites:
     page.goto(f"{sites.app}/bare.html")
     hello = heard(page, "status.handshake")
     assert hello["data"]["messagingHandle"] == "handle-1"
-    assert hello["data"]["payload"].items() >= {"protocolVersion": "1.0", "fhirVersion": "R4"}.items()
+    form = framed(page)
+    named = {"protocolVersion": "1.0", "fhirVersion": "R4", "application": {"name": form.title()}}
+    assert hello["data"]["payload"] == named
     assert hello["origin"] == sites.service
 
-    def ask(message_type: str, payload: Json, handle: str = "handle-1") -> Json:
-        answer = page.evaluate(ASK, [message_type, payload, handle])
+    def ask(message_type: str, payload: Json | None) -> Json:
+        answer = page.evaluate(ASK, [message_type, payload, "handle-1"])
         assert isinstance(answer, dict)
         return answer
 
-    assert ask("status.handshake", {})["capabilities"] == {
-        "extraction": True,
-        "focusChangeNotifications": True,
-    }
+    capabilities = {"extraction": True, "focusChangeNotifications": True}
+    assert ask("status.handshake", {}) == named | {"capabilities": capabilities}
     assert ask("sdc.configure", {"terminologyServer": "https://tx.example.org"}) == {"status": "success"}
     given = strain(authored=today())
     canonical, _, version = given["questionnaire"].partition("|")
     author = {"reference": "Practitioner/1"}
     assert ask("sdc.configureContext", {"context": {"author": author}}) == {"status": "success"}
+    before = form.locator("main").get_attribute("data-page")
+    form.locator("main").evaluate("main => main.setAttribute('data-left', '')")
     for questionnaire in (canonical, given["questionnaire"], {"url": canonical, "version": version}):
         assert ask("sdc.displayQuestionnaire", {"questionnaire": questionnaire}) == {"status": "success"}
     for questionnaire in (f"{canonical}|0", {"url": canonical, "version": "0"}, "https://example.org/other"):
-        assert ask("sdc.displayQuestionnaire", {"questionnaire": questionnaire})["status"] == "error"
+        refused = ask("sdc.displayQuestionnaire", {"questionnaire": questionnaire})
+        assert refused["outcome"]["issue"][0]["diagnostics"] == f"This form is {canonical}|{version}."
+    assert ask("sdc.displayQuestionnaire", None) == {"status": "success"}
+    assert form.locator("main[data-left]").get_attribute("data-page") == before, "it was shown already"
     shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
     assert shown["author"] == author
+    encounter = {"reference": "Encounter/3"}
+    assert ask("sdc.displayQuestionnaire", {"context": {"encounter": encounter}}) == {"status": "success"}
+    shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
+    assert shown["encounter"] == encounter
+    assert ask("sdc.configureContext", None) == {"status": "success"}
+    shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
+    assert shown.keys() & {"author", "encounter"} == set()
+    other = strain(questionnaire=f"{canonical}|0")
+    refused = ask("sdc.displayQuestionnaire", {"questionnaireResponse": other})
+    assert refused["outcome"]["issue"][0]["code"] == "not-supported"
     payload = {"questionnaire": canonical, "questionnaireResponse": given, "context": {"author": author}}
     assert ask("sdc.displayQuestionnaire", payload) == {"status": "success"}
     shown = ask("sdc.requestCurrentQuestionnaireResponse", {})["questionnaireResponse"]
@@ -451,11 +466,64 @@ def test_any_host_of_sdc_smart_web_messaging_can_use_the_form(page: Page, sites:
     assert (shown["subject"], shown["author"]) == (given["subject"], author)
     extracted = ask("sdc.requestExtract", {})
     assert extracted["extractedResources"][0]["resourceType"] == "RiskAssessment"
+    assert extracted["outcome"]["issue"][0]["severity"] == "information"
     for unknown in ("scratchpad.create", "toString"):
         assert ask(unknown, {})["outcome"]["issue"][0]["code"] == "not-supported"
-    form_in(framed(page)).press("back")
-    framed(page).locator("main input[type=radio]").first.focus()
-    assert heard(page, "sdc.ui.changedFocus")["data"]["payload"] == {"linkId": "effect"}
+    ids = [each["data"]["messageId"] for each in page.evaluate("() => heard")]
+    assert len({*ids}) == len(ids) > 10
+
+
+def test_a_host_is_told_once_which_question_somebody_has_come_to(page: Page, sites: Sites) -> None:
+    page.goto(f"{sites.app}/bare.html")
+    heard(page, "status.handshake")
+    form = framed(page)
+    assert page.evaluate(
+        ASK, ["sdc.displayQuestionnaireResponse", {"questionnaireResponse": strain()}, "handle-1"]
+    )
+    form.locator("main").evaluate(
+        """main => { for (const name of ['state', 'd.day-of-it', 'state'])
+          main.append(Object.assign(document.createElement('input'), {name})); }"""
+    )
+    radios, others = form.locator("main input[type=radio]"), form.locator("main > input")
+    question = (radios.first.get_attribute("name") or "").removeprefix("q.")
+    for control in (others.first, radios.first, form.locator("main .btn").first, radios.nth(1)):
+        control.focus()
+    for control in (others.nth(1), others.last):
+        control.focus()
+    page.evaluate(ASK, ["status.handshake", {}, "handle-1"])  # what was told before has come by now
+    told = [each["data"] for each in page.evaluate("() => heard")]
+    focused = [each["payload"] for each in told if each.get("messageType") == "sdc.ui.changedFocus"]
+    assert focused == [{"linkId": question}, {"linkId": "day-of-it"}]
+
+
+def test_what_changes_while_a_change_is_being_told_is_told_once_and_after_it(
+    page: Page, sites: Sites, answers: Callable[[str], AnswersByLink]
+) -> None:
+    frame = embedded(page, f"{sites.app}/{LARGE}.html")
+    form, given = form_in(frame), answers(PATIENT)
+    exports: list[Route] = []
+
+    def first_late(route: Route) -> None:
+        is_export = "fhir+json" in route.request.headers["accept"]
+        exports.extend([route] * is_export)
+        if not is_export or len(exports) > 1:
+            route.continue_()
+
+    page.evaluate(f"() => {ELEMENT}.requestResponse()")  # what the first page had to tell is told
+    page.route("**/questionnaires/*", first_late)
+    for _ in range(3):
+        form.answer(given)
+        form.press("next")
+    assert (len(exports), details(page, "questionnaire-response")) == (1, [])
+    exports[0].continue_()
+    page.wait_for_function("() => events.filter(({name}) => name === 'questionnaire-response').length > 1")
+    first, second = (answers_by_link(each) for each in details(page, "questionnaire-response"))
+    assert first.items() < second.items()
+    assert len(exports) == 2
+    form.button("restart").evaluate("each => each.click()")
+    page.wait_for_function(
+        "() => !events.findLast(({name}) => name === 'questionnaire-response').detail.item"
+    )
 
 
 def test_a_message_without_the_handle_of_the_frame_or_that_is_an_answer_is_not_answered(

@@ -102,19 +102,17 @@
   async function tellNow() {
     isAbout = false;
     const hasResult = RESULTS.includes(kind());
-    const [questionnaireResponse, ...made] = await resources();
+    const [questionnaireResponse, riskAssessment] = await resources();
     if (hasAnswers || questionnaireResponse.item) {
       request("sdc.ui.changedQuestionnaireResponse", { questionnaireResponse });
     }
     hasAnswers = Boolean(questionnaireResponse.item);
-    const riskAssessment = made.find(({ resourceType }) => resourceType === "RiskAssessment");
     if (hasResult) request("guidance.ui.result", { riskAssessment });
   }
 
   document.addEventListener("questionnaire:answers", tell);
   document.addEventListener("questionnaire:result", () => {
     if (kind() === "result") offerDone();
-    tell();
   });
 
   const kind = () => document.querySelector("main").dataset.kind;
@@ -123,7 +121,6 @@
   // What to do in an emergency is not put away.
   function offerDone() {
     const button = document.createElement("button");
-    button.type = "button";
     button.className = "btn second";
     button.textContent = done;
     button.addEventListener("click", () => request("ui.done", {}));
@@ -132,19 +129,14 @@
 
   let focused = "";
   document.addEventListener("focusin", ({ target }) => {
-    const [, linkId = ""] = /^\w\.(.+)$/.exec(target.name ?? "") ?? [];
+    const [, linkId = ""] = /^\w\.(.+)$/.exec(target.name) ?? [];
     if (linkId && linkId !== focused) request("sdc.ui.changedFocus", { linkId });
     focused = linkId || focused;
   });
 
   // The body's own height: the document is never less high than its frame.
-  let height = 0;
-  const size = new ResizeObserver(() => {
-    const { marginTop, marginBottom } = getComputedStyle(document.body);
-    const own = document.body.getBoundingClientRect().height;
-    const now = Math.ceil(own + parseFloat(marginTop) + parseFloat(marginBottom));
-    if (now !== height) request("guidance.ui.changedSize", { height: now });
-    height = now;
+  const size = new ResizeObserver(([{ contentRect }]) => {
+    request("guidance.ui.changedSize", { height: Math.ceil(contentRect.height) });
   });
 
   request("status.handshake", { ...PROTOCOL, application: { name: document.title } });
