@@ -302,7 +302,7 @@ class Previews:
             scored,
             frame,
             answers=(),
-            pages=of.form.plan.page_of,
+            pages={link: link for link in of.form.plan.page_of},  # all of them stand on this one
             is_clinician=is_by_clinician(response),
         )
         return asked.errors, _inside_main(html), self._why(scored)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from watched_pages import watched_contexts
 
 APP = "service.app:from_environment()"
-FOLDERS = ROOT / "tests/second_pair", ROOT / "tests/instruments", ROOT / "docs/authoring/phq-9"
+FOLDERS = ROOT, ROOT / "tests/second_pair", ROOT / "tests/instruments", ROOT / "docs/authoring/phq-9"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ def stopped(page):
 @pytest.mark.parametrize("width", [320, 1500])
 def test_a_worked_case_and_then_another_answer(opened, judge, width):
     page = opened("phq-9", width)
+    expect(page.locator("[data-update]")).to_be_hidden()
     page.select_option("#case", "total-nine")
     shows(page, "watch")
     judge(page)
@@ -179,6 +180,91 @@ def test_an_open_question_of_the_result_leads_to_its_field(opened):
     page = opened("phq-9", query="?case=self-harm-open")
     page.locator('#result button[value="change:self-harm"]').first.click()
     expect(page.locator('[name="q.self-harm"]').first).to_be_focused()
+    page = opened("muscle-twitching", query="?case=missing-red-flags-are-asked-before-everything-else")
+    for question in ("swallowing", "vision", "duration"):
+        page.locator(f'#result button[value="change:{question}"]').click()
+        expect(page.locator(f'[name="q.{question}"]').first).to_be_focused()
+
+
+def posted(request):
+    return request.method == "POST"
+
+
+def test_the_focus_stays_on_what_has_no_name_too(opened):
+    """It is found again by what it says, and nothing is scrolled to it."""
+    page = opened("curb-65", query="?case=three-points")
+    age, column = page.locator('input[name="q.age"]'), page.locator("#form")
+    stopped(page)
+    page.set_viewport_size({"width": 1500, "height": 300})
+    for focused in ("#why summary >> nth=1", "#why a >> nth=2", "#why"):
+        with page.expect_response(lambda answer: posted(answer.request)):
+            age.fill(f"{int(age.input_value()) + 1}")
+            page.locator(focused).focus()
+            page.clock.run_for(1000)
+        expect(page.locator("main:not([aria-busy])")).to_be_visible()
+        expect(page.locator(focused)).to_be_focused()
+    age.focus()
+    column.evaluate("each => { each.scrollTop = each.scrollHeight }")
+    lowest = column.evaluate("each => each.scrollTop")
+    with page.expect_response(lambda answer: posted(answer.request)):
+        age.evaluate("each => each.dispatchEvent(new InputEvent('input', {bubbles: true}))")
+        page.clock.run_for(1000)
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    assert lowest > 0
+    assert column.evaluate("each => each.scrollTop") == lowest
+
+
+def test_an_answer_that_cannot_be_read_is_named_and_takes_no_focus(opened):
+    page = opened("curb-65")
+    age = page.locator('input[name="q.age"]')
+    age.fill("old")
+    expect(page.locator("#result .errs")).to_be_visible()
+    expect(age).to_be_focused()
+    page.evaluate("() => { window.isSame = true }")
+    with page.expect_response(lambda answer: posted(answer.request)):
+        age.press("Enter")
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    assert page.evaluate("() => window.isSame"), "the page was loaded anew"
+
+
+def test_a_case_that_is_chosen_while_somebody_types_counts(opened):
+    page = opened("curb-65")
+    sent = []
+    page.on("request", lambda request: posted(request) and sent.append(request))
+    stopped(page)
+    page.locator('input[name="q.age"]').fill("7")
+    with page.expect_response(lambda answer: posted(answer.request)):
+        page.select_option("#case", "three-points")
+    page.clock.run_for(1000)
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    expect(page.locator("#case")).to_have_value("three-points")
+    assert len(sent) == 1
+
+
+def test_a_chosen_answer_is_sent_at_once_and_nothing_is_sent_unasked(opened):
+    page = opened("phq-9", query="?case=total-nine")
+    sent, looked = [], []
+    page.on("request", lambda request: (sent if posted(request) else looked).append(request))
+    with page.expect_response(lambda answer: "known=" in answer.url):
+        pass
+    stopped(page)
+    with page.expect_request(posted):
+        page.locator('[name="q.self-harm"][value="LA6571-9"]').check()
+        page.clock.run_for(10)
+    shows(page, "same-day")
+    while len(looked) < 4:
+        page.clock.run_for(1000)
+        page.wait_for_timeout(20)
+    assert len(sent) == 1
+
+
+def test_where_the_connection_is_lost_the_page_stays(opened):
+    page = opened("phq-9", query="?case=total-nine", expects=["ERR_FAILED"])
+    page.route("**/preview*", lambda route: route.abort() if posted(route.request) else route.continue_())
+    with page.expect_event("requestfailed"):
+        page.locator('[name="q.self-harm"][value="LA6571-9"]').check()
+    expect(page.locator("main:not([aria-busy])")).to_be_visible()
+    shows(page, "watch")
 
 
 def test_it_speaks_german(opened, judge):
@@ -190,6 +276,7 @@ def test_it_speaks_german(opened, judge):
     shows(page, "talk")
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.locator(".skip")).to_have_text("Skip to the content")
+    expect(page.locator("header")).to_have_text("Workday strain")
     expect(page).to_have_title(re.compile("Preview"))
 
 

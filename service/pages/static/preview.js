@@ -65,7 +65,6 @@
 
   // Text is sent once nobody types for a moment, everything else at once.
   addEventListener('input', ({ target }) => {
-    if (!form().contains(target) || target.id === 'case') return;
     last += 1;
     clearTimeout(waiting);
     waiting = setTimeout(() => update(''), /radio|checkbox|select/.test(target.type) ? 0 : 300);
@@ -78,12 +77,11 @@
   addEventListener('submit', (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
-    const button = event.submitter;
+    const { value } = event.submitter;
     if (form().contains(event.target)) {
-      update(button ? button.value : '');
-    } else if (button && button.value.startsWith('change:')) {
-      const name = button.value.slice('change:'.length);
-      const field = [...form().elements].find((one) => one.name === 'q.' + name) || form().querySelector('.f input, .f select, .f textarea');
+      update(value);
+    } else if (value.startsWith('change:')) {
+      const field = [...form().elements].find((one) => one.name.slice(2) === value.slice('change:'.length));
       if (field) field.focus();
     }
   }, true);
