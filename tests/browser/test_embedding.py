@@ -526,6 +526,19 @@ def test_what_changes_while_a_change_is_being_told_is_told_once_and_after_it(
     )
 
 
+def test_a_frame_without_a_name_has_its_handle_from_its_address(page: Page, sites: Sites) -> None:
+    page.goto(f"{sites.app}/bare.html")
+    page.evaluate(
+        """src => {
+          heard.length = 0;
+          const nameless = Object.assign(document.createElement('iframe'), {src});
+          document.querySelector('iframe').replaceWith(nameless);
+        }""",
+        f"{sites.service}/questionnaires/{SMALL}?parent={sites.app}&messaging_handle=handle-2",
+    )
+    page.wait_for_function("() => heard.some(({data}) => data.messagingHandle === 'handle-2')")
+
+
 def test_a_message_without_the_handle_of_the_frame_or_that_is_an_answer_is_not_answered(
     page: Page, sites: Sites
 ) -> None:
