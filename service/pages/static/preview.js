@@ -56,7 +56,7 @@
     if (again && selection) again.setSelectionRange(...selection);
   }
 
-  const place = (element) => [element.localName, element.name || element.id || element.textContent.trim(), element.type === 'radio' || element.type === 'checkbox' || element.localName === 'button' ? element.value : ''].join(' ');
+  const place = (element) => [element.localName, element.name || element.id || element.parentElement.dataset.state || element.textContent.trim(), element.type === 'radio' || element.type === 'checkbox' || element.localName === 'button' ? element.value : ''].join(' ');
   const summary = (details) => (details.dataset.state || details.querySelector('summary').textContent.trim());
 
   function begin() {
