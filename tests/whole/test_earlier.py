@@ -144,12 +144,12 @@ def test_a_response_as_before_is_not_worse(compared: Callable[..., Json], now: J
 
 @pytest.mark.parametrize(
     ("link", "answer"),
-    [("wasting", YES), ("known-conditions", "mnd"), ("suspected-conditions", "mnd")],
+    [("weakness", YES), ("wasting", YES), ("known-conditions", "mnd"), ("suspected-conditions", "mnd")],
 )
 def test_what_a_patient_denied_is_new_whatever_a_professional_would_have_been_asked(
     compared: Callable[..., Json], before: Json, link: str, answer: Json | str
 ) -> None:
-    now = dated(before, NOW, "now")
+    now = dated(before, NOW, "now") | {"status": "in-progress"}  # so that no detail of it has to be answered
     given = items(now)[link]
     (coding,) = (one["valueCoding"] for one in given["answer"])
     given["answer"] = [{"valueCoding": answer if isinstance(answer, dict) else coding | {"code": answer}}]
