@@ -32,6 +32,8 @@ NEVER_SAID = re.compile(r"\bmg\b|botulinum|muskelrelax|setzen sie (das|ihr) medi
 ENGLISH = re.compile(r"\b(the|and|your|you|with|of|is)\b|\[nur auf Englisch", re.IGNORECASE)
 NAMES = ("months.4", "months.8", "months.9", "months.11", "clinician.scores", "full.scores")
 """Keys whose words are the same in both languages."""
+SYMBOLS = ("Cel", "[degF]", "mm[Hg]", "kg/m2")
+"""Units that are written alike in both."""
 
 INFORMAL = re.compile(r"\b(du|dich|dir|dein|deine)\b", re.IGNORECASE)
 
@@ -159,4 +161,5 @@ def test_no_german_text_is_the_english_one(pair: Pair, german: Pair) -> None:
     assert same == []
     own, ours = words_in("de").texts, words_in("en").texts
     said = {key for key in own if re.search(r"\w", re.sub(r"\{.*?\}", "", own[key]))}
-    assert {key for key in said if own[key] == ours[key]} <= {*NAMES, "style.decimal-mark"}
+    units = {f"units.{unit}.{number}" for unit in SYMBOLS for number in ("one", "other")}
+    assert {key for key in said if own[key] == ours[key]} <= {*NAMES, *units, "style.decimal-mark"}
