@@ -4,8 +4,10 @@ It is Debian 12, or the release that the variable DEBIAN names (`DEBIAN=trixie`)
 All that is mounted is mounted in a namespace of its own, which ends with the command that needed it.
 """
 
+import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -70,7 +72,12 @@ class Buildah:
         return [*APART, "--mount-proc", "buildah", *places, *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "STORAGE_DRIVER": "vfs", "TMPDIR": str(self.folder)}
+        own = {
+            "STORAGE_DRIVER": "vfs",
+            "TMPDIR": self.folder,
+            "CONTAINERS_CONF": self.folder / "containers.conf",
+        }
+        return {**os.environ, **{name: str(value) for name, value in own.items()}}
 
     def run(self, *arguments: str | Path) -> str:
         """Returns what the command printed; fails where it fails."""
@@ -143,8 +150,12 @@ def newcomer(bare: Bare, pip_conf: Path, root: Path) -> Newcomer:
 
 @pytest.fixture(scope="session")
 def buildah(workshop: Path) -> Buildah:
+    """Its processes get the limits of this one: higher ones, which it would choose, not everybody may set."""
     folder = workshop / "buildah"
     folder.mkdir()
+    limits = {"nproc": resource.RLIMIT_NPROC, "nofile": resource.RLIMIT_NOFILE}
+    given = ("{}={}:{}".format(name, *resource.getrlimit(limit)) for name, limit in limits.items())
+    (folder / "containers.conf").write_text(f"[containers]\ndefault_ulimits = {json.dumps([*given])}\n")
     return Buildah(folder)
 
 
