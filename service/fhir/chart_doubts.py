@@ -192,11 +192,13 @@ def _is_inside(quantity: Json, interval: Json, conversions: tuple[Conversion, ..
     low, high = (_end(stated.get(name), quantity, conversions) for name in ("low", "high"))
     if low is None and high is None:
         return None
+    if stated.get("without_end") and value in (low, high):
+        return False
     return (low is None or value >= low) and (high is None or value <= high)
 
 
 _IN_WORDS: Final = re.compile(
-    r"\s*(?:(?P<low>{0})\s*(?:-|\u2013|to|bis)|(?P<above>[>≥]=?)|[<≤]=?)\s*(?P<end>{0})\s*(?P<unit>[^\s\d]\S*)?\s*".format(
+    r"\s*(?:(?P<low>{0})\s*(?:-|\u2013|to|bis)|(?P<sign>[<>≤≥]=?))\s*(?P<end>{0})\s*(?P<unit>[^\s\d]\S*)?\s*".format(
         r"\d+(?:[.,]\d+)?"
     )
 )
@@ -209,8 +211,10 @@ def _ends_in_words(words: str) -> Json:
     if found is None:
         return {}
     named = {"unit": found["unit"]} if found["unit"] else {}
-    ends = {"low": found["low"], "low" if found["above"] else "high": found["end"]}
-    return {name: {"value": end.replace(",", "."), **named} for name, end in ends.items() if end}
+    sign = found["sign"] or ""
+    ends = {"low": found["low"], "low" if sign[:1] in (">", "≥") else "high": found["end"]}
+    stated: Json = {name: {"value": end.replace(",", "."), **named} for name, end in ends.items() if end}
+    return {**stated, "without_end": sign in ("<", ">")}
 
 
 def _end(end: Json | None, quantity: Json, conversions: tuple[Conversion, ...]) -> Fraction | None:

@@ -743,6 +743,8 @@ def labelled(code: str, kind: str = "security") -> dict[str, Any]:
         (in_words("1.5 - 3.9"), "flagged"),
         (in_words("1,5-3,9 mmol/L"), "flagged"),
         (in_words("<3.9"), "flagged"),
+        (in_words("< 4"), "flagged"),
+        (in_words("> 4.0 mmol/L"), "flagged"),
         (in_words("≥ 4.1 mmol/L"), "flagged"),
         (labelled("MASKED"), "altered"),
         (labelled("SUBSETTED", "tag"), "altered"),
@@ -784,6 +786,7 @@ def test_such_a_value_counts_where_it_raises_the_result(more):
             ]
         },
         in_words("3.5 to 5"),
+        in_words("<= 4"),
         in_words("> 3"),
         in_words("1 - 2 mg/dL"),
         in_words("1 - 2 in children"),
