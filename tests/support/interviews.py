@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from service.authoring.generator import SHARES, Patients
-from service.catalogue import Pair
-from service.datatypes.answers import AnswersByLink
+from service.catalogue import Pair, answers_of_case
+from service.datatypes.answers import Answers, AnswersByLink
 from service.datatypes.values import replace
 from service.guidance.cases import Case
 from service.guidance.result import Result
@@ -36,9 +36,14 @@ def verdict(result: Result) -> tuple[Any, ...]:
     return (result.tier, *(due and due.days for due in (result.due, result.step_due)), levels)
 
 
+def told_in(case: Case, pair: Pair, answers: AnswersByLink) -> Answers:
+    """Returns the case with these answers, its chart values and earlier responses as they are."""
+    return answers_of_case(replace(case, answers=answers), pair.guidance, pair.compiled)
+
+
 def interviewed(pair: Pair, case: Case) -> Interviewed:
     """Returns how the person of a case fares in the full form, and in an interview question by question."""
-    told = partial(pair.compiled.answers_of, chart=case.chart, authored=case.authored)
+    told = partial(told_in, case, pair)
     given: AnswersByLink = {}
     asked: list[str] = []
     while True:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 from examples import IN_CI
-from interviews import interviewed, random_patients
+from interviews import interviewed, random_patients, told_in
 from patients_by_chance import by_chance
 
 from service.catalogue import Pair, read
@@ -73,7 +73,7 @@ def test_groups_of_questions_do_not_overlap(root: Path) -> None:
 
 def test_nothing_is_asked_but_what_was_said_to_be_ahead(pair: Pair) -> None:
     for case in pair.guidance.cases[:: 10 * EVERY]:
-        told = partial(pair.compiled.answers_of, chart=case.chart, authored=case.authored)
+        told = partial(told_in, case, pair)
         given: AnswersByLink = {}
         allowed = set(pair.compiled.items)
         for place, link in enumerate(asked := interviewed(pair, case).asked):
