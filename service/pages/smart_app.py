@@ -89,11 +89,11 @@ class SmartApp:
         """
         query = request.query()
         issuers, launches = ([value for key, value in query if key == name] for name in ("iss", "launch"))
+        if not any(issuers) or len(launches) != 1 or not launches[0]:
+            return self._refused(request, "no-launch")
         ehr = registered(self._ehrs, issuers[0]) if len(issuers) == 1 else None
         if ehr is None:
             return self._refused(request, "unknown-issuer")
-        if len(launches) != 1 or not launches[0]:
-            return self._refused(request, "no-launch")
         return self._page(request, {"launch": True, "ehrs": [_ehr(ehr)], "forms": []})
 
     def page(self, request: Request) -> Reply:

@@ -460,6 +460,68 @@ def test_ap07_a_token_of_another_type_is_not_used(tab, world):
     assert not world.ehr.tokens
 
 
+@pytest.mark.parametrize("lost", ["**/smart-configuration", "**/token", "**/jwks", "**/fhir/Patient/p1"])
+def test_an_ehr_that_takes_a_request_and_never_answers_is_given_up_and_can_be_tried_again(tab, world, lost):
+    """Its clock runs ahead; without a limit the page says `One moment, please.` for as long as it is open."""
+    page = tab()
+    page.clock.install()
+    page.route(lost, lambda _: None)
+    with page.expect_request(lost):
+        page.goto(world.address("card"))
+    page.clock.fast_forward("02:00")
+    assert "Try again in a moment" in stopped(page)
+    page.unroute(lost)
+    page.get_by_role("button", name="Sign in again").click()
+    page.locator("main[data-kind=question], main button").first.wait_for()
+    assert "Lovelace" in page.locator("#app-record").inner_text()
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_an_ehr_whose_sign_in_cannot_be_read_is_not_said_to_send_people_elsewhere(tab, world, status):
+    page = tab(f"console .*{status}")
+    page.route(
+        "**/fhir/.well-known/smart-configuration", lambda route: route.fulfill(status=status, body="<h1>Away")
+    )
+    page.goto(world.address("plain"))
+    assert "cannot be reached, or did not answer as expected" in stopped(page)
+
+
+def test_a_client_that_the_token_endpoint_refuses_is_told_so(tab, world):
+    page = tab("console .*401")
+    page.route("**/token", lambda route: route.fulfill(status=401, json={"error": "invalid_client"}))
+    page.goto(world.address("plain"))
+    assert "did not let us in" in stopped(page)
+
+
+@pytest.mark.parametrize("token", ["rubbish", "a.b", 7])
+def test_an_id_token_that_cannot_be_read_is_named_as_the_reason(tab, world, token):
+    page = tab()
+    page.route("**/token", changed(lambda answer: answer | {"id_token": token}))
+    page.goto(world.address("plain"))
+    assert "who signed in" in stopped(page)
+
+
+@pytest.mark.parametrize("patient", ["Patient/p1", "../Practitioner/d1", ""])
+def test_a_patient_that_is_no_id_is_no_patient(tab, world, patient):
+    """The result would be written about nobody."""
+    page = tab()
+    page.route("**/token", changed(lambda answer: answer | {"patient": patient}))
+    page.goto(world.address("plain"))
+    assert "whose record" in stopped(page)
+
+
+@pytest.mark.parametrize("kind", ["failed", "not permitted"])
+def test_earlier_answers_that_cannot_be_read_are_said_not_to_be_compared(tab, world, kind):
+    page = tab("console .*500")
+    if kind == "failed":
+        world.ehr.refusals["GET QuestionnaireResponse"] = 500
+    else:
+        scope = "patient/Patient.rs patient/QuestionnaireResponse.cru"
+        page.route("**/token", changed(lambda answer: answer | {"scope": scope}))
+    launched(page, world, questionnaire=LONG)
+    expect(page.locator("#app-notice")).to_contain_text("could not be used to compare")
+
+
 @pytest.mark.parametrize("partly", ["", " patient/Observation.rs?category=laboratory"])
 def test_what_may_not_be_read_is_not_asked_for_and_is_named(tab, world, partly):
     """Nor what may be read in part: what is left out may be the newer and the worse value."""

@@ -10,9 +10,10 @@
   const SAVED = "app.saved"; // ids in the record by identifier
   const CHART = "app.chart"; // what of the chart could not be read or used
   const UNCOMPARED = "app.uncompared"; // whether earlier answers were to be compared and could not be
-  const AGAIN = "app.again"; // the EHR to sign in at once more
+  const AGAIN = "app.again"; // the EHR to sign in at once more, and what the launch said
   const WRITTEN = ["QuestionnaireResponse", "RiskAssessment", "Observation", "DocumentReference"];
   const MOST_PAGES = 20; // of one search
+  const LONGEST_MS = 60_000; // for one answer of an EHR
   const MOST_COMPARED = 5; // earlier responses, as many as the form takes
   const COMPARED = ["resourceType", "id", "identifier", "questionnaire", "status", "authored", "item"];
   const ASKED = "#asked"; // how a short form that was saved names what it contains: what was asked
@@ -21,6 +22,7 @@
   const place = (id) => document.getElementById(id);
   const settings = JSON.parse(place("app").dataset.settings);
   const storage = openStorage();
+  let begun = null; // the sign-in that is under way
   let client = null; // of fhirclient, once somebody has signed in
   let statement = null; // the EHR's CapabilityStatement
   let patient = null; // the Patient, as far as it may be read
@@ -78,8 +80,9 @@
   }
 
   function fail(error) {
-    const reason = error instanceof Stop ? error.reason : "unreachable";
-    const again = kept(SESSION) ? ehrOf(kept(SESSION)) : null;
+    const isRefused = error.status >= 400 && error.status < 500; // by the token endpoint, as fhirclient tells it
+    const reason = error instanceof Stop ? error.reason : isRefused ? "refused" : "unreachable";
+    const again = kept(SESSION) ? ehrOf(kept(SESSION)) : reason === "unreachable" && begun;
     panel();
     show(
       say("stopped"),
@@ -130,12 +133,19 @@
     return settings.ehrs.find((ehr) => ehr.issuer === session.issuer);
   }
 
+  /** Returns what comes of a task, and gives up where that takes too long: a server may take a request and never answer. */
+  function inTime(task) {
+    const late = new Promise((_, reject) => setTimeout(() => reject(new Stop("unreachable")), LONGEST_MS));
+    return Promise.race([task, late]);
+  }
+
   /** Goes to the EHR's sign-in. */
   async function begin(ehr, { launch = "", questionnaire = "" } = {}) {
     if (!window.isSecureContext) throw new Stop("insecure");
     if (new URL(ehr.redirect).origin !== location.origin) throw new Stop("address");
     // fhirclient takes client, patient and server from the address before it looks at its options.
     history.replaceState(null, "", new URL(ehr.redirect).pathname);
+    begun = { issuer: ehr.issuer, launch, questionnaire };
     const address = await authorization(ehr, launch);
     const record = { issuer: ehr.issuer, state: random(), nonce: random(), questionnaire, session: kept(SESSION) };
     renameState(address, record.state);
@@ -146,7 +156,7 @@
 
   /** Signs in from a page of its own: fhirclient keeps the address that it has seen first, and its `iss`. */
   function signInAgain() {
-    keep(AGAIN, kept(SESSION).issuer);
+    keep(AGAIN, kept(SESSION) ? { issuer: kept(SESSION).issuer } : begun);
     location.replace(location.pathname);
   }
 
@@ -156,17 +166,21 @@
     const scopes = new Set([context, ...ehr.scopes]);
     if (!launch) scopes.delete("launch");
     const address = new URL(
-      await FHIR.oauth2.authorize({
-        iss: ehr.issuer,
-        launch: launch || undefined,
-        clientId: ehr.client,
-        scope: [...scopes].join(" "),
-        redirectUri: ehr.redirect,
-        pkceMode: "required",
-        completeInTarget: true,
-        noRedirect: true,
-      }),
+      await inTime(
+        FHIR.oauth2.authorize({
+          iss: ehr.issuer,
+          launch: launch || undefined,
+          clientId: ehr.client,
+          scope: [...scopes].join(" "),
+          redirectUri: ehr.redirect,
+          pkceMode: "required",
+          completeInTarget: true,
+          noRedirect: true,
+        }),
+      ),
     );
+    // Where the EHR names no sign-in, or none can be read, fhirclient would go on without one.
+    if (!address.searchParams.has("code_challenge")) throw new Stop("unreachable");
     if (!ehr.origins.includes(address.origin)) throw new Stop("elsewhere");
     return address;
   }
@@ -194,12 +208,13 @@
       throw new Stop("state");
     }
     const ehr = ehrOf(launch);
+    begun = { issuer: launch.issuer, questionnaire: launch.questionnaire };
     const configuration = await json(`${ehr.issuer.replace(/\/$/, "")}/.well-known/smart-configuration`);
     if (query.has("iss") && query.get("iss") !== configuration.issuer) {
       clearAddress();
       throw new Stop("state");
     }
-    client = await FHIR.oauth2.ready().finally(clearAddress);
+    client = await inTime(FHIR.oauth2.ready()).finally(clearAddress);
     await signedIn(ehr, launch, configuration);
   }
 
@@ -210,8 +225,8 @@
   async function signedIn(ehr, launch, configuration) {
     const token = client.state.tokenResponse;
     if (String(token.token_type).toLowerCase() !== "bearer") throw new Stop("refused");
-    const claims = token.id_token ? await identity(token.id_token, launch.nonce, configuration, ehr) : {};
-    if (!token.patient) throw new Stop("no-patient");
+    const claims = token.id_token ? await identity(token.id_token, launch.nonce, configuration, ehr).catch(unidentified) : {};
+    if (!/^[A-Za-z0-9.-]{1,64}$/.test(token.patient || "")) throw new Stop("no-patient");
     const before = launch.session;
     const isOther = before && (before.patient !== token.patient || before.issuer !== ehr.issuer);
     if (isOther && kept(PENDING)) throw new Stop("other-patient");
@@ -245,6 +260,11 @@
     throw new Stop("identity");
   }
 
+  /** Ends a sign-in by an id token that cannot be read, or whose keys cannot be had. */
+  function unidentified(error) {
+    throw error instanceof Stop ? error : new Stop("identity");
+  }
+
   async function isSigned(key, signature, signed) {
     const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
     const { kty, n, e } = key;
@@ -264,9 +284,9 @@
   }
 
   async function json(address) {
-    const answer = await fetch(address, { headers: { accept: "application/json" } });
+    const answer = await inTime(fetch(address, { headers: { accept: "application/json" } }));
     if (!answer.ok) throw new Stop("unreachable");
-    return answer.json();
+    return inTime(answer.json());
   }
 
   // What the token permits.
@@ -291,14 +311,15 @@
     if (url.origin !== base.origin || !`${url.pathname}/`.startsWith(base.pathname)) throw new Stop("elsewhere");
     const sent = { accept: FHIR_JSON, authorization: client.getAuthorizationHeader(), ...headers };
     if (body) sent["content-type"] = FHIR_JSON;
-    const answer = await fetch(url, { method, headers: sent, body: body && JSON.stringify(body), cache: "no-store" });
+    const asked = { method, headers: sent, body: body && JSON.stringify(body), cache: "no-store" };
+    const answer = await inTime(fetch(url, asked));
     if (answer.status === 401) throw new Stop("expired");
     return answer;
   }
 
   async function read(address) {
     const answer = await ask(address);
-    return answer.ok ? answer.json() : null;
+    return answer.ok ? inTime(answer.json()) : null;
   }
 
   /** Returns all resources of a search, or the one of a read; null where the EHR gives nothing, or not all of them. */
@@ -467,9 +488,10 @@
     return asked ? (asked.derivedFrom || [])[0] : response.questionnaire;
   }
 
-  /** Returns earlier responses of this person to this form, or to versions that it is compared with, the newest first. */
+  /** Returns earlier responses of this person to this form, or to versions that it is compared with, the newest first;
+      null where the record gives none to know of. */
   async function earlierResponses(form) {
-    if (!may("QuestionnaireResponse", "s")) return [];
+    if (!may("QuestionnaireResponse", "s")) return null;
     const person = encodeURIComponent(kept(SESSION).patient);
     const known = [...new Set([form.canonical, ...form.compared])];
     // Some records find a short form by what it is derived from, others by the name of what it contains.
@@ -477,7 +499,9 @@
     const found = new Map();
     for (const named of searches) {
       const query = `QuestionnaireResponse?patient=${person}&questionnaire=${encodeURIComponent(named)}&_sort=-authored&_count=5`;
-      for (const response of (await search(query)).found) found.set(response.id, response);
+      const answer = await search(query);
+      if (named !== ASKED && !answer.isWhole && !answer.found.length) return null;
+      for (const response of answer.found) found.set(response.id, response);
     }
     const open = ["in-progress", "completed", "amended"];
     return [...found.values()]
@@ -493,7 +517,7 @@
     if (!form) return chooseForm(ehr);
     show(say("reading"));
     const earlier = await earlierResponses(form);
-    if (!earlier.length) return startForm(form, null);
+    if (!earlier || !earlier.length) return startForm(form, null, [], !earlier && form.compared.length > 0);
     const compared = comparable(earlier.filter((response) => form.compared.includes(canonicalOf(response))));
     const ofForm = earlier.filter((response) => canonicalOf(response) === form.canonical);
     const { box, isChosen } = comparison(compared);
@@ -538,11 +562,11 @@
   }
 
   /** Opens the form with an earlier response, else with what the chart says, and has it compared with others. */
-  async function startForm(form, earlier, compared = []) {
+  async function startForm(form, earlier, compared = [], isUncompared = false) {
     show(say("reading"));
     const response = earlier || (await ofChart(form)) || empty(form);
     if (earlier) storage.removeItem(CHART);
-    storage.removeItem(UNCOMPARED);
+    keep(UNCOMPARED, isUncompared);
     await fill(form, { ...response, ...headOf(response) }, compared.filter((each) => !earlier || each.id !== earlier.id));
     tellLimits();
   }
@@ -880,7 +904,7 @@
       return goOn();
     }
     const again = taken(AGAIN);
-    if (again) return begin(ehrOf({ issuer: again }));
+    if (again) return begin(ehrOf(again), again);
     if (!kept(SESSION)) return chooseEhr();
     client = await FHIR.oauth2.ready();
     return goOn();
