@@ -35,6 +35,9 @@ DONE, REFUSED = 0, 1
 
 _STATEMENT_S: Final = 3600  # there may be much to delete, and no caller waits
 _NO_STORE: Final = "SERVICE_STORE_URL is none: nothing is stored."
+_COUNTED: Final = "Nothing was deleted: --yes deletes so many versions, for good.\n"
+_NOT_FOUND: Final = "No record refers to what was named: check it.\n"
+_ALL_KEPT: Final = "Nothing expires: SERVICE_RETENTION_DAYS and SERVICE_AUDIT_RETENTION_DAYS are 0 here.\n"
 _NOT_SCRUBBED: Final = (
     "It was deleted, but files of the database may still hold it: run the same command again."
 )
@@ -144,12 +147,15 @@ def erase(
         of_tenant = _tenant(store, tenant)
         selectors.append(of_cards(console.settings.feedback_key, of_tenant, named.names))
         if not yes:
-            _print(erasure.count(store, selectors, of_tenant), console.out)
-            console.notes.write("Nothing was deleted: --yes deletes so many versions, for good.\n")
+            counts = erasure.count(store, selectors, of_tenant)
+            _print(counts, console.out)
+            console.notes.write(_COUNTED if counts else _NOT_FOUND)
             return REFUSED
         event = erasure.EventStamp(str(uuid.uuid4()), console.now, console.base)
         person = person_from(named.names, named.identifiers, console.base)
-        _print(erasure.erase(store, selectors, event, of_tenant, person=person), console.out)
+        counts = erasure.erase(store, selectors, event, of_tenant, person=person)
+        _print(counts, console.out)
+        console.notes.write("" if counts else _NOT_FOUND)
         _scrub(store)
     return DONE
 
@@ -162,6 +168,8 @@ def expire(console: Console) -> int:
         _print(erasure.expire(store, periods, console.now), console.out)
         if any(periods):
             _scrub(store)
+        else:
+            console.notes.write(_ALL_KEPT)
     return DONE
 
 

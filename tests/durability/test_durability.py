@@ -243,6 +243,16 @@ def assert_restored(url: str, original: str, before: dict[str, int]) -> None:
         assert service.ask("POST", "QuestionnaireResponse", SAMPLE)[0] == 201
 
 
+def test_a_backup_of_a_file_that_is_not_there_fails_and_leaves_none(tmp_path: Path) -> None:
+    """SQLite would make an empty one, and back that up."""
+    (tmp_path / "data").mkdir()
+    command = commands_of_the_page("(umask 077 && python3 -c")
+    done = subprocess.run(["sh", "-euc", command], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"unable to open database file" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["data"]
+
+
 @pytest.mark.slow
 def test_a_backup_of_sqlite_under_load_is_restored_whole(sqlite_url: str, tmp_path: Path) -> None:
     kept, restored = tmp_path / "copy.db", tmp_path / "restored.db"

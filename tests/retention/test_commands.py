@@ -31,6 +31,14 @@ def test_migrate_creates_the_tables_and_says_so(run, empty_url):
         "",
     )
     assert run(empty_url, "migrate") == (0, f"The schema of the store is {REVISION} already.\n", "")
+
+
+def test_expire_says_where_no_term_is_set(run, empty_url, monkeypatch):
+    """Such as in the environment of a cron job, which is not that of the service."""
+    kept = "Nothing expires: SERVICE_RETENTION_DAYS and SERVICE_AUDIT_RETENTION_DAYS are 0 here.\n"
+    run(empty_url, "migrate")
+    assert run(empty_url, "expire") == (0, "{}\n", kept)
+    monkeypatch.setenv("SERVICE_RETENTION_DAYS", "1")
     assert run(empty_url, "expire") == (0, "{}\n", "")
 
 

@@ -52,6 +52,15 @@ def test_everything_about_the_person_is_erased_and_the_rest_stays(ehr, command, 
     assert len(command("export", other.reference).out.splitlines()) == 4
 
 
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+def test_who_was_named_wrongly_is_not_taken_for_somebody_erased(ehr, command, person, yes):
+    ehr.create(person.named())
+    for named in ([f"{person.reference}-mistyped"], ["--response", "mistyped"]):
+        done = command("erase", *named, *yes)
+        assert counts(done, code=0 if yes else 1) == {}
+        assert done.notes == "No record refers to what was named: check it.\n"
+
+
 def test_the_next_response_of_an_erased_person_is_a_new_one(ehr, command, person):
     ehr.create(person.named())
     command("erase", person.reference, "--yes")
