@@ -144,11 +144,7 @@ def read_ehrs(path: Path, *, server: str, forms: Sequence[str]) -> tuple[Ehr, ..
         raise SettingsError([f"{path.name}: {fault}" for fault in _faults(error.messages)]) from error
     if faults := [*_repeated(listed), *_unknown_forms(listed, forms), *_at_odds(listed)]:
         raise SettingsError([f"{path.name}: {fault}" for fault in faults])
-    try:
-        return tuple(_ehr(entry, server, forms, path.parent) for entry in listed)
-    except OSError:
-        text = "Expected that the file of a secret or of keys can be read."
-        raise SettingsError([f"{path.name}: {text}"]) from None
+    return tuple(_ehr(entry, server, forms, path) for entry in listed)
 
 
 def registered(ehrs: Iterable[Ehr], issuer: str) -> Ehr | None:
@@ -222,7 +218,7 @@ def connected_origins(ehrs: Iterable[Ehr]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(origin for ehr in ehrs for origin in ehr.origins))
 
 
-def _ehr(entry: Mapping[str, Any], server: str, forms: Sequence[str], folder: Path) -> Ehr:
+def _ehr(entry: Mapping[str, Any], server: str, forms: Sequence[str], registry: Path) -> Ehr:
     issuer: str = entry["issuer"]
     return Ehr(
         issuer=issuer,
@@ -234,12 +230,12 @@ def _ehr(entry: Mapping[str, Any], server: str, forms: Sequence[str], folder: Pa
         frame_origins=tuple(entry.get("frame_origins", ())),
         authorization_origins=tuple(entry.get("authorization_origins", ())),
         tenant=entry.get("tenant", ""),
-        tokens=_tokens(entry["tokens"], folder) if "tokens" in entry else None,
+        tokens=_tokens(entry["tokens"], registry) if "tokens" in entry else None,
         cds_clients=tuple(_cds_client(client) for client in entry.get("cds_clients", ())),
     )
 
 
-def _tokens(entry: Mapping[str, Any], folder: Path) -> Tokens:
+def _tokens(entry: Mapping[str, Any], registry: Path) -> Tokens:
     """Returns the part about tokens; files are looked for beside the registry."""
     given: dict[str, Any] = {
         name: tuple(found) if isinstance(found, list) else found for name, found in entry.items()
@@ -247,10 +243,18 @@ def _tokens(entry: Mapping[str, Any], folder: Path) -> Tokens:
     audience = given.pop("audience")
     url, file, secret = (given.pop(name, None) for name in ("jwks_url", "jwks_file", "introspection_secret"))
     if secret is not None:
-        given["introspection_secret"] = (folder / secret).read_text("utf-8").strip()
+        given["introspection_secret"] = _text_beside(registry, secret).strip()
     if file is not None:
-        (folder / file).read_bytes()  # its absence is told at the start
-    return Tokens(audiences=audience, keys=url if file is None else folder / file, **given)
+        _text_beside(registry, file)  # its absence is told at the start
+    return Tokens(audiences=audience, keys=url if file is None else registry.parent / file, **given)
+
+
+def _text_beside(registry: Path, name: str) -> str:
+    try:
+        return (registry.parent / name).read_text("utf-8")
+    except (OSError, UnicodeError):
+        text = f"{name}: Expected a file in UTF-8 that can be read, beside this one."
+        raise SettingsError([f"{registry.name}: {text}"]) from None
 
 
 def _cds_client(entry: Mapping[str, Any]) -> CdsClient:

@@ -121,8 +121,16 @@ def test_a_fault_is_told_with_its_key(read, old, new, fault):
 def test_who_asks_about_tokens_needs_a_secret_that_can_be_read(read):
     without = ASKED.replace("      introspection-client-secret-file: secret\n", "")
     assert faults_of(read, without)[0].startswith("tokens: Expected introspection-client-id")
-    gone = ASKED.replace("secret-file: secret", "secret-file: gone")
-    assert "can be read" in faults_of(read, gone)[0]
+
+
+@pytest.mark.parametrize("bytes_", [None, b"\xff"])
+def test_a_file_of_a_secret_or_of_keys_that_cannot_be_read_is_named(read, tmp_path, bytes_):
+    if bytes_ is not None:
+        (tmp_path / "gone").write_bytes(bytes_)
+    of_keys = SIGNED.replace("jwks-url: https://login.example.org/jwks", "jwks-file: gone")
+    for text in (ASKED.replace("secret-file: secret", "secret-file: gone"), of_keys):
+        (fault,) = faults_of(read, text)
+        assert fault == "ehrs.yaml: gone: Expected a file in UTF-8 that can be read, beside this one."
 
 
 def test_a_token_leads_to_one_entry(read):
