@@ -41,6 +41,8 @@ def verify_trail(console: Console, tenant: str | None = None, anchors: str | Non
     known = [] if anchors is None else list(_anchors(Path(anchors)))
     with opened(console.settings) as store:
         found = [_verified(store, head, known) for head in _chains(store, tenant, known)]
+    if found and not known and anchors is not None:
+        raise StartupError([_ANCHORS])
     for verdict in found:
         console.out.write(orjson.dumps(_plain(verdict), option=orjson.OPT_APPEND_NEWLINE))
     return REFUSED if any(verdict.faults for verdict in found) else DONE

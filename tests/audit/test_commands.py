@@ -72,6 +72,17 @@ def test_what_was_printed_before_is_what_the_trail_is_held_against(store, comman
     assert [line["tenant"] for line in lines if not line["whole"]] == ["gone"]
 
 
+def test_a_trail_is_not_held_against_a_file_in_which_nothing_stands(store, command, tmp_path):
+    """Such as one that was begun anew: nobody is to think that the trail was compared."""
+    kept = tmp_path / "anchors.ndjson"
+    kept.touch()
+    assert command("--verify", "--anchors", str(kept)) == (0, [], "")
+    written(store, event())
+    code, lines, notes = command("--verify", "--anchors", str(kept))
+    assert (code, lines) == (2, [])
+    assert "--anchors: expected a file of lines" in notes
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
