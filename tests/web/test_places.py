@@ -113,9 +113,11 @@ def test_a_server_whose_places_are_all_taken_still_stops_when_it_is_told_to():
     """PX03: the half-sent requests have the time for running requests, the idle connections none."""
     settings = {"WORKERS": "1", "CONNECTIONS": "2", "GRACEFUL_TIMEOUT_S": "1", **PATIENT}
     with serving(**settings) as server, ExitStack() as stack:
-        for sent in (HALF, HALF, *([b""] * 2 * RESERVE)):
-            stack.enter_context(server.connect()).sendall(sent)
-        until(lambda: refused(server))
+        for _ in range(2):
+            stack.enter_context(server.connect()).sendall(HALF)
+        until(lambda: refused(server))  # before that, a busy server may take them for idle
+        idle = [stack.enter_context(server.connect()) for _ in range(2 * RESERVE)]
+        until(lambda: sum(map(is_closed, idle)) >= RESERVE)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
 
