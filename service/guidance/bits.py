@@ -32,10 +32,11 @@ def certain(nodes: Iterable[int]) -> int:
 def positions(mask: int) -> list[int]:
     """Returns the positions of the bits of a mask, ascending; for masks with few bits."""
     found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
+    while mask:  # from the top, since what is left gets shorter with each
+        position = mask.bit_length() - 1
+        found.append(position)
+        mask ^= 1 << position
+    found.reverse()
     return found
 
 

@@ -130,13 +130,14 @@ class _World:
     def __init__(
         self, support: tuple[NodeSupport, ...], bits: int, open_: int, doubtful: tuple[Contribution, ...] = ()
     ) -> None:
+        unknown = _unknown(bits)
         self._support = support
-        self._digits = f"{_unknown(bits) | 1 << 2 * len(support):b}"[::-1]
+        self._digits = f"{unknown | 1 << 2 * len(support):b}"[::-1]
         self._open = open_
         self._found: dict[int, int] = {}
         self._doubtful: dict[int, int] = {}
         for sets, questions in doubtful:
-            for place in positions(sets):
+            for place in positions(sets & unknown):  # nothing else is looked at
                 self._doubtful[place] = self._doubtful.get(place, 0) | questions
 
     def of(self, node: int) -> int:
@@ -164,8 +165,7 @@ class _World:
         """Returns the questions that decide what contradictions still make of a node and of its atoms."""
         mask = self._doubtful.get(2 * node, 0)
         for place, _ in self._support[node].atoms:
-            if place in self._doubtful and self._digits[place] == "1":
-                mask |= self._doubtful[place]
+            mask |= self._doubtful.get(place, 0)
         return mask
 
 
