@@ -111,7 +111,7 @@ class CdsService(msgspec.Struct, frozen=True):
 
     def _asked(self) -> Iterator[Coding]:
         """Yields the codes of the questions that no Observation answers."""
-        observed = observed_codes(self.pair.compiled)
+        observed = observed_codes(self.pair.compiled, self.pair.guidance)
         for item in self.pair.compiled.items.values():
             if item.answerable:
                 yield from (code for code in item.codes if code not in observed)
@@ -119,7 +119,7 @@ class CdsService(msgspec.Struct, frozen=True):
     def prefetch(self) -> dict[str, str]:
         """Returns its prefetch templates by key."""
         searches: dict[str, tuple[Iterable[Coding], str]] = {
-            LABORATORY: (observed_codes(self.pair.compiled), "_sort=-date&_count=100"),
+            LABORATORY: (observed_codes(self.pair.compiled, self.pair.guidance), "_sort=-date&_count=100"),
             CONDITIONS: (
                 dict.fromkeys((*self.triggers.conditions, *sorted(self.asked_conditions))),
                 "_sort=-recorded-date&_count=50",

@@ -3,7 +3,8 @@
 An Observation, or a component of one, answers every question that has its code, where its value fits the
 type of the question. A unit that UCUM does not bring to the question's is brought there by a factor of the
 guidance, if it has one. What cannot be used is left out and named, and its question stays unknown: no
-chart value is the same as not asked.
+chart value is the same as not asked. So does what measured the same otherwise, by a code that the guidance
+knows: in another specimen, or by another method.
 
 Of several values the newest that can be used counts; of one moment all of them do. A newer one that does
 not decide, or cannot be used, leaves unknown what the older one denies, and takes back nothing. A
@@ -69,6 +70,9 @@ class ChartReader(Protocol):
 
     def conversions(self, link_id: str) -> tuple[Conversion, ...]:
         """Returns the conversions between units for what a question asks for."""
+
+    def other_codes(self, link_id: str) -> tuple[Coding, ...]:
+        """Returns the codes of values of the same that were measured otherwise than a question asks for."""
 
     def reads(self, link_id: str) -> bool:
         """Whether anything is asked of a question."""
@@ -222,33 +226,43 @@ class _Collected:
         self._leaves_out = leaves_out
         self._asked: dict[Coding, list[Question]] = {}
         self._alike: dict[Coding, list[Question]] = {}
+        self._otherwise: dict[Coding, list[Question]] = {}
         self._readings: dict[str, list[_Reading]] = {}
         for question in form.questions.values():
             for code in question.codes:
                 self._asked.setdefault(code, []).append(question)
                 for key in keys_of(code):
                     self._alike.setdefault(key, []).append(question)
+            for code in reader.other_codes(question.link_id):
+                for key in keys_of(code):
+                    self._otherwise.setdefault(key, []).append(question)
 
     def add(self, measurement: _Measurement) -> None:
         """Adds what a measurement says to every question that has its code."""
         codes = codings_of(measurement.element["code"])
         named = {question.link_id for code in codes for question in self._asked.get(code, ())}
-        asked = {
-            question.link_id: question for code in codes for question in self._alike.get(key_of(code), ())
-        }
+        alike, otherwise = (
+            {question.link_id: question for code in codes for question in by_code.get(key_of(code), ())}
+            for by_code in (self._alike, self._otherwise)
+        )
+        asked = {**otherwise, **alike}
         reasons = {} if asked else {"no-question": None}
         if not asked and "component" in measurement.element and not has_value(measurement.element):
             return
         if self._leaves_out and is_late(measurement.date, self._authored):
             measurement = measurement._replace(left_out="later")
         for link, question in asked.items():
-            doubted = measurement._replace(doubt=measurement.doubt or "system")
-            reading = self._reading(question, measurement if link in named else doubted)
+            read = measurement
+            if link not in alike:
+                read = measurement._replace(left_out=measurement.left_out or "other-code")
+            elif link not in named:
+                read = measurement._replace(doubt=measurement.doubt or "system")
+            reading = self._reading(question, read)
             if reading.left_out:
                 reasons[reading.left_out] = None
             if measurement.status not in VOID and reading.left_out not in _OF_OTHERS:
                 self._readings.setdefault(link, []).append(reading)
-        if self._is_late(measurement, asked):
+        if self._is_late(measurement, alike):
             self.problems.append(_late(measurement.at))
         self.problems += (_left_out(measurement.at, reason) for reason in reasons)
 

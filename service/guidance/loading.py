@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from service.datatypes.answers import Answer, Answers, AnswersByLink
+from service.datatypes.answers import Answer, Answers, AnswersByLink, Coding
 from service.datatypes.days import is_late
 from service.datatypes.form import Form
 from service.datatypes.ucum import Conversion
@@ -115,6 +115,11 @@ class Guidance(msgspec.Struct, frozen=True):
     def conversions(self, link_id: str) -> tuple[Conversion, ...]:
         """Returns the conversions between units for what a question asks for."""
         return self.written.conversions(link_id)
+
+    def other_codes(self, link_id: str) -> tuple[Coding, ...]:
+        """Returns the codes of values of the same that were measured otherwise than a question asks for."""
+        entry = self.written.chart.get(link_id)
+        return () if entry is None else entry.other_codes
 
     def reads(self, link_id: str) -> bool:
         """Whether the guidance asks anything of a question."""

@@ -134,10 +134,12 @@ class ChartEntry(msgspec.Struct, frozen=True):
     Args:
         date: linkId of the question that takes its date, or empty.
         conversions: of its analyte, between units that UCUM keeps apart.
+        other_codes: of values of the same that were measured otherwise.
     """
 
     date: str
     conversions: tuple[Conversion, ...]
+    other_codes: tuple[Coding, ...] = ()
 
 
 NOT_ASSESSABLE: Final = "not-assessable"

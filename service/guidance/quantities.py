@@ -20,7 +20,18 @@ from service.datatypes.form import Form, Question
 from service.datatypes.ucum import Conversion, comparable, unit
 from service.guidance.conditions import Place
 from service.guidance.faults import Fault, not_in_the_questionnaire, unknown
-from service.guidance.fields import Anything, ByName, Factor, ListOf, Name, Part, Shape, Text, Word
+from service.guidance.fields import (
+    Anything,
+    ByName,
+    CodingShape,
+    Factor,
+    ListOf,
+    Name,
+    Part,
+    Shape,
+    Text,
+    Word,
+)
 from service.guidance.model import ChartEntry, Derived, EarlierEntry, Written
 from service.guidance.options import DATES, DAY, NUMBERS, codings_of, units_of
 
@@ -69,6 +80,7 @@ class ChartShape(Shape):
 
     date = Word(load_default="")
     conversions = Part(ConversionShape, many=True, load_default=())
+    other_codes = Part(CodingShape, many=True, load_default=(), data_key="other-codes")
 
 
 # What is wrong with them.
@@ -154,6 +166,10 @@ def _chart_faults(link_id: str, entry: ChartEntry, form: Form) -> Iterator[tuple
     for before, after in pairwise(sorted(conversion.source for conversion in entry.conversions)):
         if before == after:
             yield ("conversions",), f"expected one conversion from {before}"
+    asked = {code for other in form.questions.values() for code in other.codes}
+    for index, code in enumerate(entry.other_codes):
+        if code in asked:
+            yield ("other-codes", index), "expected a code that no question has"
 
 
 def _conversion_faults(conversion: Conversion, units: tuple[str, ...]) -> Iterator[tuple[str, str]]:

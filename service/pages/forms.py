@@ -104,6 +104,7 @@ class Form:
     ) -> None:
         self._now = settings.now
         self.slug = pair.slug
+        self.guidance = pair.guidance
         self.path = f"/questionnaires/{pair.slug}"
         self.asks_respondent = pair.guidance.written.respondent is not None
         self.compares = bool(pair.guidance.compared_questions)

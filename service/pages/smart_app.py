@@ -117,7 +117,7 @@ class SmartApp:
             "address": f"{form.path}?{urlencode({'language': spoken.language})}",
             "populate": f"{self._server}{POPULATE_PATH}/{compiled.resource['id']}",
             "compared": [compiled.canonical, *form.versions] if form.compares else [],
-            "queries": [found._asdict() for found in chart_queries(compiled, today)],
+            "queries": [found._asdict() for found in chart_queries(compiled, today, form.guidance)],
         }
 
     def _page(self, request: Request, shown: Mapping[str, Any]) -> Reply:

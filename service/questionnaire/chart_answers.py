@@ -116,13 +116,20 @@ def linked_items(compiled: CompiledQuestionnaire) -> dict[str, Fraction]:
     return {link: days for link, days in periods.items() if days is not None}
 
 
-def observed_codes(compiled: CompiledQuestionnaire) -> tuple[Coding, ...]:
-    """Returns the codes of the Observations that answer a Questionnaire, and of panels that hold them."""
+def observed_codes(compiled: CompiledQuestionnaire, reader: ChartReader | None) -> tuple[Coding, ...]:
+    """Returns the codes of the Observations that are read for a Questionnaire.
+
+    They answer it, are of panels that hold such, or measured the same otherwise, by the guidance.
+    """
     found: dict[Coding, None] = {}
     for link in linked_items(compiled):
         panel = panel_of(compiled, link)
-        found.update(dict.fromkeys((*(panel[0].codes if panel else ()), *compiled.items[link].codes)))
+        found.update(dict.fromkeys((*(panel[0].codes if panel else ()), *_read_for(compiled, link, reader))))
     return tuple(found)
+
+
+def _read_for(compiled: CompiledQuestionnaire, link: str, reader: ChartReader | None) -> tuple[Coding, ...]:
+    return (*compiled.items[link].codes, *(() if reader is None else reader.other_codes(link)))
 
 
 def panel_of(compiled: CompiledQuestionnaire, link: str) -> tuple[Item, Fraction] | None:
@@ -141,12 +148,15 @@ def panel_of(compiled: CompiledQuestionnaire, link: str) -> tuple[Item, Fraction
     return None
 
 
-def chart_queries(compiled: CompiledQuestionnaire, authored: str) -> tuple[ChartQuery, ...]:
+def chart_queries(
+    compiled: CompiledQuestionnaire, authored: str, reader: ChartReader | None
+) -> tuple[ChartQuery, ...]:
     """Returns the searches that find what a Questionnaire asks of a chart, launch contexts first.
 
     Args:
         compiled: the Questionnaire.
         authored: when the response is written: periods end there.
+        reader: its guidance, if it has one.
     """
     contexts = (_of_context(name) for name in launch_contexts(compiled.resource))
     variables = (
@@ -154,7 +164,7 @@ def chart_queries(compiled: CompiledQuestionnaire, authored: str) -> tuple[Chart
         for name, query in query_variables(compiled.resource).items()
         if all(_PLAIN_PLACE.fullmatch(place) for place in _PLACE.findall(query))
     )
-    return (*contexts, *variables, *_observation_queries(compiled, authored))
+    return (*contexts, *variables, *_observation_queries(compiled, authored, reader))
 
 
 def _of_context(name: str) -> ChartQuery:
@@ -163,13 +173,15 @@ def _of_context(name: str) -> ChartQuery:
     return ChartQuery(name, f"{name[:1].upper()}{name[1:]}/{{{{%{name}.id}}}}")
 
 
-def _observation_queries(compiled: CompiledQuestionnaire, authored: str) -> Iterator[ChartQuery]:
+def _observation_queries(
+    compiled: CompiledQuestionnaire, authored: str, reader: ChartReader | None
+) -> Iterator[ChartQuery]:
     by_period: dict[Fraction, dict[Coding, None]] = {}
     for link, days in linked_items(compiled).items():
         panel = panel_of(compiled, link)
         if panel is not None:
             by_period.setdefault(panel[1], {}).update(dict.fromkeys(panel[0].codes))
-        by_period.setdefault(days, {}).update(dict.fromkeys(compiled.items[link].codes))
+        by_period.setdefault(days, {}).update(dict.fromkeys(_read_for(compiled, link, reader)))
     for days, codes in by_period.items():
         listed, since = list(codes), _since(authored, days)
         for start in range(0, len(listed), _MOST_CODES):
@@ -217,6 +229,10 @@ class _Plain:
     def conversions(self, link_id: str) -> tuple[Conversion, ...]:
         """Returns the conversions between units for what a question asks for."""
         return () if self._reader is None else self._reader.conversions(link_id)
+
+    def other_codes(self, link_id: str) -> tuple[Coding, ...]:
+        """Returns the codes of values of the same that were measured otherwise than a question asks for."""
+        return () if self._reader is None else self._reader.other_codes(link_id)
 
     def reads(self, link_id: str) -> bool:
         """Whether anything is asked of a question."""
@@ -269,7 +285,7 @@ def fill_from_chart(population: Population, data: Sequence[ResourceAt], reader: 
         reader: the guidance of the form, if it has one.
     """
     periods = linked_items(population.form.compiled)
-    found = _sorted(population, data, periods)
+    found = _sorted(population, data, periods, reader)
     for days, usable in found.usable.items():
         links = [link for link in periods if periods[link] == days]
         values = _values(population, list(usable.values()), links, _Plain(reader))
@@ -278,10 +294,15 @@ def fill_from_chart(population: Population, data: Sequence[ResourceAt], reader: 
             _fill(population, link, values, said, reader)
 
 
-def _sorted(population: Population, data: Sequence[ResourceAt], periods: Mapping[str, Fraction]) -> _Sorted:
+def _sorted(
+    population: Population,
+    data: Sequence[ResourceAt],
+    periods: Mapping[str, Fraction],
+    reader: ChartReader | None,
+) -> _Sorted:
     asked: dict[Coding, list[str]] = {}
     for link in periods:
-        for coding in population.form.compiled.items[link].codes:
+        for coding in _read_for(population.form.compiled, link, reader):
             for key in keys_of(coding):
                 asked.setdefault(key, []).append(link)
     bound = {link: _bound(population, data, link) for link in periods}

@@ -90,7 +90,8 @@ def test_every_question_that_a_chart_answers_is_in_the_template_of_laboratory_va
     (view, _) = client.get("/cds-services").json["services"]
     template = view["prefetch"]["laboratory"]
     assert template.startswith("Observation?patient={{context.patientId}}&code=http://loinc.org|2823-3,")
-    assert template.count("http://loinc.org|") == 10
+    assert template.count("http://loinc.org|") == 30
+    assert "http://loinc.org|6298-4," in template
     assert view["prefetch"]["patient"] == "Patient/{{context.patientId}}"
 
 
@@ -105,6 +106,17 @@ def test_a_laboratory_value_counts_as_it_does_for_assess(card, client):
     (kept, *_) = found["suggestions"]
     assert kept["actions"][0]["resource"]["prediction"] == assessed["prediction"]
     assert {"reference": "Observation/potassium-example"} in kept["actions"][0]["resource"]["basis"]
+
+
+def test_potassium_in_blood_leaves_open_what_an_older_one_in_serum_denies(card, client):
+    serum = potassium(4.1)
+    body = call_of(responses=searchset(RESPONSE), laboratory=searchset(serum))
+    assert client.post(VIEW, json=body).json == {"cards": []}
+    coding = {"system": "http://loinc.org", "code": "6298-4"}
+    blood = potassium(7.1, "2026-11-19", id="blood", code={"coding": [coding]})
+    found = card(serum, blood, TSH)
+    assert "potassium 7.1 millimole per liter, 19 November 2026 (left out: it was measured in" in plain(found)
+    assert "Not known: potassium" in plain(found)
 
 
 def test_what_the_person_answered_is_not_replaced_by_a_better_value(card):
@@ -185,7 +197,8 @@ FORM = {
 @pytest.fixture
 def asking():
     """The service of a form that asks about a medicine."""
-    pair = SimpleNamespace(compiled=compile_leniently(FORM, value_sets_from(()), is_quoted=True))
+    compiled = compile_leniently(FORM, value_sets_from(()), is_quoted=True)
+    pair = SimpleNamespace(compiled=compiled, guidance=None)
     return CdsService("x", "patient-view", pair, Triggers())
 
 

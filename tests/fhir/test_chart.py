@@ -1,7 +1,7 @@
 """Values from the chart: whose they are, which question they answer, which one counts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from math import inf
@@ -56,12 +56,16 @@ class Reader:
     low: Quantity | None = None
     dates: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[Conversion, ...] = ()
+    others: tuple[Coding, ...] = ()
 
     def chart_date(self, link_id: str) -> str:
         return self.dates.get(link_id, "")
 
     def conversions(self, _: str) -> tuple[Conversion, ...]:
         return self.factors
+
+    def other_codes(self, link_id: str) -> tuple[Coding, ...]:
+        return self.others if link_id == "salt" else ()
 
     def reads(self, _: str) -> bool:
         return self.low is not None
@@ -614,6 +618,39 @@ def test_a_code_whose_system_is_written_otherwise_raises_and_never_denies(system
 def test_a_code_of_another_system_is_another_code():
     other = salt(3) | {"code": {"coding": [{"system": "urn:other", "code": "salt"}]}}
     assert found(LAB, other, reader=READER).answers == {}
+
+
+def in_blood(value: int, when: str = "2026-01-05", system: str = LOINC) -> dict[str, Any]:
+    return salt(value, when) | {"id": "b", "code": {"coding": [{"system": system, "code": "salt-in-blood"}]}}
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "answers"),
+    [
+        (salt(4, EVE), in_blood(2), (amount(4), UNREAD)),
+        (salt(4, EVE), in_blood(4, system="https://loinc.org"), (amount(4), UNREAD)),
+        (salt(3, EVE), in_blood(4), (amount(3), UNREAD)),
+        (in_blood(2, EVE), salt(4), (amount(4),)),
+    ],
+)
+def test_a_newer_value_of_the_same_that_was_measured_otherwise_denies_and_takes_back_nothing(
+    older, newer, answers
+):
+    """Charts have potassium in blood beside potassium in serum, by another code."""
+    reader = replace(READER, others=(Coding(LOINC, "salt-in-blood"),))
+    for sent in ((older, newer), (newer, older)):
+        values = found(LAB, *sent, reader=reader)
+        assert values.answers["salt"] == answers
+        assert [problem.reason for problem in values.problems] == ["other-code"]
+    values = found(LAB, in_blood(2), reader=reader)
+    assert (values.answers, values.unusable) == ({}, {"salt", "salt-date"})
+
+
+def test_what_has_the_code_of_a_question_too_is_a_value_of_it():
+    reader = replace(READER, others=(Coding(LOINC, "salt-in-blood"),))
+    both = {"coding": [*in_blood(4)["code"]["coding"], *salt(4)["code"]["coding"]]}
+    values = found(LAB, salt(4) | {"code": both}, reader=reader)
+    assert (values.answers["salt"], values.problems) == ((amount(4),), ())
 
 
 @pytest.mark.parametrize("later", [salt(4, status="entered-in-error"), salt(3, EVE, status="corrected")])

@@ -519,7 +519,7 @@ def test_of_many_resources_that_nobody_asks_for_none_is_named() -> None:
 
 
 def queries(*items: Json, extension: list[Json] | None = None, authored: str = NOW) -> list[ChartQuery]:
-    return list(chart_queries(compiled(form(*items, extension=extension or [])), authored))
+    return list(chart_queries(compiled(form(*items, extension=extension or [])), authored, None))
 
 
 def item(link: str, code: str, days: int = 90, **more: Any) -> Json:

@@ -180,6 +180,20 @@ def test_an_older_value_that_raises_the_result_is_filled_in_although_a_newer_one
     assert "labs-available" not in answers(normal)
 
 
+def test_a_newer_value_that_was_measured_otherwise_keeps_an_older_one_that_denies_out(
+    populate: Callable[..., Json],
+) -> None:
+    in_blood = lab("6298-4", 7, "mmol/L", "2026-11-18")
+    begun = populate(lab("2823-3", 4, "mmol/L", "2026-11-10"), in_blood)
+    assert "lab-potassium" not in answers(begun)
+    said = [issue for issue in issues(begun) if "another specimen" in issue]
+    assert len(said) == 1
+    low = populate(lab("2823-3", 3, "mmol/L", "2026-11-10"), in_blood)
+    assert answers(low)["lab-potassium"]["value"] == 3
+    newest = populate(lab("2823-3", 4, "mmol/L", "2026-11-19"), in_blood)
+    assert answers(newest)["lab-potassium"]["value"] == 4
+
+
 @pytest.mark.parametrize(
     "left_out",
     [
@@ -351,17 +365,21 @@ def test_every_served_questionnaire_can_be_begun_and_assessed(root: Path, folder
 def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     """Each launch context, and Observations with every code of a question that has a period."""
     compiled = served.questionnaires[SERVED]
-    *contexts, observations = chart_queries(compiled, AUTHORED)
+    guidance = served.pairs[SERVED].guidance
+    *contexts, first, second = chart_queries(compiled, AUTHORED, guidance)
     assert contexts == [ChartQuery("patient", "Patient/{{%patient.id}}"), ChartQuery("user", "{{%user}}")]
-    assert observations.context == ""
-    path, _, query = observations.query.partition("?")
-    parameters = dict(pair.split("=", 1) for pair in query.split("&"))
-    codes = parameters.pop("code").split(",")
-    assert path == "Observation"
-    assert parameters == {"patient": "{{%patient.id}}", "date": "ge2026-08-22", "_sort": "-date"}
+    codes = []
+    for observations in (first, second):
+        assert observations.context == ""
+        path, _, query = observations.query.partition("?")
+        parameters = dict(pair.split("=", 1) for pair in query.split("&"))
+        codes += parameters.pop("code").split(",")
+        assert path == "Observation"
+        assert parameters == {"patient": "{{%patient.id}}", "date": "ge2026-08-22", "_sort": "-date"}
     linked = [item for item in compiled.items.values() if "observationLinkPeriod" in str(item.source)]
-    expected = [f"http://loinc.org%7C{code.code}" for item in linked for code in item.codes]
-    assert codes == expected
+    read = [code for item in linked for code in (*item.codes, *guidance.other_codes(item.link_id))]
+    assert codes == [f"http://loinc.org%7C{code.code}" for code in read]
+    assert "http://loinc.org%7C6298-4" in codes
 
 
 # What people are told of questions that were not filled in: `details.text`, in their language.

@@ -86,7 +86,9 @@ def questions() -> tuple[Question, ...]:
             repeats=True,
         ),
         _question("glasses", "open-choice", _options("new", "old")),
-        _question("ferritin", "quantity", units=("ug/L", "ng/mL", "nmol/L")),
+        _question(
+            "ferritin", "quantity", units=("ug/L", "ng/mL", "nmol/L"), codes=(Coding(LOINC, "2276-4"),)
+        ),
         _question("note", "string"),
         _question("checked", "choice", _yes_no()),
     )
