@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import orjson
 
-from service.errors import Problem
 from service.guidance import Guidance
 from service.guidance.model import Comparison, Identity, Level, Outcome, Rule, Tier, Written
-from service.guidance.result import Fired, Interval, OpenQuestion, Result, Risk, Tally
+from service.guidance.result import Fired, Interval, OpenQuestion, Risk, Tally
 from service.languages import ENGLISH
 from service.results import wording
 from service.results.extensions import Extensions, by_level, element, in_json, in_xhtml, intervals
 from service.results.phrases import Phrases, is_assessable
 from service.results.risk_assessment import Predictions
+from service.results.wording import Assessment
 
 
 class FullPredictions:
@@ -77,8 +77,8 @@ _MOST_ANSWERS = 4
 
 
 _HEADINGS = (
-    *("full.contradictions", "full.ask-first", "full.why", "full.patterns", "full.scores", "results.ignored"),
-    *("full.remarks", "full.for-patient", "full.for-clinician"),
+    *("full.contradictions", "full.ask-first", "full.why", "full.patterns", "full.scores", "full.chart"),
+    *("results.ignored", "full.remarks", "full.for-patient", "full.for-clinician"),
 )
 
 
@@ -115,20 +115,21 @@ class FullNarrative:
             for is_settled in (True, False)
         }
 
-    def div(self, result: Result, listed: Sequence[Risk], problems: Sequence[Problem]) -> bytes:
+    def div(self, assessment: Assessment, listed: Sequence[Risk], chart: Sequence[str]) -> bytes:
         """Returns the XHTML div as a JSON string.
 
         Args:
-            result: what the guidance makes of the answers.
+            assessment: what the guidance makes of the answers, with warnings about the response.
             listed: its outcomes that a report names.
-            problems: warnings about the response.
+            chart: the values of the chart in words.
         """
+        result = assessment.result
         contradictions = [self._contradictions[contradiction.name] for contradiction in result.contradictions]
         to_patient = [self._patient[advice.name] for advice in result.advice]
         to_clinician = [self._clinician[advice.name] for advice in result.advice]
         ignored = [self._ignored[link] for link in result.ignored if link in self._ignored]
         reasons = [b"<li>" + self._reason(fired) + b"</li>" for fired in result.fired]
-        remarks = [element("li", self._phrases.remark(problem)) for problem in problems]
+        remarks = [element("li", remark) for remark in self._phrases.remarks(assessment.problems)]
         scores = [element("li", f"{self._phrases.score(total)}.") for total in result.totals]
         headings = self._headings
         parts = (
@@ -141,6 +142,7 @@ class FullNarrative:
             _listed(headings["full.patterns"], [self._risk(risk) for risk in listed]),
             *[self._tables[tally.comparison.name].filled(tally) for tally in result.tables],
             _listed(headings["full.scores"], scores),
+            _listed(headings["full.chart"], [element("li", value) for value in chart]),
             _listed(headings["results.ignored"], ignored),
             _listed(headings["full.remarks"], remarks),
             _listed(headings["full.for-patient"], to_patient),

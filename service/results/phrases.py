@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from html import escape
@@ -79,6 +80,14 @@ class Phrases:
         meant = texts.get(f"problems.{problem.kind}", texts["problems.other"])
         said = meant.format(reason=texts.get(f"left-out.{problem.reason}", ""))
         return f"{self.quoted([problem.about])}: {said}" if problem.about else said
+
+    def remarks(self, problems: Iterable[Problem]) -> list[str]:
+        """Returns the warnings about a response, each once, with how often it holds."""
+        times = Counter(map(self.remark, problems))
+        return [
+            said if number == 1 else self.say("results.times", said=said, number=number)
+            for said, number in times.items()
+        ]
 
     def with_languages(self, xhtml: str) -> str:
         """Returns XHTML in which what stands there in English says so to those who have it read aloud.

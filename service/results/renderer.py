@@ -80,7 +80,7 @@ class Renderer:
         listed = [risk for risk in result.risks if risk.listed]
         return self._written(
             assessment,
-            div=self._narrative.div(result, listed, assessment.problems),
+            div=self._narrative.div(assessment, listed, self.summary.chart(assessment)),
             extensions=self._extensions.of_result(result),
             predictions=[self._predictions.step(assessment), *map(self._patterns.prediction, listed)],
             mitigation=self.patient.text(assessment),

@@ -328,8 +328,7 @@ class Remarks:
         if result.ignored:
             texts = (self._questions[link].text or link for link in result.ignored if link in self._questions)
             yield f"{self._phrases['results.ignored']}: {self._phrases.quoted(texts)}."
-        for problem in assessment.problems:
-            yield self._phrases.remark(problem)
+        yield from self._phrases.remarks(assessment.problems)
 
 
 # For files and terminals.

@@ -5,8 +5,10 @@ The narrative of a RiskAssessment and the printable text are both made from thes
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import orjson
@@ -37,6 +39,8 @@ _CUT: Final = frozenset(
     {"since", "findings", "contradictions", "reported", "chart", "answered-no", "not-known"}
 )
 """The lines of a narrative that are cut where there is too little room."""
+_MOST_VALUES: Final = 20
+"""Values of the chart that are spelled out where there is room for them."""
 _SENTENCES: Final = frozenset({"findings", "contradictions"})
 """The lines whose parts the guidance wrote: a semicolon between them would look like one of its own."""
 
@@ -82,6 +86,9 @@ class Summary:
 
     def lines(self, assessment: Assessment) -> list[Line]:
         """Returns every line that has something to say, in the order in which they are read."""
+        return self._lines(assessment, self.chart(assessment))
+
+    def _lines(self, assessment: Assessment, chart: Sequence[str]) -> list[Line]:
         result, answers, levels = assessment.result, assessment.all_answers, self._levels
         found = {
             "step": [self.step(assessment)],
@@ -90,7 +97,7 @@ class Summary:
             "findings": [self.reason(fired, assessment) for fired in wording.main_reasons(result)],
             "scores": [self._phrases.score(total) for total in result.totals],
             "contradictions": [one.says.to_clinician.rstrip(".") for one in result.contradictions],
-            "chart": [self._chart_value(value) for value in assessment.chart.printed],
+            "chart": chart,
             "answered-no": self._negatives(assessment),
             "not-known": list(self._unknown(result)),
             "patterns": [levels[risk.outcome.code, risk.level] for risk in result.risks if risk.listed],
@@ -101,6 +108,22 @@ class Summary:
             for about, parts in found.items()
             if parts
         ]
+
+    def chart(self, assessment: Assessment) -> list[str]:
+        """Returns the first values of the chart, and how many there are beside them."""
+        values = self._chart(assessment)
+        rest = len(values) - _MOST_VALUES
+        return [*values[:_MOST_VALUES], *([self._more(rest)] if rest > 0 else [])]
+
+    def _chart(self, assessment: Assessment) -> list[str]:
+        """Returns the values of the chart: those that count, then the newest of each that was left out."""
+        places: Counter[tuple[str, bool]] = Counter()
+        found = []
+        for value in assessment.chart.printed:
+            of = value.link_id, bool(value.left_out)
+            found.append((bool(value.left_out), places[of], self._chart_value(value)))
+            places[of] += 1
+        return [said for _, _, said in sorted(found, key=itemgetter(0, 1))]
 
     def text(self, assessment: Assessment) -> str:
         """Returns the lines as plain text."""
@@ -196,7 +219,7 @@ class Summary:
 
         What marks texts that the language lacks comes on top.
         """
-        lines = self.lines(assessment)
+        lines = self._lines(assessment, self._chart(assessment))
         paragraphs = [_paragraph(line) for line in lines]
         if len("".join(paragraphs).encode()) > self._room:
             paragraphs = _fitted(lines, self._room, self._more)

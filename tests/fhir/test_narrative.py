@@ -18,8 +18,9 @@ from service.results.phrases import phrases_in
 def narrative(guidance):
     written = FullNarrative(guidance, phrases_in("en"))
 
-    def div(result: Any, problems: Any = ()) -> str:
-        return json.loads(written.div(result, [risk for risk in result.risks if risk.listed], problems))
+    def div(result: Any, problems: Any = (), chart: Any = ()) -> str:
+        assessment = SimpleNamespace(result=result, problems=problems)
+        return json.loads(written.div(assessment, [risk for risk in result.risks if risk.listed], chart))
 
     return div
 
@@ -64,7 +65,8 @@ def test_texts_beside_the_source_are_named_beside_it(guidance, make_result):
     identity = replace(guidance.written.identity, secondary_sources=("A guideline. 2020. A summary.",))
     written = replace(guidance.written, identity=identity)
     parts = SimpleNamespace(written=written, form=guidance.form, contradictions=guidance.contradictions)
-    div = json.loads(FullNarrative(parts, phrases_in("en")).div(make_result(), (), ()))
+    assessment = SimpleNamespace(result=make_result(), problems=())
+    div = json.loads(FullNarrative(parts, phrases_in("en")).div(assessment, (), ()))
     assert "Source: A paper. Secondary source: A guideline. 2020. A summary." in div
 
 

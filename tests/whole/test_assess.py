@@ -1,5 +1,7 @@
 """From bytes to the RiskAssessment, through both ways in."""
 
+import copy
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
@@ -260,6 +262,72 @@ def test_a_preliminary_chart_value_counts_where_it_is_abnormal_and_never_reassur
     usual = assessed(parameters)
     assert usual["status"] == "preliminary"
     assert "\n\nSelf-care" not in usual["mitigation"]
+
+
+def test_a_newer_value_that_was_measured_otherwise_denies_nothing_and_lets_nothing_be_denied(
+    sample: Sample, assessed: Assessed
+) -> None:
+    """Many charts have potassium in blood (6298-4), where the form asks for that in serum."""
+    parameters = sample("parameters-with-chart-data")
+    in_serum, in_blood = potassium(parameters), copy.deepcopy(potassium(parameters))
+    in_serum["valueQuantity"]["value"] = 4.2
+    in_blood |= {"id": "in-blood", "effectiveDateTime": "2026-11-19"}
+    in_blood["code"]["coding"][0] = {"system": "http://loinc.org", "code": "6298-4"}
+    in_blood["valueQuantity"]["value"] = 7.1
+    assert assessed(parameters)["status"] == "final"
+    parameters["parameter"].append({"name": "data", "resource": in_blood})
+    document = assessed(parameters)
+    assert document["status"] == "preliminary"
+    assert "potassium 7.1 millimole per liter, 19 November 2026" in document["text"]["div"]
+    in_blood["effectiveDateTime"] = "2026-11-16"
+    assert tier(assessed(parameters)) == ("self-care", "self-care")
+
+
+def test_every_value_of_the_chart_is_printed_and_the_same_remark_is_made_once(
+    sample: Sample, assessed: Assessed, assessor: Assessor
+) -> None:
+    """A record has hundreds of values that no form asks for; of one that it asks for one may have no unit."""
+    parameters = sample("parameters-with-chart-data")
+    value = potassium(parameters)
+    bare = copy.deepcopy(value) | {"id": "bare", "valueQuantity": {"value": 6.9, "unit": "mmol/L"}}
+    others = [copy.deepcopy(value) | {"id": f"other-{number}"} for number in range(40)]
+    for other in others:
+        other["code"]["coding"] = [{"system": "http://loinc.org", "code": "2951-2"}]
+    parameters["parameter"] += [{"name": "data", "resource": found} for found in (bare, *others)]
+    full = assessed(parameters)
+    short = orjson.loads(assessor.assess_body(orjson.dumps(parameters)).body)
+    for document in (full, short):
+        assert "potassium 6.9 mmol/L, 18 November 2026 (left out: its unit is not" in document["text"]["div"]
+        remarks = [note["text"] for note in document["note"] if "left out" in note["text"]]
+        assert remarks == [
+            "A value from the chart was left out: its unit is not coded in UCUM.",
+            "A value from the chart was left out: no question has its code. (40 times)",
+        ]
+    assert full["text"]["div"].count("no question has its code") == 1
+
+
+def test_the_values_of_the_chart_that_matter_are_printed_before_the_others_which_are_counted(
+    sample: Sample, assessed: Assessed, assessor: Assessor
+) -> None:
+    """Those that count, then the newest of each that was left out; years of values hide neither."""
+    parameters = sample("parameters-with-chart-data")
+    tsh = parameters["parameter"][2]
+    bare = copy.deepcopy(potassium(parameters)) | {"valueQuantity": {"value": 4.1, "unit": "mmol/L"}}
+    many = [bare | {"id": f"bare-{number}", "effectiveDateTime": f"{1980 + number}"} for number in range(40)]
+    calcium = copy.deepcopy(bare) | {"id": "calcium", "effectiveDateTime": "1979"}
+    calcium["code"]["coding"] = [{"system": "http://loinc.org", "code": "2000-8"}]
+    data = [{"name": "data", "resource": one} for one in (*many, calcium)]
+    parameters["parameter"] = [parameters["parameter"][0], *data, tsh]
+    short = orjson.loads(assessor.assess_body(orjson.dumps(parameters)).body)["text"]["div"]
+    (listed,) = re.findall("<b>Chart:</b> (.*?)</p>", short)
+    assert [part.split(" (")[0] for part in listed.split("; ")[:3]] == [
+        "TSH 1.8 milli international unit per liter, 18 November 2026",
+        "potassium 4.1 mmol/L, 2019",
+        "calcium 4.1 mmol/L, 1979",
+    ]
+    (full,) = re.findall("<h3>Values from the chart</h3><ul>(.*?)</ul>", assessed(parameters)["text"]["div"])
+    assert full.count("<li>") == 21
+    assert full.endswith("<li>and 22 more</li>")
 
 
 def test_a_page_of_a_search_never_reassures_where_the_next_one_is_missing(
