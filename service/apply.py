@@ -283,11 +283,11 @@ def _resources(data: list[SentParameter]) -> Iterator[ResourceAt]:
     bundle = sent.value if sent.element == "resource" else None
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise Malformed(unfit_parameter(DATA, "a Bundle", sent.at))
-    entries = bundle.get("entry")
+    entries, of_page = bundle.get("entry"), is_page(bundle)
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
-            yield ResourceAt(resource, f"{sent.at}.resource.entry[{index}].resource", is_page(bundle))
+            yield ResourceAt(resource, f"{sent.at}.resource.entry[{index}].resource", of_page)
 
 
 def _response(found: list[ResourceAt], pair: Pair) -> ResourceAt:

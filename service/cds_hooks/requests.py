@@ -34,6 +34,7 @@ from service.errors import Malformed, PreconditionFailed, Problem, TooLarge
 from service.fhir.dates import compare, is_date_time
 from service.fhir.extensions import mappings, text
 from service.fhir.json import BodyLimits, Json, encoded, read_with_faults
+from service.fhir.parameters import is_outcome, says_part
 from service.fhir.primitives import ID
 from service.questionnaire import COMPLETE_STATUSES
 from service.settings import is_loopback
@@ -180,7 +181,7 @@ class _Prefetch:
         self._sent = {
             key: prefetch[key]
             for key in self._templates
-            if key in prefetch and not _is_outcome(prefetch[key]) and not _is_withheld(key, prefetch[key])
+            if key in prefetch and not is_outcome(prefetch[key]) and not _is_withheld(key, prefetch[key])
         }
 
     def needed(self, may_ask: Callable[[str], bool]) -> Needed | None:
@@ -219,8 +220,13 @@ class _Prefetch:
             key
             for key in _DATES
             if key in pages
-            and (key in skipped or _is_cut(key, pages[key], found[key]))
-            and not self._is_newest_first(key, pages[key][0], found[key])
+            and (
+                _says_part(pages[key])
+                or (
+                    (key in skipped or _is_cut(key, pages[key], found[key]))
+                    and not self._is_newest_first(key, pages[key][0], found[key])
+                )
+            )
         )
         brought = _brought(found, self._service, self._patient, self._server)
         return brought._replace(
@@ -280,6 +286,10 @@ _DATES: Final[Mapping[str, Callable[[Json], str]]] = {
     LABORATORY: lambda found: text(found.get("effectiveDateTime")) or text(found.get("effectiveInstant")),
 }
 """The keys of which the newest resource counts, and how each is dated."""
+
+
+def _says_part(pages: Iterable[Any]) -> bool:
+    return any(isinstance(page, Mapping) and says_part(page) for page in pages)
 
 
 def _is_cut(key: str, pages: Sequence[Any], found: Iterable[Json]) -> bool:
@@ -425,10 +435,6 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 # What the prefetch brings.
 
 
-def _is_outcome(value: object) -> bool:
-    return isinstance(value, Mapping) and value.get("resourceType") == "OperationOutcome"
-
-
 def _is_withheld(key: str, value: object) -> bool:
     """Says whether a search for responses shows none of those that it says are there, or has failed.
 
@@ -437,7 +443,7 @@ def _is_withheld(key: str, value: object) -> bool:
     if key != RESPONSES or not isinstance(value, Mapping) or value.get("resourceType") != "Bundle":
         return False
     listed = [entry.get("resource") for entry in mappings(value.get("entry"))]
-    if not all(map(_is_outcome, listed)):
+    if not all(map(is_outcome, listed)):
         return False
     issues = (issue for outcome in mappings(listed) for issue in mappings(outcome.get("issue")))
     has_failed = any(issue.get("severity") in ("error", "fatal") for issue in issues)
@@ -466,7 +472,7 @@ def _resources(key: str, value: Any) -> Iterator[Json]:
     kinds = kind, *INCLUDED.get(key, ())
     for number, entry in enumerate(entries):
         resource = entry.get("resource") if isinstance(entry, Mapping) else None
-        if _is_outcome(resource):  # a search may say in its Bundle what it did not understand
+        if is_outcome(resource):  # a search may say in its Bundle what it did not understand
             continue
         if not isinstance(resource, Mapping) or resource.get("resourceType") not in kinds:
             raise Malformed(fault_at(f"{at}.entry[{number}].resource", kind))

@@ -207,6 +207,9 @@ EARLIER: Final = "earlier"
 DATA: Final = "data"
 DETAIL: Final = "_detail"
 
+_FAILED: Final = frozenset({"error", "fatal"})
+_NOT_ALL: Final = frozenset({"incomplete", "suppressed", "throttled", "timeout", "too-costly", "transient"})
+"""Codes of issue-type by which a server says that it left something out, or could not look everywhere."""
 _NEWEST_FIRST: Final = re.compile(r"[?&]_sort=-date(?:[&,]|$)")
 _MEMBERS = _BESIDE | {"resource"}
 _OF_DETAIL = _BESIDE | {"valueCode"}
@@ -332,17 +335,33 @@ def _other_kind(resource: Json, name: str, at: str) -> Iterator[Problem]:
     found = list(resources_in(resource, at))
     if found and all(one.resource.get("resourceType") == kind for one in found):
         return
-    if found or resource.get("resourceType") != "Bundle" or "entry" in resource:
+    if found or resource.get("resourceType") != "Bundle" or not _listed(resource.get("entry", [{}])):
         yield unfit_parameter(name, f"{called}, or a Bundle of them", at)
 
 
 def is_page(bundle: Json) -> bool:
-    """Whether a Bundle is a page of a search whose next one may hold something newer.
+    """Whether a Bundle is of a search of which something newer may be missing.
 
     Source: R4 http.html#paging (link next); search.html#sort (link self says what was done).
     """
     links = {text(link.get("relation")): text(link.get("url")) for link in mappings(bundle.get("link"))}
-    return bool(links.get("next")) and _NEWEST_FIRST.search(links.get("self", "")) is None
+    has_newer = bool(links.get("next")) and _NEWEST_FIRST.search(links.get("self", "")) is None
+    return has_newer or says_part(bundle)
+
+
+def says_part(bundle: Json) -> bool:
+    """Whether a Bundle says of itself that not all is in it that was looked for.
+
+    Source: R4 search.html#mode (outcome); ValueSet issue-type.
+    """
+    inside = mappings([entry.get("resource") for entry in mappings(bundle.get("entry"))])
+    issues = (issue for one in inside if is_outcome(one) for issue in mappings(one.get("issue")))
+    return any(issue.get("severity") in _FAILED or issue.get("code") in _NOT_ALL for issue in issues)
+
+
+def is_outcome(resource: object) -> bool:
+    """Whether something says how an operation went; in what a search found it is no result."""
+    return isinstance(resource, Mapping) and resource.get("resourceType") == "OperationOutcome"
 
 
 def resources_in(resource: Json, at: str) -> Iterator[ResourceAt]:
@@ -350,11 +369,12 @@ def resources_in(resource: Json, at: str) -> Iterator[ResourceAt]:
     if resource.get("resourceType") != "Bundle":
         yield ResourceAt(resource, at)
         return
-    entries = resource.get("entry")
+    entries, of_page = resource.get("entry"), is_page(resource)
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         inner = entry.get("resource") if isinstance(entry, dict) else None
-        place = f"{at}.entry[{index}].resource"
-        yield ResourceAt(inner if isinstance(inner, dict) else {}, place, is_page(resource))
+        if resource.get("type") != "searchset" or not is_outcome(inner):
+            place = f"{at}.entry[{index}].resource"
+            yield ResourceAt(inner if isinstance(inner, dict) else {}, place, of_page)
 
 
 def _resources(entries: Iterable[_Entry], wanted: str) -> Iterator[ResourceAt]:
@@ -482,8 +502,9 @@ def unpacked(resource: Json, at: str) -> Iterator[ResourceAt]:
         if found.resource.get("resourceType") != "Bundle":
             yield found
             continue
+        of_page = is_page(found.resource)
         inside = [
-            ResourceAt(entry["resource"], f"{found.at}.entry[{index}].resource", is_page(found.resource))
+            ResourceAt(entry["resource"], f"{found.at}.entry[{index}].resource", of_page)
             for index, entry in enumerate(_listed(found.resource.get("entry")))
             if isinstance(entry, Mapping) and isinstance(entry.get("resource"), Mapping)
         ]

@@ -197,6 +197,7 @@ def test_pages_that_lead_back_to_themselves_come_to_an_end_ch07(client, ehr):
 SORTED = "QuestionnaireResponse?patient=example&_sort=-authored&_count=2"
 CALM, WORSE = (sample(name) | {"id": name} for name in ("plain-eyelid", "progressive-weakness"))
 NOT_ALL = "Not all responses to this form could be read"
+NOT_ALL_VALUES = "Not all laboratory values could be read"
 
 
 def written(response: Any, day: str, **members: Any) -> dict[str, Any]:
@@ -310,7 +311,7 @@ def test_laboratory_values_on_a_page_that_cannot_be_read_may_be_later(client, eh
     assert "Not all laboratory values could be read" in card["detail"]
     normal = searchset(copied(POTASSIUM, value=4.2), following=f"{ehr.base}?page=2")
     (card,) = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=normal)
-    assert "it is from a page of a search whose next page is missing" in card["detail"]
+    assert "it is from a search of which not all is there" in card["detail"]
     ehr.pages["/fhir?page=2"] = searchset(following=f"{ehr.base}?page=3")
     ehr.pages["/fhir?page=3"] = searchset(OF_STRANGER, following=f"{ehr.base}?page=4")
     ehr.pages["/fhir?page=4"] = searchset(TSH)
@@ -322,6 +323,28 @@ def test_laboratory_values_on_a_page_that_cannot_be_read_may_be_later(client, eh
 
 
 # What is not asked, and what does not count.
+
+
+@pytest.mark.parametrize(
+    ("issue", "is_told"),
+    [
+        ({"severity": "warning", "code": "suppressed"}, True),
+        ({"severity": "warning", "code": "incomplete"}, True),
+        ({"severity": "error", "code": "processing"}, True),
+        ({"severity": "warning", "code": "processing"}, False),
+        ({"severity": "information", "code": "informational"}, False),
+    ],
+)
+def test_a_search_that_says_itself_that_not_all_is_there_denies_nothing(client, ehr, issue, is_told):
+    """An EHR leaves out what a client may not see, and says so beside what it found, sorted or not."""
+    outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+    normal = searchset(copied(POTASSIUM, value=4.2), outcome)
+    normal["link"] = [{"relation": "self", "url": "Observation?patient=example&_sort=-date"}]
+    found = cards_of(client, ehr.base, responses=searchset(RESPONSE), laboratory=normal)
+    assert [NOT_ALL_VALUES in card["detail"] for card in found] == [True] * is_told
+    calm = searchset(written(CALM, "2026-11-19"), outcome)
+    found = cards_of(client, ehr.base, responses=calm)
+    assert [NOT_ALL in card["detail"] for card in found] == [True] * is_told
 
 
 def test_a_further_page_elsewhere_is_not_read_ch07_ch08(client, ehr, other):

@@ -72,6 +72,22 @@ def test_chart_data_is_found_in_observations_and_bundles():
     ]
 
 
+@pytest.mark.parametrize(
+    ("severity", "code", "is_part"),
+    [("warning", "suppressed", True), ("error", "exception", True), ("information", "informational", False)],
+)
+def test_what_a_search_says_beside_what_it_found_is_no_result_and_may_say_that_not_all_is_there(
+    severity, code, is_part
+):
+    """Some EHRs answer every search so."""
+    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": code}]}
+    found = assess_input(parameters(MAIN, data(OBSERVATION, outcome, type="searchset"))).data
+    assert [(one.resource, one.is_of_page) for one in found] == [(OBSERVATION, is_part)]
+    assert assess_input(parameters(MAIN, data(outcome, type="searchset"))).data == ()
+    assert refused(parameters(MAIN, data(OBSERVATION, outcome)))
+    assert refused(parameters(MAIN, {"name": "data", "resource": outcome}))
+
+
 @pytest.mark.parametrize("named", ["Patient", "Bundle", None, 5])
 def test_another_resource_is_refused(named):
     ((kind, text, _),) = refused({"resourceType": named})

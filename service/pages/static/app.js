@@ -14,6 +14,8 @@
   const WRITTEN = ["QuestionnaireResponse", "RiskAssessment", "Observation", "DocumentReference"];
   const MOST_PAGES = 20; // of one search
   const LONGEST_MS = 60_000; // for one answer of an EHR
+  // Codes of issue-type by which an EHR says that it left something out, or could not look everywhere.
+  const NOT_ALL = ["incomplete", "suppressed", "throttled", "timeout", "too-costly", "transient"];
   const MOST_COMPARED = 5; // earlier responses, as many as the form takes
   const COMPARED = ["resourceType", "id", "identifier", "questionnaire", "status", "authored", "item"];
   const ASKED = "#asked"; // how a short form that was saved names what it contains: what was asked
@@ -332,16 +334,25 @@
   async function search(query) {
     const found = [];
     let next = query;
+    let isPart = false;
     for (let page = 0; next && page < MOST_PAGES; page += 1) {
       const answer = await read(next);
       if (!answer) break;
       if (answer.resourceType !== "Bundle") return { found: [answer], isWhole: true };
       const entries = (answer.entry || []).filter((entry) => !entry.search || entry.search.mode !== "outcome");
       found.push(...entries.map((entry) => entry.resource));
+      isPart = isPart || saysPart(answer);
       const link = (answer.link || []).find((each) => each.relation === "next");
       next = link && link.url;
     }
-    return { found, isWhole: !next };
+    return { found, isWhole: !next && !isPart };
+  }
+
+  /** Returns whether a Bundle says of itself that not all is in it that was looked for. */
+  function saysPart(bundle) {
+    const inside = (bundle.entry || []).map((entry) => entry.resource || {});
+    const issues = inside.filter((one) => one.resourceType === "OperationOutcome").flatMap((one) => one.issue || []);
+    return issues.some((issue) => ["error", "fatal"].includes(issue.severity) || NOT_ALL.includes(issue.code));
   }
 
   /** Returns a query with what the launch says put in; empty where it does not say. */
