@@ -90,7 +90,7 @@ def test_every_question_that_a_chart_answers_is_in_the_template_of_laboratory_va
     (view, _) = client.get("/cds-services").json["services"]
     template = view["prefetch"]["laboratory"]
     assert template.startswith("Observation?patient={{context.patientId}}&code=http://loinc.org|2823-3,")
-    assert template.count("http://loinc.org|") == 30
+    assert template.count("http://loinc.org|") == 19
     assert "http://loinc.org|6298-4," in template
     assert view["prefetch"]["patient"] == "Patient/{{context.patientId}}"
 

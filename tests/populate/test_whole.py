@@ -366,10 +366,10 @@ def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     """Each launch context, and Observations with every code of a question that has a period."""
     compiled = served.questionnaires[SERVED]
     guidance = served.pairs[SERVED].guidance
-    *contexts, first, second = chart_queries(compiled, AUTHORED, guidance)
-    assert contexts == [ChartQuery("patient", "Patient/{{%patient.id}}"), ChartQuery("user", "{{%user}}")]
+    patient, user, *searches = chart_queries(compiled, AUTHORED, guidance)
+    assert [patient, user] == [ChartQuery("patient", "Patient/{{%patient.id}}"), ChartQuery("user", "{{%user}}")]
     codes = []
-    for observations in (first, second):
+    for observations in searches:
         assert observations.context == ""
         path, _, query = observations.query.partition("?")
         parameters = dict(pair.split("=", 1) for pair in query.split("&"))
