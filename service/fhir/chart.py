@@ -391,7 +391,7 @@ def _doubts(readings: Iterable[_Reading], kept: Iterable[_Reading], moment: int)
 
 
 def _leaves_doubt(reading: _Reading, moment: int, counting: Iterable[Span]) -> bool:
-    if reading.answer is not None and not reading.raises:
+    if reading.decides and not reading.raises:
         return False
     if reading.answer is None and reading.when >= moment:
         return reading.when > moment or reading.left_out != "preliminary"

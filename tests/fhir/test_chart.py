@@ -559,6 +559,9 @@ ISSUED = {"issued": f"{NEWER}T08:00:00Z"}
         ([salt(4, MORNING), salt(3)], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4, MORNING), salt(3, "2026-01")], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4, MORNING), salt(5, unit="kg")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4, MORNING), salt(3, comparator=">")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, None, comparator=">")], (amount(4), UNREAD), (OLDER, UNREAD)),
+        ([salt(4), salt(3, EVE, comparator=">")], (amount(4),), (OLDER,)),
         ([salt(4), salt(3, None, effectivePeriod={"start": EVE})], (amount(4), UNREAD), (OLDER, UNREAD)),
         ([salt(4), salt(3, None, effectivePeriod={"start": EVE, "end": EVE})], (amount(4),), (OLDER,)),
         # So may what counts as newer: a period began before, and what was issued was measured before that.
@@ -705,19 +708,22 @@ def dated(draw: st.DrawFn) -> tuple[dict[str, Any], float, float]:
 
 @examples(300)
 @given(
-    st.lists(st.tuples(st.sampled_from([3, 4]), dated()), min_size=1, max_size=4),
+    st.lists(st.tuples(st.sampled_from([3, 4]), st.sampled_from(["", ">"]), dated()), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
 def test_a_value_denies_only_what_was_certainly_measured_before_it(measured_, chance):
-    """In whatever order they come; 3 is the worse one."""
-    sent = [salt(value, None, id=f"o{n}", **when) for n, (value, (when, _, _)) in enumerate(measured_)]
+    """In whatever order they come; 3 is the worse one, and more than 3 may be."""
+    sent = [
+        salt(value, None, id=f"o{n}", comparator=sign, **when)
+        for n, (value, sign, (when, _, _)) in enumerate(measured_)
+    ]
     answers = found(LAB, *sent, reader=READER).answers["salt"]
     chance.shuffle(sent)
     assert set(found(LAB, *sent, reader=READER).answers["salt"]) == set(answers)
-    if UNREAD in answers or amount(3) in answers:
+    if {UNREAD, amount(3), amount(3, ">")}.intersection(answers):
         return
-    after = [first for value, (_, first, _) in measured_ if value == 4]
-    assert all(last < max(after) for value, (_, _, last) in measured_ if value == 3)
+    after = [first for value, _, (_, first, _) in measured_ if value == 4]
+    assert all(last < max(after) for value, _, (_, _, last) in measured_ if value == 3)
 
 
 MISSING = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}

@@ -248,7 +248,7 @@ def test_a_page_of_a_search_fills_in_nothing_where_the_next_one_may_have_a_newer
     page = bundle(observation()) | {"type": "searchset", "link": links}
     answer = populated(populator(form(POTASSIUM)), asking(NAMED, data=page))
     assert (number(answer) is not None) is taken
-    because = "it is from a search of which not all is there, and would only reassure."
+    because = "it is from a search of which not all is there, and nothing in it raises the result."
     assert left_out(answer) == ([] if taken else [because])
 
 

@@ -330,6 +330,19 @@ def test_the_values_of_the_chart_that_matter_are_printed_before_the_others_which
     assert full.endswith("<li>and 22 more</li>")
 
 
+def test_of_a_preliminary_chart_value_that_does_not_decide_nobody_says_that_it_reassures(
+    sample: Sample, assessed: Assessed
+) -> None:
+    """Potassium of more than 5 mmol/L may be high enough for an emergency."""
+    parameters = sample("parameters-with-chart-data")
+    value = potassium(parameters)
+    value["status"] = "preliminary"
+    value["valueQuantity"] |= {"value": 5, "comparator": ">"}
+    document = assessed(parameters)
+    assert (document["status"], tier(document)) == ("preliminary", ("not-assessable", "emergency"))
+    assert "its status is preliminary, and nothing in it raises the result" in document["text"]["div"]
+
+
 def test_a_page_of_a_search_never_reassures_where_the_next_one_is_missing(
     sample: Sample, assessed: Assessed
 ) -> None:
