@@ -1,15 +1,18 @@
 """The views of one answer say the same: its dates, and what could make it more urgent, in each language."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
-from golden_patients import assessed
+from golden_patients import PATIENTS, assessed
 
 from service.assess import Assessor
 from service.authoring.generator import Wanted, generated
 from service.catalogue import Pair, read
+from service.datatypes.answers import Coding, Quantity
+from service.datatypes.values import replace
 from service.fhir.json import BodyLimits
 from service.results import BUNDLE, FULL, RISK, Assessment
 from service.results.wording import dates
@@ -38,6 +41,29 @@ def left_out(pair: Pair, assessment: Assessment) -> Iterator[str]:
         if {"tier", "date"} & {*question.moves} and not question.unsure:
             text = renderer.patient.question(question.link_id)
             yield from (f"{view}: {text}" for view in ("text", "full") if text not in texts[view])
+
+
+@pytest.mark.parametrize(
+    ("language", "open_date"), [("en", OPEN_DATE), ("de", "Offene Fragen könnten es dringender machen.")]
+)
+def test_the_short_text_has_room_for_two_dates_and_for_what_open_questions_can_do(
+    pair: Pair, language: str, open_date: str
+) -> None:
+    """The medicine brings an earlier date, for somebody with a long name."""
+    told = pair.told_in((language,), language)
+    found = assessed(told, PATIENTS["progressive-weakness"])
+    yes = Coding("http://loinc.org", "LA33-6")
+    more = {
+        "medicine-change": (yes,),
+        "medicine-change-before-known": (yes,),
+        "medicine-change-before": (Quantity(Decimal(2), "wk"),),
+    }
+    given = {link: one for link, one in found.answers.given.items() if link != "breathing"}
+    answers = told.compiled.answers_of(given | more, authored="2026-09-16")
+    result = told.guidance.evaluate(answers)
+    assert [due.to for due in dates(result)] == ["prescriber", "neurologist"]
+    context = replace(found.context, authored="2026-09-16")
+    assert open_date in told.renderer.patient.in_short(Assessment(result, answers, context))
 
 
 @pytest.mark.parametrize("folder", [".", "tests/second_pair"])
