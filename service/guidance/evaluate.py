@@ -98,8 +98,10 @@ def _verdict(
     """Returns the tier, the tier's rules that hold (highest tier first), and the risk of every outcome."""
     block = compiled.block
     bits = state.bits >> block.start
-    held = bits & block.tier
     tier = _tier(block, bits)
+    # What holds only without what does not fit is no reason beside a higher step that counts it.
+    counted = (state.worlds.worst | compiled.worse.overlay) >> block.start | block.by_tier[tier.at_least]
+    held = bits & block.tier & counted
     levels = [_level(block, outcome, bits) for outcome in compiled.outcomes if bits & outcome.conditional]
     fired = held
     for _, deciding in levels:

@@ -617,10 +617,10 @@ class Written(msgspec.Struct, frozen=True):
 # Answers that do not fit the others: what is said about them where no author has written it.
 
 UNFIT: Final = Says(
-    "Your answer to \u201c{question}\u201d does not fit what else we know. We counted the more serious one. "
-    "Please check your answers.",
+    "Your answer to \u201c{question}\u201d does not fit what else we know. Where it makes a difference, "
+    "we counted the more serious one. Please check your answers.",
     "An answer to \u201c{question}\u201d does not fit the other answers or the chart: the question was "
-    "closed, or the chart says otherwise. The worse one is counted.",
+    "closed, or the chart says otherwise. Where it makes a difference, the worse one is counted.",
 )
 
 

@@ -172,7 +172,9 @@ class _Told:
         self._text = text
         self._result = result
         self._head = Section("", text.what_to_do(assessment))
-        self._reasons = _once(text.reason(fired, assessment) for fired in main_reasons(result))
+        step = result.tiers[result.tier.at_least]
+        own = [fired for fired in main_reasons(result) if not step.overlay or fired.rule.tier == step.code]
+        self._reasons = _once(text.reason(fired, assessment) for fired in own)
         self._since = _once(text.changes(assessment))
         self._clashes = _once(contradiction.says.patient for contradiction in result.contradictions)
         is_assessed = is_assessable(result.tier)

@@ -129,9 +129,10 @@ class Reference:
         return None if within is None else int(self.parameters[within["parameter"]]["value"])
 
     def fired(self) -> list[str]:
-        return [
-            rule["rule"] for rule in self.documents["rules"] if "tier" in rule and self.rule(rule) is True
-        ]
+        """The rules that hold; below the tier, those alone that hold with the answers that do not fit."""
+        tier, _ = self.tier()
+        held = [rule for rule in self.documents["rules"] if "tier" in rule and self.rule(rule) is True]
+        return [rule["rule"] for rule in held if rule["tier"] == tier or self.condition(rule["when"]) is True]
 
     def total(self, name: str) -> tuple[Fraction, Fraction]:
         score = next(score for score in self.documents["scores"] if score["score"] == name)

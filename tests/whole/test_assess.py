@@ -330,6 +330,19 @@ def test_the_values_of_the_chart_that_matter_are_printed_before_the_others_which
     assert full.endswith("<li>and 22 more</li>")
 
 
+def test_the_time_of_a_sudden_loss_counts_beside_no_emergency_sign(
+    sample: Sample, assessed: Assessed
+) -> None:
+    """Both cannot be true; for a safety step what does not fit is a not sure."""
+    response = sample("plain-eyelid")
+    (signs,) = [group for group in response["item"] if group["linkId"] == "urgent"]
+    system = signs["item"][0]["answer"][0]["valueCoding"]["system"]
+    when = {"valueCoding": {"system": system, "code": "last-7-days"}}
+    signs["item"].append({"linkId": "sudden-loss-when", "answer": [when]})
+    document = assessed(response)
+    assert (document["status"], tier(document)) == ("preliminary", ("urgent", "emergency"))
+
+
 def test_of_a_preliminary_chart_value_that_does_not_decide_nobody_says_that_it_reassures(
     sample: Sample, assessed: Assessed
 ) -> None:

@@ -43,6 +43,14 @@ def test_there_are_many_cases_and_they_fire_every_rule(pair: Pair, without_overl
     assert {rule.name for rule in pair.guidance.written.rules} - fired == set()
 
 
+def test_whoever_is_to_be_seen_has_no_reason_that_says_that_every_sign_was_denied(pair: Pair) -> None:
+    """That it was denied holds without the answer that does not fit, which counts."""
+    for case in pair.guidance.cases:
+        result = catalogue.outcome_of(case, pair.guidance, pair.compiled)
+        if result.tiers[result.tier.at_least].code != "self-care":
+            assert "self-care" not in {each.rule.tier for each in result.fired}, case.name
+
+
 @pytest.mark.parametrize(
     ("name", "tier", "days"),
     [

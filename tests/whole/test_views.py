@@ -76,6 +76,20 @@ def test_no_view_leaves_out_a_date_or_what_could_change_it(root: Path, folder: s
             assert list(left_out(scored.pair, scored.assessment())) == [], body
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_at_a_safety_step_no_reason_of_another_step_is_told(pair: Pair, language: str) -> None:
+    """What to do now stands alone: "let your own doctor check it" beside it would be milder."""
+    told = pair.told_in((language,), language)
+    patient = told.renderer.patient
+    for case in told.guidance.cases:
+        found = assessed(told, case.name)
+        step = found.result.tiers[found.result.tier.at_least]
+        reasons = [(one.rule.tier == step.code, patient.reason(one, found)) for one in found.result.fired]
+        others = {said for _, said in reasons} - {said for is_own, said in reasons if is_own}
+        if step.overlay:
+            assert [said for said in others if said and said in patient.text(found)] == [], case.name
+
+
 def test_a_date_that_open_questions_could_bring_forward_is_told_as_one(pair: Pair) -> None:
     """The step is settled; a change of medicine would bring its own, earlier date."""
     found = assessed(pair, "growing-weakness-with-wasting-makes-the-als-pattern-high")
