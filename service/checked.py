@@ -213,9 +213,8 @@ def _basis(settings: Settings) -> str:
 
 def program_digest() -> str:
     """Returns a digest of what runs: the files of this package, the packages beside it, and Python."""
-    files = ((name, path) for name, path in files_in("service", _PROGRAM) if "__pycache__" not in path.parts)
-    packages = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
-    return digest_of(files, "\n".join((sys.version, *sorted(path.name for path in packages))))
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    return digest_of(files_in("service", _PROGRAM), "\n".join((sys.version, *packages)))
 
 
 def files_in(name: str, folder: Path, pattern: str = "*") -> Iterator[tuple[str, Path]]:

@@ -268,7 +268,10 @@ class Settings:
 
 
 def files_below(folder: Path, pattern: str = "*") -> Iterator[Path]:
-    """Yields the files below a folder, those of folders that are linked there included; each folder once."""
+    """Yields the files below a folder, those of folders that are linked there included; each folder once.
+
+    What Python compiles there for itself is passed over.
+    """
     seen = set[Path]()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = Path(place).resolve()
@@ -276,7 +279,7 @@ def files_below(folder: Path, pattern: str = "*") -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
         found = (Path(place, name) for name in names if fnmatchcase(name, pattern))
         yield from (path for path in found if path.is_file())
 

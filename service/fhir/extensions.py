@@ -86,21 +86,25 @@ COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _COR
 """By these an expression stands in the place of a value; the last is an older name of the first."""
 
 
+_OBJECTS = (dict, Mapping)
+"""Objects of JSON are dicts nearly always, and what is one is seen at once."""
+_NONE: Iterator[Json] = iter(())
+
+
 def mappings(value: object) -> Iterator[Json]:
     """Yields the objects of a JSON array; anything else in its place yields nothing."""
     if isinstance(value, list):
         for element in value:
-            if isinstance(element, Mapping):
+            if isinstance(element, _OBJECTS):
                 yield element
 
 
 def extensions(element: Json, url: str) -> Iterator[Json]:
-    """Yields the extensions of `element` with this url, in order."""
+    """Returns the extensions of `element` with this url, in order."""
     listed = element.get("extension")
-    if listed:  # of most elements there are none
-        for extension in mappings(listed):
-            if extension.get("url") == url:
-                yield extension
+    if not listed:  # as in most elements
+        return _NONE
+    return (extension for extension in mappings(listed) if extension.get("url") == url)
 
 
 def values(element: Json, url: str) -> Iterator[Any]:

@@ -29,7 +29,7 @@ from service.pages.model import Choice, Field
 from service.pages.plan import Page, Walk, control_of
 from service.pages.reading import Control, Option, Posted, Reader, Reading, Unfit
 from service.pages.totals import totals_of
-from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_name, translated
+from service.questionnaire import DISPLAY, GROUP, CompiledQuestionnaire, Item, option_names, translated
 from service.questionnaire.enable_when import holds
 from service.questionnaire.items import EnableWhen
 from service.questionnaire.values import answer_in
@@ -168,13 +168,12 @@ class Fields:
             yield Option("false", answer=False, label=self._words["form.no"])
         if item.options is None:
             return
-        names = _values_of(item.options.choices)
+        names, told = _values_of(item.options.choices), option_names(item, self._language)
         sources = {_answer_in(source): source for source in mappings(item.source.get("answerOption"))}
         for answer, choice in item.options.choices.items():
             source = sources.get(answer, {})
-            own = option_name(answer, item, self._language)
             media = _media(ext.value(source, ext.ITEM_ANSWER_MEDIA))
-            yield Option(names[answer], answer, own or choice.display, choice.exclusive, media)
+            yield Option(names[answer], answer, told[answer] or choice.display, choice.exclusive, media)
 
     def _units(self, item: Item) -> Iterator[Option]:
         for coding in item.limits.units:

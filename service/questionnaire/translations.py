@@ -72,9 +72,9 @@ def form_in(compiled: CompiledQuestionnaire, language: str, lacking: str) -> For
 
 
 def _question(question: Question, item: Item, language: str, say: Any) -> Question:
+    names = option_names(item, language) if question.options else {}
     options = tuple(
-        replace(option, display=say(option.display, option_name(option.coding, item, language)))
-        for option in question.options
+        replace(option, display=say(option.display, names[option.coding])) for option in question.options
     )
     return replace(
         question,
@@ -89,17 +89,27 @@ def _short_text(item: Json, language: str) -> str:
     return next(filter(None, found), "")
 
 
+def option_names(item: Item, language: str) -> dict[Answer, str]:
+    """Returns by option its name in a language; empty if nothing has it."""
+    listed = _listed_names(item, language)
+    choices = {} if item.options is None else item.options.choices
+    return {answer: listed.get(answer) or _designation(answer, item, language) for answer in choices}
+
+
 def option_name(answer: Answer, item: Item, language: str) -> str:
-    """Returns the name of an option in a language; empty if nothing has it."""
+    """Returns the name of one option in a language; empty if nothing has it."""
+    return _listed_names(item, language).get(answer) or _designation(answer, item, language)
+
+
+def _listed_names(item: Item, language: str) -> dict[Answer, str]:
+    names: dict[Answer, str] = {}
     for source in mappings(item.source.get("answerOption")):
         found = answer_in(source, "value")
-        if found is not None and found[1] == answer:
-            element, _ = found
-            is_coding = element == "valueCoding"
-            own = translated(source.get(element), "display", language) if is_coding else ""
-            own = own or ("" if is_coding else translated(source, element, language))
-            return own or _designation(answer, item, language)
-    return _designation(answer, item, language)
+        if found is not None and found[1] not in names:
+            element, answer = found
+            named = (source.get(element), "display") if element == "valueCoding" else (source, element)
+            names[answer] = translated(*named, language)
+    return names
 
 
 def _designation(answer: Answer, item: Item, language: str) -> str:
