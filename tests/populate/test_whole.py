@@ -367,7 +367,8 @@ def test_the_searches_find_all_that_is_filled_in(served: Catalogue) -> None:
     compiled = served.questionnaires[SERVED]
     guidance = served.pairs[SERVED].guidance
     patient, user, *searches = chart_queries(compiled, AUTHORED, guidance)
-    assert [patient, user] == [ChartQuery("patient", "Patient/{{%patient.id}}"), ChartQuery("user", "{{%user}}")]
+    assert patient == ChartQuery("patient", "Patient/{{%patient.id}}")
+    assert user == ChartQuery("user", "{{%user}}")
     codes = []
     for observations in searches:
         assert observations.context == ""
