@@ -107,8 +107,10 @@ def _listed_names(item: Item, language: str) -> dict[Answer, str]:
         found = answer_in(source, "value")
         if found is not None and found[1] not in names:
             element, answer = found
-            named = (source.get(element), "display") if element == "valueCoding" else (source, element)
-            names[answer] = translated(*named, language)
+            is_coding = element == "valueCoding"
+            names[answer] = translated(
+                source.get(element) if is_coding else source, "display" if is_coding else element, language
+            )
     return names
 
 

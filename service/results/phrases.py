@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from html import escape
 from typing import Final
@@ -81,9 +81,9 @@ class Phrases:
         said = meant.format(reason=texts.get(f"left-out.{problem.reason}", ""))
         return f"{self.quoted([problem.about])}: {said}" if problem.about else said
 
-    def remarks(self, problems: Iterable[Problem]) -> list[str]:
+    def remarks(self, problems: Sequence[Problem]) -> list[str]:
         """Returns the warnings about a response, each once, with how often it holds."""
-        times = Counter(map(self.remark, problems))
+        times = Counter(map(self.remark, problems)) if problems else {}
         return [
             said if number == 1 else self.say("results.times", said=said, number=number)
             for said, number in times.items()

@@ -5,7 +5,6 @@ The narrative of a RiskAssessment and the printable text are both made from thes
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from operator import itemgetter
@@ -117,12 +116,12 @@ class Summary:
 
     def _chart(self, assessment: Assessment) -> list[str]:
         """Returns the values of the chart: those that count, then the newest of each that was left out."""
-        places: Counter[tuple[str, bool]] = Counter()
-        found = []
+        found: list[tuple[bool, int, str]] = []
+        places: dict[tuple[str, bool], int] = {}
         for value in assessment.chart.printed:
             of = value.link_id, bool(value.left_out)
-            found.append((bool(value.left_out), places[of], self._chart_value(value)))
-            places[of] += 1
+            place = places[of] = places.get(of, -1) + 1
+            found.append((bool(value.left_out), place, self._chart_value(value)))
         return [said for _, _, said in sorted(found, key=itemgetter(0, 1))]
 
     def text(self, assessment: Assessment) -> str:
