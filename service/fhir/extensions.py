@@ -88,7 +88,6 @@ COMPUTED_VALUES = (_CORE + "cqf-calculatedValue", _CORE + "cqf-expression", _COR
 
 _OBJECTS = (dict, Mapping)
 """Objects of JSON are dicts nearly always, and what is one is seen at once."""
-_NONE: Iterator[Json] = iter(())
 
 
 def mappings(value: object) -> Iterator[Json]:
@@ -100,11 +99,12 @@ def mappings(value: object) -> Iterator[Json]:
 
 
 def extensions(element: Json, url: str) -> Iterator[Json]:
-    """Returns the extensions of `element` with this url, in order."""
+    """Yields the extensions of `element` with this url, in order."""
     listed = element.get("extension")
-    if not listed:  # as in most elements
-        return _NONE
-    return (extension for extension in mappings(listed) if extension.get("url") == url)
+    if listed:  # of most elements there are none
+        for extension in mappings(listed):
+            if extension.get("url") == url:
+                yield extension
 
 
 def values(element: Json, url: str) -> Iterator[Any]:
